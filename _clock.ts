@@ -1,0 +1,49 @@
+/**
+ * Time: one monotonic clock, and two kinds of timer. What a caller awaits holds the process up; the pool's own
+ * upkeep does not (DESIGN.md, the promise, point 11).
+ *
+ * @module
+ */
+
+/** Longest delay that `setTimeout` keeps; a longer one fires at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Milliseconds on a clock that never goes back. Read at each call, so that tests can put a fake in its place. */
+export function now(): number {
+  return performance.now();
+}
+
+/** A timer that can be cleared; clearing twice, or after it fired, is harmless. */
+export interface Timer {
+  /** Stops the timer. */
+  clear(): void;
+}
+
+/** Runs `callback` after `delayMs`; keeps the process alive until then, for a caller waits for it. */
+export function timer(delayMs: number, callback: () => void): Timer {
+  const id = setTimeout(callback, Math.min(Math.max(delayMs, 0), LONGEST_TIMER_MS));
+  return { clear: () => clearTimeout(id) };
+}
+
+/** Runs `callback` after `delayMs`, if the process is still there by then: it is not kept alive for this. */
+export function upkeepTimer(delayMs: number, callback: () => void): Timer {
+  const id = setTimeout(callback, Math.min(Math.max(delayMs, 0), LONGEST_TIMER_MS));
+  (id as unknown as { unref?(): void }).unref?.();
+  return { clear: () => clearTimeout(id) };
+}
+
+/** Waits `delayMs`, or rejects with the signal's reason as soon as it is aborted. */
+export function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const onAbort = () => {
+      pause.clear();
+      reject(signal!.reason);
+    };
+    const pause = timer(delayMs, () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}

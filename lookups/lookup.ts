@@ -1,0 +1,69 @@
+/**
+ * The contract that every lookup keeps: one question, one server, one attempt.
+ *
+ * @module
+ */
+
+/** A DNS server's address. */
+export interface NameServer {
+  /** IPv4 or IPv6 address, without brackets. */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+/** What is asked. */
+export interface Question {
+  /** The host name, in lower case and without a trailing dot. */
+  readonly name: string;
+  /** 4 asks for A records, 6 for AAAA. */
+  readonly family: 4 | 6;
+  /** The server to ask; without it, whatever the lookup asks by itself. */
+  readonly server?: NameServer | undefined;
+  /** Ends the lookup: it rejects with `signal.reason` and leaves nothing running. */
+  readonly signal: AbortSignal;
+}
+
+/** What came back. */
+export interface Answer {
+  /** At least one address, in the server's order, each a valid IP of the family asked for, no duplicates. */
+  readonly addresses: readonly string[];
+  /** Seconds, the minimum over the CNAME chain; `undefined` where the source cannot tell. */
+  readonly ttl: number | undefined;
+  /** Who answered, such as `"127.0.0.1:53"`, where known. */
+  readonly server?: string | undefined;
+}
+
+/**
+ * Turns a name into addresses: one question, one server, one attempt. No cache and no retry: those are the
+ * resolver's.
+ *
+ * What a lookup throws is read by its fields, not by its class: `kind` (`"negative"`, `"ambiguous"`,
+ * `"transient"` or `"config"`; `"transient"` where it is missing) and `negativeTtl`. `LookupError` has both.
+ *
+ * @example A lookup of your own
+ * ```ts
+ * import { getIpWithTtl, type Lookup } from "@dnspool/dnspool";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const table: Lookup = {
+ *   name: "table",
+ *   lookup: () => Promise.resolve({ addresses: ["127.0.0.2"], ttl: 60 }),
+ * };
+ * assertEquals(await getIpWithTtl("db.internal", { dnsLookup: table }), ["127.0.0.2", 60]);
+ * ```
+ */
+export interface Lookup {
+  /** A short name for messages, such as `"wire"`. */
+  readonly name: string;
+  /**
+   * Asks one question.
+   *
+   * @param question The name, the family, the server and the signal that ends it.
+   * @returns The answer.
+   * @throws {LookupError} whose `kind` says what the failure means; or `signal.reason` once aborted.
+   */
+  lookup(question: Question): Promise<Answer>;
+  /** The servers it would ask by itself, where it can tell; empty where it cannot. */
+  servers?(): readonly NameServer[];
+}
