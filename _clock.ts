@@ -21,26 +21,37 @@ export interface Timer {
 
 /** Runs `callback` after `delayMs`; keeps the process alive until then, for a caller waits for it. */
 export function timer(delayMs: number, callback: () => void): Timer {
-  const id = setTimeout(callback, Math.min(Math.max(delayMs, 0), LONGEST_TIMER_MS));
+  const id = setTimeout(callback, toDelay(delayMs));
   return { clear: () => clearTimeout(id) };
 }
 
 /** Runs `callback` after `delayMs`, if the process is still there by then: it is not kept alive for this. */
 export function upkeepTimer(delayMs: number, callback: () => void): Timer {
-  const id = setTimeout(callback, Math.min(Math.max(delayMs, 0), LONGEST_TIMER_MS));
+  const id = setTimeout(callback, toDelay(delayMs));
   (id as unknown as { unref?(): void }).unref?.();
   return { clear: () => clearTimeout(id) };
 }
 
-/** Waits `delayMs`, or rejects with the signal's reason as soon as it is aborted. */
-export function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+/** Whole milliseconds, rounded up: a timer that fires before its moment would only have to be set again. */
+function toDelay(delayMs: number): number {
+  return Math.ceil(Math.min(Math.max(delayMs, 0), LONGEST_TIMER_MS));
+}
+
+/**
+ * Waits `delayMs`, or rejects with the signal's reason as soon as it is aborted.
+ *
+ * @param delayMs How long.
+ * @param signal Ends the wait.
+ * @param start Which kind of timer: `timer` where a caller waits, `upkeepTimer` where none does.
+ */
+export function sleep(delayMs: number, signal?: AbortSignal, start = timer): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
     const onAbort = () => {
       pause.clear();
       reject(signal!.reason);
     };
-    const pause = timer(delayMs, () => {
+    const pause = start(delayMs, () => {
       signal?.removeEventListener("abort", onAbort);
       resolve();
     });

@@ -1,0 +1,159 @@
+/**
+ * A connection's place in the pool, and the handle of the one who holds it.
+ *
+ * @module
+ */
+
+import type { Linked } from "./_list.ts";
+
+/** One connection and what the pool knows of it, from the dial to the close. */
+export class Slot<C> implements Linked<Slot<C>> {
+  before: Slot<C> | undefined = undefined;
+  after: Slot<C> | undefined = undefined;
+  /** Whose it is now. */
+  lease: Lease<C> | undefined = undefined;
+  state: "idle" | "inUse" | "detached" | "closed" = "inUse";
+  /** Not to be handed out again: closed at its next checkin or checkout. */
+  spent = false;
+  /** An outage was seen on a sibling, so that this one's failure is no news. */
+  condemned = false;
+  /** In use on an address that departed: it does not count against the limit. */
+  retired = false;
+  /** How often it was handed out. */
+  uses = 0;
+  /** When it last came back. */
+  idleSinceMs: number;
+
+  /**
+   * @param client The driver's client.
+   * @param address The address that was dialled.
+   * @param openedAtMs When the dial began.
+   * @param expiresAtMs When the connection is too old to be handed out.
+   * @param info The user's own notes about this connection.
+   */
+  constructor(
+    readonly client: C,
+    readonly address: string,
+    readonly openedAtMs: number,
+    readonly expiresAtMs: number,
+    public info: Record<string, unknown>,
+  ) {
+    this.idleSinceMs = openedAtMs;
+  }
+}
+
+/** What a lease asks of its pool. */
+export interface Lender<C> {
+  /** Takes the connection back. */
+  checkin(slot: Slot<C>, error: unknown): Promise<void>;
+  /** Closes the connection now. */
+  invalidate(slot: Slot<C>, error: unknown): void;
+  /** Closes the connection when it comes back. */
+  invalidateSoftly(slot: Slot<C>): void;
+  /** Gives the connection away. */
+  detach(slot: Slot<C>): void;
+}
+
+const DONE: Promise<void> = Promise.resolve();
+
+/**
+ * One holder's handle on a connection, from checkout to checkin. Hand it back with `release()`, in a `finally`
+ * or by `await using`.
+ *
+ * @typeParam C The driver's client.
+ */
+export class Lease<C> {
+  readonly #lender: Lender<C>;
+  readonly #slot: Slot<C>;
+  #controller: AbortController | undefined = undefined;
+
+  /** Leases come from `engine.connect()`. */
+  constructor(lender: Lender<C>, slot: Slot<C>) {
+    this.#lender = lender;
+    this.#slot = slot;
+  }
+
+  /**
+   * The driver's own client.
+   *
+   * @throws {TypeError} once the lease was released: the connection may be somebody else's by then.
+   */
+  get client(): C {
+    if (this.#slot.lease !== this) {
+      throw new TypeError("Cannot use the client of a lease that was released or invalidated");
+    }
+    return this.#slot.client;
+  }
+
+  /** The address that this connection was dialled to. */
+  get address(): string {
+    return this.#slot.address;
+  }
+
+  /** Notes of yours about the connection: they stay with it from lease to lease, until it is closed. */
+  get info(): Record<string, unknown> {
+    return this.#slot.info;
+  }
+
+  /** Whether the lease was given back, one way or another. */
+  get released(): boolean {
+    return this.#slot.lease !== this;
+  }
+
+  /** Aborted when the pool has to terminate the connection while you hold it; its reason says why. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  /**
+   * Gives the connection back. A second call does nothing.
+   *
+   * @param error What went wrong while you had it, if anything: where the adapter knows it as a lost connection
+   *   or a read-only server, the connection is closed and the name is looked up again; otherwise it is reused.
+   * @returns Fulfilled when the connection was reset and is idle, handed on or closed. Never rejected.
+   */
+  release(error?: unknown): Promise<void> {
+    const slot = this.#slot;
+    if (slot.lease !== this) return DONE;
+    slot.lease = undefined;
+    return this.#lender.checkin(slot, error);
+  }
+
+  /**
+   * Says that the connection is no good. It is not handed out again; a new one takes its place.
+   *
+   * @param error Why, for the hooks and the log.
+   * @param options With `soft`, you may go on using it, and it is closed when you release it.
+   */
+  invalidate(error?: unknown, options: { soft?: boolean } = {}): void {
+    const slot = this.#slot;
+    if (slot.lease !== this) return;
+    if (options.soft) return this.#lender.invalidateSoftly(slot);
+    slot.lease = undefined;
+    this.#lender.invalidate(slot, error);
+  }
+
+  /**
+   * Takes the connection out of the pool for good: its place is free at once, and closing it is up to you.
+   *
+   * @returns The driver's own client.
+   * @throws {TypeError} when the lease was released before.
+   */
+  detach(): C {
+    const { client } = this;
+    this.#slot.info = { ...this.#slot.info };
+    this.#lender.detach(this.#slot);
+    return client;
+  }
+
+  /** Tells the holder that the connection is being terminated. */
+  abort(reason: unknown): void {
+    (this.#controller ??= new AbortController()).abort(reason);
+  }
+
+  /** Gives the connection back: `await using lease = await engine.connect()`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}

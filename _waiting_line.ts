@@ -1,0 +1,160 @@
+/**
+ * Those who wait for something, in the order they came, each with a deadline and perhaps a signal.
+ *
+ * @module
+ */
+
+import { now, type Timer, timer } from "./_clock.ts";
+import { type Linked, LinkedList } from "./_list.ts";
+
+/** How somebody waits. */
+export interface Wish<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+  /** When the wait began. */
+  readonly sinceMs: number;
+  /** How long it may take; `Infinity` for ever. */
+  readonly timeoutMs: number;
+  /** Ends the wait. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Somebody who waits. */
+export class Waiter<T> implements Linked<Waiter<T>> {
+  before: Waiter<T> | undefined = undefined;
+  after: Waiter<T> | undefined = undefined;
+  /** Whether the wait goes on. */
+  waiting = true;
+  /** Whether it stands in the line; not, for instance, while a connection is being checked for it. */
+  queued = false;
+  /** How often what it was given proved no good. */
+  tries = 0;
+  /** When its time is up. */
+  readonly deadlineMs: number;
+  /** Takes the listener off the signal. */
+  unlisten: (() => void) | undefined = undefined;
+
+  /** @param wish How it waits. */
+  constructor(readonly wish: Wish<T>) {
+    this.deadlineMs = wish.sinceMs + wish.timeoutMs;
+  }
+}
+
+/** The line. Its timer holds the process up, for somebody waits. */
+export class WaitingLine<T> {
+  readonly #line: LinkedList<Waiter<T>> = new LinkedList();
+  readonly #onLate: () => void;
+  readonly #onEmpty: () => void;
+  #timer: Timer | undefined;
+  #timerMs = Infinity;
+
+  /** @param events `onLate`: somebody's time is up; `onEmpty`: the line has become empty. */
+  constructor(events: { onLate: () => void; onEmpty: () => void }) {
+    this.#onLate = events.onLate;
+    this.#onEmpty = events.onEmpty;
+  }
+
+  /** How many stand in the line. */
+  get size(): number {
+    return this.#line.size;
+  }
+
+  /** Who is next. */
+  get first(): Waiter<T> | undefined {
+    return this.#line.first;
+  }
+
+  /** Somebody who is not in the line yet. */
+  welcome(wish: Wish<T>): Waiter<T> {
+    const waiter = new Waiter(wish);
+    const { signal } = wish;
+    if (signal) {
+      const onAbort = () => this.reject(waiter, signal.reason);
+      signal.addEventListener("abort", onAbort, { once: true });
+      waiter.unlisten = () => signal.removeEventListener("abort", onAbort);
+    }
+    return waiter;
+  }
+
+  /** Puts somebody at the end. */
+  push(waiter: Waiter<T>): void {
+    waiter.queued = true;
+    this.#line.push(waiter);
+    this.#watch(waiter.deadlineMs);
+  }
+
+  /** Puts somebody back to the front: what it was given proved no good. */
+  unshift(waiter: Waiter<T>): void {
+    waiter.queued = true;
+    this.#line.unshift(waiter);
+    this.#watch(waiter.deadlineMs);
+  }
+
+  /** Takes somebody out of the line who goes on waiting. */
+  stepAside(waiter: Waiter<T>): void {
+    if (!waiter.queued) return;
+    waiter.queued = false;
+    this.#line.remove(waiter);
+    this.#tidy();
+  }
+
+  /** Gives somebody what it waited for. */
+  serve(waiter: Waiter<T>, value: T): void {
+    this.#leave(waiter);
+    waiter.wish.resolve(value);
+  }
+
+  /** Ends somebody's wait with an error; one that has ended stays as it is. */
+  reject(waiter: Waiter<T>, error: unknown): void {
+    if (!waiter.waiting) return;
+    this.#leave(waiter);
+    waiter.wish.reject(error);
+  }
+
+  /** Ends everybody's wait. */
+  rejectAll(error: unknown): void {
+    for (const waiter of this.#line.members()) this.reject(waiter, error);
+  }
+
+  /**
+   * Ends the wait of those whose time is up.
+   *
+   * @param covered So many at the front are spared, for what they wait for is on its way.
+   * @param error Makes the error, from the seconds waited.
+   */
+  rejectLate(covered: number, error: (waited: number) => Error): void {
+    if (this.#line.size === 0) return;
+    const nowMs = now();
+    let nextMs = Infinity;
+    let spared = covered;
+    for (const waiter of this.#line.members()) {
+      if (waiter.deadlineMs > nowMs) nextMs = Math.min(nextMs, waiter.deadlineMs);
+      else if (spared <= 0) this.reject(waiter, error((nowMs - waiter.wish.sinceMs) / 1000));
+      spared--;
+    }
+    this.#timer?.clear();
+    this.#timer = undefined;
+    if (this.#line.size > 0) this.#watch(nextMs);
+  }
+
+  #leave(waiter: Waiter<T>): void {
+    waiter.waiting = false;
+    waiter.unlisten?.();
+    this.stepAside(waiter);
+  }
+
+  /** Makes sure that the timer goes off by then. */
+  #watch(deadlineMs: number): void {
+    if (this.#timer && deadlineMs >= this.#timerMs) return;
+    this.#timer?.clear();
+    this.#timerMs = deadlineMs;
+    this.#timer = timer(deadlineMs - now(), this.#onLate);
+  }
+
+  #tidy(): void {
+    if (this.#line.size > 0) return;
+    this.#timer?.clear();
+    this.#timer = undefined;
+    this.#onEmpty();
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * From `dialect+driver` in a URL to the adapter; the driver itself is imported at the first connect.
+ *
+ * @module
+ */
+
+import { DriverUnavailableError } from "../errors.ts";
+import type { Adapter } from "./adapter.ts";
+import { lazyPgAdapter, type PgClient, type PgModule } from "./pg.ts";
+
+/** Dialects, each with its drivers; the first is the default. */
+const DIALECTS: Readonly<Record<string, Readonly<Record<string, () => Adapter<unknown>>>>> = {
+  postgresql: {
+    pg: () => lazyPgAdapter(() => load<PgModule<PgClient>>("pg", "pg")) as Adapter<unknown>,
+  },
+};
+
+/**
+ * The adapter that a URL names.
+ *
+ * @param dialect Such as `"postgresql"`.
+ * @param driver Such as `"pg"`; the dialect's default where it is missing.
+ * @returns The adapter; nothing is imported yet.
+ * @throws {TypeError} for a dialect or a driver that is not known, with those that are.
+ */
+export function adapterByUrl(dialect: string, driver: string | undefined): Adapter<unknown> {
+  if (!Object.hasOwn(DIALECTS, dialect)) {
+    const known = Object.keys(DIALECTS).join(", ");
+    throw new TypeError(
+      `Cannot use the dialect "${dialect}" of the database URL: it is one of ${known}, or give the option "adapter"`,
+    );
+  }
+  const drivers = DIALECTS[dialect]!;
+  const name = driver ?? Object.keys(drivers)[0]!;
+  if (!Object.hasOwn(drivers, name)) {
+    const known = Object.keys(drivers).join(", ");
+    throw new TypeError(
+      `Cannot use the driver "${name}" of the database URL: for ${dialect} it is one of ${known}, or give the option "adapter"`,
+    );
+  }
+  return drivers[name]!();
+}
+
+/**
+ * Imports a driver, by a specifier that no tool can see: a driver is nobody's dependency. First under its bare
+ * name (Node, Bun, a Deno import map), then as `npm:` (Deno).
+ */
+async function load<M>(driver: string, packageName: string): Promise<M> {
+  let first: unknown;
+  for (const specifier of [packageName, `npm:${packageName}`]) {
+    try {
+      const module = await import(specifier) as { default?: unknown };
+      return (module.default ?? module) as M;
+    } catch (error) {
+      first ??= error;
+    }
+  }
+  throw new DriverUnavailableError(
+    `Cannot load the driver "${driver}": it is not installed here, run "npm install ${packageName}", ` +
+      `"bun add ${packageName}" or "deno add npm:${packageName}"`,
+    { driver, cause: first },
+  );
+}

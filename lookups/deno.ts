@@ -1,0 +1,101 @@
+/**
+ * The lookup of Deno: `Deno.resolveDns` for the addresses, `node:dns` beside it for the TTL.
+ *
+ * Its limits are Deno's (measured on 2.9): it says "not found" for NXDOMAIN and for a failing server alike, so
+ * that is `"ambiguous"` here; it does not report the TTL of a CNAME, so the TTL read beside it counts for at
+ * most 5 s; and it reads the hosts file first.
+ *
+ * @module
+ */
+
+import { hostPort } from "../_ip.ts";
+import { LookupError, type LookupErrorKind } from "../errors.ts";
+import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
+import { nodeAddressesWithTtl, nodeServers } from "./node.ts";
+
+/** Seconds: a CNAME in front of the record may allow less than the record's own TTL, and Deno hides it. */
+const LONGEST_TTL = 5;
+/** How long the TTL may come after the addresses, in milliseconds. */
+const TTL_WAIT_MS = 250;
+
+/** Asks through `Deno.resolveDns`. */
+export const denoLookup: Lookup = {
+  name: "deno",
+
+  async lookup(question: Question): Promise<Answer> {
+    const { name, family, server, signal } = question;
+    signal.throwIfAborted();
+    const beside = new AbortController();
+    const stopBeside = () => beside.abort();
+    signal.addEventListener("abort", stopBeside, { once: true });
+    try {
+      const ttl = readTtl(question, beside.signal);
+      const records = await Deno.resolveDns(name, family === 4 ? "A" : "AAAA", {
+        ...(server && { nameServer: { ipAddr: server.host, port: server.port } }),
+        signal,
+      });
+      signal.throwIfAborted();
+      const addresses = [...new Set(records)];
+      if (addresses.length === 0) throw new Deno.errors.NotFound("the answer holds no address");
+      const late = setTimeout(stopBeside, TTL_WAIT_MS);
+      try {
+        return { addresses, ttl: await ttl, server: server && hostPort(server.host, server.port) };
+      } finally {
+        clearTimeout(late);
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw describe(error, question);
+    } finally {
+      beside.abort();
+      signal.removeEventListener("abort", stopBeside);
+    }
+  },
+
+  servers(): readonly NameServer[] {
+    return maySetServers() ? nodeServers() : [];
+  },
+};
+
+/** Whether `node:dns` may be told which server to ask; querying never prompts. */
+function maySetServers(): boolean {
+  return Deno.permissions.querySync({ name: "sys", kind: "networkInterfaces" }).state === "granted";
+}
+
+/** The TTL by a second question; `undefined` where it cannot be had. Never rejects. */
+async function readTtl(question: Question, signal: AbortSignal): Promise<number | undefined> {
+  if (question.server && !maySetServers()) return undefined;
+  try {
+    const { ttl } = await nodeAddressesWithTtl({ ...question, signal });
+    return Math.min(ttl, LONGEST_TTL);
+  } catch {
+    return undefined;
+  }
+}
+
+function describe(error: unknown, { name, family, server }: Question): LookupError {
+  const record = family === 4 ? "A" : "AAAA";
+  const whom = server ? ` at ${hostPort(server.host, server.port)}` : "";
+  const text = error instanceof Error ? error.message : String(error);
+  const reason = error instanceof Error ? error.name : undefined;
+  let kind: LookupErrorKind = "transient";
+  let what = text;
+  if (error instanceof Deno.errors.NotFound) {
+    kind = "ambiguous";
+    what = "Deno says not found, which may also be a failing server";
+  } else if (
+    error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.PermissionDenied
+  ) {
+    kind = "config";
+    what = `the permission is missing, run with ${
+      server ? `--allow-net=${hostPort(server.host, server.port)}` : "--allow-net"
+    }`;
+  } else if (error instanceof TypeError || /invalid characters|label/i.test(text)) {
+    kind = "config";
+  }
+  return new LookupError(`Cannot look up ${record} of "${name}"${whom}: ${what}`, {
+    kind,
+    reason,
+    cause: error,
+  });
+}

@@ -1,0 +1,20 @@
+/**
+ * Names that need no DNS: IP addresses and `localhost`.
+ *
+ * @module
+ */
+
+import { canonicalIp } from "../_ip.ts";
+
+/**
+ * The addresses of a host that needs no DNS.
+ *
+ * @param host A canonical host (lower case, no trailing dot).
+ * @returns The address itself for an IP address; `127.0.0.1`, then `::1`, for `localhost` (RFC 6761 section
+ *   6.3); `undefined` for a name that DNS has to be asked for.
+ */
+export function staticAddresses(host: string): readonly string[] | undefined {
+  if (host === "localhost") return ["127.0.0.1", "::1"];
+  const ip = canonicalIp(host);
+  return ip === undefined ? undefined : [ip];
+}

@@ -1,0 +1,35 @@
+/**
+ * dnspool: a DNS-aware database connection pool. Every connection that it hands out is open to an address that
+ * the host name has now; the very next checkout after a change goes to the new one.
+ *
+ * @example
+ * ```ts
+ * import { getDnsEngine } from "@dnspool/dnspool";
+ * import { DnsServer, fakeAdapter } from "@dnspool/dnspool/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dns = await DnsServer.start();
+ * dns.set("db.internal", ["127.0.0.2"], { ttl: 0 });
+ * const engine = getDnsEngine("fake://app@db.internal/orders", {
+ *   adapter: fakeAdapter(), // by default the URL's own driver, such as postgresql+pg
+ *   dnsNameservers: [dns.address],
+ *   dnsMinTtl: 0,
+ * });
+ * assertEquals(await engine.use((lease) => lease.address), "127.0.0.2");
+ * dns.set("db.internal", ["127.0.0.3"], { ttl: 0 });
+ * assertEquals(await engine.use((lease) => lease.address), "127.0.0.3");
+ * await engine.close();
+ * await dns.close();
+ * ```
+ *
+ * @module
+ */
+
+export type { Lease } from "./_lease.ts";
+export type { Adapter, Role, Target } from "./adapters/adapter.ts";
+export * from "./engine.ts";
+export * from "./errors.ts";
+export type { Answer, Lookup, NameServer, Question } from "./lookups/lookup.ts";
+export type { DnsOptions, EngineOptions } from "./options.ts";
+export { type AddressChange, clearDnsCache, type GetIpOptions, getIpWithTtl } from "./resolver.ts";
+export { DatabaseUrl, type DatabaseUrlParts } from "./url.ts";

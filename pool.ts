@@ -1,0 +1,605 @@
+/**
+ * The pool: slots, waiters, checkout and checkin. It knows addresses, but no DNS and no driver: what it needs
+ * of those is a {@linkcode Source}.
+ *
+ * @module
+ */
+
+import { now, type Timer, timer } from "./_clock.ts";
+import { Lease, type Lender, Slot } from "./_lease.ts";
+import { LinkedList } from "./_list.ts";
+import { Waiter, WaitingLine } from "./_waiting_line.ts";
+import { PoolClosedError, type PoolCounts, PoolTimeoutError } from "./errors.ts";
+
+/** A connection that was opened. */
+export interface Opened<C> {
+  /** The driver's client. */
+  readonly client: C;
+  /** The address that was dialled. */
+  readonly address: string;
+  /** When the dial began. */
+  readonly openedAtMs: number;
+  /** When the connection is too old to be handed out. */
+  readonly expiresAtMs: number;
+  /** What the hooks noted about it. */
+  readonly info: Record<string, unknown>;
+}
+
+/** What a check found wrong with a connection. */
+export interface Unfit {
+  /** What is wrong. */
+  readonly error: Error;
+  /** Whether its siblings on the same address are no better. */
+  readonly siblings: boolean;
+}
+
+/** Where connections come from, and what becomes of them. */
+export interface Source<C> {
+  /** Whether the addresses known may be used now. Called at each handover: no I/O, a comparison or two. */
+  usable(nowMs: number): boolean;
+  /** Waits until they may be used. */
+  resolve(signal: AbortSignal): Promise<void>;
+  /** Whether the name has this address now. */
+  isCurrent(address: string): boolean;
+  /** Opens a connection. */
+  open(signal: AbortSignal): Promise<Opened<C>>;
+  /** Whether an error of `open` may pass by itself, so that waiters had better wait. */
+  mayPass(error: unknown): boolean;
+  /** A connection that `open` gave is in the pool now. */
+  adopt(slot: Slot<C>, pool: { lost(slot: Slot<C>, error: unknown): void }): void;
+  /** A connection was given away. */
+  part(slot: Slot<C>): void;
+  /** Looks at a connection before it is handed out; `undefined` where there is nothing to look at. */
+  check(slot: Slot<C>): Promise<Unfit | undefined> | undefined;
+  /** Prepares a connection for its next holder; `undefined` where nothing is to be done. Rejects: close it. */
+  reset(slot: Slot<C>): Promise<void> | undefined;
+  /** What an error says about the connection it happened on. */
+  judge(error: unknown): Unfit | undefined;
+  /** Closes a connection: politely, or at once with a reason. Never throws, never rejects. */
+  close(slot: Slot<C>, reason: unknown): Promise<void> | undefined;
+  /** The error for waiters whose connects kept failing until their time was up. */
+  giveUp(lastError: unknown, waited: number): Error;
+}
+
+/** The pool's numbers; durations in milliseconds. */
+export interface PoolSettings {
+  /** For messages. */
+  readonly name: string;
+  /** Idle connections that are kept. */
+  readonly poolSize: number;
+  /** Connections above that. */
+  readonly maxOverflow: number;
+  /** How long a checkout may wait. */
+  readonly poolTimeoutMs: number;
+  /** Whether the last connection to come back is the first to go out. */
+  readonly useLifo: boolean;
+  /** Connections opening at once. */
+  readonly connectConcurrency: number;
+  /** Checkouts after which a connection is replaced. */
+  readonly maxUses: number;
+}
+
+/** How one checkout differs from the others. */
+export interface CheckoutOptions {
+  /** Ends the wait: the checkout is rejected with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Replaces `poolTimeoutMs`. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Pauses between tries while connects fail: doubling, each drawn from its upper half. */
+const BACKOFF = { firstMs: 50, mostMs: 500 };
+/** A connection that fails its check is replaced so often within one checkout. */
+const MOST_TRIES = 2;
+
+const DONE: Promise<void> = Promise.resolve();
+
+/** Hands out connections of one source, within limits, first come first served. */
+export class Pool<C> implements Lender<C> {
+  /** Finished dials, ever. */
+  opened = 0;
+  /** Connections closed, ever. */
+  closed = 0;
+  /** Connections given away, ever. */
+  detached = 0;
+
+  readonly #source: Source<C>;
+  readonly #settings: PoolSettings;
+  readonly #limit: number;
+  readonly #idle: LinkedList<Slot<C>> = new LinkedList();
+  readonly #inUse: LinkedList<Slot<C>> = new LinkedList();
+  readonly #waiters: WaitingLine<Lease<C>>;
+  readonly #dials: Set<AbortController> = new Set();
+  /** In use, but on an address that departed. */
+  #retired = 0;
+  #resolving: AbortController | undefined;
+  #failures = 0;
+  #lastError: unknown;
+  #backoff: Timer | undefined;
+  /** While connects fail, the next one may not begin before this. */
+  #notBeforeMs = -Infinity;
+  #ended: string | undefined;
+  readonly #closing: Set<Promise<void>> = new Set();
+  #onEmpty: (() => void)[] = [];
+
+  /**
+   * @param source Where connections come from.
+   * @param settings The pool's numbers.
+   */
+  constructor(source: Source<C>, settings: PoolSettings) {
+    this.#source = source;
+    this.#settings = settings;
+    this.#limit = settings.poolSize + settings.maxOverflow;
+    this.#waiters = new WaitingLine({
+      onLate: () => this.#rejectLate(),
+      onEmpty: () => this.#onNobodyWaits(),
+    });
+  }
+
+  /** The counters at this moment. */
+  get counts(): PoolCounts {
+    const { poolSize, maxOverflow } = this.#settings;
+    return {
+      poolSize,
+      maxOverflow,
+      inUse: this.#inUse.size,
+      idle: this.#idle.size,
+      connecting: this.#dials.size,
+      waiting: this.#waiters.size,
+    };
+  }
+
+  /** Open connections by address: idle, in use. */
+  get byAddress(): Record<string, { idle: number; inUse: number }> {
+    const counts: Record<string, { idle: number; inUse: number }> = {};
+    const of = (slot: Slot<C>) => counts[slot.address] ??= { idle: 0, inUse: 0 };
+    for (const slot of this.#idle.members()) of(slot).idle++;
+    for (const slot of this.#inUse.members()) of(slot).inUse++;
+    return counts;
+  }
+
+  /** Open connections, idle or in use. */
+  get size(): number {
+    return this.#idle.size + this.#inUse.size;
+  }
+
+  /**
+   * Takes a connection. With an idle one at hand and a fresh answer, nothing is waited for.
+   *
+   * @param options How this checkout differs.
+   * @returns The lease.
+   * @throws {PoolTimeoutError} when the time is up.
+   * @throws {PoolClosedError} when the pool is closed, before or meanwhile.
+   */
+  checkout(options?: CheckoutOptions): Promise<Lease<C>> {
+    const nowMs = now();
+    if (options === undefined && this.#waiters.size === 0 && this.#ended === undefined) {
+      if (this.#source.usable(nowMs)) {
+        const slot = this.#take(nowMs);
+        if (slot) {
+          const check = this.#source.check(slot);
+          if (check === undefined) return Promise.resolve(this.#lend(slot));
+          return this.#enqueue(nowMs, undefined, (waiter) => this.#examine(waiter, slot, check));
+        }
+      }
+    }
+    return this.#enqueue(nowMs, options, (waiter) => {
+      this.#waiters.push(waiter);
+      this.#pump();
+      if (waiter.deadlineMs <= nowMs) this.#rejectLate();
+    });
+  }
+
+  /** Takes a connection back; only a lease calls this, once. */
+  checkin(slot: Slot<C>, error: unknown): Promise<void> {
+    if (error !== undefined && error !== null) {
+      const unfit = this.#source.judge(error);
+      if (unfit) {
+        this.#discard(slot, unfit);
+        return DONE;
+      }
+    }
+    const reset = slot.spent ? undefined : this.#source.reset(slot);
+    if (reset === undefined) return this.#return(slot);
+    return reset.then(
+      () => this.#return(slot),
+      (reason) => this.#drop(slot, reason),
+    );
+  }
+
+  /** Closes a connection that somebody holds, and marks its siblings where the error says so. */
+  invalidate(slot: Slot<C>, error: unknown): void {
+    const unfit = error === undefined ? undefined : this.#source.judge(error);
+    if (unfit) this.#discard(slot, unfit);
+    else this.#drop(slot, error ?? new Error("The connection was invalidated"));
+  }
+
+  /** Closes a connection when it comes back. */
+  invalidateSoftly(slot: Slot<C>): void {
+    slot.spent = true;
+  }
+
+  /** Gives a connection away. */
+  detach(slot: Slot<C>): void {
+    slot.lease = undefined;
+    this.#leaveUse(slot);
+    slot.state = "detached";
+    this.detached++;
+    this.#source.part(slot);
+    this.#pump();
+  }
+
+  /** No connection that is open now is handed out again; those in use are closed when they come back. */
+  invalidateAll(): void {
+    for (const list of [this.#idle, this.#inUse]) {
+      for (const slot of list.members()) slot.spent = true;
+    }
+  }
+
+  /**
+   * An address departed: idle connections to it are closed now, those in use when they come back, and they do
+   * not count against the limit any more.
+   *
+   * @param address The address that left the answer.
+   * @returns How many connections to it are still in use.
+   */
+  retire(address: string): number {
+    for (const slot of this.#idle.members()) {
+      if (slot.address !== address) continue;
+      this.#idle.remove(slot);
+      this.#close(slot);
+    }
+    let out = 0;
+    for (const slot of this.#inUse.members()) {
+      if (slot.address !== address) continue;
+      out++;
+      if (slot.retired) continue;
+      slot.spent = slot.retired = true;
+      this.#retired++;
+    }
+    this.#endBackoff();
+    this.#pump();
+    return out;
+  }
+
+  /** The addresses changed: whoever was pausing tries again now. */
+  kick(): void {
+    this.#endBackoff();
+    this.#pump();
+  }
+
+  /**
+   * Drops the connections in use that are open to an address.
+   *
+   * @param address The address; without it, every connection in use.
+   * @param reason Makes the error that their holders are given.
+   */
+  terminate(address: string | undefined, reason: (slot: Slot<C>) => Error): void {
+    for (const slot of this.#inUse.members()) {
+      if (address === undefined || slot.address === address) this.#drop(slot, reason(slot));
+    }
+  }
+
+  /** A connection died by itself. */
+  lost(slot: Slot<C>, error: unknown): void {
+    if (slot.state === "idle") {
+      this.#idle.remove(slot);
+      this.#close(slot, error ?? new Error("The connection was closed by the server"));
+      this.#pump();
+    } else {
+      slot.spent = true;
+    }
+  }
+
+  /**
+   * Closes the pool: waiters are rejected, idle connections closed, those in use when they come back.
+   *
+   * @param why What the waiters and later callers are told.
+   */
+  close(why: string): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = why;
+    this.#waiters.rejectAll(new PoolClosedError(why));
+    for (const dial of this.#dials) dial.abort(new PoolClosedError(why));
+    for (const slot of this.#idle.members()) {
+      this.#idle.remove(slot);
+      this.#close(slot);
+    }
+  }
+
+  /** Fulfilled once the goodbyes under way are said. */
+  async closings(): Promise<void> {
+    await Promise.all(this.#closing);
+  }
+
+  /** Fulfilled once no connection is in use, being opened or being closed. */
+  async emptied(): Promise<void> {
+    while (this.#inUse.size > 0 || this.#dials.size > 0) {
+      await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
+    }
+    await this.closings();
+  }
+
+  /** The next idle connection that may be handed out; those that may not are closed on the way. */
+  #take(nowMs: number): Slot<C> | undefined {
+    for (;;) {
+      const slot = this.#settings.useLifo ? this.#idle.last : this.#idle.first;
+      if (slot === undefined) return undefined;
+      this.#idle.remove(slot);
+      slot.state = "inUse";
+      this.#inUse.push(slot);
+      if (this.#fit(slot, nowMs)) return slot;
+      this.#leaveUse(slot);
+      this.#close(slot);
+    }
+  }
+
+  #fit(slot: Slot<C>, nowMs: number): boolean {
+    return !slot.spent && nowMs < slot.expiresAtMs && this.#source.isCurrent(slot.address);
+  }
+
+  #lend(slot: Slot<C>): Lease<C> {
+    slot.uses++;
+    return slot.lease = new Lease<C>(this, slot);
+  }
+
+  #enqueue(
+    nowMs: number,
+    options: CheckoutOptions | undefined,
+    begin: (waiter: Waiter<Lease<C>>) => void,
+  ): Promise<Lease<C>> {
+    const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
+    return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) return reject(new PoolClosedError(this.#ended));
+      if (signal?.aborted) return reject(signal.reason);
+      begin(this.#waiters.welcome({ resolve, reject, sinceMs: nowMs, timeoutMs, signal }));
+    });
+  }
+
+  #onNobodyWaits(): void {
+    this.#backoff?.clear();
+    this.#backoff = undefined;
+    this.#resolving?.abort(new DOMException("Nobody waits for an answer any more", "AbortError"));
+  }
+
+  /**
+   * Rejects the waiters whose time is up, except those for whom a connection is on its way: a dial is bounded
+   * by its own time-out.
+   */
+  #rejectLate(): void {
+    const covered = this.#dials.size + (this.#resolving ? this.#idle.size + this.#free : 0);
+    this.#waiters.rejectLate(covered, (waited) => this.#timeoutError(waited));
+  }
+
+  #timeoutError(waited: number): Error {
+    if (this.#failures > 0) return this.#source.giveUp(this.#lastError, waited);
+    const { counts } = this;
+    const { poolSize, maxOverflow, inUse, idle, connecting, waiting } = counts;
+    const message = `Cannot check out a connection to "${this.#settings.name}" within ` +
+      `${
+        Number(waited.toFixed(3))
+      } seconds: ${inUse} in use, ${idle} idle, ${connecting} connecting, ` +
+      `${waiting} waiting, pool size ${poolSize}, overflow ${maxOverflow}`;
+    return new PoolTimeoutError(message, { counts, waited, cause: this.#lastError });
+  }
+
+  /** Gives waiters what there is, and opens what is missing. Called whenever anything may have become free. */
+  #pump(answered = false): void {
+    if (this.#ended !== undefined) return;
+    if (this.#waiters.size > 0) {
+      const nowMs = now();
+      if (!answered && !this.#source.usable(nowMs)) return this.#awaitAnswer();
+      for (;;) {
+        const waiter = this.#waiters.first;
+        const slot = waiter && this.#take(nowMs);
+        if (!slot) break;
+        this.#handOver(waiter, slot);
+      }
+      this.#openMore();
+    }
+    while (this.#waiters.size === 0 && this.#idle.size > this.#settings.poolSize) {
+      const slot = this.#idle.first!;
+      this.#idle.remove(slot);
+      this.#close(slot);
+    }
+  }
+
+  /** One wait for an answer, for all who wait. */
+  #awaitAnswer(): void {
+    if (this.#resolving) return;
+    const controller = this.#resolving = new AbortController();
+    const done = () => {
+      if (this.#resolving === controller) this.#resolving = undefined;
+    };
+    this.#source.resolve(controller.signal).then(
+      () => {
+        done();
+        this.#pump(true);
+        this.#rejectLate();
+      },
+      (error) => {
+        done();
+        if (controller.signal.aborted) return this.#pump();
+        this.#waiters.rejectAll(error);
+      },
+    );
+  }
+
+  #handOver(waiter: Waiter<Lease<C>>, slot: Slot<C>): void {
+    const check = this.#source.check(slot);
+    if (check === undefined) return this.#waiters.serve(waiter, this.#lend(slot));
+    this.#examine(waiter, slot, check);
+  }
+
+  /** Waits for a check, then judges address and answer once more: a check takes time. */
+  async #examine(
+    waiter: Waiter<Lease<C>>,
+    slot: Slot<C>,
+    check: Promise<Unfit | undefined>,
+  ): Promise<void> {
+    this.#waiters.stepAside(waiter);
+    let unfit: Unfit | undefined;
+    try {
+      unfit = await check;
+      while (!unfit && waiter.waiting && !this.#source.usable(now())) {
+        await this.#source.resolve(new AbortController().signal);
+      }
+    } catch (error) {
+      if (waiter.waiting) this.#waiters.reject(waiter, error);
+      this.#return(slot);
+      return;
+    }
+    if (unfit) {
+      this.#discard(slot, unfit);
+      if (++waiter.tries >= MOST_TRIES && waiter.waiting) {
+        this.#waiters.reject(waiter, unfit.error);
+      }
+    } else if (!this.#fit(slot, now())) {
+      this.#drop(slot, undefined);
+    } else if (!waiter.waiting || this.#ended !== undefined) {
+      this.#return(slot);
+    } else {
+      return this.#waiters.serve(waiter, this.#lend(slot));
+    }
+    if (!waiter.waiting) return;
+    if (this.#ended !== undefined) {
+      return this.#waiters.reject(waiter, new PoolClosedError(this.#ended));
+    }
+    this.#waiters.unshift(waiter);
+    this.#pump();
+    this.#rejectLate();
+  }
+
+  /** Opens connections for the waiters who have none coming, within the limits. */
+  #openMore(): void {
+    const most = this.#failures > 0 ? 1 : this.#settings.connectConcurrency;
+    while (this.#dials.size < Math.min(this.#waiters.size, most) && this.#free > 0) {
+      const pauseMs = this.#notBeforeMs - now();
+      if (pauseMs > 0) {
+        this.#backoff ??= timer(pauseMs, () => {
+          this.#backoff = undefined;
+          this.#pump();
+        });
+        return;
+      }
+      this.#dial();
+    }
+  }
+
+  /** How many more connections may be opened. */
+  get #free(): number {
+    return this.#limit - (this.size - this.#retired) - this.#dials.size;
+  }
+
+  #dial(): void {
+    const controller = new AbortController();
+    this.#dials.add(controller);
+    this.#source.open(controller.signal).then(
+      (opened) => {
+        this.#dials.delete(controller);
+        this.#onOpened(opened);
+      },
+      (error) => {
+        this.#dials.delete(controller);
+        this.#onDialFailed(error);
+      },
+    );
+  }
+
+  #onOpened({ client, address, openedAtMs, expiresAtMs, info }: Opened<C>): void {
+    this.opened++;
+    this.#failures = 0;
+    this.#notBeforeMs = -Infinity;
+    this.#lastError = undefined;
+    const slot = new Slot(client, address, openedAtMs, expiresAtMs, info);
+    this.#inUse.push(slot);
+    this.#source.adopt(slot, this);
+    // One that was dialled before its address departed is thrown away, and dialled again for whoever waits.
+    if (this.#source.isCurrent(address)) this.#return(slot);
+    else this.#drop(slot, new Error(`The address ${address} departed while it was dialled`));
+    this.#rejectLate();
+  }
+
+  /** A failed dial frees its place; its waiter is told, or waits for a better moment. */
+  #onDialFailed(error: unknown): void {
+    this.#notifyEmpty();
+    if (this.#ended !== undefined) return;
+    this.#lastError = error;
+    if (this.#source.mayPass(error)) {
+      const pauseMs = Math.min(BACKOFF.firstMs * 2 ** this.#failures++, BACKOFF.mostMs);
+      this.#notBeforeMs = now() + pauseMs * (0.5 + Math.random() / 2);
+    } else if (this.#waiters.size > this.#dials.size) {
+      this.#waiters.reject(this.#waiters.first!, error);
+    }
+    this.#rejectLate();
+    this.#pump();
+  }
+
+  #endBackoff(): void {
+    this.#notBeforeMs = -Infinity;
+    this.#backoff?.clear();
+    this.#backoff = undefined;
+  }
+
+  /** A connection comes back: for the next holder, or to be closed. */
+  #return(slot: Slot<C>): Promise<void> {
+    if (slot.state !== "inUse") return DONE;
+    this.#leaveUse(slot);
+    const worn = slot.spent || slot.uses >= this.#settings.maxUses || this.#ended !== undefined;
+    if (worn || !this.#source.isCurrent(slot.address)) {
+      const closing = this.#close(slot);
+      this.#pump();
+      return closing ?? DONE;
+    }
+    slot.state = "idle";
+    slot.idleSinceMs = now();
+    this.#idle.push(slot);
+    this.#pump();
+    return DONE;
+  }
+
+  /** Closes a connection in use at once; its holder's signal is aborted. */
+  #drop(slot: Slot<C>, reason: unknown): void {
+    if (slot.state !== "inUse") return;
+    this.#leaveUse(slot);
+    const { lease } = slot;
+    slot.lease = undefined;
+    this.#close(slot, reason);
+    lease?.abort(reason);
+    this.#pump();
+  }
+
+  /** Closes a connection that proved to be broken. Only the first victim of an outage condemns its siblings. */
+  #discard(slot: Slot<C>, { error, siblings }: Unfit): void {
+    if (siblings && !slot.condemned) {
+      for (const list of [this.#idle, this.#inUse]) {
+        for (const other of list.members()) {
+          if (other.address === slot.address) other.spent = other.condemned = true;
+        }
+      }
+    }
+    this.#drop(slot, error);
+  }
+
+  #leaveUse(slot: Slot<C>): void {
+    this.#inUse.remove(slot);
+    if (slot.retired) this.#retired--;
+    this.#notifyEmpty();
+  }
+
+  #close(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {
+    slot.state = "closed";
+    this.closed++;
+    const closing = this.#source.close(slot, reason);
+    if (!closing) return undefined;
+    this.#closing.add(closing);
+    return closing.finally(() => this.#closing.delete(closing));
+  }
+
+  #notifyEmpty(): void {
+    if (this.#inUse.size > 0 || this.#dials.size > 0) return;
+    const listeners = this.#onEmpty;
+    this.#onEmpty = [];
+    for (const listener of listeners) listener();
+  }
+}

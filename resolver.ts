@@ -1,0 +1,149 @@
+/**
+ * Names to addresses, remembered for as long as the record allows: a cache by TTL, one query however many ask,
+ * a question ahead of expiry, and a stale answer rather than none.
+ *
+ * @module
+ */
+
+import { Entry, type View, type ViewSettings } from "./_cached_name.ts";
+import { now } from "./_clock.ts";
+import type { Lookup } from "./lookups/lookup.ts";
+import { staticAddresses } from "./lookups/static.ts";
+import { lookupByName, osLookup } from "./lookups/system.ts";
+import { type DnsOptions, type DnsSettings, readDnsOptions } from "./options.ts";
+import { canonicalHost, checkHost } from "./url.ts";
+
+export type { AddressChange, View, Watcher } from "./_cached_name.ts";
+
+/** Names that nobody watches are forgotten beyond this number, the oldest first. */
+const MOST_ENTRIES = 1000;
+
+/** The cache that all engines and `getIpWithTtl` share. */
+const entries: Map<string, Entry> = new Map();
+/** Views of callers without options, by the host as it was given. */
+const plainViews: Map<string, View> = new Map();
+const lookupIds: WeakMap<Lookup, number> = new WeakMap();
+let lookupCount = 0;
+
+/**
+ * The view of a name with these settings. Two with the same name, family, nameservers and lookup share their
+ * answers and their queries.
+ *
+ * @param host A canonical host name.
+ * @param settings How to resolve it.
+ * @returns The view; nothing is asked yet.
+ */
+export function viewOf(host: string, settings: DnsSettings): View {
+  const lookup = lookupByName(settings.lookup);
+  const { family, nameservers } = settings;
+  const key = JSON.stringify([host, family, nameservers, idOf(lookup)]);
+  let entry = entries.get(key);
+  if (!entry) {
+    if (entries.size >= MOST_ENTRIES) forgetUnwatched();
+    entry = new Entry({ name: host, family, lookup, servers: nameservers });
+    entries.set(key, entry);
+  }
+  const { timeoutMs, graceMs, extendGrace, maxStaleMs, maxRetries, minTtlMs, maxTtlMs } = settings;
+  const fallback = settings.fallback ? osLookup : undefined;
+  const view: ViewSettings = {
+    timeoutMs,
+    graceMs,
+    extendGrace,
+    maxStaleMs,
+    maxRetries,
+    minTtlMs,
+    maxTtlMs,
+    fallback,
+  };
+  return entry.view(view);
+}
+
+/** Options of {@linkcode getIpWithTtl}. */
+export interface GetIpOptions extends DnsOptions {
+  /** Ends the wait: the promise is rejected with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/**
+ * The first address of a host name, and for how many seconds it may be used.
+ *
+ * A fresh answer in the cache is given without asking anybody; an expired one waits for the one resolution
+ * under way, however many callers there are. When resolution fails, a stale answer serves for the grace period
+ * and the seconds are what is left of that. The cache is shared with engines of the same settings. An IP
+ * address or `localhost` is its own answer, good for `dnsMaxTtl`.
+ *
+ * @param host A host name or an IP address. A trailing dot and the case make no difference.
+ * @param options How to resolve; the same names and defaults as in `getDnsEngine`.
+ * @returns The address, and the whole seconds left, rounded up.
+ * @throws {TypeError} for a host or an option that cannot be meant.
+ * @throws {ResolveError} when there is no answer and no stale one to use.
+ *
+ * @example
+ * ```ts
+ * import { getIpWithTtl } from "@dnspool/dnspool";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(await getIpWithTtl("127.0.0.1"), ["127.0.0.1", 300]);
+ * ```
+ */
+export function getIpWithTtl(
+  host: string,
+  options?: GetIpOptions,
+): Promise<[ip: string, ttlSeconds: number]> {
+  if (options === undefined) {
+    const view = plainViews.get(host);
+    if (view && now() < view.freshUntilMs) return Promise.resolve(firstOf(view));
+  }
+  return ask(host, options);
+}
+
+/**
+ * Forgets every answer and every failure. A resolution that began before does not fill the cache again; who
+ * waits for one waits for a new one. Engines keep their connections and ask again at their next checkout.
+ *
+ * @example
+ * ```ts
+ * import { clearDnsCache } from "@dnspool/dnspool";
+ *
+ * clearDnsCache();
+ * ```
+ */
+export function clearDnsCache(): void {
+  for (const entry of entries.values()) entry.forget();
+  forgetUnwatched();
+}
+
+async function ask(host: string, options: GetIpOptions | undefined): Promise<[string, number]> {
+  const { settings, signal } = readDnsOptions(options, "getIpWithTtl");
+  if (typeof host !== "string") {
+    throw new TypeError(`Cannot resolve a value of type ${typeof host}: a host name is a string`);
+  }
+  const name = canonicalHost(checkHost(host));
+  const fixed = staticAddresses(name)?.filter((ip) => fits(ip, settings.family))[0];
+  if (fixed !== undefined) return [fixed, Math.ceil(settings.maxTtlMs / 1000)];
+  const view = viewOf(name, settings);
+  if (!view.usable(now())) await view.wait(signal);
+  if (options === undefined) plainViews.set(host, view);
+  return firstOf(view);
+}
+
+function firstOf(view: View): [string, number] {
+  const leftMs = Math.max(view.freshUntilMs, view.graceUntilMs) - now();
+  return [view.addresses[0]!, Math.max(0, Math.ceil(leftMs / 1000))];
+}
+
+function fits(ip: string, family: DnsSettings["family"]): boolean {
+  if (family === "auto" || family === "both") return true;
+  return ip.includes(":") === (family === 6);
+}
+
+function idOf(lookup: Lookup): number {
+  let id = lookupIds.get(lookup);
+  if (id === undefined) lookupIds.set(lookup, id = ++lookupCount);
+  return id;
+}
+
+function forgetUnwatched(): void {
+  plainViews.clear();
+  for (const [key, entry] of entries) if (entry.disposable) entries.delete(key);
+}

@@ -1,0 +1,67 @@
+/**
+ * Loopback addresses and ports for the lab: two addresses that can be told apart, and one port free on both.
+ *
+ * @module
+ */
+
+import net from "node:net";
+
+/** Holds `port` on `host` (0: any free one), or rejects with what `bind` said. */
+function hold(host: string, port: number): Promise<net.Server> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once("error", reject);
+    server.listen({ host, port, exclusive: true }, () => resolve(server));
+  });
+}
+
+function letGo(server: net.Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}
+
+/**
+ * Finds a TCP port that is free on all of `hosts` at once. It is let go before the return, so take it soon.
+ *
+ * @param hosts Addresses of this machine, at least one.
+ * @throws {Error} when an address cannot be bound at all, or twenty ports in a row are taken on one of them.
+ */
+export async function freePort(hosts: readonly string[]): Promise<number> {
+  const [first, ...others] = hosts;
+  if (first === undefined) throw new TypeError("Cannot find a free port: no hosts given");
+  for (let tries = 0; tries < 20; tries++) {
+    const held = [await hold(first, 0)];
+    try {
+      const address = held[0]?.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      for (const host of others) held.push(await hold(host, port));
+      return port;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EADDRINUSE") throw error;
+    } finally {
+      await Promise.all(held.map(letGo));
+    }
+  }
+  throw new Error(`Cannot find a port that is free on ${hosts.join(" and ")}: tried 20`);
+}
+
+/** Whether a TCP server can listen on `host`. */
+export async function canBind(host: string): Promise<boolean> {
+  try {
+    await letGo(await hold(host, 0));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Two different loopback addresses: 127.0.0.2 and 127.0.0.3, or 127.0.0.1 and ::1 where those cannot be bound
+ * (macOS gives the loopback device 127.0.0.1 only).
+ */
+export async function loopbackPair(): Promise<readonly [string, string]> {
+  if (await canBind("127.0.0.2") && await canBind("127.0.0.3")) return ["127.0.0.2", "127.0.0.3"];
+  if (await canBind("127.0.0.1") && await canBind("::1")) return ["127.0.0.1", "::1"];
+  throw new Error(
+    "Cannot find two loopback addresses: neither 127.0.0.2 and 127.0.0.3 nor 127.0.0.1 and ::1 can be bound",
+  );
+}

@@ -1,0 +1,96 @@
+/**
+ * The data that a new PostgreSQL server starts from: initialised once, then copied for each server.
+ *
+ * @module
+ */
+
+import { chown, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import type { PostgresBinaries, Waiting } from "./postgres_binaries.ts";
+import { run } from "./processes.ts";
+import { copyTree } from "./work_dir.ts";
+
+/** For whom, and with which database besides `postgres`. */
+interface DataOptions extends Waiting {
+  user: string;
+  password: string;
+  database?: string | undefined;
+}
+
+let count = 0;
+/** By user, password and database: `initdb` takes longer than a copy. */
+const templates = new Map<string, Promise<string>>();
+
+/** Makes a copy of a stopped server's data into the data of its hot standby. */
+export async function makeStandby(
+  dir: string,
+  primary: { host: string; port: number; user: string; password: string },
+  binaries: PostgresBinaries,
+): Promise<void> {
+  const names = ["host", "port", "user", "password"] as const;
+  const info = names.map((name) => `${name}='${String(primary[name]).replace(/[\\']/g, "\\$&")}'`);
+  const settings = {
+    primary_conninfo: info.join(" "),
+    wal_retrieve_retry_interval: "100ms", // not 5 s: the primary may start after it
+  };
+  const lines = Object.entries(settings).map(([name, value]) =>
+    `${name} = '${value.replace(/[\\']/g, "$&$&")}'\n`
+  );
+  await writeOwned(binaries, path.join(dir, "postgresql.auto.conf"), lines.join(""));
+  await writeOwned(binaries, path.join(dir, "standby.signal"), "");
+}
+
+/** Writes a file that only the servers' user can read. */
+export async function writeOwned(
+  { owner }: PostgresBinaries,
+  file: string,
+  text: string,
+): Promise<void> {
+  await writeFile(file, text, { mode: 0o600 });
+  if (owner) await chown(file, owner.uid, owner.gid);
+}
+
+/** A directory with the data that a new server starts from, to be copied; it lives as long as the binaries. */
+export async function freshData(options: DataOptions, binaries: PostgresBinaries): Promise<string> {
+  const { user, password, database } = options;
+  const key = JSON.stringify([binaries.workDir, user, password, database]);
+  const known = templates.get(key);
+  if (known) return await known;
+  const made = initialise(options, binaries);
+  templates.set(key, made);
+  made.catch(() => templates.delete(key));
+  return await made;
+}
+
+async function initialise(options: DataOptions, binaries: PostgresBinaries): Promise<string> {
+  const { user, password, database, onProgress, signal } = options;
+  const { workDir, owner, version } = binaries;
+  onProgress?.(`Initialising a PostgreSQL ${version} database`);
+  const id = ++count;
+  const dir = path.join(workDir, `template-${id}`);
+  await copyTree(workDir, dir, { owner, dirMode: 0o700, filter: () => false }); // empty, and the owner's
+  const pwfile = path.join(workDir, `password-${id}`);
+  await writeOwned(binaries, pwfile, password);
+  try {
+    const how = ["--auth=scram-sha-256", `--username=${user}`, `--pwfile=${pwfile}`];
+    const what = ["--no-locale", "--encoding=UTF8", "--no-data-checksums", "--wal-segsize=1"];
+    await run(
+      binaries.program("initdb"),
+      ["-D", dir, ...how, ...what, "--no-sync", "--no-instructions"],
+      { cwd: workDir, owner, signal },
+    );
+  } finally {
+    await rm(pwfile, { force: true });
+  }
+  await writeOwned(
+    binaries,
+    path.join(dir, "pg_hba.conf"),
+    "host all all all scram-sha-256\nhost replication all all scram-sha-256\n",
+  );
+  if (database !== undefined && database !== "postgres") {
+    const input = `CREATE DATABASE "${database.replaceAll('"', '""')}";\n`;
+    const args = ["--single", "-D", dir, "-c", "fsync=off", "postgres"];
+    await run(binaries.program("postgres"), args, { cwd: workDir, owner, signal, input });
+  }
+  return dir;
+}

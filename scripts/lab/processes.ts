@@ -1,0 +1,134 @@
+/**
+ * Programs and process trees for the lab, by `node:` modules only, so that it runs on Deno, Node and Bun.
+ *
+ * @module
+ */
+
+import { execFileSync, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import process from "node:process";
+
+/** As whom a program runs; `undefined`: as ourselves. */
+export type Owner = { readonly uid: number; readonly gid: number } | undefined;
+
+/** How to run a program. */
+export interface RunOptions {
+  /** The directory that it runs in. */
+  cwd: string;
+  /** As whom. */
+  owner: Owner;
+  /** What it reads on its standard input. */
+  input?: string | undefined;
+  /** Kills it. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A clean environment: no `PG…` variable of the user's may steer the server, no locale may translate its log. */
+export function environment(): Record<string, string> {
+  const kept = ["PATH", "SystemRoot", "TEMP", "TMP"].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(kept), LC_ALL: "C", TZ: "UTC" };
+}
+
+/**
+ * Runs a program to its end.
+ *
+ * @returns What it wrote, on both outputs.
+ * @throws {Error} with that text when it does not end with status 0.
+ */
+export function run(program: string, args: string[], options: RunOptions): Promise<string> {
+  const { cwd, owner, input, signal } = options;
+  signal?.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      cwd,
+      env: environment(),
+      detached: process.platform !== "win32", // Ctrl-C is for us to handle, not for it
+      stdio: ["pipe", "pipe", "pipe"],
+      ...owner,
+    });
+    let text = "";
+    const onAbort = () => {
+      // With its children, where it leads a group: initdb runs servers.
+      if (child.pid === undefined || !signalProcess(-child.pid, "SIGKILL")) child.kill("SIGKILL");
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    child.stdout.on("data", (chunk) => text += String(chunk));
+    child.stderr.on("data", (chunk) => text += String(chunk));
+    child.stdin.on("error", () => {}); // it ended without reading: its status tells
+    child.stdin.end(input ?? "");
+    child.once("error", reject);
+    child.once("close", (status: number | null, death: string | null) => {
+      signal?.removeEventListener("abort", onAbort);
+      if (status === 0) return resolve(text);
+      if (signal?.aborted) return reject(signal.reason);
+      reject(new Error(`Cannot run "${program}": ${text.trim() || `status ${status ?? death}`}`));
+    });
+  });
+}
+
+/** The state letter and the parent of a process, from Linux's /proc. */
+function stat(pid: string): { state: string; parent: number } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" "); // the name may hold spaces
+    return { state: fields[0] ?? "", parent: Number(fields[1]) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The running children of `pid`. Linux is read from /proc, for slim images have no `ps`. */
+export function childrenOf(pid: number): number[] {
+  if (process.platform === "linux") {
+    return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && stat(name)?.parent === pid)
+      .map(Number);
+  }
+  return execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .flatMap(([child, parent]) => child !== undefined && parent === pid ? [child] : []);
+}
+
+/** Whether `pid` is there and not a zombie that only waits to be reaped. */
+export function isRunning(pid: number): boolean {
+  if (process.platform === "linux") {
+    const state = stat(String(pid))?.state;
+    return state !== undefined && state !== "Z" && state !== "X";
+  }
+  return signalProcess(pid, 0);
+}
+
+/**
+ * Stops a process and all its children by SIGSTOP. It returns when the process has indeed stopped, so that none
+ * of its children is missing.
+ *
+ * @returns The process, then its children.
+ */
+export async function stopTree(pid: number): Promise<number[]> {
+  signalProcess(pid, "SIGSTOP");
+  if (process.platform === "linux") {
+    while (/[^TZX]/.test(stat(String(pid))?.state ?? "X")) await pause(1);
+  } else {
+    await pause(20);
+  }
+  const children = childrenOf(pid);
+  for (const child of children) signalProcess(child, "SIGSTOP");
+  return [pid, ...children];
+}
+
+/** Sends a signal; a process that is gone already is no error. */
+export function signalProcess(pid: number, signal: "SIGSTOP" | "SIGCONT" | "SIGKILL" | 0): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Waits. */
+export function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
+}

@@ -1,0 +1,121 @@
+/**
+ * A temporary directory that does not outlive this process, nor do the servers in it: however the process ends,
+ * a SIGKILL included, a small shell that waits for that end stops them and removes the directory.
+ *
+ * @module
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmod,
+  chown,
+  constants,
+  copyFile,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  rm,
+  stat,
+} from "node:fs/promises";
+import path from "node:path";
+import process from "node:process";
+import type { Owner } from "./processes.ts";
+
+/**
+ * Reads until its standard input ends, as it does when we are gone. Then every server with a directory below
+ * `$0` gets SIGQUIT (PostgreSQL's immediate shutdown), the frozen ones are thawed for it, and all is removed.
+ */
+const GUARD = `
+trap '' HUP INT TERM
+while read -r line; do :; done
+for file in "$0"/*/postmaster.pid; do
+  [ -f "$file" ] && read -r pid < "$file" && kill -QUIT "$pid"
+done
+for file in "$0"/*/frozen; do
+  [ -f "$file" ] && kill -CONT $(cat "$file")
+done
+for try in 1 2 3 4 5 6 7 8 9 10; do
+  rm -rf "$0"
+  [ -e "$0" ] || exit 0
+  sleep 0.2
+done
+`;
+
+/** The directory and its guard. */
+export class WorkDir {
+  /** Where it is. */
+  readonly path: string;
+  readonly #guard: ChildProcess | undefined;
+
+  private constructor(path: string, guard: ChildProcess | undefined) {
+    this.path = path;
+    this.#guard = guard;
+  }
+
+  /** Makes one in `parent` that others may read, and enter, but not write to. */
+  static async create(parent: string): Promise<WorkDir> {
+    const dir = await mkdtemp(path.join(parent, "dnspool-lab-"));
+    await chmod(dir, 0o755);
+    if (process.platform === "win32") return new WorkDir(dir, undefined);
+    const guard = spawn("/bin/sh", ["-c", GUARD, dir], {
+      cwd: "/",
+      detached: true, // out of reach of a Ctrl-C
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    await once(guard, "spawn");
+    return new WorkDir(dir, guard);
+  }
+
+  /** Removes the directory and ends the guard. */
+  async remove(): Promise<void> {
+    await rm(this.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+    if (!this.#guard || this.#guard.exitCode !== null) return;
+    const gone = once(this.#guard, "exit");
+    this.#guard.stdin?.end();
+    await gone;
+  }
+}
+
+/** How `copyTree` copies. */
+export interface CopyOptions {
+  /** Whose the copies are. */
+  owner: Owner;
+  /** The mode of every directory made. */
+  dirMode: number;
+  /** The mode of the copy of a file, by the file's name; without it, the file's own. */
+  fileMode?(file: string): number;
+  /** Whether a file that has its mode already is linked to, for speed: only where nobody writes to it. */
+  link?: boolean;
+  /** Which entries are copied; without it, all. */
+  filter?(entry: string): boolean;
+}
+
+/** Copies a directory with all in it, symbolic links left out, and gives the copies to `owner`. */
+export async function copyTree(from: string, to: string, options: CopyOptions): Promise<void> {
+  const { owner, dirMode, filter } = options;
+  await mkdir(to, { recursive: true });
+  await chmod(to, dirMode);
+  if (owner) await chown(to, owner.uid, owner.gid);
+  const entries = await readdir(from, { withFileTypes: true });
+  await Promise.all(entries.map(async (entry) => {
+    const source = path.join(from, entry.name);
+    const target = path.join(to, entry.name);
+    if (filter && !filter(source)) return;
+    if (entry.isDirectory()) return await copyTree(source, target, options);
+    if (!entry.isFile()) return;
+    await copyOne(source, target, options);
+  }));
+}
+
+async function copyOne(source: string, target: string, options: CopyOptions): Promise<void> {
+  const mode = options.fileMode?.(source);
+  if (options.link && mode !== undefined && ((await stat(source)).mode & mode) === mode) {
+    const linked = await link(source, target).then(() => true, () => false); // another file system?
+    if (linked) return;
+  }
+  await copyFile(source, target, constants.COPYFILE_FICLONE);
+  if (mode !== undefined) await chmod(target, mode);
+  if (options.owner) await chown(target, options.owner.uid, options.owner.gid);
+}

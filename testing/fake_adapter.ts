@@ -1,0 +1,144 @@
+/**
+ * A database that is not there: an adapter for tests of code that uses an engine.
+ *
+ * @module
+ */
+
+import type { Adapter, Target } from "../adapters/adapter.ts";
+
+/** A connection of the fake adapter. */
+export interface FakeClient {
+  /** 1 for the first connection that the adapter opened, then 2, and so on. */
+  readonly id: number;
+  /** The address that was dialled. */
+  readonly address: string;
+  /** What was asked of it, in order: statements, `"ping"`, `"rollback"`, `"commit"`, `"close"`, `"terminate"`. */
+  readonly log: string[];
+  /** Whether it is open. */
+  open: boolean;
+  /** Whether a transaction is open; set by the statements BEGIN, COMMIT and ROLLBACK. */
+  inTransaction: boolean;
+}
+
+/** What the fake servers do; each may be changed at any time, and each may throw or wait. */
+export interface FakeBehaviour {
+  /** Called for each dial, before the client is made. */
+  connect?(address: string, target: Target): void | Promise<void>;
+  /** Called for each statement; what it returns are the rows. By default, one row with the address. */
+  query?(
+    client: FakeClient,
+    text: string,
+    values: readonly unknown[],
+  ): readonly unknown[] | Promise<readonly unknown[]>;
+  /** Called for each ping. */
+  ping?(client: FakeClient): void | Promise<void>;
+  /** Called for each rollback or commit at checkin. */
+  reset?(client: FakeClient, how: "rollback" | "commit"): void | Promise<void>;
+  /** What an error means. By default, an error's own `verdict` property. */
+  classify?(error: unknown): "disconnect" | "read-only" | undefined;
+}
+
+/** An {@linkcode Adapter} that tells what was done with it. */
+export interface FakeAdapter extends Adapter<FakeClient> {
+  /** What the fake servers do. */
+  readonly behaviour: FakeBehaviour;
+  /** Every address that was dialled, in order, failures included. */
+  readonly dials: string[];
+  /** Every connection that was opened, in order. */
+  readonly clients: FakeClient[];
+  /** The connections that are open now. */
+  readonly open: FakeClient[];
+  /** Lets a connection die by itself, as when a server is killed. */
+  kill(client: FakeClient, error?: unknown): void;
+}
+
+/**
+ * An adapter whose servers are made up. Without a behaviour every dial succeeds at once.
+ *
+ * @param behaviour What the servers do.
+ * @returns The adapter.
+ *
+ * @example
+ * ```ts
+ * import { getDnsEngine } from "@dnspool/dnspool";
+ * import { fakeAdapter } from "@dnspool/dnspool/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const adapter = fakeAdapter();
+ * const engine = getDnsEngine("fake://10.0.0.7/orders", { adapter });
+ * assertEquals(await engine.query("SELECT 1"), [{ address: "10.0.0.7" }]);
+ * assertEquals(adapter.dials, ["10.0.0.7"]);
+ * await engine.close();
+ * assertEquals(adapter.open, []);
+ * ```
+ */
+export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
+  const clients: FakeClient[] = [];
+  const dials: string[] = [];
+  const listeners: Map<FakeClient, ((error?: unknown) => void)[]> = new Map();
+  const end = (client: FakeClient, entry: string) => {
+    client.log.push(entry);
+    client.open = false;
+  };
+  return {
+    name: "fake",
+    defaultPort: 1,
+    behaviour,
+    dials,
+    clients,
+    get open(): FakeClient[] {
+      return clients.filter(({ open }) => open);
+    },
+    kill(client: FakeClient, error?: unknown): void {
+      if (!client.open) return;
+      client.open = false;
+      for (const listener of listeners.get(client) ?? []) listener(error);
+    },
+    async connect(address: string, target: Target): Promise<FakeClient> {
+      dials.push(address);
+      await behaviour.connect?.(address, target);
+      target.signal.throwIfAborted();
+      const client: FakeClient = {
+        id: clients.length + 1,
+        address,
+        log: [],
+        open: true,
+        inTransaction: false,
+      };
+      clients.push(client);
+      return client;
+    },
+    close(client: FakeClient): Promise<void> {
+      end(client, "close");
+      return Promise.resolve();
+    },
+    terminate: (client: FakeClient) => end(client, "terminate"),
+    async ping(client: FakeClient): Promise<void> {
+      client.log.push("ping");
+      await behaviour.ping?.(client);
+    },
+    async reset(client: FakeClient, how: "rollback" | "commit"): Promise<void> {
+      client.log.push(how);
+      client.inTransaction = false;
+      await behaviour.reset?.(client, how);
+    },
+    inTransaction: (client: FakeClient) => client.inTransaction,
+    classify(error: unknown): "disconnect" | "read-only" | undefined {
+      if (behaviour.classify) return behaviour.classify(error);
+      return (error as { verdict?: "disconnect" | "read-only" } | null)?.verdict;
+    },
+    onClose(client: FakeClient, listener: (error?: unknown) => void): void {
+      listeners.set(client, [...listeners.get(client) ?? [], listener]);
+    },
+    async query(
+      client: FakeClient,
+      text: string,
+      values: readonly unknown[] = [],
+    ): Promise<readonly unknown[]> {
+      client.log.push(text);
+      if (/^begin\b/i.test(text)) client.inTransaction = true;
+      if (/^(commit|rollback)\b/i.test(text)) client.inTransaction = false;
+      return await behaviour.query?.(client, text, values) ?? [{ address: client.address }];
+    },
+  };
+}

@@ -1,0 +1,24 @@
+/**
+ * What a test needs to rehearse a failover: a DNS server that it programs.
+ *
+ * @example A name that moves
+ * ```ts
+ * import { DnsServer } from "@dnspool/dnspool/testing";
+ * import { assertEquals } from "@std/assert";
+ * import { Resolver } from "node:dns/promises";
+ *
+ * await using server = await DnsServer.start();
+ * const resolver = new Resolver();
+ * resolver.setServers([server.address]);
+ *
+ * server.set("db.internal", ["127.0.0.2"]);
+ * assertEquals(await resolver.resolve4("db.internal"), ["127.0.0.2"]);
+ * server.set("db.internal", ["127.0.0.3"]);
+ * assertEquals(await resolver.resolve4("db.internal"), ["127.0.0.3"]);
+ * ```
+ *
+ * @module
+ */
+
+export * from "./dns_server.ts";
+export * from "./fake_adapter.ts";
