@@ -117,6 +117,14 @@ export class NameSource<C> implements Source<C> {
     this.#stopRefresh = undefined;
   }
 
+  wake({ client }: Slot<C>): void {
+    this.#adapter.ref?.(client);
+  }
+
+  rest({ client }: Slot<C>): void {
+    this.#adapter.unref?.(client);
+  }
+
   check(): undefined {
     return undefined;
   }

@@ -49,6 +49,10 @@ export interface Source<C> {
   adopt(slot: Slot<C>, pool: { lost(slot: Slot<C>, error: unknown): void }): void;
   /** A connection was given away. */
   part(slot: Slot<C>): void;
+  /** A connection goes out. */
+  wake(slot: Slot<C>): void;
+  /** A connection is idle. */
+  rest(slot: Slot<C>): void;
   /** Looks at a connection before it is handed out; `undefined` where there is nothing to look at. */
   check(slot: Slot<C>): Promise<Unfit | undefined> | undefined;
   /** Prepares a connection for its next holder; `undefined` where nothing is to be done. Rejects: close it. */
@@ -328,7 +332,10 @@ export class Pool<C> implements Lender<C> {
       this.#idle.remove(slot);
       slot.state = "inUse";
       this.#inUse.push(slot);
-      if (this.#fit(slot, nowMs)) return slot;
+      if (this.#fit(slot, nowMs)) {
+        this.#source.wake(slot);
+        return slot;
+      }
       this.#leaveUse(slot);
       this.#close(slot);
     }
@@ -554,6 +561,7 @@ export class Pool<C> implements Lender<C> {
     slot.state = "idle";
     slot.idleSinceMs = now();
     this.#idle.push(slot);
+    this.#source.rest(slot);
     this.#pump();
     return DONE;
   }

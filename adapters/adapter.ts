@@ -55,6 +55,10 @@ export interface Adapter<C> {
   close?(client: C): Promise<void>;
   /** Drops the socket now; pending work rejects, with `reason` where the driver allows it. */
   terminate?(client: C, reason?: Error): void;
+  /** The connection is in use: it holds the process up. */
+  ref?(client: C): void;
+  /** The connection is idle: it does not. */
+  unref?(client: C): void;
   /** One round trip; rejects when the server does not answer. */
   ping?(client: C): Promise<void>;
   /** Ends an open transaction. */

@@ -41,6 +41,8 @@ export interface PgClient {
 
 /** What newer versions of `pg.Client` have besides, and what is not in its types. */
 interface PgInternals {
+  ref?(): void;
+  unref?(): void;
   connection?: { stream?: { destroy(error?: Error): void } };
   readyForQuery?: boolean;
   getTransactionStatus?(): string | null;
@@ -140,6 +142,9 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     },
 
     terminate: destroy,
+
+    ref: (client: C) => (client as unknown as PgInternals).ref?.(),
+    unref: (client: C) => (client as unknown as PgInternals).unref?.(),
 
     async ping(client: C): Promise<void> {
       await client.query("SELECT 1");
