@@ -38,6 +38,8 @@ export class DnsPoolError extends Error {
   readonly code: ErrorCode;
 
   /**
+   * Makes the error.
+   *
    * @param code The stable code.
    * @param message What was tried, and after a colon the state it was tried in.
    * @param options The `cause`, where there is one.
@@ -79,6 +81,8 @@ export class LookupError extends DnsPoolError {
   readonly reason: string | undefined;
 
   /**
+   * Makes the error.
+   *
    * @param message What was asked of whom, and what came back.
    * @param options The kind of failure and its facts.
    */
@@ -98,6 +102,8 @@ export class ResolveError extends DnsPoolError {
   readonly kind: LookupErrorKind;
 
   /**
+   * Makes the error.
+   *
    * @param message What was asked, how often, and what came back last.
    * @param options The name, the kind of the last failure, and the failure itself as `cause`.
    */
@@ -127,6 +133,8 @@ export class ConnectError extends DnsPoolError {
   readonly attempts: readonly ConnectAttempt[];
 
   /**
+   * Makes the error.
+   *
    * @param message What was dialled, and what was said.
    * @param options The host, the attempts, and the last driver error as `cause`.
    */
@@ -146,6 +154,8 @@ export class DriverUnavailableError extends DnsPoolError {
   readonly driver: string;
 
   /**
+   * Makes the error.
+   *
    * @param message Which driver is missing, and the command that installs it.
    * @param options The driver, and the import's own error as `cause`.
    */
@@ -179,6 +189,8 @@ export class PoolTimeoutError extends DnsPoolError {
   readonly waited: number;
 
   /**
+   * Makes the error.
+   *
    * @param message The pool, the seconds, the counters.
    * @param options The counters, the seconds waited, and the last connect error as `cause`.
    */
@@ -194,7 +206,11 @@ export class PoolTimeoutError extends DnsPoolError {
 
 /** The pool or engine was closed; it hands out nothing any more. */
 export class PoolClosedError extends DnsPoolError {
-  /** @param message What was asked of which closed pool. */
+  /**
+   * Makes the error.
+   *
+   * @param message What was asked of which closed pool.
+   */
   constructor(message: string) {
     super("POOL_CLOSED", message);
   }
@@ -209,6 +225,8 @@ export class ConnectionLostError extends DnsPoolError {
   readonly address: string;
 
   /**
+   * Makes the error.
+   *
    * @param message Which connection was lost, why, and that the work may have been done.
    * @param options The address, and the reason as `cause`.
    */
@@ -224,6 +242,8 @@ export class ConnectionLostError extends DnsPoolError {
  */
 export class DisconnectionError extends DnsPoolError {
   /**
+   * Makes the error.
+   *
    * @param message What is wrong with the connection.
    * @param options The `cause`, where there is one.
    */

@@ -145,7 +145,7 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
   const maxOverflow = reader.number("maxOverflow", 10, { min: -1, whole: true, infinite: true });
   const settings: EngineSettings<C> = {
     dns: dnsSettings(reader),
-    adapter: reader.plug<Adapter<C>>("adapter", ["connect"]),
+    adapter: reader.value<Adapter<C> | undefined>("adapter", undefined, readAdapter),
     refreshAhead: reader.oneOf("dnsRefresh", "ahead", ["ahead", "on-demand"]) === "ahead",
     poolSize: poolSize === 0 ? Infinity : poolSize,
     maxOverflow: maxOverflow === -1 ? Infinity : maxOverflow,
@@ -184,6 +184,19 @@ function dnsSettings(reader: OptionReader): DnsSettings {
     );
   }
   return settings;
+}
+
+function readAdapter<C>(value: unknown): Adapter<C> {
+  const adapter = value as Partial<Adapter<C>> | null;
+  if (
+    typeof adapter?.connect === "function" && typeof adapter.name === "string" &&
+    typeof adapter.defaultPort === "number"
+  ) return adapter as Adapter<C>;
+  throw new TypeError(
+    `Cannot use ${
+      show(value)
+    } for "adapter": it is an object with "name", "defaultPort" and a method "connect", such as pgAdapter(pg)`,
+  );
 }
 
 function readLookup(value: unknown): "system" | Lookup {

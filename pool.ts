@@ -8,7 +8,7 @@
 import { now, type Timer, timer } from "./_clock.ts";
 import { Lease, type Lender, Slot } from "./_lease.ts";
 import { LinkedList } from "./_list.ts";
-import { Waiter, WaitingLine } from "./_waiting_line.ts";
+import { type Waiter, WaitingLine } from "./_waiting_line.ts";
 import { PoolClosedError, type PoolCounts, PoolTimeoutError } from "./errors.ts";
 
 /** A connection that was opened. */

@@ -72,6 +72,8 @@ export class DatabaseUrl {
   readonly #password: string | undefined;
 
   /**
+   * Makes a URL from its parts.
+   *
    * @param parts What the URL consists of.
    * @throws {TypeError} where a part cannot stand in a URL.
    * @throws {RangeError} where the port is not between 1 and 65535.

@@ -7,8 +7,8 @@
 import { setImmediate } from "node:timers";
 import { FakeTime } from "@std/testing/time";
 
-/** How many rounds of timers that set timers for this very moment are one too many. */
-const ENDLESS_ROUNDS = 1_000;
+/** How many timers set for the very moment that the clock shows are one too many. */
+const ENDLESS = 10_000;
 
 /** Controls the clocks and the timers of a test. */
 export interface TestTime extends Disposable, AsyncDisposable {
@@ -67,7 +67,10 @@ class StackedTime implements TestTime {
   /** The moment that the monotonic clock reached by stalls; `FakeTime` catches up with it in `tick()`. */
   #stalledToMs = 0;
   #steppedMs = 0;
+  /** A timer is due that was set for the moment that the clock shows. */
   #dueNow = false;
+  #dueNowAtMs = 0;
+  #dueNowCount = 0;
 
   constructor(start?: number | string | Date) {
     const originMs = Math.ceil(performance.now());
@@ -107,8 +110,7 @@ class StackedTime implements TestTime {
     }
     this.#fake.tick(Math.max(0, targetMs - this.#reachedMs));
     await this.settle();
-    for (let round = 0; this.#dueNow; round++) {
-      if (round > ENDLESS_ROUNDS) throw new Error("Timers without delay set one another for ever");
+    while (this.#dueNow) {
       this.#dueNow = false;
       this.#fake.tick(0);
       await this.settle();
@@ -148,11 +150,21 @@ class StackedTime implements TestTime {
     return this.#fake.now + this.#originMs;
   }
 
-  /** What a timer has to wait on `FakeTime`'s clock, which lags behind after a stall. */
+  /**
+   * What a timer has to wait on `FakeTime`'s clock, which lags behind after a stall. Rounded up, where `FakeTime` would
+   * round down: a timer that is early sets another for the rest, which would be early again, at the same moment.
+   */
   #wait(delay: number): number {
-    const lagMs = this.nowMs - this.#reachedMs;
-    if (lagMs + delay < 1) this.#dueNow = true;
-    return lagMs + delay;
+    const reachedMs = this.#reachedMs;
+    const waitMs = Math.ceil(Math.round((this.nowMs - reachedMs + delay) * 1e6) / 1e6);
+    if (waitMs > 0) return waitMs;
+    if (this.#dueNowAtMs !== reachedMs) this.#dueNowCount = 0;
+    this.#dueNowAtMs = reachedMs;
+    if (++this.#dueNowCount > ENDLESS) {
+      throw new Error(`Cannot set a timer without delay: ${ENDLESS} were set at this moment`);
+    }
+    this.#dueNow = true;
+    return 0;
   }
 
   #install(): void {

@@ -66,11 +66,31 @@ Deno.test("fakeTime().advance() rejects with what a timer throws, and goes on af
   assertEquals(log, ["next"]);
 });
 
-Deno.test("fakeTime().advance() refuses timers that set one another for ever", async () => {
+Deno.test("fakeTime() runs no timer before its fraction of a millisecond is over", async () => {
   using time = fakeTime();
-  const again = () => void Promise.resolve().then(() => timer(0, again));
+  const startMs = now();
+  const log: number[] = [];
+  timer(0.3, () => log.push(now() - startMs));
+  timer(1.1 * 1000, () => log.push(now() - startMs));
+  await time.advance(2);
+  assertEquals(log, [1, 1100]);
+});
+
+Deno.test("fakeTime() refuses timers that set one another for ever", async () => {
+  using time = fakeTime();
+  const again = () => void timer(0, again);
   again();
-  await assertRejects(() => time.advance(0), Error, "for ever");
+  await assertRejects(() => time.advance(1), Error, "10000 were set at this moment");
+});
+
+Deno.test("fakeTime() refuses timers that promises set for ever", async () => {
+  using time = fakeTime();
+  const loop = (async () => {
+    while (true) await sleep(0);
+  })();
+  const refused = assertRejects(() => loop, Error, "10000 were set at this moment");
+  await time.advance(0);
+  await refused;
 });
 
 Deno.test("fakeTime().stall() moves both clocks and runs no timer", async () => {
