@@ -58,3 +58,41 @@ export function sleep(delayMs: number, signal?: AbortSignal, start = timer): Pro
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 }
+
+/**
+ * Runs something that can be aborted, for a limited time. Whoever ignores the abort is left behind: the result
+ * is rejected all the same.
+ *
+ * @param limitMs How long.
+ * @param run What to run, with the signal that ends it.
+ * @param options `signal` ends it from outside; `what` stands in the `TimeoutError`'s message.
+ * @returns What it returned.
+ */
+export async function runWithin<T>(
+  limitMs: number,
+  run: (signal: AbortSignal) => T | Promise<T>,
+  options: { signal?: AbortSignal | undefined; what: string },
+): Promise<T> {
+  const { signal, what } = options;
+  signal?.throwIfAborted();
+  const controller = new AbortController();
+  let stop!: (reason: unknown) => void;
+  const stopped = new Promise<never>((_, reject) => stop = reject);
+  stopped.catch(() => {});
+  const end = (reason: unknown) => {
+    controller.abort(reason);
+    stop(reason);
+  };
+  const onAbort = () => end(signal!.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const limit = upkeepTimer(limitMs, () => {
+    const seconds = Number((limitMs / 1000).toFixed(3));
+    end(new DOMException(`${what} within ${seconds} seconds`, "TimeoutError"));
+  });
+  try {
+    return await Promise.race([run(controller.signal), stopped]);
+  } finally {
+    limit.clear();
+    signal?.removeEventListener("abort", onAbort);
+  }
+}

@@ -23,6 +23,14 @@ export class Slot<C> implements Linked<Slot<C>> {
   uses = 0;
   /** When it last came back. */
   idleSinceMs: number;
+  /** When it last went out; kept only where somebody asks. */
+  leasedAtMs = 0;
+  /** Where it was taken; kept only where somebody asks. */
+  takenAt: string | undefined = undefined;
+  /** It was reported as out for long. */
+  reported = false;
+  /** An isolation level of the lease's own, to be taken back at checkin. */
+  isolationLevel: string | undefined = undefined;
 
   /**
    * @param client The driver's client.
@@ -66,6 +74,7 @@ export class Lease<C> {
   readonly #lender: Lender<C>;
   readonly #slot: Slot<C>;
   #controller: AbortController | undefined = undefined;
+  #onLost: ((reason: unknown) => void) | undefined = undefined;
 
   /** Leases come from `engine.connect()`. */
   constructor(lender: Lender<C>, slot: Slot<C>) {
@@ -147,8 +156,28 @@ export class Lease<C> {
     return client;
   }
 
+  /**
+   * Waits for work on this connection, but no longer than the connection lasts.
+   *
+   * @param work The work.
+   * @returns What it gives.
+   * @throws What it throws; or {@linkcode signal}'s reason, as soon as the pool terminates the connection.
+   */
+  untilLost<T>(work: T | Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#onLost = reject;
+      Promise.resolve(work).then(resolve, reject);
+    });
+  }
+
+  /** Notes that the session has an isolation level for the time of this lease. */
+  borrowIsolationLevel(level: string): void {
+    this.#slot.isolationLevel = level;
+  }
+
   /** Tells the holder that the connection is being terminated. */
   abort(reason: unknown): void {
+    this.#onLost?.(reason);
     (this.#controller ??= new AbortController()).abort(reason);
   }
 

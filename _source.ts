@@ -1,71 +1,85 @@
 /**
- * What a pool's connections come from: the name's addresses on one side, the dialer and the adapter on the
- * other. Here the checks stand that a connection passes on its way in and out.
+ * What a pool's connections come from, and what they pass on their way in and out: dial, hooks, ping, reset,
+ * goodbye.
  *
  * @module
  */
 
-import { now, upkeepTimer } from "./_clock.ts";
+import type { AnswerSource, Lingering } from "./_addresses.ts";
+import { now, runWithin, upkeepTimer } from "./_clock.ts";
+import type { HookedConnection, PoolHooks } from "./_hooks.ts";
 import type { Slot } from "./_lease.ts";
+import type { Log } from "./_log.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import type { Dialer } from "./dialer.ts";
+import { DisconnectionError } from "./errors.ts";
 import type { Opened, Source, Unfit } from "./pool.ts";
 
-/** The addresses that a name has. */
-export interface Addresses {
-  /** The current ones, in order. */
-  readonly addresses: readonly string[];
-  /** Whether they may be used now: no I/O, no wait. */
-  usable(nowMs: number): boolean;
-  /** Waits until they may. */
-  wait(signal?: AbortSignal): Promise<void>;
-  /** Asks again, whatever the TTL says. */
-  refresh(): Promise<void>;
-  /** Keeps them fresh ahead of expiry until the returned function is called. */
-  keepFresh(): () => void;
+/** How connections are treated; durations in milliseconds. */
+export interface SourceSettings<C> {
+  readonly refreshAhead: boolean;
+  readonly connectRetry: boolean;
+  readonly recycleMs: number;
+  readonly prePing: boolean;
+  readonly prePingAfterMs: number;
+  readonly resetOnReturn: "rollback" | "commit" | null;
+  readonly connectTimeoutMs: number;
+  readonly isolationLevel: string | undefined;
+  readonly hooks: PoolHooks<C>;
+  readonly targetSessionAttrs: string;
 }
 
-/** The addresses of a host that needs no DNS. */
-export function fixedAddresses(addresses: readonly string[]): Addresses {
-  return {
-    addresses,
-    usable: () => true,
-    wait: () => Promise.resolve(),
-    refresh: () => Promise.resolve(),
-    keepFresh: () => () => {},
-  };
+/** What the engine gives all its pools. */
+export interface SourceParts<C> {
+  readonly names: AnswerSource;
+  readonly lingering: Lingering;
+  readonly dialer: Dialer<C>;
+  readonly adapter: Adapter<C>;
+  readonly log: Log;
+  /** Whether the engine has connected before. */
+  readonly history: { connected: boolean };
+  /** A connection was opened. */
+  onOpened(): void;
 }
 
 /** A polite goodbye may take so long; after that the socket is dropped. */
 const GOODBYE_MS = 2000;
+/** A fleet does not recycle in step: ages end up to this share early (HikariCP has the same). */
+const RECYCLE_JITTER = 0.025;
 
-/** Opens, checks, resets and closes the connections of one engine. */
+/** Opens, checks, resets and closes the connections of one pool. */
 export class NameSource<C> implements Source<C> {
-  readonly #names: Addresses;
+  readonly #names: AnswerSource;
+  readonly #lingering: Lingering;
   readonly #dialer: Dialer<C>;
   readonly #adapter: Adapter<C>;
-  readonly #settings: { readonly refreshAhead: boolean; readonly connectRetry: boolean };
-  #connectedBefore = false;
+  readonly #log: Log;
+  readonly #history: { connected: boolean };
+  readonly #onOpened: () => void;
+  readonly #settings: SourceSettings<C>;
+  readonly #looks: boolean;
+  readonly #tidies: boolean;
+  /** The first connection's hook: under way, done, or not begun. */
+  #first: Promise<void> | undefined;
   /** Connections open now. */
   #open = 0;
   #stopRefresh: (() => void) | undefined;
 
   /**
-   * @param names The addresses.
-   * @param dialer Opens a connection to one of them.
-   * @param adapter Knows the driver.
-   * @param settings Whether to ask ahead of expiry, and whether connects are tried again.
+   * @param parts What the engine's pools share.
+   * @param settings How connections are treated.
    */
-  constructor(
-    names: Addresses,
-    dialer: Dialer<C>,
-    adapter: Adapter<C>,
-    settings: { readonly refreshAhead: boolean; readonly connectRetry: boolean },
-  ) {
-    this.#names = names;
-    this.#dialer = dialer;
-    this.#adapter = adapter;
+  constructor(parts: SourceParts<C>, settings: SourceSettings<C>) {
+    this.#names = parts.names;
+    this.#lingering = parts.lingering;
+    this.#dialer = parts.dialer;
+    this.#adapter = parts.adapter;
+    this.#log = parts.log;
+    this.#history = parts.history;
+    this.#onOpened = parts.onOpened;
     this.#settings = settings;
+    this.#looks = settings.prePing || settings.hooks.checkout !== undefined;
+    this.#tidies = settings.hooks.reset !== undefined || settings.hooks.checkin !== undefined;
   }
 
   usable(nowMs: number): boolean {
@@ -77,23 +91,53 @@ export class NameSource<C> implements Source<C> {
   }
 
   isCurrent(address: string): boolean {
-    return this.#names.addresses.includes(address);
+    return this.#names.addresses.includes(address) || this.#lingering.has(address);
   }
 
   async open(signal: AbortSignal): Promise<Opened<C>> {
     const openedAtMs = now();
+    const { recycleMs } = this.#settings;
+    const ageMs = recycleMs * (1 - Math.random() * RECYCLE_JITTER);
+    const { client, address } = await this.#dial(signal);
+    const connection = { client, address, info: {} };
     try {
-      const { client, address } = await this.#dialer.dial(this.#names.addresses, signal);
-      this.#connectedBefore = true;
-      return { client, address, openedAtMs, expiresAtMs: Infinity, info: {} };
+      await this.#greet(connection);
+    } catch (error) {
+      this.#dialer.forget(address);
+      this.#dialer.discard(client);
+      throw error;
+    }
+    this.#history.connected = true;
+    return { ...connection, openedAtMs, expiresAtMs: openedAtMs + ageMs };
+  }
+
+  async #dial(signal: AbortSignal): Promise<{ client: C; address: string }> {
+    try {
+      return await this.#dialer.dial(this.#names.addresses, signal);
     } catch (error) {
       if (!signal.aborted) this.#names.refresh();
       throw error;
     }
   }
 
+  /** `firstConnect` is finished before any connection goes on from here. */
+  async #greet(connection: HookedConnection<C>): Promise<void> {
+    const { firstConnect, connect } = this.#settings.hooks;
+    while (firstConnect) {
+      const begun = this.#first;
+      if (begun === undefined) {
+        const running = this.#first = Promise.resolve().then(() => firstConnect(connection));
+        running.catch(() => this.#first = undefined);
+        await running;
+        break;
+      }
+      if (await begun.then(() => true, () => false)) break;
+    }
+    await connect?.(connection);
+  }
+
   mayPass(error: unknown): boolean {
-    return this.#settings.connectRetry && this.#connectedBefore && this.#dialer.mayPass(error);
+    return this.#settings.connectRetry && this.#dialer.mayPass(error, this.#history.connected);
   }
 
   giveUp(lastError: unknown, waited: number): Error {
@@ -101,9 +145,11 @@ export class NameSource<C> implements Source<C> {
   }
 
   adopt(slot: Slot<C>, pool: { lost(slot: Slot<C>, error: unknown): void }): void {
+    this.#log.info(`Opened a connection to ${slot.address}`);
     if (this.#open++ === 0 && this.#settings.refreshAhead) {
       this.#stopRefresh = this.#names.keepFresh();
     }
+    this.#onOpened();
     this.#adapter.onClose?.(slot.client, (error) => {
       if (slot.state === "closed" || slot.state === "detached") return;
       this.#names.refresh();
@@ -111,45 +157,127 @@ export class NameSource<C> implements Source<C> {
     });
   }
 
-  part(): void {
-    if (--this.#open > 0) return;
-    this.#stopRefresh?.();
-    this.#stopRefresh = undefined;
+  part(slot: Slot<C>): void {
+    this.#forget(slot);
+    this.wake(slot);
+    this.#log.info(`Detached a connection to ${slot.address}`);
+    this.#tell("detach", slot);
   }
 
-  wake({ client }: Slot<C>): void {
+  wake({ client, address }: Slot<C>): void {
     this.#adapter.ref?.(client);
+    if (this.#log.debugging) this.#log.debug(`Checked out a connection to ${address}`);
   }
 
-  rest({ client }: Slot<C>): void {
+  rest({ client, address }: Slot<C>): void {
     this.#adapter.unref?.(client);
+    if (this.#log.debugging) this.#log.debug(`Checked in a connection to ${address}`);
   }
 
-  check(): undefined {
-    return undefined;
+  check(slot: Slot<C>): Promise<Unfit | undefined> | undefined {
+    if (!this.#looks) return undefined;
+    const { prePing, prePingAfterMs, hooks } = this.#settings;
+    const ping = prePing && slot.uses > 0 && now() - slot.idleSinceMs >= prePingAfterMs;
+    return ping || hooks.checkout ? this.#check(slot, ping) : undefined;
+  }
+
+  async #check(slot: Slot<C>, ping: boolean): Promise<Unfit | undefined> {
+    if (ping) {
+      try {
+        const limitMs = this.#settings.connectTimeoutMs;
+        await runWithin(limitMs, () => this.#adapter.ping!(slot.client), {
+          what: `no answer to a ping from ${slot.address}`,
+        });
+      } catch (cause) {
+        this.#names.refresh();
+        const message = `The connection to ${slot.address} does not answer a ping`;
+        return { error: new DisconnectionError(message, { cause }), siblings: true };
+      }
+    }
+    try {
+      await this.#settings.hooks.checkout?.(slot);
+      return undefined;
+    } catch (error) {
+      if (isDisconnection(error)) return { error, siblings: false };
+      throw error;
+    }
   }
 
   reset(slot: Slot<C>): Promise<void> | undefined {
+    const { client, isolationLevel } = slot;
+    const { resetOnReturn } = this.#settings;
     const adapter = this.#adapter;
-    if (!adapter.reset || adapter.inTransaction?.(slot.client) === false) return undefined;
-    return adapter.reset(slot.client, "rollback");
+    const open = resetOnReturn !== null && adapter.reset !== undefined &&
+      adapter.inTransaction?.(client) !== false;
+    if (!open && !this.#tidies && isolationLevel === undefined) return undefined;
+    const limitMs = this.#settings.connectTimeoutMs;
+    return runWithin(limitMs, () => this.#reset(slot, open ? resetOnReturn : null), {
+      what: `no reset of the connection to ${slot.address}`,
+    }).catch((error) => {
+      this.#log.warn(
+        `Closing a connection to ${slot.address} that cannot be reset: ${textOf(error)}`,
+      );
+      throw error;
+    });
+  }
+
+  async #reset(slot: Slot<C>, how: "rollback" | "commit" | null): Promise<void> {
+    const { hooks, isolationLevel } = this.#settings;
+    await hooks.reset?.(slot);
+    if (how !== null) await this.#adapter.reset!(slot.client, how);
+    if (slot.isolationLevel !== undefined) {
+      slot.isolationLevel = undefined;
+      await this.#adapter.setIsolationLevel!(slot.client, isolationLevel);
+    }
+    await hooks.checkin?.(slot);
   }
 
   judge(error: unknown): Unfit | undefined {
+    if (isDisconnection(error)) return { error, siblings: false };
     const verdict = this.#adapter.classify?.(error);
     if (verdict === undefined) return undefined;
     this.#names.refresh();
+    // A read-only server is good enough for whoever did not ask for another; to dial it again would not help.
+    const { targetSessionAttrs } = this.#settings;
+    const needsWrites = targetSessionAttrs === "read-write" || targetSessionAttrs === "primary";
+    if (verdict === "read-only" && !needsWrites) return undefined;
     return { error: error as Error, siblings: true };
   }
 
-  close({ client }: Slot<C>, reason: unknown): Promise<void> | undefined {
-    const adapter = this.#adapter;
-    this.part();
-    if (reason !== undefined || !adapter.close) {
-      this.#dialer.discard(client, reason instanceof Error ? reason : undefined);
-      return undefined;
+  close(slot: Slot<C>, reason: unknown): Promise<void> | undefined {
+    const { address, client } = slot;
+    const { hooks } = this.#settings;
+    this.#forget(slot);
+    const why = reason === undefined ? "" : `: ${textOf(reason)}`;
+    this.#log.info(`Closing a connection to ${address}${why}`);
+    if (hooks.invalidate || hooks.close) return this.#closeWithHooks(slot, reason);
+    return this.#hangUp(client, reason);
+  }
+
+  async #closeWithHooks(slot: Slot<C>, reason: unknown): Promise<void> {
+    if (reason !== undefined) await this.#tell("invalidate", slot, reason);
+    await this.#tell("close", slot);
+    await this.#hangUp(slot.client, reason);
+  }
+
+  /** A hook that nobody can be told about when it throws: it is logged. */
+  async #tell(
+    name: "invalidate" | "close" | "detach",
+    slot: Slot<C>,
+    error?: unknown,
+  ): Promise<void> {
+    try {
+      const run = () => this.#settings.hooks[name]?.(slot, error);
+      await runWithin(GOODBYE_MS, run, { what: "it did not end" });
+    } catch (failure) {
+      this.#log.warn(`The hook "${name}" failed: ${textOf(failure)}`);
     }
-    return this.#sayGoodbye(client);
+  }
+
+  #hangUp(client: C, reason: unknown): Promise<void> | undefined {
+    if (reason === undefined && this.#adapter.close) return this.#sayGoodbye(client);
+    this.#dialer.discard(client, reason instanceof Error ? reason : undefined);
+    return undefined;
   }
 
   async #sayGoodbye(client: C): Promise<void> {
@@ -162,4 +290,20 @@ export class NameSource<C> implements Source<C> {
       limit.clear();
     }
   }
+
+  #forget({ address }: Slot<C>): void {
+    this.#dialer.forget(address);
+    if (--this.#open > 0) return;
+    this.#stopRefresh?.();
+    this.#stopRefresh = undefined;
+  }
+}
+
+/** By its code, not its class: a hook may come from elsewhere. */
+function isDisconnection(error: unknown): error is DisconnectionError {
+  return (error as { code?: unknown } | null)?.code === "DISCONNECTED";
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

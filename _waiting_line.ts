@@ -119,18 +119,19 @@ export class WaitingLine<T> {
   /**
    * Ends the wait of those whose time is up.
    *
-   * @param covered So many at the front are spared, for what they wait for is on its way.
+   * @param covered So many at the front are given more time, for what they wait for is on its way.
+   * @param moreMs How much more.
    * @param error Makes the error, from the seconds waited.
    */
-  rejectLate(covered: number, error: (waited: number) => Error): void {
+  rejectLate(covered: number, moreMs: number, error: (waited: number) => Error): void {
     if (this.#line.size === 0) return;
     const nowMs = now();
     let nextMs = Infinity;
-    let spared = covered;
-    for (const waiter of this.#line.members()) {
-      if (waiter.deadlineMs > nowMs) nextMs = Math.min(nextMs, waiter.deadlineMs);
-      else if (spared <= 0) this.reject(waiter, error((nowMs - waiter.wish.sinceMs) / 1000));
-      spared--;
+    for (const [index, waiter] of this.#line.members().entries()) {
+      // The covered ones: at first, their own deadline; then what a dial may take on top of it.
+      const endMs = waiter.deadlineMs + (index < covered ? moreMs : 0);
+      if (endMs <= nowMs) this.reject(waiter, error((nowMs - waiter.wish.sinceMs) / 1000));
+      else nextMs = Math.min(nextMs, waiter.deadlineMs > nowMs ? waiter.deadlineMs : endMs);
     }
     this.#timer?.clear();
     this.#timer = undefined;

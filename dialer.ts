@@ -5,9 +5,9 @@
  * @module
  */
 
-import { now, upkeepTimer } from "./_clock.ts";
+import { now, runWithin } from "./_clock.ts";
 import { hostPort } from "./_ip.ts";
-import type { Adapter, Target } from "./adapters/adapter.ts";
+import type { Adapter, Role, Target } from "./adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError } from "./errors.ts";
 
 /** A connection that was dialled. */
@@ -34,27 +34,63 @@ const PASSING_CODES = new Set([
   "ENETDOWN",
 ]);
 
+/** Codes that are not the server's answer, but the network's word that there will be none. */
+const SILENT_CODES = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN"]);
+
+/** Which of several addresses comes first. */
+export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
+
+/** Which role a server must have. */
+export type WantedRole =
+  | "any"
+  | "read-write"
+  | "read-only"
+  | "primary"
+  | "standby"
+  | "prefer-standby";
+
+/** A server that let one in, but has another role than is wanted. */
+class WrongRole extends Error {
+  override readonly name = "WrongRole";
+}
+
+/** How the dialer goes about it; durations in milliseconds. */
+export interface DialerSettings {
+  /** For all addresses together. */
+  readonly connectTimeoutMs: number;
+  /** For a probe. */
+  readonly probeTimeoutMs: number;
+  readonly loadBalance: Balance;
+  readonly targetSessionAttrs: WantedRole;
+  /** Set on each new connection. */
+  readonly isolationLevel: string | undefined;
+}
+
 /** Dials the addresses of one target. */
 export class Dialer<C> {
   readonly #adapter: Adapter<C>;
   readonly #target: Omit<Target, "signal">;
-  readonly #timeoutMs: number;
+  readonly #settings: DialerSettings;
+  /** Connections open or under way, by address. */
+  readonly #counts: Map<string, number> = new Map();
+  #turn = 0;
   /** Addresses that failed, and until when they are the last choice. */
   readonly #failed: Map<string, number> = new Map();
 
   /**
    * @param adapter Opens the connections.
    * @param target What to connect to, but for the address.
-   * @param timeoutMs For all addresses together.
+   * @param settings Order, role, time.
    */
-  constructor(adapter: Adapter<C>, target: Omit<Target, "signal">, timeoutMs: number) {
+  constructor(adapter: Adapter<C>, target: Omit<Target, "signal">, settings: DialerSettings) {
     this.#adapter = adapter;
     this.#target = target;
-    this.#timeoutMs = timeoutMs;
+    this.#settings = settings;
   }
 
   /**
-   * Opens a connection to the first address that lets it.
+   * Opens a connection to the first address that lets it and has the wanted role. It counts as open until
+   * `forget` is called.
    *
    * @param addresses The current ones, in order of preference.
    * @param signal Ends the attempt: no socket is left.
@@ -62,35 +98,60 @@ export class Dialer<C> {
    * @throws {ConnectError} when no address answered well; or the signal's reason.
    */
   async dial(addresses: readonly string[], signal: AbortSignal): Promise<Dialled<C>> {
-    const endMs = now() + this.#timeoutMs;
-    const attempts: ConnectAttempt[] = [];
+    const endMs = now() + this.#settings.connectTimeoutMs;
     const order = this.#order(addresses);
-    for (const [index, address] of order.entries()) {
-      const limitMs = (endMs - now()) / (order.length - index);
-      try {
-        const client = await this.#attempt(address, limitMs, signal);
-        this.#failed.delete(address);
-        return { client, address };
-      } catch (error) {
-        signal.throwIfAborted();
-        attempts.push({ address, error });
-        this.#failed.set(address, now() + LAST_CHOICE_MS);
+    const { targetSessionAttrs } = this.#settings;
+    // With "prefer-standby", the primary is what is left when nobody is a standby.
+    const roles: WantedRole[] = targetSessionAttrs === "prefer-standby"
+      ? ["standby", "any"]
+      : [targetSessionAttrs];
+    const attempts: ConnectAttempt[] = [];
+    for (const [round, role] of roles.entries()) {
+      for (const [index, address] of order.entries()) {
+        const left = (roles.length - round) * order.length - index;
+        const client = await this.#attempt(address, role, (endMs - now()) / left, attempts, signal);
+        if (client) return { ...client, address };
       }
     }
     throw this.#explain(attempts);
   }
 
+  /** A connection that `dial` gave is open no more. */
+  forget(address: string): void {
+    const count = (this.#counts.get(address) ?? 1) - 1;
+    if (count > 0) this.#counts.set(address, count);
+    else this.#counts.delete(address);
+  }
+
   /**
-   * Whether a failure may pass by itself: the server is down, starting or out of reach. A wrong password will
-   * not.
+   * Whether a server answers a new connection attempt, in any way: a refusal is an answer, silence is not.
+   *
+   * @param address The server's address.
+   * @returns `false` when it was silent for `probeTimeout` seconds, or the network says that it is out of reach.
+   */
+  async probe(address: string): Promise<boolean> {
+    try {
+      this.discard(await this.#connect(address, this.#settings.probeTimeoutMs, undefined));
+      return true;
+    } catch (error) {
+      return !isTimeout(error) && !SILENT_CODES.has(codeOf(error));
+    }
+  }
+
+  /**
+   * Whether a failure may pass by itself: the server is down, starting, out of reach or has another role. A
+   * wrong password will not.
    *
    * @param error What `dial` threw.
+   * @param connectedBefore Whether a connection was opened before: until then, only a role is waited for.
    */
-  mayPass(error: unknown): boolean {
+  mayPass(error: unknown, connectedBefore: boolean): boolean {
     if (!(error instanceof ConnectError)) return false;
     return error.attempts.some(({ error }) =>
-      isTimeout(error) || PASSING_CODES.has(codeOf(error)) ||
-      this.#adapter.classify?.(error) === "disconnect"
+      error instanceof WrongRole ||
+      connectedBefore &&
+        (isTimeout(error) || PASSING_CODES.has(codeOf(error)) ||
+          this.#adapter.classify?.(error) === "disconnect")
     );
   }
 
@@ -115,38 +176,95 @@ export class Dialer<C> {
     for (const [address, untilMs] of this.#failed) {
       if (untilMs <= nowMs || !addresses.includes(address)) this.#failed.delete(address);
     }
-    if (this.#failed.size === 0) return addresses;
+    const balanced = addresses.length > 1 ? this.#balance(addresses) : addresses;
+    if (this.#failed.size === 0) return balanced;
     const failed = (address: string) => this.#failed.has(address);
-    return [...addresses.filter((a) => !failed(a)), ...addresses.filter(failed)];
+    return [...balanced.filter((a) => !failed(a)), ...balanced.filter(failed)];
   }
 
-  async #attempt(address: string, limitMs: number, signal: AbortSignal): Promise<C> {
+  #balance(addresses: readonly string[]): readonly string[] {
+    switch (this.#settings.loadBalance) {
+      case "ordered":
+        return addresses;
+      case "random":
+        return shuffled(addresses);
+      case "round-robin": {
+        // The server may rotate its answer: turns are taken in an order of our own.
+        const sorted = [...addresses].sort();
+        const start = this.#turn++ % sorted.length;
+        return [...sorted.slice(start), ...sorted.slice(0, start)];
+      }
+      case "least-connections": {
+        const count = (address: string) => this.#counts.get(address) ?? 0;
+        return [...addresses].sort((a, b) => count(a) - count(b));
+      }
+    }
+  }
+
+  /** One address; where it did not do, `undefined`, and the reason is added to `attempts`. */
+  async #attempt(
+    address: string,
+    role: WantedRole,
+    limitMs: number,
+    attempts: ConnectAttempt[],
+    signal: AbortSignal,
+  ): Promise<{ client: C } | undefined> {
     signal.throwIfAborted();
-    const controller = new AbortController();
-    let stop!: (reason: unknown) => void;
-    const stopped = new Promise<never>((_, reject) => stop = reject);
-    stopped.catch(() => {});
-    const end = (reason: unknown) => {
-      controller.abort(reason);
-      stop(reason);
-    };
-    const onAbort = () => end(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    const limit = upkeepTimer(limitMs, () => {
-      const seconds = Number((limitMs / 1000).toFixed(3));
-      end(new DOMException(`no connection within ${seconds} seconds`, "TimeoutError"));
-    });
-    const target = { ...this.#target, signal: controller.signal };
-    const dialling = Promise.resolve().then(() => this.#adapter.connect(address, target));
+    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
     try {
-      return await Promise.race([dialling, stopped]);
+      const client = await this.#connect(
+        address,
+        limitMs,
+        signal,
+        (client) => this.#ready(client, role),
+      );
+      this.#failed.delete(address);
+      return { client };
+    } catch (error) {
+      this.forget(address);
+      signal.throwIfAborted();
+      attempts.push({ address, error });
+      if (!(error instanceof WrongRole)) this.#failed.set(address, now() + LAST_CHOICE_MS);
+      return undefined;
+    }
+  }
+
+  /** What a new connection goes through before anybody sees it. */
+  async #ready(client: C, wanted: WantedRole): Promise<void> {
+    const adapter = this.#adapter;
+    if (wanted !== "any") {
+      const role = await adapter.role!(client);
+      if (!fits(role, wanted)) {
+        const is = `${role.standby ? "a standby" : "a primary"}${
+          role.readOnly ? ", read-only" : ""
+        }`;
+        throw new WrongRole(`it is ${is}, and "${wanted}" is wanted`);
+      }
+    }
+    const { isolationLevel } = this.#settings;
+    if (isolationLevel !== undefined) await adapter.setIsolationLevel!(client, isolationLevel);
+  }
+
+  /** One connection attempt, with its own end: no driver's time-out is trusted. */
+  async #connect(
+    address: string,
+    limitMs: number,
+    signal: AbortSignal | undefined,
+    ready?: (client: C) => Promise<void>,
+  ): Promise<C> {
+    let dialling: Promise<C> | undefined;
+    try {
+      return await runWithin(limitMs, async (signal) => {
+        const target = { ...this.#target, signal };
+        dialling = this.#adapter.connect(address, target);
+        const client = await dialling;
+        await ready?.(client);
+        return client;
+      }, { signal, what: "no connection" });
     } catch (error) {
       // A driver that cannot be stopped may still bring a connection, which nobody wants any more.
-      dialling.then((client) => this.discard(client), () => {});
+      dialling?.then((client) => this.discard(client), () => {});
       throw error;
-    } finally {
-      limit.clear();
-      signal.removeEventListener("abort", onAbort);
     }
   }
 
@@ -171,6 +289,31 @@ export class Dialer<C> {
       cause: attempts.at(-1)?.error,
     });
   }
+}
+
+function fits({ standby, readOnly }: Role, wanted: WantedRole): boolean {
+  switch (wanted) {
+    case "read-write":
+      return !standby && !readOnly;
+    case "read-only":
+      return standby || readOnly;
+    case "primary":
+      return !standby;
+    case "standby":
+      return standby;
+    default:
+      return true;
+  }
+}
+
+/** Fisher and Yates' shuffle. */
+function shuffled(items: readonly string[]): string[] {
+  const result = [...items];
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [result[i], result[j]] = [result[j]!, result[i]!];
+  }
+  return result;
 }
 
 function isTimeout(error: unknown): boolean {

@@ -4,19 +4,18 @@
  * @module
  */
 
-import { now, type Timer, timer } from "./_clock.ts";
+import { now } from "./_clock.ts";
+import { EngineCore, type EngineEventMap } from "./_engine_core.ts";
 import type { Lease } from "./_lease.ts";
-import { OptionReader } from "./_read_options.ts";
-import { type Addresses, fixedAddresses, NameSource } from "./_source.ts";
+import { OptionReader, show } from "./_read_options.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import { adapterByUrl } from "./adapters/by_url.ts";
-import { Dialer } from "./dialer.ts";
-import { ConnectionLostError, type PoolCounts } from "./errors.ts";
-import { staticAddresses } from "./lookups/static.ts";
+import type { PoolCounts } from "./errors.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "./options.ts";
-import { type CheckoutOptions, Pool } from "./pool.ts";
-import { type AddressChange, type View, viewOf } from "./resolver.ts";
-import { canonicalHost, DatabaseUrl } from "./url.ts";
+import type { CheckoutOptions } from "./pool.ts";
+import { DatabaseUrl } from "./url.ts";
+
+export type { EngineEventMap } from "./_engine_core.ts";
 
 /** How one checkout differs from the others. */
 export interface ConnectOptions {
@@ -26,19 +25,43 @@ export interface ConnectOptions {
   timeout?: number;
 }
 
+/** How a transaction is run. */
+export interface BeginOptions<C> extends ConnectOptions {
+  /** A lease with a transaction open: the call is a savepoint in it, instead of a transaction of its own. */
+  within?: Lease<C>;
+}
+
+/** What a sibling engine does differently. */
+export interface ExecutionOptions {
+  /** Set on the connection for the time of each lease, such as `"serializable"`. */
+  isolationLevel?: string;
+  /** Stands in the log lines of its statements. */
+  loggingToken?: string;
+}
+
+/** What is known about the host's addresses. */
+export interface AnswerStatus {
+  /** The addresses that the host has now; empty before the first resolution. */
+  readonly addresses: readonly string[];
+  /** Seconds since the answer was asked for; `undefined` without an answer. */
+  readonly age: number | undefined;
+  /** Seconds that the answer is still fresh; negative for a stale one, `Infinity` where no DNS is needed. */
+  readonly freshFor: number;
+  /** Whether a stale answer serves because resolution fails. */
+  readonly inGrace: boolean;
+  /** Failed resolutions since the last answer. */
+  readonly failures: number;
+}
+
 /** What `engine.status()` tells. */
 export interface EngineStatus extends PoolCounts {
   /** The URL's host. */
   readonly host: string;
-  /** The addresses that the host has now; empty before the first resolution. */
-  readonly addresses: readonly string[];
-  /** Seconds that the answer is still fresh; negative for a stale one, `Infinity` where no DNS is needed. */
-  readonly freshFor: number;
-  /** Failed resolutions since the last answer. */
-  readonly lookupFailures: number;
+  /** Open connections, idle or in use. */
+  readonly size: number;
   /** Connections above `poolSize` now. */
   readonly overflow: number;
-  /** Connections opened, ever. */
+  /** Connections opened, ever, by the pool of the moment. */
   readonly opened: number;
   /** Connections closed, ever. */
   readonly closed: number;
@@ -46,16 +69,8 @@ export interface EngineStatus extends PoolCounts {
   readonly detached: number;
   /** Open connections by address. */
   readonly byAddress: Readonly<Record<string, { readonly idle: number; readonly inUse: number }>>;
-}
-
-/** The events of an engine. */
-export interface EngineEventMap {
-  /** The host has other addresses than before. */
-  addresschange: CustomEvent<AddressChange>;
-  /** An address departed while connections to it were in use: they are closed when they come back. */
-  retire: CustomEvent<{ readonly address: string; readonly inUse: number }>;
-  /** A resolution failed; a stale answer may be serving all the same. */
-  lookuperror: CustomEvent<{ readonly error: unknown }>;
+  /** The state of the answer. */
+  readonly answer: AnswerStatus;
 }
 
 /** Seconds that `close` waits for leases unless it is told otherwise. */
@@ -71,8 +86,8 @@ const DRAIN = 10;
  *   `localhost`, no DNS is asked.
  * @param options See {@linkcode EngineOptions}.
  * @returns The engine.
- * @throws {TypeError} for a URL or an option that cannot be meant; {@linkcode RangeError} for a number outside
- *   its range.
+ * @throws {TypeError} for a URL or an option that cannot be meant.
+ * @throws {RangeError} for a number outside its range.
  *
  * @example
  * ```ts
@@ -90,23 +105,16 @@ export function getDnsEngine<C = unknown>(
   url: string | URL | DatabaseUrl,
   options?: EngineOptions<C>,
 ): Engine<C> {
-  const settings = readEngineOptions<C>(options);
-  const parsed = DatabaseUrl.parse(url);
+  const setup = applyPlugins(DatabaseUrl.parse(url), options);
+  const settings = readEngineOptions<C>(setup.options);
   const adapter = settings.adapter ??
-    adapterByUrl(parsed.dialect, parsed.driver) as Adapter<C>;
-  if (parsed.host === undefined) {
-    throw new TypeError(
-      `Cannot make an engine for "${parsed}": the database URL has no host`,
-    );
-  }
-  for (const name of ["host", "hostname", "hostaddr"]) {
-    if (name in parsed.params) {
-      throw new TypeError(
-        `Cannot use the URL parameter "${name}": the address comes from DNS, put the host before the port`,
-      );
-    }
-  }
-  return new Engine<C>(parsed, adapter, settings);
+    adapterByUrl(setup.url.dialect, setup.url.driver) as Adapter<C>;
+  checkUrl(setup.url);
+  checkAdapter(adapter, settings);
+  const core = new EngineCore<C>(setup.url, adapter, settings);
+  const engine = new Engine<C>(setup.url, adapter, settings, core);
+  for (const created of setup.created) created(engine);
+  return engine;
 }
 
 /** Made by {@linkcode getDnsEngine}. */
@@ -118,33 +126,30 @@ export class Engine<C> extends EventTarget {
 
   readonly #adapter: Adapter<C>;
   readonly #settings: EngineSettings<C>;
-  readonly #host: string;
-  readonly #view: View | undefined;
-  readonly #names: Addresses;
-  readonly #source: NameSource<C>;
-  readonly #unwatch: () => void;
-  #pool: Pool<C>;
-  /** Pools that were disposed while connections of theirs were out. */
-  readonly #former: Set<Pool<C>> = new Set();
-  #closing: Promise<void> | undefined;
+  readonly #core: EngineCore<C>;
+  readonly #execution: ExecutionOptions;
 
   /** Engines come from {@linkcode getDnsEngine}. */
-  constructor(url: DatabaseUrl, adapter: Adapter<C>, settings: EngineSettings<C>) {
+  constructor(
+    url: DatabaseUrl,
+    adapter: Adapter<C>,
+    settings: EngineSettings<C>,
+    core: EngineCore<C>,
+    execution: ExecutionOptions = {},
+  ) {
     super();
     this.url = url;
     this.driver = adapter.name;
     this.#adapter = adapter;
     this.#settings = settings;
-    this.#host = canonicalHost(url.host!);
-    const fixed = staticAddresses(this.#host);
-    this.#view = fixed ? undefined : viewOf(this.#host, settings.dns);
-    this.#names = this.#view ?? fixedAddresses(fixed!);
-    this.#unwatch = this.#view?.watch({
-      onChange: (change) => this.#onChange(change),
-      onError: (error) => this.#emit("lookuperror", { error }),
-    }) ?? (() => {});
-    this.#source = new NameSource(this.#names, this.#makeDialer(), adapter, settings);
-    this.#pool = this.#makePool();
+    this.#core = core;
+    this.#execution = execution;
+  }
+
+  /** The pool of the moment: its counters, and `invalidate()`, after which no connection open now is reused. */
+  get pool(): { readonly counts: PoolCounts; invalidate(): void } {
+    const { pool } = this.#core;
+    return { counts: pool.counts, invalidate: () => pool.invalidateAll() };
   }
 
   /**
@@ -159,12 +164,10 @@ export class Engine<C> extends EventTarget {
    * @throws {PoolClosedError} once the engine is closed.
    */
   connect(options?: ConnectOptions): Promise<Lease<C>> {
-    if (options === undefined) return this.#pool.checkout();
-    try {
-      return this.#pool.checkout(readConnectOptions(options));
-    } catch (error) {
-      return Promise.reject(error);
+    if (options === undefined && this.#execution.isolationLevel === undefined) {
+      return this.#core.checkout();
     }
+    return this.#connectOtherwise(options);
   }
 
   /**
@@ -173,18 +176,61 @@ export class Engine<C> extends EventTarget {
    * @param fn Is given the lease; what it returns is returned.
    * @param options How this checkout differs.
    * @returns What `fn` returned.
+   * @throws What `fn` throws; {@linkcode ConnectionLostError} as soon as the pool has to terminate the
+   *   connection, for instance because its server departed and is silent, whether or not `fn` has noticed.
    */
   async use<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: ConnectOptions): Promise<T> {
+    if (typeof fn !== "function") {
+      throw new TypeError(`Cannot use a connection with ${show(fn)}: it is a function`);
+    }
     const lease = await this.connect(options);
     let result: T;
     try {
-      result = await fn(lease);
+      result = await lease.untilLost(fn(lease));
     } catch (error) {
       await lease.release(error);
       throw error;
     }
     await lease.release();
     return result;
+  }
+
+  /**
+   * Runs a function in a transaction: commits when it returns, rolls back when it throws. It is never run a
+   * second time.
+   *
+   * A call inside a call is a transaction of its own, on another connection; with the option `within`, it is a
+   * savepoint in the transaction of that lease.
+   *
+   * @param fn Is given the lease; what it returns is returned once the commit is done.
+   * @param options How this checkout differs, and `within`.
+   * @returns What `fn` returned.
+   * @throws What `fn` throws, after the rollback; what the commit throws; {@linkcode ConnectionLostError} when
+   *   the connection was lost, and then it is not known whether the work was done.
+   */
+  async begin<T>(
+    fn: (lease: Lease<C>) => T | Promise<T>,
+    options: BeginOptions<C> = {},
+  ): Promise<T> {
+    const { within, ...rest } = options;
+    const run = this.#runner("begin a transaction");
+    if (typeof fn !== "function") {
+      throw new TypeError(`Cannot begin a transaction with ${show(fn)}: it is a function`);
+    }
+    if (within !== undefined) return await savepoint(within, fn, run);
+    return await this.use(async (lease) => {
+      await run(lease, "BEGIN");
+      let result: T;
+      try {
+        result = await fn(lease);
+      } catch (error) {
+        // Where the rollback fails as well, the first error says more; the checkin deals with the connection.
+        if (!lease.released) await run(lease, "ROLLBACK").catch(() => {});
+        throw error;
+      }
+      await run(lease, "COMMIT");
+      return result;
+    }, rest);
   }
 
   /**
@@ -195,32 +241,74 @@ export class Engine<C> extends EventTarget {
    * @returns The rows.
    * @throws What the driver throws; {@linkcode TypeError} where the adapter has no `query`.
    */
-  query(text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
-    const adapter = this.#adapter;
-    if (!adapter.query) {
-      return Promise.reject(
-        new TypeError(`Cannot run a query: the adapter "${adapter.name}" has no method "query"`),
+  async query(text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+    const run = this.#runner("run a query");
+    return await this.use((lease) => run(lease, text, values));
+  }
+
+  /**
+   * A sibling that shares pool, addresses and events, and does some things differently.
+   *
+   * @param options What it does differently, over what this engine does.
+   * @returns The sibling. To close it is to close this engine as well.
+   */
+  executionOptions(options: ExecutionOptions): Engine<C> {
+    const reader = new OptionReader(options, "executionOptions");
+    const isolationLevel = reader.text("isolationLevel");
+    const loggingToken = reader.text("loggingToken");
+    reader.done("executionOptions");
+    if (isolationLevel !== undefined) need(this.#adapter, "setIsolationLevel", "isolationLevel");
+    const execution = {
+      ...this.#execution,
+      ...(isolationLevel !== undefined && { isolationLevel }),
+      ...(loggingToken !== undefined && { loggingToken }),
+    };
+    return new Engine(this.url, this.#adapter, this.#settings, this.#core, execution);
+  }
+
+  /**
+   * Opens connections before they are needed.
+   *
+   * @param count How many are to be open at once: from 1. Default: `minIdle`, at least 1.
+   * @returns Fulfilled when they are open and idle.
+   * @throws What `connect` throws.
+   */
+  async warm(count: number = Math.max(1, this.#settings.minIdle)): Promise<void> {
+    const { poolSize, maxOverflow } = this.#core.pool.counts;
+    if (!Number.isInteger(count) || count < 1 || count > poolSize + maxOverflow) {
+      throw new RangeError(
+        `Cannot warm ${show(count)} connections: it is a whole number from 1 to ${
+          poolSize + maxOverflow
+        }`,
       );
     }
-    return this.use((lease) => adapter.query!(lease.client, text, values));
+    const leases = await Promise.allSettled(Array.from({ length: count }, () => this.connect()));
+    for (const result of leases) if (result.status === "fulfilled") await result.value.release();
+    for (const result of leases) if (result.status === "rejected") throw result.reason;
   }
 
   /** The pool's counters, its addresses and the state of the answer. Costs no I/O. */
   status(): EngineStatus {
-    const pool = this.#pool;
-    const { counts, opened, closed, detached, byAddress } = pool;
-    const view = this.#view;
+    const { pool, host, view, names } = this.#core;
+    const { counts, size, opened, closed, detached, byAddress } = pool;
+    const nowMs = now();
+    const fact = view?.entry.fact;
     return {
       ...counts,
-      host: this.#host,
-      addresses: this.#names.addresses,
-      freshFor: view ? (view.freshUntilMs - now()) / 1000 : Infinity,
-      lookupFailures: view?.entry.failures ?? 0,
-      overflow: Math.max(0, counts.idle + counts.inUse - counts.poolSize),
+      host,
+      size,
+      overflow: Math.max(0, size - counts.poolSize),
       opened,
       closed,
       detached,
       byAddress,
+      answer: {
+        addresses: names.addresses,
+        age: fact && (nowMs - fact.askedAtMs) / 1000,
+        freshFor: view ? (view.freshUntilMs - nowMs) / 1000 : Infinity,
+        inGrace: view !== undefined && nowMs >= view.freshUntilMs && nowMs < view.graceUntilMs,
+        failures: view?.entry.failures ?? 0,
+      },
     };
   }
 
@@ -230,14 +318,8 @@ export class Engine<C> extends EventTarget {
    *
    * @returns Fulfilled when the idle connections are closed.
    */
-  async dispose(): Promise<void> {
-    if (this.#closing) return await this.#closing;
-    const former = this.#pool;
-    this.#pool = this.#makePool();
-    this.#former.add(former);
-    former.close(`Cannot check out a connection to "${this.#name}": the pool was disposed`);
-    former.emptied().then(() => this.#former.delete(former));
-    await former.closings();
+  dispose(): Promise<void> {
+    return this.#core.dispose();
   }
 
   /**
@@ -247,16 +329,11 @@ export class Engine<C> extends EventTarget {
    * @param options `drain`: seconds to wait for leases, from 0 to 3600, or `Infinity`. Default 10.
    * @returns Fulfilled when every connection is closed.
    */
-  close(options?: { drain?: number }): Promise<void> {
-    let drainMs: number;
-    try {
-      const reader = new OptionReader(options, "close");
-      drainMs = reader.waitAsMs("drain", DRAIN, { min: 0, infinite: true });
-      reader.done("close");
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return this.#closing ??= this.#close(drainMs);
+  async close(options?: { drain?: number }): Promise<void> {
+    const reader = new OptionReader(options, "close");
+    const drainMs = reader.waitAsMs("drain", DRAIN, { min: 0, infinite: true });
+    reader.done("close");
+    await this.#core.close(drainMs);
   }
 
   /** Closes the engine for good: `await using engine = getDnsEngine(…)`. */
@@ -281,78 +358,90 @@ export class Engine<C> extends EventTarget {
     listener: unknown,
     options?: boolean | AddEventListenerOptions,
   ): void {
-    super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options);
+    const target = listener as EventListenerOrEventListenerObject | null;
+    this.#core.events.addEventListener(type, target, options);
   }
 
-  async #close(drainMs: number): Promise<void> {
-    const why = `Cannot check out a connection to "${this.#name}": the engine is closed`;
-    const pools = [this.#pool, ...this.#former];
-    for (const pool of pools) pool.close(why);
-    let limit: Timer | undefined;
-    const late = new Promise<void>((resolve) => limit = timer(drainMs, resolve));
-    const emptied = Promise.all(pools.map((pool) => pool.emptied()));
-    await Promise.race([emptied, late]);
-    limit!.clear();
-    for (const pool of pools) {
-      pool.terminate(undefined, ({ address }) => lost(address, "the engine was closed"));
+  /** Listens no more. */
+  override removeEventListener(
+    type: string,
+    listener: unknown,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    const target = listener as EventListenerOrEventListenerObject | null;
+    this.#core.events.removeEventListener(type, target, options);
+  }
+
+  /** Tells the listeners of this engine and of its siblings. */
+  override dispatchEvent(event: Event): boolean {
+    return this.#core.events.dispatchEvent(event);
+  }
+
+  async #connectOtherwise(options: ConnectOptions | undefined): Promise<Lease<C>> {
+    const lease = await this.#core.checkout(readConnectOptions(options));
+    const { isolationLevel } = this.#execution;
+    if (isolationLevel === undefined) return lease;
+    try {
+      lease.borrowIsolationLevel(isolationLevel);
+      await this.#adapter.setIsolationLevel!(lease.client, isolationLevel);
+      return lease;
+    } catch (error) {
+      lease.invalidate(error);
+      throw error;
     }
-    await emptied;
-    this.#unwatch();
   }
 
-  get #name(): string {
-    return this.#settings.poolName ?? this.#host;
-  }
-
-  #makeDialer(): Dialer<C> {
-    const { user, password, database, params, port } = this.url;
-    const { connectArgs, keepAlive, connectTimeoutMs } = this.#settings;
+  /** Runs statements of this engine's, and logs them. */
+  #runner(what: string): Run<C> {
     const adapter = this.#adapter;
-    const target = {
-      host: this.#host,
-      port: port ?? adapter.defaultPort,
-      user,
-      password,
-      database,
-      params,
-      connectArgs,
-      keepAlive,
-    };
-    return new Dialer(adapter, target, connectTimeoutMs);
-  }
-
-  #makePool(): Pool<C> {
-    const { poolSize, maxOverflow, poolTimeoutMs, useLifo, connectConcurrency } = this.#settings;
-    return new Pool(this.#source, {
-      name: this.#name,
-      poolSize,
-      maxOverflow,
-      poolTimeoutMs,
-      useLifo,
-      connectConcurrency,
-      maxUses: Infinity,
-    });
-  }
-
-  /** An address left the answer, or came in. */
-  #onChange(change: AddressChange): void {
-    for (const pool of [this.#pool, ...this.#former]) {
-      for (const address of change.removed) {
-        const inUse = pool.retire(address);
-        if (inUse > 0) this.#emit("retire", { address, inUse });
-      }
-      pool.kick();
+    if (!adapter.query) {
+      throw new TypeError(`Cannot ${what}: the adapter "${adapter.name}" has no method "query"`);
     }
-    const first = change.removed.length === 0 && change.added.length === change.addresses.length;
-    if (!first) this.#emit("addresschange", change);
+    return (lease, text, values) => {
+      const { log } = this.#core;
+      if (log.talking) log.info(this.#line(text, values));
+      return adapter.query!(lease.client, text, values);
+    };
   }
 
-  #emit<K extends keyof EngineEventMap>(type: K, detail: EngineEventMap[K]["detail"]): void {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+  #line(text: string, values: readonly unknown[] | undefined): string {
+    const token = this.#execution.loggingToken ? `[${this.#execution.loggingToken}] ` : "";
+    if (!values?.length) return token + text;
+    if (this.#settings.hideParameters) return `${token}${text} [${values.length} values hidden]`;
+    return `${token}${text} ${
+      JSON.stringify(values, (_, value) => typeof value === "bigint" ? String(value) : value)
+    }`;
   }
 }
 
-function readConnectOptions(options: ConnectOptions): CheckoutOptions {
+/** Runs one statement on a lease. */
+type Run<C> = (
+  lease: Lease<C>,
+  text: string,
+  values?: readonly unknown[],
+) => Promise<readonly unknown[]>;
+
+let savepoints = 0;
+
+async function savepoint<C, T>(
+  lease: Lease<C>,
+  fn: (lease: Lease<C>) => T | Promise<T>,
+  run: Run<C>,
+): Promise<T> {
+  const name = `dnspool_${++savepoints}`;
+  await run(lease, `SAVEPOINT ${name}`);
+  let result: T;
+  try {
+    result = await fn(lease);
+  } catch (error) {
+    if (!lease.released) await run(lease, `ROLLBACK TO SAVEPOINT ${name}`).catch(() => {});
+    throw error;
+  }
+  await run(lease, `RELEASE SAVEPOINT ${name}`);
+  return result;
+}
+
+function readConnectOptions(options: ConnectOptions | undefined): CheckoutOptions {
   const reader = new OptionReader(options, "connect");
   const signal = reader.signal();
   const timeoutMs = reader.waitAsMs("timeout", NaN, { min: 0, infinite: true });
@@ -360,9 +449,49 @@ function readConnectOptions(options: ConnectOptions): CheckoutOptions {
   return { signal, timeoutMs: Number.isNaN(timeoutMs) ? undefined : timeoutMs };
 }
 
-function lost(address: string, why: string): ConnectionLostError {
-  return new ConnectionLostError(
-    `Lost the connection to ${address}: ${why}; work under way may or may not have been done`,
-    { address },
+function applyPlugins<C>(url: DatabaseUrl, options: EngineOptions<C> | undefined) {
+  const { plugins = [] } = options ?? {};
+  if (!Array.isArray(plugins) || plugins.some((plugin) => typeof plugin !== "function")) {
+    throw new TypeError(`Cannot use ${show(plugins)} for "plugins": it is a list of functions`);
+  }
+  const setup = { url, options: options ?? {}, created: [] as ((engine: Engine<C>) => void)[] };
+  for (const plugin of plugins) {
+    const change = plugin({ url: setup.url, options: setup.options });
+    if (change?.url) setup.url = DatabaseUrl.parse(change.url);
+    if (change?.options) setup.options = { ...setup.options, ...change.options };
+    if (change?.created) setup.created.push(change.created);
+  }
+  return {
+    ...setup,
+    options: options === undefined && plugins.length === 0 ? undefined : setup.options,
+  };
+}
+
+function checkUrl(url: DatabaseUrl): void {
+  if (url.host === undefined) {
+    throw new TypeError(`Cannot make an engine for "${url}": the database URL has no host`);
+  }
+  for (const name of ["host", "hostname", "hostaddr"]) {
+    if (name in url.params) {
+      throw new TypeError(
+        `Cannot use the URL parameter "${name}": the address comes from DNS, put the host before the port`,
+      );
+    }
+  }
+}
+
+/** What the options ask for, the adapter must be able to do. */
+function checkAdapter<C>(adapter: Adapter<C>, settings: EngineSettings<C>): void {
+  if (settings.prePing) need(adapter, "ping", "poolPrePing");
+  if (settings.targetSessionAttrs !== "any") need(adapter, "role", "targetSessionAttrs");
+  if (settings.isolationLevel !== undefined) need(adapter, "setIsolationLevel", "isolationLevel");
+}
+
+function need<C>(adapter: Adapter<C>, method: keyof Adapter<C>, option: string): void {
+  if (typeof adapter[method] === "function") return;
+  throw new TypeError(
+    `Cannot use the option "${option}": the adapter "${adapter.name}" has no method "${
+      String(method)
+    }"`,
   );
 }

@@ -15,6 +15,7 @@ export type ErrorCode =
   | "DRIVER_UNAVAILABLE"
   | "POOL_TIMEOUT"
   | "POOL_CLOSED"
+  | "CONNECTION_IN_USE"
   | "CONNECTION_LOST"
   | "DISCONNECTED";
 
@@ -201,6 +202,23 @@ export class PoolTimeoutError extends DnsPoolError {
     super("POOL_TIMEOUT", message, options);
     this.counts = options.counts;
     this.waited = options.waited;
+  }
+}
+
+/** A pool of the class `"assertion"` was asked for a second connection while the first is out. */
+export class ConnectionInUseError extends DnsPoolError {
+  /** Where the first was taken, as a stack trace; `undefined` while it is still being opened. */
+  readonly takenAt: string | undefined;
+
+  /**
+   * Makes the error.
+   *
+   * @param message Which pool was asked, and where the first connection was taken.
+   * @param options The stack trace.
+   */
+  constructor(message: string, options: { takenAt: string | undefined }) {
+    super("CONNECTION_IN_USE", message);
+    this.takenAt = options.takenAt;
   }
 }
 

@@ -25,11 +25,14 @@
  * @module
  */
 
+export type { HookedConnection, PoolHooks } from "./_hooks.ts";
 export type { Lease } from "./_lease.ts";
+export type { Echo, Logger } from "./_log.ts";
 export type { Adapter, Role, Target } from "./adapters/adapter.ts";
 export * from "./engine.ts";
 export * from "./errors.ts";
 export type { Answer, Lookup, NameServer, Question } from "./lookups/lookup.ts";
-export type { DnsOptions, EngineOptions } from "./options.ts";
+export type { Balance, WantedRole } from "./dialer.ts";
+export type { DnsOptions, EngineOptions, Plugin } from "./options.ts";
 export { type AddressChange, clearDnsCache, type GetIpOptions, getIpWithTtl } from "./resolver.ts";
 export { DatabaseUrl, type DatabaseUrlParts } from "./url.ts";

@@ -5,11 +5,16 @@
  * @module
  */
 
-import { now, type Timer, timer } from "./_clock.ts";
+import { now, type Timer, timer, upkeepTimer } from "./_clock.ts";
 import { Lease, type Lender, Slot } from "./_lease.ts";
 import { LinkedList } from "./_list.ts";
 import { type Waiter, WaitingLine } from "./_waiting_line.ts";
-import { PoolClosedError, type PoolCounts, PoolTimeoutError } from "./errors.ts";
+import {
+  ConnectionInUseError,
+  PoolClosedError,
+  type PoolCounts,
+  PoolTimeoutError,
+} from "./errors.ts";
 
 /** A connection that was opened. */
 export interface Opened<C> {
@@ -81,6 +86,16 @@ export interface PoolSettings {
   readonly connectConcurrency: number;
   /** Checkouts after which a connection is replaced. */
   readonly maxUses: number;
+  /** Idle connections older than that are not handed out. */
+  readonly idleTimeoutMs: number;
+  /** Idle connections that are opened ahead, once the pool was used. */
+  readonly minIdle: number;
+  /** What a dial, and a resolution before it, may take: whoever waits for one is given so much more time. */
+  readonly dialMs: number;
+  /** Whether leases remember when and where they were taken. */
+  readonly traces: boolean;
+  /** Whether a second lease at the same time is an error rather than a wait. */
+  readonly single: boolean;
 }
 
 /** How one checkout differs from the others. */
@@ -110,6 +125,8 @@ export class Pool<C> implements Lender<C> {
   readonly #source: Source<C>;
   readonly #settings: PoolSettings;
   readonly #limit: number;
+  /** Idle for longer than that, a connection is not handed out; those of `minIdle` may be. */
+  readonly #stalesMs: number;
   readonly #idle: LinkedList<Slot<C>> = new LinkedList();
   readonly #inUse: LinkedList<Slot<C>> = new LinkedList();
   readonly #waiters: WaitingLine<Lease<C>>;
@@ -118,6 +135,8 @@ export class Pool<C> implements Lender<C> {
   #retired = 0;
   #resolving: AbortController | undefined;
   #failures = 0;
+  /** A connection was found broken, and none was opened since. */
+  #suspect = false;
   #lastError: unknown;
   #backoff: Timer | undefined;
   /** While connects fail, the next one may not begin before this. */
@@ -134,6 +153,7 @@ export class Pool<C> implements Lender<C> {
     this.#source = source;
     this.#settings = settings;
     this.#limit = settings.poolSize + settings.maxOverflow;
+    this.#stalesMs = settings.minIdle > 0 ? Infinity : settings.idleTimeoutMs;
     this.#waiters = new WaitingLine({
       onLate: () => this.#rejectLate(),
       onEmpty: () => this.#onNobodyWaits(),
@@ -272,16 +292,44 @@ export class Pool<C> implements Lender<C> {
     this.#pump();
   }
 
+  /** Waits until the addresses known may be used; `undefined` where they may now. */
+  answer(signal: AbortSignal = new AbortController().signal): Promise<void> | undefined {
+    return this.#source.usable(now()) ? undefined : this.#source.resolve(signal);
+  }
+
+  /** Whether a lease's connection may be handed to somebody else as well. */
+  shareable(lease: Lease<C>): boolean {
+    const slot = this.#inUse.members().find((slot) => slot.lease === lease);
+    return slot !== undefined && this.#fit(slot, now());
+  }
+
+  /** The connections that are out, the longest first. */
+  get leased(): readonly Slot<C>[] {
+    return this.#inUse.members().filter(({ lease }) => lease !== undefined);
+  }
+
   /**
-   * Drops the connections in use that are open to an address.
+   * Drops connections in use.
    *
-   * @param address The address; without it, every connection in use.
-   * @param reason Makes the error that their holders are given.
+   * @param which Whether this one is to go.
+   * @param reason Makes the error that its holder is given.
    */
-  terminate(address: string | undefined, reason: (slot: Slot<C>) => Error): void {
-    for (const slot of this.#inUse.members()) {
-      if (address === undefined || slot.address === address) this.#drop(slot, reason(slot));
+  terminate(which: (slot: Slot<C>) => boolean, reason: (slot: Slot<C>) => Error): void {
+    for (const slot of this.#inUse.members()) if (which(slot)) this.#drop(slot, reason(slot));
+  }
+
+  /** Closes the connections that have been idle for too long, down to `minIdle`, and opens what is missing there. */
+  tend(): void {
+    const { idleTimeoutMs, minIdle } = this.#settings;
+    const nowMs = now();
+    for (const slot of this.#idle.members()) {
+      const over = slot.spent ||
+        nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle;
+      if (!over) continue;
+      this.#idle.remove(slot);
+      this.#close(slot);
     }
+    this.#pump();
   }
 
   /** A connection died by itself. */
@@ -342,11 +390,17 @@ export class Pool<C> implements Lender<C> {
   }
 
   #fit(slot: Slot<C>, nowMs: number): boolean {
-    return !slot.spent && nowMs < slot.expiresAtMs && this.#source.isCurrent(slot.address);
+    return !slot.spent && nowMs < slot.expiresAtMs && nowMs - slot.idleSinceMs < this.#stalesMs &&
+      this.#source.isCurrent(slot.address);
   }
 
   #lend(slot: Slot<C>): Lease<C> {
     slot.uses++;
+    if (this.#settings.traces) {
+      slot.leasedAtMs = now();
+      slot.takenAt = new Error().stack;
+      slot.reported = false;
+    }
     return slot.lease = new Lease<C>(this, slot);
   }
 
@@ -359,8 +413,22 @@ export class Pool<C> implements Lender<C> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) return reject(new PoolClosedError(this.#ended));
       if (signal?.aborted) return reject(signal.reason);
+      if (this.#settings.single && this.#busy) return reject(this.#inUseError());
       begin(this.#waiters.welcome({ resolve, reject, sinceMs: nowMs, timeoutMs, signal }));
     });
+  }
+
+  get #busy(): boolean {
+    return this.#inUse.size > 0 || this.#dials.size > 0 || this.#waiters.size > 0;
+  }
+
+  #inUseError(): Error {
+    const takenAt = this.#inUse.first?.takenAt;
+    return new ConnectionInUseError(
+      `Cannot check out a second connection to "${this.#settings.name}": the first is in use, taken ` +
+        (takenAt ? takenAt.replace(/^Error\n/, "here:\n") : "a moment ago"),
+      { takenAt },
+    );
   }
 
   #onNobodyWaits(): void {
@@ -375,7 +443,11 @@ export class Pool<C> implements Lender<C> {
    */
   #rejectLate(): void {
     const covered = this.#dials.size + (this.#resolving ? this.#idle.size + this.#free : 0);
-    this.#waiters.rejectLate(covered, (waited) => this.#timeoutError(waited));
+    this.#waiters.rejectLate(
+      covered,
+      this.#settings.dialMs,
+      (waited) => this.#timeoutError(waited),
+    );
   }
 
   #timeoutError(waited: number): Error {
@@ -402,8 +474,8 @@ export class Pool<C> implements Lender<C> {
         if (!slot) break;
         this.#handOver(waiter, slot);
       }
-      this.#openMore();
     }
+    this.#openMore();
     while (this.#waiters.size === 0 && this.#idle.size > this.#settings.poolSize) {
       const slot = this.#idle.first!;
       this.#idle.remove(slot);
@@ -479,11 +551,12 @@ export class Pool<C> implements Lender<C> {
 
   /** Opens connections for the waiters who have none coming, within the limits. */
   #openMore(): void {
-    const most = this.#failures > 0 ? 1 : this.#settings.connectConcurrency;
-    while (this.#dials.size < Math.min(this.#waiters.size, most) && this.#free > 0) {
+    const most = this.#failures > 0 || this.#suspect ? 1 : this.#settings.connectConcurrency;
+    while (this.#dials.size < Math.min(this.#wanted, most) && this.#free > 0) {
       const pauseMs = this.#notBeforeMs - now();
       if (pauseMs > 0) {
-        this.#backoff ??= timer(pauseMs, () => {
+        const start = this.#waiters.size > 0 ? timer : upkeepTimer;
+        this.#backoff ??= start(pauseMs, () => {
           this.#backoff = undefined;
           this.#pump();
         });
@@ -491,6 +564,12 @@ export class Pool<C> implements Lender<C> {
       }
       this.#dial();
     }
+  }
+
+  /** How many connections somebody waits for, or shall be ready before anybody does. */
+  get #wanted(): number {
+    const ahead = this.opened > 0 ? this.#settings.minIdle - this.#idle.size : 0;
+    return this.#waiters.size + Math.max(0, ahead);
   }
 
   /** How many more connections may be opened. */
@@ -516,6 +595,7 @@ export class Pool<C> implements Lender<C> {
   #onOpened({ client, address, openedAtMs, expiresAtMs, info }: Opened<C>): void {
     this.opened++;
     this.#failures = 0;
+    this.#suspect = false;
     this.#notBeforeMs = -Infinity;
     this.#lastError = undefined;
     const slot = new Slot(client, address, openedAtMs, expiresAtMs, info);
@@ -535,6 +615,9 @@ export class Pool<C> implements Lender<C> {
     if (this.#source.mayPass(error)) {
       const pauseMs = Math.min(BACKOFF.firstMs * 2 ** this.#failures++, BACKOFF.mostMs);
       this.#notBeforeMs = now() + pauseMs * (0.5 + Math.random() / 2);
+    } else if (this.#waiters.size === 0) {
+      // Nobody waits: the next try ahead of need has time.
+      this.#notBeforeMs = now() + BACKOFF.mostMs;
     } else if (this.#waiters.size > this.#dials.size) {
       this.#waiters.reject(this.#waiters.first!, error);
     }
@@ -580,6 +663,7 @@ export class Pool<C> implements Lender<C> {
   /** Closes a connection that proved to be broken. Only the first victim of an outage condemns its siblings. */
   #discard(slot: Slot<C>, { error, siblings }: Unfit): void {
     if (siblings && !slot.condemned) {
+      this.#suspect = true;
       for (const list of [this.#idle, this.#inUse]) {
         for (const other of list.members()) {
           if (other.address === slot.address) other.spent = other.condemned = true;

@@ -65,8 +65,8 @@ export interface Adapter<C> {
   reset?(client: C, how: "rollback" | "commit"): Promise<void>;
   /** Whether a transaction is open, known without asking the server; `undefined`: not known. */
   inTransaction?(client: C): boolean | undefined;
-  /** Sets the isolation level of the session, such as `"serializable"`. */
-  setIsolationLevel?(client: C, level: string): Promise<void>;
+  /** Sets the isolation level of the session, such as `"serializable"`; `undefined`: back to the server's. */
+  setIsolationLevel?(client: C, level: string | undefined): Promise<void>;
   /** Asks the server for its role. */
   role?(client: C): Promise<Role>;
   /** What an error of the driver means for the connection. */

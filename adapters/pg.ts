@@ -57,17 +57,17 @@ export interface PgModule<C extends PgClient> {
 /** Milliseconds before the first keepalive probe. */
 const KEEPALIVE_MS = 30_000;
 
-/** URL parameters that are handed to the server or the driver under another name. */
-const PARAMS: Readonly<Record<string, string>> = {
-  application_name: "application_name",
-  client_encoding: "client_encoding",
-  fallback_application_name: "fallback_application_name",
-  idle_in_transaction_session_timeout: "idle_in_transaction_session_timeout",
-  lock_timeout: "lock_timeout",
-  options: "options",
-  query_timeout: "query_timeout",
-  statement_timeout: "statement_timeout",
-};
+/** URL parameters that are handed to the driver, which hands most of them to the server. */
+const PARAMS: ReadonlySet<string> = new Set([
+  "application_name",
+  "client_encoding",
+  "fallback_application_name",
+  "idle_in_transaction_session_timeout",
+  "lock_timeout",
+  "options",
+  "query_timeout",
+  "statement_timeout",
+]);
 
 /**
  * SQLSTATEs after which the connection is of no use (PostgreSQL, appendix A): 08 connection exceptions,
@@ -197,9 +197,9 @@ function configure(ip: string, target: Target): PgConfig {
     ...readParams(params),
     keepAlive,
     keepAliveInitialDelayMillis: KEEPALIVE_MS,
+    port,
     ...connectArgs,
     host: ip,
-    port,
   };
   if (config.ssl) {
     // The socket goes to an IP, the certificate is for the name; an IP address may not stand in SNI (RFC 6066).
@@ -212,22 +212,29 @@ function configure(ip: string, target: Target): PgConfig {
 function readParams(params: Target["params"]): Record<string, unknown> {
   const config: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(params)) {
-    if (name === "sslmode") {
-      if (value === "verify-full") config.ssl = true;
-      else if (value === "disable") config.ssl = false;
-      else {throw new TypeError(
-          `Cannot use sslmode=${value}: it is "disable" or "verify-full"; for anything else set "ssl" in "connectArgs"`,
-        );}
-    } else if (Object.hasOwn(PARAMS, name)) {
-      config[PARAMS[name]!] = value;
-    } else {
-      const known = [...Object.keys(PARAMS), "sslmode"].sort().join(", ");
+    if (name !== "sslmode" && !PARAMS.has(name)) {
+      const known = [...PARAMS, "sslmode"].sort().join(", ");
       throw new TypeError(
         `Cannot use the URL parameter "${name}": pg would ignore it; those it knows are ${known}, others go into "connectArgs"`,
       );
     }
+    if (typeof value !== "string") {
+      throw new TypeError(
+        `Cannot use the URL parameter "${name}": it stands there ${value.length} times`,
+      );
+    }
+    if (name === "sslmode") config.ssl = readSslMode(value);
+    else config[name] = value;
   }
   return config;
+}
+
+function readSslMode(mode: string): boolean {
+  if (mode === "verify-full") return true;
+  if (mode === "disable") return false;
+  throw new TypeError(
+    `Cannot use sslmode=${mode}: it is "disable" or "verify-full"; for anything else set "ssl" in "connectArgs"`,
+  );
 }
 
 function destroy<C extends PgClient>(client: C, reason?: Error): void {

@@ -3,20 +3,27 @@
  *
  * Its limits are Deno's (measured on 2.9): it says "not found" for NXDOMAIN and for a failing server alike, so
  * that is `"ambiguous"` here; it does not report the TTL of a CNAME, so the TTL read beside it counts for at
- * most 5 s; and it reads the hosts file first.
+ * most 5 s; and it reads the hosts file first. Names that DNS allows and Deno refuses, such as `my_db.internal`, are
+ * asked for with `wire` where the permissions allow that, else of the operating system.
  *
  * @module
  */
 
 import { hostPort } from "../_ip.ts";
-import { LookupError, type LookupErrorKind } from "../errors.ts";
-import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
+import type { LookupError, LookupErrorKind } from "../errors.ts";
+import { lookupFailure, textOf } from "./_failure.ts";
+import { wire } from "./_lazy.ts";
+import { maySetServers, missingNet } from "./_permissions.ts";
+import type { Answer, Lookup, Question } from "./lookup.ts";
 import { nodeAddressesWithTtl, nodeServers } from "./node.ts";
+import { osLookup } from "./os.ts";
 
 /** Seconds: a CNAME in front of the record may allow less than the record's own TTL, and Deno hides it. */
 const LONGEST_TTL = 5;
 /** How long the TTL may come after the addresses, in milliseconds. */
 const TTL_WAIT_MS = 250;
+/** What Deno says of a name that it will not ask for; no question was sent. */
+const REFUSED_NAME = /^proto error: (Label contains invalid|Malformed label|unrecognized char)/;
 
 /** Asks through `Deno.resolveDns`. */
 export const denoLookup: Lookup = {
@@ -45,6 +52,7 @@ export const denoLookup: Lookup = {
       }
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof Error && REFUSED_NAME.test(error.message)) return await detour(question);
       throw describe(error, question);
     } finally {
       beside.abort();
@@ -52,14 +60,14 @@ export const denoLookup: Lookup = {
     }
   },
 
-  servers(): readonly NameServer[] {
-    return maySetServers() ? nodeServers() : [];
-  },
+  servers: nodeServers,
 };
 
-/** Whether `node:dns` may be told which server to ask; querying never prompts. */
-function maySetServers(): boolean {
-  return Deno.permissions.querySync({ name: "sys", kind: "networkInterfaces" }).state === "granted";
+/** Asks for a name that Deno refuses. */
+function detour(question: Question): Promise<Answer> {
+  const server = question.server ?? nodeServers()[0];
+  const permitted = server !== undefined && missingNet(server).length === 0;
+  return (permitted ? wire : osLookup).lookup({ ...question, server });
 }
 
 /** The TTL by a second question; `undefined` where it cannot be had. Never rejects. */
@@ -73,13 +81,11 @@ async function readTtl(question: Question, signal: AbortSignal): Promise<number 
   }
 }
 
-function describe(error: unknown, { name, family, server }: Question): LookupError {
-  const record = family === 4 ? "A" : "AAAA";
-  const whom = server ? ` at ${hostPort(server.host, server.port)}` : "";
-  const text = error instanceof Error ? error.message : String(error);
-  const reason = error instanceof Error ? error.name : undefined;
+function describe(error: unknown, question: Question): LookupError {
+  const { server } = question;
+  const whom = server && hostPort(server.host, server.port);
   let kind: LookupErrorKind = "transient";
-  let what = text;
+  let what = textOf(error);
   if (error instanceof Deno.errors.NotFound) {
     kind = "ambiguous";
     what = "Deno says not found, which may also be a failing server";
@@ -87,15 +93,10 @@ function describe(error: unknown, { name, family, server }: Question): LookupErr
     error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.PermissionDenied
   ) {
     kind = "config";
-    what = `the permission is missing, run with ${
-      server ? `--allow-net=${hostPort(server.host, server.port)}` : "--allow-net"
-    }`;
-  } else if (error instanceof TypeError || /invalid characters|label/i.test(text)) {
+    what = `the permission is missing, run with --allow-net${whom ? `=${whom}` : ""}`;
+  } else if (error instanceof TypeError || /invalid characters|label/i.test(what)) {
     kind = "config";
   }
-  return new LookupError(`Cannot look up ${record} of "${name}"${whom}: ${what}`, {
-    kind,
-    reason,
-    cause: error,
-  });
+  const reason = error instanceof Error ? error.name : undefined;
+  return lookupFailure(question, whom, what, { kind, reason, cause: error });
 }

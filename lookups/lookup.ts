@@ -22,6 +22,11 @@ export interface Question {
   readonly server?: NameServer | undefined;
   /** Ends the lookup: it rejects with `signal.reason` and leaves nothing running. */
   readonly signal: AbortSignal;
+  /**
+   * Whether the process may end while the lookup waits, because whoever waits for it holds the process up by
+   * himself, or nobody waits. Heeded where the runtime lets a lookup choose. Default `false`.
+   */
+  readonly unref?: boolean | undefined;
 }
 
 /** What came back. */
@@ -67,3 +72,9 @@ export interface Lookup {
   /** The servers it would ask by itself, where it can tell; empty where it cannot. */
   servers?(): readonly NameServer[];
 }
+
+/**
+ * A lookup by its name: `"system"` is the runtime's own resolver, `"wire"` sends DNS messages of its own, a URL is
+ * asked over HTTPS (RFC 8484).
+ */
+export type LookupName = "system" | "wire" | `https://${string}` | `http://${string}`;

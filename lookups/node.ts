@@ -9,7 +9,9 @@
 
 import { Resolver } from "node:dns/promises";
 import { canonicalIp, hostPort } from "../_ip.ts";
-import { LookupError, type LookupErrorKind } from "../errors.ts";
+import type { LookupError, LookupErrorKind } from "../errors.ts";
+import { codeOf, lookupFailure, textOf } from "./_failure.ts";
+import { maySetServers } from "./_permissions.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 
 /** Longer than any deadline of the resolver, which ends a lookup by its signal. */
@@ -82,8 +84,9 @@ export async function nodeAddressesWithTtl(
   }
 }
 
-/** The servers of the system's configuration, each once. */
+/** The servers of the system's configuration, each once; none where they may not be read. */
 export function nodeServers(): readonly NameServer[] {
+  if (!maySetServers()) return [];
   const listed = [...new Set(new Resolver().getServers())];
   return listed.map((text) => {
     const match = /^\[(.*)\](?::(\d+))?$/.exec(text) ?? /^([^:]*)(?::(\d+))?$/.exec(text);
@@ -92,18 +95,11 @@ export function nodeServers(): readonly NameServer[] {
 }
 
 function describe(error: unknown, question: Question, notFound: LookupErrorKind): LookupError {
-  const { name, family, server } = question;
-  const record = family === 4 ? "A" : "AAAA";
-  const whom = server ? ` at ${hostPort(server.host, server.port)}` : "";
-  const code = (error as { code?: unknown } | null)?.code;
-  const reason = typeof code === "string" ? code : undefined;
-  const text = reason ?? (error instanceof Error ? error.message : String(error));
+  const { server } = question;
+  const reason = codeOf(error);
   let kind: LookupErrorKind = "transient";
   if (reason !== undefined && NOT_FOUND.has(reason)) kind = notFound;
   else if (reason !== undefined && CONFIG.has(reason)) kind = "config";
-  return new LookupError(`Cannot look up ${record} of "${name}"${whom}: ${text}`, {
-    kind,
-    reason,
-    cause: error,
-  });
+  const whom = server && hostPort(server.host, server.port);
+  return lookupFailure(question, whom, reason ?? textOf(error), { kind, reason, cause: error });
 }

@@ -6,59 +6,84 @@
  */
 
 import { lookup as getaddrinfo } from "node:dns/promises";
-import { LookupError } from "../errors.ts";
+import { canonicalIp, ipFamily } from "../_ip.ts";
+import type { LookupError, LookupErrorKind } from "../errors.ts";
+import { codeOf, lookupFailure, textOf } from "./_failure.ts";
 import type { Answer, Lookup, Question } from "./lookup.ts";
 
 /** Seconds that its answer counts for: it does not tell. */
 const TTL = 5;
 
-/** The one call under way; a second slow name at the same time would block every other lookup of the process. */
-let last: Promise<unknown> = Promise.resolve();
+/** The part of `node:dns/promises` that is used here. */
+export type GetAddrInfo = (
+  name: string,
+  options: { family: 4 | 6; all: true; verbatim: true },
+) => Promise<readonly { readonly address: string }[]>;
 
-/** Asks the operating system, one name at a time; `server` makes no difference. */
-export const osLookup: Lookup = {
-  name: "os",
+/**
+ * Asks the operating system, one name at a time; the question's `server` makes no difference.
+ *
+ * An aborted lookup rejects at once, but the call under way goes on (it cannot be ended) and the next name waits
+ * for it: a second slow name at the same time would block every other lookup, and on Deno and Bun the file system as
+ * well.
+ */
+export const osLookup: Lookup = osLookupOver(getaddrinfo);
 
-  async lookup({ name, family, signal }: Question): Promise<Answer> {
-    signal.throwIfAborted();
-    const before = last;
-    const { promise: turn, resolve: done } = gate();
-    last = turn;
-    let stop!: () => void;
-    const stopped = new Promise<never>((_, reject) => stop = () => reject(signal.reason));
-    stopped.catch(() => {});
-    signal.addEventListener("abort", stop, { once: true });
-    try {
-      const asked = before.then(() => {
-        signal.throwIfAborted();
-        return getaddrinfo(name, { family, all: true, verbatim: true });
-      });
-      asked.then(done, done);
-      const found = await Promise.race([asked, stopped]);
-      const addresses = [...new Set(found.map(({ address }) => address))];
-      if (addresses.length === 0) {
-        throw Object.assign(new Error("no address"), { code: "ENOTFOUND" });
-      }
-      return { addresses, ttl: TTL };
-    } catch (error) {
+/**
+ * A lookup over a `getaddrinfo`.
+ *
+ * @param call What to call, never twice at a time.
+ * @returns The lookup.
+ */
+export function osLookupOver(call: GetAddrInfo): Lookup {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    name: "os",
+
+    async lookup(question: Question): Promise<Answer> {
+      const { name, family, signal } = question;
       signal.throwIfAborted();
-      const code = (error as { code?: unknown }).code;
-      const reason = typeof code === "string" ? code : undefined;
-      const text = reason ?? (error instanceof Error ? error.message : String(error));
-      throw new LookupError(`Cannot look up "${name}" with the operating system: ${text}`, {
-        // It says ENOTFOUND for a failing server as well.
-        kind: reason === "ENOTFOUND" ? "ambiguous" : "transient",
-        reason,
-        cause: error,
+      const asked = last.then(() => {
+        signal.throwIfAborted();
+        return call(name, { family, all: true, verbatim: true });
       });
-    } finally {
-      signal.removeEventListener("abort", stop);
-    }
-  },
-};
+      last = asked.catch(() => {});
+      try {
+        const found = await orAborted(asked, signal);
+        const addresses = found.flatMap(({ address }) => canonicalIp(address) ?? [])
+          .filter((address) => ipFamily(address) === family);
+        if (addresses.length > 0) return { addresses: [...new Set(addresses)], ttl: TTL };
+      } catch (error) {
+        signal.throwIfAborted();
+        throw failure(error, question);
+      }
+      throw failure(Object.assign(new Error("no address"), { code: "ENOTFOUND" }), question);
+    },
+  };
+}
 
-function gate(): { promise: Promise<void>; resolve: () => void } {
-  let resolve!: () => void;
-  const promise = new Promise<void>((r) => resolve = r);
-  return { promise, resolve };
+/** What a promise brings, or the signal's reason as soon as it is aborted. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort!: () => void;
+  const aborted = new Promise<never>((_, reject) => onAbort = () => reject(signal.reason));
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function failure(error: unknown, question: Question): LookupError {
+  const reason = codeOf(error);
+  let kind: LookupErrorKind = "transient";
+  let what = reason ?? textOf(error);
+  // It says ENOTFOUND for a failing server as well.
+  if (reason === "ENOTFOUND") kind = "ambiguous";
+  if (reason === "EPERM") {
+    kind = "config";
+    what = `the permission is missing, run with --allow-net=${question.name}`;
+  }
+  const whom = "the operating system";
+  return lookupFailure(question, whom, what, { kind, reason, cause: error });
 }

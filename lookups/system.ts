@@ -4,8 +4,9 @@
  * @module
  */
 
+import { doh, wire } from "./_lazy.ts";
 import { denoLookup } from "./deno.ts";
-import type { Lookup } from "./lookup.ts";
+import type { Lookup, LookupName } from "./lookup.ts";
 import { nodeLookup } from "./node.ts";
 
 export { osLookup } from "./os.ts";
@@ -13,12 +14,14 @@ export { osLookup } from "./os.ts";
 const system: Lookup = "Deno" in globalThis ? denoLookup : nodeLookup("negative");
 
 /**
- * The lookup that an option names.
+ * The lookup that an option names. The same name is always the same object.
  *
  * @param choice `"system"`, the runtime's own: `Deno.resolveDns` on Deno, `node:dns/promises` on Node and Bun;
- *   or a lookup, which is returned as it is.
+ *   `"wire"`; the URL of a server that is asked over HTTPS; or a lookup, which is returned as it is.
  * @returns The lookup.
  */
-export function lookupByName(choice: "system" | Lookup): Lookup {
-  return choice === "system" ? system : choice;
+export function lookupByName(choice: LookupName | Lookup): Lookup {
+  if (typeof choice !== "string") return choice;
+  if (choice === "system") return system;
+  return choice === "wire" ? wire : doh(choice);
 }

@@ -76,10 +76,16 @@ class Inbox<T> {
     else this.#items.push(item);
   }
 
+  /** The next item; an error after 5 s without one, so that a broken server fails a test and does not hang it. */
   take(): Promise<T> {
-    return this.#items.length > 0
-      ? Promise.resolve(this.#items.shift()!)
-      : new Promise((resolve) => this.#readers.push(resolve));
+    if (this.#items.length > 0) return Promise.resolve(this.#items.shift()!);
+    return new Promise((resolve, reject) => {
+      const timeout = setTimeout(() => reject(new Error("Nothing arrived within 5 seconds")), 5000);
+      this.#readers.push((item) => {
+        clearTimeout(timeout);
+        resolve(item);
+      });
+    });
   }
 }
 

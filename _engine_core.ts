@@ -1,0 +1,274 @@
+/**
+ * What an engine and its siblings share: the name's addresses, the dialer, the pool of the moment and those
+ * disposed before it; and what a change of addresses sets going.
+ *
+ * @module
+ */
+
+import { type AnswerSource, DepartureWatch, fixedAnswer, Lingering } from "./_addresses.ts";
+import { type Timer, timer } from "./_clock.ts";
+import type { Lease, Slot } from "./_lease.ts";
+import { Log } from "./_log.ts";
+import { SharedPool } from "./_shared_pool.ts";
+import { NameSource } from "./_source.ts";
+import { Upkeep } from "./_upkeep.ts";
+import type { Adapter } from "./adapters/adapter.ts";
+import { Dialer } from "./dialer.ts";
+import { ConnectionLostError } from "./errors.ts";
+import { staticAddresses } from "./lookups/static.ts";
+import type { EngineSettings } from "./options.ts";
+import { type CheckoutOptions, Pool, type PoolSettings } from "./pool.ts";
+import { type AddressChange, type View, viewOf } from "./resolver.ts";
+import { canonicalHost } from "./_host.ts";
+import type { DatabaseUrl } from "./url.ts";
+
+/** The events of an engine. */
+export interface EngineEventMap {
+  /** The host has other addresses than before. */
+  addresschange: CustomEvent<AddressChange>;
+  /** An address departed while connections to it were in use: they are closed when they come back. */
+  retire: CustomEvent<{ readonly address: string; readonly inUse: number }>;
+  /** Connections in use were terminated: their server no longer answers, or their time was up. */
+  terminate: CustomEvent<{ readonly address: string; readonly reason: string }>;
+  /** A lease has been out for `leaseWarnAfter` seconds. */
+  longlease: CustomEvent<
+    { readonly address: string; readonly seconds: number; readonly takenAt: string | undefined }
+  >;
+  /** A resolution failed; a stale answer may be serving all the same. */
+  lookuperror: CustomEvent<{ readonly error: unknown }>;
+}
+
+/** A pool, and what goes with it. */
+interface Tenure<C> {
+  readonly pool: Pool<C>;
+  readonly upkeep: Upkeep<C>;
+  checkout(options?: CheckoutOptions): Promise<Lease<C>>;
+}
+
+/** Shared by an engine and its siblings. */
+export class EngineCore<C> {
+  /** Where the events go. */
+  readonly events: EventTarget = new EventTarget();
+  /** The host, as it is looked up. */
+  readonly host: string;
+  /** The pool's name. */
+  readonly name: string;
+  /** What `echo` asks for. */
+  readonly log: Log;
+  /** The resolver's view, where DNS is needed. */
+  readonly view: View | undefined;
+  /** The addresses of the host. */
+  readonly names: AnswerSource;
+
+  readonly #settings: EngineSettings<C>;
+  readonly #adapter: Adapter<C>;
+  readonly #poolLog: Log;
+  readonly #dialer: Dialer<C>;
+  readonly #lingering: Lingering;
+  readonly #departures: DepartureWatch;
+  readonly #unwatch: () => void;
+  readonly #history = { connected: false };
+  /** Pools that were disposed while connections of theirs were out. */
+  readonly #former: Set<Tenure<C>> = new Set();
+  #tenure: Tenure<C>;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * @param url The database URL, with a host.
+   * @param adapter Opens the connections.
+   * @param settings The options.
+   */
+  constructor(url: DatabaseUrl, adapter: Adapter<C>, settings: EngineSettings<C>) {
+    this.#settings = settings;
+    this.#adapter = adapter;
+    this.host = canonicalHost(url.host!);
+    this.name = settings.poolName ?? this.host;
+    this.log = new Log(settings.logger, settings.echo, settings.loggingName ?? this.host);
+    this.#poolLog = new Log(settings.logger, settings.echoPool, this.name);
+    const fixed = staticAddresses(this.host);
+    this.view = fixed ? undefined : viewOf(this.host, settings.dns);
+    this.names = this.view ?? fixedAnswer(fixed!);
+    this.#unwatch = this.view?.watch({
+      onChange: (change) => this.#onChange(change),
+      onError: (error) => this.emit("lookuperror", { error }),
+    }) ?? (() => {});
+    this.#dialer = new Dialer(adapter, targetOf(url, this.host, adapter, settings), settings);
+    this.#lingering = new Lingering(settings.lingerMs, (address) => this.#retire(address));
+    this.#departures = new DepartureWatch(settings.retireGraceMs, {
+      count: (address) => this.#slots(isRetiredAt(address)).length,
+      terminate: (address, why) => this.#terminate(address, isRetiredAt(address), why),
+      probe: (address) => this.#dialer.probe(address),
+    });
+    this.#tenure = this.#begin();
+  }
+
+  /** The pool of the moment. */
+  get pool(): Pool<C> {
+    return this.#tenure.pool;
+  }
+
+  /** Takes a connection. */
+  checkout(options?: CheckoutOptions): Promise<Lease<C>> {
+    return this.#tenure.checkout(options);
+  }
+
+  /** What an error means for the engine, where nobody holds a connection any more that it could be judged by. */
+  emit<K extends keyof EngineEventMap>(type: K, detail: EngineEventMap[K]["detail"]): void {
+    this.events.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** Closes the pool and goes on with a fresh one. */
+  async dispose(): Promise<void> {
+    if (this.#closing) return await this.#closing;
+    const former = this.#tenure;
+    this.#tenure = this.#begin();
+    this.#former.add(former);
+    former.upkeep.stop();
+    former.pool.close(`Cannot check out a connection to "${this.name}": the pool was disposed`);
+    former.pool.emptied().then(() => this.#former.delete(former));
+    await former.pool.closings();
+  }
+
+  /** Closes everything for good; a second call waits for the first. */
+  close(drainMs: number): Promise<void> {
+    return this.#closing ??= this.#close(drainMs);
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    const tenures = [this.#tenure, ...this.#former];
+    for (const { pool, upkeep } of tenures) {
+      upkeep.stop();
+      pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
+    }
+    const emptied = Promise.all(tenures.map(({ pool }) => pool.emptied()));
+    let limit: Timer | undefined;
+    await Promise.race([emptied, new Promise<void>((resolve) => limit = timer(drainMs, resolve))]);
+    limit!.clear();
+    for (const { pool } of tenures) {
+      pool.terminate(() => true, ({ address }) => lost(address, "the engine was closed"));
+    }
+    await emptied;
+    this.#departures.clear();
+    this.#lingering.clear();
+    this.#unwatch();
+  }
+
+  #begin(): Tenure<C> {
+    const settings = this.#settings;
+    const source = new NameSource<C>({
+      names: this.names,
+      lingering: this.#lingering,
+      dialer: this.#dialer,
+      adapter: this.#adapter,
+      log: this.#poolLog,
+      history: this.#history,
+      onOpened: () => upkeep.start(),
+    }, settings);
+    const pool = new Pool<C>(source, poolSettings(this.name, settings));
+    const upkeep: Upkeep<C> = new Upkeep(pool, settings, {
+      onLongLease: (slot, heldMs) => this.#onLongLease(slot, heldMs),
+      onSuspect: (address) => this.#onSuspect(address),
+    });
+    const front = settings.poolClass === "static" ? new SharedPool(pool) : pool;
+    return { pool, upkeep, checkout: (options) => front.checkout(options) };
+  }
+
+  /** An address left the answer, or came in. */
+  #onChange({ added, removed, addresses, ttl, source }: AddressChange): void {
+    for (const address of added) this.#lingering.came(address);
+    for (const address of removed) this.#lingering.left(address);
+    for (const pool of this.#pools) pool.kick();
+    const first = removed.length === 0 && added.length === addresses.length;
+    if (!first) this.emit("addresschange", { added, removed, addresses, ttl, source });
+  }
+
+  #retire(address: string): void {
+    let inUse = 0;
+    for (const pool of this.#pools) inUse += pool.retire(address);
+    if (inUse === 0) return;
+    this.emit("retire", { address, inUse });
+    this.#departures.watch(address);
+  }
+
+  #terminate(address: string, which: (slot: Slot<C>) => boolean, why: string): void {
+    for (const pool of this.#pools) pool.terminate(which, () => lost(address, why));
+    this.emit("terminate", { address, reason: why });
+  }
+
+  #onLongLease({ address, takenAt }: Slot<C>, heldMs: number): void {
+    const seconds = heldMs / 1000;
+    this.#poolLog.warn(
+      `A connection to ${address} has been in use for ${
+        Math.round(seconds)
+      } seconds, taken here:\n${takenAt}`,
+    );
+    this.emit("longlease", { address, seconds, takenAt });
+  }
+
+  /** Leases that run for long may hang on a server that is gone. */
+  async #onSuspect(address: string): Promise<void> {
+    if (await this.#dialer.probe(address)) return;
+    this.names.refresh();
+    const which = (slot: Slot<C>) => slot.address === address && slot.lease !== undefined;
+    this.#terminate(address, which, "the server no longer answers");
+  }
+
+  get #pools(): Pool<C>[] {
+    return [this.#tenure, ...this.#former].map(({ pool }) => pool);
+  }
+
+  #slots(which: (slot: Slot<C>) => boolean): Slot<C>[] {
+    return this.#pools.flatMap((pool) => pool.leased.filter(which));
+  }
+}
+
+function isRetiredAt(address: string): (slot: { retired: boolean; address: string }) => boolean {
+  return (slot) => slot.retired && slot.address === address;
+}
+
+function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSettings {
+  const { poolClass, connectTimeoutMs, dns, leaseWarnAfterMs, leaseProbeAfterMs } = settings;
+  const sizes = {
+    queue: { poolSize: settings.poolSize, maxOverflow: settings.maxOverflow },
+    null: { poolSize: 0, maxOverflow: Infinity },
+    static: { poolSize: 1, maxOverflow: 0 },
+    assertion: { poolSize: 1, maxOverflow: 0 },
+  };
+  return {
+    ...settings,
+    ...sizes[poolClass],
+    name,
+    dialMs: connectTimeoutMs + dns.timeoutMs,
+    single: poolClass === "assertion",
+    traces: poolClass === "assertion" || leaseWarnAfterMs < Infinity ||
+      leaseProbeAfterMs < Infinity,
+  };
+}
+
+function targetOf<C>(
+  url: DatabaseUrl,
+  host: string,
+  adapter: Adapter<C>,
+  settings: EngineSettings<C>,
+) {
+  const { user, password, database, params, port } = url;
+  const { connectArgs, keepAlive } = settings;
+  return {
+    host,
+    port: port ?? adapter.defaultPort,
+    user,
+    password,
+    database,
+    params,
+    connectArgs,
+    keepAlive,
+  };
+}
+
+/** The error of a holder whose connection the pool had to terminate. */
+function lost(address: string, why: string): ConnectionLostError {
+  return new ConnectionLostError(
+    `Lost the connection to ${address}: ${why}; work under way may or may not have been done`,
+    { address },
+  );
+}

@@ -1,0 +1,682 @@
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import type { Target } from "../adapters/adapter.ts";
+import { lazyPgAdapter, pgAdapter, type PgClient, type PgConfig } from "../adapters/pg.ts";
+import {
+  ConnectError,
+  DatabaseUrl,
+  type Engine,
+  type EngineOptions,
+  getDnsEngine,
+  type Lease,
+} from "../mod.ts";
+import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
+import { DnsServer } from "../testing/mod.ts";
+
+const WHO = { user: "app", password: "it's a s3cret", database: "orders" };
+
+let server: PostgresServer;
+let dns: DnsServer;
+
+Deno.test.beforeAll(async () => {
+  const [host] = await loopbackPair();
+  server = await startPostgres({ host, port: await freePort([host]), ...WHO });
+  dns = await DnsServer.start();
+  dns.set("db.internal", [host], { ttl: 60 });
+  await asAdmin("CREATE TABLE things (n int)");
+});
+
+Deno.test.afterAll(async () => {
+  await dns.close();
+  await server.stop({ mode: "immediate" });
+});
+
+async function asAdmin(text: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: server.url() });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const adapter = pgAdapter(pg);
+
+function targetOf(changes: Partial<Target> = {}): Target {
+  return {
+    ...WHO,
+    host: "db.internal",
+    port: server.port,
+    params: {},
+    connectArgs: {},
+    keepAlive: true,
+    signal: new AbortController().signal,
+    ...changes,
+  };
+}
+
+function engineFor(query = "", options: EngineOptions<pg.Client> = {}): Engine<pg.Client> {
+  const url = `${
+    DatabaseUrl.parse(server.url()).with({ host: "db.internal" }).render({ hidePassword: false })
+  }${query}`;
+  return getDnsEngine(url, {
+    adapter,
+    dnsNameservers: [dns.address],
+    connectTimeout: 30,
+    ...options,
+  });
+}
+
+async function ask(client: pg.Client, expression: string): Promise<unknown> {
+  return (await client.query({ text: `SELECT ${expression}`, rowMode: "array" })).rows[0]?.[0];
+}
+
+/** Waits until something holds, 5 seconds at most. */
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + 5000;
+  while (!await holds()) {
+    assertLess(performance.now(), endMs, "it did not come to hold within 5 seconds");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** A server that accepts, answers each message with the next of `replies`, and says nothing more. */
+async function mute(
+  replies: readonly Uint8Array[],
+  body: (port: number, conn: Promise<Deno.Conn>, heard: Promise<void>) => Promise<void>,
+): Promise<void> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const conn = listener.accept();
+  const heard = conn.then(async (conn) => {
+    const buffer = new Uint8Array(1000);
+    for (const reply of replies) {
+      await conn.read(buffer);
+      await conn.write(reply);
+    }
+    await conn.read(buffer);
+  });
+  await body((listener.addr as Deno.NetAddr).port, conn, heard);
+}
+
+/** Waits for the other side to hang up, 5 seconds at most. */
+async function hungUp(conn: Deno.Conn): Promise<void> {
+  const limit = setTimeout(() => conn.close(), 5000);
+  const buffer = new Uint8Array(1000);
+  try {
+    while (await conn.read(buffer) !== null);
+  } catch (error) {
+    assert(error instanceof Deno.errors.ConnectionReset, String(error));
+  } finally {
+    clearTimeout(limit);
+  }
+  conn.close();
+}
+
+Deno.test("pgAdapter(pg) gives leases whose client is pg.Client, at compile time", () => {
+  type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
+    : false;
+  const engine = getDnsEngine("postgresql://app@127.0.0.1/orders", { adapter: pgAdapter(pg) });
+  const engineIsTyped: Same<typeof engine, Engine<pg.Client>> = true;
+  const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<pg.Client>> = true;
+  const clientIsTyped: Same<Lease<pg.Client>["client"], pg.Client> = true;
+  assert(engineIsTyped && leaseIsTyped && clientIsTyped);
+  assertEquals([adapter.name, adapter.defaultPort], ["pg", 5432]);
+});
+
+Deno.test("pgAdapter() refuses what is not the module pg", () => {
+  for (const value of [undefined, null, {}, "pg", new pg.Client(), { default: pg }]) {
+    assertThrows(
+      () => pgAdapter(value as typeof pg),
+      TypeError,
+      'Cannot use this as the driver "pg": it has no class "Client", pass what `import pg from "pg"` gives',
+    );
+  }
+});
+
+Deno.test("connect() goes to the IP it is given, whatever the name says", async () => {
+  for (const host of ["db.internal", "name.that.does.not.exist.invalid", "192.0.2.1"]) {
+    const client = await adapter.connect(server.host, targetOf({ host }));
+    assertEquals(await ask(client, "host(inet_server_addr())"), server.host);
+    assertEquals(await ask(client, "inet_server_port()"), server.port);
+    await adapter.close!(client);
+  }
+});
+
+Deno.test("user, password and database of the URL reach the server, in any spelling", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  assertEquals(await ask(client, "current_user::text || ' ' || current_database()"), "app orders");
+  await adapter.close!(client);
+  const error = await assertRejects(() =>
+    adapter.connect(server.host, targetOf({ password: "x" }))
+  );
+  assertEquals((error as { code?: string }).code, "28P01");
+});
+
+Deno.test("URL parameters and connectArgs reach the driver, and connectArgs win", async () => {
+  const settings =
+    "application_name,statement_timeout,lock_timeout,idle_in_transaction_session_timeout,work_mem,client_encoding"
+      .split(",");
+  const tell = async (engine: Engine<pg.Client>) => {
+    await using lease = await engine.connect();
+    const told = await ask(
+      lease.client,
+      `json_build_array(${settings.map((name) => `current_setting('${name}')`)})`,
+    );
+    return told;
+  };
+  const query = "?application_name=from%20the%20url&statement_timeout=11000&lock_timeout=12000" +
+    "&idle_in_transaction_session_timeout=13000&options=-c%20work_mem%3D5MB&client_encoding=UTF8";
+  const plain = engineFor(query);
+  assertEquals(await tell(plain), ["from the url", "11s", "12s", "13s", "5MB", "UTF8"]);
+  await plain.close();
+  const argued = engineFor(query, {
+    connectArgs: { application_name: "from the arguments", statement_timeout: 21_000 },
+  });
+  assertEquals(await tell(argued), ["from the arguments", "21s", "12s", "13s", "5MB", "UTF8"]);
+  await argued.close();
+  const fallback = engineFor("?fallback_application_name=fallback");
+  assertEquals((await tell(fallback) as string[])[0], "fallback");
+  await fallback.close();
+});
+
+Deno.test("query_timeout of the URL bounds a query, and the connection is not handed out before it is free", async () => {
+  const engine = engineFor("?query_timeout=100", { poolSize: 1, maxOverflow: 0 });
+  await assertRejects(() => engine.query("SELECT pg_sleep(0.3)"), Error, "Query read timeout");
+  assertEquals(await engine.query("SELECT 1 AS n"), [{ n: 1 }]);
+  await engine.close();
+});
+
+/** A module whose client notes its configuration and connects to nothing. */
+function noting(): { configs: PgConfig[]; adapter: ReturnType<typeof pgAdapter<PgClient>> } {
+  const configs: PgConfig[] = [];
+  class Client implements PgClient {
+    constructor(config: PgConfig) {
+      configs.push(config);
+    }
+    connect = () => Promise.resolve();
+    end = () => Promise.resolve();
+    query = () => Promise.resolve({ rows: [] });
+    on = () => this;
+  }
+  return { configs, adapter: pgAdapter<PgClient>({ Client }) };
+}
+
+Deno.test("the driver is told the IP, keepalive after 30 s, and nothing that was not given", async () => {
+  const { configs, adapter } = noting();
+  const bare = { user: undefined, password: undefined, database: undefined };
+  await adapter.connect("10.0.0.2", targetOf({ ...bare, port: 1234 }));
+  await adapter.connect("fd00::2", targetOf({ port: 1234, keepAlive: false }));
+  assertEquals(configs, [
+    { host: "10.0.0.2", port: 1234, keepAlive: true, keepAliveInitialDelayMillis: 30_000 },
+    { ...WHO, host: "fd00::2", port: 1234, keepAlive: false, keepAliveInitialDelayMillis: 30_000 },
+  ]);
+});
+
+Deno.test("connectArgs win over the URL in everything but the address", async () => {
+  const { configs, adapter } = noting();
+  const args = {
+    user: "u",
+    password: "p",
+    database: "d",
+    port: 6543,
+    keepAlive: false,
+    keepAliveInitialDelayMillis: 1,
+    application_name: "x",
+    types: {},
+  };
+  const params = { application_name: "y" };
+  await adapter.connect(
+    "10.0.0.2",
+    targetOf({ params, connectArgs: { ...args, host: "10.0.0.9" } }),
+  );
+  assertEquals(configs as unknown[], [{ ...args, host: "10.0.0.2" }]);
+});
+
+Deno.test("with TLS, the certificate is checked for the name, and an IP address is not sent as one", async () => {
+  const { configs, adapter } = noting();
+  const own = { ca: "…" };
+  const cases: [Partial<Target>, unknown][] = [
+    [{}, undefined],
+    [{ params: { sslmode: "disable" } }, false],
+    [{ params: { sslmode: "verify-full" } }, { servername: "db.internal" }],
+    [{ connectArgs: { ssl: own } }, { servername: "db.internal", ca: "…" }],
+    [{ connectArgs: { ssl: { servername: "other" } } }, { servername: "other" }],
+    [{ connectArgs: { ssl: false }, params: { sslmode: "verify-full" } }, false],
+    [{ params: { sslmode: "verify-full" }, host: "10.0.0.2" }, {}],
+    [{ params: { sslmode: "verify-full" }, host: "fd00::2" }, {}],
+  ];
+  for (const [changes] of cases) await adapter.connect("10.0.0.2", targetOf(changes));
+  assertEquals(configs.map(({ ssl }) => ssl as unknown), cases.map(([, ssl]) => ssl));
+  assertEquals(own, { ca: "…" });
+});
+
+Deno.test("sslmode: disable connects, verify-full never falls back to plain text, anything else is refused", async () => {
+  const plain = engineFor("?sslmode=disable");
+  assertEquals(await plain.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), [{
+    ssl: false,
+  }]);
+  await plain.close();
+  const secure = engineFor("?sslmode=verify-full");
+  await assertRejects(
+    () => secure.connect(),
+    ConnectError,
+    "The server does not support SSL connections",
+  );
+  await secure.close();
+  for (const mode of ["require", "verify-ca", "prefer", "allow", "no-verify", "", "DISABLE"]) {
+    const engine = engineFor(`?sslmode=${mode}`);
+    const error = await assertRejects(() => engine.connect());
+    assertStringIncludes(
+      String(error),
+      `Cannot use sslmode=${mode}: it is "disable" or "verify-full"; for anything else set "ssl" in "connectArgs"`,
+    );
+    await engine.close();
+  }
+});
+
+Deno.test("a URL parameter that pg would ignore is refused by name, and so is one that stands there twice", async () => {
+  const refused: [query: string, message: string][] = [
+    [
+      "?aplication_name=x",
+      'Cannot use the URL parameter "aplication_name": pg would ignore it; those it knows are application_name, client_encoding,',
+    ],
+    ["?sslrootcert=x", 'Cannot use the URL parameter "sslrootcert": pg would ignore it;'],
+    ["?constructor=x", 'Cannot use the URL parameter "constructor": pg would ignore it;'],
+    [
+      "?application_name=a&application_name=b",
+      'Cannot use the URL parameter "application_name": it stands there 2 times',
+    ],
+    [
+      "?sslmode=disable&sslmode=verify-full",
+      'Cannot use the URL parameter "sslmode": it stands there 2 times',
+    ],
+  ];
+  for (const [query, message] of refused) {
+    const engine = engineFor(query);
+    const error = await assertRejects(() => engine.connect());
+    assertStringIncludes(String(error), message);
+    assertEquals(engine.status().opened, 0);
+    await engine.close();
+  }
+});
+
+const SCRAM = new TextEncoder().encode("R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0");
+const AUTHENTICATED = new TextEncoder().encode("R\0\0\0\x08\0\0\0\0");
+const YES_TLS = new TextEncoder().encode("S");
+
+/** Where a server may fall silent. */
+const SILENCES:
+  readonly (readonly [when: string, replies: readonly Uint8Array[], params: Target["params"]])[] = [
+    ["after the TCP handshake", [], {}],
+    ["after it asked for the password", [SCRAM], {}],
+    ["after it let us in", [AUTHENTICATED], {}],
+    ["when asked for TLS", [], { sslmode: "verify-full" }],
+    ["in the TLS handshake", [YES_TLS], { sslmode: "verify-full" }],
+  ];
+
+for (const [when, replies, params] of SILENCES) {
+  Deno.test(`an abort while the server is silent ${when} rejects with its reason and leaves no socket`, async () => {
+    await mute(replies, async (port, conn, heard) => {
+      const controller = new AbortController();
+      const reason = new Error("enough");
+      const { signal } = controller;
+      const connecting = adapter.connect("127.0.0.1", targetOf({ port, params, signal }));
+      connecting.catch(() => {});
+      await heard;
+      controller.abort(reason);
+      assertStrictEquals(await assertRejects(() => connecting), reason);
+      await hungUp(await conn);
+    });
+  });
+}
+
+Deno.test("an abort before the socket is open rejects with its reason and leaves no socket", async () => {
+  const reason = new Error("enough");
+  const aborted = targetOf({ signal: AbortSignal.abort(reason) });
+  assertStrictEquals(await assertRejects(() => adapter.connect(server.host, aborted)), reason);
+
+  // While the driver is loading
+  const controller = new AbortController();
+  let loaded!: () => void;
+  const loading = new Promise<void>((resolve) => loaded = resolve);
+  const late = lazyPgAdapter(() => loading.then(() => pg));
+  const connecting = late.connect(server.host, targetOf({ signal: controller.signal }));
+  controller.abort(reason);
+  loaded();
+  assertStrictEquals(await assertRejects(() => connecting), reason);
+
+  // Right after the dial began
+  const soon = new AbortController();
+  const begun = adapter.connect(server.host, targetOf({ signal: soon.signal }));
+  await Promise.resolve();
+  soon.abort(reason);
+  assertStrictEquals(await assertRejects(() => begun), reason);
+});
+
+Deno.test("an abort that comes after the connection is open does nothing to it", async () => {
+  const controller = new AbortController();
+  const client = await adapter.connect(server.host, targetOf({ signal: controller.signal }));
+  controller.abort(new Error("too late"));
+  assertEquals(await ask(client, "1"), 1);
+  await adapter.close!(client);
+});
+
+Deno.test("a server that accepts and says nothing is given up after connectTimeout, its socket closed, the slot given back", async () => {
+  await mute([], async (port, conn) => {
+    const engine = getDnsEngine(`postgresql://app@127.0.0.1:${port}/orders`, {
+      adapter,
+      connectTimeout: 0.2,
+    });
+    const startMs = performance.now();
+    const error = await assertRejects(() => engine.connect(), ConnectError);
+    const tookMs = performance.now() - startMs;
+    assertGreater(tookMs, 190);
+    assertLess(tookMs, 1500);
+    assertStringIncludes(error.message, `Cannot connect to "127.0.0.1": 127.0.0.1:${port} said: `);
+    assert(error.cause instanceof DOMException && error.cause.name === "TimeoutError");
+    await hungUp(await conn);
+    const { inUse, connecting, waiting } = engine.status();
+    assertEquals([inUse, connecting, waiting], [0, 0, 0]);
+    await engine.close();
+  });
+});
+
+Deno.test("a connection that the server ends while it is idle is noticed without a query", async () => {
+  const engine = engineFor();
+  const pid = await engine.use(({ client }) => ask(client, "pg_backend_pid()"));
+  assertEquals(engine.status().idle, 1);
+  await asAdmin(`SELECT pg_terminate_backend(${pid})`);
+  await until(() => engine.status().idle === 0);
+  assertEquals(engine.status().closed, 1);
+  const next = await engine.use(({ client }) => ask(client, "pg_backend_pid()"));
+  assert(typeof next === "number" && next !== pid);
+  await engine.close();
+});
+
+Deno.test("a connection that the server ends while it is in use is not handed out again", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  const lease = await engine.connect();
+  const pid = await ask(lease.client, "pg_backend_pid()");
+  const sleeping = lease.client.query("SELECT pg_sleep(30)");
+  const failing = assertRejects(
+    () => sleeping,
+    Error,
+    "terminating connection due to administrator command",
+  );
+  await until(async () =>
+    (await asAdmin(`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid} AND wait_event = 'PgSleep'`))
+      .length === 1
+  );
+  await asAdmin(`SELECT pg_terminate_backend(${pid})`);
+  const error = await failing;
+  assertEquals(adapter.classify!(error), "disconnect");
+  await lease.release(error);
+  assert(await engine.use(({ client }) => ask(client, "pg_backend_pid()")) !== pid);
+  await engine.close();
+});
+
+/** Notes what is sent on a connection from now on. */
+function spyOn(client: pg.Client): unknown[] {
+  const sent: unknown[] = [];
+  const query = client.query;
+  client.query = ((...args: unknown[]) => {
+    sent.push(args[0]);
+    return Reflect.apply(query, client, args);
+  }) as typeof query;
+  return sent;
+}
+
+Deno.test("an open transaction is rolled back at checkin, by one ROLLBACK", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  const lease = await engine.connect();
+  const { client } = lease;
+  const pid = await ask(client, "pg_backend_pid()");
+  await client.query("BEGIN");
+  await client.query("INSERT INTO things VALUES (1)");
+  const sent = spyOn(client);
+  await lease.release();
+  assertEquals(sent, ["ROLLBACK"]);
+  const next = await engine.connect();
+  assertStrictEquals(next.client, client);
+  assertEquals(await ask(client, "pg_backend_pid()"), pid);
+  assertEquals(await ask(client, "count(*)::int FROM things"), 0);
+  assertEquals(adapter.inTransaction!(client), false);
+  await next.release();
+  await engine.close();
+});
+
+Deno.test("a failed transaction is rolled back at checkin, and so is one whose last query is still under way", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  for (const last of ["SELECT 1 / 0", "SELECT pg_sleep(0.1)"]) {
+    const lease = await engine.connect();
+    const { client } = lease;
+    await client.query("BEGIN");
+    await client.query("INSERT INTO things VALUES (1)");
+    const running = client.query(last);
+    if (last.includes("/")) await assertRejects(() => running, Error, "division by zero");
+    const sent = spyOn(client);
+    const released = lease.release();
+    await running.catch(() => {});
+    await released;
+    assertEquals(sent, ["ROLLBACK"]);
+    const next = await engine.connect();
+    assertStrictEquals(next.client, client);
+    assertEquals(await ask(client, "count(*)::int FROM things"), 0);
+    await next.release();
+    await engine.dispose();
+  }
+  await engine.close();
+});
+
+Deno.test("no round trip is made at checkin when no transaction is open", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  const histories = [
+    [],
+    ["SELECT 1"],
+    ["BEGIN", "INSERT INTO things VALUES (2)", "COMMIT"],
+    ["BEGIN", "INSERT INTO things VALUES (3)", "ROLLBACK"],
+    ["BEGIN", "SELECT 1 / 0", "ROLLBACK"],
+    ["SELECT 1 / 0"],
+  ];
+  for (const history of histories) {
+    const lease = await engine.connect();
+    for (const text of history) {
+      if (text.includes("/")) await assertRejects(() => lease.client.query(text));
+      else await lease.client.query(text);
+    }
+    const sent = spyOn(lease.client);
+    await lease.release();
+    assertEquals(sent, [], history.join("; "));
+    assertEquals(engine.status().idle, 1);
+  }
+  assertEquals(engine.status().opened, 1);
+  assertEquals(await engine.query("SELECT n FROM things"), [{ n: 2 }]);
+  await engine.close();
+});
+
+Deno.test("inTransaction() knows without asking, and does not know while a query is under way", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  assertEquals(adapter.inTransaction!(client), false);
+  await client.query("BEGIN");
+  assertEquals(adapter.inTransaction!(client), true);
+  await assertRejects(() => client.query("SELECT 1 / 0"));
+  await client.query("SELECT 1").catch(() => {});
+  assertEquals(adapter.inTransaction!(client), true);
+  await adapter.reset!(client, "rollback");
+  assertEquals(adapter.inTransaction!(client), false);
+  const beginning = client.query("BEGIN");
+  assertEquals(adapter.inTransaction!(client), undefined);
+  await beginning;
+  await client.query("INSERT INTO things VALUES (4)");
+  await adapter.reset!(client, "commit");
+  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(await ask(client, "count(*)::int FROM things WHERE n = 4"), 1);
+  await adapter.close!(client);
+  // A pg that does not tell
+  assertEquals(adapter.inTransaction!({ readyForQuery: true } as unknown as pg.Client), undefined);
+});
+
+Deno.test("close() says goodbye to the server, once or more often, and the listener of onClose() is called once", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  const pid = await ask(client, "pg_backend_pid()");
+  let calls = 0;
+  adapter.onClose!(client, () => calls++);
+  await Promise.all([adapter.close!(client), adapter.close!(client)]);
+  await adapter.close!(client);
+  await until(async () =>
+    (await asAdmin(`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`)).length === 0
+  );
+  assertEquals(calls, 1);
+  const lost = "unexpected EOF on client connection";
+  assert(!server.log.includes(lost), server.log);
+});
+
+Deno.test("terminate() drops the socket at once; pending work rejects with the reason; again, it is harmless", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  const heard: unknown[] = [];
+  adapter.onClose!(client, (error) => heard.push(error));
+  const reason = new Error("the server departed");
+  const pending = [client.query("SELECT pg_sleep(30)"), client.query("SELECT 1")];
+  const outcomes = Promise.allSettled(pending);
+  adapter.terminate!(client, reason);
+  adapter.terminate!(client, new Error("again"));
+  for (const outcome of await outcomes) {
+    assert(outcome.status === "rejected");
+    assertStrictEquals(outcome.reason, reason);
+  }
+  await adapter.close!(client);
+  adapter.terminate!(client);
+  assertEquals(heard, [reason]);
+  const error = await assertRejects(() => client.query("SELECT 1"));
+  assertEquals(adapter.classify!(error), "disconnect");
+});
+
+Deno.test("terminate() without a reason lets pending work reject as lost", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  const pending = client.query("SELECT pg_sleep(30)");
+  pending.catch(() => {});
+  adapter.terminate!(client);
+  const error = await assertRejects(() => pending, Error, "Connection terminated");
+  assertEquals(adapter.classify!(error), "disconnect");
+});
+
+Deno.test("ping() rejects, and is known for lost, once the server has gone", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  await adapter.ping!(client);
+  const ended = new Promise<void>((resolve) => adapter.onClose!(client, () => resolve()));
+  await asAdmin(`SELECT pg_terminate_backend(${await ask(client, "pg_backend_pid()")})`);
+  await ended;
+  const error = await assertRejects(() => adapter.ping!(client));
+  assertEquals(adapter.classify!(error), "disconnect");
+  await adapter.close!(client);
+});
+
+Deno.test("query() gives rows, and takes values", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  assertEquals(await adapter.query!(client, "SELECT 1 AS n"), [{ n: 1 }]);
+  const values = Object.freeze([20, "x"]);
+  assertEquals(await adapter.query!(client, "SELECT $1::int + 1 AS n, $2 AS t", values), [{
+    n: 21,
+    t: "x",
+  }]);
+  assertEquals(await adapter.query!(client, "DELETE FROM things"), []);
+  await adapter.close!(client);
+});
+
+Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
+  const coded = (code: string) => Object.assign(new Error("said the server"), { code });
+  const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
+    "disconnect": [
+      // Class 08 and 57P01 to 57P05
+      ..."08000 08001 08003 08004 08006 08007 08P01 57P01 57P02 57P03 57P04 57P05".split(" ").map(
+        coded,
+      ),
+      ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")
+        .map(coded),
+      new Error("Connection terminated"),
+      new Error("Connection terminated unexpectedly"),
+      new Error("Client has encountered a connection error and is not queryable"),
+      new Error("Client was closed and is not queryable"),
+    ],
+    "read-only": [coded("25006")],
+    "other": [
+      // Wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax
+      ..."28P01 28000 3D000 53300 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08".split(
+        " ",
+      ).map(coded),
+      coded("ENOENT"),
+      new Error("the Connection terminated"),
+      Object.assign(new Error("x"), { code: 25006 }),
+      undefined,
+      null,
+      "Connection terminated",
+      5,
+      {},
+    ],
+  };
+  for (const [verdict, errors] of Object.entries(table)) {
+    for (const error of errors) {
+      assertEquals(adapter.classify!(error) ?? "other", verdict, Deno.inspect(error));
+    }
+  }
+});
+
+Deno.test("what a real server says is classified as what it is", async () => {
+  const client = await adapter.connect(
+    server.host,
+    targetOf({ connectArgs: { options: "-c default_transaction_read_only=on" } }),
+  );
+  const verdictOn = async (text: string) =>
+    adapter.classify!(await assertRejects(() => client.query(text)));
+  assertEquals(await verdictOn("INSERT INTO things VALUES (9)"), "read-only");
+  assertEquals(await verdictOn("SELECT 1 / 0"), undefined);
+  assertEquals(await verdictOn("SELEC 1"), undefined);
+  await adapter.close!(client);
+  const refused = await assertRejects(() => adapter.connect("127.0.0.1", targetOf({ port: 1 })));
+  assertEquals(adapter.classify!(refused), "disconnect");
+});
+
+Deno.test("a URL alone brings the driver, one default for the dialect, and it works", async () => {
+  for (const scheme of ["postgresql", "postgres", "postgresql+pg"]) {
+    const url = server.url("db.internal").replace(/^\w+/, scheme);
+    const engine = getDnsEngine(url, { dnsNameservers: [dns.address] });
+    assertEquals(engine.driver, "pg");
+    assertEquals(await engine.query("SELECT host(inet_server_addr()) AS ip"), [{
+      ip: server.host,
+    }]);
+    await engine.close();
+  }
+});
+
+Deno.test("close() of the engine is waited for to the end by a program that does nothing else", async () => {
+  const program = `
+    import { getDnsEngine } from "${new URL("../mod.ts", import.meta.url)}";
+    const engine = getDnsEngine(${JSON.stringify(server.url())});
+    await engine.query("SELECT 1");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await engine.close();
+    console.log(engine.status().closed);
+  `;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--no-lock", "--no-config", "-"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(program));
+  await writer.close();
+  const { code, stdout } = await child.output();
+  assertEquals([code, new TextDecoder().decode(stdout).trim()], [0, "1"]);
+});
