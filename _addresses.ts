@@ -76,27 +76,36 @@ export class Lingering {
   }
 }
 
-/** What happens to leases on an address that departed. */
+/** Leases on addresses that departed. */
 export interface DepartedLeases {
-  /** How many are out. */
-  count(address: string): number;
-  /** Terminates them. */
-  terminate(address: string, why: string): void;
+  /** When the first of those that are still out was retired; `undefined` where none is out. */
+  oldest(address: string): number | undefined;
+  /** Terminates those that were retired by then. */
+  terminate(address: string, retiredByMs: number, why: string): void;
   /** Whether the server there answers a new connection attempt. */
-  probe(address: string): Promise<boolean>;
+  probe(address: string, signal: AbortSignal): Promise<boolean>;
 }
 
 /** While leases are out on a departed address, its server is probed so often. */
 const PROBE_EVERY_MS = 5000;
 
+/** One departed address that is watched. */
+interface Watched {
+  readonly end: AbortController;
+  /** The next look at the server, unless one is being taken. */
+  look: Timer | undefined;
+  /** The end of the oldest lease's grace. */
+  grace: Timer | undefined;
+}
+
 /**
- * Watches over leases on departed addresses: they may run on while the server is alive, until `retireGrace` is
- * over; a server that no longer answers loses them at once.
+ * Watches over leases on departed addresses: they may run on while the server is alive, each until its
+ * `retireGrace` is over; a server that no longer answers loses them at once.
  */
 export class DepartureWatch {
   readonly #graceMs: number;
   readonly #leases: DepartedLeases;
-  readonly #watched: Map<string, () => void> = new Map();
+  readonly #watched: Map<string, Watched> = new Map();
 
   /**
    * @param graceMs How long a lease may still run.
@@ -107,39 +116,57 @@ export class DepartureWatch {
     this.#leases = leases;
   }
 
-  /** An address departed, and leases on it are out. */
+  /** An address departed, perhaps not for the first time, and leases on it are out. */
   watch(address: string): void {
-    this.#watched.get(address)?.();
-    const timers: Timer[] = [];
-    let over = false;
-    this.#watched.set(address, () => {
-      over = true;
-      for (const timer of timers) timer.clear();
-      this.#watched.delete(address);
-    });
-    if (this.#graceMs < Infinity) {
-      const why = `its address departed ${this.#graceMs / 1000} seconds ago`;
-      timers[0] = upkeepTimer(this.#graceMs, () => this.#end(address, why));
-    }
-    const look = async () => {
-      if (this.#leases.count(address) === 0) return this.#watched.get(address)?.();
-      const alive = await this.#leases.probe(address);
-      if (over) return;
-      if (!alive) {
-        return this.#end(address, "its address departed, and the server no longer answers");
-      }
-      timers[1] = upkeepTimer(PROBE_EVERY_MS, look);
-    };
-    look();
+    const known = this.#watched.get(address);
+    const watched = known ?? { end: new AbortController(), look: undefined, grace: undefined };
+    if (!known) this.#watched.set(address, watched);
+    this.#awaitGrace(address, watched);
+    if (known && !known.look) return;
+    known?.look?.clear();
+    this.#look(address, watched);
   }
 
-  /** Stops watching. */
+  /** Stops watching; a probe under way is given up. */
   clear(): void {
-    for (const stop of [...this.#watched.values()]) stop();
+    for (const [address, watched] of [...this.#watched]) this.#end(address, watched);
   }
 
-  #end(address: string, why: string): void {
-    this.#watched.get(address)?.();
-    this.#leases.terminate(address, why);
+  async #look(address: string, watched: Watched): Promise<void> {
+    const { signal } = watched.end;
+    watched.look = undefined;
+    if (this.#leases.oldest(address) === undefined) return this.#end(address, watched);
+    const alive = await this.#leases.probe(address, signal);
+    if (signal.aborted) return;
+    if (alive) {
+      watched.look = upkeepTimer(PROBE_EVERY_MS, () => this.#look(address, watched));
+    } else {
+      this.#end(address, watched);
+      const why = "its address departed, and the server no longer answers";
+      this.#leases.terminate(address, Infinity, why);
+    }
+  }
+
+  /** An address may come back and depart again: each lease's grace counts from when it was retired. */
+  #awaitGrace(address: string, watched: Watched): void {
+    const oldestMs = this.#leases.oldest(address);
+    watched.grace?.clear();
+    watched.grace = undefined;
+    if (this.#graceMs === Infinity || oldestMs === undefined) return;
+    watched.grace = upkeepTimer(oldestMs + this.#graceMs - now(), () => {
+      const retiredByMs = now() - this.#graceMs;
+      if (oldestMs <= retiredByMs) {
+        const why = `its address departed ${this.#graceMs / 1000} seconds ago`;
+        this.#leases.terminate(address, retiredByMs, why);
+      }
+      if (!watched.end.signal.aborted) this.#awaitGrace(address, watched);
+    });
+  }
+
+  #end(address: string, watched: Watched): void {
+    watched.end.abort();
+    watched.look?.clear();
+    watched.grace?.clear();
+    this.#watched.delete(address);
   }
 }

@@ -68,6 +68,8 @@ export class EngineCore<C> {
   readonly #departures: DepartureWatch;
   readonly #unwatch: () => void;
   readonly #history = { connected: false };
+  /** Ends the probes that are under way when the engine is closed. */
+  readonly #end: AbortController = new AbortController();
   /** Pools that were disposed while connections of theirs were out. */
   readonly #former: Set<Tenure<C>> = new Set();
   #tenure: Tenure<C>;
@@ -95,9 +97,12 @@ export class EngineCore<C> {
     this.#dialer = new Dialer(adapter, targetOf(url, this.host, adapter, settings), settings);
     this.#lingering = new Lingering(settings.lingerMs, (address) => this.#retire(address));
     this.#departures = new DepartureWatch(settings.retireGraceMs, {
-      count: (address) => this.#slots(isRetiredAt(address)).length,
-      terminate: (address, why) => this.#terminate(address, isRetiredAt(address), why),
-      probe: (address) => this.#dialer.probe(address),
+      oldest: (address) => this.#oldest(address),
+      terminate: (address, retiredByMs, why) => {
+        const due = (slot: Slot<C>) => slot.retired && slot.retiredAtMs <= retiredByMs;
+        this.#terminate(address, (slot) => slot.address === address && due(slot), why);
+      },
+      probe: (address, signal) => this.#dialer.probe(address, signal),
     });
     this.#tenure = this.#begin();
   }
@@ -123,9 +128,12 @@ export class EngineCore<C> {
     const former = this.#tenure;
     this.#tenure = this.#begin();
     this.#former.add(former);
-    former.upkeep.stop();
     former.pool.close(`Cannot check out a connection to "${this.name}": the pool was disposed`);
-    former.pool.emptied().then(() => this.#former.delete(former));
+    // Leases that run on are looked after until they are back.
+    former.pool.emptied().then(() => {
+      former.upkeep.stop();
+      this.#former.delete(former);
+    });
     await former.pool.closings();
   }
 
@@ -148,6 +156,7 @@ export class EngineCore<C> {
       pool.terminate(() => true, ({ address }) => lost(address, "the engine was closed"));
     }
     await emptied;
+    this.#end.abort();
     this.#departures.clear();
     this.#lingering.clear();
     this.#unwatch();
@@ -183,6 +192,7 @@ export class EngineCore<C> {
   }
 
   #retire(address: string): void {
+    this.#dialer.abandon(address);
     let inUse = 0;
     for (const pool of this.#pools) inUse += pool.retire(address);
     if (inUse === 0) return;
@@ -191,6 +201,7 @@ export class EngineCore<C> {
   }
 
   #terminate(address: string, which: (slot: Slot<C>) => boolean, why: string): void {
+    if (this.#slots(which).length === 0) return;
     for (const pool of this.#pools) pool.terminate(which, () => lost(address, why));
     this.emit("terminate", { address, reason: why });
   }
@@ -205,12 +216,19 @@ export class EngineCore<C> {
     this.emit("longlease", { address, seconds, takenAt });
   }
 
-  /** Leases that run for long may hang on a server that is gone. */
+  /** Leases that run for long may hang on a server that is gone; the idle connections to it would hang next. */
   async #onSuspect(address: string): Promise<void> {
-    if (await this.#dialer.probe(address)) return;
+    const alive = await this.#dialer.probe(address, this.#end.signal);
+    if (alive || this.#end.signal.aborted) return;
     this.names.refresh();
-    const which = (slot: Slot<C>) => slot.address === address && slot.lease !== undefined;
-    this.#terminate(address, which, "the server no longer answers");
+    for (const pool of this.#pools) pool.retire(address);
+    this.#terminate(address, (slot) => slot.address === address, "the server no longer answers");
+  }
+
+  /** When the first of the leases that are out on a departed address was retired. */
+  #oldest(address: string): number | undefined {
+    const slots = this.#slots((slot) => slot.retired && slot.address === address);
+    return slots.length > 0 ? Math.min(...slots.map((slot) => slot.retiredAtMs)) : undefined;
   }
 
   get #pools(): Pool<C>[] {
@@ -222,15 +240,11 @@ export class EngineCore<C> {
   }
 }
 
-function isRetiredAt(address: string): (slot: { retired: boolean; address: string }) => boolean {
-  return (slot) => slot.retired && slot.address === address;
-}
-
 function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSettings {
   const { poolClass, connectTimeoutMs, dns, leaseWarnAfterMs, leaseProbeAfterMs } = settings;
   const sizes = {
     queue: { poolSize: settings.poolSize, maxOverflow: settings.maxOverflow },
-    null: { poolSize: 0, maxOverflow: Infinity },
+    null: { poolSize: 0, maxOverflow: Infinity, maxUses: 1 },
     static: { poolSize: 1, maxOverflow: 0 },
     assertion: { poolSize: 1, maxOverflow: 0 },
   };

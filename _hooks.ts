@@ -14,7 +14,10 @@ export interface HookedConnection<C> {
   readonly info: Record<string, unknown>;
 }
 
-/** Functions to be called at the turns of a connection's life. Each may return a promise, which is waited for. */
+/**
+ * Functions to be called at the turns of a connection's life. Each may return a promise, which is waited for: up to
+ * `connectTimeout` seconds, `invalidate`, `close` and `detach` up to 2. What takes longer counts as failed.
+ */
 export interface PoolHooks<C> {
   /** Once per pool, on the first connection, before any lease is handed out. Called again if it throws. */
   firstConnect?(connection: HookedConnection<C>): void | Promise<void>;

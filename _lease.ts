@@ -5,6 +5,10 @@
  */
 
 import type { Linked } from "./_list.ts";
+import { OptionReader } from "./_read_options.ts";
+
+/** Within that time, a connection that was not handed out yet counts as just opened. */
+const ARRIVAL_MS = 1000;
 
 /** One connection and what the pool knows of it, from the dial to the close. */
 export class Slot<C> implements Linked<Slot<C>> {
@@ -15,10 +19,14 @@ export class Slot<C> implements Linked<Slot<C>> {
   state: "idle" | "inUse" | "detached" | "closed" = "inUse";
   /** Not to be handed out again: closed at its next checkin or checkout. */
   spent = false;
+  /** The connection died by itself: there is nothing left to reset. */
+  dead = false;
   /** An outage was seen on a sibling, so that this one's failure is no news. */
   condemned = false;
   /** In use on an address that departed: it does not count against the limit. */
   retired = false;
+  /** Since when. */
+  retiredAtMs = Infinity;
   /** How often it was handed out. */
   uses = 0;
   /** When it last came back. */
@@ -31,6 +39,8 @@ export class Slot<C> implements Linked<Slot<C>> {
   reported = false;
   /** An isolation level of the lease's own, to be taken back at checkin. */
   isolationLevel: string | undefined = undefined;
+  /** Told when the connection is closed while it is checked or reset: the driver may leave that pending. */
+  onEnd: (() => void) | undefined = undefined;
 
   /**
    * @param client The driver's client.
@@ -47,6 +57,11 @@ export class Slot<C> implements Linked<Slot<C>> {
     public info: Record<string, unknown>,
   ) {
     this.idleSinceMs = openedAtMs;
+  }
+
+  /** Whether it comes straight from its dial. */
+  isFresh(nowMs: number): boolean {
+    return this.uses === 0 && nowMs - this.idleSinceMs < ARRIVAL_MS;
   }
 }
 
@@ -134,11 +149,15 @@ export class Lease<C> {
    *
    * @param error Why, for the hooks and the log.
    * @param options With `soft`, you may go on using it, and it is closed when you release it.
+   * @throws {TypeError} for an option that cannot be meant.
    */
-  invalidate(error?: unknown, options: { soft?: boolean } = {}): void {
+  invalidate(error?: unknown, options?: { soft?: boolean }): void {
+    const reader = new OptionReader(options, "invalidate");
+    const soft = reader.boolean("soft", false);
+    reader.done("invalidate");
     const slot = this.#slot;
     if (slot.lease !== this) return;
-    if (options.soft) return this.#lender.invalidateSoftly(slot);
+    if (soft) return this.#lender.invalidateSoftly(slot);
     slot.lease = undefined;
     this.#lender.invalidate(slot, error);
   }
@@ -165,8 +184,15 @@ export class Lease<C> {
    */
   untilLost<T>(work: T | Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#onLost = reject;
+      const earlier = this.#onLost;
+      this.#onLost = earlier
+        ? (reason) => {
+          earlier(reason);
+          reject(reason);
+        }
+        : reject;
       Promise.resolve(work).then(resolve, reject);
+      if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);
     });
   }
 

@@ -6,8 +6,9 @@
  * @module
  */
 
-import { now, sleep, upkeepTimer } from "./_clock.ts";
-import type { LookupErrorKind } from "./errors.ts";
+import { now, runWithin, sleep, upkeepTimer } from "./_clock.ts";
+import { canonicalIp } from "./_ip.ts";
+import { LookupError, type LookupErrorKind } from "./errors.ts";
 import type { Answer, Lookup, NameServer } from "./lookups/lookup.ts";
 
 /** Which records are asked for. */
@@ -17,16 +18,27 @@ export type Family = "auto" | 4 | 6 | "both";
 export interface Fact {
   /** At least one address, in the server's order. */
   readonly addresses: readonly string[];
-  /** Seconds, as the server said; `undefined` where the lookup could not tell. */
+  /** Addresses of a family that failed this time (`"both"`), from an earlier answer. */
+  readonly kept: Kept | undefined;
+  /** Seconds, as the server said, 0 for what DNS does not allow; `undefined` where the lookup could not tell. */
   readonly ttl: number | undefined;
   /** When the question was sent, in milliseconds of the monotonic clock. The TTL counts from here. */
   readonly askedAtMs: number;
-  /** How long the lookup took. */
+  /** When the answer came. */
+  readonly answeredAtMs: number;
+  /** How long the resolution took, vain tries included. */
   readonly tookMs: number;
-  /** Who answered, where known. */
-  readonly server: string | undefined;
+  /** The server that was asked, where it was one of a list. */
+  readonly server: NameServer | undefined;
   /** `"dns"`, or `"os"` where the operating system's resolver had to help out. */
   readonly source: "dns" | "os";
+}
+
+/** Addresses that a family had when it was last answered. */
+export interface Kept {
+  readonly addresses: readonly string[];
+  /** Since when that family fails. */
+  readonly sinceMs: number;
 }
 
 /** What to resolve, and how hard to try. */
@@ -42,8 +54,10 @@ export interface Inquiry {
   readonly timeoutMs: number;
   /** For DNS, where a fallback comes after it. */
   readonly dnsTimeoutMs: number;
-  /** What the last resolution found, so that a family that fails in passing is not taken for gone. */
+  /** The last answer: its server is asked first, and a family that fails in passing is not taken for gone. */
   readonly previous: Fact | undefined;
+  /** Whether an ambiguous no is taken for a no, whatever the last answer was. */
+  readonly believeNo: boolean;
   /** Asked when DNS has nothing to say. */
   readonly fallback: Lookup | undefined;
   /** Ends the resolution: it rejects with the signal's reason. */
@@ -52,8 +66,16 @@ export interface Inquiry {
 
 /** First pause between rounds; it doubles, and each is drawn from its upper half. */
 const BACKOFF_MS = 100;
+/** Each round is given twice the time of the one before, but no more than four times the first's. */
+const MOST_DOUBLINGS = 2;
+/** No try is given less, as long as that much is left. */
+const LEAST_TRY_MS = 100;
 /** With a fallback to come, DNS gets this share of the time. */
 const SHARE_BEFORE_FALLBACK = 0.75;
+/** Seconds, at most, that an answer counts for while one of two families fails. */
+const HALF_ANSWER_TTL = 5;
+/** RFC 2181 section 8: a TTL with the top bit set counts as 0. */
+const TOP_BIT = 2 ** 31;
 
 /**
  * Resolves a name.
@@ -64,16 +86,18 @@ const SHARE_BEFORE_FALLBACK = 0.75;
  */
 export async function resolveName(inquiry: Inquiry): Promise<Fact> {
   const { fallback, timeoutMs, dnsTimeoutMs, signal } = inquiry;
-  const endMs = now() + timeoutMs;
-  if (!fallback) return await askInRounds(inquiry, endMs);
+  const startMs = now();
+  const endMs = startMs + timeoutMs;
+  const dnsMs = fallback ? Math.min(timeoutMs * SHARE_BEFORE_FALLBACK, dnsTimeoutMs) : timeoutMs;
+  const timed = (fact: Fact): Fact => ({ ...fact, tookMs: fact.answeredAtMs - startMs });
   try {
-    const shareMs = Math.min(timeoutMs * SHARE_BEFORE_FALLBACK, dnsTimeoutMs);
-    return await askInRounds(inquiry, now() + shareMs);
+    return timed(await askInRounds(inquiry, startMs + dnsMs));
   } catch (error) {
     signal.throwIfAborted();
+    if (!fallback) throw error;
+    const own = { ...inquiry, lookup: fallback, previous: undefined };
     try {
-      const own = { ...inquiry, lookup: fallback, servers: [], rounds: 1 };
-      return { ...await askServer(own, undefined, endMs, false), source: "os" };
+      return { ...timed(await askServer(own, undefined, endMs)), source: "os" };
     } catch {
       signal.throwIfAborted();
       throw error;
@@ -83,9 +107,9 @@ export async function resolveName(inquiry: Inquiry): Promise<Fact> {
 
 /** All servers in turn, and again after a pause, until one has an answer or says that there is none. */
 async function askInRounds(inquiry: Inquiry, endMs: number): Promise<Fact> {
-  const { rounds, signal } = inquiry;
+  const { rounds, previous, signal } = inquiry;
   const own = inquiry.servers.length ? inquiry.servers : inquiry.lookup.servers?.() ?? [];
-  const servers = own.length ? own : [undefined];
+  const servers = own.length ? lastGoodFirst(own, previous?.server) : [undefined];
   let failure: unknown;
   for (let round = 0; round < rounds; round++) {
     if (round > 0) {
@@ -94,11 +118,12 @@ async function askInRounds(inquiry: Inquiry, endMs: number): Promise<Fact> {
       await sleep(pauseMs, signal, upkeepTimer);
     }
     for (const [index, server] of servers.entries()) {
-      // Later rounds are given more time: a lost packet is noticed soon, a slow server still gets its chance.
-      const parts = servers.length * (2 ** (rounds - round) - 1) - index;
-      const tryEndMs = now() + (endMs - now()) / parts;
+      const startMs = now();
+      const leftMs = endMs - startMs;
+      if (failure !== undefined && leftMs <= 0) throw failure;
+      const tryMs = Math.max(leftMs * shareOf(round, rounds, index, servers.length), LEAST_TRY_MS);
       try {
-        return await askServer(inquiry, server, tryEndMs, round + 1 === rounds);
+        return await askServer(inquiry, server, startMs + Math.min(tryMs, leftMs));
       } catch (error) {
         signal.throwIfAborted();
         failure = error;
@@ -110,14 +135,32 @@ async function askInRounds(inquiry: Inquiry, endMs: number): Promise<Fact> {
   throw failure;
 }
 
+/**
+ * The share of the time left that a try is given. Later rounds are given more: a lost packet is noticed soon, a
+ * slow server still gets its chance.
+ */
+function shareOf(round: number, rounds: number, index: number, servers: number): number {
+  const weight = (at: number) => 2 ** Math.min(at, MOST_DOUBLINGS);
+  let later = 0;
+  for (let at = round + 1; at < rounds; at++) later += weight(at) * servers;
+  return weight(round) / (weight(round) * (servers - index) + later);
+}
+
+function lastGoodFirst(
+  servers: readonly NameServer[],
+  good: NameServer | undefined,
+): readonly NameServer[] {
+  const isGood = ({ host, port }: NameServer) => host === good?.host && port === good.port;
+  return [...servers.filter(isGood), ...servers.filter((server) => !isGood(server))];
+}
+
 /** One server, the families that are wanted. */
 async function askServer(
   inquiry: Inquiry,
   server: NameServer | undefined,
   endMs: number,
-  last: boolean,
 ): Promise<Fact> {
-  const { family, previous } = inquiry;
+  const { family, previous, believeNo } = inquiry;
   const ask = (one: 4 | 6) => askOnce(inquiry, one, server, endMs);
   if (family === 4 || family === 6) return await ask(family);
   if (family === "both") return await askBoth(ask, previous);
@@ -128,9 +171,9 @@ async function askServer(
     if (kind !== "ambiguous" && (kind !== "negative" || reasonOf(error) === "NXDOMAIN")) {
       throw error;
     }
-    // An ambiguous no may be an outage: a name that had an A record is not moved to IPv6 for the first of them.
+    // An ambiguous no may be an outage: a name that had an A record is not moved to IPv6 by the first of them.
     const hadV4 = previous?.addresses.some((address) => !address.includes(":"));
-    if (kind === "ambiguous" && hadV4 && !last) throw error;
+    if (kind === "ambiguous" && hadV4 && !believeNo) throw error;
     try {
       return await ask(6);
     } catch (second) {
@@ -139,7 +182,7 @@ async function askServer(
   }
 }
 
-/** A and AAAA together; one family failing is not failure, and a family that fails in passing keeps its addresses. */
+/** A and AAAA together; one family failing is not failure, and one that fails in passing keeps its addresses. */
 async function askBoth(
   ask: (family: 4 | 6) => Promise<Fact>,
   previous: Fact | undefined,
@@ -149,16 +192,24 @@ async function askBoth(
   const failed = results.map((result) => result.status === "rejected" ? result.reason : undefined);
   const first = found[0];
   if (!first) throw failed.find((error) => kindOf(error) !== "negative") ?? failed[0];
-  const kept = (previous?.addresses ?? []).filter((address) => {
+  const askedAtMs = Math.min(...found.map(({ askedAtMs }) => askedAtMs));
+  const keeps = (address: string) => {
     const error = failed[address.includes(":") ? 1 : 0];
-    return error !== undefined && kindOf(error) === "transient";
-  });
+    const kind = error === undefined ? "negative" : kindOf(error);
+    // An ambiguous no is believed when it comes for the second time.
+    return kind === "transient" || (kind === "ambiguous" && !previous?.kept);
+  };
+  const known = previous?.source === "dns" ? previous : undefined;
+  const kept = [...known?.addresses ?? [], ...known?.kept?.addresses ?? []].filter(keeps);
   const ttls = found.map(({ ttl }) => ttl);
+  const ttl = ttls.includes(undefined) ? undefined : Math.min(...ttls as number[]);
   return {
     ...first,
-    addresses: [...found.flatMap(({ addresses }) => addresses), ...kept],
-    ttl: ttls.includes(undefined) ? undefined : Math.min(...ttls as number[]),
-    askedAtMs: Math.min(...found.map(({ askedAtMs }) => askedAtMs)),
+    addresses: found.flatMap(({ addresses }) => addresses),
+    kept: kept.length ? { addresses: kept, sinceMs: known?.kept?.sinceMs ?? askedAtMs } : undefined,
+    ttl: kept.length ? Math.min(ttl ?? HALF_ANSWER_TTL, HALF_ANSWER_TTL) : ttl,
+    askedAtMs,
+    answeredAtMs: Math.max(...found.map(({ answeredAtMs }) => answeredAtMs)),
   };
 }
 
@@ -170,50 +221,42 @@ async function askOnce(
   endMs: number,
 ): Promise<Fact> {
   const askedAtMs = now();
-  const controller = new AbortController();
-  const waitMs = Math.max(1, endMs - askedAtMs);
-  let stop!: (reason: unknown) => void;
-  const stopped = new Promise<never>((_, reject) => stop = reject);
-  stopped.catch(() => {});
-  const onAbort = () => {
-    controller.abort(signal.reason);
-    stop(signal.reason);
+  const answer: Answer = await runWithin(
+    endMs - askedAtMs,
+    (signal) => lookup.lookup({ name, family, server, signal }),
+    { signal, what: `Cannot look up "${name}": the server did not answer` },
+  );
+  const answeredAtMs = now();
+  return {
+    addresses: addressesOf(answer, name, family, lookup),
+    kept: undefined,
+    ttl: readTtl(answer.ttl),
+    askedAtMs,
+    answeredAtMs,
+    tookMs: answeredAtMs - askedAtMs,
+    server,
+    source: "dns",
   };
-  const limit = upkeepTimer(waitMs, () => {
-    const error = new DOMException(
-      `Cannot look up "${name}" within ${
-        (waitMs / 1000).toFixed(3)
-      } seconds: the server did not answer`,
-      "TimeoutError",
-    );
-    controller.abort(error);
-    stop(error);
-  });
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal.throwIfAborted();
-    const question = { name, family, server, signal: controller.signal };
-    const answer: Answer = await Promise.race([lookup.lookup(question), stopped]);
-    if (!answer.addresses?.length) {
-      throw Object.assign(
-        new Error(`The lookup "${lookup.name}" answered "${name}" without an address`),
-        {
-          kind: "transient",
-        },
-      );
-    }
-    return {
-      addresses: [...answer.addresses],
-      ttl: answer.ttl,
-      askedAtMs,
-      tookMs: now() - askedAtMs,
-      server: answer.server,
-      source: "dns",
-    };
-  } finally {
-    limit.clear();
-    signal.removeEventListener("abort", onAbort);
-  }
+}
+
+/** The addresses that are one, of the family that was asked for, each once. A lookup may be anybody's. */
+function addressesOf(answer: Answer, name: string, family: 4 | 6, lookup: Lookup): string[] {
+  const given = answer.addresses ?? [];
+  const valid = given.flatMap((address) => canonicalIp(String(address)) ?? []);
+  const wanted = valid.filter((address) => address.includes(":") === (family === 6));
+  if (wanted.length > 0) return [...new Set(wanted)];
+  // Success without a record of the type is what NODATA looks like.
+  const nothing = valid.length === given.length;
+  throw new LookupError(
+    `The lookup "${lookup.name}" answered "${name}" without an IPv${family} address`,
+    { kind: nothing ? "negative" : "transient" },
+  );
+}
+
+/** Seconds as DNS allows them, `undefined` for what is no number. */
+export function readTtl(ttl: unknown): number | undefined {
+  if (typeof ttl !== "number" || !Number.isFinite(ttl)) return undefined;
+  return ttl >= TOP_BIT || ttl < 0 ? 0 : ttl;
 }
 
 /** What a lookup's error means, read by its field: a lookup need not use our class. */

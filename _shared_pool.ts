@@ -6,6 +6,7 @@
 
 import { now } from "./_clock.ts";
 import { Lease, type Lender, Slot } from "./_lease.ts";
+import { ConnectionLostError } from "./errors.ts";
 import type { CheckoutOptions } from "./pool.ts";
 
 /** What is shared: a pool that opens one connection at the most. */
@@ -16,14 +17,24 @@ export interface Exclusive<C> {
   answer(signal?: AbortSignal): Promise<void> | undefined;
   /** Whether a lease's connection may be handed to somebody else now. */
   shareable(lease: Lease<C>): boolean;
+  /** Whether an error says that the connection it happened on is no good. */
+  breaks(error: unknown): boolean;
+}
+
+/** The lease that is shared, and the shares that are out. */
+interface Base<C> {
+  readonly lease: Lease<C>;
+  readonly shares: Set<Slot<C>>;
 }
 
 /** Hands the same connection to everybody; it goes back when the last one is done. */
 export class SharedPool<C> implements Lender<C> {
   readonly #pool: Exclusive<C>;
-  #base: { readonly lease: Lease<C>; holders: number } | undefined;
-  readonly #bases: Map<Slot<C>, { readonly lease: Lease<C>; holders: number }> = new Map();
+  readonly #bases: Map<Slot<C>, Base<C>> = new Map();
+  #base: Base<C> | undefined;
   #coming: Promise<void> | undefined;
+  /** Checkouts under way. */
+  #comers = 0;
 
   /** @param pool What is shared. */
   constructor(pool: Exclusive<C>) {
@@ -38,29 +49,31 @@ export class SharedPool<C> implements Lender<C> {
    */
   async checkout(options?: CheckoutOptions): Promise<Lease<C>> {
     options?.signal?.throwIfAborted();
-    await this.#pool.answer(options?.signal);
-    while (!this.#base || !this.#pool.shareable(this.#base.lease)) {
-      this.#coming ??= this.#fetch(options).finally(() => this.#coming = undefined);
-      await this.#coming;
-      options?.signal?.throwIfAborted();
+    this.#comers++;
+    try {
+      await this.#pool.answer(options?.signal);
+      while (!this.#base || !this.#pool.shareable(this.#base.lease)) await this.#join(options);
+      return this.#share(this.#base);
+    } finally {
+      this.#comers--;
+      if (this.#base && !this.#wanted(this.#base)) this.#giveBack(this.#base, undefined);
     }
-    const base = this.#base;
-    base.holders++;
-    const { client, address, info } = base.lease;
-    const slot = new Slot(client, address, now(), Infinity, info);
-    this.#bases.set(slot, base);
-    return slot.lease = new Lease<C>(this, slot);
   }
 
   checkin(slot: Slot<C>, error: unknown): Promise<void> {
     const base = this.#leave(slot);
-    return base && base.holders === 0 ? this.#giveBack(base, error) : Promise.resolve();
+    if (!base) return Promise.resolve();
+    if (slot.isolationLevel !== undefined) base.lease.borrowIsolationLevel(slot.isolationLevel);
+    if (this.#pool.breaks(error)) this.#revoke(base);
+    else if (this.#wanted(base)) return Promise.resolve();
+    return this.#giveBack(base, error);
   }
 
   invalidate(slot: Slot<C>, error: unknown): void {
     const base = this.#leave(slot);
-    if (base === this.#base) this.#base = undefined;
-    base?.lease.invalidate(error);
+    if (!base) return;
+    this.#revoke(base);
+    base.lease.invalidate(error);
   }
 
   invalidateSoftly(slot: Slot<C>): void {
@@ -70,30 +83,81 @@ export class SharedPool<C> implements Lender<C> {
   detach(slot: Slot<C>): void {
     slot.lease = undefined;
     const base = this.#leave(slot);
-    if (base === this.#base) this.#base = undefined;
-    base?.lease.detach();
+    if (!base) return;
+    this.#revoke(base);
+    base.lease.detach();
+  }
+
+  /** Waits for the connection to come, or sends for it. */
+  async #join(options: CheckoutOptions | undefined): Promise<void> {
+    const first = this.#coming === undefined;
+    const coming = this.#coming ??= this.#fetch(options).finally(() => this.#coming = undefined);
+    try {
+      await unlessAborted(coming, options?.signal);
+    } catch (error) {
+      // Whoever sent for it may have had less time than this one, who sends again.
+      if (first || options?.signal?.aborted) throw error;
+    }
   }
 
   async #fetch(options: CheckoutOptions | undefined): Promise<void> {
     const { timeoutMs } = options ?? {};
-    const base = { lease: await this.#pool.checkout({ timeoutMs }), holders: 0 };
-    base.lease.signal.addEventListener("abort", () => {
-      for (const [slot, of] of this.#bases) {
-        if (of === base) slot.lease?.abort(base.lease.signal.reason);
-      }
-    });
-    this.#base = base;
+    const lease = await this.#pool.checkout({ timeoutMs });
+    const base: Base<C> = { lease, shares: new Set() };
+    lease.signal.addEventListener("abort", () => this.#revoke(base, lease.signal.reason));
+    if (this.#comers > 0) this.#base = base;
+    else await lease.release();
   }
 
-  #leave(slot: Slot<C>): { readonly lease: Lease<C>; holders: number } | undefined {
+  #share(base: Base<C>): Lease<C> {
+    const { client, address, info } = base.lease;
+    const slot = new Slot(client, address, now(), Infinity, info);
+    base.shares.add(slot);
+    this.#bases.set(slot, base);
+    return slot.lease = new Lease<C>(this, slot);
+  }
+
+  #wanted(base: Base<C>): boolean {
+    return base.shares.size > 0 || base === this.#base && this.#comers > 0;
+  }
+
+  #leave(slot: Slot<C>): Base<C> | undefined {
     const base = this.#bases.get(slot);
     this.#bases.delete(slot);
-    if (base) base.holders--;
+    base?.shares.delete(slot);
     return base;
   }
 
-  #giveBack(base: { readonly lease: Lease<C> }, error: unknown): Promise<void> {
+  #giveBack(base: Base<C>, error: unknown): Promise<void> {
     if (this.#base === base) this.#base = undefined;
     return base.lease.release(error);
   }
+
+  /** The connection is good for nobody any more: the holders that are left are told. */
+  #revoke(base: Base<C>, reason?: unknown): void {
+    if (this.#base === base) this.#base = undefined;
+    for (const slot of base.shares) {
+      this.#leave(slot);
+      const { lease, address } = slot;
+      slot.lease = undefined;
+      lease?.abort(reason ?? taken(address));
+    }
+  }
+}
+
+function taken(address: string): ConnectionLostError {
+  return new ConnectionLostError(
+    `Lost the connection to ${address}: somebody who shared it found it broken, or took it away; work under way may or may not have been done`,
+    { address },
+  );
+}
+
+/** Waits for something, but no longer than until the signal is aborted. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).then(() => signal.removeEventListener("abort", onAbort));
+  });
 }

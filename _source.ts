@@ -10,6 +10,7 @@ import { now, runWithin, upkeepTimer } from "./_clock.ts";
 import type { HookedConnection, PoolHooks } from "./_hooks.ts";
 import type { Slot } from "./_lease.ts";
 import type { Log } from "./_log.ts";
+import { show } from "./_read_options.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import type { Dialer } from "./dialer.ts";
 import { DisconnectionError } from "./errors.ts";
@@ -61,8 +62,8 @@ export class NameSource<C> implements Source<C> {
   readonly #tidies: boolean;
   /** The first connection's hook: under way, done, or not begun. */
   #first: Promise<void> | undefined;
-  /** Connections open now. */
-  #open = 0;
+  /** Connections open, and dials under way: the answer is kept fresh for them. */
+  #interests = 0;
   #stopRefresh: (() => void) | undefined;
 
   /**
@@ -98,13 +99,14 @@ export class NameSource<C> implements Source<C> {
     const openedAtMs = now();
     const { recycleMs } = this.#settings;
     const ageMs = recycleMs * (1 - Math.random() * RECYCLE_JITTER);
-    const { client, address } = await this.#dial(signal);
+    this.#keepFresh();
+    const { client, address } = await this.#dial(signal).finally(() => this.#loseInterest());
     const connection = { client, address, info: {} };
     try {
-      await this.#greet(connection);
+      await this.#runHook("connect", () => this.#greet(connection), signal);
     } catch (error) {
       this.#dialer.forget(address);
-      this.#dialer.discard(client);
+      this.#terminate(client);
       throw error;
     }
     this.#history.connected = true;
@@ -112,28 +114,45 @@ export class NameSource<C> implements Source<C> {
   }
 
   async #dial(signal: AbortSignal): Promise<{ client: C; address: string }> {
-    try {
-      return await this.#dialer.dial(this.#names.addresses, signal);
-    } catch (error) {
-      if (!signal.aborted) this.#names.refresh();
-      throw error;
+    for (;;) {
+      const { addresses } = this.#names;
+      try {
+        return await this.#dialer.dial(addresses, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        // They all departed meanwhile: that says nothing about the new ones, which are tried at once.
+        if (!addresses.some((address) => this.isCurrent(address))) continue;
+        this.#names.refresh();
+        throw error;
+      }
     }
   }
 
   /** `firstConnect` is finished before any connection goes on from here. */
   async #greet(connection: HookedConnection<C>): Promise<void> {
-    const { firstConnect, connect } = this.#settings.hooks;
-    while (firstConnect) {
+    const { hooks } = this.#settings;
+    while (hooks.firstConnect) {
       const begun = this.#first;
       if (begun === undefined) {
-        const running = this.#first = Promise.resolve().then(() => firstConnect(connection));
+        const running = this.#first = Promise.resolve(connection)
+          .then((connection) => hooks.firstConnect!(connection));
         running.catch(() => this.#first = undefined);
         await running;
         break;
       }
       if (await begun.then(() => true, () => false)) break;
     }
-    await connect?.(connection);
+    await hooks.connect?.(connection);
+  }
+
+  /** A hook that does not end takes no connection with it. */
+  #runHook(
+    name: keyof PoolHooks<C>,
+    run: () => void | Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const limitMs = this.#settings.connectTimeoutMs;
+    return runWithin(limitMs, run, { signal, what: `no end of the hook "${name}"` });
   }
 
   mayPass(error: unknown): boolean {
@@ -145,39 +164,38 @@ export class NameSource<C> implements Source<C> {
   }
 
   adopt(slot: Slot<C>, pool: { lost(slot: Slot<C>, error: unknown): void }): void {
-    this.#log.info(`Opened a connection to ${slot.address}`);
-    if (this.#open++ === 0 && this.#settings.refreshAhead) {
-      this.#stopRefresh = this.#names.keepFresh();
-    }
+    this.#safely(() => this.#log.info(`Opened a connection to ${slot.address}`));
+    this.#keepFresh();
     this.#onOpened();
-    this.#adapter.onClose?.(slot.client, (error) => {
+    const onClose = (error?: unknown) => {
       if (slot.state === "closed" || slot.state === "detached") return;
       this.#names.refresh();
       pool.lost(slot, error);
-    });
+    };
+    this.#safely(() => this.#adapter.onClose?.(slot.client, onClose));
   }
 
   part(slot: Slot<C>): void {
     this.#forget(slot);
-    this.wake(slot);
-    this.#log.info(`Detached a connection to ${slot.address}`);
+    this.#safely(() => this.#log.info(`Detached a connection to ${slot.address}`));
     this.#tell("detach", slot);
   }
 
   wake({ client, address }: Slot<C>): void {
-    this.#adapter.ref?.(client);
-    if (this.#log.debugging) this.#log.debug(`Checked out a connection to ${address}`);
+    if (this.#adapter.ref) this.#safely(() => this.#adapter.ref!(client));
+    if (!this.#log.debugging) return;
+    this.#safely(() => this.#log.debug(`Checked out a connection to ${address}`));
   }
 
-  rest({ client, address }: Slot<C>): void {
-    this.#adapter.unref?.(client);
-    if (this.#log.debugging) this.#log.debug(`Checked in a connection to ${address}`);
+  rest({ client }: Slot<C>): void {
+    if (this.#adapter.unref) this.#safely(() => this.#adapter.unref!(client));
   }
 
   check(slot: Slot<C>): Promise<Unfit | undefined> | undefined {
     if (!this.#looks) return undefined;
     const { prePing, prePingAfterMs, hooks } = this.#settings;
-    const ping = prePing && slot.uses > 0 && now() - slot.idleSinceMs >= prePingAfterMs;
+    const nowMs = now();
+    const ping = prePing && !slot.isFresh(nowMs) && nowMs - slot.idleSinceMs >= prePingAfterMs;
     return ping || hooks.checkout ? this.#check(slot, ping) : undefined;
   }
 
@@ -195,7 +213,8 @@ export class NameSource<C> implements Source<C> {
       }
     }
     try {
-      await this.#settings.hooks.checkout?.(slot);
+      const { hooks } = this.#settings;
+      if (hooks.checkout) await this.#runHook("checkout", () => hooks.checkout!(slot));
       return undefined;
     } catch (error) {
       if (isDisconnection(error)) return { error, siblings: false };
@@ -204,19 +223,20 @@ export class NameSource<C> implements Source<C> {
   }
 
   reset(slot: Slot<C>): Promise<void> | undefined {
-    const { client, isolationLevel } = slot;
+    const { client, address, isolationLevel } = slot;
+    if (this.#log.debugging) {
+      this.#safely(() => this.#log.debug(`Checked in a connection to ${address}`));
+    }
     const { resetOnReturn } = this.#settings;
     const adapter = this.#adapter;
     const open = resetOnReturn !== null && adapter.reset !== undefined &&
-      adapter.inTransaction?.(client) !== false;
+      this.#safely(() => adapter.inTransaction?.(client)) !== false;
     if (!open && !this.#tidies && isolationLevel === undefined) return undefined;
     const limitMs = this.#settings.connectTimeoutMs;
     return runWithin(limitMs, () => this.#reset(slot, open ? resetOnReturn : null), {
-      what: `no reset of the connection to ${slot.address}`,
+      what: `no reset of the connection to ${address}`,
     }).catch((error) => {
-      this.#log.warn(
-        `Closing a connection to ${slot.address} that cannot be reset: ${textOf(error)}`,
-      );
+      this.#warn(`Closing a connection to ${address} that cannot be reset: ${textOf(error)}`);
       throw error;
     });
   }
@@ -232,7 +252,12 @@ export class NameSource<C> implements Source<C> {
     await hooks.checkin?.(slot);
   }
 
+  /** Anything may have been thrown: what the adapter stumbles over says nothing about the connection. */
   judge(error: unknown): Unfit | undefined {
+    return this.#safely(() => this.#judge(error));
+  }
+
+  #judge(error: unknown): Unfit | undefined {
     if (isDisconnection(error)) return { error, siblings: false };
     const verdict = this.#adapter.classify?.(error);
     if (verdict === undefined) return undefined;
@@ -249,7 +274,7 @@ export class NameSource<C> implements Source<C> {
     const { hooks } = this.#settings;
     this.#forget(slot);
     const why = reason === undefined ? "" : `: ${textOf(reason)}`;
-    this.#log.info(`Closing a connection to ${address}${why}`);
+    this.#safely(() => this.#log.info(`Closing a connection to ${address}${why}`));
     if (hooks.invalidate || hooks.close) return this.#closeWithHooks(slot, reason);
     return this.#hangUp(client, reason);
   }
@@ -270,30 +295,61 @@ export class NameSource<C> implements Source<C> {
       const run = () => this.#settings.hooks[name]?.(slot, error);
       await runWithin(GOODBYE_MS, run, { what: "it did not end" });
     } catch (failure) {
-      this.#log.warn(`The hook "${name}" failed: ${textOf(failure)}`);
+      this.#warn(`The hook "${name}" failed: ${textOf(failure)}`);
+    }
+  }
+
+  /** What an adapter's or a logger's plain methods throw is nobody's business but theirs: no slot is lost for it. */
+  #safely<T>(call: () => T): T | undefined {
+    try {
+      return call();
+    } catch (error) {
+      this.#warn(`A method of the adapter or the logger failed: ${textOf(error)}`);
+      return undefined;
+    }
+  }
+
+  #warn(message: string): void {
+    try {
+      this.#log.warn(message);
+    } catch {
+      // There is nowhere left to say it.
     }
   }
 
   #hangUp(client: C, reason: unknown): Promise<void> | undefined {
     if (reason === undefined && this.#adapter.close) return this.#sayGoodbye(client);
-    this.#dialer.discard(client, reason instanceof Error ? reason : undefined);
+    this.#terminate(client, reason);
     return undefined;
   }
 
   async #sayGoodbye(client: C): Promise<void> {
-    const limit = upkeepTimer(GOODBYE_MS, () => this.#dialer.discard(client));
+    const limit = upkeepTimer(GOODBYE_MS, () => this.#terminate(client));
     try {
       await this.#adapter.close!(client);
     } catch {
-      this.#dialer.discard(client);
+      this.#terminate(client);
     } finally {
       limit.clear();
     }
   }
 
+  #terminate(client: C, reason?: unknown): void {
+    this.#safely(() => this.#dialer.discard(client, reason instanceof Error ? reason : undefined));
+  }
+
   #forget({ address }: Slot<C>): void {
     this.#dialer.forget(address);
-    if (--this.#open > 0) return;
+    this.#loseInterest();
+  }
+
+  #keepFresh(): void {
+    if (this.#interests++ > 0 || !this.#settings.refreshAhead) return;
+    this.#stopRefresh = this.#names.keepFresh();
+  }
+
+  #loseInterest(): void {
+    if (--this.#interests > 0) return;
     this.#stopRefresh?.();
     this.#stopRefresh = undefined;
   }
@@ -301,9 +357,14 @@ export class NameSource<C> implements Source<C> {
 
 /** By its code, not its class: a hook may come from elsewhere. */
 function isDisconnection(error: unknown): error is DisconnectionError {
-  return (error as { code?: unknown } | null)?.code === "DISCONNECTED";
+  return error instanceof Error && (error as { code?: unknown }).code === "DISCONNECTED";
 }
 
+/** Of anything: an object of the caller's own may not even say whether it is an error. */
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return error instanceof Error ? error.message : show(error);
+  } catch {
+    return "something else than an error";
+  }
 }

@@ -45,6 +45,7 @@ export class Upkeep<C> {
   readonly #periodMs: number;
   readonly #probed: Map<string, number> = new Map();
   #timer: Timer | undefined;
+  #stopped = false;
 
   /**
    * @param pool The pool.
@@ -65,7 +66,7 @@ export class Upkeep<C> {
 
   /** A connection was opened: there is something to look after. */
   start(): void {
-    if (this.#timer || this.#periodMs === Infinity) return;
+    if (this.#timer || this.#stopped || this.#periodMs === Infinity) return;
     this.#timer = upkeepTimer(this.#periodMs, () => {
       this.#timer = undefined;
       this.#look();
@@ -73,8 +74,9 @@ export class Upkeep<C> {
     });
   }
 
-  /** Nothing is to be done any more. */
+  /** Nothing is to be done any more, whatever is still opened. */
   stop(): void {
+    this.#stopped = true;
     this.#timer?.clear();
     this.#timer = undefined;
   }

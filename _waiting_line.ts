@@ -17,6 +17,8 @@ export interface Wish<T> {
   readonly timeoutMs: number;
   /** Ends the wait. */
   readonly signal: AbortSignal | undefined;
+  /** Where it was wished for; kept only where somebody asks. */
+  readonly madeAt: string | undefined;
 }
 
 /** Somebody who waits. */

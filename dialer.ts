@@ -66,6 +66,18 @@ export interface DialerSettings {
   readonly isolationLevel: string | undefined;
 }
 
+/** A dial under way. */
+interface Dial {
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  /** What was tried in vain. */
+  readonly attempts: ConnectAttempt[];
+  /** Addresses that departed meanwhile: not worth a try. */
+  readonly departed: Set<string>;
+  /** The attempt of the moment. */
+  current?: { readonly address: string; readonly controller: AbortController };
+}
+
 /** Dials the addresses of one target. */
 export class Dialer<C> {
   readonly #adapter: Adapter<C>;
@@ -73,6 +85,7 @@ export class Dialer<C> {
   readonly #settings: DialerSettings;
   /** Connections open or under way, by address. */
   readonly #counts: Map<string, number> = new Map();
+  readonly #dials: Set<Dial> = new Set();
   #turn = 0;
   /** Addresses that failed, and until when they are the last choice. */
   readonly #failed: Map<string, number> = new Map();
@@ -105,15 +118,34 @@ export class Dialer<C> {
     const roles: WantedRole[] = targetSessionAttrs === "prefer-standby"
       ? ["standby", "any"]
       : [targetSessionAttrs];
-    const attempts: ConnectAttempt[] = [];
-    for (const [round, role] of roles.entries()) {
-      for (const [index, address] of order.entries()) {
-        const left = (roles.length - round) * order.length - index;
-        const client = await this.#attempt(address, role, (endMs - now()) / left, attempts, signal);
-        if (client) return { ...client, address };
+    const dial: Dial = { signal, attempts: [], departed: new Set() };
+    this.#dials.add(dial);
+    try {
+      for (const [round, role] of roles.entries()) {
+        for (const [index, address] of order.entries()) {
+          if (dial.departed.has(address)) continue;
+          const left = (roles.length - round) * order.length - index;
+          const client = await this.#attempt(dial, address, role, (endMs - now()) / left);
+          if (client) return { ...client, address };
+        }
       }
+    } finally {
+      this.#dials.delete(dial);
     }
-    throw this.#explain(attempts);
+    throw this.#explain(dial.attempts);
+  }
+
+  /**
+   * An address departed: attempts at it are given up, and their dials go on with the other addresses.
+   *
+   * @param address The address that is current no more.
+   */
+  abandon(address: string): void {
+    for (const { departed, current } of this.#dials) {
+      departed.add(address);
+      if (current?.address !== address) continue;
+      current.controller.abort(new Error("the address departed meanwhile"));
+    }
   }
 
   /** A connection that `dial` gave is open no more. */
@@ -127,11 +159,13 @@ export class Dialer<C> {
    * Whether a server answers a new connection attempt, in any way: a refusal is an answer, silence is not.
    *
    * @param address The server's address.
+   * @param signal Ends the probe, which says nothing about the server then.
    * @returns `false` when it was silent for `probeTimeout` seconds, or the network says that it is out of reach.
    */
-  async probe(address: string): Promise<boolean> {
+  async probe(address: string, signal?: AbortSignal): Promise<boolean> {
     try {
-      this.discard(await this.#connect(address, this.#settings.probeTimeoutMs, undefined));
+      const limitMs = this.#settings.probeTimeoutMs;
+      this.discard(await this.#connect(address, { limitMs, signal }));
       return true;
     } catch (error) {
       return !isTimeout(error) && !SILENT_CODES.has(codeOf(error));
@@ -151,7 +185,7 @@ export class Dialer<C> {
       error instanceof WrongRole ||
       connectedBefore &&
         (isTimeout(error) || PASSING_CODES.has(codeOf(error)) ||
-          this.#adapter.classify?.(error) === "disconnect")
+          this.#isDisconnect(error))
     );
   }
 
@@ -163,7 +197,7 @@ export class Dialer<C> {
    */
   giveUp(last: unknown, waited: number): ConnectError {
     const { host } = this.#target;
-    const text = last instanceof Error ? last.message : String(last);
+    const text = this.#hide(last instanceof Error ? last.message : String(last));
     const attempts = last instanceof ConnectError ? last.attempts : [];
     return new ConnectError(
       `Cannot connect to "${host}" within ${Number(waited.toFixed(3))} seconds: ${text}`,
@@ -201,29 +235,29 @@ export class Dialer<C> {
     }
   }
 
-  /** One address; where it did not do, `undefined`, and the reason is added to `attempts`. */
+  /** One address; where it did not do, `undefined`, and the reason is noted. */
   async #attempt(
+    dial: Dial,
     address: string,
     role: WantedRole,
     limitMs: number,
-    attempts: ConnectAttempt[],
-    signal: AbortSignal,
   ): Promise<{ client: C } | undefined> {
-    signal.throwIfAborted();
+    dial.signal.throwIfAborted();
+    const controller = new AbortController();
+    dial.current = { address, controller };
     this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
     try {
-      const client = await this.#connect(
-        address,
+      const client = await this.#connect(address, {
         limitMs,
-        signal,
-        (client) => this.#ready(client, role),
-      );
+        signal: AbortSignal.any([dial.signal, controller.signal]),
+        ready: (client) => this.#ready(client, role),
+      });
       this.#failed.delete(address);
       return { client };
     } catch (error) {
       this.forget(address);
-      signal.throwIfAborted();
-      attempts.push({ address, error });
+      dial.signal.throwIfAborted();
+      dial.attempts.push({ address, error });
       if (!(error instanceof WrongRole)) this.#failed.set(address, now() + LAST_CHOICE_MS);
       return undefined;
     }
@@ -248,9 +282,11 @@ export class Dialer<C> {
   /** One connection attempt, with its own end: no driver's time-out is trusted. */
   async #connect(
     address: string,
-    limitMs: number,
-    signal: AbortSignal | undefined,
-    ready?: (client: C) => Promise<void>,
+    { limitMs, signal, ready }: {
+      readonly limitMs: number;
+      readonly signal: AbortSignal | undefined;
+      readonly ready?: (client: C) => Promise<void>;
+    },
   ): Promise<C> {
     let dialling: Promise<C> | undefined;
     try {
@@ -271,23 +307,41 @@ export class Dialer<C> {
   /** Drops a connection that never came into the pool. */
   discard(client: C, reason?: Error): void {
     const { terminate, close } = this.#adapter;
-    if (terminate) terminate.call(this.#adapter, client, reason);
-    else close?.call(this.#adapter, client).catch(() => {});
+    try {
+      if (terminate) terminate.call(this.#adapter, client, reason);
+      else close?.call(this.#adapter, client).catch(() => {});
+    } catch {
+      // It was to be dropped, and nobody is left who could do more about it.
+    }
+  }
+
+  #isDisconnect(error: unknown): boolean {
+    try {
+      return this.#adapter.classify?.(error) === "disconnect";
+    } catch {
+      return false;
+    }
   }
 
   #explain(attempts: readonly ConnectAttempt[]): ConnectError {
-    const { host, port, password } = this.#target;
+    const { host, port } = this.#target;
     const said = attempts.map(({ address, error }) => {
       const text = error instanceof Error ? error.message || codeOf(error) : String(error);
-      return `${hostPort(address, port)} said: ${
-        password ? text.replaceAll(password, "***") : text
-      }`;
+      return `${hostPort(address, port)} said: ${this.#hide(text)}`;
     });
     return new ConnectError(`Cannot connect to "${host}": ${said.join("; ")}`, {
       host,
       attempts,
       cause: attempts.at(-1)?.error,
     });
+  }
+
+  /** What a driver or a hook says may have the password in it, as it is or as it stands in a URL. */
+  #hide(text: string): string {
+    const { password } = this.#target;
+    if (!password) return text;
+    return text.replaceAll(password, "***")
+      .replaceAll(encodeURIComponent(password.toWellFormed()), "***");
   }
 }
 

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { now } from "./_clock.ts";
+import { now, runWithin } from "./_clock.ts";
 import { EngineCore, type EngineEventMap } from "./_engine_core.ts";
-import type { Lease } from "./_lease.ts";
+import { Lease } from "./_lease.ts";
 import { OptionReader, show } from "./_read_options.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import { adapterByUrl } from "./adapters/by_url.ts";
@@ -111,6 +111,7 @@ export function getDnsEngine<C = unknown>(
     adapterByUrl(setup.url.dialect, setup.url.driver) as Adapter<C>;
   checkUrl(setup.url);
   checkAdapter(adapter, settings);
+  checkPoolClass(setup.options, settings);
   const core = new EngineCore<C>(setup.url, adapter, settings);
   const engine = new Engine<C>(setup.url, adapter, settings, core);
   for (const created of setup.created) created(engine);
@@ -210,27 +211,15 @@ export class Engine<C> extends EventTarget {
    */
   async begin<T>(
     fn: (lease: Lease<C>) => T | Promise<T>,
-    options: BeginOptions<C> = {},
+    options?: BeginOptions<C>,
   ): Promise<T> {
-    const { within, ...rest } = options;
+    const { within, ...rest } = readBeginOptions(options);
     const run = this.#runner("begin a transaction");
     if (typeof fn !== "function") {
       throw new TypeError(`Cannot begin a transaction with ${show(fn)}: it is a function`);
     }
     if (within !== undefined) return await savepoint(within, fn, run);
-    return await this.use(async (lease) => {
-      await run(lease, "BEGIN");
-      let result: T;
-      try {
-        result = await fn(lease);
-      } catch (error) {
-        // Where the rollback fails as well, the first error says more; the checkin deals with the connection.
-        if (!lease.released) await run(lease, "ROLLBACK").catch(() => {});
-        throw error;
-      }
-      await run(lease, "COMMIT");
-      return result;
-    }, rest);
+    return await this.use((lease) => transaction(lease, fn, run), rest);
   }
 
   /**
@@ -269,21 +258,22 @@ export class Engine<C> extends EventTarget {
   /**
    * Opens connections before they are needed.
    *
-   * @param count How many are to be open at once: from 1. Default: `minIdle`, at least 1.
+   * @param count How many are to be open at once: from 1 to `poolSize`. Default: `minIdle`, at least 1.
    * @returns Fulfilled when they are open and idle.
    * @throws What `connect` throws.
    */
   async warm(count: number = Math.max(1, this.#settings.minIdle)): Promise<void> {
-    const { poolSize, maxOverflow } = this.#core.pool.counts;
-    if (!Number.isInteger(count) || count < 1 || count > poolSize + maxOverflow) {
+    const { pool } = this.#core;
+    const { poolSize } = pool.counts;
+    if (!Number.isInteger(count) || count < 1 || count > poolSize) {
       throw new RangeError(
-        `Cannot warm ${show(count)} connections: it is a whole number from 1 to ${
-          poolSize + maxOverflow
-        }`,
+        `Cannot warm ${show(count)} connections: it is a whole number from 1 to ${poolSize}`,
       );
     }
+    pool.warming += count;
     const leases = await Promise.allSettled(Array.from({ length: count }, () => this.connect()));
     for (const result of leases) if (result.status === "fulfilled") await result.value.release();
+    pool.warming -= count;
     for (const result of leases) if (result.status === "rejected") throw result.reason;
   }
 
@@ -378,12 +368,17 @@ export class Engine<C> extends EventTarget {
   }
 
   async #connectOtherwise(options: ConnectOptions | undefined): Promise<Lease<C>> {
-    const lease = await this.#core.checkout(readConnectOptions(options));
+    const checkout = readConnectOptions(options);
+    const lease = await this.#core.checkout(checkout);
     const { isolationLevel } = this.#execution;
     if (isolationLevel === undefined) return lease;
     try {
       lease.borrowIsolationLevel(isolationLevel);
-      await this.#adapter.setIsolationLevel!(lease.client, isolationLevel);
+      const set = () => this.#adapter.setIsolationLevel!(lease.client, isolationLevel);
+      await lease.untilLost(runWithin(this.#settings.connectTimeoutMs, set, {
+        signal: checkout.signal,
+        what: `no isolation level set on the connection to ${lease.address}`,
+      }));
       return lease;
     } catch (error) {
       lease.invalidate(error);
@@ -408,9 +403,7 @@ export class Engine<C> extends EventTarget {
     const token = this.#execution.loggingToken ? `[${this.#execution.loggingToken}] ` : "";
     if (!values?.length) return token + text;
     if (this.#settings.hideParameters) return `${token}${text} [${values.length} values hidden]`;
-    return `${token}${text} ${
-      JSON.stringify(values, (_, value) => typeof value === "bigint" ? String(value) : value)
-    }`;
+    return `${token}${text} ${textOf(values)}`;
   }
 }
 
@@ -420,6 +413,32 @@ type Run<C> = (
   text: string,
   values?: readonly unknown[],
 ) => Promise<readonly unknown[]>;
+
+/** Values that cannot be shown are not worth failing for. */
+function textOf(values: readonly unknown[]): string {
+  try {
+    return JSON.stringify(values, (_, value) => typeof value === "bigint" ? String(value) : value);
+  } catch {
+    return `[${values.length} values]`;
+  }
+}
+
+async function transaction<C, T>(
+  lease: Lease<C>,
+  fn: (lease: Lease<C>) => T | Promise<T>,
+  run: Run<C>,
+): Promise<T> {
+  await run(lease, "BEGIN");
+  try {
+    const result = await fn(lease);
+    await run(lease, "COMMIT");
+    return result;
+  } catch (error) {
+    // Where the rollback fails as well, the first error says more, and nobody knows what the session is in.
+    if (!lease.released) await run(lease, "ROLLBACK").catch(() => lease.invalidate(error));
+    throw error;
+  }
+}
 
 let savepoints = 0;
 
@@ -449,22 +468,31 @@ function readConnectOptions(options: ConnectOptions | undefined): CheckoutOption
   return { signal, timeoutMs: Number.isNaN(timeoutMs) ? undefined : timeoutMs };
 }
 
+function readBeginOptions<C>(options: BeginOptions<C> | undefined): BeginOptions<C> {
+  const reader = new OptionReader(options, "begin");
+  reader.value<unknown>("within", undefined, (value) => {
+    if (value instanceof Lease) return value;
+    throw new TypeError(`Cannot use ${show(value)} for "within": it is a lease`);
+  });
+  reader.value("signal", undefined, () => undefined);
+  reader.value("timeout", undefined, () => undefined);
+  reader.done("begin");
+  return options ?? {};
+}
+
 function applyPlugins<C>(url: DatabaseUrl, options: EngineOptions<C> | undefined) {
   const { plugins = [] } = options ?? {};
   if (!Array.isArray(plugins) || plugins.some((plugin) => typeof plugin !== "function")) {
     throw new TypeError(`Cannot use ${show(plugins)} for "plugins": it is a list of functions`);
   }
-  const setup = { url, options: options ?? {}, created: [] as ((engine: Engine<C>) => void)[] };
+  const setup = { url, options, created: [] as ((engine: Engine<C>) => void)[] };
   for (const plugin of plugins) {
-    const change = plugin({ url: setup.url, options: setup.options });
+    const change = plugin({ url: setup.url, options: setup.options ?? {} });
     if (change?.url) setup.url = DatabaseUrl.parse(change.url);
     if (change?.options) setup.options = { ...setup.options, ...change.options };
     if (change?.created) setup.created.push(change.created);
   }
-  return {
-    ...setup,
-    options: options === undefined && plugins.length === 0 ? undefined : setup.options,
-  };
+  return setup;
 }
 
 function checkUrl(url: DatabaseUrl): void {
@@ -477,6 +505,20 @@ function checkUrl(url: DatabaseUrl): void {
         `Cannot use the URL parameter "${name}": the address comes from DNS, put the host before the port`,
       );
     }
+  }
+}
+
+/** Limits are for the class that has them; SQLAlchemy refuses them elsewhere as well. */
+function checkPoolClass<C>(
+  options: EngineOptions<C> | undefined,
+  { poolClass }: EngineSettings<C>,
+): void {
+  if (poolClass === "queue") return;
+  for (const name of ["poolSize", "maxOverflow", "minIdle"] as const) {
+    if (options?.[name] === undefined) continue;
+    throw new TypeError(
+      `Cannot use the option "${name}" with the pool class "${poolClass}": it is for "queue"`,
+    );
   }
 }
 

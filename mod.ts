@@ -33,6 +33,6 @@ export * from "./engine.ts";
 export * from "./errors.ts";
 export type { Answer, Lookup, NameServer, Question } from "./lookups/lookup.ts";
 export type { Balance, WantedRole } from "./dialer.ts";
-export type { DnsOptions, EngineOptions, Plugin } from "./options.ts";
+export type { DnsOptions, EngineOptions, LookupName, Plugin } from "./options.ts";
 export { type AddressChange, clearDnsCache, type GetIpOptions, getIpWithTtl } from "./resolver.ts";
 export { DatabaseUrl, type DatabaseUrlParts } from "./url.ts";

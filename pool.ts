@@ -121,6 +121,8 @@ export class Pool<C> implements Lender<C> {
   closed = 0;
   /** Connections given away, ever. */
   detached = 0;
+  /** Leases that are taken only to be given back: they stand for connections opened ahead of need. */
+  warming = 0;
 
   readonly #source: Source<C>;
   readonly #settings: PoolSettings;
@@ -130,6 +132,8 @@ export class Pool<C> implements Lender<C> {
   readonly #idle: LinkedList<Slot<C>> = new LinkedList();
   readonly #inUse: LinkedList<Slot<C>> = new LinkedList();
   readonly #waiters: WaitingLine<Lease<C>>;
+  /** Waiters who left the line while a connection is checked for them. */
+  readonly #examined: Set<Waiter<Lease<C>>> = new Set();
   readonly #dials: Set<AbortController> = new Set();
   /** In use, but on an address that departed. */
   #retired = 0;
@@ -202,12 +206,15 @@ export class Pool<C> implements Lender<C> {
         const slot = this.#take(nowMs);
         if (slot) {
           const check = this.#source.check(slot);
-          if (check === undefined) return Promise.resolve(this.#lend(slot));
-          return this.#enqueue(nowMs, undefined, (waiter) => this.#examine(waiter, slot, check));
+          if (check === undefined) return Promise.resolve(this.#lend(slot, this.#trace()));
+          return this.#wait(nowMs, undefined, (waiter) => this.#examine(waiter, slot, check));
         }
       }
     }
-    return this.#enqueue(nowMs, options, (waiter) => {
+    if (this.#ended !== undefined) return Promise.reject(new PoolClosedError(this.#ended));
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
+    if (this.#settings.single && this.#busy) return Promise.reject(this.#inUseError());
+    return this.#wait(nowMs, options, (waiter) => {
       this.#waiters.push(waiter);
       this.#pump();
       if (waiter.deadlineMs <= nowMs) this.#rejectLate();
@@ -223,9 +230,9 @@ export class Pool<C> implements Lender<C> {
         return DONE;
       }
     }
-    const reset = slot.spent ? undefined : this.#source.reset(slot);
+    const reset = slot.dead ? undefined : this.#source.reset(slot);
     if (reset === undefined) return this.#return(slot);
-    return reset.then(
+    return whileOpen(slot, reset).then(
       () => this.#return(slot),
       (reason) => this.#drop(slot, reason),
     );
@@ -276,9 +283,15 @@ export class Pool<C> implements Lender<C> {
     let out = 0;
     for (const slot of this.#inUse.members()) {
       if (slot.address !== address) continue;
+      if (!slot.lease) {
+        // Nobody works on it: a check or a reset that may hang there is not waited for.
+        this.#drop(slot, new Error(`The address ${address} departed`));
+        continue;
+      }
       out++;
       if (slot.retired) continue;
       slot.spent = slot.retired = true;
+      slot.retiredAtMs = now();
       this.#retired++;
     }
     this.#endBackoff();
@@ -294,13 +307,20 @@ export class Pool<C> implements Lender<C> {
 
   /** Waits until the addresses known may be used; `undefined` where they may now. */
   answer(signal: AbortSignal = new AbortController().signal): Promise<void> | undefined {
-    return this.#source.usable(now()) ? undefined : this.#source.resolve(signal);
+    if (this.#ended !== undefined || this.#source.usable(now())) return undefined;
+    return this.#source.resolve(signal);
   }
 
-  /** Whether a lease's connection may be handed to somebody else as well. */
+  /** Whether a lease's connection may be handed to somebody else as well. Its age is looked at when it was back. */
   shareable(lease: Lease<C>): boolean {
     const slot = this.#inUse.members().find((slot) => slot.lease === lease);
-    return slot !== undefined && this.#fit(slot, now());
+    return slot !== undefined && this.#ended === undefined && !slot.spent &&
+      this.#source.isCurrent(slot.address);
+  }
+
+  /** Whether an error says that the connection it happened on is no good. */
+  breaks(error: unknown): boolean {
+    return error !== undefined && error !== null && this.#source.judge(error) !== undefined;
   }
 
   /** The connections that are out, the longest first. */
@@ -339,7 +359,10 @@ export class Pool<C> implements Lender<C> {
       this.#close(slot, error ?? new Error("The connection was closed by the server"));
       this.#pump();
     } else {
-      slot.spent = true;
+      slot.spent = slot.dead = true;
+      if (!slot.lease) {
+        this.#drop(slot, error ?? new Error("The connection was closed by the server"));
+      }
     }
   }
 
@@ -351,7 +374,9 @@ export class Pool<C> implements Lender<C> {
   close(why: string): void {
     if (this.#ended !== undefined) return;
     this.#ended = why;
+    this.#endBackoff();
     this.#waiters.rejectAll(new PoolClosedError(why));
+    for (const waiter of this.#examined) this.#waiters.reject(waiter, new PoolClosedError(why));
     for (const dial of this.#dials) dial.abort(new PoolClosedError(why));
     for (const slot of this.#idle.members()) {
       this.#idle.remove(slot);
@@ -390,36 +415,41 @@ export class Pool<C> implements Lender<C> {
   }
 
   #fit(slot: Slot<C>, nowMs: number): boolean {
-    return !slot.spent && nowMs < slot.expiresAtMs && nowMs - slot.idleSinceMs < this.#stalesMs &&
+    // A dial that takes longer than the age allowed is good for one checkout: the next one would be no younger.
+    const young = nowMs < slot.expiresAtMs || slot.isFresh(nowMs);
+    return !slot.spent && young && nowMs - slot.idleSinceMs < this.#stalesMs &&
       this.#source.isCurrent(slot.address);
   }
 
-  #lend(slot: Slot<C>): Lease<C> {
+  /** Where the caller stands: to be taken down before anything is waited for. */
+  #trace(): string | undefined {
+    return this.#settings.traces ? new Error().stack : undefined;
+  }
+
+  #lend(slot: Slot<C>, takenAt: string | undefined): Lease<C> {
     slot.uses++;
     if (this.#settings.traces) {
       slot.leasedAtMs = now();
-      slot.takenAt = new Error().stack;
+      slot.takenAt = takenAt;
       slot.reported = false;
     }
     return slot.lease = new Lease<C>(this, slot);
   }
 
-  #enqueue(
+  #wait(
     nowMs: number,
     options: CheckoutOptions | undefined,
     begin: (waiter: Waiter<Lease<C>>) => void,
   ): Promise<Lease<C>> {
     const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
     return new Promise((resolve, reject) => {
-      if (this.#ended !== undefined) return reject(new PoolClosedError(this.#ended));
-      if (signal?.aborted) return reject(signal.reason);
-      if (this.#settings.single && this.#busy) return reject(this.#inUseError());
-      begin(this.#waiters.welcome({ resolve, reject, sinceMs: nowMs, timeoutMs, signal }));
+      const madeAt = this.#trace();
+      begin(this.#waiters.welcome({ resolve, reject, sinceMs: nowMs, timeoutMs, signal, madeAt }));
     });
   }
 
   get #busy(): boolean {
-    return this.#inUse.size > 0 || this.#dials.size > 0 || this.#waiters.size > 0;
+    return this.#inUse.size > 0 || this.#waiters.size > 0;
   }
 
   #inUseError(): Error {
@@ -504,9 +534,13 @@ export class Pool<C> implements Lender<C> {
     );
   }
 
+  #serve(waiter: Waiter<Lease<C>>, slot: Slot<C>): void {
+    this.#waiters.serve(waiter, this.#lend(slot, waiter.wish.madeAt));
+  }
+
   #handOver(waiter: Waiter<Lease<C>>, slot: Slot<C>): void {
     const check = this.#source.check(slot);
-    if (check === undefined) return this.#waiters.serve(waiter, this.#lend(slot));
+    if (check === undefined) return this.#serve(waiter, slot);
     this.#examine(waiter, slot, check);
   }
 
@@ -517,28 +551,30 @@ export class Pool<C> implements Lender<C> {
     check: Promise<Unfit | undefined>,
   ): Promise<void> {
     this.#waiters.stepAside(waiter);
+    this.#examined.add(waiter);
     let unfit: Unfit | undefined;
     try {
-      unfit = await check;
-      while (!unfit && waiter.waiting && !this.#source.usable(now())) {
+      unfit = await whileOpen(slot, check);
+      // Once: an answer is good for whoever waited for it, however short its TTL.
+      if (!unfit && waiter.waiting && !this.#source.usable(now())) {
         await this.#source.resolve(new AbortController().signal);
       }
     } catch (error) {
-      if (waiter.waiting) this.#waiters.reject(waiter, error);
+      this.#waiters.reject(waiter, error);
       this.#return(slot);
       return;
+    } finally {
+      this.#examined.delete(waiter);
     }
     if (unfit) {
       this.#discard(slot, unfit);
-      if (++waiter.tries >= MOST_TRIES && waiter.waiting) {
-        this.#waiters.reject(waiter, unfit.error);
-      }
-    } else if (!this.#fit(slot, now())) {
+      if (++waiter.tries >= MOST_TRIES) this.#waiters.reject(waiter, unfit.error);
+    } else if (slot.state !== "inUse" || !this.#fit(slot, now())) {
       this.#drop(slot, undefined);
     } else if (!waiter.waiting || this.#ended !== undefined) {
       this.#return(slot);
     } else {
-      return this.#waiters.serve(waiter, this.#lend(slot));
+      return this.#serve(waiter, slot);
     }
     if (!waiter.waiting) return;
     if (this.#ended !== undefined) {
@@ -554,7 +590,8 @@ export class Pool<C> implements Lender<C> {
     const most = this.#failures > 0 || this.#suspect ? 1 : this.#settings.connectConcurrency;
     while (this.#dials.size < Math.min(this.#wanted, most) && this.#free > 0) {
       const pauseMs = this.#notBeforeMs - now();
-      if (pauseMs > 0) {
+      // Unless the server is failing, only what is opened ahead of need has to pause.
+      if (pauseMs > 0 && (this.#failures > 0 || this.#waiters.size === 0)) {
         const start = this.#waiters.size > 0 ? timer : upkeepTimer;
         this.#backoff ??= start(pauseMs, () => {
           this.#backoff = undefined;
@@ -568,7 +605,8 @@ export class Pool<C> implements Lender<C> {
 
   /** How many connections somebody waits for, or shall be ready before anybody does. */
   get #wanted(): number {
-    const ahead = this.opened > 0 ? this.#settings.minIdle - this.#idle.size : 0;
+    const ready = this.#idle.size + this.warming;
+    const ahead = this.opened > 0 ? this.#settings.minIdle - ready : 0;
     return this.#waiters.size + Math.max(0, ahead);
   }
 
@@ -635,8 +673,10 @@ export class Pool<C> implements Lender<C> {
   #return(slot: Slot<C>): Promise<void> {
     if (slot.state !== "inUse") return DONE;
     this.#leaveUse(slot);
-    const worn = slot.spent || slot.uses >= this.#settings.maxUses || this.#ended !== undefined;
-    if (worn || !this.#source.isCurrent(slot.address)) {
+    const { poolSize, maxUses } = this.#settings;
+    const worn = slot.spent || slot.uses >= maxUses || this.#ended !== undefined;
+    const surplus = this.#waiters.size === 0 && this.#idle.size >= poolSize;
+    if (worn || surplus || !this.#source.isCurrent(slot.address)) {
       const closing = this.#close(slot);
       this.#pump();
       return closing ?? DONE;
@@ -682,6 +722,7 @@ export class Pool<C> implements Lender<C> {
   #close(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {
     slot.state = "closed";
     this.closed++;
+    slot.onEnd?.();
     const closing = this.#source.close(slot, reason);
     if (!closing) return undefined;
     this.#closing.add(closing);
@@ -694,4 +735,12 @@ export class Pool<C> implements Lender<C> {
     this.#onEmpty = [];
     for (const listener of listeners) listener();
   }
+}
+
+/** Waits for something that is done on a connection, but no longer than it is open. */
+function whileOpen<C, T>(slot: Slot<C>, work: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    slot.onEnd = () => resolve(undefined);
+    work.then(resolve, reject);
+  });
 }

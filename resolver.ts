@@ -5,18 +5,21 @@
  * @module
  */
 
-import { Entry, type View, type ViewSettings } from "./_cached_name.ts";
+import { Entry } from "./_cached_name.ts";
 import { now } from "./_clock.ts";
+import { View } from "./_name_view.ts";
 import type { Lookup } from "./lookups/lookup.ts";
 import { staticAddresses } from "./lookups/static.ts";
 import { lookupByName, osLookup } from "./lookups/system.ts";
 import { type DnsOptions, type DnsSettings, readDnsOptions } from "./options.ts";
 import { canonicalHost, checkHost } from "./url.ts";
 
-export type { AddressChange, View, Watcher } from "./_cached_name.ts";
+export type { AddressChange, View, Watcher } from "./_name_view.ts";
 
-/** Names that nobody watches are forgotten beyond this number, the oldest first. */
+/** Names that nobody is interested in are forgotten beyond this number, the oldest first. */
 const MOST_ENTRIES = 1000;
+/** So many are forgotten at once, so that it is not done for every new one. */
+const FORGOTTEN_AT_ONCE = 100;
 
 /** The cache that all engines and `getIpWithTtl` share. */
 const entries: Map<string, Entry> = new Map();
@@ -26,8 +29,8 @@ const lookupIds: WeakMap<Lookup, number> = new WeakMap();
 let lookupCount = 0;
 
 /**
- * The view of a name with these settings. Two with the same name, family, nameservers and lookup share their
- * answers and their queries.
+ * The view of a name with these settings. Two with the same name, family, nameservers, lookup and fallback share
+ * their answers and their queries, whatever their other settings.
  *
  * @param host A canonical host name.
  * @param settings How to resolve it.
@@ -35,17 +38,17 @@ let lookupCount = 0;
  */
 export function viewOf(host: string, settings: DnsSettings): View {
   const lookup = lookupByName(settings.lookup);
+  const fallback = settings.fallback ? osLookup : undefined;
   const { family, nameservers } = settings;
-  const key = JSON.stringify([host, family, nameservers, idOf(lookup)]);
+  const key = JSON.stringify([host, family, nameservers, idOf(lookup), fallback !== undefined]);
   let entry = entries.get(key);
   if (!entry) {
-    if (entries.size >= MOST_ENTRIES) forgetUnwatched();
-    entry = new Entry({ name: host, family, lookup, servers: nameservers });
+    if (entries.size >= MOST_ENTRIES) forgetOldest(FORGOTTEN_AT_ONCE);
+    entry = new Entry({ name: host, family, lookup, servers: nameservers, fallback });
     entries.set(key, entry);
   }
   const { timeoutMs, graceMs, extendGrace, maxStaleMs, maxRetries, minTtlMs, maxTtlMs } = settings;
-  const fallback = settings.fallback ? osLookup : undefined;
-  const view: ViewSettings = {
+  return View.of(entry, {
     timeoutMs,
     graceMs,
     extendGrace,
@@ -53,9 +56,7 @@ export function viewOf(host: string, settings: DnsSettings): View {
     maxRetries,
     minTtlMs,
     maxTtlMs,
-    fallback,
-  };
-  return entry.view(view);
+  });
 }
 
 /** Options of {@linkcode getIpWithTtl}. */
@@ -92,14 +93,16 @@ export function getIpWithTtl(
 ): Promise<[ip: string, ttlSeconds: number]> {
   if (options === undefined) {
     const view = plainViews.get(host);
-    if (view && now() < view.freshUntilMs) return Promise.resolve(firstOf(view));
+    const nowMs = now();
+    if (view && nowMs < view.freshUntilMs) return Promise.resolve(firstOf(view, nowMs));
   }
   return ask(host, options);
 }
 
 /**
  * Forgets every answer and every failure. A resolution that began before does not fill the cache again; who
- * waits for one waits for a new one. Engines keep their connections and ask again at their next checkout.
+ * waits for one waits for a new one. Engines keep their connections and ask again: at once where they keep their
+ * answer fresh, else at their next checkout.
  *
  * @example
  * ```ts
@@ -110,7 +113,7 @@ export function getIpWithTtl(
  */
 export function clearDnsCache(): void {
   for (const entry of entries.values()) entry.forget();
-  forgetUnwatched();
+  forgetOldest(Infinity);
 }
 
 async function ask(host: string, options: GetIpOptions | undefined): Promise<[string, number]> {
@@ -119,17 +122,22 @@ async function ask(host: string, options: GetIpOptions | undefined): Promise<[st
     throw new TypeError(`Cannot resolve a value of type ${typeof host}: a host name is a string`);
   }
   const name = canonicalHost(checkHost(host));
-  const fixed = staticAddresses(name)?.filter((ip) => fits(ip, settings.family))[0];
-  if (fixed !== undefined) return [fixed, Math.ceil(settings.maxTtlMs / 1000)];
+  const fixed = staticAddresses(name);
+  if (fixed) {
+    const ip = fixed.find((ip) => fits(ip, settings.family)) ?? fixed[0]!;
+    return [ip, Math.ceil(settings.maxTtlMs / 1000)];
+  }
   const view = viewOf(name, settings);
+  if (options === undefined) {
+    if (plainViews.size >= MOST_ENTRIES) plainViews.clear();
+    plainViews.set(host, view);
+  }
   if (!view.usable(now())) await view.wait(signal);
-  if (options === undefined) plainViews.set(host, view);
-  return firstOf(view);
+  return firstOf(view, now());
 }
 
-function firstOf(view: View): [string, number] {
-  const leftMs = Math.max(view.freshUntilMs, view.graceUntilMs) - now();
-  return [view.addresses[0]!, Math.max(0, Math.ceil(leftMs / 1000))];
+function firstOf(view: View, nowMs: number): [string, number] {
+  return [view.addresses[0]!, Math.ceil(view.leftMs(nowMs) / 1000)];
 }
 
 function fits(ip: string, family: DnsSettings["family"]): boolean {
@@ -143,7 +151,13 @@ function idOf(lookup: Lookup): number {
   return id;
 }
 
-function forgetUnwatched(): void {
+/** Forgets up to `most` entries that nobody would miss, the oldest first. */
+function forgetOldest(most: number): void {
   plainViews.clear();
-  for (const [key, entry] of entries) if (entry.disposable) entries.delete(key);
+  for (const [key, entry] of entries) {
+    if (most === 0) return;
+    if (!entry.disposable) continue;
+    entries.delete(key);
+    most--;
+  }
 }

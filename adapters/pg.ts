@@ -5,7 +5,7 @@
  */
 
 import { canonicalIp } from "../_ip.ts";
-import type { Adapter, Target } from "./adapter.ts";
+import type { Adapter, Role, Target } from "./adapter.ts";
 
 /** What the adapter sets on a new client; `connectArgs` may add whatever else the driver knows. */
 export interface PgConfig {
@@ -162,6 +162,22 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       return status ? status !== "I" : undefined;
     },
 
+    async setIsolationLevel(client: C, level: string | undefined): Promise<void> {
+      await client.query(
+        level === undefined
+          ? "RESET default_transaction_isolation"
+          : `SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL ${checkLevel(level)}`,
+      );
+    },
+
+    async role(client: C): Promise<Role> {
+      const { rows } = await client.query(
+        "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly",
+      );
+      const { standby, readonly } = rows[0] as { standby: boolean; readonly: boolean };
+      return { standby, readOnly: readonly };
+    },
+
     classify,
 
     onClose(client: C, listener: (error?: unknown) => void): void {
@@ -234,6 +250,17 @@ function readSslMode(mode: string): boolean {
   if (mode === "disable") return false;
   throw new TypeError(
     `Cannot use sslmode=${mode}: it is "disable" or "verify-full"; for anything else set "ssl" in "connectArgs"`,
+  );
+}
+
+/** The levels of the SQL standard; PostgreSQL takes all four. */
+const LEVELS = ["read uncommitted", "read committed", "repeatable read", "serializable"];
+
+function checkLevel(level: string): string {
+  const plain = level.toLowerCase().replaceAll("_", " ");
+  if (LEVELS.includes(plain)) return plain;
+  throw new TypeError(
+    `Cannot use the isolation level "${level}": it is one of ${LEVELS.join(", ")}`,
   );
 }
 

@@ -20,6 +20,8 @@ import { osLookup } from "./os.ts";
 
 /** Seconds: a CNAME in front of the record may allow less than the record's own TTL, and Deno hides it. */
 const LONGEST_TTL = 5;
+/** RFC 2181 section 8: a TTL with the top bit set counts as 0. */
+const TOP_BIT = 2 ** 31;
 /** How long the TTL may come after the addresses, in milliseconds. */
 const TTL_WAIT_MS = 250;
 /** What Deno says of a name that it will not ask for; no question was sent. */
@@ -75,7 +77,7 @@ async function readTtl(question: Question, signal: AbortSignal): Promise<number 
   if (question.server && !maySetServers()) return undefined;
   try {
     const { ttl } = await nodeAddressesWithTtl({ ...question, signal });
-    return Math.min(ttl, LONGEST_TTL);
+    return ttl >= TOP_BIT ? 0 : Math.min(ttl, LONGEST_TTL);
   } catch {
     return undefined;
   }

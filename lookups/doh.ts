@@ -96,11 +96,11 @@ async function post(
     redirect: "manual",
     signal,
   });
-  const type = response.headers.get("content-type")?.split(";")[0]!.trim().toLowerCase();
+  const type = (response.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
   const length = Number(response.headers.get("content-length") ?? 0);
   let refusal: Error | undefined;
   if (response.status !== 200) refusal = unusable(`HTTP status ${response.status}`, response);
-  else if (type !== MEDIA_TYPE) refusal = unusable(`the response is of type ${type ?? "none"}`);
+  else if (type !== MEDIA_TYPE) refusal = unusable(`the response is of type "${type}"`);
   else if (length > LARGEST_MESSAGE) refusal = tooLarge();
   if (refusal) {
     await response.body?.cancel();

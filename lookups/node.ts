@@ -14,7 +14,7 @@ import { codeOf, lookupFailure, textOf } from "./_failure.ts";
 import { maySetServers } from "./_permissions.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 
-/** Longer than any deadline of the resolver, which ends a lookup by its signal. */
+/** The resolver ends a lookup by its signal. (c-ares makes 5 seconds of anything longer.) */
 const NEVER_MS = 3_600_000;
 
 const NOT_FOUND = new Set(["ENOTFOUND", "ENODATA"]);

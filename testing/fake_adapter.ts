@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Adapter, Target } from "../adapters/adapter.ts";
+import type { Adapter, Role, Target } from "../adapters/adapter.ts";
 
 /** A connection of the fake adapter. */
 export interface FakeClient {
@@ -12,12 +12,17 @@ export interface FakeClient {
   readonly id: number;
   /** The address that was dialled. */
   readonly address: string;
-  /** What was asked of it, in order: statements, `"ping"`, `"rollback"`, `"commit"`, `"close"`, `"terminate"`. */
+  /**
+   * What was asked of it, in order: statements, `"ping"`, `"role"`, `"isolation serializable"` (or another level,
+   * or `"isolation default"`), `"rollback"`, `"commit"`, `"close"`, `"terminate"`.
+   */
   readonly log: string[];
   /** Whether it is open. */
   open: boolean;
   /** Whether a transaction is open; set by the statements BEGIN, COMMIT and ROLLBACK. */
   inTransaction: boolean;
+  /** The session's isolation level; `undefined`: the server's. */
+  isolationLevel: string | undefined;
 }
 
 /** What the fake servers do; each may be changed at any time, and each may throw or wait. */
@@ -34,6 +39,10 @@ export interface FakeBehaviour {
   ping?(client: FakeClient): void | Promise<void>;
   /** Called for each rollback or commit at checkin. */
   reset?(client: FakeClient, how: "rollback" | "commit"): void | Promise<void>;
+  /** Called before an isolation level is set; `undefined`: back to the server's. */
+  setIsolationLevel?(client: FakeClient, level: string | undefined): void | Promise<void>;
+  /** Says which role the server has. By default, a primary that takes writes. */
+  role?(client: FakeClient): Role | Promise<Role>;
   /** What an error means. By default, an error's own `verdict` property. */
   classify?(error: unknown): "disconnect" | "read-only" | undefined;
 }
@@ -104,6 +113,7 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
         log: [],
         open: true,
         inTransaction: false,
+        isolationLevel: undefined,
       };
       clients.push(client);
       return client;
@@ -123,6 +133,15 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
       await behaviour.reset?.(client, how);
     },
     inTransaction: (client: FakeClient) => client.inTransaction,
+    async setIsolationLevel(client: FakeClient, level: string | undefined): Promise<void> {
+      client.log.push(`isolation ${level ?? "default"}`);
+      await behaviour.setIsolationLevel?.(client, level);
+      client.isolationLevel = level;
+    },
+    async role(client: FakeClient): Promise<Role> {
+      client.log.push("role");
+      return await behaviour.role?.(client) ?? { standby: false, readOnly: false };
+    },
     classify(error: unknown): "disconnect" | "read-only" | undefined {
       if (behaviour.classify) return behaviour.classify(error);
       return (error as { verdict?: "disconnect" | "read-only" } | null)?.verdict;
@@ -137,7 +156,7 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
     ): Promise<readonly unknown[]> {
       client.log.push(text);
       if (/^begin\b/i.test(text)) client.inTransaction = true;
-      if (/^(commit|rollback)\b/i.test(text)) client.inTransaction = false;
+      if (/^(commit|rollback)\b(?! to\b)/i.test(text)) client.inTransaction = false;
       return await behaviour.query?.(client, text, values) ?? [{ address: client.address }];
     },
   };

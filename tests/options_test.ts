@@ -38,6 +38,11 @@ function make(options: unknown): unknown {
   return getDnsEngine("postgresql://app@127.0.0.1/orders", options as EngineOptions);
 }
 
+/** Whether the adapter can do what they ask for is not looked at. */
+function accepts(options: unknown): void {
+  readEngineOptions(options);
+}
+
 function refuses(options: unknown, kind: Kind, message: string): void {
   const error = assertThrows(() => make(options), kind);
   assertEquals(error.message, message);
@@ -51,6 +56,10 @@ function refusesAllBut(name: string, allowed: (value: unknown) => boolean, wante
   }
 }
 
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 interface NumberOption {
   readonly wanted: string;
   /** The values at the bounds, and what the settings make of them. */
@@ -60,6 +69,17 @@ interface NumberOption {
   /** Waiting times: no milliseconds. */
   readonly wait?: boolean;
 }
+
+const FROM_0: NumberOption = {
+  wanted: "a number of seconds from 0 or Infinity",
+  good: [0, 28_800, Infinity],
+  bad: [-0.001, -Infinity],
+};
+const ABOVE_0: NumberOption = {
+  wanted: "a number of seconds above 0 or Infinity",
+  good: [0.001, 28_800, Infinity],
+  bad: [0, -0.001, -Infinity],
+};
 
 const NUMBERS: Readonly<Record<string, NumberOption>> = {
   dnsTimeout: {
@@ -120,23 +140,83 @@ const NUMBERS: Readonly<Record<string, NumberOption>> = {
     good: [1, 1000],
     bad: [0, 1.5, -1, -Infinity, Infinity],
   },
+  dnsAddressLinger: {
+    wanted: "a number of seconds from 0",
+    good: [0, 30_000],
+    bad: [-0.001, -Infinity, Infinity],
+  },
+  probeTimeout: {
+    wanted: "a number of seconds above 0 to 3600",
+    good: [0.001, 3600],
+    bad: [0, -0.001, -Infinity, Infinity],
+    wait: true,
+  },
+  prePingAfter: FROM_0,
+  retireGrace: FROM_0,
+  poolRecycle: ABOVE_0,
+  idleTimeout: ABOVE_0,
+  leaseProbeAfter: ABOVE_0,
+  leaseWarnAfter: ABOVE_0,
+  maxUses: {
+    wanted: "a whole number from 1 or Infinity",
+    good: [1, 1000, Infinity],
+    bad: [0, 1.5, -1, -Infinity],
+  },
+  minIdle: {
+    wanted: "a whole number from 0 to 5",
+    good: [0, 5],
+    bad: [-1, 0.5, 6, -Infinity, Infinity],
+  },
 };
 
-const BOOLEANS = ["dnsExtendGrace", "dnsFallback", "keepAlive", "connectRetry", "poolUseLifo"];
+const BOOLEANS = [
+  "connectRetry",
+  "dnsExtendGrace",
+  "dnsFallback",
+  "hideParameters",
+  "keepAlive",
+  "poolPrePing",
+  "poolUseLifo",
+];
 
 const CHOICES: Readonly<Record<string, readonly [good: readonly unknown[], wanted: string]>> = {
   dnsFamily: [["auto", 4, 6, "both"], 'one of "auto", 4, 6, "both"'],
   dnsRefresh: [["ahead", "on-demand"], 'one of "ahead", "on-demand"'],
+  echo: [[true, false, "debug"], 'one of true, false, "debug"'],
+  echoPool: [[true, false, "debug"], 'one of true, false, "debug"'],
+  loadBalance: [
+    ["ordered", "random", "round-robin", "least-connections"],
+    'one of "ordered", "random", "round-robin", "least-connections"',
+  ],
+  poolClass: [
+    ["queue", "null", "static", "assertion"],
+    'one of "queue", "null", "static", "assertion"',
+  ],
+  poolResetOnReturn: [["rollback", "commit", null], 'one of "rollback", "commit", null'],
+  targetSessionAttrs: [
+    ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"],
+    'one of "any", "read-write", "read-only", "primary", "standby", "prefer-standby"',
+  ],
 };
 
-const OTHERS = ["adapter", "connectArgs", "dnsLookup", "dnsNameservers", "poolLoggingName"];
+const TEXTS = ["isolationLevel", "loggingName", "poolLoggingName"];
+
+const OTHERS = [
+  "adapter",
+  "connectArgs",
+  "dnsLookup",
+  "dnsNameservers",
+  "hooks",
+  "logger",
+  "plugins",
+];
 
 Deno.test("every option of getDnsEngine() has its tests here", () => {
   const { message } = assertThrows(() => make({ qwertyuiop: 1 }), TypeError);
   const known = message.split("the options are ")[1]?.split(", ");
   assertEquals(
     known,
-    [...Object.keys(NUMBERS), ...BOOLEANS, ...Object.keys(CHOICES), ...OTHERS].sort(),
+    [...Object.keys(NUMBERS), ...BOOLEANS, ...Object.keys(CHOICES), ...TEXTS, ...OTHERS].sort(),
   );
 });
 
@@ -158,16 +238,38 @@ Deno.test("the defaults of getDnsEngine() are those that the docs name, in milli
       },
       adapter: undefined,
       refreshAhead: true,
+      lingerMs: 0,
+      loadBalance: "ordered",
+      targetSessionAttrs: "any",
       poolSize: 5,
       maxOverflow: 10,
       poolTimeoutMs: 30_000,
+      recycleMs: Infinity,
+      prePing: false,
+      prePingAfterMs: 0,
+      useLifo: false,
+      resetOnReturn: "rollback",
+      poolClass: "queue",
+      idleTimeoutMs: Infinity,
+      maxUses: Infinity,
+      minIdle: 0,
       connectTimeoutMs: 10_000,
-      connectArgs: {},
-      keepAlive: true,
       connectConcurrency: 4,
       connectRetry: true,
-      useLifo: false,
+      connectArgs: {},
+      keepAlive: true,
+      retireGraceMs: Infinity,
+      probeTimeoutMs: 2000,
+      leaseProbeAfterMs: Infinity,
+      leaseWarnAfterMs: Infinity,
+      isolationLevel: undefined,
+      hooks: {},
+      echo: false,
+      echoPool: false,
+      logger: console,
+      loggingName: undefined,
       poolName: undefined,
+      hideParameters: false,
     });
   }
 });
@@ -175,6 +277,8 @@ Deno.test("the defaults of getDnsEngine() are those that the docs name, in milli
 Deno.test("given options replace the defaults, seconds become milliseconds, 0 and -1 become no limit", () => {
   const adapter = fakeAdapter();
   const dnsLookup = { name: "table", lookup: () => Promise.reject(new Error("not asked")) };
+  const logger = { debug: () => {}, info: () => {}, warn: () => {} };
+  const hooks = { connect: () => {} };
   const settings = readEngineOptions({
     adapter,
     dnsTimeout: 1.5,
@@ -189,19 +293,43 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
     dnsFamily: 6,
     dnsLookup,
     dnsRefresh: "on-demand",
+    dnsAddressLinger: 3,
+    loadBalance: "random",
+    targetSessionAttrs: "primary",
     poolSize: 0,
     maxOverflow: -1,
     poolTimeout: Infinity,
+    poolRecycle: 28_800,
+    poolPrePing: true,
+    prePingAfter: 0.5,
+    poolUseLifo: true,
+    poolResetOnReturn: null,
+    poolClass: "static",
+    idleTimeout: 60,
+    maxUses: 100,
+    minIdle: 20,
     connectTimeout: 0.25,
-    connectArgs: { application_name: "x" },
-    keepAlive: false,
     connectConcurrency: 1,
     connectRetry: false,
-    poolUseLifo: true,
-    poolLoggingName: "orders",
+    connectArgs: { application_name: "x" },
+    keepAlive: false,
+    retireGrace: 5,
+    probeTimeout: 0.5,
+    leaseProbeAfter: 7,
+    leaseWarnAfter: 8,
+    isolationLevel: "serializable",
+    hooks,
+    echo: true,
+    echoPool: "debug",
+    logger,
+    loggingName: "orders",
+    poolLoggingName: "orders' pool",
+    hideParameters: true,
   });
   assertStrictEquals(settings.adapter, adapter);
   assertStrictEquals(settings.dns.lookup, dnsLookup);
+  assertStrictEquals(settings.logger, logger);
+  assertStrictEquals(settings.hooks.connect, hooks.connect);
   assertEquals({ ...settings, adapter: undefined, dns: { ...settings.dns, lookup: "system" } }, {
     dns: {
       timeoutMs: 1500,
@@ -218,16 +346,38 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
     },
     adapter: undefined,
     refreshAhead: false,
+    lingerMs: 3000,
+    loadBalance: "random",
+    targetSessionAttrs: "primary",
     poolSize: Infinity,
     maxOverflow: Infinity,
     poolTimeoutMs: Infinity,
+    recycleMs: 28_800_000,
+    prePing: true,
+    prePingAfterMs: 500,
+    useLifo: true,
+    resetOnReturn: null,
+    poolClass: "static",
+    idleTimeoutMs: 60_000,
+    maxUses: 100,
+    minIdle: 20,
     connectTimeoutMs: 250,
-    connectArgs: { application_name: "x" },
-    keepAlive: false,
     connectConcurrency: 1,
     connectRetry: false,
-    useLifo: true,
-    poolName: "orders",
+    connectArgs: { application_name: "x" },
+    keepAlive: false,
+    retireGraceMs: 5000,
+    probeTimeoutMs: 500,
+    leaseProbeAfterMs: 7000,
+    leaseWarnAfterMs: 8000,
+    isolationLevel: "serializable",
+    hooks,
+    echo: true,
+    echoPool: "debug",
+    logger,
+    loggingName: "orders",
+    poolName: "orders' pool",
+    hideParameters: true,
   });
 });
 
@@ -239,7 +389,7 @@ Deno.test("a number of the wrong type is refused with an error that names option
 
 Deno.test("a number next to its bounds is allowed inside and refused outside, never corrected", () => {
   for (const [name, { wanted, good, bad }] of Object.entries(NUMBERS)) {
-    for (const value of good) make({ [name]: value });
+    for (const value of good) accepts({ [name]: value });
     for (const value of bad) {
       refuses({ [name]: value }, RangeError, `Cannot use ${value} for "${name}": it is ${wanted}`);
     }
@@ -258,11 +408,11 @@ Deno.test("a waiting time that is plainly in milliseconds is refused, with the s
     }
   }
   // Ages and lifetimes may be long.
-  make({ dnsGraceTtl: 30_000, dnsMaxStale: 30_000, dnsMaxTtl: 30_000 });
+  accepts({ dnsGraceTtl: 30_000, dnsMaxStale: 30_000, dnsMaxTtl: 30_000 });
 });
 
 Deno.test("dnsMinTtl is at most dnsMaxTtl", () => {
-  make({ dnsMinTtl: 5, dnsMaxTtl: 5 });
+  accepts({ dnsMinTtl: 5, dnsMaxTtl: 5 });
   const message = (min: number, max: number) =>
     `Cannot use ${min} for "dnsMinTtl": it is at most "dnsMaxTtl", which is ${max}`;
   refuses({ dnsMinTtl: 5.001, dnsMaxTtl: 5 }, RangeError, message(5.001, 5));
@@ -272,8 +422,8 @@ Deno.test("dnsMinTtl is at most dnsMaxTtl", () => {
 
 Deno.test("a switch is true or false, nothing else", () => {
   for (const name of BOOLEANS) {
-    make({ [name]: true });
-    make({ [name]: false });
+    accepts({ [name]: true });
+    accepts({ [name]: false });
     refusesAllBut(name, (value) => typeof value === "boolean", "one of true, false");
     refuses({ [name]: 1 }, TypeError, `Cannot use 1 for "${name}": it is one of true, false`);
   }
@@ -281,8 +431,8 @@ Deno.test("a switch is true or false, nothing else", () => {
 
 Deno.test("a choice is one of its values, in this very spelling and type", () => {
   for (const [name, [good, wanted]] of Object.entries(CHOICES)) {
-    for (const value of good) make({ [name]: value });
-    refusesAllBut(name, () => false, wanted);
+    for (const value of good) accepts({ [name]: value });
+    refusesAllBut(name, (value) => good.includes(value), wanted);
     for (const value of good) {
       const other = typeof value === "string" ? value.toUpperCase() : String(value);
       refuses({ [name]: other }, TypeError, `Cannot use "${other}" for "${name}": it is ${wanted}`);
@@ -290,18 +440,102 @@ Deno.test("a choice is one of its values, in this very spelling and type", () =>
   }
 });
 
-Deno.test("poolLoggingName is a text that is not empty", () => {
+Deno.test("a name is a text that is not empty", () => {
   const good = (value: unknown) => typeof value === "string" && value !== "";
-  refusesAllBut("poolLoggingName", good, "a text that is not empty");
+  for (const name of TEXTS) refusesAllBut(name, good, "a text that is not empty");
 });
 
-Deno.test("dnsLookup is a name or a lookup", () => {
-  refusesAllBut("dnsLookup", () => false, '"system" or an object with a method "lookup"');
-  for (const value of [{ lookup: "x" }, { name: "x" }]) {
+Deno.test("minIdle is at most poolSize", () => {
+  accepts({ minIdle: 3, poolSize: 3 });
+  accepts({ minIdle: 1000, poolSize: 0 });
+  const message = 'Cannot use 4 for "minIdle": it is a whole number from 0 to 3';
+  refuses({ minIdle: 4, poolSize: 3 }, RangeError, message);
+});
+
+Deno.test("logger has the methods that are used", () => {
+  accepts({ logger: console });
+  for (const [value, shown] of [...SHOWN, [{ debug() {}, info() {} }, "an object"]]) {
+    refuses(
+      { logger: value },
+      TypeError,
+      `Cannot use ${shown} for "logger": it has the methods "debug", "info" and "warn", as console has`,
+    );
+  }
+});
+
+Deno.test("hooks are functions under names that exist", () => {
+  const names = [
+    "firstConnect",
+    "connect",
+    "checkout",
+    "reset",
+    "checkin",
+    "invalidate",
+    "close",
+    "detach",
+  ];
+  accepts({ hooks: Object.fromEntries(names.map((name) => [name, () => {}])) });
+  accepts({ hooks: { connect: undefined } });
+  refusesAllBut("hooks", (value) => isObject(value), "an object");
+  refuses(
+    { hooks: { onConnect: () => {} } },
+    TypeError,
+    `Cannot use the hook "onConnect": there is no such hook; the hooks are ${names.join(", ")}`,
+  );
+  for (const [value, shown] of SHOWN) {
+    if (typeof value === "function") continue;
+    refuses(
+      { hooks: { connect: value } },
+      TypeError,
+      `Cannot use ${shown} for the hook "connect": it is a function`,
+    );
+  }
+});
+
+Deno.test("plugins are a list of functions", () => {
+  make({ plugins: [] });
+  make({ plugins: [() => {}] });
+  for (const [value, shown] of [...SHOWN, [[() => {}, 5], "a list"]] as typeof SHOWN) {
+    if (Array.isArray(value) && value.length === 0) continue;
+    refuses(
+      { plugins: value },
+      TypeError,
+      `Cannot use ${shown} for "plugins": it is a list of functions`,
+    );
+  }
+});
+
+Deno.test("dnsLookup is a name, a URL that questions may be sent to, or a lookup", () => {
+  const wanted =
+    '"system", "wire", a URL that begins with "https://" (or "http://" and a loopback IP address), without user name and password, or an object with a method "lookup"';
+  const good = [
+    "system",
+    "wire",
+    "https://dns.internal/dns-query",
+    "https://dns.internal/dns-query{?dns}",
+    "http://127.0.0.1:8053/",
+    "http://[::1]:8053/",
+  ];
+  for (const dnsLookup of good) accepts({ dnsLookup });
+  refusesAllBut("dnsLookup", () => false, wanted);
+  const bad: [value: unknown, shown: string][] = [
+    ["System", '"System"'],
+    ["dns.internal", '"dns.internal"'],
+    ["http://dns.internal/", '"http://dns.internal/"'],
+    ["http://localhost/", '"http://localhost/"'],
+    ["http://127.internal/", '"http://127.internal/"'],
+    ["udp://127.0.0.1", '"udp://127.0.0.1"'],
+    ["https://", '"https://"'],
+    ["https://me:s3cret@dns.internal/", "this URL"],
+    ["https://me@dns.internal/", "this URL"],
+    [{ lookup: "x" }, "an object"],
+    [{ name: "x" }, "an object"],
+  ];
+  for (const [value, shown] of bad) {
     refuses(
       { dnsLookup: value },
       TypeError,
-      'Cannot use an object for "dnsLookup": it is "system" or an object with a method "lookup"',
+      `Cannot use ${shown} for "dnsLookup": it is ${wanted}`,
     );
   }
 });
@@ -311,7 +545,7 @@ Deno.test("adapter is an adapter, not a driver", () => {
     'an object with "name", "defaultPort" and a method "connect", such as pgAdapter(pg)';
   refusesAllBut("adapter", () => false, wanted);
   const whole = { name: "x", defaultPort: 1, connect: () => Promise.resolve({}) };
-  make({ adapter: whole });
+  accepts({ adapter: whole });
   // A driver's own pool has a method "connect" as well.
   for (const name of ["name", "defaultPort", "connect"]) {
     refuses(
@@ -325,7 +559,7 @@ Deno.test("adapter is an adapter, not a driver", () => {
 Deno.test("connectArgs is an object, copied, and cannot send the socket somewhere else", () => {
   refusesAllBut(
     "connectArgs",
-    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+    isObject,
     "an object",
   );
   for (const name of ["host", "hostname", "hostaddr", "socketPath", "connectionString", "uri"]) {
@@ -428,6 +662,8 @@ Deno.test("an unknown option is refused, and the nearest one is named", () => {
   const slips: [given: string, meant: string][] = [
     ["pool_size", "poolSize"],
     ["poolsize", "poolSize"],
+    ["POOL_SIZE", "poolSize"],
+    ["min_idel", "minIdle"],
     ["poolSzie", "poolSize"],
     ["max_overflow", "maxOverflow"],
     ["pool_timeout", "poolTimeout"],

@@ -218,6 +218,11 @@ Deno.test("DatabaseUrl shows no password, whatever it is and however it is shown
         assertFalse(seen.includes(password));
       }
     }
+    // Each runtime has a symbol of its own for this.
+    for (const name of ["Deno.customInspect", "nodejs.util.inspect.custom"]) {
+      const custom = (url as unknown as Record<symbol, () => string>)[Symbol.for(name)];
+      assertEquals(custom?.call(url), `DatabaseUrl "${shown}"`);
+    }
   }));
 });
 
@@ -409,6 +414,7 @@ Deno.test("new DatabaseUrl() refuses parts that cannot stand in a URL, and names
     [{ driver: "" }, TypeError, 'Cannot use "" for the driver'],
     [{ host: "" }, TypeError, 'Cannot use the host ""'],
     [{ host: "a/b" }, TypeError, SOCKET],
+    [{ host: "a,b" }, TypeError, LIST],
     [{ host: "a:1" }, TypeError, 'Cannot use the host "a:1"'],
     [{ host: "[::1]" }, TypeError, 'Cannot use the host "[::1]"'],
     [{ host: "app:s3cret@h" }, TypeError, 'Cannot use a host with an "@" in it'],

@@ -1,0 +1,433 @@
+/**
+ * The resolver against a model of it: random sequences of callers, answers, failures, moves of the name, clears,
+ * aborts, stalls of the event loop and steps of the wall clock. The model knows what the server said and when, and
+ * says which addresses a caller may be given; it knows nothing of how the resolver works.
+ *
+ * `deno run -A tests/stress/resolver_model.ts [runs] [seed]`
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import fc from "npm:fast-check@^4";
+import { ResolveError } from "../../errors.ts";
+import type { Answer, Lookup, Question } from "../../lookups/lookup.ts";
+import type { DnsOptions } from "../../options.ts";
+import { clearDnsCache, getIpWithTtl, type View } from "../../resolver.ts";
+import { fail, seeded, viewBy } from "../_fake_lookup.ts";
+import { fakeTime, type TestTime } from "../_time.ts";
+
+/** How one caller wants the name resolved. */
+type Options = Required<
+  Pick<
+    DnsOptions,
+    "dnsTimeout" | "dnsGraceTtl" | "dnsExtendGrace" | "dnsMaxStale" | "dnsMinTtl" | "dnsMaxTtl"
+  >
+>;
+
+const USUAL = { dnsExtendGrace: true, dnsMinTtl: 0.25, dnsMaxTtl: 300 };
+/** How the callers differ. */
+const CALLERS: readonly Options[] = [
+  { ...USUAL, dnsTimeout: 3, dnsGraceTtl: 4, dnsMaxStale: 60 },
+  { ...USUAL, dnsTimeout: 0.6, dnsGraceTtl: 2, dnsMaxStale: 10, dnsExtendGrace: false },
+  { ...USUAL, dnsTimeout: 8, dnsGraceTtl: 0, dnsMaxStale: 60, dnsMaxTtl: 2, dnsMinTtl: 1 },
+];
+/** One question for each resolution, so that the server sees how each ended. */
+const COMMON = { dnsFallback: false, dnsFamily: 4, dnsMaxRetries: 1 } as const;
+/** A waiting caller may be told a little after its time is up. */
+const SLACK_MS = 55;
+const NEGATIVE_MS = 5000;
+
+type Said = "answer" | "negative" | "ambiguous" | "transient" | "config" | "silence";
+
+/** One step. */
+export type Step =
+  | { readonly do: "ask" | "keep" | "leave" | "refresh"; readonly who: number }
+  | { readonly do: "abort"; readonly which: number }
+  | { readonly do: "advance" | "stall"; readonly ms: number }
+  | { readonly do: "step"; readonly seconds: number }
+  | { readonly do: "clear" }
+  | { readonly do: "move"; readonly to: readonly number[]; readonly ttl: number | undefined }
+  | {
+    readonly do: "server";
+    readonly says: Said;
+    readonly delayMs: number;
+    /** Whether it goes on when it is aborted, and says it late. */
+    readonly deaf: boolean;
+  };
+
+const who = fc.nat(CALLERS.length - 1);
+const briefMs = fc.oneof(fc.nat(300), fc.nat(3000), fc.nat(20_000));
+const ask = fc.record({ do: fc.constant("ask" as const), who });
+const advance = fc.record({ do: fc.constant("advance" as const), ms: briefMs });
+const server = fc.record({
+  do: fc.constant("server" as const),
+  says: fc.constantFrom<Said>(
+    "answer",
+    "answer",
+    "answer",
+    "negative",
+    "ambiguous",
+    "transient",
+    "config",
+    "silence",
+  ),
+  delayMs: fc.oneof(fc.constant(0), fc.nat(200), fc.nat(5000)),
+  deaf: fc.boolean(),
+});
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: ask },
+  { weight: 6, arbitrary: advance },
+  { weight: 4, arbitrary: server },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("keep", "leave", "refresh"), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("abort" as const), which: fc.nat(9) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("move" as const),
+      to: fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 3 }),
+      ttl: fc.constantFrom(0, 1, 2, 5, 30, 2 ** 31, undefined),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("stall" as const), ms: briefMs }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("step" as const),
+      seconds: fc.integer({ min: -4000, max: 4000 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant({ do: "clear" as const }) },
+);
+
+/** An answer that the resolver took. */
+interface Taken {
+  readonly askedMs: number;
+  readonly atMs: number;
+  readonly addresses: readonly string[];
+  readonly ttl: number | undefined;
+}
+
+/** A server that says what it is told, and notes what the resolver made of it. */
+class Server implements Lookup {
+  readonly name = "model";
+  says: Said = "answer";
+  delayMs = 0;
+  deaf = false;
+  addresses: readonly string[] = ["10.0.0.0"];
+  ttl: number | undefined = 5;
+
+  asked = 0;
+  /** Questions that were neither answered nor given up. */
+  live = 0;
+  /** The last answer since the last clear. */
+  taken: Taken | undefined;
+  /** Failures since then. */
+  failedMs: number[] = [];
+  failures = 0;
+  noAtMs = -Infinity;
+  readonly #time: TestTime;
+
+  constructor(time: TestTime) {
+    this.#time = time;
+  }
+
+  /** What was said before counts no more. */
+  clear(): void {
+    this.taken = undefined;
+    this.failedMs = [];
+    this.noAtMs = -Infinity;
+  }
+
+  lookup({ signal, family }: Question): Promise<Answer> {
+    assertEquals(family, 4);
+    const { says, delayMs, deaf, ttl } = this;
+    const addresses = [...this.addresses];
+    const askedMs = this.#time.nowMs;
+    this.asked++;
+    assertEquals(++this.live, 1, "more than one query in flight");
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        const given = !signal.aborted;
+        signal.removeEventListener("abort", onAbort);
+        if (given) this.live--;
+        if (says === "answer") {
+          if (given) this.#take({ askedMs, atMs: this.#time.nowMs, addresses, ttl });
+          resolve({ addresses, ttl });
+        } else {
+          if (given) this.#fail(says === "negative");
+          reject(fail(says === "silence" ? "transient" : says, NEGATIVE_MS / 1000));
+        }
+      };
+      const onAbort = () => {
+        this.live--;
+        if ((signal.reason as DOMException).name === "TimeoutError") this.#fail(false);
+        if (deaf) return;
+        clearTimeout(wait);
+        reject(signal.reason);
+      };
+      const wait = says === "silence" && !deaf
+        ? undefined
+        : setTimeout(settle, says === "silence" ? 60_000 : delayMs);
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  #take(taken: Taken): void {
+    this.taken = taken;
+    this.failedMs = [];
+    this.noAtMs = -Infinity;
+  }
+
+  #fail(negative: boolean): void {
+    const nowMs = this.#time.nowMs;
+    this.failures++;
+    this.failedMs.push(nowMs);
+    if (negative) this.noAtMs = nowMs;
+  }
+}
+
+/** One set of options, and what the model knows of those who have it. */
+class Party {
+  readonly view: View;
+  /** The answer that was there when `refresh()` was called last: it may end early. */
+  refreshed: Taken | undefined;
+  leave: (() => void) | undefined;
+  readonly unwatch: () => void;
+  readonly #server: Server;
+  readonly #options: Options;
+  /** When callers' own time was up, and the answer that there was. */
+  readonly #late: { readonly taken: Taken | undefined; readonly atMs: number }[] = [];
+  readonly #heard: Set<string> = new Set();
+  #errors = 0;
+
+  constructor(server: Server, options: Options) {
+    this.#server = server;
+    this.#options = options;
+    this.view = viewBy(server, { ...COMMON, ...options });
+    this.unwatch = this.view.watch({
+      onChange: ({ added, removed, addresses }) => {
+        assert(added.length + removed.length > 0, "a change of nothing");
+        for (const ip of removed) assert(this.#heard.delete(ip), "gone twice");
+        for (const ip of added) assert(!this.#heard.has(ip), "came twice");
+        for (const ip of added) this.#heard.add(ip);
+        assertEquals([...this.#heard].sort(), [...addresses].sort());
+      },
+      onError: () => this.#errors++,
+    });
+  }
+
+  get timeoutMs(): number {
+    return this.#options.dnsTimeout * 1000;
+  }
+
+  ask(signal: AbortSignal): Promise<[string, number]> {
+    const options = { ...COMMON, ...this.#options, dnsLookup: this.#server, signal };
+    return getIpWithTtl("db.internal", options);
+  }
+
+  /** A caller's own time was up. */
+  late(nowMs: number): void {
+    this.#late.push({ taken: this.#server.taken, atMs: nowMs });
+  }
+
+  /** Whether the answer is fresh, for certain. */
+  mustBeFresh(nowMs: number): boolean {
+    const { taken } = this.#server;
+    return taken !== undefined && this.refreshed !== taken && nowMs < this.#endMs(taken);
+  }
+
+  /** Whether the last answer may be in use: it is fresh, or stale after a failure and not for too long. */
+  mayServe(nowMs: number): boolean {
+    const { taken, failedMs } = this.#server;
+    if (!taken) return false;
+    const endMs = this.#endMs(taken);
+    if (nowMs < endMs) return true;
+    const { dnsGraceTtl, dnsExtendGrace, dnsMaxStale } = this.#options;
+    const lateMs = this.#late.filter((late) => late.taken === taken).map(({ atMs }) => atMs);
+    const missesMs = [...failedMs, ...lateMs];
+    const factor = dnsExtendGrace ? 2 ** Math.min(missesMs.length - 1, 4) : 1;
+    const longestMs = dnsGraceTtl * 1000 * factor;
+    return nowMs < endMs + dnsMaxStale * 1000 &&
+      missesMs.some((missMs) => nowMs < Math.max(missMs, endMs) + longestMs);
+  }
+
+  /** What was given is what may be given. */
+  checkServed([ip, seconds]: [string, number], startMs: number, nowMs: number): void {
+    const { taken } = this.#server;
+    assert(taken, `was given ${ip}, but there is no answer`);
+    assertEquals(ip, taken.addresses[0]);
+    const waited = startMs <= taken.atMs;
+    assert(waited || this.mayServe(nowMs), `was given ${ip} past its time`);
+    assert(seconds >= 0 && Number.isInteger(seconds));
+    const leftMs = this.#endMs(taken) - nowMs;
+    if (this.mustBeFresh(nowMs)) assertEquals(seconds, Math.ceil(leftMs / 1000));
+  }
+
+  /** Who was refused had to be. */
+  checkRefused(error: unknown, startMs: number, nowMs: number): void {
+    const { taken, failedMs, noAtMs } = this.#server;
+    assert(error instanceof ResolveError, String(error));
+    const why = nowMs - startMs >= this.timeoutMs || nowMs < noAtMs + NEGATIVE_MS ||
+      failedMs.some((atMs) => atMs >= startMs);
+    assert(why, `refused without a reason: ${error}`);
+    const { dnsGraceTtl, dnsMaxStale } = this.#options;
+    const stale = taken && dnsGraceTtl > 0 && nowMs < this.#endMs(taken) + dnsMaxStale * 1000;
+    assert(!stale, `refused in spite of a stale answer: ${error}`);
+  }
+
+  /** What holds at every moment. */
+  check(nowMs: number): void {
+    const { view } = this;
+    const { taken, failedMs, failures } = this.#server;
+    assertEquals([view.entry.failures, this.#errors], [failedMs.length, failures]);
+    assertEquals([...this.#heard].sort(), [...view.addresses].sort());
+    if (taken) assertEquals(view.addresses, taken.addresses);
+    if (this.mustBeFresh(nowMs)) assert(nowMs < view.freshUntilMs, "a fresh answer is not in use");
+    const inUse = nowMs < Math.max(view.freshUntilMs, view.graceUntilMs);
+    assert(!inUse || this.mayServe(nowMs), "an answer is in use past its time");
+  }
+
+  #endMs({ askedMs, ttl }: Taken): number {
+    const { dnsMinTtl, dnsMaxTtl } = this.#options;
+    const seconds = ttl === undefined ? 5 : ttl >= 2 ** 31 ? 0 : ttl;
+    return askedMs + Math.min(Math.max(seconds, dnsMinTtl), dnsMaxTtl) * 1000;
+  }
+}
+
+/** One run of steps. */
+class Trial {
+  readonly #time: TestTime = fakeTime();
+  readonly #server: Server = new Server(this.#time);
+  readonly #parties: Party[] = CALLERS.map((options) => new Party(this.#server, options));
+  readonly #open: Set<AbortController> = new Set();
+  readonly #problems: unknown[] = [];
+  #stalledMs = 0;
+
+  async run(path: readonly Step[]): Promise<void> {
+    try {
+      for (const step of path) {
+        await this.#take(step);
+        this.#check();
+      }
+      await this.#end();
+    } finally {
+      for (const { leave, unwatch } of this.#parties) {
+        leave?.();
+        unwatch();
+      }
+      clearDnsCache();
+      this.#time.restore();
+    }
+  }
+
+  async #take(step: Step): Promise<void> {
+    const party = "who" in step ? this.#parties[step.who]! : undefined;
+    if (step.do === "ask") this.#call(party!);
+    else if (step.do === "keep") party!.leave ??= party!.view.keepFresh();
+    else if (step.do === "leave") {
+      party!.leave?.();
+      party!.leave = undefined;
+    } else if (step.do === "refresh") {
+      party!.refreshed = this.#server.taken;
+      party!.view.refresh();
+    } else if (step.do === "abort") {
+      const open = [...this.#open];
+      open[step.which % open.length]?.abort(new Error("changed its mind"));
+    } else if (step.do === "advance") return await this.#time.tick(step.ms);
+    else if (step.do === "stall") {
+      this.#stalledMs += step.ms;
+      this.#time.stall(step.ms / 1000);
+    } else if (step.do === "step") this.#time.step(step.seconds);
+    else if (step.do === "clear") {
+      this.#server.clear();
+      clearDnsCache();
+    } else if (step.do === "move") {
+      this.#server.addresses = step.to.map((n) => `10.0.0.${n}`);
+      this.#server.ttl = step.ttl;
+    } else Object.assign(this.#server, step);
+    await this.#time.settle();
+  }
+
+  /** One caller, from its question to what it is told. */
+  async #call(party: Party): Promise<void> {
+    const startMs = this.#time.nowMs;
+    const stalledMs = this.#stalledMs;
+    const fresh = party.mustBeFresh(startMs);
+    const controller = new AbortController();
+    this.#open.add(controller);
+    let served: [string, number] | undefined;
+    let refused: unknown;
+    try {
+      served = await party.ask(controller.signal);
+    } catch (error) {
+      refused = error;
+    }
+    this.#open.delete(controller);
+    if (controller.signal.aborted && refused === controller.signal.reason) return;
+    const nowMs = this.#time.nowMs;
+    const tookMs = nowMs - startMs;
+    if (tookMs >= party.timeoutMs) party.late(nowMs);
+    try {
+      if (fresh) assertEquals([tookMs, refused], [0, undefined], "waited for a fresh answer");
+      const longestMs = party.timeoutMs + SLACK_MS + this.#stalledMs - stalledMs;
+      assert(tookMs <= longestMs, `was told after ${tookMs} ms`);
+      if (served) party.checkServed(served, startMs, nowMs);
+      else party.checkRefused(refused, startMs, nowMs);
+    } catch (problem) {
+      this.#problems.push(problem);
+    }
+  }
+
+  #check(): void {
+    if (this.#problems.length > 0) throw this.#problems[0];
+    for (const party of this.#parties) party.check(this.#time.nowMs);
+  }
+
+  /** Everybody is told, and when they have left, nothing goes on. */
+  async #end(): Promise<void> {
+    const server = this.#server;
+    for (const party of this.#parties) party.leave?.();
+    Object.assign(server, { says: "answer", delayMs: 0 });
+    await this.#time.tick(20_000);
+    this.#check();
+    assertEquals(this.#open.size, 0, "a caller was never told");
+    assertEquals(server.live, 0, "a query goes on");
+    for (const { unwatch } of this.#parties) unwatch();
+    const { asked } = server;
+    await this.#time.tick(1_000_000);
+    assertEquals(server.asked, asked, "a question that nobody wants");
+  }
+}
+
+/** Runs the steps; the resolver's random numbers come from the seed. */
+async function run(path: readonly Step[], seed: number): Promise<void> {
+  const random = Math.random;
+  Math.random = seeded(seed);
+  try {
+    await new Trial().run(path);
+  } finally {
+    Math.random = random;
+  }
+}
+
+/**
+ * Tries random sequences; the error of a failure tells the seed and the shortest sequence.
+ *
+ * @param runs How many.
+ * @param seed Where to begin; random by default.
+ */
+export async function checkResolver(runs: number, seed?: number): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(fc.array(steps, { maxLength: 40, size: "max" }), fc.nat(), run),
+    { numRuns: runs, ...(seed === undefined ? {} : { seed }) },
+  );
+}
+
+if (import.meta.main) {
+  const runs = Number(Deno.args[0] ?? 20_000);
+  const seed = Number(Deno.args[1] ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`${runs} runs, seed ${seed}`);
+  await checkResolver(runs, seed);
+  console.log("ok");
+}

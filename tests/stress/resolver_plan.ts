@@ -1,0 +1,157 @@
+/**
+ * The refresh plan against a caching resolver in between: how late, beyond the record's TTL, is a change noticed?
+ * No timers and no resolver, only the plan, so that many changes can be tried.
+ *
+ * `deno run -A tests/stress/resolver_plan.ts [seeds] [first seed]`
+ *
+ * @module
+ */
+
+import { RefreshPlan } from "../../_refresh_plan.ts";
+import { fakeCache, type Rounding, seeded } from "../_fake_lookup.ts";
+
+/** One situation. */
+export interface Situation {
+  readonly seed: number;
+  /** The record's TTL, in seconds. */
+  readonly ttl: number;
+  readonly rounding: Rounding;
+  /** The way to the cache and back. */
+  readonly latencyMs: number;
+  /** How long the cache takes to ask the authority. */
+  readonly fetchMs: number;
+  /** Others ask the cache so often, on average; `Infinity`: nobody does. */
+  readonly othersEveryMs: number;
+}
+
+/** What came of it. */
+export interface Measured {
+  /** The longest time from a change to the new answer here, less the TTL and the time of one uncached lookup. */
+  readonly latestMs: number;
+  /** The shortest time between two questions. */
+  readonly gapMs: number;
+  /** Questions for each TTL, on average. */
+  readonly perTtl: number;
+  /** The most questions within one TTL. */
+  readonly mostInTtl: number;
+}
+
+const CHANGES = 20;
+const LEAST_TTL_MS = 250;
+
+/** Lets a plan ask through 20 changes at random times. */
+export function measure(situation: Situation): Measured {
+  const { seed, rounding, latencyMs, fetchMs, othersEveryMs } = situation;
+  const ttlMs = situation.ttl * 1000;
+  const random = seeded(seed);
+  const real = Math.random;
+  Math.random = random;
+  try {
+    const startMs = 1e6 + random() * 1000;
+    const changesMs: number[] = [];
+    for (let atMs = startMs; changesMs.length < CHANGES;) {
+      atMs += (2.5 + random() * 4) * ttlMs + random() * 2000;
+      changesMs.push(atMs);
+    }
+    const endMs = changesMs[CHANGES - 1]! + ttlMs + 3000;
+    const address = (atMs: number) => String(changesMs.filter((change) => change <= atMs).length);
+    const cache = fakeCache({ address, ttl: situation.ttl }, rounding, fetchMs);
+    const plan = new RefreshPlan();
+    const asked: number[] = [];
+    let known = "";
+    let latestMs = -Infinity;
+    // Others may have asked for a while before we come.
+    let othersMs = othersEveryMs === Infinity ? Infinity : startMs;
+    let askMs = startMs + (othersEveryMs === Infinity ? 0 : random() * 2 * ttlMs);
+    while (askMs < endMs) {
+      for (; othersMs <= askMs; othersMs += othersEveryMs * 2 * random()) cache.ask(othersMs);
+      asked.push(askMs);
+      const answer = cache.ask(askMs + latencyMs / 2);
+      const answeredAtMs = answer.readyMs + latencyMs / 2;
+      const changed = answer.address !== known;
+      for (let n = Number(known || answer.address); n < Number(answer.address); n++) {
+        if (changesMs[n]! < asked[0]!) continue;
+        latestMs = Math.max(latestMs, answeredAtMs - changesMs[n]!);
+      }
+      known = answer.address;
+      plan.learn({
+        askedAtMs: askMs,
+        answeredAtMs,
+        tookMs: answeredAtMs - askMs,
+        givenTtlMs: answer.ttl * 1000,
+        ttlMs: Math.max(answer.ttl * 1000, LEAST_TTL_MS),
+        changed,
+      });
+      // A timer is a little late.
+      askMs = Math.max(plan.dueMs, answeredAtMs) + random() * 2;
+    }
+    return summary(asked, ttlMs, latestMs - ttlMs - latencyMs - fetchMs);
+  } finally {
+    Math.random = real;
+  }
+}
+
+function summary(asked: readonly number[], ttlMs: number, latestMs: number): Measured {
+  let gapMs = Infinity;
+  let mostInTtl = 0;
+  for (let last = 0, first = 0; last < asked.length; last++) {
+    if (last > 0) gapMs = Math.min(gapMs, asked[last]! - asked[last - 1]!);
+    while (asked[last]! - asked[first]! > ttlMs) first++;
+    mostInTtl = Math.max(mostInTtl, last - first + 1);
+  }
+  const perTtl = asked.length / ((asked.at(-1)! - asked[0]!) / ttlMs);
+  return { latestMs, gapMs, perTtl, mostInTtl };
+}
+
+/** The worst of many seeds; `perTtl` is the mean. */
+export function worst(situation: Omit<Situation, "seed">, seeds: readonly number[]): Measured {
+  const all = seeds.map((seed) => measure({ ...situation, seed }));
+  return {
+    latestMs: Math.max(...all.map(({ latestMs }) => latestMs)),
+    gapMs: Math.min(...all.map(({ gapMs }) => gapMs)),
+    perTtl: all.reduce((sum, { perTtl }) => sum + perTtl, 0) / all.length,
+    mostInTtl: Math.max(...all.map(({ mostInTtl }) => mostInTtl)),
+  };
+}
+
+/** Every situation that is tried. */
+export function* situations(): Generator<Omit<Situation, "seed">> {
+  const ways = [[1, 1], [4, 40], [20, 100]] as const;
+  for (const othersEveryMs of [Infinity, 400, 3000]) {
+    for (const ttl of [1, 2, 3, 5, 30]) {
+      for (const rounding of ["none", "floor", "ceil", "second-arithmetic"] as const) {
+        for (const [latencyMs, fetchMs] of ways) {
+          yield { ttl, rounding, latencyMs, fetchMs, othersEveryMs };
+        }
+      }
+    }
+  }
+}
+
+/**
+ * Milliseconds that the new answer may be late, beyond the TTL and one lookup. The exception: a TTL of 1 s says
+ * nothing of a copy's age where the cache rounds up and others may have asked before.
+ */
+export function allowedMs({ ttl, rounding, othersEveryMs }: Omit<Situation, "seed">): number {
+  const roundsUp = rounding === "ceil" || rounding === "second-arithmetic";
+  return ttl === 1 && roundsUp && othersEveryMs < Infinity ? 1300 : 300;
+}
+
+if (import.meta.main) {
+  const count = Number(Deno.args[0] ?? 500);
+  const first = Number(Deno.args[1] ?? 1);
+  const seeds = Array.from({ length: count }, (_, index) => first + index);
+  let bad = 0;
+  for (const situation of situations()) {
+    const { latestMs, gapMs, perTtl, mostInTtl } = worst(situation, seeds);
+    const ok = latestMs <= allowedMs(situation) && gapMs >= 250 && mostInTtl <= 12;
+    if (!ok) bad++;
+    console.log(
+      JSON.stringify(situation),
+      `late ${latestMs.toFixed(0)} ms, gap ${gapMs.toFixed(0)} ms,`,
+      `${perTtl.toFixed(2)} questions for each TTL, at most ${mostInTtl}${ok ? "" : "  <-- BAD"}`,
+    );
+  }
+  console.log(`${count} seeds from ${first}, 20 changes each: ${bad} situations out of bounds`);
+  if (bad > 0) Deno.exit(1);
+}
