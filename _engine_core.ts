@@ -9,6 +9,7 @@ import { type AnswerSource, DepartureWatch, fixedAnswer, Lingering } from "./_ad
 import { type Timer, timer } from "./_clock.ts";
 import type { Lease, Slot } from "./_lease.ts";
 import { Log } from "./_log.ts";
+import { discreet } from "./_secret.ts";
 import { SharedPool } from "./_shared_pool.ts";
 import { NameSource } from "./_source.ts";
 import { Upkeep } from "./_upkeep.ts";
@@ -85,8 +86,9 @@ export class EngineCore<C> {
     this.#adapter = adapter;
     this.host = canonicalHost(url.host!);
     this.name = settings.poolName ?? this.host;
-    this.log = new Log(settings.logger, settings.echo, settings.loggingName ?? this.host);
-    this.#poolLog = new Log(settings.logger, settings.echoPool, this.name);
+    const logger = discreet(settings.logger, url.password);
+    this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
+    this.#poolLog = new Log(logger, settings.echoPool, this.name);
     const fixed = staticAddresses(this.host);
     this.view = fixed ? undefined : viewOf(this.host, settings.dns);
     this.names = this.view ?? fixedAnswer(fixed!);

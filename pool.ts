@@ -453,7 +453,7 @@ export class Pool<C> implements Lender<C> {
   }
 
   #inUseError(): Error {
-    const takenAt = this.#inUse.first?.takenAt;
+    const takenAt = this.leased[0]?.takenAt;
     return new ConnectionInUseError(
       `Cannot check out a second connection to "${this.#settings.name}": the first is in use, taken ` +
         (takenAt ? takenAt.replace(/^Error\n/, "here:\n") : "a moment ago"),
@@ -591,7 +591,8 @@ export class Pool<C> implements Lender<C> {
     while (this.#dials.size < Math.min(this.#wanted, most) && this.#free > 0) {
       const pauseMs = this.#notBeforeMs - now();
       // Unless the server is failing, only what is opened ahead of need has to pause.
-      if (pauseMs > 0 && (this.#failures > 0 || this.#waiters.size === 0)) {
+      const ahead = this.#dials.size >= this.#waiters.size;
+      if (pauseMs > 0 && (ahead || this.#failures > 0)) {
         const start = this.#waiters.size > 0 ? timer : upkeepTimer;
         this.#backoff ??= start(pauseMs, () => {
           this.#backoff = undefined;
@@ -653,11 +654,10 @@ export class Pool<C> implements Lender<C> {
     if (this.#source.mayPass(error)) {
       const pauseMs = Math.min(BACKOFF.firstMs * 2 ** this.#failures++, BACKOFF.mostMs);
       this.#notBeforeMs = now() + pauseMs * (0.5 + Math.random() / 2);
-    } else if (this.#waiters.size === 0) {
-      // Nobody waits: the next try ahead of need has time.
+    } else {
+      // The next try ahead of need has time.
       this.#notBeforeMs = now() + BACKOFF.mostMs;
-    } else if (this.#waiters.size > this.#dials.size) {
-      this.#waiters.reject(this.#waiters.first!, error);
+      if (this.#waiters.size > this.#dials.size) this.#waiters.reject(this.#waiters.first!, error);
     }
     this.#rejectLate();
     this.#pump();

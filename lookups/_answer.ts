@@ -6,7 +6,8 @@
 
 import type { LookupError } from "../errors.ts";
 import { lookupFailure } from "./_failure.ts";
-import { countedTtl, nameToAsk, type Owned, type Response } from "./_message.ts";
+import { countedTtl, nameToAsk, type Response } from "./_message.ts";
+import type { Owned } from "./_reader.ts";
 import type { Answer, Question } from "./lookup.ts";
 
 /**

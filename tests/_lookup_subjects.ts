@@ -11,7 +11,9 @@ import type { Lookup } from "../lookups/lookup.ts";
 import { lookupByName, osLookup } from "../lookups/system.ts";
 import { dohBridge } from "./_doh_bridge.ts";
 import * as exceptions from "./_lookup_exceptions.ts";
+import { dohContract } from "./contract_doh.ts";
 import { type ContractTest, lookupContract, type Subject } from "./contract_lookup.ts";
+import { wireContract } from "./contract_wire.ts";
 
 const { deno, bun, node } = process.versions as Partial<Record<string, string>>;
 
@@ -76,6 +78,8 @@ const OS: Readonly<Record<string, () => Promise<void>>> = {
 export function contractTests(): ContractTest[] {
   return [
     ...SUBJECTS.flatMap(lookupContract),
+    ...wireContract(),
+    ...dohContract(),
     ...Object.entries(OS).map(([name, run]) => ({ name: `os ${name}`, run })),
   ];
 }

@@ -162,7 +162,7 @@ Deno.test("poolRecycle: older connections are replaced at checkout, up to 2.5 % 
   assertEquals(await withRandom(0, replacedAt), 100);
   assertEquals(await withRandom(1 - Number.EPSILON, replacedAt), 97.5);
   assertEquals(await withRandom(0.4, replacedAt), 99);
-  const it = lab();
+  const it = lab({ dnsRefresh: "on-demand" });
   await idOfNext(it);
   await time.advance(1_000_000);
   assertEquals(await idOfNext(it), 1);
@@ -326,14 +326,14 @@ Deno.test('poolClass "null": a connection for each lease, closed when the lease 
 Deno.test('poolClass "assertion": the second lease is refused while the first is out or wanted, with ping and hooks too', async () => {
   using time = fakeTime();
   const hooks = { checkout: () => sleep(10) };
-  const nothing = {};
-  for (const options of [nothing, { hooks }, { poolPrePing: true, hooks }]) {
+  const plain = {};
+  for (const options of [plain, { hooks }, { hooks, poolPrePing: true }]) {
     const it = lab({ poolClass: "assertion", ...options }, { connect: () => sleep(10) });
     for (let round = 0; round < 3; round++) {
       const first = watch(it.engine.connect());
       const second = await assertRejects(() => it.engine.connect(), ConnectionInUseError);
       // While it is being opened, nobody has it yet.
-      assertEquals(second.takenAt === undefined, round === 0 || options !== nothing);
+      assertEquals(second.takenAt === undefined, round === 0 || options !== plain);
       await time.tick(20);
       await assertRejects(
         () => it.engine.connect(),
@@ -427,7 +427,7 @@ Deno.test("minIdle: after the first use so many are opened in the background, an
   await end(it);
 });
 
-Deno.test("minIdle: while connects fail, they are tried ahead of need twice a second at most", async () => {
+Deno.test("minIdle: while connects fail, they are tried again ahead of need every half second, and nobody waits for that", async () => {
   using time = fakeTime();
   const it = lab({ minIdle: 2, connectRetry: false });
   await it.engine.use(() => {});
@@ -438,8 +438,8 @@ Deno.test("minIdle: while connects fail, they are tried ahead of need twice a se
   const before = it.adapter.dials.length;
   await time.advance(10);
   const tries = it.adapter.dials.length - before;
-  assertGreater(tries, 5);
-  assertLess(tries, 25);
+  assertGreater(tries, 20);
+  assertLess(tries, 45);
   it.adapter.behaviour.connect = () => {};
   await time.advance(1);
   assertEquals(it.engine.status().idle, 2);

@@ -1,177 +1,196 @@
 /**
- * One engine in a made-up world for random actions: its servers, name and hooks misbehave by chance, and after
- * each step everything that must hold is looked at. Chance is seeded, and time is fake.
+ * One engine among random faults, what workers hold of it, and everything that must hold of it at every moment.
+ * Chance is seeded, and time is fake.
  *
  * @module
  */
 
-import { sleep } from "../../_clock.ts";
 import { EngineCore } from "../../_engine_core.ts";
-import { HOOK_NAMES } from "../../_hooks.ts";
 import type { Lease, Slot } from "../../_lease.ts";
 import { Engine } from "../../engine.ts";
-import { DisconnectionError, DnsPoolError } from "../../errors.ts";
+import { DnsPoolError } from "../../errors.ts";
+import type { Question } from "../../lookups/lookup.ts";
 import { type EngineOptions, readEngineOptions } from "../../options.ts";
-import { type FakeAdapter, fakeAdapter, type FakeClient } from "../../testing/mod.ts";
+import type { Pool } from "../../pool.ts";
+import type { FakeClient } from "../../testing/mod.ts";
 import { DatabaseUrl } from "../../url.ts";
-import { type FakeLookup, fakeLookup, seeded } from "../_fake_lookup.ts";
+import { seeded } from "../_fake_lookup.ts";
 import type { TestTime } from "../_time.ts";
-import { driverError, FakeServers } from "./pool_servers.ts";
-import { watchTimers } from "./pool_timers.ts";
-
-/** Hands the completion of something to whoever decides on the order: fast-check's scheduler. */
-export interface Order {
-  /** Fulfilled when its turn has come. */
-  schedule(promise: Promise<unknown>, label: string): Promise<unknown>;
-  /** How many wait for their turn. */
-  count(): number;
-  /** Picks one. */
-  waitOne(): Promise<void>;
-}
+import { Faults, type Order } from "./pool_faults.ts";
+import { driverError } from "./pool_servers.ts";
+import { countListeners, watchTimers } from "./pool_timers.ts";
 
 /** How a world is made. */
 export interface WorldPlan {
   /** For chance within the run. */
   readonly seed: number;
   readonly options: EngineOptions<FakeClient>;
-  /** How often, of 1, something that can go wrong does. */
+  /** How often something that can go wrong does, of 1. */
   readonly faults: number;
   /** Which hooks there are: a bit for each. */
   readonly hooks: number;
+  /** Seconds that the name's record lives. */
+  readonly ttl: number;
 }
 
-/** A checkout under way. */
-export interface Pending {
-  readonly controller: AbortController;
-  readonly sinceMs: number;
-}
-
-/** The longest that anything of the world's takes by itself, in milliseconds. */
-const SLOWEST_MS = 3000;
-const ALL_ADDRESSES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
+/** What a worker has gone through when it gives a lease back. */
+export type Trouble = "none" | "disconnect" | "read-only" | "harmless" | "odd";
 
 /** The engine, everything around it, and what is known about it. */
 export class World {
   readonly engine: Engine<FakeClient>;
   readonly core: EngineCore<FakeClient>;
-  readonly adapter: FakeAdapter;
-  readonly dns: FakeLookup = fakeLookup([ALL_ADDRESSES[0]!], 2);
-  readonly servers = new FakeServers();
+  readonly faults: Faults;
   readonly random: () => number;
   /** Leases in the hands of workers. */
   readonly leases: Lease<FakeClient>[] = [];
-  /** Leases that were given back, one way or another, and may be given back again. */
+  /** Leases that were given back, one way or another. */
   readonly former: Lease<FakeClient>[] = [];
-  readonly pending: Set<Pending> = new Set();
+  /** Checkouts under way. */
+  readonly pending: Set<AbortController> = new Set();
   readonly detached: Set<FakeClient> = new Set();
   /** How many checkouts were served, and how many failed. */
   readonly tally = { served: 0, failed: 0 };
-  /** While true, nothing goes wrong any more. */
-  healed = false;
   closed = false;
 
   readonly #time: TestTime;
-  readonly #order: Order;
   readonly #plan: WorldPlan;
-  readonly #lingerMs: number;
   readonly #holders: Map<FakeClient, Lease<FakeClient>> = new Map();
-  readonly #slots: Set<Slot<FakeClient>> = new Set();
+  readonly #slots: Map<Slot<FakeClient>, Pool<FakeClient>> = new Map();
   readonly #departedAtMs: Map<string, number> = new Map();
   readonly #diedAtMs: Map<FakeClient, number> = new Map();
-  readonly #injected: WeakSet<Error> = new WeakSet();
   readonly #problems: string[] = [];
   readonly #timers = watchTimers();
+  readonly #underway: Set<Promise<unknown>> = new Set();
   #answeredAtMs = -Infinity;
 
+  /**
+   * @param time The fake clock.
+   * @param order Decides on the order in which things are finished.
+   * @param plan How the world is made.
+   */
   constructor(time: TestTime, order: Order, plan: WorldPlan) {
     this.#time = time;
-    this.#order = order;
     this.#plan = plan;
     this.random = seeded(plan.seed);
-    this.#lingerMs = (plan.options.dnsAddressLinger ?? 0) * 1000;
-    this.adapter = this.#makeAdapter();
+    this.faults = new Faults(order, this.random, { rate: plan.faults, hooks: plan.hooks });
+    const { adapter, dns, hooks, logger } = this.faults;
+    dns.ttl = plan.ttl;
     const settings = readEngineOptions<FakeClient>({
       ...plan.options,
-      adapter: this.adapter,
-      dnsLookup: this.#makeLookup(),
-      dnsFallback: false,
-      hooks: this.#makeHooks(),
-      logger: { debug: () => this.#misbehave(), info: () => this.#misbehave(), warn() {} },
+      adapter,
+      hooks,
+      logger,
       echoPool: "debug",
+      dnsFallback: false,
+      dnsLookup: {
+        name: "noted",
+        lookup: (question: Question) =>
+          dns.lookup(question).finally(() => this.#answeredAtMs = time.nowMs),
+      },
     });
     const url = DatabaseUrl.parse("fake://app:secret@db.internal/orders");
-    this.core = new EngineCore(url, this.adapter, settings);
-    this.engine = new Engine(url, this.adapter, settings, this.core);
+    this.core = new EngineCore(url, adapter, settings);
+    this.engine = new Engine(url, adapter, settings, this.core);
     this.engine.addEventListener("addresschange", ({ detail }) => {
       for (const address of detail.removed) this.#departedAtMs.set(address, time.nowMs);
     });
+    this.faults.meddle = () => {
+      if (this.random() < 0.5) this.follow(this.engine.dispose());
+      else this.engine.pool.invalidate();
+    };
+  }
+
+  /** Looks after a promise that must be fulfilled in the end. */
+  follow(promise: Promise<unknown>): void {
+    this.#underway.add(promise);
+    promise.then(
+      () => this.#underway.delete(promise),
+      (error) => this.problem(`something rejected that must not: ${error}`),
+    );
+  }
+
+  /** Something is wrong. */
+  problem(text: string): void {
+    this.#problems.push(text);
   }
 
   /** Takes a connection, and looks at what comes. */
-  checkout(options: { timeout?: number } = {}): Pending {
+  checkout(timeout?: number): AbortController {
     const controller = new AbortController();
-    const pending = { controller, sinceMs: this.#time.nowMs };
-    this.pending.add(pending);
-    // The plain call has a shorter way than the one with options.
-    const plain = options.timeout === undefined && this.random() < 0.3;
+    const sinceMs = this.#time.nowMs;
+    this.pending.add(controller);
     const listeners = countListeners(controller.signal);
-    const coming = plain
-      ? this.engine.connect()
-      : this.engine.connect({ ...options, signal: controller.signal });
-    coming.then((lease) => {
-      this.take(lease, pending.sinceMs);
+    // The plain call has a shorter way than the one with options.
+    const plain = timeout === undefined && this.random() < 0.3;
+    const options = { signal: controller.signal, ...(timeout !== undefined && { timeout }) };
+    this.engine.connect(plain ? undefined : options).then((lease) => {
+      this.take(lease, sinceMs);
       this.leases.push(lease);
-      this.tally.served++;
-    }, (error) => {
-      this.tally.failed++;
-      this.#judge(error, controller.signal);
-    }).finally(() => {
-      this.pending.delete(pending);
-      if (listeners() !== 0) this.#problems.push("a listener is left on a checkout's signal");
+    }, (error) => this.#onFailed(error, controller.signal)).finally(() => {
+      this.pending.delete(controller);
+      if (listeners() > 0) this.problem("a listener is left on a checkout's signal");
     });
-    return pending;
+    return controller;
   }
 
-  /** Notes who holds a connection from now on, and whether it may. */
+  /** Runs a function with a connection, as most callers do. */
+  use(ms: number, trouble: Trouble): void {
+    const controller = new AbortController();
+    this.pending.add(controller);
+    const sinceMs = this.#time.nowMs;
+    this.engine.use(async (lease) => {
+      this.take(lease, sinceMs);
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      if (trouble !== "none") throw this.trouble(trouble);
+    }, { signal: controller.signal })
+      .catch((error) => {
+        if (trouble !== "odd") this.#onFailed(error, controller.signal);
+      })
+      .finally(() => this.pending.delete(controller));
+  }
+
+  /** Notes who holds a connection from now on, and whether it may be handed out. */
   take(lease: Lease<FakeClient>, sinceMs: number): void {
+    this.tally.served++;
     if (lease.released) return;
     const { client, address } = lease;
-    const nowMs = this.#time.nowMs;
+    const { nowMs } = this.#time;
     const holder = this.#holders.get(client);
-    if (holder && !holder.released) this.#problems.push(`connection ${client.id} has two holders`);
+    if (holder && !holder.released) this.problem(`connection ${client.id} has two holders`);
     this.#holders.set(client, lease);
     this.#noteSlots();
+    if (client.address !== address) this.problem("a lease and its client have two addresses");
     if (!client.open && this.#diedAtMs.get(client) !== nowMs) {
-      this.#problems.push(`connection ${client.id} was handed out dead`);
+      this.problem(`connection ${client.id} was handed out though it is closed`);
     }
-    if (client.address !== address) this.#problems.push("a lease has another address than its client");
     const { addresses, freshFor, inGrace } = this.engine.status().answer;
     const departedMs = this.#departedAtMs.get(address) ?? -Infinity;
-    const lingers = nowMs < departedMs + this.#lingerMs;
+    const lingers = nowMs < departedMs + (this.#plan.options.dnsAddressLinger ?? 0) * 1000;
+    // At the very moment, it may have been current when it was handed over, and not when that is looked at.
     if (!addresses.includes(address) && !lingers && departedMs !== nowMs) {
-      this.#problems.push(`a lease on ${address} was handed out, which departed at ${departedMs}`);
+      this.problem(`a connection to ${address} was handed out, which departed at ${departedMs}`);
     }
     if (freshFor <= 0 && !inGrace && this.#answeredAtMs < sinceMs) {
-      this.#problems.push("a lease was handed out by an answer that had expired");
+      this.problem("a connection was handed out by an answer that had expired");
     }
   }
 
   /** An error that a worker gives back with its lease. */
-  error(kind: "disconnect" | "read-only" | "harmless" | "odd"): unknown {
-    if (kind === "odd") return this.#pick([null, "text", 0, Object.create(null)]);
-    return this.inject(driverError(`a worker's ${kind}`, kind === "harmless" ? {} : { verdict: kind }));
-  }
-
-  /** An error that may come out again at a checkout, and is nobody's bug. */
-  inject<E extends Error>(error: E): E {
-    this.#injected.add(error);
-    return error;
+  trouble(kind: Trouble): unknown {
+    if (kind === "none") return undefined;
+    if (kind === "odd") {
+      return [null, "text", 0, Object.create(null)][Math.floor(this.random() * 4)];
+    }
+    const facts = kind === "harmless" ? {} : { verdict: kind };
+    return this.faults.inject(driverError(`a worker's ${kind}`, facts));
   }
 
   /** A connection dies by itself. */
   kill(client: FakeClient): void {
     this.#diedAtMs.set(client, this.#time.nowMs);
-    this.adapter.kill(client, this.inject(driverError("reset by peer", { verdict: "disconnect" })));
+    const error = driverError("reset by peer", { verdict: "disconnect" });
+    this.faults.adapter.kill(client, this.faults.inject(error));
   }
 
   /** What must hold at every moment. Throws where it does not. */
@@ -180,26 +199,56 @@ export class World {
     const { pool } = this.core;
     const { idle, inUse, connecting, waiting, poolSize, maxOverflow } = pool.counts;
     const { opened, closed, detached } = pool;
-    if (opened !== closed + idle + inUse + detached) {
-      this.#problems.push(
-        `opened ${opened} is not closed ${closed} + idle ${idle} + in use ${inUse} + detached ${detached}`,
-      );
+    const state = JSON.stringify({ ...pool.counts, opened, closed, detached });
+    if (opened !== closed + idle + inUse + detached) this.problem(`unbalanced: ${state}`);
+    let retired = 0;
+    for (const [slot, of] of this.#slots) {
+      if (slot.state === "closed" || slot.state === "detached") this.#slots.delete(slot);
+      else if (of === pool && slot.retired && slot.state === "inUse") retired++;
     }
-    const retired = [...this.#slots].filter(({ retired, state }) => retired && state === "inUse");
-    const ours = retired.filter((slot) => pool.holds(slot)).length;
-    if (idle + inUse - ours + connecting > poolSize + maxOverflow) {
-      this.#problems.push(
-        `${idle} idle + ${inUse} in use - ${ours} retired + ${connecting} connecting is over the limit`,
-      );
+    if (idle + inUse - retired + connecting > poolSize + maxOverflow) {
+      this.problem(`over the limit, with ${retired} retired: ${state}`);
     }
     if (connecting > (this.#plan.options.connectConcurrency ?? 4)) {
-      this.#problems.push(`${connecting} connecting at once`);
+      this.problem(`too many are connecting: ${state}`);
     }
-    if (this.closed && waiting > 0) this.#problems.push(`${waiting} wait after close()`);
-    const open = this.adapter.open.length;
-    if (open < idle + inUse - this.#dead(pool.leased)) {
-      this.#problems.push(`${open} connections are open, but ${idle} are idle and ${inUse} in use`);
-    }
+    if (idle > poolSize && waiting === 0) this.problem(`too many are kept: ${state}`);
+    if (this.closed && waiting > 0) this.problem(`somebody waits after close(): ${state}`);
+    if (this.#open().length < idle) this.problem(`a closed connection is idle: ${state}`);
     if (this.#problems.length > 0) throw new Error(this.#problems.join("; "));
+  }
+
+  /** What must hold when the engine is closed and everything has come to rest. */
+  checkEnd(): void {
+    const { pool } = this.core;
+    const { opened, closed, detached, counts } = pool;
+    if (opened !== closed + detached) this.problem(`not all closed: ${JSON.stringify(counts)}`);
+    const open = this.#open().map(({ id }) => id);
+    if (open.length > 0) this.problem(`connections ${open} are left open`);
+    if (this.pending.size > 0) this.problem(`${this.pending.size} checkouts never ended`);
+    if (this.#underway.size > 0) this.problem(`${this.#underway.size} promises are pending`);
+    for (const where of this.#timers.pending()) this.problem(`a timer is left: ${where}`);
+    this.check();
+  }
+
+  /** Open connections that are the pool's business. */
+  #open(): FakeClient[] {
+    return this.faults.adapter.open.filter((client) => !this.detached.has(client));
+  }
+
+  /** Of the pool of the moment, to tell later which connections in use are retired. */
+  #noteSlots(): void {
+    const { pool } = this.core;
+    for (const slot of pool.leased) if (!this.#slots.has(slot)) this.#slots.set(slot, pool);
+  }
+
+  #onFailed(error: unknown, signal: AbortSignal): void {
+    this.tally.failed++;
+    const known = error instanceof DnsPoolError || this.faults.isOurs(error) ||
+      signal.aborted && error === signal.reason ||
+      error instanceof DOMException && error.name === "TimeoutError";
+    if (!known) {
+      this.problem(`a checkout failed with ${error instanceof Error ? error.stack : error}`);
+    }
   }
 }

@@ -1,0 +1,150 @@
+/**
+ * What may happen to an engine, each with how often, and with which options.
+ *
+ * @module
+ */
+
+import fc from "npm:fast-check@^4";
+import type { EngineOptions } from "../../options.ts";
+import type { FakeClient } from "../../testing/mod.ts";
+import type { Trouble, WorldPlan } from "./pool_world.ts";
+import type { ServerState } from "./pool_servers.ts";
+
+/** What may be tried with a lease that was given back. */
+export type Again = "release" | "invalidate" | "detach";
+
+/** One thing that happens. `which` chooses among as many as there are at that moment. */
+export type Action =
+  | { do: "checkout"; timeout: number | undefined; abortAfter: number | undefined }
+  | { do: "use"; ms: number; trouble: Trouble }
+  | { do: "abort"; which: number }
+  | { do: "release"; which: number; trouble: Trouble }
+  | { do: "invalidate"; which: number; trouble: Trouble; soft: boolean }
+  | { do: "detach"; which: number }
+  | { do: "again"; which: number; how: Again }
+  | { do: "kill"; which: number }
+  | { do: "server"; which: number; state: ServerState }
+  | { do: "role"; which: number; standby: boolean }
+  | { do: "name"; addresses: number[] }
+  | { do: "dns"; failure: "transient" | "negative" | undefined; delayMs: number }
+  | { do: "advance"; ms: number }
+  | { do: "stall"; seconds: number }
+  | { do: "finish"; most: number }
+  | { do: "invalidate all" }
+  | { do: "dispose" }
+  | { do: "close"; drain: number };
+
+/** A case with its weight. */
+function often<T>(weight: number, arbitrary: fc.Arbitrary<T>) {
+  return { weight, arbitrary };
+}
+
+/** One of these; name one twice to have it more often. */
+function oneOf<T>(...values: T[]): fc.Arbitrary<T> {
+  return fc.constantFrom(...values);
+}
+
+/** The name of an action. */
+function its<K extends Action["do"]>(name: K): fc.Arbitrary<K> {
+  return fc.constant(name);
+}
+
+const which = fc.nat(1000);
+const trouble = oneOf<Trouble>(
+  "none",
+  "none",
+  "none",
+  "disconnect",
+  "read-only",
+  "harmless",
+  "odd",
+);
+
+/** Anything that may happen. */
+export const anyAction: fc.Arbitrary<Action> = fc.oneof(
+  often(
+    56,
+    fc.record({
+      do: its("checkout"),
+      timeout: oneOf(undefined, undefined, 0, 0.2, 3, Infinity),
+      // After so many microtasks: at every await there is.
+      abortAfter: fc.option(fc.nat(40), { nil: undefined, freq: 3 }),
+    }),
+  ),
+  often(16, fc.record({ do: its("use"), ms: fc.nat(3000), trouble })),
+  often(12, fc.record({ do: its("abort"), which })),
+  often(48, fc.record({ do: its("release"), which, trouble })),
+  often(8, fc.record({ do: its("invalidate"), which, trouble, soft: fc.boolean() })),
+  often(4, fc.record({ do: its("detach"), which })),
+  often(
+    12,
+    fc.record({ do: its("again"), which, how: oneOf<Again>("release", "invalidate", "detach") }),
+  ),
+  often(8, fc.record({ do: its("kill"), which })),
+  often(
+    12,
+    fc.record({
+      do: its("server"),
+      which,
+      state: oneOf<ServerState>("up", "up", "up", "refusing", "frozen", "full", "unreachable"),
+    }),
+  ),
+  often(4, fc.record({ do: its("role"), which, standby: fc.boolean() })),
+  often(
+    20,
+    fc.record({ do: its("name"), addresses: fc.uniqueArray(fc.nat(2), { maxLength: 3 }) }),
+  ),
+  often(
+    8,
+    fc.record({
+      do: its("dns"),
+      failure: oneOf(undefined, undefined, "transient" as const, "negative" as const),
+      delayMs: oneOf(0, 0, 5, 300, 5000),
+    }),
+  ),
+  often(48, fc.record({ do: its("advance"), ms: oneOf(0, 1, 7, 50, 300, 1000, 2500, 11_000) })),
+  often(4, fc.record({ do: its("stall"), seconds: oneOf(0.1, 2, 12) })),
+  often(48, fc.record({ do: its("finish"), most: fc.integer({ min: 1, max: 6 }) })),
+  often(4, fc.record({ do: its("invalidate all") })),
+  often(4, fc.record({ do: its("dispose") })),
+  often(1, fc.record({ do: its("close"), drain: oneOf(0, 1, 10) })),
+);
+
+/** Options that make a difference here, each at its default more often than not. */
+const anyOptions: fc.Arbitrary<EngineOptions<FakeClient>> = fc.record({
+  poolSize: oneOf(1, 1, 2, 3, 4, 0),
+  maxOverflow: oneOf(0, 0, 1, 2, -1),
+  poolTimeout: oneOf(30, 0.5, 5, Infinity),
+  poolUseLifo: fc.boolean(),
+  poolClass: oneOf("queue", "queue", "queue", "queue", "queue", "null", "assertion"),
+  poolPrePing: fc.boolean(),
+  prePingAfter: oneOf(0, 0, 1),
+  poolRecycle: oneOf(Infinity, Infinity, 0.001, 3, 20),
+  poolResetOnReturn: oneOf("rollback", "commit", null),
+  maxUses: oneOf(Infinity, Infinity, 1, 3),
+  idleTimeout: oneOf(Infinity, Infinity, 0.05, 4),
+  minIdle: oneOf(0, 0, 1),
+  connectRetry: oneOf(true, true, false),
+  connectConcurrency: oneOf(4, 1, 2),
+  connectTimeout: oneOf(2, 0.5),
+  probeTimeout: oneOf(1, 0.2),
+  dnsTimeout: oneOf(2, 12),
+  dnsGraceTtl: oneOf(30, 3, 0),
+  dnsMinTtl: oneOf(0.25, 0.25, 0),
+  dnsAddressLinger: oneOf(0, 0, 0.5, 6),
+  dnsRefresh: oneOf("ahead", "ahead", "on-demand"),
+  retireGrace: oneOf(Infinity, Infinity, 0, 2),
+  leaseProbeAfter: oneOf(Infinity, 1.5),
+  leaseWarnAfter: oneOf(Infinity, 1),
+  loadBalance: oneOf("ordered", "random", "round-robin", "least-connections"),
+  targetSessionAttrs: oneOf("any", "any", "any", "primary", "prefer-standby"),
+});
+
+/** Any world. */
+export const anyWorld: fc.Arbitrary<WorldPlan> = fc.record({
+  seed: fc.integer(),
+  options: anyOptions,
+  faults: oneOf(0, 0.05, 0.2, 0.5),
+  hooks: oneOf(0, 0, 255).chain((most) => fc.nat(most)),
+  ttl: oneOf(2, 0, 1, 10),
+});

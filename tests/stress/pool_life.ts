@@ -1,0 +1,219 @@
+/**
+ * The life of one engine: random actions, each followed by a look at everything that must hold, and at the end the
+ * proof that nothing was lost.
+ *
+ * @module
+ */
+
+import fc from "npm:fast-check@^4";
+import type { Lease } from "../../_lease.ts";
+import type { FakeClient } from "../../testing/mod.ts";
+import { fakeTime, type TestTime } from "../_time.ts";
+import { type Action, type Again, anyAction, anyWorld } from "./pool_actions.ts";
+import { ALL_ADDRESSES, type Order } from "./pool_faults.ts";
+import { World, type WorldPlan } from "./pool_world.ts";
+
+/** What was gone through. */
+export interface Totals {
+  lives: number;
+  actions: number;
+  served: number;
+  failed: number;
+  opened: number;
+}
+
+/** So many actions are in one life at the most. */
+const LONGEST_LIFE = 200;
+/** After so many seconds in a world that is well again, everybody was served. */
+const CONVALESCENCE = 60;
+
+/**
+ * Lives engines until there were so many actions. On failure, fast-check's error names the seed, the path and the
+ * shortest list of actions it has found.
+ *
+ * @param seed For everything that is left to chance.
+ * @param actions How many.
+ */
+export async function stress(seed: number, actions: number): Promise<Totals> {
+  const totals: Totals = { lives: 0, actions: 0, served: 0, failed: 0, opened: 0 };
+  const life = fc.asyncProperty(
+    anyWorld,
+    fc.array(anyAction, { minLength: 1, maxLength: LONGEST_LIFE, size: "max" }),
+    fc.scheduler(),
+    (plan, actions, order) => live(plan, actions, order, totals),
+  );
+  for (let round = 0; totals.actions < actions; round++) {
+    await fc.assert(life, { seed: seed + round, numRuns: 5, endOnFailure: false });
+  }
+  return totals;
+}
+
+async function live(plan: WorldPlan, actions: Action[], order: Order, totals: Totals) {
+  const { random } = Math;
+  await using time = fakeTime(0);
+  const world = new World(time, order, plan);
+  Math.random = world.random;
+  try {
+    for (const action of actions) {
+      await perform(action, world, order, time);
+      await time.settle();
+      world.check();
+      totals.actions++;
+    }
+    await convalesce(world, order, time);
+    await end(world, order, time);
+    totals.lives++;
+    totals.served += world.tally.served;
+    totals.failed += world.tally.failed;
+    totals.opened += world.faults.adapter.clients.length;
+  } finally {
+    Math.random = random;
+  }
+}
+
+async function perform(action: Action, world: World, order: Order, time: TestTime): Promise<void> {
+  const { engine, faults, leases, former } = world;
+  const { servers, dns, adapter } = faults;
+  switch (action.do) {
+    case "checkout": {
+      const controller = world.checkout(action.timeout);
+      if (action.abortAfter === undefined) return;
+      for (let i = 0; i < action.abortAfter; i++) await null;
+      return controller.abort();
+    }
+    case "use":
+      return world.use(action.ms, action.trouble);
+    case "abort":
+      return pick([...world.pending], action.which)?.abort();
+    case "release": {
+      const lease = give(leases, former, action.which);
+      if (lease) world.follow(lease.release(world.trouble(action.trouble)));
+      return;
+    }
+    case "invalidate": {
+      const lease = action.soft ? pick(leases, action.which) : give(leases, former, action.which);
+      return lease?.invalidate(world.trouble(action.trouble), { soft: action.soft });
+    }
+    case "detach": {
+      const lease = give(leases, former, action.which);
+      if (lease && !lease.released) world.detached.add(lease.detach());
+      return;
+    }
+    case "again":
+      return again(pick(former, action.which), action.how, world);
+    case "kill": {
+      const client = pick(adapter.open, action.which);
+      return client && world.kill(client);
+    }
+    case "server":
+      return servers.set(action.state, ALL_ADDRESSES[action.which % 3]!);
+    case "role":
+      servers.roles.set(ALL_ADDRESSES[action.which % 3]!, {
+        standby: action.standby,
+        readOnly: action.standby,
+      });
+      return;
+    case "name":
+      dns.addresses = action.addresses.map((index) => ALL_ADDRESSES[index]!);
+      return;
+    case "dns":
+      dns.failure = action.failure;
+      dns.delayMs = action.delayMs;
+      return;
+    case "advance":
+      return await time.tick(action.ms);
+    case "stall":
+      return time.stall(action.seconds);
+    case "finish":
+      for (let i = 0; i < action.most && order.count() > 0; i++) await order.waitOne();
+      return;
+    case "invalidate all":
+      return engine.pool.invalidate();
+    case "dispose":
+      return world.follow(engine.dispose());
+    case "close":
+      world.closed = true;
+      return world.follow(engine.close({ drain: action.drain }));
+  }
+}
+
+/** What is done with a lease that was given back touches nobody. */
+function again(
+  lease: Lease<FakeClient> | undefined,
+  how: Again,
+  world: World,
+): void {
+  if (!lease) return;
+  const before = JSON.stringify(world.core.pool.counts);
+  if (how === "release") world.follow(lease.release());
+  else if (how === "invalidate") lease.invalidate();
+  else {
+    try {
+      lease.detach();
+      world.problem("a lease that was given back was detached");
+    } catch {
+      // As it must be.
+    }
+  }
+  if (JSON.stringify(world.core.pool.counts) !== before) {
+    world.problem(`${how} on a lease that was given back changed the pool`);
+  }
+}
+
+/** The world is well again: whoever still waits is served, and the pool has all its capacity. */
+async function convalesce(world: World, order: Order, time: TestTime): Promise<void> {
+  const { engine, faults, leases } = world;
+  faults.heal();
+  await rest(world, order, time, CONVALESCENCE);
+  if (world.closed) return;
+  if (world.pending.size > 0) world.problem(`${world.pending.size} checkouts were never served`);
+  const { poolSize, maxOverflow } = engine.pool.counts;
+  const count = Math.min(6, poolSize + maxOverflow);
+  const { served } = world.tally;
+  for (let i = 0; i < count; i++) world.checkout(5);
+  await time.tick(5000);
+  const single = engine.pool.counts.poolSize === 1 && maxOverflow === 0;
+  if (leases.length !== count && !single || world.tally.served - served < 1) {
+    world.problem(
+      `of ${count} checkouts at once in a world that is well, ${leases.length} were served`,
+    );
+  }
+  world.check();
+}
+
+/** Closes the engine while leases are out, and looks at what is left. */
+async function end(world: World, order: Order, time: TestTime): Promise<void> {
+  const held = world.leases.splice(0);
+  world.closed = true;
+  world.follow(world.engine.close({ drain: 1 }));
+  world.checkout();
+  await time.tick(500);
+  for (const lease of held.slice(1)) await lease.release();
+  await rest(world, order, time, 20);
+  if (held[0] && !held[0].released) world.problem("a lease outlived the engine");
+  world.checkEnd();
+}
+
+/** Time goes by, nothing is held, and everything under way is finished. */
+async function rest(world: World, order: Order, time: TestTime, seconds: number): Promise<void> {
+  for (let i = 0; i < seconds; i++) {
+    while (order.count() > 0) await order.waitOne();
+    for (const lease of world.leases.splice(0)) world.follow(lease.release());
+    await time.tick(1000);
+    world.check();
+  }
+}
+
+function pick<T>(items: readonly T[], which: number): T | undefined {
+  return items[which % items.length];
+}
+
+function give(
+  leases: Lease<FakeClient>[],
+  former: Lease<FakeClient>[],
+  which: number,
+): Lease<FakeClient> | undefined {
+  const [lease] = leases.splice(which % Math.max(1, leases.length), 1);
+  if (lease) former.push(lease);
+  return lease;
+}

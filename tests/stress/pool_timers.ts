@@ -1,0 +1,49 @@
+/**
+ * What is left behind: timers that were neither cleared nor run, listeners that nobody took off a signal. The test
+ * runner's sanitizers do not see the timers of a fake clock.
+ *
+ * @module
+ */
+
+/** Timers set from now on that are still to come. */
+export interface TimerWatch {
+  /** Where each of them was set. */
+  pending(): string[];
+}
+
+type TimerId = ReturnType<typeof setTimeout>;
+
+/** Watches the (fake) timers until the clock is given back. Call it once per fake clock. */
+export function watchTimers(): TimerWatch {
+  const { setTimeout: set, clearTimeout: clear } = globalThis;
+  const pending = new Map<TimerId | undefined, string>();
+  const setWatched = (callback: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) => {
+    const id: TimerId = set(() => {
+      pending.delete(id);
+      callback(...args);
+    }, ms);
+    pending.set(id, new Error(`${ms} ms`).stack ?? "");
+    return id;
+  };
+  const clearWatched = (id?: TimerId) => {
+    pending.delete(id);
+    clear(id);
+  };
+  Object.assign(globalThis, { setTimeout: setWatched, clearTimeout: clearWatched });
+  return { pending: () => [...pending.values()] };
+}
+
+/** How many listeners a signal has that were added from now on. */
+export function countListeners(signal: AbortSignal): () => number {
+  const listeners = new Set<unknown>();
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners.add(args[1]);
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    listeners.delete(args[1]);
+    removeEventListener.apply(signal, args);
+  };
+  return () => signal.aborted ? 0 : listeners.size;
+}
