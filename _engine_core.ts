@@ -210,11 +210,12 @@ export class EngineCore<C> {
 
   #onLongLease({ address, takenAt }: Slot<C>, heldMs: number): void {
     const seconds = heldMs / 1000;
-    this.#poolLog.warn(
-      `A connection to ${address} has been in use for ${
-        Math.round(seconds)
-      } seconds, taken here:\n${takenAt}`,
-    );
+    const held = `A connection to ${address} has been in use for ${Math.round(seconds)} seconds`;
+    try {
+      this.#poolLog.warn(`${held}, taken here:\n${takenAt}`);
+    } catch {
+      // A logger that throws must not end the upkeep.
+    }
     this.emit("longlease", { address, seconds, takenAt });
   }
 

@@ -13,11 +13,14 @@ export function withoutPassword(text: string, password: string | undefined): str
     .replaceAll(encodeURIComponent(password.toWellFormed()), "***");
 }
 
-/** A logger that is never told the password. */
+/** A logger that is never told the password, and that harms nobody when it fails. */
 export function discreet(logger: Logger, password: string | undefined): Logger {
-  return {
-    debug: (message) => logger.debug(withoutPassword(message, password)),
-    info: (message) => logger.info(withoutPassword(message, password)),
-    warn: (message) => logger.warn(withoutPassword(message, password)),
+  const writer = (level: keyof Logger) => (message: string) => {
+    try {
+      logger[level](withoutPassword(message, password));
+    } catch {
+      // There is nowhere left to say it.
+    }
   };
+  return { debug: writer("debug"), info: writer("info"), warn: writer("warn") };
 }

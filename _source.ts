@@ -48,6 +48,13 @@ const GOODBYE_MS = 2000;
 /** A fleet does not recycle in step: ages end up to this share early (HikariCP has the same). */
 const RECYCLE_JITTER = 0.025;
 
+/** That a connection died by itself. */
+interface End {
+  come: boolean;
+  error: unknown;
+  tell: (() => void) | undefined;
+}
+
 /** Opens, checks, resets and closes the connections of one pool. */
 export class NameSource<C> implements Source<C> {
   readonly #names: AnswerSource;
@@ -65,6 +72,8 @@ export class NameSource<C> implements Source<C> {
   /** Connections open, and dials under way: the answer is kept fresh for them. */
   #interests = 0;
   #stopRefresh: (() => void) | undefined;
+  /** Of connections that are not in the pool yet. */
+  readonly #ends: Map<C, End> = new Map();
 
   /**
    * @param parts What the engine's pools share.
@@ -102,9 +111,12 @@ export class NameSource<C> implements Source<C> {
     this.#keepFresh();
     const { client, address } = await this.#dial(signal).finally(() => this.#loseInterest());
     const connection = { client, address, info: {} };
+    const end = this.#watch(client);
     try {
       await this.#runHook("connect", () => this.#greet(connection), signal);
+      if (end.come) throw this.#dialer.endedEarly(address, end.error);
     } catch (error) {
+      this.#ends.delete(client);
       this.#dialer.forget(address);
       this.#terminate(client);
       throw error;
@@ -167,12 +179,28 @@ export class NameSource<C> implements Source<C> {
     this.#safely(() => this.#log.info(`Opened a connection to ${slot.address}`));
     this.#keepFresh();
     this.#onOpened();
-    const onClose = (error?: unknown) => {
+    const end = this.#ends.get(slot.client)!;
+    this.#ends.delete(slot.client);
+    end.tell = () => {
       if (slot.state === "closed" || slot.state === "detached") return;
       this.#names.refresh();
-      pool.lost(slot, error);
+      pool.lost(slot, end.error);
     };
-    this.#safely(() => this.#adapter.onClose?.(slot.client, onClose));
+    if (end.come) end.tell();
+  }
+
+  /** From the dial on: a connection may die while its hooks run. */
+  #watch(client: C): End {
+    const end: End = { come: false, error: undefined, tell: undefined };
+    this.#ends.set(client, end);
+    this.#safely(() =>
+      this.#adapter.onClose?.(client, (error) => {
+        end.come = true;
+        end.error = error;
+        end.tell?.();
+      })
+    );
+    return end;
   }
 
   part(slot: Slot<C>): void {

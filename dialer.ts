@@ -205,6 +205,19 @@ export class Dialer<C> {
     );
   }
 
+  /**
+   * The error for a connection that was closed before anybody could use it.
+   *
+   * @param address The address that was dialled.
+   * @param cause What the driver said, if anything.
+   */
+  endedEarly(address: string, cause: unknown): ConnectError {
+    const error = Object.assign(new Error("the connection was closed at once", { cause }), {
+      code: "ECONNRESET",
+    });
+    return this.#explain([{ address, error }]);
+  }
+
   #order(addresses: readonly string[]): readonly string[] {
     const nowMs = now();
     for (const [address, untilMs] of this.#failed) {

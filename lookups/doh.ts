@@ -33,7 +33,7 @@ const MEDIA_TYPE = "application/dns-message";
  *
  * @example
  * ```ts
- * import { dohLookup } from "./lookups/doh.ts";
+ * import { dohLookup } from "@dnspool/dnspool/lookups/doh";
  * import { assertEquals, assertThrows } from "@std/assert";
  *
  * assertEquals(dohLookup("https://10.0.0.2/dns-query").name, "doh");

@@ -32,7 +32,7 @@ import { nodeServers } from "./node.ts";
  * ```ts
  * import { DnsServer } from "@dnspool/dnspool/testing";
  * import { assertEquals } from "@std/assert";
- * import { wireLookup } from "./lookups/wire.ts";
+ * import { wireLookup } from "@dnspool/dnspool/lookups/wire";
  *
  * await using server = await DnsServer.start();
  * server.set("db.internal", { cname: "node-a.internal" }, { ttl: 5 });

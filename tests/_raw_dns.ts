@@ -73,6 +73,8 @@ export interface Incoming {
   /** The client's. */
   readonly port: number;
   send(message: Uint8Array): void;
+  /** Closes the connection, where there is one. */
+  end(): void;
 }
 
 /** Starts a server on the loopback interface that leaves every answer to `answer`. */
@@ -106,7 +108,7 @@ function listens(tcp: Server, port: number): Promise<boolean> {
 function serve(udp: UdpSocket, tcp: Server, answer: (query: Incoming) => void): void {
   udp.on("message", (message, { port, address }) => {
     const send = (bytes: Uint8Array) => udp.send(bytes, port, address, () => {});
-    answer({ message, protocol: "udp", port, send });
+    answer({ message, protocol: "udp", port, send, end: () => {} });
   });
   tcp.on("connection", (socket) => {
     socket.on("error", () => {});
@@ -115,7 +117,9 @@ function serve(udp: UdpSocket, tcp: Server, answer: (query: Incoming) => void): 
         socket.write(Uint8Array.of(bytes.length >> 8, bytes.length & 0xff));
         socket.write(bytes);
       };
-      answer({ message: chunk.subarray(2), protocol: "tcp", port: socket.remotePort!, send });
+      const end = () => void socket.end();
+      const message = chunk.subarray(2);
+      answer({ message, protocol: "tcp", port: socket.remotePort!, send, end });
     });
   });
 }

@@ -163,8 +163,9 @@ Deno.test("a dial that ends after its address departed is thrown away", async ()
   arrive();
   const second = await late;
   assertEquals(second.address, "10.0.0.2");
-  const departed = adapter.clients.filter(({ address }) => address === "10.0.0.1");
-  assertEquals(departed.map(({ open }) => open), [false]);
+  await time.settle();
+  assertEquals(adapter.dials.slice(0, 2), ["10.0.0.1", "10.0.0.2"]);
+  assertEquals(adapter.open.filter(({ address }) => address === "10.0.0.1"), []);
   await Promise.all([first.release(), second.release()]);
   assert(balanced(engine.status()));
   await engine.close();

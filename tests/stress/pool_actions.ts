@@ -40,7 +40,7 @@ function often<T>(weight: number, arbitrary: fc.Arbitrary<T>) {
 }
 
 /** One of these; name one twice to have it more often. */
-function oneOf<T>(...values: T[]): fc.Arbitrary<T> {
+function oneOf<const T>(...values: T[]): fc.Arbitrary<T> {
   return fc.constantFrom(...values);
 }
 
@@ -68,7 +68,7 @@ export const anyAction: fc.Arbitrary<Action> = fc.oneof(
       do: its("checkout"),
       timeout: oneOf(undefined, undefined, 0, 0.2, 3, Infinity),
       // After so many microtasks: at every await there is.
-      abortAfter: fc.option(fc.nat(40), { nil: undefined, freq: 3 }),
+      abortAfter: fc.oneof(often(3, fc.constant(undefined)), often(1, fc.nat(40))),
     }),
   ),
   often(16, fc.record({ do: its("use"), ms: fc.nat(3000), trouble })),
@@ -86,19 +86,35 @@ export const anyAction: fc.Arbitrary<Action> = fc.oneof(
     fc.record({
       do: its("server"),
       which,
-      state: oneOf<ServerState>("up", "up", "up", "refusing", "frozen", "full", "unreachable"),
+      state: oneOf<ServerState>(
+        "up",
+        "up",
+        "up",
+        "up",
+        "up",
+        "refusing",
+        "frozen",
+        "full",
+        "unreachable",
+      ),
     }),
   ),
   often(4, fc.record({ do: its("role"), which, standby: fc.boolean() })),
   often(
     20,
-    fc.record({ do: its("name"), addresses: fc.uniqueArray(fc.nat(2), { maxLength: 3 }) }),
+    fc.record({
+      do: its("name"),
+      addresses: fc.oneof(
+        often(8, fc.uniqueArray(fc.nat(2), { minLength: 1, maxLength: 3 })),
+        often(1, fc.constant<number[]>([])),
+      ),
+    }),
   ),
   often(
     8,
     fc.record({
       do: its("dns"),
-      failure: oneOf(undefined, undefined, "transient" as const, "negative" as const),
+      failure: oneOf(undefined, undefined, undefined, "transient", "negative"),
       delayMs: oneOf(0, 0, 5, 300, 5000),
     }),
   ),
@@ -111,10 +127,10 @@ export const anyAction: fc.Arbitrary<Action> = fc.oneof(
 );
 
 /** Options that make a difference here, each at its default more often than not. */
-const anyOptions: fc.Arbitrary<EngineOptions<FakeClient>> = fc.record({
+const anyOptions = fc.record({
   poolSize: oneOf(1, 1, 2, 3, 4, 0),
   maxOverflow: oneOf(0, 0, 1, 2, -1),
-  poolTimeout: oneOf(30, 0.5, 5, Infinity),
+  poolTimeout: oneOf(30, 30, 0.5, 5, Infinity),
   poolUseLifo: fc.boolean(),
   poolClass: oneOf("queue", "queue", "queue", "queue", "queue", "null", "assertion"),
   poolPrePing: fc.boolean(),
@@ -138,6 +154,10 @@ const anyOptions: fc.Arbitrary<EngineOptions<FakeClient>> = fc.record({
   leaseWarnAfter: oneOf(Infinity, 1),
   loadBalance: oneOf("ordered", "random", "round-robin", "least-connections"),
   targetSessionAttrs: oneOf("any", "any", "any", "primary", "prefer-standby"),
+}).map(({ poolSize, maxOverflow, minIdle, ...options }) => {
+  // The other classes have their own limits.
+  if (options.poolClass !== "queue") return options;
+  return { ...options, poolSize, maxOverflow, minIdle: Math.min(minIdle, poolSize || Infinity) };
 });
 
 /** Any world. */

@@ -48,7 +48,7 @@ export async function stress(seed: number, actions: number): Promise<Totals> {
   return totals;
 }
 
-async function live(plan: WorldPlan, actions: Action[], order: Order, totals: Totals) {
+export async function live(plan: WorldPlan, actions: Action[], order: Order, totals: Totals) {
   const { random } = Math;
   await using time = fakeTime(0);
   const world = new World(time, order, plan);

@@ -1,0 +1,163 @@
+/**
+ * Hostile responses against `wire` and `doh`. `DNSPOOL_STRESS` says how many (2000 where it is not set), and
+ * `DNSPOOL_SEED` repeats a run that failed.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { canonicalIp, ipFamily } from "../../_ip.ts";
+import { LookupError } from "../../errors.ts";
+import { answerOf } from "../../lookups/_answer.ts";
+import { type Query, readResponse } from "../../lookups/_message.ts";
+import { dohLookup } from "../../lookups/doh.ts";
+import type { Answer, Lookup } from "../../lookups/lookup.ts";
+import { wireLookup } from "../../lookups/wire.ts";
+import { seededRandom } from "../../testing/_dns_random.ts";
+import { serveHttp } from "../_doh_bridge.ts";
+import { a, rawDns, reply } from "../_raw_dns.ts";
+import { mutatedResponse, NAME } from "./_mutated_responses.ts";
+
+const COUNT = Number(Deno.env.get("DNSPOOL_STRESS") ?? 2000);
+const SEED = Number(Deno.env.get("DNSPOOL_SEED") ?? Math.floor(Math.random() * 2 ** 32));
+/** This many of them, one in twenty, go through real sockets. */
+const OVER_SOCKETS = Math.ceil(COUNT / 20);
+/** No message takes so long to read, however slow the machine; a right one takes a few microseconds. */
+const SLOW_MS = 200;
+/** No lookup takes so long: the answer, or the end of the connection, comes at once. */
+const HANG_MS = 5000;
+
+/** What may come of a response, by the name it is counted under. */
+function checked(outcome: Answer | Error, family: 4 | 6): string {
+  if (outcome instanceof LookupError) {
+    const { kind, reason, negativeTtl } = outcome;
+    assert(kind === "negative" || kind === "transient", `${kind}: ${outcome.message}`);
+    assert(reason !== undefined && reason !== "", outcome.message);
+    if (kind === "negative") assert(["NXDOMAIN", "NODATA"].includes(reason), reason);
+    if (negativeTtl !== undefined) checkTtl(negativeTtl);
+    return kind;
+  }
+  if (outcome instanceof Error) {
+    // Of the reader: not the response, or none that can be read. It never fails in any other way.
+    assertEquals(outcome.constructor, Error, outcome.stack);
+    assert(/^(the response|the message)/.test(outcome.message), outcome.stack);
+    return "unusable";
+  }
+  const { addresses, ttl } = outcome;
+  assert(addresses.length > 0 && new Set(addresses).size === addresses.length);
+  for (const address of addresses) {
+    assertEquals([canonicalIp(address), ipFamily(address)], [address, family]);
+  }
+  checkTtl(ttl!);
+  return "answer";
+}
+
+function checkTtl(ttl: number): void {
+  assert(Number.isInteger(ttl) && ttl >= 0 && ttl < 2 ** 31, String(ttl));
+}
+
+async function repeatable(test: () => Promise<void> | void): Promise<void> {
+  try {
+    await test();
+  } catch (cause) {
+    const how = `DNSPOOL_STRESS=${COUNT} DNSPOOL_SEED=${SEED}`;
+    throw new Error(`Failed with ${how}: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    });
+  }
+}
+
+Deno.test(`the reader of wire and doh makes an answer or a defined error of ${COUNT} mutated responses`, () =>
+  repeatable(() => {
+    const random = seededRandom(SEED);
+    const counts: Record<string, number> = { answer: 0, negative: 0, transient: 0, unusable: 0 };
+    const memory: number[] = [];
+    let slowest = 0;
+    for (let index = 0; index < COUNT; index++) {
+      const family = random() < 0.7 ? 4 : 6;
+      const id = Math.floor(random() * 2 ** 16);
+      const query: Query = { id, name: NAME, family, edns: random() < 0.5 };
+      const message = mutatedResponse(query, random);
+      const startMs = performance.now();
+      let outcome: Answer | Error;
+      try {
+        const response = readResponse(message, query);
+        outcome = response.truncated
+          ? new Error("the response is truncated")
+          : answerOf(response, { ...query, whom: "127.0.0.1:53" });
+      } catch (error) {
+        assert(error instanceof Error, String(error));
+        outcome = error;
+      }
+      slowest = Math.max(slowest, performance.now() - startMs);
+      counts[checked(outcome, family)]!++;
+      if (index % 50 === 0) memory.push(Deno.memoryUsage().heapUsed);
+    }
+    assert(slowest < SLOW_MS, `one took ${slowest.toFixed(1)} ms`);
+    // The heap goes up and down with the garbage; what stays is its lowest point.
+    const half = memory.length / 2;
+    const grownBy = (Math.min(...memory.slice(half)) - Math.min(...memory.slice(0, half))) /
+      2 ** 20;
+    assert(grownBy < 32, `the memory grew by ${grownBy.toFixed(0)} MiB`);
+    // Responses that all look alike to the reader would prove nothing.
+    for (const [what, count] of Object.entries(counts)) {
+      assert(count > COUNT / 50, `only ${count} of ${COUNT} ended as "${what}"`);
+    }
+  }));
+
+/** Asks again and again; each time there is an end, and a defined one. */
+async function askOften(
+  lookup: Lookup,
+  server: { host: string; port: number } | undefined,
+): Promise<void> {
+  const counts: Record<string, number> = { answer: 0, negative: 0, transient: 0 };
+  for (let index = 0; index < OVER_SOCKETS; index++) {
+    const family = index % 3 ? 4 : 6;
+    const controller = new AbortController();
+    const hang = setTimeout(() => controller.abort(new Error(`Question ${index} hangs`)), HANG_MS);
+    const { signal } = controller;
+    const outcome = await lookup.lookup({ name: NAME, family, server, signal })
+      .catch((error) => error)
+      .finally(() => clearTimeout(hang));
+    const what = checked(outcome, family);
+    assert(what !== "unusable", `it is no LookupError: ${outcome}`);
+    counts[what]!++;
+  }
+  for (const [what, count] of Object.entries(counts)) {
+    assert(count > 0, `none of ${OVER_SOCKETS} ended as "${what}"`);
+  }
+}
+
+Deno.test(`wire has an end for ${OVER_SOCKETS} mutated responses over UDP and TCP`, () =>
+  repeatable(async () => {
+    const random = seededRandom(SEED);
+    const { server, close } = await rawDns(({ message, protocol, send, end }) => {
+      send(mutatedResponse(message, random));
+      if (protocol === "tcp") end();
+      // What is passed over must be followed by something, or there is only silence.
+      else send(reply(message, { answers: [a(NAME, "127.0.0.2")] }));
+    });
+    try {
+      await askOften(wireLookup, server);
+    } finally {
+      await close();
+    }
+  }));
+
+Deno.test(`doh has an end for ${OVER_SOCKETS} mutated responses over HTTP`, () =>
+  repeatable(async () => {
+    const random = seededRandom(SEED);
+    const { url, close } = await serveHttp((_request, response, body) => {
+      const status = random() < 0.95 ? 200 : 100 + Math.floor(random() * 500);
+      const type = random() < 0.95 ? "application/dns-message" : "text/plain";
+      const message = mutatedResponse(body, random);
+      if (status < 200) return void response.destroy();
+      response.writeHead(status, { "content-type": type });
+      response.end([204, 205, 304].includes(status) ? undefined : message);
+    });
+    try {
+      await askOften(dohLookup(url), undefined);
+    } finally {
+      await close();
+    }
+  }));
