@@ -97,7 +97,7 @@ export class Entry {
     this.flight?.giveUp();
     this.fact = this.failure = undefined;
     this.failures = 0;
-    this.negativeUntilMs = this.askedAtMs = -Infinity;
+    this.negativeUntilMs = -Infinity;
     for (const reader of this.readers.values()) reader.forget();
   }
 
@@ -197,10 +197,8 @@ export class Flight {
   join(endMs: number, signal: AbortSignal | undefined): Promise<Landing | undefined> {
     this.hold();
     return new Promise<Landing | undefined>((resolve, reject) => {
-      let left = false;
+      // Called once more when a flight lands that was left before; then nothing is held any more.
       const leave = () => {
-        if (left) return;
-        left = true;
         limit.clear();
         signal?.removeEventListener("abort", onAbort);
         this.drop();

@@ -64,7 +64,7 @@ export class Freshness {
    * doubled, once for each time it runs out.
    */
   miss(nowMs: number): void {
-    if (nowMs < this.graceUntilMs || nowMs >= this.staleUntilMs) return;
+    if (nowMs < this.graceUntilMs) return;
     const { graceMs, extendGrace } = this.#settings;
     const factor = extendGrace ? 2 ** Math.min(this.#graces++, GRACE.doublings) : 1;
     const lengthMs = Math.min(graceMs * factor, Math.max(GRACE.mostMs, graceMs));

@@ -218,7 +218,7 @@ export class View implements Reader {
     const changed = added.length > 0 || removed.length > 0;
 
     const ttlMs = this.#life.learn(askedAtMs, ttl);
-    const givenTtlMs = source === "os" || ttl === undefined ? undefined : ttl * 1000;
+    const givenTtlMs = ttl === undefined ? undefined : ttl * 1000;
     this.#plan.learn({ askedAtMs, answeredAtMs, tookMs, givenTtlMs, ttlMs, changed });
     this.addresses = addresses;
     this.#forcedMs = Infinity;
@@ -244,7 +244,6 @@ export class View implements Reader {
     this.#life.forget();
     this.#plan.forget(this.#keepers > 0 ? now() : Infinity);
     this.#forcedMs = Infinity;
-    this.#upkeep = undefined;
     this.#schedule();
   }
 

@@ -95,11 +95,7 @@ export class RefreshPlan {
       latestMs,
     };
     const mayBeOld = !changed && old.earliestMs < old.latestMs;
-    const mayBeNew = !mayBeOld || answeredAtMs >= before.earliestMs;
-    this.#copyEnds = !mayBeOld ? made : !mayBeNew ? old : {
-      earliestMs: Math.min(old.earliestMs, made.earliestMs),
-      latestMs,
-    };
+    this.#copyEnds = mayBeOld ? old : made;
     return mayBeOld;
   }
 }

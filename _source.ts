@@ -6,7 +6,7 @@
  */
 
 import type { AnswerSource, Lingering } from "./_addresses.ts";
-import { now, runWithin, upkeepTimer } from "./_clock.ts";
+import { now, runWithin } from "./_clock.ts";
 import type { HookedConnection, PoolHooks } from "./_hooks.ts";
 import type { Slot } from "./_lease.ts";
 import type { Log } from "./_log.ts";
@@ -113,7 +113,7 @@ export class NameSource<C> implements Source<C> {
     const connection = { client, address, info: {} };
     const end = this.#watch(client);
     try {
-      await this.#runHook("connect", () => this.#greet(connection), signal);
+      await this.#greet(connection, signal);
       if (end.come) throw this.#dialer.endedEarly(address, end.error);
     } catch (error) {
       this.#ends.delete(client);
@@ -141,30 +141,30 @@ export class NameSource<C> implements Source<C> {
   }
 
   /** `firstConnect` is finished before any connection goes on from here. */
-  async #greet(connection: HookedConnection<C>): Promise<void> {
+  async #greet(connection: HookedConnection<C>, signal: AbortSignal): Promise<void> {
     const { hooks } = this.#settings;
     while (hooks.firstConnect) {
       const begun = this.#first;
       if (begun === undefined) {
-        const running = this.#first = Promise.resolve(connection)
-          .then((connection) => hooks.firstConnect!(connection));
+        const running = this.#first = this.#runHook("firstConnect", connection, signal);
         running.catch(() => this.#first = undefined);
         await running;
         break;
       }
       if (await begun.then(() => true, () => false)) break;
     }
-    await hooks.connect?.(connection);
+    if (hooks.connect) await this.#runHook("connect", connection, signal);
   }
 
   /** A hook that does not end takes no connection with it. */
   #runHook(
-    name: keyof PoolHooks<C>,
-    run: () => void | Promise<void>,
+    name: "firstConnect" | "connect" | "checkout",
+    connection: HookedConnection<C>,
     signal?: AbortSignal,
   ): Promise<void> {
-    const limitMs = this.#settings.connectTimeoutMs;
-    return runWithin(limitMs, run, { signal, what: `no end of the hook "${name}"` });
+    const { hooks, connectTimeoutMs } = this.#settings;
+    const run = () => hooks[name]?.(connection);
+    return runWithin(connectTimeoutMs, run, { signal, what: `no end of the hook "${name}"` });
   }
 
   mayPass(error: unknown): boolean {
@@ -242,7 +242,7 @@ export class NameSource<C> implements Source<C> {
     }
     try {
       const { hooks } = this.#settings;
-      if (hooks.checkout) await this.#runHook("checkout", () => hooks.checkout!(slot));
+      if (hooks.checkout) await this.#runHook("checkout", slot);
       return undefined;
     } catch (error) {
       if (isDisconnection(error)) return { error, siblings: false };
@@ -352,18 +352,16 @@ export class NameSource<C> implements Source<C> {
   }
 
   async #sayGoodbye(client: C): Promise<void> {
-    const limit = upkeepTimer(GOODBYE_MS, () => this.#terminate(client));
     try {
-      await this.#adapter.close!(client);
+      const goodbye = () => this.#adapter.close!(client);
+      await runWithin(GOODBYE_MS, goodbye, { what: "no goodbye" });
     } catch {
       this.#terminate(client);
-    } finally {
-      limit.clear();
     }
   }
 
   #terminate(client: C, reason?: unknown): void {
-    this.#safely(() => this.#dialer.discard(client, reason instanceof Error ? reason : undefined));
+    this.#safely(() => this.#dialer.discard(client, asError(reason)));
   }
 
   #forget({ address }: Slot<C>): void {
@@ -385,14 +383,22 @@ export class NameSource<C> implements Source<C> {
 
 /** By its code, not its class: a hook may come from elsewhere. */
 function isDisconnection(error: unknown): error is DisconnectionError {
-  return error instanceof Error && (error as { code?: unknown }).code === "DISCONNECTED";
+  return (asError(error) as { code?: unknown } | undefined)?.code === "DISCONNECTED";
 }
 
 /** Of anything: an object of the caller's own may not even say whether it is an error. */
+function asError(value: unknown): Error | undefined {
+  try {
+    return value instanceof Error ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function textOf(error: unknown): string {
   try {
-    return error instanceof Error ? error.message : show(error);
+    return asError(error)?.message ?? show(error);
   } catch {
-    return "something else than an error";
+    return "something that cannot be shown";
   }
 }

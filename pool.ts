@@ -528,8 +528,8 @@ export class Pool<C> implements Lender<C> {
       },
       (error) => {
         done();
-        if (controller.signal.aborted) return this.#pump();
-        this.#waiters.rejectAll(error);
+        if (!controller.signal.aborted) this.#waiters.rejectAll(error);
+        this.#pump();
       },
     );
   }

@@ -87,14 +87,17 @@ Deno.test("many rounds leave each try enough time for a server that is not near"
 
 Deno.test("no try begins after the end, and no round whose pause would last until then", async () => {
   using time = fakeTime();
-  const { dns, resolve } = inquiry(never, { timeoutMs: 250, servers, rounds: 5 });
+  const many = [...servers, ...servers, ...servers];
+  const { dns, resolve } = inquiry(never, { timeoutMs: 250, servers: many, rounds: 5 });
   const failed = assertRejects(resolve);
   await time.advance(0.26);
   await failed;
-  const asked = dns.questions.length;
-  assertEquals(asked, 3);
-  await time.advance(10);
-  assertEquals(dns.questions.length, asked);
+  assertEquals(dns.questions.length, 3);
+  const last = inquiry(never, { timeoutMs: 250, rounds: 5 });
+  const failedToo = assertRejects(last.resolve);
+  await time.advance(0.26);
+  await failedToo;
+  assertEquals(last.dns.questions.length, 2);
 });
 
 Deno.test("the next server is asked at once when one fails in passing, and all of them again after a pause", async () => {
@@ -271,6 +274,12 @@ Deno.test('"both": since when a family fails is remembered over several answers'
     previous: earlier({ addresses: ["fd00::1"] }),
   });
   assertEquals((await first.resolve()).kept?.sinceMs, time.nowMs);
+});
+
+Deno.test('"both": what the operating system answered is not kept for a family that DNS cannot answer', async () => {
+  const previous = earlier({ addresses: ["10.1.1.1", "fd00::9"], source: "os" });
+  const { resolve } = inquiry(byFamily(V4, "transient"), { family: "both", previous });
+  assertEquals((await resolve()).kept, undefined);
 });
 
 Deno.test("what an answer holds is checked: IP addresses of the family, in one spelling, each once", async () => {

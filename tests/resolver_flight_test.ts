@@ -99,6 +99,24 @@ Deno.test("an answer that comes after clearDnsCache() is not kept, though its lo
   assertEquals(view.addresses, ["10.0.0.2"]);
 });
 
+Deno.test("clearDnsCache() at any moment between an answer's arrival and its callers is obeyed", async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    using _time = fakeTime();
+    const dns = fakeLookup(["10.0.0.1"], 100);
+    const view = viewBy(dns);
+    let told = false;
+    const caller = view.wait().then(() => told = true);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    const before = told;
+    dns.addresses = ["10.0.0.2"];
+    const known = view.addresses.length > 0;
+    clearDnsCache();
+    await caller;
+    assert(before || known || view.addresses[0] === "10.0.0.2");
+    assertEquals(dns.questions.length, before || known ? 1 : 2, `after ${turns} turns`);
+  }
+});
+
 Deno.test("a failure that comes late, of a resolution that was given up, changes nothing", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
@@ -136,6 +154,23 @@ Deno.test("one who has more patience than the query under way asks again when it
   await time.advance(3);
   await second;
   assertEquals([dns.questions.length, dns.mostAtOnce], [2, 1]);
+});
+
+Deno.test("one who tries more often than the query under way does so when it fails", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 10);
+  dns.delayMs = 100;
+  dns.failure = "transient";
+  const once = viewBy(dns, { dnsMaxRetries: 1 });
+  const often = viewBy(dns, { dnsMaxRetries: 3 });
+  const first = assertRejects(() => once.wait(), ResolveError);
+  const second = often.wait();
+  await time.advance(0.1);
+  await first;
+  dns.failure = undefined;
+  await time.advance(0.5);
+  await second;
+  assertEquals([often.addresses, dns.mostAtOnce], [["10.0.0.1"], 1]);
 });
 
 Deno.test("one whose time is up leaves with an error that says so, and the query goes on for the others", async () => {

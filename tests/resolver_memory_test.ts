@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse } from "@std/assert";
 import { now } from "../_clock.ts";
 import { readDnsOptions } from "../options.ts";
 import { clearDnsCache, getIpWithTtl, viewOf } from "../resolver.ts";
@@ -69,6 +69,20 @@ Deno.test("many sets of options on one name are forgotten again, but not those i
   assert(watched.entry.readers.size <= 51);
   assert(viewBy(dns, { dnsGraceTtl: 7 }) === watched);
   unwatch();
+});
+
+Deno.test("a name is free to be forgotten when the question in its background is over, and after clearDnsCache()", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  dns.delayMs = 100;
+  const view = viewBy(dns);
+  const asked = view.refresh();
+  assertFalse(view.entry.disposable);
+  await time.advance(0.1);
+  await asked;
+  assert(view.entry.disposable);
+  clearDnsCache();
+  assert(viewBy(dns) !== view);
 });
 
 Deno.test("a fresh answer is one comparison: no clock, no promise, no question", async () => {

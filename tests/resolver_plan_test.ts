@@ -82,11 +82,14 @@ Deno.test("somebody else's failed question does not put ours off", () => {
 Deno.test("a change is noticed within TTL + 0.3 s, with any caching resolver in between, for a few questions", () => {
   const seeds = Array.from({ length: 20 }, (_, index) => index + 1);
   for (const situation of situations()) {
+    const { rounding } = situation;
     const { latestMs, gapMs, perTtl, mostInTtl } = worst(situation, seeds);
     const where = JSON.stringify({ ...situation, latestMs, gapMs, perTtl, mostInTtl });
     assert(latestMs <= allowedMs(situation), where);
     assert(gapMs >= 250, where);
     assert(mostInTtl <= 12, where);
-    assert(perTtl <= (situation.rounding === "none" ? 2.2 : 6.5), where);
+    assert(
+      perTtl <= { "none": 2.2, "floor": 6.5, "ceil": 3.2, "second-arithmetic": 3.2 }[rounding],
+    );
   }
 });

@@ -102,9 +102,9 @@ export class Faults {
   async #work(what: string, signal?: AbortSignal): Promise<void> {
     if (this.healed) return;
     const way = this.#random();
-    if (way < 0.3) await this.#order.schedule(Promise.resolve(), what);
-    else if (way < 0.5) await sleep(this.#random() ** 3 * SLOWEST_MS);
-    else if (way < 0.55) await sleep(this.#random() * SLOWEST_MS, signal);
+    if (way < 0.2) await this.#order.schedule(Promise.resolve(), what);
+    else if (way < 0.35) await sleep(this.#random() ** 3 * SLOWEST_MS);
+    else if (way < 0.38) await sleep(this.#random() * SLOWEST_MS, signal);
     if (!this.#chance()) return;
     const verdict = (["disconnect", "read-only", undefined] as const)[
       Math.floor(this.#random() * 3)

@@ -23,9 +23,11 @@ export interface Totals {
 }
 
 /** So many actions are in one life at the most. */
-const LONGEST_LIFE = 200;
+const LONGEST_LIFE = 300;
+/** So many actions still happen to an engine that is closed. */
+const AFTERLIFE = 20;
 /** After so many seconds in a world that is well again, everybody was served. */
-const CONVALESCENCE = 60;
+const CONVALESCENCE = 40;
 
 /**
  * Lives engines until there were so many actions. On failure, fast-check's error names the seed, the path and the
@@ -54,8 +56,12 @@ export async function live(plan: WorldPlan, actions: Action[], order: Order, tot
   const world = new World(time, order, plan);
   Math.random = world.random;
   try {
+    let left = Infinity;
     for (const action of actions) {
+      if (world.closed) left = Math.min(left, AFTERLIFE);
+      if (left-- === 0) break;
       await perform(action, world, order, time);
+      if (order.count() > 0 && world.random() < 0.5) await order.waitOne();
       await time.settle();
       world.check();
       totals.actions++;
@@ -196,12 +202,14 @@ async function end(world: World, order: Order, time: TestTime): Promise<void> {
 
 /** Time goes by, nothing is held, and everything under way is finished. */
 async function rest(world: World, order: Order, time: TestTime, seconds: number): Promise<void> {
-  for (let i = 0; i < seconds; i++) {
+  world.resting = true;
+  for (const lease of world.leases.splice(0)) world.follow(lease.release());
+  for (let i = 0; i < seconds; i += 2) {
     while (order.count() > 0) await order.waitOne();
-    for (const lease of world.leases.splice(0)) world.follow(lease.release());
-    await time.tick(1000);
+    await time.tick(2000);
     world.check();
   }
+  world.resting = false;
 }
 
 function pick<T>(items: readonly T[], which: number): T | undefined {

@@ -52,6 +52,8 @@ export class World {
   /** How many checkouts were served, and how many failed. */
   readonly tally = { served: 0, failed: 0 };
   closed = false;
+  /** While true, workers give back at once what they are given. */
+  resting = false;
 
   readonly #time: TestTime;
   readonly #plan: WorldPlan;
@@ -126,7 +128,8 @@ export class World {
     const options = { signal: controller.signal, ...(timeout !== undefined && { timeout }) };
     this.engine.connect(plain ? undefined : options).then((lease) => {
       this.take(lease, sinceMs);
-      this.leases.push(lease);
+      if (this.resting) this.follow(lease.release());
+      else this.leases.push(lease);
     }, (error) => this.#onFailed(error, controller.signal)).finally(() => {
       this.pending.delete(controller);
       if (listeners() > 0) this.problem("a listener is left on a checkout's signal");
