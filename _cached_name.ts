@@ -197,7 +197,7 @@ export class Flight {
   join(endMs: number, signal: AbortSignal | undefined): Promise<Landing | undefined> {
     this.hold();
     return new Promise<Landing | undefined>((resolve, reject) => {
-      // Called once more when a flight lands that was left before; then nothing is held any more.
+      // One who left before is here once more when the flight lands; then there is nothing to give up.
       const leave = () => {
         limit.clear();
         signal?.removeEventListener("abort", onAbort);

@@ -148,10 +148,11 @@ export class View implements Reader {
         const landing = await flight.join(endMs + SLACK_MS, signal);
         // One that found an answer is good for whoever waited for it, however short its TTL.
         if (landing?.kept && landing.found) return;
-        const last = landing?.kept && this.#isLastWord(flight, now(), landing.error);
-        if (!last && landing && now() < endMs) continue;
-        // It may go on for others; for this caller it has failed.
-        if (!last) this.#life.miss(now());
+        const conclusive = landing?.kept && this.#isLastWord(flight, now(), landing.error);
+        // Given up when the cache was cleared, or less hard a try than this caller wants: there is time for another.
+        if (landing && !conclusive && now() < endMs) continue;
+        // For this caller, whose time is up, resolution has failed, whatever becomes of the query.
+        if (!conclusive) this.#life.miss(now());
         if (this.usable(now())) return;
         throw this.#explain(landing?.kept ? landing.error : undefined);
       }

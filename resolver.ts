@@ -25,6 +25,8 @@ const FORGOTTEN_AT_ONCE = 100;
 const entries: Map<string, Entry> = new Map();
 /** Views of callers without options, by the host as it was given. */
 const plainViews: Map<string, View> = new Map();
+/** What an options object last led to; forgotten with the plain views. */
+let recalled: WeakMap<object, Recalled> = new WeakMap();
 const lookupIds: WeakMap<Lookup, number> = new WeakMap();
 let lookupCount = 0;
 
@@ -91,11 +93,9 @@ export function getIpWithTtl(
   host: string,
   options?: GetIpOptions,
 ): Promise<[ip: string, ttlSeconds: number]> {
-  if (options === undefined) {
-    const view = plainViews.get(host);
-    const nowMs = now();
-    if (view && nowMs < view.freshUntilMs) return Promise.resolve(firstOf(view, nowMs));
-  }
+  const view = options === undefined ? plainViews.get(host) : recall(host, options);
+  const nowMs = now();
+  if (view && nowMs < view.freshUntilMs) return Promise.resolve(firstOf(view, nowMs));
   return ask(host, options);
 }
 
@@ -131,9 +131,36 @@ async function ask(host: string, options: GetIpOptions | undefined): Promise<[st
   if (options === undefined) {
     if (plainViews.size >= MOST_ENTRIES) plainViews.clear();
     plainViews.set(host, view);
+  } else {
+    const values = { ...options };
+    const count = Object.keys(values).length;
+    recalled.set(options, { host, view, values, count, servers: options.dnsNameservers?.join() });
   }
   if (!view.usable(now())) await view.wait(signal);
   return firstOf(view, now());
+}
+
+/** A view, and the host and the options that led to it, as they were then. */
+interface Recalled {
+  readonly host: string;
+  readonly view: View;
+  readonly values: GetIpOptions;
+  readonly count: number;
+  /** What was in the list of servers: a list may be changed and stay the same list. */
+  readonly servers: string | undefined;
+}
+
+/** The view that these very options led to before, if nothing in them was changed since. */
+function recall(host: string, options: GetIpOptions): View | undefined {
+  const known = recalled.get(options);
+  if (known?.host !== host || known.servers !== options.dnsNameservers?.join()) return undefined;
+  let count = 0;
+  for (const name in options) {
+    const key = name as keyof GetIpOptions;
+    if (options[key] !== known.values[key]) return undefined;
+    count++;
+  }
+  return count === known.count ? known.view : undefined;
 }
 
 function firstOf(view: View, nowMs: number): [string, number] {
@@ -154,6 +181,7 @@ function idOf(lookup: Lookup): number {
 /** Forgets up to `most` entries that nobody would miss, the oldest first. */
 function forgetOldest(most: number): void {
   plainViews.clear();
+  recalled = new WeakMap();
   for (const [key, entry] of entries) {
     if (most === 0) return;
     if (!entry.disposable) continue;

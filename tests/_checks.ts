@@ -93,6 +93,13 @@ export function noted(
   ]));
 }
 
+/** Until it is disposed, dice always show the same. */
+export function dice(value: number): Disposable {
+  const { random } = Math;
+  Math.random = () => value;
+  return { [Symbol.dispose]: () => void (Math.random = random) };
+}
+
 /** A logger that keeps its lines: `"info [name] …"`. */
 export function keepLines(): Logger & { readonly lines: string[] } {
   const lines: string[] = [];

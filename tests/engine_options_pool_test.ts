@@ -12,6 +12,7 @@ import {
   assertInstanceOf,
   assertLess,
   assertRejects,
+  assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { sleep } from "../_clock.ts";
@@ -23,24 +24,13 @@ import {
   PoolTimeoutError,
 } from "../mod.ts";
 import { fakeAdapter, type FakeClient } from "../testing/mod.ts";
-import { assertAtRest, end, give, refused, take, verdict, watch } from "./_checks.ts";
+import { assertAtRest, dice, end, give, refused, take, verdict, watch } from "./_checks.ts";
 import { type Lab, lab } from "./_lab.ts";
 import { fakeTime } from "./_time.ts";
 
 /** The connection that the next checkout gets. */
 function idOfNext({ engine }: Lab): Promise<number> {
   return engine.use(({ client }) => client.id);
-}
-
-/** Runs something with dice that always show the same. */
-async function withRandom<T>(value: number, run: () => T | Promise<T>): Promise<T> {
-  const { random } = Math;
-  Math.random = () => value;
-  try {
-    return await run();
-  } finally {
-    Math.random = random;
-  }
 }
 
 Deno.test("poolSize: so many connections are kept; by default 5, with 0 all of them", async () => {
@@ -115,6 +105,36 @@ Deno.test("poolTimeout: how long a checkout waits; 0 fails now, Infinity waits f
   await end(patient);
 });
 
+Deno.test("poolTimeout: the error has the last failed connect as its cause", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 1, poolTimeout: 2 });
+  const [lease] = await take(it, 1);
+  const failure = new Error("too many clients");
+  it.adapter.behaviour.connect = () => Promise.reject(failure);
+  const failed = await assertRejects(() => it.engine.connect(), ConnectError);
+  it.adapter.behaviour.connect = () => {};
+  assertStrictEquals(failed.cause, failure);
+  it.adapter.behaviour.connect = () => new Promise(() => {});
+  const [first, second] = [1, 2].map(() => watch(it.engine.connect()));
+  await time.advance(2);
+  assertEquals([first!.state, second!.state], ["pending", "rejected"]);
+  assertInstanceOf(second!.error, PoolTimeoutError);
+  assertStrictEquals(second!.error.cause, failed);
+  assertEquals(second!.error.counts, {
+    poolSize: 1,
+    maxOverflow: 1,
+    inUse: 1,
+    idle: 0,
+    connecting: 1,
+    waiting: 2,
+  });
+  await lease!.release();
+  await time.settle();
+  await first!.value!.release();
+  await time.advance(10);
+  await end(it);
+});
+
 Deno.test("poolTimeout 0 still opens a connection where there is room: only the queue fails at once", async () => {
   using time = fakeTime();
   const it = lab({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 }, { connect: () => sleep(3000) });
@@ -149,7 +169,8 @@ Deno.test("poolTimeout 0 opens a connection at once, also after a dial that nobo
 
 Deno.test("poolRecycle: older connections are replaced at checkout, up to 2.5 % sooner so that a fleet does not do it in step", async () => {
   using time = fakeTime();
-  const replacedAt = async () => {
+  const replacedAt = async (random: number) => {
+    using _dice = dice(random);
     const it = lab({ poolRecycle: 100 });
     const startMs = time.nowMs;
     await idOfNext(it);
@@ -159,9 +180,9 @@ Deno.test("poolRecycle: older connections are replaced at checkout, up to 2.5 % 
     await end(it);
     return seconds;
   };
-  assertEquals(await withRandom(0, replacedAt), 100);
-  assertEquals(await withRandom(1 - Number.EPSILON, replacedAt), 97.5);
-  assertEquals(await withRandom(0.4, replacedAt), 99);
+  assertEquals(await replacedAt(0), 100);
+  assertEquals(await replacedAt(0.4), 99);
+  assertEquals(await replacedAt(1 - Number.EPSILON), 97.5);
   const it = lab({ dnsRefresh: "on-demand" });
   await idOfNext(it);
   await time.advance(1_000_000);

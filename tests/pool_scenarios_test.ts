@@ -24,7 +24,7 @@ import {
   PoolTimeoutError,
 } from "../mod.ts";
 import type { FakeBehaviour, FakeClient } from "../testing/mod.ts";
-import { assertAtRest, end, give, noted, refused, take, verdict, watch } from "./_checks.ts";
+import { assertAtRest, dice, end, give, noted, refused, take, verdict, watch } from "./_checks.ts";
 import { type Lab, lab } from "./_lab.ts";
 import { fakeTime, type TestTime } from "./_time.ts";
 
@@ -674,20 +674,14 @@ async function abortAfter(
   return { state: checkout.state, tookMs: endMs - startMs };
 }
 
-/** A backoff without jitter takes the same time each time. */
-function stillDice(): Disposable {
-  const { random } = Math;
-  Math.random = () => 0.5;
-  return { [Symbol.dispose]: () => void (Math.random = random) };
-}
-
 /** More microtasks than a checkout needs from one timer to the next. */
 const MICROTASKS = 40;
 
 for (const [name, situation] of Object.entries(situations)) {
   Deno.test(`25. Abort at every await of checkout: nothing leaks, nobody starves: ${name}`, async () => {
     using time = fakeTime();
-    using _random = stillDice();
+    // A backoff without jitter takes the same time each time.
+    using _dice = dice(0.5);
     const { tookMs } = await abortAfter(time, situation, undefined);
     const states: string[] = [];
     for (let ms = 0; ms <= tookMs; ms++) {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ResolveError } from "../errors.ts";
-import { clearDnsCache, getIpWithTtl } from "../resolver.ts";
+import { clearDnsCache, type GetIpOptions, getIpWithTtl } from "../resolver.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
 import { fakeTime } from "./_time.ts";
 
@@ -171,4 +171,30 @@ Deno.test("the next server is asked at once when one fails, and again in later r
   await time.advance(1);
   await assertRejects(() => failed);
   assertEquals(dnsLookup.questions.length, 4);
+});
+
+Deno.test("options that were changed since the last call are read anew", async () => {
+  using _time = fakeTime();
+  const one = fakeLookup(["10.0.0.1"], 100);
+  const two = fakeLookup(["10.0.0.2"], 100);
+  const options: GetIpOptions & { dnsNameservers: string[] } = {
+    dnsLookup: one,
+    dnsNameservers: ["10.9.9.1"],
+  };
+  assertEquals(await getIpWithTtl("a.internal", options), ["10.0.0.1", 100]);
+  assertEquals(await getIpWithTtl("a.internal", options), ["10.0.0.1", 100]);
+  assertEquals(one.questions.length, 1);
+  options.dnsMaxTtl = 50;
+  assertEquals(await getIpWithTtl("a.internal", options), ["10.0.0.1", 50]);
+  delete options.dnsMaxTtl;
+  assertEquals(await getIpWithTtl("a.internal", options), ["10.0.0.1", 100]);
+  options.dnsNameservers.push("10.9.9.2");
+  await getIpWithTtl("a.internal", options);
+  assertEquals(one.questions.length, 2);
+  options.dnsLookup = two;
+  assertEquals(await getIpWithTtl("a.internal", options), ["10.0.0.2", 100]);
+  assertEquals((await getIpWithTtl("b.internal", options))[0], "10.0.0.2");
+  clearDnsCache();
+  await getIpWithTtl("b.internal", options);
+  assertEquals(two.questions.length, 3);
 });

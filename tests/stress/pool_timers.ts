@@ -16,13 +16,13 @@ type TimerId = ReturnType<typeof setTimeout>;
 /** Watches the (fake) timers until the clock is given back. Call it once per fake clock. */
 export function watchTimers(): TimerWatch {
   const { setTimeout: set, clearTimeout: clear } = globalThis;
-  const pending = new Map<TimerId | undefined, string>();
+  const pending = new Map<TimerId | undefined, Error>();
   const setWatched = (callback: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) => {
     const id: TimerId = set(() => {
       pending.delete(id);
       callback(...args);
     }, ms);
-    pending.set(id, new Error(`${ms} ms`).stack ?? "");
+    pending.set(id, new Error(`${ms} ms`));
     return id;
   };
   const clearWatched = (id?: TimerId) => {
@@ -30,7 +30,7 @@ export function watchTimers(): TimerWatch {
     clear(id);
   };
   Object.assign(globalThis, { setTimeout: setWatched, clearTimeout: clearWatched });
-  return { pending: () => [...pending.values()] };
+  return { pending: () => [...pending.values()].map(({ stack }) => String(stack)) };
 }
 
 /** How many listeners a signal has that were added from now on. */

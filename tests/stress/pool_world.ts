@@ -202,22 +202,21 @@ export class World {
     const { pool } = this.core;
     const { idle, inUse, connecting, waiting, poolSize, maxOverflow } = pool.counts;
     const { opened, closed, detached } = pool;
-    const state = JSON.stringify({ ...pool.counts, opened, closed, detached });
-    if (opened !== closed + idle + inUse + detached) this.problem(`unbalanced: ${state}`);
+    if (opened !== closed + idle + inUse + detached) this.problem(`unbalanced: ${this.#state()}`);
     let retired = 0;
     for (const [slot, of] of this.#slots) {
       if (slot.state === "closed" || slot.state === "detached") this.#slots.delete(slot);
       else if (of === pool && slot.retired && slot.state === "inUse") retired++;
     }
     if (idle + inUse - retired + connecting > poolSize + maxOverflow) {
-      this.problem(`over the limit, with ${retired} retired: ${state}`);
+      this.problem(`over the limit, with ${retired} retired: ${this.#state()}`);
     }
     if (connecting > (this.#plan.options.connectConcurrency ?? 4)) {
-      this.problem(`too many are connecting: ${state}`);
+      this.problem(`too many are connecting: ${this.#state()}`);
     }
-    if (idle > poolSize && waiting === 0) this.problem(`too many are kept: ${state}`);
-    if (this.closed && waiting > 0) this.problem(`somebody waits after close(): ${state}`);
-    if (this.#open().length < idle) this.problem(`a closed connection is idle: ${state}`);
+    if (idle > poolSize && waiting === 0) this.problem(`too many are kept: ${this.#state()}`);
+    if (this.closed && waiting > 0) this.problem(`somebody waits after close(): ${this.#state()}`);
+    if (this.#open().length < idle) this.problem(`a closed connection is idle: ${this.#state()}`);
     if (this.#problems.length > 0) throw new Error(this.#problems.join("; "));
   }
 
@@ -232,6 +231,11 @@ export class World {
     if (this.#underway.size > 0) this.problem(`${this.#underway.size} promises are pending`);
     for (const where of this.#timers.pending()) this.problem(`a timer is left: ${where}`);
     this.check();
+  }
+
+  #state(): string {
+    const { counts, opened, closed, detached } = this.core.pool;
+    return JSON.stringify({ ...counts, opened, closed, detached });
   }
 
   /** Open connections that are the pool's business. */

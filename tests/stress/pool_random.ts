@@ -1,0 +1,20 @@
+/**
+ * The long run of random actions: `DNSPOOL_STRESS_ACTIONS`, 100,000 by default, from `DNSPOOL_STRESS_SEED`, a new one
+ * by default. The short one is `tests/pool_stress_test.ts`.
+ *
+ * @module
+ */
+
+import { assert } from "@std/assert";
+import { stress } from "./pool_life.ts";
+
+const wanted = Number(Deno.env.get("DNSPOOL_STRESS_ACTIONS") ?? 100_000);
+const seed = Number(Deno.env.get("DNSPOOL_STRESS_SEED") ?? Math.floor(Math.random() * 1e9));
+
+Deno.test(`${wanted} random actions leave nothing behind (seed ${seed})`, async () => {
+  const startMs = performance.now();
+  const totals = await stress(seed, wanted);
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+  assert(totals.actions >= wanted);
+  console.log(JSON.stringify({ seed, seconds, ...totals }));
+});
