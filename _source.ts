@@ -69,7 +69,7 @@ export class NameSource<C> implements Source<C> {
   readonly #tidies: boolean;
   /** The first connection's hook: under way, done, or not begun. */
   #first: Promise<void> | undefined;
-  /** Connections open, and dials under way: the answer is kept fresh for them. */
+  /** Connections open, dials under way and pauses between them: the answer is kept fresh for them. */
   #interests = 0;
   #stopRefresh: (() => void) | undefined;
   /** Of connections that are not in the pool yet. */
@@ -100,6 +100,15 @@ export class NameSource<C> implements Source<C> {
     return this.#names.wait(signal);
   }
 
+  keepFresh(): () => void {
+    let kept = true;
+    this.#interest();
+    return () => {
+      if (kept) this.#loseInterest();
+      kept = false;
+    };
+  }
+
   isCurrent(address: string): boolean {
     return this.#names.addresses.includes(address) || this.#lingering.has(address);
   }
@@ -108,7 +117,7 @@ export class NameSource<C> implements Source<C> {
     const openedAtMs = now();
     const { recycleMs } = this.#settings;
     const ageMs = recycleMs * (1 - Math.random() * RECYCLE_JITTER);
-    this.#keepFresh();
+    this.#interest();
     const { client, address } = await this.#dial(signal).finally(() => this.#loseInterest());
     const connection = { client, address, info: {} };
     const end = this.#watch(client);
@@ -117,6 +126,7 @@ export class NameSource<C> implements Source<C> {
       if (end.come) throw this.#dialer.endedEarly(address, end.error);
     } catch (error) {
       this.#ends.delete(client);
+      if (end.come) this.#names.refresh();
       this.#dialer.forget(address);
       this.#terminate(client);
       throw error;
@@ -176,8 +186,8 @@ export class NameSource<C> implements Source<C> {
   }
 
   adopt(slot: Slot<C>, pool: { lost(slot: Slot<C>, error: unknown): void }): void {
-    this.#safely(() => this.#log.info(`Opened a connection to ${slot.address}`));
-    this.#keepFresh();
+    this.#log.info(`Opened a connection to ${slot.address}`);
+    this.#interest();
     this.#onOpened();
     const end = this.#ends.get(slot.client)!;
     this.#ends.delete(slot.client);
@@ -205,14 +215,13 @@ export class NameSource<C> implements Source<C> {
 
   part(slot: Slot<C>): void {
     this.#forget(slot);
-    this.#safely(() => this.#log.info(`Detached a connection to ${slot.address}`));
+    this.#log.info(`Detached a connection to ${slot.address}`);
     this.#tell("detach", slot);
   }
 
   wake({ client, address }: Slot<C>): void {
     if (this.#adapter.ref) this.#safely(() => this.#adapter.ref!(client));
-    if (!this.#log.debugging) return;
-    this.#safely(() => this.#log.debug(`Checked out a connection to ${address}`));
+    if (this.#log.debugging) this.#log.debug(`Checked out a connection to ${address}`);
   }
 
   rest({ client }: Slot<C>): void {
@@ -252,9 +261,7 @@ export class NameSource<C> implements Source<C> {
 
   reset(slot: Slot<C>): Promise<void> | undefined {
     const { client, address, isolationLevel } = slot;
-    if (this.#log.debugging) {
-      this.#safely(() => this.#log.debug(`Checked in a connection to ${address}`));
-    }
+    if (this.#log.debugging) this.#log.debug(`Checked in a connection to ${address}`);
     const { resetOnReturn } = this.#settings;
     const adapter = this.#adapter;
     const open = resetOnReturn !== null && adapter.reset !== undefined &&
@@ -264,7 +271,7 @@ export class NameSource<C> implements Source<C> {
     return runWithin(limitMs, () => this.#reset(slot, open ? resetOnReturn : null), {
       what: `no reset of the connection to ${address}`,
     }).catch((error) => {
-      this.#warn(`Closing a connection to ${address} that cannot be reset: ${textOf(error)}`);
+      this.#log.warn(`Closing a connection to ${address} that cannot be reset: ${textOf(error)}`);
       throw error;
     });
   }
@@ -302,7 +309,7 @@ export class NameSource<C> implements Source<C> {
     const { hooks } = this.#settings;
     this.#forget(slot);
     const why = reason === undefined ? "" : `: ${textOf(reason)}`;
-    this.#safely(() => this.#log.info(`Closing a connection to ${address}${why}`));
+    this.#log.info(`Closing a connection to ${address}${why}`);
     if (hooks.invalidate || hooks.close) return this.#closeWithHooks(slot, reason);
     return this.#hangUp(client, reason);
   }
@@ -323,25 +330,17 @@ export class NameSource<C> implements Source<C> {
       const run = () => this.#settings.hooks[name]?.(slot, error);
       await runWithin(GOODBYE_MS, run, { what: "it did not end" });
     } catch (failure) {
-      this.#warn(`The hook "${name}" failed: ${textOf(failure)}`);
+      this.#log.warn(`The hook "${name}" failed: ${textOf(failure)}`);
     }
   }
 
-  /** What an adapter's or a logger's plain methods throw is nobody's business but theirs: no slot is lost for it. */
+  /** What an adapter's plain methods throw is nobody's business but theirs: no slot is lost for it. */
   #safely<T>(call: () => T): T | undefined {
     try {
       return call();
     } catch (error) {
-      this.#warn(`A method of the adapter or the logger failed: ${textOf(error)}`);
+      this.#log.warn(`A method of the adapter failed: ${textOf(error)}`);
       return undefined;
-    }
-  }
-
-  #warn(message: string): void {
-    try {
-      this.#log.warn(message);
-    } catch {
-      // There is nowhere left to say it.
     }
   }
 
@@ -369,7 +368,7 @@ export class NameSource<C> implements Source<C> {
     this.#loseInterest();
   }
 
-  #keepFresh(): void {
+  #interest(): void {
     if (this.#interests++ > 0 || !this.#settings.refreshAhead) return;
     this.#stopRefresh = this.#names.keepFresh();
   }

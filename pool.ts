@@ -44,6 +44,8 @@ export interface Source<C> {
   usable(nowMs: number): boolean;
   /** Waits until they may be used. */
   resolve(signal: AbortSignal): Promise<void>;
+  /** Keeps the addresses fresh until the returned function is called. */
+  keepFresh(): () => void;
   /** Whether the name has this address now. */
   isCurrent(address: string): boolean;
   /** Opens a connection. */
@@ -593,15 +595,28 @@ export class Pool<C> implements Lender<C> {
       // Unless the server is failing, only what is opened ahead of need has to pause.
       const ahead = this.#dials.size >= this.#waiters.size;
       if (pauseMs > 0 && (ahead || this.#failures > 0)) {
-        const start = this.#waiters.size > 0 ? timer : upkeepTimer;
-        this.#backoff ??= start(pauseMs, () => {
-          this.#backoff = undefined;
-          this.#pump();
-        });
+        this.#backoff ??= this.#pause(pauseMs);
         return;
       }
       this.#dial();
     }
+  }
+
+  /** Until the next try; where somebody waits for it, the name is watched, for a change of address ends the pause. */
+  #pause(pauseMs: number): Timer {
+    const waited = this.#waiters.size > 0;
+    const rest = waited ? this.#source.keepFresh() : () => {};
+    const pause = (waited ? timer : upkeepTimer)(pauseMs, () => {
+      this.#backoff = undefined;
+      rest();
+      this.#pump();
+    });
+    return {
+      clear() {
+        pause.clear();
+        rest();
+      },
+    };
   }
 
   /** How many connections somebody waits for, or shall be ready before anybody does. */

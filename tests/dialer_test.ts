@@ -330,3 +330,51 @@ Deno.test("probe() takes any answer for a sign of life, and silence for none", a
     assertEquals(adapter.open, [], "no connection is left");
   }
 });
+
+Deno.test("probe() is ended by its signal, and leaves no connection", async () => {
+  using time = fakeTime();
+  const { dialer, adapter } = setup({
+    connect: () => new Promise((resolve) => setTimeout(resolve, 1000)),
+  });
+  const controller = new AbortController();
+  let ended = false;
+  dialer.probe(A, controller.signal).then(() => ended = true);
+  await time.settle();
+  controller.abort();
+  await time.settle();
+  assert(ended);
+  await time.advance(2);
+  assertEquals(adapter.open, []);
+});
+
+Deno.test("abandon() gives up attempts at an address that departed, and passes over it from then on", async () => {
+  using time = fakeTime();
+  const { dialer, adapter } = setup({ connect: (_, target) => silent(target) });
+  const dials = [[A, B, C], [B, C, A]].map((addresses) =>
+    assertRejects(() => dialer.dial(addresses, FOREVER), ConnectError)
+  );
+  await time.advance(1);
+  dialer.abandon(A);
+  await time.settle();
+  assertEquals(adapter.dials, [A, B, B], "the first goes on at once, the second is not disturbed");
+  dialer.abandon(B);
+  await time.settle();
+  assertEquals(adapter.dials, [A, B, B, C, C]);
+  await time.advance(9);
+  const [first, second] = await Promise.all(dials);
+  assertEquals(first!.attempts.map(({ address }) => address), [A, B, C]);
+  assertEquals(second!.attempts.map(({ address }) => address), [B, C], "A is not tried any more");
+  assertStringIncludes(first!.message, "10.0.0.1:5432 said: the address departed meanwhile");
+});
+
+Deno.test("endedEarly() is an error that may pass, and says what the driver said", () => {
+  const { dialer } = setup();
+  const cause = new Error("terminating");
+  const error = dialer.endedEarly(A, cause);
+  assertEquals(
+    error.message,
+    'Cannot connect to "db.internal": 10.0.0.1:5432 said: the connection was closed at once',
+  );
+  assertEquals((error.cause as Error).cause, cause);
+  assert(dialer.mayPass(error, true));
+});

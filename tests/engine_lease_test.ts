@@ -56,7 +56,6 @@ for (const [ending, finish] of Object.entries(endings)) {
     for (const [call, later] of Object.entries(laterCalls)) {
       const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
       const lease = await it.engine.connect();
-      const [client] = it.adapter.clients;
       await finish(lease);
       await time.settle();
       assert(lease.released, call);
