@@ -7,7 +7,7 @@
 import { now } from "./_clock.ts";
 import { Lease, type Lender, Slot } from "./_lease.ts";
 import { ConnectionLostError } from "./errors.ts";
-import type { CheckoutOptions } from "./pool.ts";
+import type { CheckoutOptions } from "./_pool_contract.ts";
 
 /** What is shared: a pool that opens one connection at the most. */
 export interface Exclusive<C> {

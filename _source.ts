@@ -14,7 +14,7 @@ import { show } from "./_read_options.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import type { Dialer } from "./dialer.ts";
 import { DisconnectionError } from "./errors.ts";
-import type { Opened, Source, Unfit } from "./pool.ts";
+import type { Opened, Source, Unfit } from "./_pool_contract.ts";
 
 /** How connections are treated; durations in milliseconds. */
 export interface SourceSettings<C> {

@@ -12,7 +12,7 @@ import type { Adapter } from "./adapters/adapter.ts";
 import { adapterByUrl } from "./adapters/by_url.ts";
 import type { PoolCounts } from "./errors.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "./options.ts";
-import type { CheckoutOptions } from "./pool.ts";
+import type { CheckoutOptions } from "./_pool_contract.ts";
 import { DatabaseUrl } from "./url.ts";
 
 export type { EngineEventMap } from "./_engine_core.ts";

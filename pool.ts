@@ -5,9 +5,11 @@
  * @module
  */
 
-import { now, type Timer, timer, upkeepTimer } from "./_clock.ts";
+import { now } from "./_clock.ts";
 import { Lease, type Lender, Slot } from "./_lease.ts";
 import { LinkedList } from "./_list.ts";
+import { Openings } from "./_openings.ts";
+import type { CheckoutOptions, Opened, PoolSettings, Source, Unfit } from "./_pool_contract.ts";
 import { type Waiter, WaitingLine } from "./_waiting_line.ts";
 import {
   ConnectionInUseError,
@@ -16,100 +18,6 @@ import {
   PoolTimeoutError,
 } from "./errors.ts";
 
-/** A connection that was opened. */
-export interface Opened<C> {
-  /** The driver's client. */
-  readonly client: C;
-  /** The address that was dialled. */
-  readonly address: string;
-  /** When the dial began. */
-  readonly openedAtMs: number;
-  /** When the connection is too old to be handed out. */
-  readonly expiresAtMs: number;
-  /** What the hooks noted about it. */
-  readonly info: Record<string, unknown>;
-}
-
-/** What a check found wrong with a connection. */
-export interface Unfit {
-  /** What is wrong. */
-  readonly error: Error;
-  /** Whether its siblings on the same address are no better. */
-  readonly siblings: boolean;
-}
-
-/** Where connections come from, and what becomes of them. */
-export interface Source<C> {
-  /** Whether the addresses known may be used now. Called at each handover: no I/O, a comparison or two. */
-  usable(nowMs: number): boolean;
-  /** Waits until they may be used. */
-  resolve(signal: AbortSignal): Promise<void>;
-  /** Keeps the addresses fresh until the returned function is called. */
-  keepFresh(): () => void;
-  /** Whether the name has this address now. */
-  isCurrent(address: string): boolean;
-  /** Opens a connection. */
-  open(signal: AbortSignal): Promise<Opened<C>>;
-  /** Whether an error of `open` may pass by itself, so that waiters had better wait. */
-  mayPass(error: unknown): boolean;
-  /** A connection that `open` gave is in the pool now. */
-  adopt(slot: Slot<C>, pool: { lost(slot: Slot<C>, error: unknown): void }): void;
-  /** A connection was given away. */
-  part(slot: Slot<C>): void;
-  /** A connection goes out. */
-  wake(slot: Slot<C>): void;
-  /** A connection is idle. */
-  rest(slot: Slot<C>): void;
-  /** Looks at a connection before it is handed out; `undefined` where there is nothing to look at. */
-  check(slot: Slot<C>): Promise<Unfit | undefined> | undefined;
-  /** Prepares a connection for its next holder; `undefined` where nothing is to be done. Rejects: close it. */
-  reset(slot: Slot<C>): Promise<void> | undefined;
-  /** What an error says about the connection it happened on. */
-  judge(error: unknown): Unfit | undefined;
-  /** Closes a connection: politely, or at once with a reason. Never throws, never rejects. */
-  close(slot: Slot<C>, reason: unknown): Promise<void> | undefined;
-  /** The error for waiters whose connects kept failing until their time was up. */
-  giveUp(lastError: unknown, waited: number): Error;
-}
-
-/** The pool's numbers; durations in milliseconds. */
-export interface PoolSettings {
-  /** For messages. */
-  readonly name: string;
-  /** Idle connections that are kept. */
-  readonly poolSize: number;
-  /** Connections above that. */
-  readonly maxOverflow: number;
-  /** How long a checkout may wait. */
-  readonly poolTimeoutMs: number;
-  /** Whether the last connection to come back is the first to go out. */
-  readonly useLifo: boolean;
-  /** Connections opening at once. */
-  readonly connectConcurrency: number;
-  /** Checkouts after which a connection is replaced. */
-  readonly maxUses: number;
-  /** Idle connections older than that are not handed out. */
-  readonly idleTimeoutMs: number;
-  /** Idle connections that are opened ahead, once the pool was used. */
-  readonly minIdle: number;
-  /** What a dial, and a resolution before it, may take: whoever waits for one is given so much more time. */
-  readonly dialMs: number;
-  /** Whether leases remember when and where they were taken. */
-  readonly traces: boolean;
-  /** Whether a second lease at the same time is an error rather than a wait. */
-  readonly single: boolean;
-}
-
-/** How one checkout differs from the others. */
-export interface CheckoutOptions {
-  /** Ends the wait: the checkout is rejected with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-  /** Replaces `poolTimeoutMs`. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/** Pauses between tries while connects fail: doubling, each drawn from its upper half. */
-const BACKOFF = { firstMs: 50, mostMs: 500 };
 /** A connection that fails its check is replaced so often within one checkout. */
 const MOST_TRIES = 2;
 
@@ -136,17 +44,10 @@ export class Pool<C> implements Lender<C> {
   readonly #waiters: WaitingLine<Lease<C>>;
   /** Waiters who left the line while a connection is checked for them. */
   readonly #examined: Set<Waiter<Lease<C>>> = new Set();
-  readonly #dials: Set<AbortController> = new Set();
+  readonly #dials: Openings<Opened<C>>;
   /** In use, but on an address that departed. */
   #retired = 0;
   #resolving: AbortController | undefined;
-  #failures = 0;
-  /** A connection was found broken, and none was opened since. */
-  #suspect = false;
-  #lastError: unknown;
-  #backoff: Timer | undefined;
-  /** While connects fail, the next one may not begin before this. */
-  #notBeforeMs = -Infinity;
   #ended: string | undefined;
   readonly #closing: Set<Promise<void>> = new Set();
   #onEmpty: (() => void)[] = [];
@@ -160,6 +61,11 @@ export class Pool<C> implements Lender<C> {
     this.#settings = settings;
     this.#limit = settings.poolSize + settings.maxOverflow;
     this.#stalesMs = settings.minIdle > 0 ? Infinity : settings.idleTimeoutMs;
+    this.#dials = new Openings(source, settings.connectConcurrency, {
+      onOpened: (opened) => this.#onOpened(opened),
+      onFailed: (error, passing) => this.#onDialFailed(error, passing),
+      onReady: () => this.#pump(),
+    });
     this.#waiters = new WaitingLine({
       onLate: () => this.#rejectLate(),
       onEmpty: () => this.#onNobodyWaits(),
@@ -296,14 +202,14 @@ export class Pool<C> implements Lender<C> {
       slot.retiredAtMs = now();
       this.#retired++;
     }
-    this.#endBackoff();
+    this.#dials.hurry();
     this.#pump();
     return out;
   }
 
   /** The addresses changed: whoever was pausing tries again now. */
   kick(): void {
-    this.#endBackoff();
+    this.#dials.hurry();
     this.#pump();
   }
 
@@ -376,10 +282,10 @@ export class Pool<C> implements Lender<C> {
   close(why: string): void {
     if (this.#ended !== undefined) return;
     this.#ended = why;
-    this.#endBackoff();
+    this.#dials.hurry();
     this.#waiters.rejectAll(new PoolClosedError(why));
     for (const waiter of this.#examined) this.#waiters.reject(waiter, new PoolClosedError(why));
-    for (const dial of this.#dials) dial.abort(new PoolClosedError(why));
+    this.#dials.abandon(new PoolClosedError(why));
     for (const slot of this.#idle.members()) {
       this.#idle.remove(slot);
       this.#close(slot);
@@ -464,8 +370,7 @@ export class Pool<C> implements Lender<C> {
   }
 
   #onNobodyWaits(): void {
-    this.#backoff?.clear();
-    this.#backoff = undefined;
+    this.#dials.idle();
     this.#resolving?.abort(new DOMException("Nobody waits for an answer any more", "AbortError"));
   }
 
@@ -483,7 +388,8 @@ export class Pool<C> implements Lender<C> {
   }
 
   #timeoutError(waited: number): Error {
-    if (this.#failures > 0) return this.#source.giveUp(this.#lastError, waited);
+    const { failing, lastError } = this.#dials;
+    if (failing) return this.#source.giveUp(lastError, waited);
     const { counts } = this;
     const { poolSize, maxOverflow, inUse, idle, connecting, waiting } = counts;
     const message = `Cannot check out a connection to "${this.#settings.name}" within ` +
@@ -491,7 +397,7 @@ export class Pool<C> implements Lender<C> {
         Number(waited.toFixed(3))
       } seconds: ${inUse} in use, ${idle} idle, ${connecting} connecting, ` +
       `${waiting} waiting, pool size ${poolSize}, overflow ${maxOverflow}`;
-    return new PoolTimeoutError(message, { counts, waited, cause: this.#lastError });
+    return new PoolTimeoutError(message, { counts, waited, cause: lastError });
   }
 
   /** Gives waiters what there is, and opens what is missing. Called whenever anything may have become free. */
@@ -507,7 +413,7 @@ export class Pool<C> implements Lender<C> {
         this.#handOver(waiter, slot);
       }
     }
-    this.#openMore();
+    this.#dials.begin(this.#waiters.size, this.#ahead, this.#free);
     while (this.#waiters.size === 0 && this.#idle.size > this.#settings.poolSize) {
       const slot = this.#idle.first!;
       this.#idle.remove(slot);
@@ -587,43 +493,10 @@ export class Pool<C> implements Lender<C> {
     this.#rejectLate();
   }
 
-  /** Opens connections for the waiters who have none coming, within the limits. */
-  #openMore(): void {
-    const most = this.#failures > 0 || this.#suspect ? 1 : this.#settings.connectConcurrency;
-    while (this.#dials.size < Math.min(this.#wanted, most) && this.#free > 0) {
-      const pauseMs = this.#notBeforeMs - now();
-      // Unless the server is failing, only what is opened ahead of need has to pause.
-      const ahead = this.#dials.size >= this.#waiters.size;
-      if (pauseMs > 0 && (ahead || this.#failures > 0)) {
-        this.#backoff ??= this.#pause(pauseMs);
-        return;
-      }
-      this.#dial();
-    }
-  }
-
-  /** Until the next try; where somebody waits for it, the name is watched, for a change of address ends the pause. */
-  #pause(pauseMs: number): Timer {
-    const waited = this.#waiters.size > 0;
-    const rest = waited ? this.#source.keepFresh() : () => {};
-    const pause = (waited ? timer : upkeepTimer)(pauseMs, () => {
-      this.#backoff = undefined;
-      rest();
-      this.#pump();
-    });
-    return {
-      clear() {
-        pause.clear();
-        rest();
-      },
-    };
-  }
-
-  /** How many connections somebody waits for, or shall be ready before anybody does. */
-  get #wanted(): number {
-    const ready = this.#idle.size + this.warming;
-    const ahead = this.opened > 0 ? this.#settings.minIdle - ready : 0;
-    return this.#waiters.size + Math.max(0, ahead);
+  /** How many connections shall be ready before anybody waits for them. */
+  get #ahead(): number {
+    const missing = this.#settings.minIdle - this.#idle.size - this.warming;
+    return this.opened > 0 ? Math.max(0, missing) : 0;
   }
 
   /** How many more connections may be opened. */
@@ -631,27 +504,8 @@ export class Pool<C> implements Lender<C> {
     return this.#limit - (this.size - this.#retired) - this.#dials.size;
   }
 
-  #dial(): void {
-    const controller = new AbortController();
-    this.#dials.add(controller);
-    this.#source.open(controller.signal).then(
-      (opened) => {
-        this.#dials.delete(controller);
-        this.#onOpened(opened);
-      },
-      (error) => {
-        this.#dials.delete(controller);
-        this.#onDialFailed(error);
-      },
-    );
-  }
-
   #onOpened({ client, address, openedAtMs, expiresAtMs, info }: Opened<C>): void {
     this.opened++;
-    this.#failures = 0;
-    this.#suspect = false;
-    this.#notBeforeMs = -Infinity;
-    this.#lastError = undefined;
     const slot = new Slot(client, address, openedAtMs, expiresAtMs, info);
     this.#inUse.push(slot);
     this.#source.adopt(slot, this);
@@ -661,27 +515,15 @@ export class Pool<C> implements Lender<C> {
     this.#rejectLate();
   }
 
-  /** A failed dial frees its place; its waiter is told, or waits for a better moment. */
-  #onDialFailed(error: unknown): void {
+  /** A failed dial frees its place; its waiter is told, unless a better moment is worth waiting for. */
+  #onDialFailed(error: unknown, passing: boolean): void {
     this.#notifyEmpty();
     if (this.#ended !== undefined) return;
-    this.#lastError = error;
-    if (this.#source.mayPass(error)) {
-      const pauseMs = Math.min(BACKOFF.firstMs * 2 ** this.#failures++, BACKOFF.mostMs);
-      this.#notBeforeMs = now() + pauseMs * (0.5 + Math.random() / 2);
-    } else {
-      // The next try ahead of need has time.
-      this.#notBeforeMs = now() + BACKOFF.mostMs;
-      if (this.#waiters.size > this.#dials.size) this.#waiters.reject(this.#waiters.first!, error);
+    if (!passing && this.#waiters.size > this.#dials.size) {
+      this.#waiters.reject(this.#waiters.first!, error);
     }
     this.#rejectLate();
     this.#pump();
-  }
-
-  #endBackoff(): void {
-    this.#notBeforeMs = -Infinity;
-    this.#backoff?.clear();
-    this.#backoff = undefined;
   }
 
   /** A connection comes back: for the next holder, or to be closed. */
@@ -718,7 +560,7 @@ export class Pool<C> implements Lender<C> {
   /** Closes a connection that proved to be broken. Only the first victim of an outage condemns its siblings. */
   #discard(slot: Slot<C>, { error, siblings }: Unfit): void {
     if (siblings && !slot.condemned) {
-      this.#suspect = true;
+      this.#dials.suspect();
       for (const list of [this.#idle, this.#inUse]) {
         for (const other of list.members()) {
           if (other.address === slot.address) other.spent = other.condemned = true;
