@@ -106,17 +106,19 @@ Deno.test('dial() takes the address with the fewest connections, with loadBalanc
 });
 
 Deno.test("dial() counts neither a failed attempt nor a wrong role as a connection", async () => {
+  using time = fakeTime();
+  let well = false;
   const { dialer } = setup(
-    { connect: (address) => address === A ? Promise.reject(refused()) : undefined },
+    { connect: (address) => !well && address === A ? Promise.reject(refused()) : undefined },
     { loadBalance: "least-connections", targetSessionAttrs: "primary" },
-    (address) => ({ standby: address === B, readOnly: false }),
+    (address) => ({ standby: !well && address === B, readOnly: false }),
   );
-  assertEquals(await reached(dialer, 1), [C]);
-  assertEquals(await reached(dialer, 1, [B, A, C]), [C]);
-  // Were A and B counted, the one connection fewer would not put C behind them.
-  dialer.forget(C);
-  dialer.forget(C);
-  assertEquals(await reached(dialer, 1, [C, B, A]), [C]);
+  assertEquals(await reached(dialer, 1, [A, B, C]), [C]);
+  well = true;
+  await time.advance(5);
+  // C has one connection, the others have none: were they counted, C would be as good and come first.
+  assertEquals(await reached(dialer, 1, [C, A]), [A]);
+  assertEquals(await reached(dialer, 1, [C, B]), [B]);
 });
 
 Deno.test("dial() tries an address that failed after the others, for 5 seconds", async () => {
@@ -199,6 +201,11 @@ Deno.test("dial() ends with the signal's reason, and dials nothing after it", as
   assertEquals(adapter.dials, [A]);
   await assertRejects(() => dialer.dial(ALL, controller.signal), Error, "enough");
   assertEquals(adapter.dials, [A]);
+  const last = new AbortController();
+  const single = assertRejects(() => dialer.dial([B], last.signal), Error, "enough of it");
+  await time.settle();
+  last.abort(new Error("enough of it"));
+  assertFalse(await single instanceof ConnectError);
 });
 
 const PRIMARY = { standby: false, readOnly: false };

@@ -604,27 +604,32 @@ Deno.test("close() gives up a probe under way, and a late connection of it is di
 
 // What happens between the dial and the handover
 
-Deno.test("a connection that dies while its hooks run is not handed out, and another is dialled", async () => {
+Deno.test("a server that closes connections while their hooks run is dialled with pauses, and none of them is handed out", async () => {
   using time = fakeTime();
+  let closes = false;
   const at = setup({
     hooks: {
       async connect({ client }) {
-        if (client.id === 2) at.adapter.kill(client);
+        if (closes) at.adapter.kill(client);
         await new Promise((resolve) => setTimeout(resolve, 10));
       },
     },
   });
   const { engine, adapter, dns } = at;
-  const coming = watch(time, engine.connect());
-  await time.advance(1);
-  const first = coming.value!;
+  const first = watch(time, engine.connect());
+  await time.advance(2);
   const asked = dns.questions.length;
+  closes = true;
   const second = watch(time, engine.connect());
-  await time.advance(0.1);
-  assertEquals(second.value?.client.id, 3);
-  assertEquals(adapter.open.map(({ id }) => id), [1, 3]);
-  assertEquals(dns.questions.length, asked + 1, "and DNS is asked");
-  await Promise.all([first.release(), second.value!.release()]);
+  await time.advance(1);
+  assertEquals(second.after, undefined);
+  assertEquals(adapter.open.map(({ id }) => id), [1]);
+  assertLess(adapter.dials.length, 10, "no storm");
+  assertGreater(dns.questions.length, asked, "and DNS is asked");
+  closes = false;
+  await time.advance(0.6);
+  assertEquals(second.value?.client.open, true);
+  await Promise.all([first.value!.release(), second.value!.release()]);
   assert(balanced(engine.status()));
   await engine.close();
 });
@@ -785,6 +790,20 @@ Deno.test("an outage ends at once when the address changes, also for a dial that
     await seen.ended;
     await engine.close();
   }
+});
+
+Deno.test("while a dial hangs and nothing is open, the name is watched, and the dial goes to where it moves", async () => {
+  using time = fakeTime();
+  const at = setup();
+  at.dns.ttl = 1;
+  at.servers.set("frozen", A);
+  const checkout = watch(time, at.engine.connect());
+  await time.advance(2);
+  const movedMs = await move(at, time, B);
+  assertEquals(checkout.endedMs, movedMs);
+  assertEquals(checkout.value?.address, B);
+  await checkout.value!.release();
+  await at.engine.close();
 });
 
 Deno.test("while DNS is out, grace lets no checkout fail", async () => {

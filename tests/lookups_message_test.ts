@@ -199,7 +199,7 @@ Deno.test("answerOf() remembers a no for the smaller of the SOA record's TTL and
     [[soa(40, 50)], [], 40],
     [[soa(2 ** 31, 50)], [], 0],
     [[soa(60, 2 ** 32 - 1)], [], 0],
-    [[soa(60, 50), soa(30, 70)], [], 30],
+    [[soa(30, 70), soa(60, 50)], [], 30],
     [[soa(60, 50)], [cname(NAME, "a.internal", 20)], 20],
     [[], [cname(NAME, "a.internal", 20)], undefined],
   ] as const;

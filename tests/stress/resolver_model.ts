@@ -34,8 +34,8 @@ const CALLERS: readonly Options[] = [
 ];
 /** One question for each resolution, so that the server sees how each ended. */
 const COMMON = { dnsFallback: false, dnsFamily: 4, dnsMaxRetries: 1 } as const;
-/** A waiting caller may be told a little after its time is up. */
-const SLACK_MS = 55;
+/** A waiting caller leaves so much after its time is up. */
+const SLACK_MS = 50;
 const NEGATIVE_MS = 5000;
 
 type Said = "answer" | "negative" | "ambiguous" | "transient" | "config" | "silence";
@@ -126,8 +126,8 @@ class Server implements Lookup {
   failedMs: number[] = [];
   failures = 0;
   noAtMs = -Infinity;
-  /** When a question was answered, or its time was up, last. */
-  endedAtMs = -Infinity;
+  /** The moments in which a question was answered, or its time was up. */
+  readonly endedMs: Set<number> = new Set();
   readonly #time: TestTime;
 
   constructor(time: TestTime) {
@@ -176,14 +176,15 @@ class Server implements Lookup {
   }
 
   #take(taken: Taken): void {
-    this.endedAtMs = taken.atMs;
+    this.endedMs.add(taken.atMs);
     this.taken = taken;
     this.failedMs = [];
     this.noAtMs = -Infinity;
   }
 
   #fail(negative: boolean): void {
-    const nowMs = this.endedAtMs = this.#time.nowMs;
+    const nowMs = this.#time.nowMs;
+    this.endedMs.add(nowMs);
     this.failures++;
     this.failedMs.push(nowMs);
     if (negative) this.noAtMs = nowMs;
@@ -306,8 +307,8 @@ class Trial {
   readonly #open: Set<AbortController> = new Set();
   readonly #problems: unknown[] = [];
   #stalledMs = 0;
-  /** When a caller's own time was up last. */
-  #lateAtMs = -Infinity;
+  /** The moments in which a caller left because its own time was up. */
+  readonly #leftMs: Set<number> = new Set();
 
   async run(path: readonly Step[]): Promise<void> {
     try {
@@ -373,13 +374,11 @@ class Trial {
     if (controller.signal.aborted && refused === controller.signal.reason) return;
     const nowMs = this.#time.nowMs;
     const tookMs = nowMs - startMs;
-    if (tookMs >= party.timeoutMs) {
-      this.#lateAtMs = nowMs;
-      party.late(nowMs);
-    }
+    if (tookMs >= party.timeoutMs) party.late(nowMs);
+    if (tookMs >= party.timeoutMs + SLACK_MS) this.#leftMs.add(nowMs);
     try {
       if (fresh) assertEquals([tookMs, refused], [0, undefined], "waited for a fresh answer");
-      const longestMs = party.timeoutMs + SLACK_MS + this.#stalledMs - stalledMs;
+      const longestMs = party.timeoutMs + SLACK_MS + 1 + this.#stalledMs - stalledMs;
       assert(tookMs <= longestMs, `was told after ${tookMs} ms`);
       if (served) party.checkServed(served, startMs, nowMs);
       else party.checkRefused(refused, startMs, nowMs);
@@ -389,11 +388,11 @@ class Trial {
   }
 
   /**
-   * Whether a caller's time was up in the very moment in which a question ended. Who comes first is a matter of
+   * Whether a caller left in the very moment in which a question ended. Who comes first is a matter of
    * luck then, and the last caller to leave takes the answer with him: the model does not say what is right.
    */
   get #tied(): boolean {
-    return this.#lateAtMs === this.#server.endedAtMs && this.#lateAtMs > -Infinity;
+    return [...this.#leftMs].some((atMs) => this.#server.endedMs.has(atMs));
   }
 
   #check(): void {
