@@ -112,6 +112,15 @@ export class World {
     );
   }
 
+  /** Closes the engine: once that is done, nobody waits for it any more. */
+  close(drain: number): void {
+    this.closed = true;
+    const closing = this.engine.close({ drain }).then(() => this.#time.settle()).then(() => {
+      if (this.pending.size > 0) this.problem(`${this.pending.size} checkouts outlived the engine`);
+    });
+    this.follow(closing);
+  }
+
   /** Something is wrong. */
   problem(text: string): void {
     this.#problems.push(text);

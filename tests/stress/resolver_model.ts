@@ -323,7 +323,11 @@ class Trial {
         leave?.();
         unwatch();
       }
+      // A run that ends early leaves callers behind; they are told before the real clock is back.
+      for (const caller of this.#open) caller.abort(new Error("the run is over"));
+      await this.#time.settle();
       clearDnsCache();
+      await this.#time.settle();
       this.#time.restore();
     }
   }
