@@ -35,6 +35,8 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   readonly deadlineMs: number;
   /** Takes the listener off the signal. */
   unlisten: (() => void) | undefined = undefined;
+  /** Told when the wait ends. */
+  onLeave: (() => void) | undefined = undefined;
 
   /** @param wish How it waits. */
   constructor(readonly wish: Wish<T>) {
@@ -143,6 +145,7 @@ export class WaitingLine<T> {
   #leave(waiter: Waiter<T>): void {
     waiter.waiting = false;
     waiter.unlisten?.();
+    waiter.onLeave?.();
     this.stepAside(waiter);
   }
 

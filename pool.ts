@@ -465,7 +465,7 @@ export class Pool<C> implements Lender<C> {
       unfit = await whileOpen(slot, check);
       // Once: an answer is good for whoever waited for it, however short its TTL.
       if (!unfit && waiter.waiting && !this.#source.usable(now())) {
-        await this.#source.resolve(new AbortController().signal);
+        await this.#answerFor(waiter, slot);
       }
     } catch (error) {
       this.#waiters.reject(waiter, error);
@@ -491,6 +491,18 @@ export class Pool<C> implements Lender<C> {
     this.#waiters.unshift(waiter);
     this.#pump();
     this.#rejectLate();
+  }
+
+  /** Waits for an answer, but no longer than the waiter waits and the connection that was checked for it is open. */
+  async #answerFor(waiter: Waiter<Lease<C>>, slot: Slot<C>): Promise<void> {
+    const controller = new AbortController();
+    slot.onEnd = waiter.onLeave = () =>
+      controller.abort(new DOMException("Nobody waits for an answer any more", "AbortError"));
+    try {
+      await this.#source.resolve(controller.signal);
+    } catch (error) {
+      if (!controller.signal.aborted) throw error;
+    }
   }
 
   /** How many connections shall be ready before anybody waits for them. */

@@ -652,6 +652,25 @@ Deno.test("a name that is looked up for longer than its answers last does not ke
   await engine.close();
 });
 
+Deno.test("a checkout that is aborted while a checked connection waits for an answer gives the connection back at once", async () => {
+  using time = fakeTime();
+  const at = setup({ poolPrePing: true, dnsRefresh: "on-demand" });
+  const { engine, dns, servers } = at;
+  await open(at, 1);
+  await time.advance(9.9);
+  servers.queryMs = 200;
+  dns.delayMs = 5000;
+  const controller = new AbortController();
+  const checkout = watch(time, engine.connect({ signal: controller.signal }));
+  await time.advance(1);
+  assertEquals([checkout.after, dns.running], [undefined, 1]);
+  controller.abort(new Error("enough"));
+  await time.settle();
+  assertEquals((checkout.error as Error).message, "enough");
+  assertEquals([engine.status().idle, dns.running], [1, 0]);
+  await engine.close();
+});
+
 // A stampede, and an outage
 
 Deno.test("a stampede opens connectConcurrency connections at once", async () => {

@@ -1,7 +1,7 @@
 import { checkResolver } from "./stress/resolver_model.ts";
 
 /** More with `DNSPOOL_MODEL_RUNS=20000`, the same again with `DNSPOOL_MODEL_SEED` and the seed of a failure. */
-const runs = Number(Deno.env.get("DNSPOOL_MODEL_RUNS") ?? 300);
+const runs = Number(Deno.env.get("DNSPOOL_MODEL_RUNS") ?? 500);
 const seed = Deno.env.get("DNSPOOL_MODEL_SEED");
 
 Deno.test("whatever happens in whatever order, a caller is given what the model allows, and every caller is told", async () => {

@@ -187,6 +187,24 @@ Deno.test("refresh() asks at once, but no more than once a second for a name, wh
   for (const leave of leaves) leave();
 });
 
+Deno.test("refresh() while a question is under way waits for that one, and asks no other", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  dns.delayMs = 500;
+  const view = viewBy(dns);
+  const caller = view.wait();
+  await time.advance(0.1);
+  let settled = false;
+  const refreshed = view.refresh().then(() => settled = true);
+  await time.advance(0.399);
+  assertFalse(settled);
+  await time.advance(0.001);
+  await Promise.all([caller, refreshed]);
+  await time.advance(10);
+  assert(view.usable(time.nowMs));
+  assertEquals(dns.questions.length, 1);
+});
+
 Deno.test("a refresh() that comes too early where nobody keeps the answer fresh makes it expire when its second is over", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);

@@ -43,6 +43,9 @@ export class Faults {
   /** What a hook may do to the engine that called it. */
   meddle: () => void = () => {};
 
+  /** Pings, resets and hooks under way on connections that nobody holds. */
+  attending = 0;
+
   readonly #order: Order;
   readonly #random: () => number;
   readonly #rate: number;
@@ -117,7 +120,12 @@ export class Faults {
     this.#stumble();
     if (this.#chance(0.1)) this.meddle();
     if (this.#chance(0.5)) throw this.inject(new DisconnectionError(`the hook "${name}" says so`));
-    return this.#work(`hook ${name}`);
+    return this.#attend(this.#work(`hook ${name}`));
+  }
+
+  #attend(work: Promise<void>): Promise<void> {
+    this.attending++;
+    return work.finally(() => this.attending--);
   }
 
   #makeAdapter(): FakeAdapter {
@@ -128,8 +136,8 @@ export class Faults {
         await this.#work("connect", target.signal);
         await servers.behaviour.connect!(address, target);
       },
-      ping: () => this.#work("ping"),
-      reset: () => this.#work("reset"),
+      ping: () => this.#attend(this.#work("ping")),
+      reset: () => this.#attend(this.#work("reset")),
       classify: (error) => {
         this.#stumble();
         return (error as { verdict?: "disconnect" | "read-only" } | null)?.verdict;

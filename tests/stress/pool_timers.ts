@@ -9,7 +9,12 @@
 export interface TimerWatch {
   /** Where each of them was set. */
   pending(): string[];
+  /** Likewise, of those that the engine set; but for those that limit what somebody else does and does not end. */
+  ofEngine(): string[];
 }
+
+/** What the engine cannot stop: a hook or a driver that takes its time. */
+const OTHERS = /NameSource\.(#check|reset|#tell|#runHook)\b/;
 
 type TimerId = ReturnType<typeof setTimeout>;
 
@@ -30,7 +35,15 @@ export function watchTimers(): TimerWatch {
     clear(id);
   };
   Object.assign(globalThis, { setTimeout: setWatched, clearTimeout: clearWatched });
-  return { pending: () => [...pending.values()].map(({ stack }) => String(stack)) };
+  const all = () => [...pending.values()].map(({ stack }) => String(stack));
+  return { pending: all, ofEngine: () => all().filter(isOfEngine) };
+}
+
+function isOfEngine(stack: string): boolean {
+  if (OTHERS.test(stack)) return false;
+  const frames = stack.split("\n").slice(1);
+  const caller = frames.find((frame) => !/_clock\.ts|pool_timers\.ts|<anonymous>/.test(frame));
+  return caller !== undefined && !caller.includes("/tests/");
 }
 
 /** How many listeners a signal has that were added from now on. */

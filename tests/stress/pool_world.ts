@@ -117,6 +117,7 @@ export class World {
     this.closed = true;
     const closing = this.engine.close({ drain }).then(() => this.#time.settle()).then(() => {
       if (this.pending.size > 0) this.problem(`${this.pending.size} checkouts outlived the engine`);
+      for (const where of this.#timers.ofEngine()) this.problem(`a timer outlived it: ${where}`);
     });
     this.follow(closing);
   }
@@ -176,12 +177,10 @@ export class World {
     if (!client.open && this.#diedAtMs.get(client) !== nowMs) {
       this.problem(`connection ${client.id} was handed out though it is closed`);
     }
-    const { addresses, freshFor, inGrace } = this.engine.status().answer;
-    const departedMs = this.#departedAtMs.get(address) ?? -Infinity;
-    const lingers = nowMs < departedMs + (this.#plan.options.dnsAddressLinger ?? 0) * 1000;
+    const { freshFor, inGrace } = this.engine.status().answer;
     // At the very moment, it may have been current when it was handed over, and not when that is looked at.
-    if (!addresses.includes(address) && !lingers && departedMs !== nowMs) {
-      this.problem(`a connection to ${address} was handed out, which departed at ${departedMs}`);
+    if (!this.#isCurrent(address) && this.#departedAtMs.get(address) !== nowMs) {
+      this.problem(`a connection to ${address} was handed out, which had departed`);
     }
     if (freshFor <= 0 && !inGrace && this.#answeredAtMs < sinceMs) {
       this.problem("a connection was handed out by an answer that had expired");
@@ -225,6 +224,17 @@ export class World {
     }
     if (idle > poolSize && waiting === 0) this.problem(`too many are kept: ${this.#state()}`);
     if (this.closed && waiting > 0) this.problem(`somebody waits after close(): ${this.#state()}`);
+    const departed = Object.entries(this.core.pool.byAddress)
+      .filter(([address, { idle }]) => idle > 0 && !this.#isCurrent(address));
+    // After a stall, the end of lingering is noticed late.
+    if (departed.length > 0 && !this.#plan.options.dnsAddressLinger) {
+      this.problem(`idle connections on a departed address: ${JSON.stringify(departed)}`);
+    }
+    // While the answer is stale, a checked connection may wait for a new one.
+    const nobodys = inUse - pool.leased.length;
+    if (nobodys > this.faults.attending && this.engine.status().answer.freshFor > 0) {
+      this.problem(`nobody holds ${nobodys} connections in use: ${this.#state()}`);
+    }
     if (this.#open().length < idle) this.problem(`a closed connection is idle: ${this.#state()}`);
     if (this.#problems.length > 0) throw new Error(this.#problems.join("; "));
   }
@@ -245,6 +255,12 @@ export class World {
   #state(): string {
     const { counts, opened, closed, detached } = this.core.pool;
     return JSON.stringify({ ...counts, opened, closed, detached });
+  }
+
+  #isCurrent(address: string): boolean {
+    if (this.core.names.addresses.includes(address)) return true;
+    const departedMs = this.#departedAtMs.get(address) ?? -Infinity;
+    return this.#time.nowMs < departedMs + (this.#plan.options.dnsAddressLinger ?? 0) * 1000;
   }
 
   /** Open connections that are the pool's business. */
