@@ -90,7 +90,7 @@ export class EngineCore<C> {
     const logger = discreet(settings.logger, url.password);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
     this.#poolLog = new Log(logger, settings.echoPool, this.name);
-    const fixed = staticAddresses(this.host);
+    const fixed = staticAddresses(this.host, settings.dns.family);
     this.view = fixed ? undefined : viewOf(this.host, settings.dns);
     this.names = this.view ?? fixedAnswer(fixed!);
     this.#unwatch = this.view?.watch({

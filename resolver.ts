@@ -122,11 +122,8 @@ async function ask(host: string, options: GetIpOptions | undefined): Promise<[st
     throw new TypeError(`Cannot resolve a value of type ${typeof host}: a host name is a string`);
   }
   const name = canonicalHost(checkHost(host));
-  const fixed = staticAddresses(name);
-  if (fixed) {
-    const ip = fixed.find((ip) => fits(ip, settings.family)) ?? fixed[0]!;
-    return [ip, Math.ceil(settings.maxTtlMs / 1000)];
-  }
+  const fixed = staticAddresses(name, settings.family);
+  if (fixed) return [fixed[0]!, Math.ceil(settings.maxTtlMs / 1000)];
   const view = viewOf(name, settings);
   if (options === undefined) {
     if (plainViews.size >= MOST_ENTRIES) plainViews.clear();
@@ -165,11 +162,6 @@ function recall(host: string, options: GetIpOptions): View | undefined {
 
 function firstOf(view: View, nowMs: number): [string, number] {
   return [view.addresses[0]!, Math.ceil(view.leftMs(nowMs) / 1000)];
-}
-
-function fits(ip: string, family: DnsSettings["family"]): boolean {
-  if (family === "auto" || family === "both") return true;
-  return ip.includes(":") === (family === 6);
 }
 
 function idOf(lookup: Lookup): number {

@@ -10,11 +10,17 @@ import { canonicalIp } from "../_ip.ts";
  * The addresses of a host that needs no DNS.
  *
  * @param host A canonical host (lower case, no trailing dot).
+ * @param family Which of the addresses of `localhost` are wanted.
  * @returns The address itself for an IP address; `127.0.0.1`, then `::1`, for `localhost` (RFC 6761 section
- *   6.3); `undefined` for a name that DNS has to be asked for.
+ *   6.3), or the one of the family; `undefined` for a name that DNS has to be asked for.
  */
-export function staticAddresses(host: string): readonly string[] | undefined {
-  if (host === "localhost") return ["127.0.0.1", "::1"];
+export function staticAddresses(
+  host: string,
+  family: "auto" | 4 | 6 | "both",
+): readonly string[] | undefined {
+  if (host === "localhost") {
+    return family === 4 ? ["127.0.0.1"] : family === 6 ? ["::1"] : ["127.0.0.1", "::1"];
+  }
   const ip = canonicalIp(host);
   return ip === undefined ? undefined : [ip];
 }

@@ -76,9 +76,8 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     const outcome = await outcomeWith((response, body, request) => {
       const { method, url, headers } = request;
       const { id, flags, questions, additionals } = decode(body);
-      const question = questions.map(({ name, type }) => `${name} ${type}`);
-      seen = [method, url, headers.accept, headers["content-type"], id, flags, question];
-      assertEquals(additionals, []);
+      const records = [...questions, ...additionals].map(({ name, type }) => `${name} ${type}`);
+      seen = [method, url, headers.accept, headers["content-type"], id, flags, records];
       right()(response, body, request);
     });
     assertEquals(outcome, ANSWER);

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import type { AddressChange } from "../mod.ts";
+import { type AddressChange, getDnsEngine } from "../mod.ts";
+import { fakeAdapter } from "../testing/mod.ts";
 import { balanced, lab } from "./_lab.ts";
 import { fakeTime } from "./_time.ts";
 
@@ -207,4 +208,20 @@ Deno.test("engines on one name share one entry and one query", async () => {
   await Promise.all([engine.use(() => {}), other.use(() => {})]);
   assertEquals(dns.questions.length, 1);
   await Promise.all([engine.close(), other.close()]);
+});
+
+Deno.test("localhost and IP addresses need no DNS; dnsFamily picks one of the addresses of localhost", async () => {
+  const hosts = [["LOCALHOST.", "auto", "127.0.0.1"], ["localhost", 6, "::1"], [
+    "[::1]",
+    4,
+    "::1",
+  ]] as const;
+  for (const [host, dnsFamily, address] of hosts) {
+    const adapter = fakeAdapter();
+    const engine = getDnsEngine(`fake://${host}/orders`, { adapter, dnsFamily });
+    await engine.use(() => {});
+    assertEquals(adapter.dials, [address]);
+    assertEquals(engine.status().answer.freshFor, Infinity);
+    await engine.close();
+  }
 });
