@@ -8,7 +8,7 @@
 import { now, runWithin } from "./_clock.ts";
 import { hostPort } from "./_ip.ts";
 import type { Adapter, Role, Target } from "./adapters/adapter.ts";
-import { type ConnectAttempt, ConnectError } from "./errors.ts";
+import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "./errors.ts";
 
 /** A connection that was dialled. */
 export interface Dialled<C> {
@@ -109,6 +109,7 @@ export class Dialer<C> {
    * @param signal Ends the attempt: no socket is left.
    * @returns The client, and the address it was dialled to.
    * @throws {ConnectError} when no address answered well; or the signal's reason.
+   * @throws {DriverUnavailableError} when the driver cannot be loaded.
    */
   async dial(addresses: readonly string[], signal: AbortSignal): Promise<Dialled<C>> {
     const endMs = now() + this.#settings.connectTimeoutMs;
@@ -270,6 +271,8 @@ export class Dialer<C> {
     } catch (error) {
       this.forget(address);
       dial.signal.throwIfAborted();
+      // No server said this, and no other address would fare better.
+      if (error instanceof DriverUnavailableError) throw error;
       dial.attempts.push({ address, error });
       if (!(error instanceof WrongRole)) this.#failed.set(address, now() + LAST_CHOICE_MS);
       return undefined;

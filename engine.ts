@@ -162,6 +162,7 @@ export class Engine<C> extends EventTarget {
    * @throws {PoolTimeoutError} after `poolTimeout` seconds.
    * @throws {ConnectError} when no address lets one in.
    * @throws {ResolveError} when there is no answer, and no stale one to use.
+   * @throws {DriverUnavailableError} when the driver that the URL names cannot be loaded.
    * @throws {PoolClosedError} once the engine is closed.
    */
   connect(options?: ConnectOptions): Promise<Lease<C>> {

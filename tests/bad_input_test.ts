@@ -217,15 +217,12 @@ Deno.test("a driver that is not installed is named at the first connect, with th
     const engine = getDnsEngine("postgresql://app:hun%20ter2@127.0.0.1:1/orders", { poolSize: 1, maxOverflow: 0 });
     for (let i = 0; i < 3; i++) {
       const error = await engine.connect().catch((error) => error);
-      let cause = error;
-      while (cause.code !== "DRIVER_UNAVAILABLE" && cause.cause) cause = cause.cause;
       const { inUse, connecting, waiting } = engine.status();
       console.log(JSON.stringify({
-        name: cause.name,
-        driver: cause.driver,
-        message: cause.message,
-        first: error.message,
-        why: cause.cause instanceof Error,
+        name: error.name,
+        driver: error.driver,
+        message: error.message,
+        why: error.cause instanceof Error,
         inspected: Deno.inspect([error, engine]),
         left: inUse + connecting + waiting,
       }));
@@ -253,7 +250,7 @@ Deno.test("a driver that is not installed is named at the first connect, with th
   const lines = new TextDecoder().decode(stdout).trim().split("\n");
   assertEquals(lines.length, 3);
   for (const line of lines) {
-    const { name, driver, message, first, why, left } = JSON.parse(line);
+    const { name, driver, message, why, left } = JSON.parse(line);
     assertEquals({ name, driver, why, left }, {
       name: "DriverUnavailableError",
       driver: "pg",
@@ -264,7 +261,6 @@ Deno.test("a driver that is not installed is named at the first connect, with th
       message,
       'Cannot load the driver "pg": it is not installed here, run "npm install pg", "bun add pg" or "deno add npm:pg"',
     );
-    assertStringIncludes(first, message);
     assertFalse(SPELLINGS.test(line));
   }
 });

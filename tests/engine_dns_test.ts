@@ -671,6 +671,56 @@ Deno.test("a checkout that is aborted while a checked connection waits for an an
   await engine.close();
 });
 
+Deno.test("a check that outlasts the answer is followed by a new answer before the handover", async () => {
+  using time = fakeTime();
+  const at = setup({ poolPrePing: true, dnsRefresh: "on-demand" });
+  const { engine, dns, servers } = at;
+  await open(at, 1);
+  await time.advance(9.9);
+  servers.queryMs = 200;
+  dns.addresses = [B];
+  const checkout = watch(time, engine.connect());
+  await time.advance(0.2);
+  assertEquals(checkout.value?.address, B);
+  await checkout.value!.release();
+  await engine.close();
+});
+
+Deno.test("a checkout that comes as another gives up waiting for an answer is served", async () => {
+  using time = fakeTime();
+  const at = setup();
+  const { engine, dns } = at;
+  dns.delayMs = 1000;
+  const controller = new AbortController();
+  const first = watch(time, engine.connect({ signal: controller.signal }));
+  await time.advance(0.5);
+  controller.abort();
+  const second = watch(time, engine.connect());
+  await time.advance(1);
+  assertInstanceOf(first.error, DOMException);
+  assertEquals(second.value?.address, A);
+  await second.value!.release();
+  await engine.close();
+});
+
+Deno.test("connections above poolSize that waiters would have had are closed when there is no answer for those", async () => {
+  using time = fakeTime();
+  const at = setup({ poolSize: 1, maxOverflow: 1, dnsRefresh: "on-demand", dnsGraceTtl: 0 });
+  const { engine, dns } = at;
+  const [a, b] = [await engine.connect(), await engine.connect()];
+  await time.advance(10);
+  dns.delayMs = 1000;
+  dns.failure = "negative";
+  const waiter = watch(time, engine.connect());
+  await Promise.all([a.release(), b.release()]);
+  assertEquals(engine.status().idle, 2);
+  await time.advance(12);
+  assertInstanceOf(waiter.error, ResolveError);
+  assertEquals(engine.status().idle, 1);
+  assert(balanced(engine.status()));
+  await engine.close();
+});
+
 // A stampede, and an outage
 
 Deno.test("a stampede opens connectConcurrency connections at once", async () => {
