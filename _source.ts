@@ -244,7 +244,8 @@ export class NameSource<C> implements Source<C> {
           what: `no answer to a ping from ${slot.address}`,
         });
       } catch (cause) {
-        this.#names.refresh();
+        // It may have been closed meanwhile, and the engine with it: then nobody asks DNS any more.
+        if (slot.state === "inUse") this.#names.refresh();
         const message = `The connection to ${slot.address} does not answer a ping`;
         return { error: new DisconnectionError(message, { cause }), siblings: true };
       }

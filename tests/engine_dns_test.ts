@@ -10,7 +10,7 @@ import {
 } from "@std/assert";
 import type { Role } from "../adapters/adapter.ts";
 import type { Balance, WantedRole } from "../dialer.ts";
-import { ConnectError, ConnectionLostError, ResolveError } from "../errors.ts";
+import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from "../errors.ts";
 import type { EngineOptions } from "../options.ts";
 import type { FakeClient } from "../testing/mod.ts";
 import { balanced, type Lab, lab } from "./_lab.ts";
@@ -719,6 +719,20 @@ Deno.test("connections above poolSize that waiters would have had are closed whe
   assertEquals(engine.status().idle, 1);
   assert(balanced(engine.status()));
   await engine.close();
+});
+
+Deno.test("a ping that fails once the engine is closed asks DNS no more", async () => {
+  using time = fakeTime();
+  const at = setup({ poolPrePing: true });
+  const { engine, dns, servers } = at;
+  await open(at, 1);
+  servers.set("frozen", A);
+  const checkout = watch(time, engine.connect());
+  await time.advance(2);
+  await abandon(at, time);
+  assertInstanceOf(checkout.error, PoolClosedError);
+  await time.advance(30);
+  assertEquals(dns.questions.length, 1);
 });
 
 // A stampede, and an outage
