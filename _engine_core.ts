@@ -142,7 +142,12 @@ export class EngineCore<C> {
 
   /** Closes everything for good; a second call waits for the first. */
   close(drainMs: number): Promise<void> {
-    return this.#closing ??= this.#close(drainMs);
+    if (this.#closing) return this.#closing;
+    // Known before anything is closed: a hook that disposes the engine meanwhile makes no fresh pool.
+    let settle!: (closed: Promise<void>) => void;
+    this.#closing = new Promise((resolve) => settle = resolve);
+    settle(this.#close(drainMs));
+    return this.#closing;
   }
 
   async #close(drainMs: number): Promise<void> {

@@ -735,6 +735,17 @@ Deno.test("a ping that fails once the engine is closed asks DNS no more", async 
   assertEquals(dns.questions.length, 1);
 });
 
+Deno.test("a hook that disposes the engine while it is being closed does not bring it back", async () => {
+  using _time = fakeTime();
+  let again: Promise<void> | undefined;
+  const at = setup({ hooks: { close: () => void (again ??= at.engine.dispose()) } });
+  await open(at, 1);
+  await at.engine.close();
+  await again;
+  await assertRejects(() => at.engine.connect(), PoolClosedError, "the engine is closed");
+  assertEquals(at.adapter.dials, [A]);
+});
+
 // A stampede, and an outage
 
 Deno.test("a stampede opens connectConcurrency connections at once", async () => {

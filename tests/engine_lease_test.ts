@@ -106,6 +106,21 @@ Deno.test("a connection that is being reset is nobody's yet", async () => {
   await end(it);
 });
 
+Deno.test("release() is done when a connection that has no place is closed", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 1, hooks: { close: () => sleep(10) } });
+  const [kept, surplus] = await take(it, 2);
+  await kept!.release();
+  const release = watch(surplus!.release());
+  await time.tick(9);
+  assertEquals([release.state, surplus!.released], ["pending", true]);
+  await time.tick(1);
+  assertEquals(release.state, "fulfilled");
+  const closing = watch(it.engine.close());
+  await time.tick(10);
+  assertEquals([closing.state, it.adapter.open], ["fulfilled", []]);
+});
+
 Deno.test("await using gives the lease back, whatever is thrown", async () => {
   using _time = fakeTime();
   const it = lab();

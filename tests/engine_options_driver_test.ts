@@ -92,6 +92,15 @@ Deno.test("executionOptions({ isolationLevel }): for the time of each lease of t
   assertEquals(await sibling.use(level), "serializable");
   assertEquals(await sibling.begin(level), "serializable");
   assertEquals(await it.engine.use(level), "read committed");
+  assertEquals(it.adapter.clients[0]!.log, [
+    "isolation read committed",
+    "isolation serializable",
+    "isolation read committed",
+    "isolation serializable",
+    "BEGIN",
+    "COMMIT",
+    "isolation read committed",
+  ]);
   assertEquals(it.adapter.dials.length, 1);
   assertEquals(sibling.status(), it.engine.status());
   let events = 0;

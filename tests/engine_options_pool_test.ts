@@ -43,6 +43,22 @@ Deno.test("poolSize: so many connections are kept; by default 5, with 0 all of t
   }
 });
 
+Deno.test("poolSize: what came back while somebody waited for an answer is kept for him, and closed when he leaves", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 1, dnsRefresh: "on-demand" });
+  const leases = await take(it, 4);
+  await time.advance(10);
+  it.dns.delayMs = 1000;
+  const controller = new AbortController();
+  const wait = watch(it.engine.connect({ signal: controller.signal }));
+  await give(leases);
+  assertEquals(it.engine.status().idle, 4);
+  controller.abort();
+  await time.settle();
+  assertEquals([wait.state, it.engine.status().idle], ["rejected", 1]);
+  await end(it);
+});
+
 Deno.test("maxOverflow: so many are opened above poolSize; by default 10, with -1 or Infinity without end", async () => {
   using _time = fakeTime();
   for (
@@ -217,6 +233,20 @@ Deno.test("poolPrePing: a dead connection is found before it is handed out, a fr
     assertEquals(it.adapter.clients.at(-1)!.log, []);
     await end(it);
   }
+});
+
+Deno.test("poolPrePing: one failed ping condemns its siblings, which are not pinged any more", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolPrePing: true });
+  await give(await take(it, 3));
+  it.adapter.behaviour.ping = () => Promise.reject(verdict("disconnect"));
+  await give(await take(it, 3));
+  assertEquals(it.adapter.clients.slice(0, 3).map(({ log }) => log), [
+    ["ping", "terminate"],
+    ["close"],
+    ["close"],
+  ]);
+  await end(it);
 });
 
 Deno.test("poolPrePing: a ping that is not answered is given up after connectTimeout", async () => {
@@ -468,11 +498,12 @@ Deno.test("minIdle: while connects fail, they are tried again ahead of need ever
 });
 
 Deno.test("engine.warm() opens connections before they are needed, minIdle of them by default", async () => {
-  using _time = fakeTime();
+  using time = fakeTime();
+  const kept = { minIdle: 3 };
   for (
     const [options, count, idle] of [
       [{}, undefined, 1],
-      [{ minIdle: 3 }, undefined, 3],
+      [kept, undefined, 3],
       [{}, 4, 4],
       [{ poolClass: "static" as const }, undefined, 1],
     ] as const
@@ -482,6 +513,13 @@ Deno.test("engine.warm() opens connections before they are needed, minIdle of th
     assertEquals([it.engine.status().idle, it.adapter.dials.length], [idle, idle]);
     await it.engine.warm(count);
     assertEquals(it.adapter.dials.length, idle);
+    if (options === kept) {
+      // And they are kept afterwards.
+      const leases = await take(it, 3);
+      await time.advance(2);
+      assertEquals(it.engine.status().idle, 3);
+      await give(leases);
+    }
     await end(it);
   }
 });

@@ -301,7 +301,7 @@ Deno.test("a function that is none is refused before anything is checked out", a
 });
 
 Deno.test("options of begin(), use() and connect() that cannot be meant are refused, and the pool goes on", async () => {
-  using time = fakeTime();
+  using _time = fakeTime();
   const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
   const calls: Record<string, (options: never) => Promise<unknown>> = {
     connect: (options) => it.engine.connect(options),
@@ -332,18 +332,18 @@ Deno.test("options of begin(), use() and connect() that cannot be meant are refu
       assert(error.message.includes(message), `${name}: ${error.message}`);
     }
   }
-  const leases: unknown[] = [null, 5, "x", {}, await it.engine.connect().then((l) => l.client)];
-  for (const within of leases) {
+  const lease = await it.engine.connect();
+  for (const within of [null, 5, "x", {}, lease.client]) {
     const error = await assertRejects(
       () => it.engine.begin(() => {}, { within: within as Lease<FakeClient> }),
       TypeError,
     );
     assert(error.message.endsWith('for "within": it is a lease'), error.message);
   }
-  assertEquals(it.engine.status().inUse, 1);
-  const closing = it.engine.close({ drain: 0 });
-  await time.tick(0);
-  await closing;
+  const slip = { within: lease, timeOut: 1 };
+  await assertRejects(() => it.engine.begin(() => {}, slip), TypeError, 'did you mean "timeout"?');
+  await lease.release();
+  await end(it);
 });
 
 Deno.test("Infinity and undefined are fine for a timeout, and options may be empty", async () => {
