@@ -147,7 +147,8 @@ export class SharedPool<C> implements Lender<C> {
 
 function taken(address: string): ConnectionLostError {
   return new ConnectionLostError(
-    `Lost the connection to ${address}: somebody who shared it found it broken, or took it away; work under way may or may not have been done`,
+    `Lost the connection to ${address}: another holder found it broken, or took it out of the pool; ` +
+      "work under way may or may not have been done",
     { address },
   );
 }

@@ -475,8 +475,8 @@ function readBeginOptions<C>(options: BeginOptions<C> | undefined): BeginOptions
     if (value instanceof Lease) return value;
     throw new TypeError(`Cannot use ${show(value)} for "within": it is a lease`);
   });
-  reader.value("signal", undefined, () => undefined);
-  reader.value("timeout", undefined, () => undefined);
+  // Those are for the checkout, which reads them.
+  for (const name of ["signal", "timeout"]) reader.value(name, undefined, () => undefined);
   reader.done("begin");
   return options ?? {};
 }

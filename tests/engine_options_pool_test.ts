@@ -146,8 +146,34 @@ Deno.test("poolTimeout: the error has the last failed connect as its cause", asy
   });
   await lease!.release();
   await time.settle();
-  await first!.value!.release();
+  // The one that hangs is given up; once a connect succeeded, the failure is history.
   await time.advance(10);
+  it.adapter.behaviour.connect = () => {};
+  const last = await it.engine.connect();
+  const late = await assertRejects(() => it.engine.connect({ timeout: 0 }), PoolTimeoutError);
+  assertEquals(late.cause, undefined);
+  await give([first!.value!, last]);
+  await end(it);
+});
+
+Deno.test("a failed connect is nobody's who has another one on its way", async () => {
+  using time = fakeTime();
+  const it = lab({ connectRetry: false }, {
+    async connect() {
+      const first = it.adapter.dials.length === 1;
+      await sleep(first ? 10 : 20);
+      if (first) throw refused();
+    },
+  });
+  const controller = new AbortController();
+  const given = watch(it.engine.connect({ signal: controller.signal }));
+  const kept = watch(it.engine.connect());
+  await time.tick(5);
+  controller.abort();
+  await time.tick(15);
+  assertEquals([given.state, kept.state], ["rejected", "fulfilled"]);
+  assertEquals(it.adapter.dials.length, 2);
+  await kept.value!.release();
   await end(it);
 });
 
@@ -462,6 +488,11 @@ Deno.test("minIdle: after the first use so many are opened in the background, an
   const it = lab({ minIdle: 3, idleTimeout: 60 }, { connect: () => sleep(100) });
   await time.advance(10);
   assertEquals(it.adapter.dials, []);
+  it.adapter.behaviour.connect = () => Promise.reject(refused());
+  await assertRejects(() => it.engine.connect(), ConnectError);
+  await time.advance(10);
+  assertEquals(it.adapter.dials.splice(0).length, 1);
+  it.adapter.behaviour.connect = () => sleep(100);
   const first = watch(it.engine.connect());
   await time.advance(1);
   assertEquals([it.engine.status().idle, it.engine.status().inUse], [3, 1]);
@@ -587,6 +618,17 @@ Deno.test("connectConcurrency: so many connections open at once, by default 4", 
     await time.tick(10 * 20);
     await give(await Promise.all(waits));
     assertEquals([seen, it.adapter.dials.length], [most, 20]);
+    // After an outage, which one at a time probes, so many open at once again.
+    const { connect } = it.adapter.behaviour;
+    it.adapter.behaviour.connect = () => Promise.reject(refused());
+    it.engine.pool.invalidate();
+    const again = Array.from({ length: 20 }, () => it.engine.connect());
+    await time.advance(1);
+    seen = 0;
+    it.adapter.behaviour.connect = connect!;
+    await time.advance(1);
+    await give(await Promise.all(again));
+    assertEquals(seen, most);
     await end(it);
   }
 });
