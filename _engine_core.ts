@@ -13,7 +13,7 @@ import { discreet } from "./_secret.ts";
 import { SharedPool } from "./_shared_pool.ts";
 import { NameSource } from "./_source.ts";
 import { Upkeep } from "./_upkeep.ts";
-import type { Adapter } from "./adapters/adapter.ts";
+import type { Adapter, Destination } from "./adapters/adapter.ts";
 import { Dialer } from "./dialer.ts";
 import { ConnectionLostError } from "./errors.ts";
 import { staticAddresses } from "./lookups/static.ts";
@@ -85,19 +85,21 @@ export class EngineCore<C> {
   constructor(url: DatabaseUrl, adapter: Adapter<C>, settings: EngineSettings<C>) {
     this.#settings = settings;
     this.#adapter = adapter;
-    this.host = canonicalHost(url.host!);
+    this.host = hostOf(url, adapter);
     this.name = settings.poolName ?? this.host;
     const logger = discreet(settings.logger, url.password);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
     this.#poolLog = new Log(logger, settings.echoPool, this.name);
-    const fixed = staticAddresses(this.host, settings.dns.family);
+    const fixed = adapter.local ? [this.host] : staticAddresses(this.host, settings.dns.family);
     this.view = fixed ? undefined : viewOf(this.host, settings.dns);
     this.names = this.view ?? fixedAnswer(fixed!);
     this.#unwatch = this.view?.watch({
       onChange: (change) => this.#onChange(change),
       onError: (error) => this.emit("lookuperror", { error }),
     }) ?? (() => {});
-    this.#dialer = new Dialer(adapter, targetOf(url, this.host, adapter, settings), settings);
+    const destination = destinationOf(url, adapter, settings);
+    const target = { ...destination, addresses: () => this.names.addresses };
+    this.#dialer = new Dialer(adapter, target, settings);
     this.#lingering = new Lingering(settings.lingerMs, (address) => this.#retire(address));
     this.#departures = new DepartureWatch(settings.retireGraceMs, {
       oldest: (address) => this.#oldest(address),
@@ -268,16 +270,16 @@ function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSetting
   };
 }
 
-function targetOf<C>(
+/** What the URL and the options ask for. */
+export function destinationOf<C>(
   url: DatabaseUrl,
-  host: string,
   adapter: Adapter<C>,
   settings: EngineSettings<C>,
-) {
+): Destination {
   const { user, password, database, params, port } = url;
   const { connectArgs, keepAlive } = settings;
   return {
-    host,
+    host: hostOf(url, adapter),
     port: port ?? adapter.defaultPort,
     user,
     password,
@@ -286,6 +288,11 @@ function targetOf<C>(
     connectArgs,
     keepAlive,
   };
+}
+
+/** The host as it is looked up; where no network is in between, the database. */
+function hostOf<C>(url: DatabaseUrl, adapter: Adapter<C>): string {
+  return adapter.local ? url.database ?? ":memory:" : canonicalHost(url.host!);
 }
 
 /** The error of a holder whose connection the pool had to terminate. */

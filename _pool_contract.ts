@@ -28,6 +28,14 @@ export interface Unfit {
   readonly siblings: boolean;
 }
 
+/** What a pool is told about a connection of its own. */
+export interface Adopter<C> {
+  /** It died by itself. */
+  lost(slot: Slot<C>, error: unknown): void;
+  /** Its server said something that makes it unfit, perhaps to somebody who keeps it to themselves. */
+  condemn(slot: Slot<C>, unfit: Unfit): void;
+}
+
 /** Where connections come from, and what becomes of them. */
 export interface Source<C> {
   /** Whether the addresses known may be used now. Called at each handover: no I/O, a comparison or two. */
@@ -43,7 +51,7 @@ export interface Source<C> {
   /** Whether an error of `open` may pass by itself, so that waiters had better wait. */
   mayPass(error: unknown): boolean;
   /** A connection that `open` gave is in the pool now. */
-  adopt(slot: Slot<C>, pool: { lost(slot: Slot<C>, error: unknown): void }): void;
+  adopt(slot: Slot<C>, pool: Adopter<C>): void;
   /** A connection was given away. */
   part(slot: Slot<C>): void;
   /** A connection goes out. */

@@ -14,7 +14,7 @@ import { show } from "./_read_options.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import type { Dialer } from "./dialer.ts";
 import { DisconnectionError } from "./errors.ts";
-import type { Opened, Source, Unfit } from "./_pool_contract.ts";
+import type { Adopter, Opened, Source, Unfit } from "./_pool_contract.ts";
 
 /** How connections are treated; durations in milliseconds. */
 export interface SourceSettings<C> {
@@ -185,7 +185,7 @@ export class NameSource<C> implements Source<C> {
     return this.#dialer.giveUp(lastError, waited);
   }
 
-  adopt(slot: Slot<C>, pool: { lost(slot: Slot<C>, error: unknown): void }): void {
+  adopt(slot: Slot<C>, pool: Adopter<C>): void {
     this.#log.info(`Opened a connection to ${slot.address}`);
     this.#interest();
     this.#onOpened();
@@ -197,6 +197,13 @@ export class NameSource<C> implements Source<C> {
       pool.lost(slot, end.error);
     };
     if (end.come) end.tell();
+    this.#safely(() =>
+      this.#adapter.onError?.(slot.client, (error) => {
+        if (slot.state === "closed" || slot.state === "detached") return;
+        const unfit = this.judge(error);
+        if (unfit) pool.condemn(slot, unfit);
+      })
+    );
   }
 
   /** From the dial on: a connection may die while its hooks run. */

@@ -126,8 +126,8 @@ export class Dialer<C> {
         for (const [index, address] of order.entries()) {
           if (dial.departed.has(address)) continue;
           const left = (roles.length - round) * order.length - index;
-          const client = await this.#attempt(dial, address, role, (endMs - now()) / left);
-          if (client) return { ...client, address };
+          const dialled = await this.#attempt(dial, address, role, (endMs - now()) / left);
+          if (dialled) return dialled;
         }
       }
     } finally {
@@ -147,6 +147,10 @@ export class Dialer<C> {
       if (current?.address !== address) continue;
       current.controller.abort(new Error("the address departed meanwhile"));
     }
+  }
+
+  #count(address: string): void {
+    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
   }
 
   /** A connection that `dial` gave is open no more. */
@@ -255,11 +259,11 @@ export class Dialer<C> {
     address: string,
     role: WantedRole,
     limitMs: number,
-  ): Promise<{ client: C } | undefined> {
+  ): Promise<Dialled<C> | undefined> {
     dial.signal.throwIfAborted();
     const controller = new AbortController();
     dial.current = { address, controller };
-    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
+    this.#count(address);
     try {
       const client = await this.#connect(address, {
         limitMs,
@@ -267,7 +271,11 @@ export class Dialer<C> {
         ready: (client) => this.#ready(client, role),
       });
       this.#failed.delete(address);
-      return { client };
+      const open = this.#adapter.address?.(client);
+      if (open === undefined || open === address) return { client, address };
+      this.forget(address);
+      this.#count(open);
+      return { client, address: open };
     } catch (error) {
       this.forget(address);
       dial.signal.throwIfAborted();
@@ -343,7 +351,8 @@ export class Dialer<C> {
     const { host, port } = this.#target;
     const said = attempts.map(({ address, error }) => {
       const text = error instanceof Error ? error.message || codeOf(error) : String(error);
-      return `${hostPort(address, port)} said: ${this.#hide(text)}`;
+      const where = this.#adapter.local ? address : hostPort(address, port);
+      return `${where} said: ${this.#hide(text)}`;
     });
     return new ConnectError(`Cannot connect to "${host}": ${said.join("; ")}`, {
       host,

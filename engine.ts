@@ -5,7 +5,7 @@
  */
 
 import { now, runWithin } from "./_clock.ts";
-import { EngineCore, type EngineEventMap } from "./_engine_core.ts";
+import { destinationOf, EngineCore, type EngineEventMap } from "./_engine_core.ts";
 import { Lease } from "./_lease.ts";
 import { OptionReader, show } from "./_read_options.ts";
 import type { Adapter } from "./adapters/adapter.ts";
@@ -106,12 +106,13 @@ export function getDnsEngine<C = unknown>(
   options?: EngineOptions<C>,
 ): Engine<C> {
   const setup = applyPlugins(DatabaseUrl.parse(url), options);
-  const settings = readEngineOptions<C>(setup.options);
-  const adapter = settings.adapter ??
+  const adapter = readEngineOptions<C>(setup.options).adapter ??
     adapterByUrl(setup.url.dialect, setup.url.driver) as Adapter<C>;
-  checkUrl(setup.url);
+  const settings = readEngineOptions<C>(withDefaults(setup.options, adapter));
+  checkUrl(setup.url, adapter);
   checkAdapter(adapter, settings);
   checkPoolClass(setup.options, settings);
+  adapter.check?.(destinationOf(setup.url, adapter, settings));
   const core = new EngineCore<C>(setup.url, adapter, settings);
   const engine = new Engine<C>(setup.url, adapter, settings, core);
   for (const created of setup.created) created(engine);
@@ -496,7 +497,23 @@ function applyPlugins<C>(url: DatabaseUrl, options: EngineOptions<C> | undefined
   return setup;
 }
 
-function checkUrl(url: DatabaseUrl): void {
+/** Without a network in between, one connection serves all, in turn: transactions do not mix. */
+function withDefaults<C>(
+  options: EngineOptions<C> | undefined,
+  { local }: Adapter<C>,
+): EngineOptions<C> | undefined {
+  const { poolClass, poolSize } = options ?? {};
+  const given = poolSize !== undefined || poolClass !== undefined && poolClass !== "queue";
+  return local && !given ? { maxOverflow: 0, ...options, poolSize: 1 } : options;
+}
+
+function checkUrl<C>(url: DatabaseUrl, { local, name }: Adapter<C>): void {
+  if (local) {
+    if (url.host === undefined && url.port === undefined) return;
+    throw new TypeError(
+      `Cannot make an engine for "${url}": ${name} has no host, write ${url.dialect}:///path or ${url.dialect}::memory:`,
+    );
+  }
   if (url.host === undefined) {
     throw new TypeError(`Cannot make an engine for "${url}": the database URL has no host`);
   }

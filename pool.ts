@@ -9,7 +9,14 @@ import { now } from "./_clock.ts";
 import { Lease, type Lender, Slot } from "./_lease.ts";
 import { LinkedList } from "./_list.ts";
 import { Openings } from "./_openings.ts";
-import type { CheckoutOptions, Opened, PoolSettings, Source, Unfit } from "./_pool_contract.ts";
+import type {
+  Adopter,
+  CheckoutOptions,
+  Opened,
+  PoolSettings,
+  Source,
+  Unfit,
+} from "./_pool_contract.ts";
 import { type Waiter, WaitingLine } from "./_waiting_line.ts";
 import {
   ConnectionInUseError,
@@ -24,7 +31,7 @@ const MOST_TRIES = 2;
 const DONE: Promise<void> = Promise.resolve();
 
 /** Hands out connections of one source, within limits, first come first served. */
-export class Pool<C> implements Lender<C> {
+export class Pool<C> implements Lender<C>, Adopter<C> {
   /** Finished dials, ever. */
   opened = 0;
   /** Connections closed, ever. */
@@ -270,6 +277,18 @@ export class Pool<C> implements Lender<C> {
       slot.spent = slot.dead = true;
       if (!slot.lease) {
         this.#drop(slot, error ?? new Error("The connection was closed by the server"));
+      }
+    }
+  }
+
+  /** A connection is unfit: it is closed when it comes back, and so are its siblings where they are no better. */
+  condemn(slot: Slot<C>, { siblings }: Unfit): void {
+    slot.spent = true;
+    if (!siblings || slot.condemned) return;
+    this.#dials.suspect();
+    for (const list of [this.#idle, this.#inUse]) {
+      for (const other of list.members()) {
+        if (other.address === slot.address) other.spent = other.condemned = true;
       }
     }
   }
@@ -570,16 +589,9 @@ export class Pool<C> implements Lender<C> {
   }
 
   /** Closes a connection that proved to be broken. Only the first victim of an outage condemns its siblings. */
-  #discard(slot: Slot<C>, { error, siblings }: Unfit): void {
-    if (siblings && !slot.condemned) {
-      this.#dials.suspect();
-      for (const list of [this.#idle, this.#inUse]) {
-        for (const other of list.members()) {
-          if (other.address === slot.address) other.spent = other.condemned = true;
-        }
-      }
-    }
-    this.#drop(slot, error);
+  #discard(slot: Slot<C>, unfit: Unfit): void {
+    this.condemn(slot, unfit);
+    this.#drop(slot, unfit.error);
   }
 
   #leaveUse(slot: Slot<C>): void {

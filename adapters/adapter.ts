@@ -4,11 +4,11 @@
  * @module
  */
 
-/** Where a connection goes, and as whom. The socket goes to the `ip`; the certificate is checked for `host`. */
-export interface Target {
+/** What a URL and `connectArgs` ask for: where connections go, and as whom. */
+export interface Destination {
   /** The host name of the URL: for TLS and for messages, never to be dialled. */
   readonly host: string;
-  /** TCP port, 1 to 65535. */
+  /** TCP port, 1 to 65535; 0 for an adapter that is `local`. */
   readonly port: number;
   /** The user name, where the URL has one. */
   readonly user?: string | undefined;
@@ -22,6 +22,15 @@ export interface Target {
   readonly connectArgs: Readonly<Record<string, unknown>>;
   /** Whether the socket shall have TCP keepalive, its first probe after 30 s. */
   readonly keepAlive: boolean;
+}
+
+/** One connection to be opened. The socket goes to the `ip`; the certificate is checked for `host`. */
+export interface Target extends Destination {
+  /**
+   * The addresses that the host has now; they may change while the attempt is under way. Only for a driver that
+   * cannot be given an address: whoever can dials the `ip`.
+   */
+  addresses(): readonly string[];
   /** Ends the attempt: `connect` rejects, and no socket is left. */
   readonly signal: AbortSignal;
 }
@@ -44,6 +53,17 @@ export interface Adapter<C> {
   /** The port for a URL that names none. */
   readonly defaultPort: number;
   /**
+   * There is no network in between: the URL has no host, no DNS is asked, and `connect` is given the database as
+   * `ip`. Such an engine has one connection unless `poolSize` says otherwise.
+   */
+  readonly local?: boolean;
+  /**
+   * Looks at what the URL and `connectArgs` ask for when the engine is made, before anything is opened.
+   *
+   * @throws {TypeError} for what the driver would ignore or could not mean.
+   */
+  check?(destination: Destination): void;
+  /**
    * Opens a connection to `ip`, whatever the name in `target` says, and finishes the handshake.
    *
    * @param ip The address to dial.
@@ -51,6 +71,11 @@ export interface Adapter<C> {
    * @returns The driver's own client.
    */
   connect(ip: string, target: Target): Promise<C>;
+  /**
+   * The address that a new connection is really open to, for a driver that had to dial by name; it must be one of
+   * the target's `addresses`. Where this is missing or `undefined`, it is the `ip` that was given.
+   */
+  address?(client: C): string | undefined;
   /** Says goodbye politely and closes the socket. */
   close?(client: C): Promise<void>;
   /** Drops the socket now; pending work rejects, with `reason` where the driver allows it. */
@@ -73,6 +98,11 @@ export interface Adapter<C> {
   classify?(error: unknown): "disconnect" | "read-only" | undefined;
   /** Calls `listener` once if the socket dies by itself. */
   onClose?(client: C, listener: (error?: unknown) => void): void;
+  /**
+   * Calls `listener` for each error that the server reports on the connection, whoever sent what failed and whether
+   * or not they handle it: so a read-only server is noticed though an ORM swallowed its error.
+   */
+  onError?(client: C, listener: (error: unknown) => void): void;
   /** Runs one statement and gives its rows. */
   query?(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]>;
 }

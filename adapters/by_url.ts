@@ -11,7 +11,7 @@ import { lazyPgAdapter, type PgClient, type PgModule } from "./pg.ts";
 /** Dialects, each with its drivers; the first is the default. */
 const DIALECTS: Readonly<Record<string, Readonly<Record<string, () => Adapter<unknown>>>>> = {
   postgresql: {
-    pg: () => lazyPgAdapter(() => load<PgModule<PgClient>>("pg", "pg")) as Adapter<unknown>,
+    pg: () => lazyPgAdapter(() => fromNpm<PgModule<PgClient>>("pg", "pg")) as Adapter<unknown>,
   },
 };
 
@@ -45,9 +45,21 @@ export function adapterByUrl(dialect: string, driver: string | undefined): Adapt
  * Imports a driver, by a specifier that no tool can see: a driver is nobody's dependency. First under its bare
  * name (Node, Bun, a Deno import map), then as `npm:` (Deno).
  */
-async function load<M>(driver: string, packageName: string): Promise<M> {
+function fromNpm<M>(driver: string, packageName: string): Promise<M> {
+  return load(driver, {
+    specifiers: [packageName, `npm:${packageName}`],
+    otherwise: `it is not installed here, run "npm install ${packageName}", ` +
+      `"bun add ${packageName}" or "deno add npm:${packageName}"`,
+  });
+}
+
+/** Imports the first module that there is. */
+async function load<M>(
+  driver: string,
+  { specifiers, otherwise }: { readonly specifiers: readonly string[]; readonly otherwise: string },
+): Promise<M> {
   let first: unknown;
-  for (const specifier of [packageName, `npm:${packageName}`]) {
+  for (const specifier of specifiers) {
     try {
       const module = await import(specifier) as { default?: unknown };
       return (module.default ?? module) as M;
@@ -55,9 +67,8 @@ async function load<M>(driver: string, packageName: string): Promise<M> {
       first ??= error;
     }
   }
-  throw new DriverUnavailableError(
-    `Cannot load the driver "${driver}": it is not installed here, run "npm install ${packageName}", ` +
-      `"bun add ${packageName}" or "deno add npm:${packageName}"`,
-    { driver, cause: first },
-  );
+  throw new DriverUnavailableError(`Cannot load the driver "${driver}": ${otherwise}`, {
+    driver,
+    cause: first,
+  });
 }

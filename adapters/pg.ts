@@ -4,8 +4,11 @@
  * @module
  */
 
-import { canonicalIp } from "../_ip.ts";
-import type { Adapter, Role, Target } from "./adapter.ts";
+import { checkLevel } from "./_isolation.ts";
+import { type ParamKind, readParams } from "./_params.ts";
+import { KEEPALIVE_MS } from "./_socket.ts";
+import { checkTls, named, readTls, type TlsOptions } from "./_tls.ts";
+import type { Adapter, Destination, Role, Target } from "./adapter.ts";
 
 /** What the adapter sets on a new client; `connectArgs` may add whatever else the driver knows. */
 export interface PgConfig {
@@ -20,7 +23,7 @@ export interface PgConfig {
   /** Database name. */
   database?: string;
   /** TLS options, or `false` for none. */
-  ssl?: boolean | { servername?: string };
+  ssl?: TlsOptions | false;
   /** TCP keepalive. */
   keepAlive: boolean;
   /** Milliseconds before the first keepalive probe. */
@@ -43,7 +46,11 @@ export interface PgClient {
 interface PgInternals {
   ref?(): void;
   unref?(): void;
-  connection?: { stream?: { destroy(error?: Error): void } };
+  connection?: {
+    stream?: { destroy(error?: Error): void };
+    ssl?: TlsOptions | boolean;
+    on?(event: "errorMessage", listener: (error: unknown) => void): unknown;
+  };
   readyForQuery?: boolean;
   getTransactionStatus?(): string | null;
 }
@@ -54,20 +61,18 @@ export interface PgModule<C extends PgClient> {
   Client: new (config: PgConfig) => C;
 }
 
-/** Milliseconds before the first keepalive probe. */
-const KEEPALIVE_MS = 30_000;
-
 /** URL parameters that are handed to the driver, which hands most of them to the server. */
-const PARAMS: ReadonlySet<string> = new Set([
-  "application_name",
-  "client_encoding",
-  "fallback_application_name",
-  "idle_in_transaction_session_timeout",
-  "lock_timeout",
-  "options",
-  "query_timeout",
-  "statement_timeout",
-]);
+const PARAMS: Readonly<Record<string, ParamKind>> = {
+  application_name: "text",
+  client_encoding: "text",
+  fallback_application_name: "text",
+  idle_in_transaction_session_timeout: "number",
+  lock_timeout: "number",
+  options: "text",
+  query_timeout: "number",
+  sslnegotiation: "text",
+  statement_timeout: "number",
+};
 
 /**
  * SQLSTATEs after which the connection is of no use (PostgreSQL, appendix A): 08 connection exceptions,
@@ -114,12 +119,23 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     name: "pg",
     defaultPort: 5432,
 
+    check(destination: Destination): void {
+      configure(destination);
+      checkTls(destination);
+    },
+
     async connect(ip: string, target: Target): Promise<C> {
       const { signal } = target;
       const pg = await load();
       checkModule(pg);
+      const ssl = await readTls(target);
       signal.throwIfAborted();
-      const client = new pg.Client(configure(ip, target));
+      const client = new pg.Client({
+        ...configure(target),
+        ...(ssl !== undefined && { ssl }),
+        host: ip,
+      });
+      nameForTls(client, target.host);
       // Without a listener, the `error` of an idle client ends the process.
       client.on("error", () => {});
       const onAbort = () => destroy(client, signal.reason);
@@ -190,6 +206,10 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       client.on("end", tell);
     },
 
+    onError(client: C, listener: (error: unknown) => void): void {
+      (client as unknown as PgInternals).connection?.on?.("errorMessage", listener);
+    },
+
     async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
       const { rows } = await client.query(text, values ? [...values] : undefined);
       return rows;
@@ -204,64 +224,27 @@ function checkModule(pg: unknown): void {
   );
 }
 
-function configure(ip: string, target: Target): PgConfig {
-  const { host, port, user, password, database, params, connectArgs, keepAlive } = target;
-  const config: PgConfig & Record<string, unknown> = {
+/** Everything but TLS, whose files are still to be read. */
+function configure(
+  { port, user, password, database, params, connectArgs, keepAlive }: Destination,
+) {
+  return {
     ...(user !== undefined && { user }),
     ...(password !== undefined && { password }),
     ...(database !== undefined && { database }),
-    ...readParams(params),
+    ...readParams(params, { name: "pg", known: PARAMS }),
     keepAlive,
     keepAliveInitialDelayMillis: KEEPALIVE_MS,
     port,
     ...connectArgs,
-    host: ip,
   };
-  if (config.ssl) {
-    // The socket goes to an IP, the certificate is for the name; an IP address may not stand in SNI (RFC 6066).
-    const own = config.ssl === true ? {} : config.ssl;
-    config.ssl = canonicalIp(host) === undefined ? { servername: host, ...own } : own;
-  }
-  return config;
 }
 
-function readParams(params: Target["params"]): Record<string, unknown> {
-  const config: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(params)) {
-    if (name !== "sslmode" && !PARAMS.has(name)) {
-      const known = [...PARAMS, "sslmode"].sort().join(", ");
-      throw new TypeError(
-        `Cannot use the URL parameter "${name}": pg would ignore it; those it knows are ${known}, others go into "connectArgs"`,
-      );
-    }
-    if (typeof value !== "string") {
-      throw new TypeError(
-        `Cannot use the URL parameter "${name}": it stands there ${value.length} times`,
-      );
-    }
-    if (name === "sslmode") config.ssl = readSslMode(value);
-    else config[name] = value;
-  }
-  return config;
-}
-
-function readSslMode(mode: string): boolean {
-  if (mode === "verify-full") return true;
-  if (mode === "disable") return false;
-  throw new TypeError(
-    `Cannot use sslmode=${mode}: it is "disable" or "verify-full"; for anything else set "ssl" in "connectArgs"`,
-  );
-}
-
-/** The levels of the SQL standard; PostgreSQL takes all four. */
-const LEVELS = ["read uncommitted", "read committed", "repeatable read", "serializable"];
-
-function checkLevel(level: string): string {
-  const plain = level.toLowerCase().replaceAll("_", " ");
-  if (LEVELS.includes(plain)) return plain;
-  throw new TypeError(
-    `Cannot use the isolation level "${level}": it is one of ${LEVELS.join(", ")}`,
-  );
+/** Where pg was told of TLS by the environment (`PGSSLMODE`), it would check the certificate for the IP address. */
+function nameForTls<C extends PgClient>(client: C, host: string): void {
+  const { connection } = client as unknown as PgInternals;
+  if (!connection?.ssl) return;
+  connection.ssl = named(host, connection.ssl === true ? {} : connection.ssl);
 }
 
 function destroy<C extends PgClient>(client: C, reason?: Error): void {

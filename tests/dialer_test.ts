@@ -48,6 +48,7 @@ function setup(
     params: {},
     connectArgs: {},
     keepAlive: true,
+    addresses: () => [],
   };
   const dialer = new Dialer(adapter, target, {
     connectTimeoutMs: 10_000,
