@@ -6,6 +6,7 @@
 
 import { now, runWithin } from "./_clock.ts";
 import { destinationOf, EngineCore, type EngineEventMap } from "./_engine_core.ts";
+import { hideValues } from "./_hide_values.ts";
 import { Lease } from "./_lease.ts";
 import { OptionReader, show } from "./_read_options.ts";
 import type { Adapter } from "./adapters/adapter.ts";
@@ -394,10 +395,19 @@ export class Engine<C> extends EventTarget {
     if (!adapter.query) {
       throw new TypeError(`Cannot ${what}: the adapter "${adapter.name}" has no method "query"`);
     }
-    return (lease, text, values) => {
+    const run: Run<C> = (lease, text, values) => {
       const { log } = this.#core;
       if (log.talking) log.info(this.#line(text, values));
       return adapter.query!(lease.client, text, values);
+    };
+    if (!this.#settings.hideParameters) return run;
+    return async (lease, text, values) => {
+      try {
+        return await run(lease, text, values);
+      } catch (error) {
+        if (values?.length) hideValues(error, text, values);
+        throw error;
+      }
     };
   }
 

@@ -157,7 +157,7 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   loggingName?: string;
   /** The pool's name in log lines and errors. Default: the URL's host. */
   poolLoggingName?: string;
-  /** Whether bind values are kept out of log lines. Default `false`. */
+  /** Whether bind values are kept out of log lines, and out of what `engine.query` throws. Default `false`. */
   hideParameters?: boolean;
   /** Functions that may change the URL, the options and the finished engine. Default: none. */
   plugins?: readonly Plugin<C>[];

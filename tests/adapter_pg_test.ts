@@ -1,13 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertLess,
-  assertRejects,
-  assertStrictEquals,
-  assertStringIncludes,
-  assertThrows,
-} from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import type { Target } from "../adapters/adapter.ts";
@@ -22,7 +13,10 @@ import {
 } from "../mod.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
+import { hungUp, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { message, READY } from "./_postgres_subject.ts";
+import { soon, until } from "./_waiting.ts";
 
 const WHO = { user: "app", password: "it's a s3cret", database: "orders" };
 
@@ -78,68 +72,6 @@ async function ask(client: pg.Client, expression: string): Promise<unknown> {
   return (await client.query({ text: `SELECT ${expression}`, rowMode: "array" })).rows[0]?.[0];
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Waits for a promise, 5 seconds at most. */
-async function soon<T>(promise: Promise<T>): Promise<T> {
-  let limit: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    limit = setTimeout(() => reject(new Error("It took more than 5 seconds")), 5000);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(limit);
-  }
-}
-
-/** Waits until something holds, 5 seconds at most. */
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + 5000;
-  while (!await holds()) {
-    assertLess(performance.now(), endMs, "it did not come to hold within 5 seconds");
-    await pause(10);
-  }
-}
-
-/** A server that accepts, answers each message with the next of `replies`, and says nothing more. */
-async function mute(
-  replies: readonly Uint8Array[],
-  body: (port: number, conn: Promise<Deno.Conn>, silent: Promise<void>) => Promise<void>,
-): Promise<void> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const conn = listener.accept();
-  const silent = conn.then(async (conn) => {
-    for (const reply of replies) {
-      await conn.read(new Uint8Array(1000));
-      await conn.write(reply);
-    }
-    await pause(20); // for the client to take it in
-  });
-  await body((listener.addr as Deno.NetAddr).port, conn, silent);
-  await silent;
-}
-
-/** Waits for the other side to hang up, 5 seconds at most; returns what it had said before, as text. */
-async function hungUp(conn: Deno.Conn): Promise<string> {
-  const limit = setTimeout(() => conn.close(), 5000);
-  const buffer = new Uint8Array(1000);
-  let heard = "";
-  try {
-    for (let size; (size = await conn.read(buffer)) !== null;) {
-      heard += new TextDecoder().decode(buffer.subarray(0, size));
-    }
-  } catch (error) {
-    assert(error instanceof Deno.errors.ConnectionReset, String(error));
-  } finally {
-    clearTimeout(limit);
-  }
-  conn.close();
-  return heard;
-}
-
 Deno.test("pgAdapter(pg) gives leases whose client is pg.Client, at compile time", () => {
   type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
     : false;
@@ -159,25 +91,6 @@ Deno.test("pgAdapter() refuses what is not the module pg", () => {
       'Cannot use this as the driver "pg": it has no class "Client", pass what `import pg from "pg"` gives',
     );
   }
-});
-
-Deno.test("connect() goes to the IP it is given, whatever the name says", async () => {
-  for (const host of ["db.internal", "name.that.does.not.exist.invalid", "192.0.2.1"]) {
-    const client = await adapter.connect(server.host, targetOf({ host }));
-    assertEquals(await ask(client, "host(inet_server_addr())"), server.host);
-    assertEquals(await ask(client, "inet_server_port()"), server.port);
-    await adapter.close!(client);
-  }
-});
-
-Deno.test("user, password and database of the URL reach the server, in any spelling", async () => {
-  const client = await adapter.connect(server.host, targetOf());
-  assertEquals(await ask(client, "current_user::text || ' ' || current_database()"), "app orders");
-  await adapter.close!(client);
-  const error = await assertRejects(() =>
-    adapter.connect(server.host, targetOf({ password: "x" }))
-  );
-  assertEquals((error as { code?: string }).code, "28P01");
 });
 
 Deno.test("URL parameters and connectArgs reach the driver, and connectArgs win", async () => {
@@ -339,47 +252,11 @@ Deno.test("a URL parameter that pg would ignore is refused by name, and so is on
   }
 });
 
-/** A message of the server: its letter, its length, what it says (PostgreSQL, chapter "Message Formats"). */
-function message(letter: string, body: string): Uint8Array {
-  const length = `\0\0\0${String.fromCharCode(4 + body.length)}`;
-  return new TextEncoder().encode(letter + length + body);
-}
-
-const SCRAM = message("R", "\0\0\0\x0aSCRAM-SHA-256\0\0");
-const AUTHENTICATED = message("R", "\0\0\0\0");
-const READY = new Uint8Array([...AUTHENTICATED, ...message("Z", "I")]);
 const REFUSED = message("E", "SFATAL\0C53300\0Mtoo many\0\0");
-const YES_TLS = new TextEncoder().encode("S");
 const NO_TLS = new TextEncoder().encode("N");
 
-/** Where a server may fall silent. */
-const SILENCES:
-  readonly (readonly [when: string, replies: readonly Uint8Array[], params: Target["params"]])[] = [
-    ["after the TCP handshake", [], {}],
-    ["after it asked for the password", [SCRAM], {}],
-    ["after it let us in", [AUTHENTICATED], {}],
-    ["when asked for TLS", [], { sslmode: "verify-full" }],
-    ["in the TLS handshake", [YES_TLS], { sslmode: "verify-full" }],
-  ];
-
-for (const [when, replies, params] of SILENCES) {
-  Deno.test(`an abort while the server is silent ${when} rejects with its reason and leaves no socket`, async () => {
-    await mute(replies, async (port, conn, silent) => {
-      const controller = new AbortController();
-      const reason = new Error("enough");
-      const { signal } = controller;
-      const connecting = adapter.connect("127.0.0.1", targetOf({ port, params, signal }));
-      connecting.catch(() => {});
-      await silent;
-      controller.abort(reason);
-      assertStrictEquals(await assertRejects(() => soon(connecting)), reason);
-      await hungUp(await conn);
-    });
-  });
-}
-
 Deno.test("an abort whose reason is no error rejects with it all the same", async () => {
-  await mute([], async (port, conn, silent) => {
+  await withMute([], async ({ port, conn, silent }) => {
     const controller = new AbortController();
     const target = targetOf({ port, signal: controller.signal });
     const outcome = adapter.connect("127.0.0.1", target).catch((reason) => reason);
@@ -396,7 +273,7 @@ Deno.test("a server that refuses without hanging up is hung up on", async () => 
     [NO_TLS, { sslmode: "verify-full" }, "The server does not support SSL connections"],
   ] as const;
   for (const [reply, params, message] of refusals) {
-    await mute([reply], async (port, conn) => {
+    await withMute([reply], async ({ port, conn }) => {
       const connecting = adapter.connect("127.0.0.1", targetOf({ port, params }));
       await assertRejects(() => soon(connecting), Error, message);
       await hungUp(await conn);
@@ -427,68 +304,6 @@ Deno.test("an abort before the socket is open rejects with its reason and leaves
   await Promise.resolve();
   early.abort(reason);
   assertStrictEquals(await assertRejects(() => begun), reason);
-});
-
-Deno.test("an abort that comes after the connection is open does nothing to it", async () => {
-  const controller = new AbortController();
-  const client = await adapter.connect(server.host, targetOf({ signal: controller.signal }));
-  controller.abort(new Error("too late"));
-  assertEquals(await ask(client, "1"), 1);
-  await adapter.close!(client);
-});
-
-Deno.test("a server that accepts and says nothing is given up after connectTimeout, its socket closed, the slot given back", async () => {
-  await mute([], async (port, conn) => {
-    const engine = getDnsEngine(`postgresql://app@127.0.0.1:${port}/orders`, {
-      adapter,
-      connectTimeout: 0.2,
-    });
-    const startMs = performance.now();
-    const error = await assertRejects(() => soon(engine.connect()), ConnectError);
-    const tookMs = performance.now() - startMs;
-    assertGreater(tookMs, 190);
-    assertLess(tookMs, 1500);
-    assertStringIncludes(error.message, `Cannot connect to "127.0.0.1": 127.0.0.1:${port} said: `);
-    assert(error.cause instanceof DOMException && error.cause.name === "TimeoutError");
-    await hungUp(await conn);
-    const { inUse, connecting, waiting } = engine.status();
-    assertEquals([inUse, connecting, waiting], [0, 0, 0]);
-    await engine.close();
-  });
-});
-
-Deno.test("a connection that the server ends while it is idle is noticed without a query", async () => {
-  const engine = engineFor();
-  const pid = await engine.use(({ client }) => ask(client, "pg_backend_pid()"));
-  assertEquals(engine.status().idle, 1);
-  await asAdmin(`SELECT pg_terminate_backend(${pid})`);
-  await until(() => engine.status().idle === 0);
-  assertEquals(engine.status().closed, 1);
-  const next = await engine.use(({ client }) => ask(client, "pg_backend_pid()"));
-  assert(typeof next === "number" && next !== pid);
-  await engine.close();
-});
-
-Deno.test("a connection that the server ends while it is in use is not handed out again", async () => {
-  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
-  const lease = await engine.connect();
-  const pid = await ask(lease.client, "pg_backend_pid()");
-  const sleeping = lease.client.query("SELECT pg_sleep(30)");
-  const failing = assertRejects(
-    () => sleeping,
-    Error,
-    "terminating connection due to administrator command",
-  );
-  await until(async () =>
-    (await asAdmin(`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid} AND wait_event = 'PgSleep'`))
-      .length === 1
-  );
-  await asAdmin(`SELECT pg_terminate_backend(${pid})`);
-  const error = await failing;
-  assertEquals(adapter.classify!(error), "disconnect");
-  await lease.release(error);
-  assert(await engine.use(({ client }) => ask(client, "pg_backend_pid()")) !== pid);
-  await engine.close();
 });
 
 /** The end of a query that failed may come a packet after its error. */
@@ -598,22 +413,9 @@ Deno.test("inTransaction() knows without asking, and does not know while a query
   assertEquals(adapter.inTransaction!({ readyForQuery: true } as unknown as pg.Client), undefined);
 });
 
-Deno.test("close() says goodbye to the server, which ends the session; again, it is harmless", async () => {
-  const client = await adapter.connect(server.host, targetOf());
-  const pid = await ask(client, "pg_backend_pid()");
-  let calls = 0;
-  adapter.onClose!(client, () => calls++);
-  await soon(Promise.all([adapter.close!(client), adapter.close!(client)]));
-  await soon(adapter.close!(client));
-  await until(async () =>
-    (await asAdmin(`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`)).length === 0
-  );
-  assertEquals(calls, 1);
-});
-
 Deno.test("close() sends Terminate before it hangs up, and terminate() sends nothing", async () => {
   for (const [how, farewell] of [["close", "X\0\0\0\x04"], ["terminate", ""]] as const) {
-    await mute([READY], async (port, conn, silent) => {
+    await withMute([READY], async ({ port, conn, silent }) => {
       const client = await soon(adapter.connect("127.0.0.1", targetOf({ port })));
       await silent;
       const heard = hungUp(await conn);
@@ -654,37 +456,6 @@ Deno.test("terminate() without a reason lets pending work reject as lost", async
   assertEquals(adapter.classify!(error), "disconnect");
 });
 
-Deno.test("ping() rejects, and is known for lost, once the server has gone", async () => {
-  const client = await adapter.connect(server.host, targetOf());
-  await adapter.ping!(client);
-  const ended = new Promise<void>((resolve) => adapter.onClose!(client, () => resolve()));
-  await asAdmin(`SELECT pg_terminate_backend(${await ask(client, "pg_backend_pid()")})`);
-  await soon(ended);
-  const error = await assertRejects(() => adapter.ping!(client));
-  assertEquals(adapter.classify!(error), "disconnect");
-  await adapter.close!(client);
-});
-
-Deno.test("a connection that dies while nobody listens does not end the process", async () => {
-  const client = await adapter.connect(server.host, targetOf());
-  const ended = new Promise((resolve) => client.once("end", () => resolve(undefined)));
-  await asAdmin(`SELECT pg_terminate_backend(${await ask(client, "pg_backend_pid()")})`);
-  await soon(ended);
-  await adapter.close!(client);
-});
-
-Deno.test("query() gives rows, and takes values", async () => {
-  const client = await adapter.connect(server.host, targetOf());
-  assertEquals(await adapter.query!(client, "SELECT 1 AS n"), [{ n: 1 }]);
-  const values = Object.freeze([20, "x"]);
-  assertEquals(await adapter.query!(client, "SELECT $1::int + 1 AS n, $2 AS t", values), [{
-    n: 21,
-    t: "x",
-  }]);
-  assertEquals(await adapter.query!(client, "DELETE FROM things"), []);
-  await adapter.close!(client);
-});
-
 Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
   const coded = (code: string) => Object.assign(new Error("said the server"), { code });
   const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
@@ -721,21 +492,6 @@ Deno.test("classify() tells lost connections and read-only servers from mere err
       assertEquals(adapter.classify!(error) ?? "other", verdict, Deno.inspect(error));
     }
   }
-});
-
-Deno.test("what a real server says is classified as what it is", async () => {
-  const client = await adapter.connect(
-    server.host,
-    targetOf({ connectArgs: { options: "-c default_transaction_read_only=on" } }),
-  );
-  const verdictOn = async (text: string) =>
-    adapter.classify!(await assertRejects(() => client.query(text)));
-  assertEquals(await verdictOn("INSERT INTO things VALUES (9)"), "read-only");
-  assertEquals(await verdictOn("SELECT 1 / 0"), undefined);
-  assertEquals(await verdictOn("SELEC 1"), undefined);
-  await adapter.close!(client);
-  const refused = await assertRejects(() => adapter.connect("127.0.0.1", targetOf({ port: 1 })));
-  assertEquals(adapter.classify!(refused), "disconnect");
 });
 
 Deno.test("a URL alone brings the driver, one default for the dialect, and it works", async () => {
