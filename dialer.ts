@@ -7,6 +7,7 @@
 
 import { now, runWithin } from "./_clock.ts";
 import { hostPort } from "./_ip.ts";
+import { withoutPassword } from "./_secret.ts";
 import type { Adapter, Role, Target } from "./adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "./errors.ts";
 
@@ -179,19 +180,17 @@ export class Dialer<C> {
 
   /**
    * Whether a failure may pass by itself: the server is down, starting, out of reach or has another role. A
-   * wrong password will not.
+   * wrong password will not, nor will a list of addresses one of which refuses it.
    *
    * @param error What `dial` threw.
    * @param connectedBefore Whether a connection was opened before: until then, only a role is waited for.
    */
   mayPass(error: unknown, connectedBefore: boolean): boolean {
     if (!(error instanceof ConnectError)) return false;
-    return error.attempts.some(({ error }) =>
-      error instanceof WrongRole ||
-      connectedBefore &&
-        (isTimeout(error) || PASSING_CODES.has(codeOf(error)) ||
-          this.#isDisconnect(error))
-    );
+    const reasons = error.attempts.map(({ error }) => error);
+    const waitsForRole = reasons.some((reason) => reason instanceof WrongRole);
+    return (waitsForRole || connectedBefore) && reasons.length > 0 &&
+      reasons.every((reason) => reason instanceof WrongRole || this.#isPassing(reason));
   }
 
   /**
@@ -339,7 +338,8 @@ export class Dialer<C> {
     }
   }
 
-  #isDisconnect(error: unknown): boolean {
+  #isPassing(error: unknown): boolean {
+    if (isTimeout(error) || PASSING_CODES.has(codeOf(error))) return true;
     try {
       return this.#adapter.classify?.(error) === "disconnect";
     } catch {
@@ -361,12 +361,8 @@ export class Dialer<C> {
     });
   }
 
-  /** What a driver or a hook says may have the password in it, as it is or as it stands in a URL. */
   #hide(text: string): string {
-    const { password } = this.#target;
-    if (!password) return text;
-    return text.replaceAll(password, "***")
-      .replaceAll(encodeURIComponent(password.toWellFormed()), "***");
+    return withoutPassword(text, this.#target.password);
   }
 }
 

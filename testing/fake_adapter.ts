@@ -59,6 +59,8 @@ export interface FakeAdapter extends Adapter<FakeClient> {
   readonly open: FakeClient[];
   /** Lets a connection die by itself, as when a server is killed. */
   kill(client: FakeClient, error?: unknown): void;
+  /** Lets the server report an error of which the holder of the connection says nothing. */
+  report(client: FakeClient, error: unknown): void;
 }
 
 /**
@@ -85,6 +87,7 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
   const clients: FakeClient[] = [];
   const dials: string[] = [];
   const listeners: Map<FakeClient, ((error?: unknown) => void)[]> = new Map();
+  const observers: Map<FakeClient, (error: unknown) => void> = new Map();
   const end = (client: FakeClient, entry: string) => {
     client.log.push(entry);
     client.open = false;
@@ -103,6 +106,7 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
       client.open = false;
       for (const listener of listeners.get(client) ?? []) listener(error);
     },
+    report: (client: FakeClient, error: unknown) => observers.get(client)?.(error),
     async connect(address: string, target: Target): Promise<FakeClient> {
       dials.push(address);
       await behaviour.connect?.(address, target);
@@ -149,6 +153,8 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
     onClose(client: FakeClient, listener: (error?: unknown) => void): void {
       listeners.set(client, [...listeners.get(client) ?? [], listener]);
     },
+    onError: (client: FakeClient, listener: (error: unknown) => void) =>
+      void observers.set(client, listener),
     async query(
       client: FakeClient,
       text: string,

@@ -313,6 +313,39 @@ Deno.test("mayPass() tells what may pass by itself from what will not", async ()
   assert(dialer.mayPass(error, false), "a role is waited for from the beginning");
 });
 
+Deno.test("mayPass() with several addresses: a role is worth waiting for, a wrong password on one of them is not", async () => {
+  const wrongPassword = Object.assign(new Error("no"), { code: "28P01" });
+  const standby = () => STANDBY;
+  const cases: [b: unknown, first: boolean, later: boolean][] = [
+    [refused(), true, true],
+    [wrongPassword, false, false],
+  ];
+  for (const [reason, first, later] of cases) {
+    const behaviour: FakeBehaviour = {
+      connect: (address) => address === B ? Promise.reject(reason) : undefined,
+    };
+    const { dialer } = setup(behaviour, { targetSessionAttrs: "primary" }, standby);
+    const error = await assertRejects(() => dialer.dial([A, B], FOREVER), ConnectError);
+    assertEquals([dialer.mayPass(error, false), dialer.mayPass(error, true)], [first, later]);
+  }
+  const behaviour: FakeBehaviour = {
+    connect: (address) => Promise.reject(address === B ? refused() : wrongPassword),
+  };
+  const { dialer } = setup(behaviour);
+  const error = await assertRejects(() => dialer.dial([A, B], FOREVER), ConnectError);
+  assertFalse(dialer.mayPass(error, true));
+});
+
+Deno.test("dial() takes an adapter's word for the address that a connection is open to", async () => {
+  const { dialer, adapter } = setup({}, { loadBalance: "least-connections" });
+  adapter.address = ({ id }) => id === 1 ? B : undefined;
+  assertEquals((await dialer.dial([A, B], FOREVER)).address, B);
+  // It counts there, and not where it was sent.
+  assertEquals(await reached(dialer, 2, [A, B]), [A, A]);
+  dialer.forget(B);
+  assertEquals(await reached(dialer, 1, [A, B]), [B]);
+});
+
 Deno.test("probe() takes any answer for a sign of life, and silence for none", async () => {
   using time = fakeTime();
   const cases: [what: string, connect: NonNullable<FakeBehaviour["connect"]>, alive: boolean][] = [
