@@ -4,11 +4,12 @@
  * @module
  */
 
-import { chown, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import path from "node:path";
-import type { PostgresBinaries, Waiting } from "./postgres_binaries.ts";
+import type { PostgresBinaries } from "./postgres_binaries.ts";
 import { run } from "./processes.ts";
-import { copyTree } from "./work_dir.ts";
+import type { Waiting } from "./programs.ts";
+import { copyTree, writeOwned } from "./work_dir.ts";
 
 /** For whom, and with which database besides `postgres`. */
 interface DataOptions extends Waiting {
@@ -18,8 +19,6 @@ interface DataOptions extends Waiting {
 }
 
 let count = 0;
-/** By user, password and database: `initdb` takes longer than a copy. */
-const templates = new Map<string, Promise<string>>();
 
 /** Makes a copy of a stopped server's data into the data of its hot standby. */
 export async function makeStandby(
@@ -40,26 +39,11 @@ export async function makeStandby(
   await writeOwned(binaries, path.join(dir, "standby.signal"), "");
 }
 
-/** Writes a file that only the servers' user can read. */
-export async function writeOwned(
-  { owner }: PostgresBinaries,
-  file: string,
-  text: string,
-): Promise<void> {
-  await writeFile(file, text, { mode: 0o600 });
-  if (owner) await chown(file, owner.uid, owner.gid);
-}
-
-/** A directory with the data that a new server starts from, to be copied; it lives as long as the binaries. */
-export async function freshData(options: DataOptions, binaries: PostgresBinaries): Promise<string> {
+/** A directory with the data that a new server starts from, to be copied: `initdb` takes longer than a copy. */
+export function freshData(options: DataOptions, binaries: PostgresBinaries): Promise<string> {
   const { user, password, database } = options;
-  const key = JSON.stringify([binaries.workDir, user, password, database]);
-  const known = templates.get(key);
-  if (known) return await known;
-  const made = initialise(options, binaries);
-  templates.set(key, made);
-  made.catch(() => templates.delete(key));
-  return await made;
+  const key = JSON.stringify([user, password, database]);
+  return binaries.template(key, () => initialise(options, binaries));
 }
 
 async function initialise(options: DataOptions, binaries: PostgresBinaries): Promise<string> {

@@ -5,7 +5,8 @@
  */
 
 import { execFileSync, spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
 import process from "node:process";
 
 /** As whom a program runs; `undefined`: as ourselves. */
@@ -67,6 +68,39 @@ export function run(program: string, args: string[], options: RunOptions): Promi
       reject(new Error(`Cannot run "${program}": ${text.trim() || `status ${status ?? death}`}`));
     });
   });
+}
+
+/** The path of a program that is in one of the directories of PATH, or of `places`; `undefined`: in none. */
+export function findProgram(name: string, places: readonly string[]): string | undefined {
+  if (process.platform === "win32") return undefined;
+  const dirs = [
+    ...(process.env.PATH ?? "").split(path.delimiter).filter(path.isAbsolute),
+    ...places,
+  ];
+  return dirs.map((dir) => path.join(dir, name)).find((file) => existsSync(file));
+}
+
+/**
+ * As whom to run servers that refuse root, or should not have its rights: root takes the first of `users` that exists,
+ * or `nobody`. Which one does not matter, for all that it needs is handed to it, but it has to be a user with a name.
+ *
+ * @returns `undefined` when we are not root: as ourselves.
+ */
+export function ordinaryUser(users: readonly string[]): Owner {
+  if (process.getuid?.() !== 0) return undefined;
+  for (const user of [...users, "nobody"]) {
+    try {
+      const [uid, gid] = ["-u", "-g"].map((flag) =>
+        Number(execFileSync("id", [flag, user], { encoding: "utf8", stdio: "pipe" }))
+      );
+      if (uid && gid) return { uid, gid };
+    } catch {
+      // no such user: the next one
+    }
+  }
+  throw new Error(
+    `Cannot run a server as root: there is neither a user "${users.join('", "')}" nor "nobody"`,
+  );
 }
 
 /** The state letter and the parent of a process, from Linux's /proc. */

@@ -18,22 +18,30 @@ import {
   readdir,
   rm,
   stat,
+  writeFile,
 } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import type { Owner } from "./processes.ts";
 
+/** In the directory of a server that runs: its process id and the signal that stops it at once, such as `123 KILL`. */
+export const SERVER_FILE = "lab_server";
+
+/** In the directory of a server that is frozen: the ids of its processes. */
+export const FROZEN_FILE = "lab_frozen";
+
 /**
  * Reads until its standard input ends, as it does when we are gone. Then every server with a directory below
- * `$0` gets SIGQUIT (PostgreSQL's immediate shutdown), the frozen ones are thawed for it, and all is removed.
+ * `$0` gets its signal, the frozen ones are thawed for it, and all is removed.
  */
 const GUARD = `
 trap '' HUP INT TERM
 while read -r line; do :; done
-for file in "$0"/*/postmaster.pid; do
-  [ -f "$file" ] && read -r pid < "$file" && kill -QUIT "$pid"
+for file in "$0"/*/${SERVER_FILE}; do
+  [ -f "$file" ] && read -r pid signal < "$file" && kill -"$signal" "$pid"
 done
-for file in "$0"/*/frozen; do
+for file in "$0"/*/${FROZEN_FILE}; do
   [ -f "$file" ] && kill -CONT $(cat "$file")
 done
 for try in 1 2 3 4 5 6 7 8 9 10; do
@@ -76,6 +84,39 @@ export class WorkDir {
     this.#guard.stdin?.end();
     await gone;
   }
+}
+
+/**
+ * Makes a directory in which `attempt` succeeds, and resolves with what it resolves with. Root's TMPDIR may be closed to
+ * others, and a temporary directory may forbid programs: then the next is tried.
+ *
+ * @throws {Error} why the first attempt failed, when all did; nothing is left then.
+ */
+export async function inWorkDir<T>(
+  owner: Owner,
+  attempt: (dir: WorkDir) => Promise<T>,
+): Promise<T> {
+  const problems: unknown[] = [];
+  for (const parent of new Set([os.tmpdir(), ...owner ? ["/tmp", "/var/tmp"] : []])) {
+    const dir = await WorkDir.create(parent);
+    try {
+      return await attempt(dir);
+    } catch (error) {
+      problems.push(error);
+      await dir.remove();
+    }
+  }
+  throw problems[0];
+}
+
+/** Writes a file that only `owner` can read. */
+export async function writeOwned(
+  { owner }: { readonly owner: Owner },
+  file: string,
+  text: string,
+): Promise<void> {
+  await writeFile(file, text, { mode: 0o600 });
+  if (owner) await chown(file, owner.uid, owner.gid);
 }
 
 /** How `copyTree` copies. */

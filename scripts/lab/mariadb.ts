@@ -1,0 +1,141 @@
+/**
+ * Real MariaDB servers for tests, each on an address of its own, gone without a trace when they are stopped or this
+ * process ends, however it ends. The programs are the machine's own: {@linkcode findMariadb} says whether it has them.
+ *
+ * @example
+ * ```ts ignore
+ * await using server = await startMariadb({
+ *   host: "127.0.0.2",
+ *   port: await freePort(["127.0.0.2"]),
+ *   user: "app",
+ *   password: "secret",
+ * });
+ * ```
+ *
+ * @module
+ */
+
+import { ADMIN, freshData } from "./mariadb_data.ts";
+import { type MariadbPrograms, prepareMariadb } from "./mariadb_programs.ts";
+import { bracketed, credentials, type Kind, LabServer, type ServerOptions } from "./server.ts";
+import { copyTree } from "./work_dir.ts";
+
+export { findMariadb, type MariadbPrograms, prepareMariadb } from "./mariadb_programs.ts";
+
+/** Which server, and for whom. */
+export interface MariadbOptions extends ServerOptions {
+  /**
+   * A user with all privileges on everything but those of an administrator: `read_only` holds for it. The administrator
+   * is `root`, with the same password: {@linkcode MariadbServer.adminUrl}.
+   */
+  user: string;
+  /** The password of both, checked with mysql_native_password. */
+  password: string;
+  /** A database to create. Default: `"test"`. */
+  database?: string | undefined;
+  /** Settings for this server, as in my.cnf; `true` is `ON`, `false` is `OFF`. */
+  settings?: Readonly<Record<string, string | number | boolean>> | undefined;
+  /** Starts from a copy of that server's data, with its users and databases; it must be stopped at that moment. */
+  copyOf?: MariadbServer | undefined;
+}
+
+/** Fast to start and of no use for data that matter. */
+const SETTINGS = {
+  aria_log_file_size: "8M",
+  aria_pagecache_buffer_size: "8M",
+  innodb_autoextend_increment: 1,
+  innodb_buffer_pool_dump_at_shutdown: false,
+  innodb_buffer_pool_load_at_startup: false,
+  innodb_buffer_pool_size: "16M",
+  innodb_data_file_path: "ibdata1:4M:autoextend",
+  innodb_doublewrite: false,
+  innodb_flush_log_at_trx_commit: 2, // what is committed survives a kill of the process, not of the machine
+  innodb_log_file_size: "4M",
+  innodb_temp_data_file_path: "ibtmp1:4M:autoextend",
+  innodb_use_native_aio: false, // its queues are few on a machine that many share
+  key_buffer_size: "1M",
+  log_warnings: 4, // connections that end without a goodbye, whether they had logged in or not
+  max_connections: 100,
+  open_files_limit: 1024,
+  performance_schema: false,
+  skip_name_resolve: true,
+  table_open_cache: 200,
+};
+
+const KIND: Kind = {
+  name: "MariaDB",
+  ready: /ready for connections/,
+  signals: { fast: "SIGTERM", immediate: "SIGKILL" },
+};
+
+/**
+ * Starts a MariaDB server with a fresh database.
+ *
+ * @throws {Error} with the end of its log when it does not come up; nothing is left then.
+ */
+export async function startMariadb(options: MariadbOptions): Promise<MariadbServer> {
+  const { onProgress, signal, copyOf, database = "test" } = options;
+  if (copyOf?.running) throw new Error(`Cannot copy the data of ${copyOf.where}: it is running`);
+  const programs = await prepareMariadb({ onProgress, signal });
+  const server = new MariadbServer(options, programs);
+  try {
+    const source = copyOf?.dataDir ??
+      await freshData({ ...options, database }, programs, flags(SETTINGS));
+    await copyTree(source, server.dataDir, { owner: programs.owner, dirMode: 0o700 });
+    onProgress?.(`Starting MariaDB ${programs.version} on ${server.where}`);
+    await server.start(signal);
+    return server;
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** One MariaDB server, made by {@linkcode startMariadb}. */
+export class MariadbServer extends LabServer {
+  readonly #options: MariadbOptions;
+  readonly #programs: MariadbPrograms;
+
+  /** Not for callers: see {@linkcode startMariadb}. */
+  constructor(options: MariadbOptions, programs: MariadbPrograms) {
+    super(options, programs, KIND);
+    this.#options = options;
+    this.#programs = programs;
+  }
+
+  /** Its URL, with the password. `host` puts a name in place of the address. */
+  url(host: string = bracketed(this.host)): string {
+    return this.#url(this.#options.user, host);
+  }
+
+  /** The administrator's URL, with the password: for `SET GLOBAL read_only = ON`, for instance. */
+  adminUrl(host: string = bracketed(this.host)): string {
+    return this.#url(ADMIN, host);
+  }
+
+  protected override command(): [string, string[]] {
+    const own = {
+      bind_address: this.host,
+      port: this.port,
+      socket: "mariadb.sock", // in the directory of the data, as the next two
+      pid_file: "mariadb.pid",
+      tmpdir: this.dataDir,
+    };
+    const all = { ...SETTINGS, ...own, ...this.#options.settings };
+    const args = ["--no-defaults", `--datadir=${this.dataDir}`, ...flags(all)];
+    return [this.#programs.program("mariadbd"), args];
+  }
+
+  #url(user: string, host: string): string {
+    const { password, database = "test" } = this.#options;
+    const who = credentials(user, password);
+    return `mysql://${who}@${host}:${this.port}/${encodeURIComponent(database)}`;
+  }
+}
+
+function flags(settings: Readonly<Record<string, string | number | boolean>>): string[] {
+  return Object.entries(settings).map(([name, value]) => {
+    const said = typeof value === "boolean" ? value ? "ON" : "OFF" : value;
+    return `--${name}=${said}`;
+  });
+}
