@@ -17,7 +17,15 @@
 
 import { ADMIN, freshData } from "./mariadb_data.ts";
 import { type MariadbPrograms, prepareMariadb } from "./mariadb_programs.ts";
-import { bracketed, credentials, type Kind, LabServer, type ServerOptions } from "./server.ts";
+import {
+  bracketed,
+  credentials,
+  type Kind,
+  LabServer,
+  type ServerOptions,
+  TLS_FILES,
+  type TlsOptions,
+} from "./server.ts";
 import { copyTree } from "./work_dir.ts";
 
 export { findMariadb, type MariadbPrograms, prepareMariadb } from "./mariadb_programs.ts";
@@ -35,6 +43,8 @@ export interface MariadbOptions extends ServerOptions {
   database?: string | undefined;
   /** Settings for this server, as in my.cnf; `true` is `ON`, `false` is `OFF`. */
   settings?: Readonly<Record<string, string | number | boolean>> | undefined;
+  /** Makes it offer TLS. Whether it demands it is a setting, `require_secure_transport`. Default: it has none. */
+  tls?: TlsOptions | undefined;
   /** Starts from a copy of that server's data, with its users and databases; it must be stopped at that moment. */
   copyOf?: MariadbServer | undefined;
 }
@@ -59,6 +69,7 @@ const SETTINGS = {
   open_files_limit: 1024,
   performance_schema: false,
   skip_name_resolve: true,
+  ssl: false, // versions from 11.4 make themselves a certificate
   table_open_cache: 200,
 };
 
@@ -82,6 +93,7 @@ export async function startMariadb(options: MariadbOptions): Promise<MariadbServ
     const source = copyOf?.dataDir ??
       await freshData({ ...options, database }, programs, flags(SETTINGS));
     await copyTree(source, server.dataDir, { owner: programs.owner, dirMode: 0o700 });
+    if (options.tls) await server.putTls(options.tls);
     onProgress?.(`Starting MariaDB ${programs.version} on ${server.where}`);
     await server.start(signal);
     return server;
@@ -121,7 +133,7 @@ export class MariadbServer extends LabServer {
       pid_file: "mariadb.pid",
       tmpdir: this.dataDir,
     };
-    const all = { ...SETTINGS, ...own, ...this.#options.settings };
+    const all = { ...SETTINGS, ...own, ...tlsSettings(this.#options), ...this.#options.settings };
     const args = ["--no-defaults", `--datadir=${this.dataDir}`, ...flags(all)];
     return [this.#programs.program("mariadbd"), args];
   }
@@ -131,6 +143,12 @@ export class MariadbServer extends LabServer {
     const who = credentials(user, password);
     return `mysql://${who}@${host}:${this.port}/${encodeURIComponent(database)}`;
   }
+}
+
+function tlsSettings({ tls }: MariadbOptions): Record<string, string | boolean> {
+  if (!tls) return {};
+  const ca = tls.ca === undefined ? {} : { ssl_ca: TLS_FILES.ca };
+  return { ssl: true, ssl_cert: TLS_FILES.cert, ssl_key: TLS_FILES.key, ...ca };
 }
 
 function flags(settings: Readonly<Record<string, string | number | boolean>>): string[] {

@@ -20,9 +20,17 @@ import { rm } from "node:fs/promises";
 import path from "node:path";
 import process from "node:process";
 import { type PostgresBinaries, preparePostgres } from "./postgres_binaries.ts";
-import { freshData, makeStandby } from "./postgres_data.ts";
+import { freshData, hbaText, makeStandby } from "./postgres_data.ts";
 import { run } from "./processes.ts";
-import { bracketed, credentials, type Kind, LabServer, type ServerOptions } from "./server.ts";
+import {
+  bracketed,
+  credentials,
+  type Kind,
+  LabServer,
+  type ServerOptions,
+  TLS_FILES,
+  type TlsOptions,
+} from "./server.ts";
 import { copyTree } from "./work_dir.ts";
 
 export { type PostgresBinaries, preparePostgres } from "./postgres_binaries.ts";
@@ -37,6 +45,13 @@ export interface PostgresOptions extends ServerOptions {
   database?: string | undefined;
   /** Settings for this server, as in postgresql.conf. */
   settings?: Readonly<Record<string, string | number | boolean>> | undefined;
+  /** Makes it offer TLS. Whether it demands it is for `hba`. Default: it has none. */
+  tls?: TlsOptions | undefined;
+  /**
+   * Lines of pg_hba.conf that go before its own, which let everybody in by password, such as
+   * `"hostssl all all all scram-sha-256 clientcert=verify-full"` and `"hostnossl all all all reject"`. Default: none.
+   */
+  hba?: readonly string[] | undefined;
   /** Makes this server a hot standby of that one, from a copy of its data; it must be stopped at that moment. */
   standbyOf?: PostgresServer | undefined;
 }
@@ -78,6 +93,8 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     if (standbyOf) {
       await makeStandby(server.dataDir, { ...options, ...standbyOf.address }, binaries);
     }
+    if (options.tls) await server.putTls(options.tls);
+    if (options.hba) await server.put("pg_hba.conf", hbaText(options.hba));
     onProgress?.(`Starting PostgreSQL ${binaries.version} on ${server.where}`);
     await server.start(signal);
     return server;
@@ -114,7 +131,7 @@ export class PostgresServer extends LabServer {
 
   protected override command(): [string, string[]] {
     const where = { listen_addresses: this.host, port: this.port };
-    const all = { ...SETTINGS, ...where, ...this.#options.settings };
+    const all = { ...SETTINGS, ...where, ...tlsSettings(this.#options), ...this.#options.settings };
     const flags = Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     return [this.#binaries.program("postgres"), ["-D", this.dataDir, ...flags]];
   }
@@ -125,4 +142,10 @@ export class PostgresServer extends LabServer {
     const { workDir: cwd, owner } = this.#binaries;
     await run(this.#binaries.program("pg_ctl"), args, { cwd, owner });
   }
+}
+
+function tlsSettings({ tls }: PostgresOptions): Record<string, string | boolean> {
+  if (!tls) return {};
+  const ca = tls.ca === undefined ? {} : { ssl_ca_file: TLS_FILES.ca };
+  return { ssl: true, ssl_cert_file: TLS_FILES.cert, ssl_key_file: TLS_FILES.key, ...ca };
 }

@@ -46,6 +46,12 @@ export function freshData(options: DataOptions, binaries: PostgresBinaries): Pro
   return binaries.template(key, () => initialise(options, binaries));
 }
 
+/** What pg_hba.conf says: `first`, then that everybody comes in by password. */
+export function hbaText(first: readonly string[]): string {
+  const own = ["host all all all scram-sha-256", "host replication all all scram-sha-256"];
+  return [...first, ...own].map((line) => `${line}\n`).join("");
+}
+
 async function initialise(options: DataOptions, binaries: PostgresBinaries): Promise<string> {
   const { user, password, database, onProgress, signal } = options;
   const { workDir, owner, version } = binaries;
@@ -66,11 +72,7 @@ async function initialise(options: DataOptions, binaries: PostgresBinaries): Pro
   } finally {
     await rm(pwfile, { force: true });
   }
-  await writeOwned(
-    binaries,
-    path.join(dir, "pg_hba.conf"),
-    "host all all all scram-sha-256\nhost replication all all scram-sha-256\n",
-  );
+  await writeOwned(binaries, path.join(dir, "pg_hba.conf"), hbaText([]));
   if (database !== undefined && database !== "postgres") {
     const input = `CREATE DATABASE "${database.replaceAll('"', '""')}";\n`;
     const args = ["--single", "-D", dir, "-c", "fsync=off", "postgres"];

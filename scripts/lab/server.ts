@@ -22,6 +22,19 @@ export interface ServerOptions extends Waiting {
   port: number;
 }
 
+/** A server's side of TLS, as PEM. */
+export interface TlsOptions {
+  /** Its certificate. */
+  cert: string;
+  /** The private key. */
+  key: string;
+  /** The authority that it trusts for certificates of clients. Default: none, it asks for no certificate. */
+  ca?: string | undefined;
+}
+
+/** Where a server has these, in the directory of its data. */
+export const TLS_FILES = { cert: "tls_cert.pem", key: "tls_key.pem", ca: "tls_ca.pem" } as const;
+
 /** How a server is stopped. */
 export interface StopOptions {
   /** "fast" ends the sessions and closes in order; "immediate" is a crash. Default: "fast". */
@@ -44,6 +57,9 @@ export interface Kind {
 
 /** Milliseconds for a start, and for a stop, before it is given up; both take a few hundred at the most. */
 const LIMIT_MS = 30_000;
+
+/** Milliseconds for a line to come through from a server that has written it. */
+const LOG_LIMIT_MS = 10_000;
 
 /** Characters of the log that are kept. */
 const LOG_LENGTH = 100_000;
@@ -105,6 +121,28 @@ export abstract class LabServer implements AsyncDisposable {
   /** The end of what it logged since it was started. */
   get log(): string {
     return this.#log.trim();
+  }
+
+  /**
+   * Waits until its log has what `pattern` looks for: the log comes through a pipe, later than what it tells of.
+   *
+   * @returns The line.
+   * @throws {Error} when it is not there within 10 seconds.
+   */
+  async logged(pattern: RegExp): Promise<string> {
+    const endMs = performance.now() + LOG_LIMIT_MS;
+    for (;;) {
+      const line = this.#log.split("\n").find((line) => pattern.test(line));
+      if (line !== undefined) return line;
+      if (performance.now() > endMs) {
+        throw new Error(
+          `Cannot find ${pattern} in the log of ${this.where} within ${
+            LOG_LIMIT_MS / 1000
+          } seconds:\n${this.log}`,
+        );
+      }
+      await pause(5);
+    }
   }
 
   /** Starts it on the data it has; returns when it accepts connections. */
@@ -181,6 +219,17 @@ export abstract class LabServer implements AsyncDisposable {
   /** Writes a file into the directory of its data, where its settings name it without a path; only the server can read it. */
   async put(name: string, text: string): Promise<void> {
     await writeOwned(this.#programs, path.join(this.dataDir, name), text);
+  }
+
+  /**
+   * Writes certificate and key, and the authority if there is one. A server that runs reads them when it is told to:
+   * `SELECT pg_reload_conf()`, `FLUSH SSL`.
+   */
+  async putTls(tls: TlsOptions): Promise<void> {
+    for (const what of ["cert", "key", "ca"] as const) {
+      const text = tls[what];
+      if (text !== undefined) await this.put(TLS_FILES[what], text);
+    }
   }
 
   /** As `stop({ mode: "immediate" })`. */
