@@ -135,7 +135,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
         ...(ssl !== undefined && { ssl }),
         host: ip,
       });
-      nameForTls(client, target.host);
+      if (ssl === undefined) nameForTls(client, target.host);
       // Without a listener, the `error` of an idle client ends the process.
       client.on("error", () => {});
       const onAbort = () => destroy(client, signal.reason);

@@ -24,7 +24,7 @@ export const SCRAM: Uint8Array = message("R", "\0\0\0\x0aSCRAM-SHA-256\0\0");
 export const AUTHENTICATED: Uint8Array = message("R", "\0\0\0\0");
 export const READY: Uint8Array = new Uint8Array([...AUTHENTICATED, ...message("Z", "I")]);
 
-const YES_TLS = new TextEncoder().encode("S");
+export const YES_TLS: Uint8Array = new TextEncoder().encode("S");
 
 /** What all drivers for PostgreSQL have in common. */
 export const POSTGRES_SUBJECT = {

@@ -1,0 +1,57 @@
+import { assert } from "@std/assert";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { pgAdapter } from "../adapters/pg.ts";
+import { startPostgres } from "../scripts/lab/postgres.ts";
+import { hungUp, withMute } from "./_bad_servers.ts";
+import { WHO, YES_TLS } from "./_postgres_subject.ts";
+import { NAME, type StartShowing } from "./_tls_servers.ts";
+import { pause } from "./_waiting.ts";
+import { tlsContract } from "./contract_tls.ts";
+
+const start: StartShowing = async (where, tls) => {
+  const server = await startPostgres({
+    ...where,
+    ...WHO,
+    database: "orders",
+    tls,
+    hba: tls?.ca
+      ? ["hostssl all all all scram-sha-256 clientcert=verify-full", "hostnossl all all all reject"]
+      : [],
+  });
+  return { ...where, stop: () => server.stop({ mode: "immediate" }) };
+};
+
+const POSTGRES_TLS = {
+  ...WHO,
+  encrypted: "SELECT ssl AS encrypted FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+  prelude: { replies: [YES_TLS] },
+};
+
+tlsContract([{ ...POSTGRES_TLS, name: "pg", adapter: pgAdapter(pg) }], start, WHO.user);
+
+Deno.test("pg: where the environment asks for TLS, the certificate is for the name all the same", async () => {
+  Deno.env.set("PGSSLMODE", "verify-full");
+  try {
+    await withMute([YES_TLS], async ({ port, conn, silent }) => {
+      const controller = new AbortController();
+      const connecting = pgAdapter(pg).connect("127.0.0.1", {
+        host: NAME,
+        port,
+        params: {},
+        connectArgs: {},
+        keepAlive: true,
+        addresses: () => ["127.0.0.1"],
+        signal: controller.signal,
+      });
+      connecting.catch(() => {});
+      await silent;
+      const heard = hungUp(await conn);
+      await pause(100); // for its hello
+      controller.abort();
+      assert((await heard).includes(NAME));
+    });
+  } finally {
+    Deno.env.delete("PGSSLMODE");
+  }
+});
