@@ -15,20 +15,34 @@
  * @module
  */
 
-import { ADMIN, freshData } from "./mariadb_data.ts";
-import { type MariadbPrograms, prepareMariadb } from "./mariadb_programs.ts";
+import { installedPrograms } from "./installed_programs.ts";
+import { ADMIN, freshData, type MariadbPrograms } from "./mariadb_data.ts";
+import type { Waiting } from "./programs.ts";
 import {
   bracketed,
   credentials,
   type Kind,
   LabServer,
+  launch,
   type ServerOptions,
   TLS_FILES,
   type TlsOptions,
 } from "./server.ts";
 import { copyTree } from "./work_dir.ts";
 
-export { findMariadb, type MariadbPrograms, prepareMariadb } from "./mariadb_programs.ts";
+const INSTALLED = installedPrograms({
+  what: "MariaDB",
+  names: ["mariadbd", "mariadb-install-db"],
+  debian: "mariadb-server",
+  users: ["mysql", "_mysql"], // it refuses root
+  version: ["--no-defaults", "--version"],
+});
+
+/** The paths of the programs; `undefined` where this machine has none. */
+export const findMariadb: () => Readonly<Record<string, string>> | undefined = INSTALLED.find;
+
+/** Holds the programs, so that what is prepared for the first server still serves the next. */
+export const prepareMariadb: (waiting?: Waiting) => Promise<MariadbPrograms> = INSTALLED.prepare;
 
 /** Which server, and for whom. */
 export interface MariadbOptions extends ServerOptions {
@@ -85,22 +99,16 @@ const KIND: Kind = {
  * @throws {Error} with the end of its log when it does not come up; nothing is left then.
  */
 export async function startMariadb(options: MariadbOptions): Promise<MariadbServer> {
-  const { onProgress, signal, copyOf, database = "test" } = options;
+  const { copyOf, database = "test" } = options;
   if (copyOf?.running) throw new Error(`Cannot copy the data of ${copyOf.where}: it is running`);
-  const programs = await prepareMariadb({ onProgress, signal });
+  const programs = await prepareMariadb(options);
   const server = new MariadbServer(options, programs);
-  try {
+  return await launch(server, options, async () => {
     const source = copyOf?.dataDir ??
       await freshData({ ...options, database }, programs, flags(SETTINGS));
-    await copyTree(source, server.dataDir, { owner: programs.owner, dirMode: 0o700 });
+    await copyTree(source, server.dataDir, { owner: programs.owner });
     if (options.tls) await server.putTls(options.tls);
-    onProgress?.(`Starting MariaDB ${programs.version} on ${server.where}`);
-    await server.start(signal);
-    return server;
-  } catch (error) {
-    await server[Symbol.asyncDispose]();
-    throw error;
-  }
+  });
 }
 
 /** One MariaDB server, made by {@linkcode startMariadb}. */

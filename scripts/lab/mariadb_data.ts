@@ -5,10 +5,12 @@
  */
 
 import path from "node:path";
-import type { MariadbPrograms } from "./mariadb_programs.ts";
 import { run } from "./processes.ts";
-import type { Waiting } from "./programs.ts";
-import { copyTree } from "./work_dir.ts";
+import type { Programs, Waiting } from "./programs.ts";
+import { makeOwned } from "./work_dir.ts";
+
+/** The programs and the directory for all that the lab makes with them. */
+export type MariadbPrograms = Programs<"mariadbd" | "mariadb-install-db">;
 
 /** For whom. */
 interface DataOptions extends Waiting {
@@ -45,7 +47,7 @@ async function initialise(
   const { workDir: cwd, owner, version } = programs;
   onProgress?.(`Initialising a MariaDB ${version} database`);
   const dir = path.join(cwd, `template-${++count}`);
-  await copyTree(cwd, dir, { owner, dirMode: 0o700, filter: () => false }); // empty, and the owner's
+  await makeOwned({ owner }, dir);
   const common = ["--no-defaults", `--datadir=${dir}`, ...settings];
   const how = ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"];
   await run(programs.program("mariadb-install-db"), [...common, ...how], { cwd, owner, signal });

@@ -27,6 +27,7 @@ import {
   credentials,
   type Kind,
   LabServer,
+  launch,
   type ServerOptions,
   TLS_FILES,
   type TlsOptions,
@@ -81,27 +82,21 @@ const KIND: Kind = {
  * @throws {Error} with the end of its log when it does not come up; nothing is left then.
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
-  const { onProgress, signal, standbyOf } = options;
+  const { standbyOf } = options;
   if (standbyOf?.running) {
     throw new Error(`Cannot copy the data of ${standbyOf.where}: it is running`);
   }
-  const binaries = await preparePostgres({ onProgress, signal });
+  const binaries = await preparePostgres(options);
   const server = new PostgresServer(options, binaries);
-  try {
+  return await launch(server, options, async () => {
     const source = standbyOf?.dataDir ?? await freshData(options, binaries);
-    await copyTree(source, server.dataDir, { owner: binaries.owner, dirMode: 0o700 });
+    await copyTree(source, server.dataDir, { owner: binaries.owner });
     if (standbyOf) {
       await makeStandby(server.dataDir, { ...options, ...standbyOf.address }, binaries);
     }
     if (options.tls) await server.putTls(options.tls);
     if (options.hba) await server.put("pg_hba.conf", hbaText(options.hba));
-    onProgress?.(`Starting PostgreSQL ${binaries.version} on ${server.where}`);
-    await server.start(signal);
-    return server;
-  } catch (error) {
-    await server[Symbol.asyncDispose]();
-    throw error;
-  }
+  });
 }
 
 /** One PostgreSQL server, made by {@linkcode startPostgres}. */

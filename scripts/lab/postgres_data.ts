@@ -9,7 +9,7 @@ import path from "node:path";
 import type { PostgresBinaries } from "./postgres_binaries.ts";
 import { run } from "./processes.ts";
 import type { Waiting } from "./programs.ts";
-import { copyTree, writeOwned } from "./work_dir.ts";
+import { makeOwned, writeOwned } from "./work_dir.ts";
 
 /** For whom, and with which database besides `postgres`. */
 interface DataOptions extends Waiting {
@@ -58,7 +58,7 @@ async function initialise(options: DataOptions, binaries: PostgresBinaries): Pro
   onProgress?.(`Initialising a PostgreSQL ${version} database`);
   const id = ++count;
   const dir = path.join(workDir, `template-${id}`);
-  await copyTree(workDir, dir, { owner, dirMode: 0o700, filter: () => false }); // empty, and the owner's
+  await makeOwned({ owner }, dir);
   const pwfile = path.join(workDir, `password-${id}`);
   await writeOwned(binaries, pwfile, password);
   try {

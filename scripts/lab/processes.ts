@@ -5,8 +5,7 @@
  */
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import path from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 
 /** As whom a program runs; `undefined`: as ourselves. */
@@ -68,16 +67,6 @@ export function run(program: string, args: string[], options: RunOptions): Promi
       reject(new Error(`Cannot run "${program}": ${text.trim() || `status ${status ?? death}`}`));
     });
   });
-}
-
-/** The path of a program that is in one of the directories of PATH, or of `places`; `undefined`: in none. */
-export function findProgram(name: string, places: readonly string[]): string | undefined {
-  if (process.platform === "win32") return undefined;
-  const dirs = [
-    ...(process.env.PATH ?? "").split(path.delimiter).filter(path.isAbsolute),
-    ...places,
-  ];
-  return dirs.map((dir) => path.join(dir, name)).find((file) => existsSync(file));
 }
 
 /**

@@ -113,6 +113,11 @@ export abstract class LabServer implements AsyncDisposable {
     return this.#process !== undefined;
   }
 
+  /** What it is, for messages, such as `"PostgreSQL 18.4"`. */
+  get title(): string {
+    return `${this.#kind.name} ${this.version}`;
+  }
+
   /** Its version, such as `"18.4"`. */
   get version(): string {
     return this.#programs.version;
@@ -284,6 +289,27 @@ export abstract class LabServer implements AsyncDisposable {
         fail(`it ended with ${status ?? death}`);
       });
     });
+  }
+}
+
+/**
+ * Fills the directory of a new server and starts it.
+ *
+ * @throws whatever stopped it; the server is gone then.
+ */
+export async function launch<Server extends LabServer>(
+  server: Server,
+  { onProgress, signal }: Waiting,
+  fill: () => Promise<void>,
+): Promise<Server> {
+  try {
+    await fill();
+    onProgress?.(`Starting ${server.title} on ${server.where}`);
+    await server.start(signal);
+    return server;
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
   }
 }
 

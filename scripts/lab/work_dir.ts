@@ -109,6 +109,17 @@ export async function inWorkDir<T>(
   throw problems[0];
 }
 
+/** Makes a directory that is `owner`'s. */
+export async function makeOwned(
+  { owner }: { readonly owner: Owner },
+  dir: string,
+  mode: number | undefined = 0o700,
+): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  await chmod(dir, mode);
+  if (owner) await chown(dir, owner.uid, owner.gid);
+}
+
 /** Writes a file that only `owner` can read. */
 export async function writeOwned(
   { owner }: { readonly owner: Owner },
@@ -123,8 +134,8 @@ export async function writeOwned(
 export interface CopyOptions {
   /** Whose the copies are. */
   owner: Owner;
-  /** The mode of every directory made. */
-  dirMode: number;
+  /** The mode of every directory made. Default: 0o700. */
+  dirMode?: number;
   /** The mode of the copy of a file, by the file's name; without it, the file's own. */
   fileMode?(file: string): number;
   /** Whether a file that has its mode already is linked to, for speed: only where nobody writes to it. */
@@ -135,10 +146,8 @@ export interface CopyOptions {
 
 /** Copies a directory with all in it, symbolic links left out, and gives the copies to `owner`. */
 export async function copyTree(from: string, to: string, options: CopyOptions): Promise<void> {
-  const { owner, dirMode, filter } = options;
-  await mkdir(to, { recursive: true });
-  await chmod(to, dirMode);
-  if (owner) await chown(to, owner.uid, owner.gid);
+  const { dirMode, filter } = options;
+  await makeOwned(options, to, dirMode);
   const entries = await readdir(from, { withFileTypes: true });
   await Promise.all(entries.map(async (entry) => {
     const source = path.join(from, entry.name);
