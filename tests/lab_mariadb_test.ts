@@ -122,9 +122,7 @@ mariadbTest(
     const rude = await mysql.createConnection(server.url());
     const id = rude.threadId;
     rude.destroy();
-    while (!server.log.includes("Aborted connection")) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await server.logged(/Aborted connection/);
     await server.stop({ keep: true });
     const told = server.log.split("\n").filter((line) => line.includes("Aborted connection"));
     assertEquals(told.length, 1);

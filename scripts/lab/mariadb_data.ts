@@ -49,7 +49,8 @@ async function initialise(
   const dir = path.join(cwd, `template-${++count}`);
   await makeOwned({ owner }, dir);
   const common = ["--no-defaults", `--datadir=${dir}`, ...settings];
-  const how = ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"];
+  // "--force": it does not look up this machine's name, for users that are removed at once.
+  const how = ["--auth-root-authentication-method=normal", "--skip-test-db", "--force"];
   await run(programs.program("mariadb-install-db"), [...common, ...how], { cwd, owner, signal });
   const input = users(options);
   await run(programs.program("mariadbd"), [...common, "--bootstrap"], {
