@@ -57,7 +57,7 @@ export interface MariadbOptions extends ServerOptions {
   database?: string | undefined;
   /** Settings for this server, as in my.cnf; `true` is `ON`, `false` is `OFF`. */
   settings?: Readonly<Record<string, string | number | boolean>> | undefined;
-  /** Makes it offer TLS. Whether it demands it is a setting, `require_secure_transport`. Default: it has none. */
+  /** Makes it offer TLS; the setting `require_secure_transport` makes it demand it. Default: no TLS. */
   tls?: TlsOptions | undefined;
   /** Starts from a copy of that server's data, with its users and databases; it must be stopped at that moment. */
   copyOf?: MariadbServer | undefined;

@@ -46,7 +46,7 @@ export interface PostgresOptions extends ServerOptions {
   database?: string | undefined;
   /** Settings for this server, as in postgresql.conf. */
   settings?: Readonly<Record<string, string | number | boolean>> | undefined;
-  /** Makes it offer TLS. Whether it demands it is for `hba`. Default: it has none. */
+  /** Makes it offer TLS; lines of `hba` make it demand it. Default: no TLS. */
   tls?: TlsOptions | undefined;
   /**
    * Lines of pg_hba.conf that go before its own, which let everybody in by password, such as
