@@ -10,6 +10,8 @@ import { KEEPALIVE_MS } from "./_socket.ts";
 import { checkTls, named, readTls, type TlsOptions } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target } from "./adapter.ts";
 
+export type { TlsOptions } from "./_tls.ts";
+
 /** What the adapter sets on a new client; `connectArgs` may add whatever else the driver knows. */
 export interface PgConfig {
   /** The IP address to dial. */

@@ -1,0 +1,129 @@
+/**
+ * Pools of made-up connections: ours with everything that is on by default, and the peers as their users have them.
+ *
+ * @module
+ */
+
+import genericPool from "npm:generic-pool@3.9.0";
+import { createPool as createLightningPool } from "npm:lightning-pool@4.12.0";
+import PgPool from "npm:pg-pool@3.14.0";
+import { Pool as TarnPool } from "npm:tarn@3.1.2";
+import { type Adapter, type Engine, getDnsEngine, type Lookup } from "../mod.ts";
+
+/** What is held. */
+interface Resource {
+  readonly id: number;
+}
+
+/** A pool of so many. */
+export interface ContenderPool {
+  readonly name: string;
+  /** Takes one; the function gives it back. */
+  take(): Promise<() => void>;
+  end(): Promise<unknown>;
+}
+
+let count = 0;
+const create = (): Promise<Resource> => Promise.resolve({ id: ++count });
+const destroy = (): Promise<void> => Promise.resolve();
+
+const dnsLookup: Lookup = {
+  name: "memory",
+  lookup: () => Promise.resolve({ addresses: ["127.0.0.2"], ttl: 300 }),
+};
+
+const adapter: Adapter<Resource> = { name: "none", defaultPort: 1, connect: create, close: destroy };
+
+/** An engine whose connections cost nothing. */
+export function makeEngine(size: number): Engine<Resource> {
+  return getDnsEngine("none://db.internal/orders", {
+    adapter,
+    dnsLookup,
+    poolSize: size,
+    maxOverflow: 0,
+    poolTimeout: 3600,
+  });
+}
+
+/** Every pool, ours first. */
+export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = {
+  dnspool(size) {
+    const engine = makeEngine(size);
+    return {
+      name: "dnspool",
+      async take() {
+        const lease = await engine.connect();
+        return () => void lease.release();
+      },
+      end: () => engine.close(),
+    };
+  },
+  tarn(size) {
+    const pool = new TarnPool<Resource>({ create, destroy, min: 0, max: size });
+    return {
+      name: "tarn",
+      async take() {
+        const resource = await pool.acquire().promise;
+        return () => void pool.release(resource);
+      },
+      end: () => pool.destroy(),
+    };
+  },
+  "generic-pool"(size) {
+    const pool = genericPool.createPool<Resource>({ create, destroy }, { max: size });
+    return {
+      name: "generic-pool",
+      async take() {
+        const resource = await pool.acquire();
+        return () => void pool.release(resource);
+      },
+      end: () => pool.drain().then(() => pool.clear()),
+    };
+  },
+  "lightning-pool"(size) {
+    const pool = createLightningPool<Resource>({ create, destroy }, { max: size });
+    pool.start();
+    return {
+      name: "lightning-pool",
+      async take() {
+        const resource = await pool.acquire();
+        return () => void pool.release(resource);
+      },
+      end: () => Promise.resolve(pool.close(true)),
+    };
+  },
+  "pg-pool"(size) {
+    // deno-lint-ignore no-explicit-any -- a client that only looks like one to the pool
+    const pool = new PgPool({ Client: NoClient as any, max: size });
+    return {
+      name: "pg-pool",
+      async take() {
+        const client = await pool.connect();
+        return () => client.release();
+      },
+      end: () => pool.end(),
+    };
+  },
+};
+
+/** A client that connects to nothing. */
+class NoClient {
+  connect(done: (error?: Error) => void): void {
+    done();
+  }
+  end(done?: () => void): void {
+    done?.();
+  }
+  query(): void {}
+  on(): this {
+    return this;
+  }
+  once(): this {
+    return this;
+  }
+  removeListener(): this {
+    return this;
+  }
+  ref(): void {}
+  unref(): void {}
+}

@@ -1,0 +1,86 @@
+/**
+ * Times several ways of doing the same thing side by side: in rounds, each of them in each round, so that a machine
+ * that slows down slows all of them. What counts is the ratio within a round.
+ *
+ * @module
+ */
+
+/** One way of doing it. */
+export interface Contender {
+  readonly name: string;
+  /** Does it, so many times. */
+  run(operations: number): Promise<void>;
+}
+
+/** What came of one contender. */
+export interface Timing {
+  readonly name: string;
+  /** Nanoseconds for one operation: the median over the rounds, and the quartiles. */
+  readonly ns: number;
+  readonly spread: readonly [low: number, high: number];
+  /** How many times as long as the first contender's, round by round: the median, and the quartiles. */
+  readonly ratio: number;
+  readonly ratioSpread: readonly [low: number, high: number];
+}
+
+/** How long it may take. */
+export interface RoundOptions {
+  /** Rounds that count. */
+  readonly rounds: number;
+  /** Milliseconds for one contender in one round, about. */
+  readonly batchMs: number;
+}
+
+/** Times the contenders; ratios are to the first of them. */
+export async function race(
+  contenders: readonly Contender[],
+  { rounds, batchMs }: RoundOptions,
+): Promise<Timing[]> {
+  const batches: number[] = [];
+  for (const contender of contenders) batches.push(await batchFor(contender, batchMs));
+  const times: number[][] = contenders.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    // Another order each time: what one leaves behind (garbage, a warm cache) is not always the same one's burden.
+    for (let turn = 0; turn < contenders.length; turn++) {
+      const index = (turn + round) % contenders.length;
+      times[index]!.push(await time(contenders[index]!, batches[index]!));
+    }
+  }
+  return contenders.map(({ name }, index) => {
+    const own = times[index]!;
+    const ratios = own.map((ns, round) => ns / times[0]![round]!);
+    return {
+      name,
+      ns: quantile(own, 0.5),
+      spread: [quantile(own, 0.25), quantile(own, 0.75)],
+      ratio: quantile(ratios, 0.5),
+      ratioSpread: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
+    };
+  });
+}
+
+/** How many operations take about that long, once warm. */
+async function batchFor(contender: Contender, batchMs: number): Promise<number> {
+  let operations = 1;
+  for (;;) {
+    const ns = await time(contender, operations);
+    const ms = ns * operations / 1e6;
+    if (ms >= batchMs / 2) return Math.max(1, Math.round(operations * batchMs / ms));
+    operations = Math.ceil(operations * Math.min(10, Math.max(2, batchMs / Math.max(ms, 0.01))));
+  }
+}
+
+/** Nanoseconds for one operation. */
+async function time(contender: Contender, operations: number): Promise<number> {
+  const startMs = performance.now();
+  await contender.run(operations);
+  return (performance.now() - startMs) * 1e6 / operations;
+}
+
+/** A quantile by linear interpolation. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (sorted.length - 1) * share;
+  const low = sorted[Math.floor(at)]!;
+  return low + (sorted[Math.ceil(at)]! - low) * (at - Math.floor(at));
+}
