@@ -264,6 +264,7 @@ function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSetting
     ...sizes[poolClass],
     name,
     dialMs: connectTimeoutMs + dns.timeoutMs,
+    timesIdle: settings.prePing || settings.idleTimeoutMs < Infinity,
     single: poolClass === "assertion",
     traces: poolClass === "assertion" || leaseWarnAfterMs < Infinity ||
       leaseProbeAfterMs < Infinity,

@@ -88,6 +88,8 @@ export interface PoolSettings {
   readonly maxUses: number;
   /** Idle connections older than that are not handed out. */
   readonly idleTimeoutMs: number;
+  /** Whether anybody asks since when a connection is idle. */
+  readonly timesIdle: boolean;
   /** Idle connections that are opened ahead, once the pool was used. */
   readonly minIdle: number;
   /** What a dial, and a resolution before it, may take: whoever waits for one is given so much more time. */

@@ -543,6 +543,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     // One that was dialled before its address departed is thrown away, and dialled again for whoever waits.
     if (this.#source.isCurrent(address)) this.#return(slot);
     else this.#drop(slot, new Error(`The address ${address} departed while it was dialled`));
+    this.#pump();
     this.#rejectLate();
   }
 
@@ -560,21 +561,38 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** A connection comes back: for the next holder, or to be closed. */
   #return(slot: Slot<C>): Promise<void> {
     if (slot.state !== "inUse") return DONE;
-    this.#leaveUse(slot);
-    const { poolSize, maxUses } = this.#settings;
+    const { poolSize, maxUses, minIdle, timesIdle } = this.#settings;
     const worn = slot.spent || slot.uses >= maxUses || this.#ended !== undefined;
-    const surplus = this.#waiters.size === 0 && this.#idle.size >= poolSize;
+    const waiter = this.#waiters.first;
+    if (waiter !== undefined && !worn && this.#idle.size === 0 && this.#handOn(slot, waiter)) {
+      return DONE;
+    }
+    this.#leaveUse(slot);
+    const surplus = waiter === undefined && this.#idle.size >= poolSize;
     if (worn || surplus || !this.#source.isCurrent(slot.address)) {
       const closing = this.#close(slot);
       this.#pump();
       return closing ?? DONE;
     }
     slot.state = "idle";
-    slot.idleSinceMs = now();
+    // The clock is the dearest thing here: it is read where somebody will ask.
+    if (timesIdle || slot.uses === 0) slot.idleSinceMs = now();
     this.#idle.push(slot);
     this.#source.rest(slot);
-    this.#pump();
+    if (waiter !== undefined || minIdle > 0) this.#pump();
     return DONE;
+  }
+
+  /** Straight to the next waiter, without a rest: what `#pump` would do by way of the idle list. */
+  #handOn(slot: Slot<C>, waiter: Waiter<Lease<C>>): boolean {
+    const nowMs = now();
+    slot.idleSinceMs = nowMs;
+    if (!this.#source.usable(nowMs) || !this.#fit(slot, nowMs)) return false;
+    this.#inUse.remove(slot);
+    this.#inUse.push(slot);
+    this.#source.wake(slot);
+    this.#handOver(waiter, slot);
+    return true;
   }
 
   /** Closes a connection in use at once; its holder's signal is aborted. */

@@ -15,11 +15,18 @@ interface Resource {
   readonly id: number;
 }
 
+/** Operations that are left to be done, by whoever comes. */
+export interface Budget {
+  left: number;
+}
+
 /** A pool of so many. */
 export interface ContenderPool {
   readonly name: string;
-  /** Takes one; the function gives it back. */
-  take(): Promise<() => void>;
+  /** Takes one and gives it back, again and again, while something is left to be done. */
+  work(budget: Budget): Promise<void>;
+  /** Takes so many at once, then gives them all back. */
+  burst(count: number): Promise<void>;
   end(): Promise<unknown>;
 }
 
@@ -32,7 +39,12 @@ const dnsLookup: Lookup = {
   lookup: () => Promise.resolve({ addresses: ["127.0.0.2"], ttl: 300 }),
 };
 
-const adapter: Adapter<Resource> = { name: "none", defaultPort: 1, connect: create, close: destroy };
+const adapter: Adapter<Resource> = {
+  name: "none",
+  defaultPort: 1,
+  connect: create,
+  close: destroy,
+};
 
 /** An engine whose connections cost nothing. */
 export function makeEngine(size: number): Engine<Resource> {
@@ -51,9 +63,15 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
     const engine = makeEngine(size);
     return {
       name: "dnspool",
-      async take() {
-        const lease = await engine.connect();
-        return () => void lease.release();
+      async work(budget) {
+        while (budget.left-- > 0) {
+          const lease = await engine.connect();
+          void lease.release();
+        }
+      },
+      async burst(count) {
+        const leases = await Promise.all(Array.from({ length: count }, () => engine.connect()));
+        for (const lease of leases) void lease.release();
       },
       end: () => engine.close(),
     };
@@ -62,9 +80,14 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
     const pool = new TarnPool<Resource>({ create, destroy, min: 0, max: size });
     return {
       name: "tarn",
-      async take() {
-        const resource = await pool.acquire().promise;
-        return () => void pool.release(resource);
+      async work(budget) {
+        while (budget.left-- > 0) pool.release(await pool.acquire().promise);
+      },
+      async burst(count) {
+        const taken = await Promise.all(
+          Array.from({ length: count }, () => pool.acquire().promise),
+        );
+        for (const resource of taken) pool.release(resource);
       },
       end: () => pool.destroy(),
     };
@@ -73,21 +96,28 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
     const pool = genericPool.createPool<Resource>({ create, destroy }, { max: size });
     return {
       name: "generic-pool",
-      async take() {
-        const resource = await pool.acquire();
-        return () => void pool.release(resource);
+      async work(budget) {
+        while (budget.left-- > 0) void pool.release(await pool.acquire());
+      },
+      async burst(count) {
+        const taken = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
+        for (const resource of taken) void pool.release(resource);
       },
       end: () => pool.drain().then(() => pool.clear()),
     };
   },
   "lightning-pool"(size) {
-    const pool = createLightningPool<Resource>({ create, destroy }, { max: size });
+    const limits = { max: size, maxQueue: 1e6 };
+    const pool = createLightningPool<Resource>({ create, destroy }, limits);
     pool.start();
     return {
       name: "lightning-pool",
-      async take() {
-        const resource = await pool.acquire();
-        return () => void pool.release(resource);
+      async work(budget) {
+        while (budget.left-- > 0) pool.release(await pool.acquire());
+      },
+      async burst(count) {
+        const taken = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
+        for (const resource of taken) pool.release(resource);
       },
       end: () => Promise.resolve(pool.close(true)),
     };
@@ -97,9 +127,12 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
     const pool = new PgPool({ Client: NoClient as any, max: size });
     return {
       name: "pg-pool",
-      async take() {
-        const client = await pool.connect();
-        return () => client.release();
+      async work(budget) {
+        while (budget.left-- > 0) (await pool.connect()).release();
+      },
+      async burst(count) {
+        const clients = await Promise.all(Array.from({ length: count }, () => pool.connect()));
+        for (const client of clients) client.release();
       },
       end: () => pool.end(),
     };
