@@ -32,6 +32,31 @@ export function upkeepTimer(delayMs: number, callback: () => void): Timer {
   return { clear: () => clearTimeout(id) };
 }
 
+/**
+ * A deadline that is cheap to look at: by the wall clock, which costs half as much on Deno as the monotonic one. It
+ * may seem over too early, and never too late: a step forward of the wall clock only brings the end nearer, a step
+ * back is caught by a timer, and while a blocked event loop keeps that from firing, the clock itself tells.
+ */
+export class WallDeadline {
+  #untilMs = -Infinity;
+  #timer: Timer | undefined;
+
+  /** Whether it lies certainly ahead. */
+  get ahead(): boolean {
+    return Date.now() < this.#untilMs;
+  }
+
+  /** Sets it, in milliseconds of the monotonic clock; one that is past, or `-Infinity`, needs no timer. */
+  set(untilMs: number): void {
+    this.#timer?.clear();
+    this.#timer = undefined;
+    const leftMs = untilMs - now();
+    // Both readings of a clock of whole milliseconds may be too low by one.
+    this.#untilMs = leftMs > 0 ? Date.now() + Math.floor(leftMs) - 1 : -Infinity;
+    if (leftMs > 0) this.#timer = upkeepTimer(leftMs, () => this.#untilMs = -Infinity);
+  }
+}
+
 /** Whole milliseconds, rounded up: a timer that fires before its moment would only have to be set again. */
 function toDelay(delayMs: number): number {
   return Math.ceil(Math.min(Math.max(delayMs, 0), LONGEST_TIMER_MS));

@@ -5,7 +5,7 @@
  */
 
 import type { Effort, Entry, Flight, Reader } from "./_cached_name.ts";
-import { now, type Timer, upkeepTimer } from "./_clock.ts";
+import { now, type Timer, upkeepTimer, WallDeadline } from "./_clock.ts";
 import { Freshness, type FreshnessSettings } from "./_freshness.ts";
 import { RefreshPlan } from "./_refresh_plan.ts";
 import { type Fact, kindOf } from "./_resolution.ts";
@@ -49,6 +49,8 @@ export class View implements Reader {
   addresses: readonly string[] = [];
 
   readonly #life: Freshness;
+  /** The end of the fresh answer, while it is kept fresh: what a checkout looks at. */
+  readonly #freshUntil: WallDeadline = new WallDeadline();
   readonly #plan: RefreshPlan = new RefreshPlan();
   readonly #watchers: Set<Watcher> = new Set();
   #keepers = 0;
@@ -118,9 +120,13 @@ export class View implements Reader {
    * Whether the answer in force may be used now, because it is fresh or because grace lasts. No I/O, no wait; in
    * grace it sees to it that DNS is asked in the background.
    *
-   * @param nowMs The time.
+   * @param nowMs The time, where it is known already.
    */
-  usable(nowMs: number): boolean {
+  usable(nowMs?: number): boolean {
+    if (nowMs === undefined) {
+      if (this.#freshUntil.ahead) return true;
+      nowMs = now();
+    }
     if (nowMs < this.#life.freshUntilMs) return true;
     if (nowMs >= this.#life.graceUntilMs) return false;
     if (nowMs >= this.#plan.dueMs) this.#fly();
@@ -275,6 +281,7 @@ export class View implements Reader {
   #schedule(): void {
     this.#timer?.clear();
     this.#timer = undefined;
+    this.#freshUntil.set(this.#keepers > 0 ? this.#life.freshUntilMs : -Infinity);
     if (this.#keepers === 0) return this.#life.endAt(this.#forcedMs);
     if (this.#plan.dueMs === Infinity) return;
     this.#timer = upkeepTimer(this.#plan.dueMs - now(), () => {

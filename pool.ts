@@ -115,24 +115,23 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
    * @throws {PoolClosedError} when the pool is closed, before or meanwhile.
    */
   checkout(options?: CheckoutOptions): Promise<Lease<C>> {
-    const nowMs = now();
     if (options === undefined && this.#waiters.size === 0 && this.#ended === undefined) {
-      if (this.#source.usable(nowMs)) {
-        const slot = this.#take(nowMs);
+      if (this.#source.usable()) {
+        const slot = this.#take();
         if (slot) {
           const check = this.#source.check(slot);
           if (check === undefined) return Promise.resolve(this.#lend(slot, this.#trace()));
-          return this.#wait(nowMs, undefined, (waiter) => this.#examine(waiter, slot, check));
+          return this.#wait(undefined, (waiter) => this.#examine(waiter, slot, check));
         }
       }
     }
     if (this.#ended !== undefined) return Promise.reject(new PoolClosedError(this.#ended));
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#settings.single && this.#busy) return Promise.reject(this.#inUseError());
-    return this.#wait(nowMs, options, (waiter) => {
+    return this.#wait(options, (waiter) => {
       this.#waiters.push(waiter);
       this.#pump();
-      if (waiter.deadlineMs <= nowMs) this.#rejectLate();
+      if (waiter.deadlineMs <= waiter.wish.sinceMs) this.#rejectLate();
     });
   }
 
@@ -222,7 +221,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** Waits until the addresses known may be used; `undefined` where they may now. */
   answer(signal: AbortSignal = new AbortController().signal): Promise<void> | undefined {
-    if (this.#ended !== undefined || this.#source.usable(now())) return undefined;
+    if (this.#ended !== undefined || this.#source.usable()) return undefined;
     return this.#source.resolve(signal);
   }
 
@@ -325,14 +324,14 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   /** The next idle connection that may be handed out; those that may not are closed on the way. */
-  #take(nowMs: number): Slot<C> | undefined {
+  #take(): Slot<C> | undefined {
     for (;;) {
       const slot = this.#settings.useLifo ? this.#idle.last : this.#idle.first;
       if (slot === undefined) return undefined;
       this.#idle.remove(slot);
       slot.state = "inUse";
       this.#inUse.push(slot);
-      if (this.#fit(slot, nowMs)) {
+      if (this.#fit(slot)) {
         this.#source.wake(slot);
         return slot;
       }
@@ -341,11 +340,16 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     }
   }
 
-  #fit(slot: Slot<C>, nowMs: number): boolean {
+  #fit(slot: Slot<C>): boolean {
+    return !slot.spent && this.#isYoung(slot) && this.#source.isCurrent(slot.address);
+  }
+
+  #isYoung(slot: Slot<C>): boolean {
+    if (slot.expiresAtMs === Infinity && this.#stalesMs === Infinity) return true;
+    const nowMs = now();
     // A dial that takes longer than the age allowed is good for one checkout: the next one would be no younger.
     const young = nowMs < slot.expiresAtMs || slot.isFresh(nowMs);
-    return !slot.spent && young && nowMs - slot.idleSinceMs < this.#stalesMs &&
-      this.#source.isCurrent(slot.address);
+    return young && nowMs - slot.idleSinceMs < this.#stalesMs;
   }
 
   /** Where the caller stands: to be taken down before anything is waited for. */
@@ -364,14 +368,13 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   #wait(
-    nowMs: number,
     options: CheckoutOptions | undefined,
     begin: (waiter: Waiter<Lease<C>>) => void,
   ): Promise<Lease<C>> {
     const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
     return new Promise((resolve, reject) => {
       const madeAt = this.#trace();
-      begin(this.#waiters.welcome({ resolve, reject, sinceMs: nowMs, timeoutMs, signal, madeAt }));
+      begin(this.#waiters.welcome({ resolve, reject, sinceMs: now(), timeoutMs, signal, madeAt }));
     });
   }
 
@@ -423,11 +426,10 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   #pump(answered = false): void {
     if (this.#ended !== undefined) return;
     if (this.#waiters.size > 0) {
-      const nowMs = now();
-      if (!answered && !this.#source.usable(nowMs)) return this.#awaitAnswer();
+      if (!answered && !this.#source.usable()) return this.#awaitAnswer();
       for (;;) {
         const waiter = this.#waiters.first;
-        const slot = waiter && this.#take(nowMs);
+        const slot = waiter && this.#take();
         if (!slot) break;
         this.#handOver(waiter, slot);
       }
@@ -483,7 +485,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     try {
       unfit = await whileOpen(slot, check);
       // Once: an answer is good for whoever waited for it, however short its TTL.
-      if (!unfit && waiter.waiting && !this.#source.usable(now())) {
+      if (!unfit && waiter.waiting && !this.#source.usable()) {
         await this.#answerFor(waiter, slot);
       }
     } catch (error) {
@@ -496,7 +498,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     if (unfit) {
       this.#discard(slot, unfit);
       if (++waiter.tries >= MOST_TRIES) this.#waiters.reject(waiter, unfit.error);
-    } else if (slot.state !== "inUse" || !this.#fit(slot, now())) {
+    } else if (slot.state !== "inUse" || !this.#fit(slot)) {
       this.#drop(slot, undefined);
     } else if (!waiter.waiting || this.#ended !== undefined) {
       this.#return(slot);
@@ -585,9 +587,8 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** Straight to the next waiter, without a rest: what `#pump` would do by way of the idle list. */
   #handOn(slot: Slot<C>, waiter: Waiter<Lease<C>>): boolean {
-    const nowMs = now();
-    slot.idleSinceMs = nowMs;
-    if (!this.#source.usable(nowMs) || !this.#fit(slot, nowMs)) return false;
+    if (this.#settings.timesIdle) slot.idleSinceMs = now();
+    if (!this.#source.usable() || !this.#fit(slot)) return false;
     this.#inUse.remove(slot);
     this.#inUse.push(slot);
     this.#source.wake(slot);

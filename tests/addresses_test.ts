@@ -6,7 +6,7 @@ const [A, B] = ["10.0.0.1", "10.0.0.2"];
 
 Deno.test("fixedAnswer() may always be used, and asks nobody", async () => {
   const answer = fixedAnswer([A, B]);
-  assertEquals([answer.addresses, answer.usable(0)], [[A, B], true]);
+  assertEquals([answer.addresses, answer.usable()], [[A, B], true]);
   await answer.wait();
   await answer.refresh();
   answer.keepFresh()();
