@@ -92,8 +92,8 @@ export class NameSource<C> implements Source<C> {
     this.#tidies = settings.hooks.reset !== undefined || settings.hooks.checkin !== undefined;
   }
 
-  usable(): boolean {
-    return this.#names.usable();
+  usable(nowMs?: number): boolean {
+    return this.#names.usable(nowMs);
   }
 
   resolve(signal: AbortSignal): Promise<void> {

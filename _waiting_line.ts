@@ -31,16 +31,26 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   queued = false;
   /** How often what it was given proved no good. */
   tries = 0;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+  /** When the wait began. */
+  readonly sinceMs: number;
   /** When its time is up. */
   readonly deadlineMs: number;
+  /** Where it was wished for; kept only where somebody asks. */
+  readonly madeAt: string | undefined;
   /** Takes the listener off the signal. */
   unlisten: (() => void) | undefined = undefined;
   /** Told when the wait ends. */
   onLeave: (() => void) | undefined = undefined;
 
   /** @param wish How it waits. */
-  constructor(readonly wish: Wish<T>) {
-    this.deadlineMs = wish.sinceMs + wish.timeoutMs;
+  constructor({ resolve, reject, sinceMs, timeoutMs, madeAt }: Wish<T>) {
+    this.resolve = resolve;
+    this.reject = reject;
+    this.sinceMs = sinceMs;
+    this.deadlineMs = sinceMs + timeoutMs;
+    this.madeAt = madeAt;
   }
 }
 
@@ -105,14 +115,14 @@ export class WaitingLine<T> {
   /** Gives somebody what it waited for. */
   serve(waiter: Waiter<T>, value: T): void {
     this.#leave(waiter);
-    waiter.wish.resolve(value);
+    waiter.resolve(value);
   }
 
   /** Ends somebody's wait with an error; one that has ended stays as it is. */
   reject(waiter: Waiter<T>, error: unknown): void {
     if (!waiter.waiting) return;
     this.#leave(waiter);
-    waiter.wish.reject(error);
+    waiter.reject(error);
   }
 
   /** Ends everybody's wait. */
@@ -134,7 +144,7 @@ export class WaitingLine<T> {
     for (const [index, waiter] of this.#line.members().entries()) {
       // The covered ones: at first, their own deadline; then what a dial may take on top of it.
       const endMs = waiter.deadlineMs + (index < covered ? moreMs : 0);
-      if (endMs <= nowMs) this.reject(waiter, error((nowMs - waiter.wish.sinceMs) / 1000));
+      if (endMs <= nowMs) this.reject(waiter, error((nowMs - waiter.sinceMs) / 1000));
       else nextMs = Math.min(nextMs, waiter.deadlineMs > nowMs ? waiter.deadlineMs : endMs);
     }
     this.#timer?.clear();

@@ -121,17 +121,20 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
         if (slot) {
           const check = this.#source.check(slot);
           if (check === undefined) return Promise.resolve(this.#lend(slot, this.#trace()));
-          return this.#wait(undefined, (waiter) => this.#examine(waiter, slot, check));
+          return new Promise((resolve, reject) => {
+            this.#examine(this.#welcome(resolve, reject, undefined), slot, check);
+          });
         }
       }
     }
     if (this.#ended !== undefined) return Promise.reject(new PoolClosedError(this.#ended));
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#settings.single && this.#busy) return Promise.reject(this.#inUseError());
-    return this.#wait(options, (waiter) => {
+    return new Promise((resolve, reject) => {
+      const waiter = this.#welcome(resolve, reject, options);
       this.#waiters.push(waiter);
-      this.#pump();
-      if (waiter.deadlineMs <= waiter.wish.sinceMs) this.#rejectLate();
+      this.#pump({ nowMs: waiter.sinceMs });
+      if (waiter.deadlineMs <= waiter.sinceMs) this.#rejectLate();
     });
   }
 
@@ -367,15 +370,15 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     return slot.lease = new Lease<C>(this, slot);
   }
 
-  #wait(
+  /** Somebody who waits from now on. */
+  #welcome(
+    resolve: (lease: Lease<C>) => void,
+    reject: (error: unknown) => void,
     options: CheckoutOptions | undefined,
-    begin: (waiter: Waiter<Lease<C>>) => void,
-  ): Promise<Lease<C>> {
+  ): Waiter<Lease<C>> {
     const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
-    return new Promise((resolve, reject) => {
-      const madeAt = this.#trace();
-      begin(this.#waiters.welcome({ resolve, reject, sinceMs: now(), timeoutMs, signal, madeAt }));
-    });
+    const madeAt = this.#trace();
+    return this.#waiters.welcome({ resolve, reject, sinceMs: now(), timeoutMs, signal, madeAt });
   }
 
   get #busy(): boolean {
@@ -423,10 +426,10 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   /** Gives waiters what there is, and opens what is missing. Called whenever anything may have become free. */
-  #pump(answered = false): void {
+  #pump({ answered = false, nowMs }: { answered?: boolean; nowMs?: number } = {}): void {
     if (this.#ended !== undefined) return;
     if (this.#waiters.size > 0) {
-      if (!answered && !this.#source.usable()) return this.#awaitAnswer();
+      if (!answered && !this.#source.usable(nowMs)) return this.#awaitAnswer();
       for (;;) {
         const waiter = this.#waiters.first;
         const slot = waiter && this.#take();
@@ -452,7 +455,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#source.resolve(controller.signal).then(
       () => {
         done();
-        this.#pump(true);
+        this.#pump({ answered: true });
         this.#rejectLate();
       },
       (error) => {
@@ -464,7 +467,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   #serve(waiter: Waiter<Lease<C>>, slot: Slot<C>): void {
-    this.#waiters.serve(waiter, this.#lend(slot, waiter.wish.madeAt));
+    this.#waiters.serve(waiter, this.#lend(slot, waiter.madeAt));
   }
 
   #handOver(waiter: Waiter<Lease<C>>, slot: Slot<C>): void {
