@@ -32,6 +32,8 @@ export interface Fact {
   readonly server: NameServer | undefined;
   /** `"dns"`, or `"os"` where the operating system's resolver had to help out. */
   readonly source: "dns" | "os";
+  /** What the lookup told besides, for people to read. */
+  readonly told: Pick<Answer, "server" | "chain">;
 }
 
 /** Addresses that a family had when it was last answered. */
@@ -236,6 +238,7 @@ async function askOnce(
     tookMs: answeredAtMs - askedAtMs,
     server,
     source: "dns",
+    told: { server: answer.server, chain: answer.chain },
   };
 }
 

@@ -31,7 +31,7 @@ export type { Echo, Logger } from "./_log.ts";
 export type { Adapter, Destination, Role, Target } from "./adapters/adapter.ts";
 export * from "./engine.ts";
 export * from "./errors.ts";
-export type { Answer, Lookup, LookupName, NameServer, Question } from "./lookups/lookup.ts";
+export type { Alias, Answer, Lookup, LookupName, NameServer, Question } from "./lookups/lookup.ts";
 export type { Balance, WantedRole } from "./dialer.ts";
 export type { DnsOptions, EngineOptions, Plugin } from "./options.ts";
 export { type AddressChange, clearDnsCache, type GetIpOptions, getIpWithTtl } from "./resolver.ts";

@@ -8,7 +8,7 @@ import type { LookupError } from "../errors.ts";
 import { lookupFailure } from "./_failure.ts";
 import { countedTtl, nameToAsk, type Response } from "./_message.ts";
 import type { Owned } from "./_reader.ts";
-import type { Answer, Question } from "./lookup.ts";
+import type { Alias, Answer, Question } from "./lookup.ts";
 
 /**
  * The name to write into the question.
@@ -42,7 +42,7 @@ export interface Asked extends Pick<Question, "name" | "family"> {
  *
  * @param response A response that is not truncated.
  * @param asked What was asked for, with the name as it was written into the question.
- * @returns At least one address, and the smallest TTL of the chain.
+ * @returns At least one address, the smallest TTL of the chain, and the chain.
  * @throws {LookupError} of kind `"negative"` for NXDOMAIN and NODATA, `"transient"` for anything else.
  */
 export function answerOf(response: Response, asked: Asked): Answer {
@@ -51,30 +51,46 @@ export function answerOf(response: Response, asked: Asked): Answer {
   if (rcode !== "NOERROR" && rcode !== "NXDOMAIN") {
     throw lookupFailure(asked, whom, rcode, { kind: "transient", reason: rcode });
   }
-  const { addresses, ttl } = followChain(response, asked.name);
+  const { addresses, ttl, chain } = followChain(response, asked.name);
   if (rcode === "NXDOMAIN" || addresses.length === 0) throw negative(response, ttl, asked);
-  return { addresses, ttl: Math.max(0, ttl - age), server: whom };
+  const left = (ttl: number) => Math.max(0, ttl - age);
+  return {
+    addresses,
+    ttl: left(ttl),
+    server: whom,
+    chain: chain.map((alias) => ({ ...alias, ttl: left(alias.ttl) })),
+  };
+}
+
+/** Where a chain led. */
+interface Followed {
+  readonly addresses: readonly string[];
+  readonly ttl: number;
+  readonly chain: readonly Alias[];
 }
 
 /** The addresses at the end of the chain, none where it leads nowhere or round in circles. */
-function followChain(response: Response, name: string): { addresses: string[]; ttl: number } {
+function followChain(response: Response, name: string): Followed {
   const addresses = byOwner(response.addresses);
   const aliases = byOwner(response.aliases);
   const seen = new Set<string>();
+  const chain: Alias[] = [];
   let ttl = Infinity;
   for (let owner = name; !seen.has(owner);) {
     seen.add(owner);
     const found = addresses.get(owner);
     if (found) {
       for (const record of found) ttl = Math.min(ttl, countedTtl(record.ttl));
-      return { addresses: [...new Set(found.map(({ address }) => address))], ttl };
+      return { addresses: [...new Set(found.map(({ address }) => address))], ttl, chain };
     }
     const alias = aliases.get(owner)?.[0];
     if (!alias) break;
-    ttl = Math.min(ttl, countedTtl(alias.ttl));
+    const aliasTtl = countedTtl(alias.ttl);
+    chain.push({ name: owner, target: alias.target, ttl: aliasTtl });
+    ttl = Math.min(ttl, aliasTtl);
     owner = alias.target;
   }
-  return { addresses: [], ttl };
+  return { addresses: [], ttl, chain };
 }
 
 function byOwner<T extends Owned>(records: readonly T[]): Map<string, T[]> {

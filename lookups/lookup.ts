@@ -29,6 +29,16 @@ export interface Question {
   readonly unref?: boolean | undefined;
 }
 
+/** A CNAME record on the way from a name to its addresses. */
+export interface Alias {
+  /** The name that has the record, in lower case and without a trailing dot. */
+  readonly name: string;
+  /** The name that it stands for. */
+  readonly target: string;
+  /** Seconds, from 0. */
+  readonly ttl: number;
+}
+
 /** What came back. */
 export interface Answer {
   /** At least one address, in the server's order, each a valid IP of the family asked for, no duplicates. */
@@ -37,6 +47,11 @@ export interface Answer {
   readonly ttl: number | undefined;
   /** Who answered, such as `"127.0.0.1:53"`, where known. */
   readonly server?: string | undefined;
+  /**
+   * The CNAME records that led to the addresses, in order: empty where there is none, `undefined` where the source
+   * cannot tell. For people to read: nothing is decided by it.
+   */
+  readonly chain?: readonly Alias[] | undefined;
 }
 
 /**

@@ -40,7 +40,12 @@ import { nodeServers } from "./node.ts";
  *
  * const { signal } = new AbortController();
  * const answer = await wireLookup.lookup({ name: "db.internal", family: 4, server, signal });
- * assertEquals(answer, { addresses: ["127.0.0.2"], ttl: 5, server: server.address });
+ * assertEquals(answer, {
+ *   addresses: ["127.0.0.2"],
+ *   ttl: 5,
+ *   server: server.address,
+ *   chain: [{ name: "db.internal", target: "node-a.internal", ttl: 5 }],
+ * });
  * ```
  */
 export const wireLookup: Lookup = {

@@ -232,6 +232,22 @@ Deno.test("answerOf() takes the first of two aliases, and an address before an a
   assertEquals(outcome(respond({ answers })), [60, "127.0.0.2"]);
 });
 
+Deno.test("answerOf() tells the chain, each alias with a TTL of its own", () => {
+  const chainOf = (answers: readonly RawRecord[], age = 0) =>
+    answerOf(readResponse(respond({ answers }), QUERY), { ...ASKED, age }).chain;
+  assertEquals(chainOf([a(NAME, "127.0.0.2")]), []);
+  const answers = [
+    a("b.internal", "127.0.0.2", 5),
+    cname("a.internal", "B.internal", 2 ** 31),
+    cname("c.internal", "b.internal"),
+    cname(NAME, "a.internal", 30),
+  ];
+  assertEquals(chainOf(answers, 10), [
+    { name: NAME, target: "a.internal", ttl: 20 },
+    { name: "a.internal", target: "b.internal", ttl: 0 },
+  ]);
+});
+
 Deno.test("a hostile message of 64 KiB is read in no time", () => {
   const chain: number[] = [];
   let at = 12;

@@ -40,6 +40,7 @@ function earlier(rest: Partial<Fact>): Fact {
     tookMs: 0,
     server: undefined,
     source: "dns",
+    told: { server: undefined, chain: undefined },
     ...rest,
   };
 }
@@ -48,6 +49,12 @@ const never = (): Promise<Answer> => new Promise(() => {});
 const servers = ["10.9.9.1", "10.9.9.2", "10.9.9.3"].map((host) => ({ host, port: 53 }));
 const V4: Answer = { addresses: ["10.0.0.1"], ttl: 10 };
 const V6: Answer = { addresses: ["fd00::1"], ttl: 20 };
+
+Deno.test("resolveName() passes on who answered, and the chain", async () => {
+  const chain = [{ name: "db.internal", target: "a.internal", ttl: 5 }];
+  const { resolve } = inquiry(() => ({ ...V4, server: "10.9.9.9:53", chain }));
+  assertEquals((await resolve()).told, { server: "10.9.9.9:53", chain });
+});
 
 /** Says something else for A and for AAAA: an answer, or the kind of its failure. */
 function byFamily(
