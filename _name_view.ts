@@ -36,6 +36,8 @@ export interface AddressChange {
 export interface Watcher {
   /** The set of addresses changed. Called before anybody is given the new answer. */
   onChange?(change: AddressChange): void;
+  /** A resolution brought an answer, the same or another one. Called after `onChange`. */
+  onAnswer?(): void;
   /** A resolution failed; a stale answer may be serving all the same. */
   onError?(error: unknown): void;
 }
@@ -233,6 +235,7 @@ export class View implements Reader {
     const change = { added, removed, addresses, ttl: ttlMs / 1000, source };
     return () => {
       if (changed) this.#tell((watcher) => watcher.onChange?.(change));
+      this.#tell((watcher) => watcher.onAnswer?.());
     };
   }
 

@@ -308,6 +308,28 @@ Deno.test("addresses are compared as sets: a watcher hears of each real change o
   unwatch();
 });
 
+Deno.test("a watcher hears of every answer, after the change where it brought one", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 10);
+  const view = viewBy(dns, { dnsGraceTtl: 0, dnsMaxRetries: 1 });
+  const heard: string[] = [];
+  const unwatch = view.watch({
+    onChange: () => heard.push("change"),
+    onAnswer: () => heard.push("answer"),
+    onError: () => heard.push("error"),
+  });
+  await view.wait();
+  await time.advance(10);
+  await view.wait();
+  dns.failure = "transient";
+  await time.advance(10);
+  await assertRejects(() => view.wait(), ResolveError);
+  dns.failure = undefined;
+  await view.wait();
+  assertEquals(heard, ["change", "answer", "answer", "error", "answer"]);
+  unwatch();
+});
+
 Deno.test("all views of a name have the new answer before any watcher hears of it", async () => {
   using _time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
