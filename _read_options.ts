@@ -194,7 +194,7 @@ function wanted(
 }
 
 /** The known name that takes the fewest edits, where those are few enough to be a slip. */
-function nearest(name: string, known: readonly string[]): string | undefined {
+export function nearest(name: string, known: readonly string[]): string | undefined {
   const plain = (text: string) => text.toLowerCase().replaceAll("_", "");
   const ranked = known
     .map((other) => ({ other, edits: distance(plain(name), plain(other)) }))

@@ -366,7 +366,8 @@ export class Dialer<C> {
   }
 }
 
-function fits({ standby, readOnly }: Role, wanted: WantedRole): boolean {
+/** Whether a server has the wanted role. */
+export function fits({ standby, readOnly }: Role, wanted: WantedRole): boolean {
   switch (wanted) {
     case "read-write":
       return !standby && !readOnly;

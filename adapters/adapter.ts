@@ -43,6 +43,15 @@ export interface Role {
   readonly readOnly: boolean;
 }
 
+/** How an encrypted connection was made sure of. */
+export interface TlsState {
+  /**
+   * What was looked at in the server's certificate. `"name"`: it is trusted, and for the host's name; `"chain"`: it is
+   * trusted; `"nothing"`: it was taken as it came.
+   */
+  readonly checked: "name" | "chain" | "nothing";
+}
+
 /**
  * Opens and tends the connections of one driver. `name`, `defaultPort` and `connect` are all that a new driver
  * needs; each further member switches something on.
@@ -94,6 +103,8 @@ export interface Adapter<C> {
   setIsolationLevel?(client: C, level: string | undefined): Promise<void>;
   /** Asks the server for its role. */
   role?(client: C): Promise<Role>;
+  /** How the connection is protected; `undefined`: it is not encrypted. No question to the server. */
+  tls?(client: C): TlsState | undefined;
   /** What an error of the driver means for the connection. */
   classify?(error: unknown): "disconnect" | "read-only" | undefined;
   /** Calls `listener` once if the socket dies by itself. */

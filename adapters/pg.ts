@@ -8,7 +8,7 @@ import { checkLevel } from "./_isolation.ts";
 import { type ParamKind, readParams } from "./_params.ts";
 import { KEEPALIVE_MS } from "./_socket.ts";
 import { checkTls, named, readTls, type TlsOptions } from "./_tls.ts";
-import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 export type { TlsOptions } from "./_tls.ts";
 
@@ -49,12 +49,19 @@ interface PgInternals {
   ref?(): void;
   unref?(): void;
   connection?: {
-    stream?: { destroy(error?: Error): void };
+    stream?: PgStream;
     ssl?: TlsOptions | boolean;
     on?(event: "errorMessage", listener: (error: unknown) => void): unknown;
   };
   readyForQuery?: boolean;
   getTransactionStatus?(): string | null;
+}
+
+/** A socket, and what those with TLS have besides. */
+interface PgStream {
+  destroy(error?: Error): void;
+  encrypted?: boolean;
+  authorized?: boolean;
 }
 
 /** The part of the module `pg` that the adapter needs. */
@@ -194,6 +201,15 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       );
       const { standby, readonly } = rows[0] as { standby: boolean; readonly: boolean };
       return { standby, readOnly: readonly };
+    },
+
+    tls(client: C): TlsState | undefined {
+      const { stream, ssl } = (client as unknown as PgInternals).connection ?? {};
+      if (!stream?.encrypted) return undefined;
+      if (!stream.authorized) return { checked: "nothing" };
+      // Whoever checks the name himself may find any name good.
+      const own = typeof ssl === "object" ? ssl.checkServerIdentity : undefined;
+      return { checked: own === undefined ? "name" : "chain" };
     },
 
     classify,

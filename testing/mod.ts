@@ -22,4 +22,4 @@
 
 export * from "./dns_server.ts";
 export * from "./fake_adapter.ts";
-export type { Adapter, Role, Target } from "../adapters/adapter.ts";
+export type { Adapter, Destination, Role, Target, TlsState } from "../adapters/adapter.ts";

@@ -1,0 +1,176 @@
+/**
+ * Connects to each address of a database, and finds out what stands there.
+ *
+ * @module
+ */
+
+import { now, runWithin } from "../_clock.ts";
+import { withoutPassword } from "../_secret.ts";
+import type { Adapter, Role, Target, TlsState } from "../adapters/adapter.ts";
+import { Dialer, type DialerSettings } from "../dialer.ts";
+import { ConnectError, DriverUnavailableError } from "../errors.ts";
+import { printable } from "./format.ts";
+
+/** What was found at one address. */
+export interface ServerReport {
+  readonly address: string;
+  /** Seconds until the connection was open; `undefined` where none came about. */
+  readonly connect: number | undefined;
+  /** How the connection is protected. */
+  readonly tls: TlsVerdict;
+  /** `undefined` where nobody could tell. */
+  readonly role: Role | undefined;
+  /** Such as `"PostgreSQL 18.4"`; `undefined` where nobody could tell. */
+  readonly version: string | undefined;
+  /** Why there is no connection, or why it was of no use. */
+  readonly error: { readonly code: string | undefined; readonly message: string } | undefined;
+}
+
+/**
+ * What became of TLS. `"name"`: the certificate is trusted and for the host; `"chain"`: it is trusted; `"nothing"`:
+ * nobody looked at it; `"none"`: plain text; `"unknown"`: the driver does not tell, or there is no connection;
+ * all others: why the handshake failed.
+ */
+export type TlsVerdict =
+  | TlsState["checked"]
+  | "none"
+  | "unknown"
+  | "wrong name"
+  | "expired"
+  | "not trusted"
+  | "not offered";
+
+/** Where to connect, and how long that may take. */
+export interface Inspection<C> {
+  readonly adapter: Adapter<C>;
+  readonly target: Omit<Target, "signal">;
+  readonly settings: DialerSettings;
+  readonly signal: AbortSignal;
+}
+
+/** A polite goodbye may take so long. */
+const GOODBYE_MS = 2000;
+
+/**
+ * Connects to all addresses at once.
+ *
+ * @param addresses The addresses.
+ * @param inspection Where else to connect to.
+ * @returns What was found, in the order of the addresses.
+ * @throws {DriverUnavailableError} when the driver is not installed.
+ */
+export async function inspectServers<C>(
+  addresses: readonly string[],
+  inspection: Inspection<C>,
+): Promise<ServerReport[]> {
+  await loadDriver(inspection);
+  return await Promise.all(addresses.map((address) => inspectServer(address, inspection)));
+}
+
+/**
+ * A connect that is over before it began: all that it does is to load the driver, which would otherwise count as
+ * the time to connect.
+ */
+async function loadDriver<C>({ adapter, target }: Inspection<C>): Promise<void> {
+  try {
+    await adapter.connect("127.0.0.1", { ...target, signal: AbortSignal.abort() });
+  } catch (error) {
+    if (error instanceof DriverUnavailableError) throw error;
+  }
+}
+
+async function inspectServer<C>(
+  address: string,
+  inspection: Inspection<C>,
+): Promise<ServerReport> {
+  const { adapter, target, settings, signal } = inspection;
+  const dialer = new Dialer(adapter, target, settings);
+  const startMs = now();
+  let client: C;
+  try {
+    ({ client } = await dialer.dial([address], signal));
+  } catch (error) {
+    signal.throwIfAborted();
+    return { address, ...NOTHING, ...refusal(error, target) };
+  }
+  const connect = (now() - startMs) / 1000;
+  try {
+    const limitMs = settings.connectTimeoutMs;
+    const ask = () => askServer(client, adapter);
+    const found = await runWithin(limitMs, ask, {
+      signal,
+      what: `${address} did not tell its role`,
+    });
+    return { address, ...NOTHING, connect, tls: tlsOf(client, adapter), ...found };
+  } catch (error) {
+    signal.throwIfAborted();
+    const { error: why } = refusal(error, target);
+    return { address, ...NOTHING, connect, tls: tlsOf(client, adapter), error: why };
+  } finally {
+    await hangUp(client, adapter);
+  }
+}
+
+const NOTHING = {
+  connect: undefined,
+  tls: "unknown",
+  role: undefined,
+  version: undefined,
+  error: undefined,
+} as const;
+
+async function askServer<C>(
+  client: C,
+  adapter: Adapter<C>,
+): Promise<Pick<ServerReport, "role" | "version">> {
+  const role = await adapter.role?.(client);
+  const rows = await adapter.query?.(client, "SELECT version() AS version");
+  const [row] = rows as [{ readonly version?: unknown }?] | undefined ?? [];
+  return { role, version: versionOf(row?.version) };
+}
+
+/** Every server has its own way of saying what it is. */
+export function versionOf(said: unknown): string | undefined {
+  if (typeof said !== "string" || said === "") return undefined;
+  const number = /^\d+(\.\d+)*/.exec(said)?.[0];
+  if (number) return `${/mariadb/i.test(said) ? "MariaDB" : "MySQL"} ${number}`;
+  return printable(said.split(/,| on | \(/)[0]!);
+}
+
+function tlsOf<C>(client: C, adapter: Adapter<C>): TlsVerdict {
+  if (!adapter.tls) return "unknown";
+  return adapter.tls(client)?.checked ?? "none";
+}
+
+function refusal<C>(
+  error: unknown,
+  { password }: Inspection<C>["target"],
+): Pick<ServerReport, "error" | "tls"> {
+  const said = error instanceof ConnectError ? error.cause : error;
+  const { code, message } = said as { code?: unknown; message?: unknown };
+  const text = error instanceof Error ? error.message : String(error);
+  return {
+    tls: handshakeVerdict(String(code), String(message)),
+    error: {
+      code: typeof code === "string" ? code : undefined,
+      message: printable(withoutPassword(text, password)),
+    },
+  };
+}
+
+/** OpenSSL's names for what is wrong with a certificate, as Node, Deno and Bun have them. */
+function handshakeVerdict(code: string, message: string): TlsVerdict {
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "wrong name";
+  if (code === "CERT_HAS_EXPIRED") return "expired";
+  if (/^(CERT_|UNABLE_TO_|(DEPTH_ZERO_)?SELF_SIGNED_)/.test(code)) return "not trusted";
+  return /does not support (SSL|TLS|secure)/i.test(message) ? "not offered" : "unknown";
+}
+
+async function hangUp<C>(client: C, adapter: Adapter<C>): Promise<void> {
+  try {
+    const goodbye = () => adapter.close?.(client);
+    await runWithin(GOODBYE_MS, async () => await goodbye(), { what: "no goodbye" });
+  } catch {
+    adapter.terminate?.(client);
+  }
+}
