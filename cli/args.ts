@@ -41,6 +41,8 @@ interface Flag {
   readonly type: "string" | "boolean";
   readonly multiple?: boolean;
   readonly short?: string;
+  /** Whether its value may look like a URL with a password in it; who reads the value sees to it then. */
+  readonly guarded?: boolean;
 }
 
 const EVERYWHERE: Readonly<Record<string, Flag>> = {
@@ -51,9 +53,10 @@ const EVERYWHERE: Readonly<Record<string, Flag>> = {
 
 const DNS: Readonly<Record<string, Flag>> = {
   "nameserver": { type: "string", multiple: true },
-  "lookup": { type: "string" },
+  "lookup": { type: "string", guarded: true },
   "family": { type: "string" },
   "timeout": { type: "string" },
+  "no-fallback": { type: "boolean" },
   "json": { type: "boolean" },
 };
 
@@ -64,7 +67,7 @@ const COMMANDS: Readonly<Record<CommandName, Readonly<Record<string, Flag>>>> = 
     ...DNS,
     "connect-timeout": { type: "string" },
     "target-session-attrs": { type: "string" },
-    "ca": { type: "string" },
+    "ca": { type: "string", guarded: true },
   },
 };
 const NAMES = Object.keys(COMMANDS) as CommandName[];
@@ -90,7 +93,7 @@ export function readArgs(args: readonly string[]): Call {
   const [subject, more] = words;
   if (more !== undefined) {
     const one = command === "check" ? "URL" : "host name";
-    throw new UsageError(`Cannot ${command} several at once: give one ${one}`);
+    throw new UsageError(`Cannot ${command} several at once: give one ${one}`, command);
   }
   return { what: command, subject, flags };
 }
@@ -141,6 +144,11 @@ function readFlags(
       if (!value || (!token.inlineValue && value.startsWith("-"))) {
         throw refuse(`Cannot use ${rawName}: its value is missing`);
       }
+      if (!flag.guarded && quoted(value) === HIDDEN) {
+        throw refuse(
+          `Cannot use ${HIDDEN} for ${rawName}: it is no URL, and there is no "@" in it`,
+        );
+      }
       const list = flags[name] as readonly string[] | undefined;
       if (list && !flag.multiple) throw refuse(`Cannot use ${rawName} twice: it takes one value`);
       flags[name] = flag.multiple ? [...list ?? [], value] : value;
@@ -167,7 +175,10 @@ function hint(word: string, known: readonly string[]): string {
   return near ? `, did you mean "${near}"?` : `; there are ${known.join(", ")}`;
 }
 
+/** Stands for what is not shown. */
+const HIDDEN = "this";
+
 /** What somebody typed, unless a password might stand in it. */
 export function quoted(text: string): string {
-  return /@|:\/\//.test(text) ? "this" : JSON.stringify(text);
+  return /@|:\/\//.test(text) ? HIDDEN : JSON.stringify(text);
 }

@@ -16,7 +16,7 @@ import { DnsPoolError } from "../errors.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "../options.ts";
 import { DatabaseUrl } from "../url.ts";
 import { answerFor, answerJson, answerLines, askWire, type HostAnswer, hostOf } from "./answer.ts";
-import { type Flags, UsageError } from "./args.ts";
+import { type Flags, quoted, UsageError } from "./args.ts";
 import { dnsOptions, numberOf, usageError } from "./dns_flags.ts";
 import { type Facts, type Finding, findingsOf } from "./findings.ts";
 import { type Cell, rounded, span, table, type Tone } from "./format.ts";
@@ -111,14 +111,11 @@ async function readCa(file: string): Promise<string> {
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    throw new UsageError(
-      `Cannot read ${JSON.stringify(file)} for --ca: ${(error as Error).message}`,
-    );
+    const { code } = error as { code?: string };
+    throw new UsageError(`Cannot read ${quoted(file)} for --ca: ${code ?? "it is not to be had"}`);
   }
   if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
-  throw new UsageError(
-    `Cannot use ${JSON.stringify(file)} for --ca: there is no certificate in it`,
-  );
+  throw new UsageError(`Cannot use ${quoted(file)} for --ca: there is no certificate in it`);
 }
 
 /** As the pool would, and beside it exactly, where the runtime may hide something. */

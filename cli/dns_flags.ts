@@ -29,10 +29,11 @@ export function dnsOptions(flags: Flags): DnsOptions {
   const { nameserver, lookup, family } = flags;
   const dnsTimeout = numberOf(flags, "timeout");
   return {
-    ...(nameserver !== undefined && { dnsNameservers: nameservers(nameserver) }),
+    ...(nameserver !== undefined && { dnsNameservers: nameserver as readonly string[] }),
     ...(lookup !== undefined && { dnsLookup: lookupOf(String(lookup)) }),
     ...(family !== undefined && { dnsFamily: familyOf(String(family)) }),
     ...(dnsTimeout !== undefined && { dnsTimeout }),
+    ...(flags["no-fallback"] === true && { dnsFallback: false }),
   };
 }
 
@@ -64,15 +65,6 @@ export function asUsage<T>(read: () => T): T {
 /** The error of an option, about its flag. */
 export function usageError({ message }: Error): UsageError {
   return new UsageError(message.replace(/"(\w+)"/g, (whole, name) => FLAGS[name] ?? whole));
-}
-
-/** A password may stand where somebody put a URL by mistake. */
-function nameservers(given: Flags[string]): readonly string[] {
-  const list = given as readonly string[];
-  if (!list.some((server) => quoted(server) === "this")) return list;
-  throw new UsageError(
-    "Cannot use this for --nameserver: it is an IP address with an optional port, such as 10.0.0.2:5353",
-  );
 }
 
 function lookupOf(text: string): LookupName {

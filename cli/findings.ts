@@ -7,7 +7,7 @@
 import type { Role } from "../adapters/adapter.ts";
 import { fits, type WantedRole } from "../dialer.ts";
 import type { HostAnswer } from "./answer.ts";
-import type { ServerReport } from "./servers.ts";
+import type { ServerReport, TlsVerdict } from "./servers.ts";
 
 /** All that was found out about a database URL. */
 export interface Facts {
@@ -33,6 +33,9 @@ export interface Finding {
 
 /** Seconds: providers that fail over by DNS set 5 (Aurora) to 60 (Azure, Cloud SQL). */
 const LONG_TTL = 60;
+
+/** TLS is why there is no connection. */
+const REFUSED_TLS: readonly TlsVerdict[] = ["wrong name", "expired", "not trusted", "not offered"];
 
 /**
  * Judges what was found.
@@ -76,7 +79,8 @@ function* aboutName({ answer, exactTtl }: Facts): Generator<Finding> {
 function* aboutServers({ servers }: Facts): Generator<Finding> {
   for (const { address, error, tls } of servers) {
     if (error) {
-      yield { level: "failure", code: "no-connection", address, message: error.message };
+      const code = REFUSED_TLS.includes(tls) ? "certificate" : "no-connection";
+      yield { level: "failure", code, address, message: error.message };
     } else if (tls === "nothing" || tls === "chain") {
       const what = tls === "chain" ? "is trusted, but for any name" : "is not looked at";
       const message = `The certificate of ${address} ${what}: anybody in between may be the server`;

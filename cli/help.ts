@@ -37,7 +37,9 @@ const DNS_FLAGS =
                          "wire": exact, with the CNAME chain; or the URL of a DNS
                          server over HTTPS. Default: system
   --family FAMILY        4, 6, both, or auto: IPv6 where there is no IPv4.
-                         Default: auto`;
+                         Default: auto
+  --no-fallback          DNS only; otherwise the operating system (hosts file, search
+                         domains) is asked where DNS has no answer`;
 
 const OUTPUT_FLAGS = `  --no-color             no colours
   -h, --help             this text`;
@@ -70,7 +72,7 @@ ${DNS_FLAGS}
 ${OUTPUT_FLAGS}
 
 "age" is how long ago the answer was asked for. While resolution fails, the last answer
-goes on serving for a time, as it does in an engine.
+serves on, as it does in an engine: in grace (dnsGraceTtl), for a day at most.
 
 Exit status: 0 after Ctrl-C or SIGTERM; 2 if the command line is wrong.`;
 

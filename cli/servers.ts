@@ -124,7 +124,8 @@ async function askServer<C>(
   adapter: Adapter<C>,
 ): Promise<Pick<ServerReport, "role" | "version">> {
   const role = await adapter.role?.(client);
-  const rows = await adapter.query?.(client, "SELECT version() AS version");
+  // Good to know, but no server has to have that function.
+  const rows = await adapter.query?.(client, "SELECT version() AS version").catch(() => []);
   const [row] = rows as [{ readonly version?: unknown }?] | undefined ?? [];
   return { role, version: versionOf(row?.version) };
 }

@@ -23,8 +23,8 @@ interface Happening {
   readonly former?: { readonly addresses: readonly string[]; readonly lasted: number };
   /** How long resolution failed. */
   readonly failed?: number;
-  /** Why it fails, and for how long the stale answer may still be used. */
-  readonly error?: { readonly message: string; readonly servesFor: number };
+  /** Why it fails. */
+  readonly error?: { readonly message: string };
 }
 
 /**
@@ -104,8 +104,7 @@ class History {
     const known = this.#failing;
     if (known?.message === message) return undefined;
     this.#failing = { message, sinceMs: known?.sinceMs ?? nowMs };
-    const servesFor = this.#view.leftMs(nowMs) / 1000;
-    return { event: "failure", ...this.#state(nowMs), error: { message, servesFor } };
+    return { event: "failure", ...this.#state(nowMs), error: { message } };
   }
 
   #state(nowMs: number): Pick<Happening, "addresses" | "ttl" | "age"> {
@@ -125,7 +124,7 @@ function lineOfJson(time: string, host: string, happening: Happening): string {
     age: age === undefined ? null : rounded(age),
     ...(former && { former: { ...former, lasted: rounded(former.lasted) } }),
     ...(failed !== undefined && { failed: rounded(failed) }),
-    ...(error && { error: { ...error, servesFor: rounded(error.servesFor) } }),
+    ...(error && { error }),
   });
 }
 
@@ -135,10 +134,8 @@ function lineOfText(time: string, happening: Happening, { paint }: Io): string {
   const aged = age === undefined ? "" : `age ${span(age)}`;
   const said: [string, Tone | undefined][] = [[time, "dim"]];
   if (error) {
-    const { message, servesFor } = error;
-    const left = servesFor > 0 ? `serves for ${span(servesFor)} more` : "serves no more";
-    said.push([`failed: ${message};`, "bad"]);
-    said.push([list ? `${list}, ${aged}, ${left}` : "no address is known", undefined]);
+    said.push([`failed: ${error.message};`, "bad"]);
+    said.push([list ? `${list} serves on, ${aged}` : "no address is known", undefined]);
   } else {
     said.push([list, event === "change" ? "warning" : "good"]);
     said.push([`TTL ${ttl === undefined ? "not told" : `${ttl} s`}, ${aged}`, undefined]);
