@@ -7,6 +7,7 @@
 import { painter } from "../cli/format.ts";
 import type { Io } from "../cli/io.ts";
 import { run } from "../cli/main.ts";
+import { bundle } from "./_bundle.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -77,19 +78,6 @@ export async function onNode(): Promise<Runtime> {
     command: ["node", `${dir}/cli.mjs`],
     [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }),
   };
-}
-
-/** Puts a module and all that it imports into one file that Node reads. */
-export async function bundle(source: string, target: string): Promise<void> {
-  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["bundle", "--quiet", "--no-lock", "--import-map=tests/_std/import_map.json"],
-      ...["--platform=deno", `--output=${target}`, source],
-    ],
-    cwd: ROOT,
-    signal: AbortSignal.timeout(HANG_MS),
-  }).output();
-  if (code !== 0) throw new Error(`Cannot bundle "${source}": ${new TextDecoder().decode(stderr)}`);
 }
 
 /** A program under way. */
