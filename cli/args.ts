@@ -41,7 +41,7 @@ interface Flag {
   readonly type: "string" | "boolean";
   readonly multiple?: boolean;
   readonly short?: string;
-  /** Whether its value may look like a URL with a password in it; who reads the value sees to it then. */
+  /** Whether its value may be a URL: who reads it sees to it that no password in it is shown. */
   readonly guarded?: boolean;
 }
 
@@ -67,7 +67,6 @@ const COMMANDS: Readonly<Record<CommandName, Readonly<Record<string, Flag>>>> = 
     ...DNS,
     "connect-timeout": { type: "string" },
     "target-session-attrs": { type: "string" },
-    "ca": { type: "string", guarded: true },
   },
 };
 const NAMES = Object.keys(COMMANDS) as CommandName[];

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
-import { targetOf } from "../_engine_core.ts";
+import { destinationOf } from "../_engine_core.ts";
 import { hostPort } from "../_ip.ts";
 import { withoutPassword } from "../_secret.ts";
 import type { Adapter, Role } from "../adapters/adapter.ts";
@@ -16,7 +15,7 @@ import { DnsPoolError } from "../errors.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "../options.ts";
 import { DatabaseUrl } from "../url.ts";
 import { answerFor, answerJson, answerLines, askWire, type HostAnswer, hostOf } from "./answer.ts";
-import { type Flags, quoted, UsageError } from "./args.ts";
+import { type Flags, UsageError } from "./args.ts";
 import { dnsOptions, numberOf, usageError } from "./dns_flags.ts";
 import { type Facts, type Finding, findingsOf } from "./findings.ts";
 import { type Cell, rounded, span, table, type Tone } from "./format.ts";
@@ -62,10 +61,9 @@ export async function check(text: string | undefined, flags: Flags, io: Io): Pro
 async function findOut({ url, adapter, settings }: Subject, signal: AbortSignal): Promise<Facts> {
   const host = hostOf(url.host!);
   const { answer, exact } = await resolveTwice(host, settings, signal);
-  const target = targetOf(url, host, adapter, settings);
   const servers = await inspectServers(answer.addresses, {
     adapter,
-    target,
+    destination: destinationOf(url, adapter, settings),
     settings: { ...settings, targetSessionAttrs: "any" },
     signal,
   });
@@ -83,7 +81,6 @@ async function readSubject(text: string | undefined, flags: Flags): Promise<Subj
   }
   const connectTimeout = numberOf(flags, "connect-timeout");
   const wanted = flags["target-session-attrs"];
-  const ca = flags.ca === undefined ? undefined : await readCa(String(flags.ca));
   const dns = dnsOptions(flags);
   try {
     const url = DatabaseUrl.parse(text);
@@ -95,7 +92,6 @@ async function readSubject(text: string | undefined, flags: Flags): Promise<Subj
       ...dns,
       ...(connectTimeout !== undefined && { connectTimeout }),
       ...(wanted !== undefined && { targetSessionAttrs: wanted as WantedRole }),
-      ...(ca !== undefined && { connectArgs: { ssl: { ca } } }),
     };
     // What an engine would refuse is refused here, in the same words.
     await getDnsEngine(url, { ...options, adapter }).close();
@@ -104,18 +100,6 @@ async function readSubject(text: string | undefined, flags: Flags): Promise<Subj
     if (error instanceof TypeError || error instanceof RangeError) throw usageError(error);
     throw error;
   }
-}
-
-async function readCa(file: string): Promise<string> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    const { code } = error as { code?: string };
-    throw new UsageError(`Cannot read ${quoted(file)} for --ca: ${code ?? "it is not to be had"}`);
-  }
-  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
-  throw new UsageError(`Cannot use ${quoted(file)} for --ca: there is no certificate in it`);
 }
 
 /** As the pool would, and beside it exactly, where the runtime may hide something. */

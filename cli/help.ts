@@ -91,11 +91,12 @@ line can be seen by other users of the machine. No output ever shows the passwor
                          primary, standby or prefer-standby. Default: any
   --connect-timeout SECONDS
                          for each address. Default: 10
-  --ca FILE              trust the certificate authority in this PEM file; TLS is on then
 ${DNS_FLAGS}
   --timeout SECONDS      for the resolution. Default: 12
   --json                 one JSON object; times in it are seconds
 ${OUTPUT_FLAGS}
+
+For TLS, the URL has sslmode=verify-full, and sslrootcert=FILE for an authority of your own.
 
 The driver that the URL names has to be installed, such as by "npm install pg". The check
 reads the server's role and version, and changes nothing.

@@ -6,7 +6,7 @@
 
 import { now, runWithin } from "../_clock.ts";
 import { withoutPassword } from "../_secret.ts";
-import type { Adapter, Role, Target, TlsState } from "../adapters/adapter.ts";
+import type { Adapter, Destination, Role, TlsState } from "../adapters/adapter.ts";
 import { Dialer, type DialerSettings } from "../dialer.ts";
 import { ConnectError, DriverUnavailableError } from "../errors.ts";
 import { printable } from "./format.ts";
@@ -43,7 +43,7 @@ export type TlsVerdict =
 /** Where to connect, and how long that may take. */
 export interface Inspection<C> {
   readonly adapter: Adapter<C>;
-  readonly target: Omit<Target, "signal">;
+  readonly destination: Destination;
   readonly settings: DialerSettings;
   readonly signal: AbortSignal;
 }
@@ -71,9 +71,10 @@ export async function inspectServers<C>(
  * A connect that is over before it began: all that it does is to load the driver, which would otherwise count as
  * the time to connect.
  */
-async function loadDriver<C>({ adapter, target }: Inspection<C>): Promise<void> {
+async function loadDriver<C>({ adapter, destination }: Inspection<C>): Promise<void> {
   try {
-    await adapter.connect("127.0.0.1", { ...target, signal: AbortSignal.abort() });
+    const over = { addresses: () => [], signal: AbortSignal.abort() };
+    await adapter.connect("127.0.0.1", { ...destination, ...over });
   } catch (error) {
     if (error instanceof DriverUnavailableError) throw error;
   }
@@ -83,15 +84,15 @@ async function inspectServer<C>(
   address: string,
   inspection: Inspection<C>,
 ): Promise<ServerReport> {
-  const { adapter, target, settings, signal } = inspection;
-  const dialer = new Dialer(adapter, target, settings);
+  const { adapter, destination, settings, signal } = inspection;
+  const dialer = new Dialer(adapter, { ...destination, addresses: () => [address] }, settings);
   const startMs = now();
   let client: C;
   try {
     ({ client } = await dialer.dial([address], signal));
   } catch (error) {
     signal.throwIfAborted();
-    return { address, ...NOTHING, ...refusal(error, target) };
+    return { address, ...NOTHING, ...refusal(error, destination) };
   }
   const connect = (now() - startMs) / 1000;
   try {
@@ -104,7 +105,7 @@ async function inspectServer<C>(
     return { address, ...NOTHING, connect, tls: tlsOf(client, adapter), ...found };
   } catch (error) {
     signal.throwIfAborted();
-    const { error: why } = refusal(error, target);
+    const { error: why } = refusal(error, destination);
     return { address, ...NOTHING, connect, tls: tlsOf(client, adapter), error: why };
   } finally {
     await hangUp(client, adapter);
@@ -143,9 +144,9 @@ function tlsOf<C>(client: C, adapter: Adapter<C>): TlsVerdict {
   return adapter.tls(client)?.checked ?? "none";
 }
 
-function refusal<C>(
+function refusal(
   error: unknown,
-  { password }: Inspection<C>["target"],
+  { password }: Destination,
 ): Pick<ServerReport, "error" | "tls"> {
   const said = error instanceof ConnectError ? error.cause : error;
   const { code, message } = said as { code?: unknown; message?: unknown };

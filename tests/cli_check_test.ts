@@ -4,11 +4,13 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { type Certificate, makeAuthority } from "../scripts/lab/certificates.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, preparePostgres, startPostgres } from "../scripts/lab/postgres.ts";
 import { DnsServer } from "../testing/mod.ts";
 import { onDeno, onNode, type Outcome, runProgram, type Runtime } from "./_cli.ts";
-import { makeAuthority, showCertificate, tell } from "./_tls.ts";
 
 const PASSWORD = "s3cret/P@55?";
 const WHO = { user: "app", password: PASSWORD, database: "orders" };
@@ -90,6 +92,34 @@ async function report(
     `${level} ${code}${address === undefined ? "" : ` ${address}`}`
   );
   return { ...report, code, codes };
+}
+
+/** One statement, on a connection of its own. */
+async function tell(server: PostgresServer, text: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: server.url() });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** Has a running server show a certificate from now on. */
+async function showCertificate(server: PostgresServer, { cert, key }: Certificate): Promise<void> {
+  await server.put("server.crt", cert);
+  await server.put("server.key", key);
+  await tell(server, "ALTER SYSTEM SET ssl = on");
+  const loaded = async () =>
+    (await tell(server, "SELECT pg_conf_load_time()::text AS at") as [{ at: string }])[0].at;
+  const before = await loaded();
+  await tell(server, "SELECT pg_reload_conf()");
+  // The postmaster reads its files when it gets to it.
+  for (let tries = 0; tries < 200; tries++) {
+    if (await loaded() !== before) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`Cannot make ${server.where} read its files again: ${server.log}`);
 }
 
 const steps: { readonly name: string; run(t: Deno.TestContext): Promise<void> }[] = [];
@@ -264,12 +294,13 @@ steps.push({
 
 async function tlsSteps(t: Deno.TestContext): Promise<void> {
   const { dns, primary, standby } = lab;
-  const authority = makeAuthority();
+  const authority = await makeAuthority();
   const ca = await Deno.makeTempFile({ suffix: ".pem" });
-  await Deno.writeTextFile(ca, authority.ca);
+  await Deno.writeTextFile(ca, authority.cert);
   dns.set(HOST, [primary.host, standby.host], { ttl: 5 });
   const flags = ["--target-session-attrs", "read-write"];
   const query = "?sslmode=verify-full";
+  const trusting = urlOf({ query: `${query}&sslrootcert=${ca}` });
   try {
     for (const runtime of runtimes) {
       await t.step(`${runtime.name}: servers without TLS`, async () => {
@@ -277,14 +308,14 @@ async function tlsSteps(t: Deno.TestContext): Promise<void> {
         assertEquals([code, ...servers.map(({ tls }) => tls)], [1, "not offered", "not offered"]);
       });
     }
-    await showCertificate(primary, authority.issue(HOST));
-    await showCertificate(standby, authority.issue(HOST));
+    await showCertificate(primary, await authority.issue({ names: [HOST] }));
+    await showCertificate(standby, await authority.issue({ names: [HOST] }));
     for (const runtime of runtimes) {
       await t.step(`${runtime.name}: the right certificate on both`, async () => {
-        const { code, codes, servers } = await report(runtime, urlOf(), "--ca", ca, ...flags);
+        const { code, codes, servers } = await report(runtime, trusting, ...flags);
         assertEquals([code, codes], [0, []]);
         assertEquals(servers.map(({ tls }) => tls), ["name", "name"]);
-        const { out } = await check(runtime, [urlOf(), "--ca", ca, ...flags]);
+        const { out } = await check(runtime, [trusting, ...flags]);
         assertStringIncludes(out, "  name verified  primary  PostgreSQL");
       });
       await t.step(`${runtime.name}: an authority that nobody knows`, async () => {
@@ -292,19 +323,38 @@ async function tlsSteps(t: Deno.TestContext): Promise<void> {
         assertEquals([code, ...servers.map(({ tls }) => tls)], [1, "not trusted", "not trusted"]);
       });
     }
-    await showCertificate(standby, authority.issue("other.internal"));
+    await showCertificate(standby, await authority.issue({ names: ["other.internal"] }));
     for (const runtime of runtimes) {
       await t.step(`${runtime.name}: a certificate for another name on one address`, async () => {
-        const { code, codes, servers } = await report(runtime, urlOf(), "--ca", ca, ...flags);
+        const { code, codes, servers } = await report(runtime, trusting, ...flags);
         assertEquals([code, codes], [1, [`failure certificate ${standby.host}`]]);
         assertEquals(servers.map(({ tls }) => tls), ["name", "wrong name"]);
         assertStringIncludes(servers[1]!.error!.message, "DNS:other.internal");
       });
+      await t.step(
+        `${runtime.name}: certificates that are not looked at, or not for the name`,
+        async () => {
+          const both = [primary.host, standby.host].map((host) =>
+            `warning certificate-unchecked ${host}`
+          );
+          for (
+            const [mode, expected] of [
+              ["require", "nothing"],
+              [`verify-ca&sslrootcert=${ca}`, "chain"],
+            ]
+          ) {
+            const url = urlOf({ query: `?sslmode=${mode}` });
+            const { code, codes, servers } = await report(runtime, url, ...flags);
+            assertEquals([code, codes], [3, both]);
+            assertEquals(servers.map(({ tls }) => tls), [expected, expected]);
+          }
+        },
+      );
     }
-    await showCertificate(standby, authority.issue(HOST, { expired: true }));
+    await showCertificate(standby, await authority.issue({ names: [HOST], expired: true }));
     for (const runtime of runtimes) {
       await t.step(`${runtime.name}: a certificate that has expired`, async () => {
-        const { code, servers } = await report(runtime, urlOf(), "--ca", ca, ...flags);
+        const { code, servers } = await report(runtime, trusting, ...flags);
         // Deno does not tell why.
         const why = runtime.name === "deno" ? "not trusted" : "expired";
         assertEquals([code, ...servers.map(({ tls }) => tls)], [1, "name", why]);
