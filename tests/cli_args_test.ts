@@ -86,6 +86,7 @@ Deno.test("what cannot be meant ends with status 2, says what is allowed, and na
       "resolve x -j",
       'Cannot use the flag "-j" of "dnspool resolve": there is no such flag; there are',
     ],
+    ["resolve x --constructor=1", 'Cannot use the flag "--constructor" of "dnspool resolve": '],
     ["resolve x --json=yes", "Cannot give --json a value: it takes none"],
     ["resolve x --timeout", "Cannot use --timeout: its value is missing"],
     ["resolve x --timeout --json", "Cannot use --timeout: its value is missing"],

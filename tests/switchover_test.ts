@@ -101,6 +101,45 @@ Deno.test("a checkout that began in time may reach the old address late, and cou
   assertAlmostEquals(result.all!, 2, 0.03);
 });
 
+Deno.test("a checkout that began before the move is not counted as begun on the old address", async () => {
+  let calls = 0;
+  const result = await rehearse(async (since) => {
+    // The workers have all been on the old address, and the move is only about to come.
+    if (++calls === 5) await after(0.7);
+    return since === undefined ? OLD : NEW;
+  });
+  assertEquals([result.followed, result.onOld], [true, 0]);
+  assertAlmostEquals(result.all!, 0.7, 0.05);
+});
+
+Deno.test("a failure after the first new address counts until then", async () => {
+  let failed = false;
+  const result = await rehearse((since) => {
+    if (since === undefined || since < 0.3 || failed) return since === undefined ? OLD : NEW;
+    failed = true;
+    throw new Error("once");
+  });
+  assertEquals([result.followed, result.failed], [true, 1]);
+  assertAlmostEquals(result.first!, 0, 0.03);
+  assertAlmostEquals(result.all!, 0.3, 0.03);
+});
+
+Deno.test("checkouts that are just under way at the end are not called unanswered", async () => {
+  const result = await rehearse(async (since) => {
+    await after(0.1);
+    return since === undefined ? OLD : NEW;
+  }, { pause: 0 });
+  assertEquals([result.followed, result.unanswered], [true, 0]);
+});
+
+Deno.test("addresses may be spelt in any way", async () => {
+  const result = await rehearse((since) => since === undefined ? "FD00:0:0::1" : "fd00:0::2", {
+    from: "fd00::1",
+    to: ["FD00:0::2"],
+  });
+  assertEquals([result.followed, result.failed], [true, 0]);
+});
+
 Deno.test("switchover() counts what failed, and keeps the first errors", async () => {
   const errors: Error[] = [];
   const result = await rehearse((since) => {
