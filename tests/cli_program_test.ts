@@ -94,6 +94,17 @@ onEach("watch ends likewise by SIGTERM", async (runtime, dns) => {
   assertEquals([code, err], [0, ""]);
 });
 
+Deno.test("on Node, it runs through npm's link, and does nothing when it is imported", async () => {
+  await using node = await onNode();
+  const file = node.command[1]!;
+  await Deno.symlink(file, `${file}.link`);
+  const linked = await runProgram({ ...node, command: ["node", `${file}.link`] }, ["--version"]);
+  assertEquals(linked, { code: 0, out: `${VERSION}\n`, err: "" });
+  const program = `import(${JSON.stringify(file)}).then(({ main }) => main(["--version"]))`;
+  const imported = await runProgram({ ...node, command: ["node", "-e"] }, [program]);
+  assertEquals(imported, { code: 0, out: `${VERSION}\n`, err: "" });
+});
+
 Deno.test("on Deno, the permissions that the docs name are enough", async () => {
   const flags = ["--allow-net", "--allow-env", "--allow-sys=networkInterfaces"];
   const docs = await Deno.readTextFile(DOCS);
@@ -117,15 +128,16 @@ onEach("watch ends when nobody reads any more", async (runtime, dns) => {
     args: [...first, ...args],
     stdin: "null",
     stdout: "piped",
-    stderr: "null",
+    stderr: "piped",
     signal: AbortSignal.timeout(20_000),
   }).spawn();
+  const err = new Response(child.stderr).text();
   const reader = child.stdout.getReader();
   await reader.read();
   await reader.cancel();
   dns.set("db.internal", ["127.0.0.3"], { ttl: 1 });
-  const { signal } = await child.status;
-  assertEquals(signal, null);
+  const { code, signal } = await child.status;
+  assertEquals([code, signal, await err], [0, null, ""]);
 });
 
 onEach("resolve that is interrupted ends with the signal's status", async (runtime, dns) => {
