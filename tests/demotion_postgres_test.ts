@@ -162,7 +162,8 @@ for (const [name, adapter] of Object.entries(ADAPTERS)) {
       for (const error of writers.failed) assertEquals((error as { code?: string }).code, "25006");
       const found = new Set((await ask(standby, "SELECT id FROM ledger")).map(({ id }) => id));
       assertEquals(writers.acknowledged.filter(({ id }) => !found.has(id)), []);
-      assertEquals(engine.status().idle, 4);
+      const { idle, inUse, byAddress } = engine.status();
+      assertEquals([inUse, byAddress], [0, { [standby.host]: { idle, inUse: 0 } }]);
     }));
 
   Deno.test(`${name}: a primary that comes back as a standby of the new one is told by its role`, () =>
