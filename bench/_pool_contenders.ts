@@ -27,6 +27,8 @@ export interface ContenderPool {
   work(budget: Budget): Promise<void>;
   /** Takes so many at once, then gives them all back. */
   burst(count: number): Promise<void>;
+  /** With all taken, lets so many wait: `release` gives back what they wait for, `waiters` is when all were served. */
+  queue(count: number): Promise<{ release(): void; waiters: Promise<unknown> }>;
   end(): Promise<unknown>;
 }
 
@@ -57,6 +59,13 @@ export function makeEngine(size: number): Engine<Resource> {
   });
 }
 
+/** Takes one, lets the others wait for it, each of which gives it to the next. */
+async function queue<T>(take: () => Promise<T>, give: (taken: T) => void, count: number) {
+  const first = await take();
+  const waiters = Promise.all(Array.from({ length: count }, () => take().then(give)));
+  return { release: () => give(first), waiters };
+}
+
 /** Every pool, ours first. */
 export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = {
   dnspool(size) {
@@ -73,6 +82,7 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
         const leases = await Promise.all(Array.from({ length: count }, () => engine.connect()));
         for (const lease of leases) void lease.release();
       },
+      queue: (count) => queue(() => engine.connect(), (taken) => void taken.release(), count),
       end: () => engine.close(),
     };
   },
@@ -89,23 +99,14 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
         );
         for (const resource of taken) pool.release(resource);
       },
+      queue: (count) =>
+        queue(() => pool.acquire().promise, (taken) => void pool.release(taken), count),
       end: () => pool.destroy(),
     };
   },
-  "generic-pool"(size) {
-    const pool = genericPool.createPool<Resource>({ create, destroy }, { max: size });
-    return {
-      name: "generic-pool",
-      async work(budget) {
-        while (budget.left-- > 0) void pool.release(await pool.acquire());
-      },
-      async burst(count) {
-        const taken = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
-        for (const resource of taken) void pool.release(resource);
-      },
-      end: () => pool.drain().then(() => pool.clear()),
-    };
-  },
+  "generic-pool": (size) => generic("generic-pool", { max: size }),
+  "generic-pool, with a time-out": (size) =>
+    generic("generic-pool, with a time-out", { max: size, acquireTimeoutMillis: 30_000 }),
   "lightning-pool"(size) {
     const limits = { max: size, maxQueue: 1e6 };
     const pool = createLightningPool<Resource>({ create, destroy }, limits);
@@ -119,25 +120,58 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
         const taken = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
         for (const resource of taken) pool.release(resource);
       },
+      queue: (count) => queue(() => pool.acquire(), (taken) => pool.release(taken), count),
       end: () => Promise.resolve(pool.close(true)),
     };
   },
-  "pg-pool"(size) {
-    // deno-lint-ignore no-explicit-any -- a client that only looks like one to the pool
-    const pool = new PgPool({ Client: NoClient as any, max: size });
-    return {
-      name: "pg-pool",
-      async work(budget) {
-        while (budget.left-- > 0) (await pool.connect()).release();
-      },
-      async burst(count) {
-        const clients = await Promise.all(Array.from({ length: count }, () => pool.connect()));
-        for (const client of clients) client.release();
-      },
-      end: () => pool.end(),
-    };
-  },
+  "pg-pool": (size) => pgPool("pg-pool", { max: size }),
+  "pg-pool, with a time-out": (size) =>
+    pgPool("pg-pool, with a time-out", { max: size, connectionTimeoutMillis: 30_000 }),
 };
+
+function generic(name: string, limits: genericPool.Options): ContenderPool {
+  const pool = genericPool.createPool<Resource>({ create, destroy }, limits);
+  return {
+    name,
+    async work(budget) {
+      while (budget.left-- > 0) void pool.release(await pool.acquire());
+    },
+    async burst(count) {
+      const taken = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
+      for (const resource of taken) void pool.release(resource);
+    },
+    queue: (count) =>
+      queue(
+        () => Promise.resolve(pool.acquire()),
+        (taken) => void pool.release(taken),
+        count,
+      ),
+    end: () => pool.drain().then(() => pool.clear()),
+  };
+}
+
+function pgPool(name: string, limits: { max: number; connectionTimeoutMillis?: number }) {
+  // deno-lint-ignore no-explicit-any -- a client that only looks like one to the pool
+  const pool = new PgPool({ Client: NoClient as any, ...limits });
+  return {
+    name,
+    async work(budget: Budget) {
+      while (budget.left-- > 0) (await pool.connect()).release();
+    },
+    async burst(count: number) {
+      const clients = await Promise.all(Array.from({ length: count }, () => pool.connect()));
+      for (const client of clients) client.release();
+    },
+    queue: (count: number) =>
+      queue<PoolClient>(() => pool.connect(), (taken) => taken.release(), count),
+    end: () => pool.end(),
+  };
+}
+
+/** What pg-pool hands out. */
+interface PoolClient {
+  release(): void;
+}
 
 /** A client that connects to nothing. */
 class NoClient {

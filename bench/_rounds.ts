@@ -8,6 +8,8 @@
 /** One way of doing it. */
 export interface Contender {
   readonly name: string;
+  /** Operations come in multiples of so many. Default: 1. */
+  readonly unit?: number;
   /** Does it, so many times. */
   run(operations: number): Promise<void>;
 }
@@ -61,12 +63,14 @@ export async function race(
 
 /** How many operations take about that long, once warm. */
 async function batchFor(contender: Contender, batchMs: number): Promise<number> {
-  let operations = 1;
+  const { unit = 1 } = contender;
+  const whole = (operations: number) => Math.max(1, Math.round(operations / unit)) * unit;
+  let operations = unit;
   for (;;) {
-    const ns = await time(contender, operations);
-    const ms = ns * operations / 1e6;
-    if (ms >= batchMs / 2) return Math.max(1, Math.round(operations * batchMs / ms));
-    operations = Math.ceil(operations * Math.min(10, Math.max(2, batchMs / Math.max(ms, 0.01))));
+    const ms = await time(contender, operations) * operations / 1e6;
+    const share = batchMs / Math.max(ms, 0.01);
+    if (share <= 2) return whole(operations * share);
+    operations = whole(operations * Math.min(10, share));
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a fresh answer costs: ours, cacheable-lookup's and undici's, in one run. `deno task bench:resolve`.
+ * What a fresh answer costs: ours, cacheable-lookup's and undici's: `deno task bench:resolve`.
  *
  * Every lookup is answered at once from memory with a TTL of an hour, so that only hits are timed.
  *
@@ -7,38 +7,57 @@
  */
 
 import CacheableLookup from "npm:cacheable-lookup@7.0.0";
-import { bench, do_not_optimize, run } from "npm:mitata@1.0.34";
 import { interceptors } from "npm:undici@7.30.0";
-import { now } from "../_clock.ts";
 import type { Lookup } from "../lookups/lookup.ts";
 import { readDnsOptions } from "../options.ts";
-import { getIpWithTtl, viewOf } from "../resolver.ts";
+import { clearDnsCache, getIpWithTtl, viewOf } from "../resolver.ts";
+import { finish, quick, ROUNDS, runtimeName, show } from "./_report.ts";
+import { type Contender, race } from "./_rounds.ts";
 
 const HOST = "db.internal";
 const ADDRESS = "127.0.0.2";
 const TTL = 3600;
 
+/** Kept, so that no compiler leaves out what it comes from. */
+let kept: unknown;
+
+let questions = 0;
 const dnsLookup: Lookup = {
   name: "memory",
-  lookup: () => Promise.resolve({ addresses: [ADDRESS], ttl: TTL }),
+  lookup: () => {
+    questions++;
+    return Promise.resolve({ addresses: [ADDRESS], ttl: TTL });
+  },
 };
 
+/** Repeats something that is waited for. */
+function awaited(name: string, call: () => Promise<unknown>): Contender {
+  return {
+    name,
+    async run(operations) {
+      for (let i = 0; i < operations; i++) kept = await call();
+    },
+  };
+}
+
+/** Repeats something that is done at once. */
+function direct(name: string, call: () => unknown): Contender {
+  return {
+    name,
+    run(operations) {
+      for (let i = 0; i < operations; i++) kept = call();
+      return Promise.resolve();
+    },
+  };
+}
+
 const dnsOptions = { dnsLookup, dnsMaxTtl: TTL };
-await getIpWithTtl(HOST, dnsOptions);
 const view = viewOf(HOST, readDnsOptions(dnsOptions, "bench").settings);
-bench(
-  "dnspool getIpWithTtl, with options",
-  async () => do_not_optimize(await getIpWithTtl(HOST, dnsOptions)),
-);
-bench("dnspool synchronous hit of an engine", () => {
-  if (view.usable(now())) do_not_optimize(view.addresses[0]);
-});
+await getIpWithTtl(HOST, dnsOptions);
+// As an engine does while it has a connection open.
+view.keepFresh();
 
 const table = new Map([[HOST, { address: ADDRESS, untilMs: performance.now() + TTL * 1000 }]]);
-bench("Map.get and one clock reading", () => {
-  const entry = table.get(HOST)!;
-  if (performance.now() < entry.untilMs) do_not_optimize(entry.address);
-});
 
 type Done = (error: null, records: { address: string; ttl: number }[]) => void;
 const resolver = {
@@ -53,10 +72,6 @@ const cacheable = new CacheableLookup(
   { resolver, maxTtl: TTL, lookup: false } as unknown as CacheableOptions,
 );
 await cacheable.lookupAsync(HOST);
-bench(
-  "cacheable-lookup lookupAsync",
-  async () => do_not_optimize(await cacheable.lookupAsync(HOST)),
-);
 
 type Dispatch = ReturnType<ReturnType<typeof interceptors.dns>>;
 let dispatched: unknown;
@@ -75,9 +90,30 @@ const request = { origin: `http://${HOST}:80`, path: "/", method: "GET" as const
 const handler = {} as Parameters<Dispatch>[1];
 dispatch(request, handler);
 await new Promise((resolve) => setTimeout(resolve, 10));
-bench("undici dns interceptor", () => {
-  dispatch(request, handler);
-  do_not_optimize(dispatched);
-});
 
-await run({ throw: true });
+console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
+const hits = await race([
+  awaited("dnspool getIpWithTtl", () => getIpWithTtl(HOST, dnsOptions)),
+  awaited("cacheable-lookup lookupAsync", () => cacheable.lookupAsync(HOST)),
+  direct("undici dns interceptor", () => {
+    dispatch(request, handler);
+    return dispatched;
+  }),
+], ROUNDS);
+show("A fresh answer", hits);
+const engine = await race([
+  direct("engine's synchronous hit", () => view.usable() && view.addresses[0]),
+  direct("Map.get and one clock reading", () => {
+    const entry = table.get(HOST)!;
+    return performance.now() < entry.untilMs && entry.address;
+  }),
+], ROUNDS);
+show("Without a promise, as the engine asks", engine);
+
+clearDnsCache();
+questions = 0;
+await Promise.all(Array.from({ length: 10_000 }, () => getIpWithTtl(HOST, dnsOptions)));
+console.log(
+  `\n10,000 callers at once after expiry send ${questions} question${questions === 1 ? "" : "s"}`,
+);
+finish({ hits, engine, questions, kept: typeof kept });

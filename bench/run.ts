@@ -1,35 +1,65 @@
 /**
- * Runs a benchmark on Deno, Node 22 and Bun, from one bundle: `deno task bench:resolve`, or
- * `deno task bench:resolve deno` for one runtime. Node and Bun come from npm.
+ * Runs a benchmark on Deno, Node 22 and Bun, from one bundle, and writes what came out to `bench/results/<name>.json`:
+ * `deno task bench:pool`, `deno task bench:pool --quick deno` for one runtime and under a minute. Node and Bun come
+ * from npm.
  *
  * @module
  */
 
-import { deno } from "../scripts/_run.ts";
+import { deno, ROOT } from "../scripts/_run.ts";
+import { RESULT } from "./_report.ts";
 
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
-  deno: [Deno.execPath(), "run", "-A", "--no-lock"],
-  node: ["npx", "--yes", "node@22"],
-  bun: ["npx", "--yes", "bun@1"],
+  deno: [Deno.execPath(), "run", "-A", "--no-lock", "--v8-flags=--expose-gc"],
+  node: ["npx", "--yes", "node@22", "--expose-gc"],
+  bun: ["npx", "--yes", "bun@1", "--expose-gc"],
 };
-/** What mitata loads only where it is there. */
-const OPTIONAL = ["@mitata/counters", "os", "bun:jsc"];
 
-const [name = "resolve", ...wanted] = Deno.args;
+/** Runs the bundle; what it prints is shown, but for its result, which is returned. */
+async function run(command: readonly string[]): Promise<unknown> {
+  const [program, ...args] = command;
+  const child = new Deno.Command(program!, { args, stdin: "null", stdout: "piped" }).spawn();
+  let rest = "";
+  let result: unknown;
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) {
+      if (line.startsWith(RESULT)) result = JSON.parse(line.slice(RESULT.length));
+      else console.log(line);
+    }
+  }
+  const { success } = await child.status;
+  if (!success) Deno.exitCode = 1;
+  return result;
+}
+
+const [name = "pool", ...rest] = Deno.args;
+const flags = rest.filter((arg) => arg.startsWith("-"));
+const wanted = rest.filter((arg) => !arg.startsWith("-"));
+const unknown = wanted.find((runtime) => !(runtime in RUNTIMES));
+if (unknown !== undefined) {
+  console.error(`Cannot run on "${unknown}": there are ${Object.keys(RUNTIMES).join(", ")}`);
+  Deno.exit(2);
+}
 const folder = await Deno.makeTempDir({ prefix: "dnspool-bench-" });
+const results: Record<string, unknown> = {};
 try {
   const file = `${folder}/${name}.mjs`;
   const code = await deno([
     ...["bundle", "--quiet", "--no-lock", "--platform=deno", `--output=${file}`],
-    ...OPTIONAL.map((module) => `--external=${module}`),
     ...["--import-map=tests/_std/import_map.json", `bench/${name}.ts`],
   ]);
   if (code !== 0) Deno.exit(code);
-  for (const [runtime, [program, ...args]] of Object.entries(RUNTIMES)) {
+  for (const [runtime, command] of Object.entries(RUNTIMES)) {
     if (wanted.length > 0 && !wanted.includes(runtime)) continue;
-    const { success } = await new Deno.Command(program!, { args: [...args, file] }).spawn().status;
-    if (!success) Deno.exitCode = 1;
+    results[runtime] = await run([...command, file, ...flags]);
   }
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
+const target = new URL(`bench/results/${name}.json`, ROOT);
+await Deno.mkdir(new URL(".", target), { recursive: true });
+const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
+await Deno.writeTextFile(target, JSON.stringify({ machine, flags, results }, null, 2) + "\n");
+console.log(`\nbench/results/${name}.json`);

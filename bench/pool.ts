@@ -1,0 +1,157 @@
+/**
+ * Checkout and checkin beside tarn, generic-pool, lightning-pool and pg-pool, with resources that cost nothing:
+ * `deno task bench:pool`. Ours has everything on that is on by default, the check of the address included.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { type ContenderPool, POOLS } from "./_pool_contenders.ts";
+import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./_report.ts";
+import { type Contender, race, type Timing } from "./_rounds.ts";
+
+/** So many connections, unless a scene says otherwise. */
+const SIZE = 10;
+
+/** What is timed: what one contender does for so many operations. */
+type Scene = (pool: ContenderPool) => Omit<Contender, "name">;
+
+/** Each takes one and gives it back, again and again. */
+const workers = (count: number): Scene => (pool) => ({
+  async run(operations) {
+    const budget = { left: operations };
+    await Promise.all(Array.from({ length: count }, () => pool.work(budget)));
+  },
+});
+
+/** All come at once, and each is served once. */
+const waiters = (count: number): Scene => (pool) => ({
+  unit: count,
+  async run(operations) {
+    for (let left = operations; left > 0; left -= count) await workers(count)(pool).run(count);
+  },
+});
+
+const SCENES: Readonly<Record<string, Scene>> = {
+  "one at a time": workers(1),
+  "1,000 workers on 10 connections": workers(1000),
+  "10,000 waiters on 10 connections": waiters(10_000),
+  "bursts of 10 with Promise.all": (pool) => ({
+    unit: SIZE,
+    async run(operations) {
+      for (let left = operations; left > 0; left -= SIZE) await pool.burst(SIZE);
+    },
+  }),
+};
+
+/** What there is no getting below. */
+const BASELINES: readonly Contender[] = [
+  {
+    name: "await of a resolved promise",
+    async run(operations) {
+      const promise = Promise.resolve();
+      for (let i = 0; i < operations; i++) await promise;
+    },
+  },
+  {
+    name: "pop, clock, Set check, await, push",
+    async run(operations) {
+      const idle = [{ address: "127.0.0.2" }];
+      const current = new Set(["127.0.0.2"]);
+      const untilMs = performance.now() + 3_600_000;
+      const take = () => {
+        const slot = idle.pop()!;
+        if (performance.now() >= untilMs || !current.has(slot.address)) throw new Error("stale");
+        return Promise.resolve(slot);
+      };
+      for (let i = 0; i < operations; i++) idle.push(await take());
+    },
+  },
+];
+
+async function timed(scene: Scene): Promise<Timing[]> {
+  const pools = Object.values(POOLS).map((make) => make(SIZE));
+  const contenders: Contender[] = [];
+  for (const pool of pools) {
+    await pool.burst(SIZE); // open
+    contenders.push({ name: pool.name, ...scene(pool) });
+  }
+  const timings = await race([...contenders, ...BASELINES], ROUNDS);
+  for (const pool of pools) await pool.end();
+  return timings;
+}
+
+/** Nanoseconds for an operation of ours, with so many connections, and with so many waiters on ten. */
+async function curve(): Promise<Record<string, Record<string, number>>> {
+  const counts = [10, 100, 1000, 10_000];
+  const byCount = async (make: (count: number) => Promise<Contender>) => {
+    const contenders: Contender[] = [];
+    for (const count of counts) contenders.push(await make(count));
+    const timings = await race(contenders, ROUNDS);
+    return Object.fromEntries(timings.map(({ name, ns }) => [name, ns]));
+  };
+  return {
+    connections: await byCount(async (count) => {
+      const pool = POOLS.dnspool!(count);
+      await pool.burst(count);
+      return { name: String(count), ...workers(1)(pool) };
+    }),
+    waiters: await byCount(async (count) => {
+      const pool = POOLS.dnspool!(SIZE);
+      await pool.burst(SIZE);
+      return { name: String(count), ...waiters(count)(pool) };
+    }),
+  };
+}
+
+/** Bytes of the heap for each of many, with every pool: idle connections, and waiters. */
+async function memory(): Promise<Record<string, { slot: number; waiter: number }> | undefined> {
+  const { gc } = globalThis as { gc?: () => void };
+  if (!gc) return undefined;
+  const many = 10_000;
+  const used = () => {
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  const result: Record<string, { slot: number; waiter: number }> = {};
+  for (const [name, make] of Object.entries(POOLS)) {
+    const big = make(many);
+    const before = used();
+    await big.burst(many);
+    const slot = (used() - before) / many;
+    await big.end();
+    const small = make(1);
+    const budget = { left: 0 };
+    await small.work(budget);
+    const empty = used();
+    const { release, waiters } = await small.queue(many);
+    const waiter = (used() - empty) / many;
+    release();
+    await waiters;
+    await small.end();
+    result[name] = { slot: Math.round(slot), waiter: Math.round(waiter) };
+  }
+  return result;
+}
+
+const scenes: Record<string, readonly Timing[]> = {};
+console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
+for (const [title, scene] of Object.entries(SCENES)) {
+  scenes[title] = await timed(scene);
+  show(title, scenes[title]);
+}
+const growth = await curve();
+const counts = Object.keys(growth.connections!);
+table("Ours, ns for an operation", ["", ...counts], [
+  ["connections", ...counts.map((count) => figure(growth.connections![count]!))],
+  ["waiters on 10", ...counts.map((count) => figure(growth.waiters![count]!))],
+]);
+const bytes = await memory();
+if (bytes) {
+  table(
+    "Bytes of heap",
+    ["", "idle connection", "waiter"],
+    Object.entries(bytes).map(([name, { slot, waiter }]) => [name, `${slot}`, `${waiter}`]),
+  );
+}
+finish({ scenes, growth, bytes });
