@@ -175,6 +175,9 @@ interface PoolClient {
 
 /** A client that connects to nothing. */
 class NoClient {
+  /** Without it, pg-pool would close the client instead of keeping it. */
+  readonly _queryable = true;
+  readonly _ending = false;
   connect(done: (error?: Error) => void): void {
     done();
   }
