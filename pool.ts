@@ -133,7 +133,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     return new Promise((resolve, reject) => {
       const waiter = this.#welcome(resolve, reject, options);
       this.#waiters.push(waiter);
-      this.#pump({ nowMs: waiter.sinceMs });
+      this.#pump(waiter.sinceMs);
       if (waiter.deadlineMs <= waiter.sinceMs) this.#rejectLate();
     });
   }
@@ -426,7 +426,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   /** Gives waiters what there is, and opens what is missing. Called whenever anything may have become free. */
-  #pump({ answered = false, nowMs }: { answered?: boolean; nowMs?: number } = {}): void {
+  #pump(nowMs?: number, answered = false): void {
     if (this.#ended !== undefined) return;
     if (this.#waiters.size > 0) {
       if (!answered && !this.#source.usable(nowMs)) return this.#awaitAnswer();
@@ -455,7 +455,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#source.resolve(controller.signal).then(
       () => {
         done();
-        this.#pump({ answered: true });
+        this.#pump(undefined, true);
         this.#rejectLate();
       },
       (error) => {
