@@ -6,7 +6,7 @@
  */
 
 import { type AnswerSource, DepartureWatch, fixedAnswer, Lingering } from "./_addresses.ts";
-import { type Timer, timer } from "./_clock.ts";
+import { now, type Timer, timer } from "./_clock.ts";
 import type { Lease, Slot } from "./_lease.ts";
 import { Log } from "./_log.ts";
 import { discreet } from "./_secret.ts";
@@ -38,6 +38,8 @@ export interface EngineEventMap {
   >;
   /** A resolution failed; a stale answer may be serving all the same. */
   lookuperror: CustomEvent<{ readonly error: unknown }>;
+  /** The engine was closed for good, and every connection with it. */
+  close: CustomEvent<undefined>;
 }
 
 /** A pool, and what goes with it. */
@@ -95,7 +97,8 @@ export class EngineCore<C> {
     this.names = this.view ?? fixedAnswer(fixed!);
     this.#unwatch = this.view?.watch({
       onChange: (change) => this.#onChange(change),
-      onError: (error) => this.emit("lookuperror", { error }),
+      onAnswer: () => this.#onResolved(),
+      onError: (error) => this.#onResolved(error),
     }) ?? (() => {});
     const destination = destinationOf(url, adapter, settings);
     const target = { ...destination, addresses: () => this.names.addresses };
@@ -170,6 +173,7 @@ export class EngineCore<C> {
     this.#departures.clear();
     this.#lingering.clear();
     this.#unwatch();
+    this.emit("close", undefined);
   }
 
   #begin(): Tenure<C> {
@@ -190,6 +194,13 @@ export class EngineCore<C> {
     });
     const front = settings.poolClass === "static" ? new SharedPool(pool) : pool;
     return { pool, upkeep, checkout: (options) => front.checkout(options) };
+  }
+
+  /** A resolution is over. */
+  #onResolved(error?: unknown): void {
+    const seconds = (now() - this.view!.entry.askedAtMs) / 1000;
+    this.#settings.observer?.resolved({ seconds, ...(error !== undefined && { error }) });
+    if (error !== undefined) this.emit("lookuperror", { error });
   }
 
   /** An address left the answer, or came in. */

@@ -5,6 +5,7 @@
  */
 
 import type { Slot } from "./_lease.ts";
+import type { SafeObserver } from "./_observer.ts";
 
 /** A connection that was opened. */
 export interface Opened<C> {
@@ -96,6 +97,8 @@ export interface PoolSettings {
   readonly dialMs: number;
   /** Whether leases remember when and where they were taken. */
   readonly traces: boolean;
+  /** Who wants to hear how long things take. */
+  readonly observer: SafeObserver | undefined;
   /** Whether a second lease at the same time is an error rather than a wait. */
   readonly single: boolean;
 }

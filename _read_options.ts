@@ -135,21 +135,6 @@ export class OptionReader {
     });
   }
 
-  /** An object with certain methods. */
-  plug<T extends object>(name: string, methods: readonly string[]): T | undefined {
-    return this.value<T | undefined>(name, undefined, (value) => {
-      const missing = methods.filter((method) =>
-        typeof (value as Record<string, unknown> | null)?.[method] !== "function"
-      );
-      if (missing.length === 0) return value as T;
-      throw new TypeError(
-        `Cannot use ${show(value)} for "${name}": it has no method ${
-          missing.map((m) => `"${m}"`).join(", ")
-        }`,
-      );
-    });
-  }
-
   /** An `AbortSignal`. */
   signal(): AbortSignal | undefined {
     return this.value<AbortSignal | undefined>("signal", undefined, (value) => {

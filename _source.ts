@@ -10,6 +10,7 @@ import { now, runWithin } from "./_clock.ts";
 import type { HookedConnection, PoolHooks } from "./_hooks.ts";
 import type { Slot } from "./_lease.ts";
 import type { Log } from "./_log.ts";
+import type { SafeObserver } from "./_observer.ts";
 import { show } from "./_read_options.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import type { Dialer } from "./dialer.ts";
@@ -27,6 +28,7 @@ export interface SourceSettings<C> {
   readonly connectTimeoutMs: number;
   readonly isolationLevel: string | undefined;
   readonly hooks: PoolHooks<C>;
+  readonly observer: SafeObserver | undefined;
   readonly targetSessionAttrs: string;
 }
 
@@ -114,6 +116,21 @@ export class NameSource<C> implements Source<C> {
   }
 
   async open(signal: AbortSignal): Promise<Opened<C>> {
+    const { observer } = this.#settings;
+    if (!observer) return await this.#open(signal);
+    const beganMs = now();
+    const end = observer.connecting();
+    try {
+      const opened = await this.#open(signal);
+      end({ seconds: (now() - beganMs) / 1000, address: opened.address });
+      return opened;
+    } catch (error) {
+      end({ seconds: (now() - beganMs) / 1000, error });
+      throw error;
+    }
+  }
+
+  async #open(signal: AbortSignal): Promise<Opened<C>> {
     const openedAtMs = now();
     const { recycleMs } = this.#settings;
     const ageMs = recycleMs * (1 - Math.random() * RECYCLE_JITTER);

@@ -28,6 +28,7 @@
 export type { HookedConnection, PoolHooks } from "./_hooks.ts";
 export type { Lease } from "./_lease.ts";
 export type { Echo, Logger } from "./_log.ts";
+export type { End, Ended, EngineObserver } from "./_observer.ts";
 export type { Adapter, Destination, Role, Target, TlsState } from "./adapters/adapter.ts";
 export * from "./engine.ts";
 export * from "./errors.ts";

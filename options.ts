@@ -7,6 +7,7 @@
 import { canonicalIp, ipFamily } from "./_ip.ts";
 import { HOOK_NAMES, type PoolHooks } from "./_hooks.ts";
 import type { Echo, Logger } from "./_log.ts";
+import { type EngineObserver, OBSERVER_NAMES, SafeObserver } from "./_observer.ts";
 import { OptionReader, show } from "./_read_options.ts";
 import type { Family } from "./_resolution.ts";
 import type { Adapter } from "./adapters/adapter.ts";
@@ -147,6 +148,8 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   isolationLevel?: string;
   /** Functions to be called at the turns of a connection's life. */
   hooks?: PoolHooks<C>;
+  /** Hears how long checkouts wait, connects take, and connections are used. Default: nobody, and nothing is measured. */
+  observer?: EngineObserver;
   /** Whether statements of `engine.query` are logged. Default `false`. */
   echo?: Echo;
   /** Whether connections are logged as they open and close; `"debug"`: checkouts and checkins too. Default `false`. */
@@ -210,6 +213,7 @@ export interface EngineSettings<C> {
   readonly leaseWarnAfterMs: number;
   readonly isolationLevel: string | undefined;
   readonly hooks: PoolHooks<C>;
+  readonly observer: SafeObserver | undefined;
   readonly echo: Echo;
   readonly echoPool: Echo;
   readonly logger: Logger;
@@ -300,7 +304,8 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     }),
     leaseWarnAfterMs: reader.secondsAsMs("leaseWarnAfter", Infinity, { above: 0, infinite: true }),
     isolationLevel: reader.text("isolationLevel"),
-    hooks: readHooks<C>(reader),
+    hooks: readFunctions<PoolHooks<C>>(reader, "hooks", HOOK_NAMES),
+    observer: readObserver(reader),
     echo: reader.oneOf<Echo>("echo", false, [true, false, "debug"]),
     echoPool: reader.oneOf<Echo>("echoPool", false, [true, false, "debug"]),
     logger: reader.value<Logger>("logger", console, readLogger),
@@ -323,21 +328,30 @@ function readLogger(value: unknown): Logger {
   );
 }
 
-function readHooks<C>(reader: OptionReader): PoolHooks<C> {
-  const hooks = reader.object<PoolHooks<C>>("hooks", {});
-  for (const [name, hook] of Object.entries(hooks)) {
-    if (!(HOOK_NAMES as readonly string[]).includes(name)) {
+function readObserver(reader: OptionReader): SafeObserver | undefined {
+  const observer = readFunctions<EngineObserver>(reader, "observer", OBSERVER_NAMES);
+  return Object.keys(observer).length > 0 ? new SafeObserver(observer) : undefined;
+}
+
+/** An object with functions of certain names, each of which may be missing. */
+function readFunctions<T extends object>(
+  reader: OptionReader,
+  option: "hooks" | "observer",
+  names: readonly string[],
+): T {
+  const what = option === "hooks" ? "hook" : "member of the observer";
+  const functions = reader.object<T>(option, {} as T);
+  for (const [name, value] of Object.entries(functions)) {
+    if (!names.includes(name)) {
       throw new TypeError(
-        `Cannot use the hook "${name}": there is no such hook; the hooks are ${
-          HOOK_NAMES.join(", ")
-        }`,
+        `Cannot use the ${what} "${name}": there is no such ${what}; there are ${names.join(", ")}`,
       );
     }
-    if (hook !== undefined && typeof hook !== "function") {
-      throw new TypeError(`Cannot use ${show(hook)} for the hook "${name}": it is a function`);
+    if (value !== undefined && typeof value !== "function") {
+      throw new TypeError(`Cannot use ${show(value)} for the ${what} "${name}": it is a function`);
     }
   }
-  return hooks;
+  return functions;
 }
 
 function dnsSettings(reader: OptionReader): DnsSettings {

@@ -17,7 +17,8 @@ import type {
   Source,
   Unfit,
 } from "./_pool_contract.ts";
-import { type Waiter, WaitingLine } from "./_waiting_line.ts";
+import { type Waiter, WaitingLine, type Wish } from "./_waiting_line.ts";
+import type { SafeObserver } from "./_observer.ts";
 import {
   ConnectionInUseError,
   PoolClosedError,
@@ -43,6 +44,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   readonly #source: Source<C>;
   readonly #settings: PoolSettings;
+  readonly #observer: SafeObserver | undefined;
   readonly #limit: number;
   /** Idle for longer than that, a connection is not handed out; those of `minIdle` may be. */
   readonly #stalesMs: number;
@@ -66,6 +68,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   constructor(source: Source<C>, settings: PoolSettings) {
     this.#source = source;
     this.#settings = settings;
+    this.#observer = settings.observer;
     this.#limit = settings.poolSize + settings.maxOverflow;
     this.#stalesMs = settings.minIdle > 0 ? Infinity : settings.idleTimeoutMs;
     this.#dials = new Openings(source, settings.connectConcurrency, {
@@ -120,7 +123,10 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
         const slot = this.#take();
         if (slot) {
           const check = this.#source.check(slot);
-          if (check === undefined) return Promise.resolve(this.#lend(slot, this.#trace()));
+          if (check === undefined) {
+            if (this.#observer !== undefined) this.#observer.served();
+            return Promise.resolve(this.#lend(slot, this.#trace()));
+          }
           return new Promise((resolve, reject) => {
             this.#examine(this.#welcome(resolve, reject, undefined), slot, check);
           });
@@ -140,6 +146,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** Takes a connection back; only a lease calls this, once. */
   checkin(slot: Slot<C>, error: unknown): Promise<void> {
+    this.#endUse(slot, error);
     if (error !== undefined && error !== null) {
       const unfit = this.#source.judge(error);
       if (unfit) {
@@ -157,6 +164,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** Closes a connection that somebody holds, and marks its siblings where the error says so. */
   invalidate(slot: Slot<C>, error: unknown): void {
+    this.#endUse(slot, error);
     const unfit = error === undefined ? undefined : this.#source.judge(error);
     if (unfit) this.#discard(slot, unfit);
     else this.#drop(slot, error ?? new Error("The connection was invalidated"));
@@ -169,6 +177,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** Gives a connection away. */
   detach(slot: Slot<C>): void {
+    this.#endUse(slot, undefined);
     slot.lease = undefined;
     this.#leaveUse(slot);
     slot.state = "detached";
@@ -362,6 +371,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   #lend(slot: Slot<C>, takenAt: string | undefined): Lease<C> {
     slot.uses++;
+    if (this.#observer?.timesUse) slot.leasedAtMs = now();
     if (this.#settings.traces) {
       slot.leasedAtMs = now();
       slot.takenAt = takenAt;
@@ -378,7 +388,8 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   ): Waiter<Lease<C>> {
     const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
     const madeAt = this.#trace();
-    return this.#waiters.welcome({ resolve, reject, sinceMs: now(), timeoutMs, signal, madeAt });
+    const wish = { resolve, reject, sinceMs: now(), timeoutMs, signal, madeAt };
+    return this.#waiters.welcome(this.#observer ? observed(wish, this.#observer) : wish);
   }
 
   get #busy(): boolean {
@@ -604,6 +615,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     if (slot.state !== "inUse") return;
     this.#leaveUse(slot);
     const { lease } = slot;
+    if (lease) this.#endUse(slot, reason);
     slot.lease = undefined;
     this.#close(slot, reason);
     lease?.abort(reason);
@@ -614,6 +626,12 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   #discard(slot: Slot<C>, unfit: Unfit): void {
     this.condemn(slot, unfit);
     this.#drop(slot, unfit.error);
+  }
+
+  #endUse({ leasedAtMs, address }: Slot<C>, error: unknown): void {
+    if (!this.#observer?.timesUse) return;
+    const seconds = (now() - leasedAtMs) / 1000;
+    this.#observer.used({ seconds, address, ...(error !== undefined && { error }) });
   }
 
   #leaveUse(slot: Slot<C>): void {
@@ -638,6 +656,23 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#onEmpty = [];
     for (const listener of listeners) listener();
   }
+}
+
+/** A wish whose end is heard of. */
+function observed<C>(wish: Wish<Lease<C>>, observer: SafeObserver): Wish<Lease<C>> {
+  const end = observer.waiting();
+  const seconds = () => (now() - wish.sinceMs) / 1000;
+  return {
+    ...wish,
+    resolve(lease) {
+      end({ seconds: seconds(), address: lease.address });
+      wish.resolve(lease);
+    },
+    reject(error) {
+      end({ seconds: seconds(), error });
+      wish.reject(error);
+    },
+  };
 }
 
 /** Waits for something that is done on a connection, but no longer than it is open. */

@@ -208,6 +208,7 @@ const OTHERS = [
   "dnsNameservers",
   "hooks",
   "logger",
+  "observer",
   "plugins",
 ];
 
@@ -270,6 +271,7 @@ Deno.test("the defaults of getDnsEngine() are those that the docs name, in milli
       loggingName: undefined,
       poolName: undefined,
       hideParameters: false,
+      observer: undefined,
     });
   }
 });
@@ -378,6 +380,7 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
     loggingName: "orders",
     poolName: "orders' pool",
     hideParameters: true,
+    observer: undefined,
   });
 });
 
@@ -463,6 +466,16 @@ Deno.test("logger has the methods that are used", () => {
   }
 });
 
+Deno.test("observer is an object of functions, each known by name", () => {
+  accepts({ observer: { served() {}, waiting: undefined } });
+  refusesAllBut("observer", (value) => isObject(value), "an object");
+  refuses(
+    { observer: { waited: () => {} } },
+    TypeError,
+    'Cannot use the member of the observer "waited": there is no such member of the observer; there are served, waiting, connecting, resolved, used',
+  );
+});
+
 Deno.test("hooks are functions under names that exist", () => {
   const names = [
     "firstConnect",
@@ -480,7 +493,7 @@ Deno.test("hooks are functions under names that exist", () => {
   refuses(
     { hooks: { onConnect: () => {} } },
     TypeError,
-    `Cannot use the hook "onConnect": there is no such hook; the hooks are ${names.join(", ")}`,
+    `Cannot use the hook "onConnect": there is no such hook; there are ${names.join(", ")}`,
   );
   for (const [value, shown] of SHOWN) {
     if (typeof value === "function") continue;
