@@ -62,6 +62,8 @@ export interface EngineStatus extends PoolCounts {
   readonly size: number;
   /** Connections above `poolSize` now. */
   readonly overflow: number;
+  /** Idle connections that are kept ready. */
+  readonly minIdle: number;
   /** Connections opened, ever, by the pool of the moment. */
   readonly opened: number;
   /** Connections closed, ever. */
@@ -291,6 +293,7 @@ export class Engine<C> extends EventTarget {
       host,
       size,
       overflow: Math.max(0, size - counts.poolSize),
+      minIdle: this.#settings.minIdle,
       opened,
       closed,
       detached,

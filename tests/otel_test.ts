@@ -1,0 +1,189 @@
+import { assert, assertEquals, assertFalse, assertRejects, assertThrows } from "@std/assert";
+import * as api from "npm:@opentelemetry/api@^1.9";
+import { PrometheusExporter } from "npm:@opentelemetry/exporter-prometheus@^0.301";
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "npm:@opentelemetry/sdk-metrics@^3.1";
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+} from "npm:@opentelemetry/sdk-trace-base@^2.1";
+import { getDnsEngine } from "../mod.ts";
+import { openTelemetry, type OtelApi } from "../otel.ts";
+import { fakeAdapter } from "../testing/mod.ts";
+import { fakeLookup } from "./_fake_lookup.ts";
+import { soon } from "./_waiting.ts";
+
+/** The api, with providers of its own instead of the process's. */
+function providers() {
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
+  const metrics = new MeterProvider({ readers: [reader] });
+  const spans = new InMemorySpanExporter();
+  const trace = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
+  const own = { metrics, trace } as unknown as OtelApi;
+  return {
+    own,
+    spans,
+    /** By name, each a list of value and state. */
+    async collect(): Promise<Record<string, unknown[]>> {
+      exporter.reset();
+      await reader.forceFlush();
+      const all = exporter.getMetrics().flatMap(({ scopeMetrics }) =>
+        scopeMetrics.flatMap(({ metrics }) => metrics)
+      );
+      return Object.fromEntries(all.map(({ descriptor, dataPoints }) => [
+        descriptor.name,
+        dataPoints.map(({ value, attributes }) => {
+          assertEquals(attributes["db.client.connection.pool.name"], "db.internal");
+          const state = attributes["db.client.connection.state"];
+          const shown = typeof value === "object" && value && "count" in value
+            ? value.count
+            : value;
+          return state === undefined ? shown : [state, shown];
+        }),
+      ]));
+    },
+    async end() {
+      await metrics.shutdown();
+      await trace.shutdown();
+    },
+  };
+}
+
+function engineFor(own: OtelApi, options: Parameters<typeof openTelemetry>[1] = {}) {
+  const dns = fakeLookup(["10.0.0.1"], 0);
+  const engine = getDnsEngine("fake://app:s3cret@db.internal/orders", {
+    adapter: fakeAdapter(),
+    dnsLookup: dns,
+    dnsMinTtl: 0,
+    dnsFallback: false,
+    poolSize: 1,
+    maxOverflow: 1,
+    plugins: [openTelemetry(own, options)],
+  });
+  return { dns, engine };
+}
+
+Deno.test("openTelemetry() gives the semantic conventions' metrics of a pool, and dnspool's own", async () => {
+  const { own, collect, end } = providers();
+  const { dns, engine } = engineFor(own);
+  const first = await engine.connect();
+  const second = await engine.connect();
+  await assertRejects(() => engine.connect({ timeout: 0 }));
+  await second.release();
+  dns.addresses = ["10.0.0.2"];
+  await engine.use(() => {});
+  const during = await collect();
+  assertEquals(during["db.client.connection.count"], [["idle", 1], ["used", 1]]);
+  assertEquals(during["db.client.connection.max"], [2]);
+  assertEquals(during["db.client.connection.idle.max"], [1]);
+  assertEquals(during["db.client.connection.idle.min"], [0]);
+  assertEquals(during["db.client.connection.pending_requests"], [0]);
+  assertEquals(during["db.client.connection.timeouts"], [1]);
+  assertEquals(during["db.client.connection.wait_time"], [3]);
+  assertEquals(during["db.client.connection.create_time"], [3]);
+  assertEquals(during["db.client.connection.use_time"], [2]);
+  assertEquals(during["dnspool.address.changes"], [1]);
+  assertEquals(during["dnspool.connections.retired"], [1]);
+  assert(during["dnspool.resolve.duration"]![0] as number >= 2);
+  assertEquals(during["dnspool.answer.age"]!.length, 1);
+  assertEquals(during["dnspool.resolve.failures"], undefined);
+  dns.failure = "transient";
+  await engine.use(() => {});
+  assert((await collect())["dnspool.resolve.failures"]![0] as number >= 1);
+  await first.release();
+  await engine.close();
+  const nothing = [["idle", 0], ["used", 0]];
+  assertEquals((await collect())["db.client.connection.count"], nothing);
+  assertEquals((await collect())["db.client.connection.count"], nothing);
+  await end();
+});
+
+Deno.test("openTelemetry() gives spans for what takes time, with the reason where it failed", async () => {
+  const { own, spans, end } = providers();
+  const { engine } = engineFor(own);
+  const leases = [await engine.connect(), await engine.connect()];
+  await assertRejects(() => engine.connect({ timeout: 0 }));
+  const names = spans.getFinishedSpans().map(({ name }) => name);
+  assertEquals(new Set(names), new Set(["dnspool.resolve", "dnspool.connect", "dnspool.checkout"]));
+  const failed = spans.getFinishedSpans().filter(({ status }) => status.code === 2);
+  assertEquals(failed.map(({ name, attributes }) => [name, attributes["error.type"]]), [
+    ["dnspool.checkout", "POOL_TIMEOUT"],
+  ]);
+  const connect = spans.getFinishedSpans().find(({ name }) => name === "dnspool.connect")!;
+  assertEquals(connect.attributes, {
+    "db.client.connection.pool.name": "db.internal",
+    "network.peer.address": "10.0.0.1",
+  });
+  assertFalse(
+    JSON.stringify(spans.getFinishedSpans().map(({ attributes, status }) => [attributes, status]))
+      .includes("s3cret"),
+  );
+  for (const lease of leases) await lease.release();
+  spans.reset();
+  await engine.close();
+  await end();
+
+  const silent = providers();
+  const { engine: measured } = engineFor(silent.own, { spans: false, poolName: "db.internal" });
+  await measured.use(() => {});
+  assertEquals(silent.spans.getFinishedSpans(), []);
+  await measured.close();
+  await silent.end();
+});
+
+Deno.test("openTelemetry() takes the api as it is, and refuses what is not it", async () => {
+  const { engine } = engineFor(api); // no SDK: nothing is measured, and nothing fails
+  await engine.use(() => {});
+  await engine.close();
+  for (const value of [undefined, null, {}, { metrics: {} }]) {
+    assertThrows(
+      () => openTelemetry(value as unknown as OtelApi),
+      TypeError,
+      'Cannot measure with this api: pass what `import * as api from "@opentelemetry/api"` gives',
+    );
+  }
+  assertThrows(
+    () =>
+      getDnsEngine("fake://db.internal", {
+        adapter: fakeAdapter(),
+        observer: { served() {} },
+        plugins: [openTelemetry(api)],
+      }),
+    TypeError,
+    'Cannot use the plugin "openTelemetry" beside the option "observer"',
+  );
+});
+
+Deno.test("the figures reach Prometheus as text", async () => {
+  const exporter = new PrometheusExporter({ host: "127.0.0.1", port: 0, preventServerStart: true });
+  const metrics = new MeterProvider({ readers: [exporter] });
+  const trace = new BasicTracerProvider();
+  const { engine } = engineFor({ metrics, trace } as unknown as OtelApi);
+  await engine.use(() => {});
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const response = { statusCode: 0, setHeader() {}, end: resolve };
+    exporter.getMetricsRequestHandler({} as never, response as never);
+    return new Response(await promise);
+  });
+  const text = await soon(
+    fetch(`http://127.0.0.1:${server.addr.port}/metrics`).then((r) => r.text()),
+  );
+  const labels = 'db_client_connection_pool_name="db.internal"';
+  assert(
+    text.includes(`db_client_connection_count{${labels},db_client_connection_state="idle"`),
+    text,
+  );
+  assert(/db_client_connection_create_time_count\{[^}]*\} 1/.test(text), text);
+  assert(/wait_time_bucket\{[^}]*le="0.005"\}/.test(text), text);
+  assert(/dnspool_answer_age\{/.test(text), text);
+  await server.shutdown();
+  await engine.close();
+  await metrics.shutdown();
+});
