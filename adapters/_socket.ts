@@ -1,5 +1,5 @@
 /**
- * A socket to a given address, for drivers that take one.
+ * A socket to a given address, for drivers that take one, and what becomes of it.
  *
  * @module
  */
@@ -9,6 +9,16 @@ import type { Target } from "./adapter.ts";
 
 /** Milliseconds before the first keepalive probe. */
 export const KEEPALIVE_MS = 30_000;
+
+/** Codes of errors after which a socket is of no use, or there is none. */
+const LOST =
+  /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN)$/;
+
+/** Whether an error is a socket's that is lost. */
+export function isSocketError(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === "string" && LOST.test(code);
+}
 
 /**
  * Dials, whatever name the target has.
@@ -45,5 +55,45 @@ export function dialSocket(
     signal.addEventListener("abort", onAbort, { once: true });
     socket.once("connect", onConnect);
     socket.once("error", onError);
+  });
+}
+
+/**
+ * Waits for a driver that takes up a socket.
+ *
+ * @param socket The socket, open.
+ * @param signal Ends the attempt.
+ * @param handshake Gives the socket to the driver, which finishes the handshake.
+ * @returns The driver's client.
+ * @throws What the driver says, or the signal's reason; no socket is left then.
+ */
+export function handshakeOn<C>(
+  socket: Socket,
+  signal: AbortSignal,
+  handshake: () => Promise<C>,
+): Promise<C> {
+  // Some drivers take their listeners off before they are done with it.
+  socket.on("error", () => {});
+  return new Promise((resolve, reject) => {
+    const giveUp = (reason: unknown) => {
+      signal.removeEventListener("abort", onAbort);
+      socket.destroy();
+      reject(reason);
+    };
+    const onAbort = () => giveUp(signal.reason);
+    if (signal.aborted) return onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    handshake().then((client) => {
+      signal.removeEventListener("abort", onAbort);
+      resolve(client);
+    }, giveUp);
+  });
+}
+
+/** Fulfilled when a socket is closed; at once, when it was already. */
+export function closeOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) resolve();
+    else socket.once("close", () => resolve());
   });
 }

@@ -8,6 +8,7 @@
  */
 
 import { readFile } from "node:fs/promises";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { canonicalIp } from "../_ip.ts";
 import { only, TLS_PARAMS } from "./_params.ts";
 import type { Destination } from "./adapter.ts";
@@ -30,7 +31,15 @@ export interface TlsOptions {
   /** The client's key. */
   key?: string;
   /** Whatever replaces the check of the name. */
-  checkServerIdentity?: (host: string) => Error | undefined;
+  checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
+}
+
+/** What the sockets of `node:tls` have. */
+interface Secured {
+  readonly encrypted?: boolean;
+  readonly authorized?: boolean;
+  readonly authorizationError?: Error | string;
+  getPeerCertificate?(): PeerCertificate;
 }
 
 /**
@@ -102,6 +111,31 @@ export async function readTls(destination: Destination): Promise<TlsOptions | fa
 export function named(host: string, options: TlsOptions): TlsOptions {
   const name = canonicalIp(host) === undefined ? { servername: host } : { host };
   return { ...name, ...options };
+}
+
+/**
+ * Looks at a socket that a driver has secured: not every driver asks for all that it is told, in every version and on
+ * every runtime.
+ *
+ * @param socket The socket.
+ * @param options What it was to be asked for.
+ * @throws {Error} where the other side is not verified as it was to be.
+ */
+export function checkSecured(socket: unknown, options: TlsOptions): void {
+  const { encrypted, authorized, authorizationError, getPeerCertificate } =
+    (socket ?? {}) as Secured;
+  const { servername, host, rejectUnauthorized } = options;
+  if (encrypted !== true || !getPeerCertificate) {
+    throw new Error("Cannot use this connection: TLS was asked for, and it has none");
+  }
+  if (rejectUnauthorized === false) return;
+  const check = options.checkServerIdentity ?? checkServerIdentity;
+  const trouble = authorized ? check((servername ?? host)!, getPeerCertificate.call(socket)) : (
+    authorizationError ?? "it is not of an authority that is trusted"
+  );
+  if (trouble === undefined) return;
+  const text = trouble instanceof Error ? trouble.message : trouble;
+  throw new Error(`Cannot trust the server's certificate: ${text}`, { cause: trouble });
 }
 
 /** How the certificate is checked; with `verify-full`, as `node:tls` does by itself. */

@@ -6,7 +6,7 @@
 
 import { checkLevel } from "./_isolation.ts";
 import { type ParamKind, readParams } from "./_params.ts";
-import { KEEPALIVE_MS } from "./_socket.ts";
+import { isSocketError, KEEPALIVE_MS } from "./_socket.ts";
 import { checkTls, named, readTls, type TlsOptions } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
@@ -90,8 +90,6 @@ const PARAMS: Readonly<Record<string, ParamKind>> = {
 const DISCONNECTED = /^(08...|57P0[1-5])$/;
 /** 25006: read-only transaction. */
 const READ_ONLY = "25006";
-const SOCKET_ERRORS =
-  /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/;
 const DRIVER_SAYS =
   /^(Connection terminated|Client has encountered a connection error|Client was closed)/;
 
@@ -274,7 +272,7 @@ function destroy<C extends PgClient>(client: C, reason?: Error): void {
 function classify(error: unknown): "disconnect" | "read-only" | undefined {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   if (code === READ_ONLY) return "read-only";
-  if (typeof code === "string" && (DISCONNECTED.test(code) || SOCKET_ERRORS.test(code))) {
+  if (isSocketError(error) || typeof code === "string" && DISCONNECTED.test(code)) {
     return "disconnect";
   }
   return typeof message === "string" && DRIVER_SAYS.test(message) ? "disconnect" : undefined;

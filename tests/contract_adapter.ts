@@ -20,6 +20,7 @@ import type { Adapter, Target } from "../adapters/adapter.ts";
 import { ConnectError, type Engine, type EngineOptions, getDnsEngine } from "../mod.ts";
 import { hungUp, withBlackhole, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { ALWAYS, type Registration } from "./_servers.ts";
 import type { Dialect } from "./_sql_dialects.ts";
 import { pause, soon, until } from "./_waiting.ts";
 
@@ -95,16 +96,20 @@ interface Stage<C> {
 }
 
 /** Registers the suite for one adapter. */
-export function adapterContract<C>(subject: AdapterSubject<C>): void {
+export function adapterContract<C>(
+  subject: AdapterSubject<C>,
+  { test: register, skipped }: Registration = ALWAYS,
+): void {
   let server: TestServer;
   const engines: Engine<C>[] = [];
   Deno.test.beforeAll(async () => {
+    if (skipped) return;
     server = await subject.start();
     await subject.asAdmin(server, subject.dialect.table);
   });
-  Deno.test.afterAll(() => server.stop());
+  Deno.test.afterAll(() => server?.stop());
   for (const [name, test] of Object.entries(TESTS)) {
-    Deno.test(`${subject.name}: ${name}`, async () => {
+    register(`${subject.name}: ${name}`, async () => {
       try {
         await (test as (stage: Stage<C>) => Promise<void>)(stageOf(subject, server, engines));
       } finally {
@@ -113,18 +118,21 @@ export function adapterContract<C>(subject: AdapterSubject<C>): void {
     });
   }
   for (const [when, { replies, first = false, params = {} }] of Object.entries(subject.silences)) {
-    Deno.test(`${subject.name}: an abort while the server is silent ${when} rejects with its reason and leaves no socket`, () =>
-      withMute(replies, async ({ port, conn, silent }) => {
-        const controller = new AbortController();
-        const { signal } = controller;
-        const reason = new Error("enough");
-        const { adapter, target } = stageOf(subject, server, engines);
-        const outcome = outcomeOf(adapter.connect("127.0.0.1", target({ port, params, signal })));
-        await silent;
-        controller.abort(reason);
-        assertEquals((await soon(outcome)).error, reason);
-        await hungUp(await conn);
-      }, { first }));
+    register(
+      `${subject.name}: an abort while the server is silent ${when} rejects with its reason and leaves no socket`,
+      () =>
+        withMute(replies, async ({ port, conn, silent }) => {
+          const controller = new AbortController();
+          const { signal } = controller;
+          const reason = new Error("enough");
+          const { adapter, target } = stageOf(subject, server, engines);
+          const outcome = outcomeOf(adapter.connect("127.0.0.1", target({ port, params, signal })));
+          await silent;
+          controller.abort(reason);
+          assertEquals((await soon(outcome)).error, reason);
+          await hungUp(await conn);
+        }, { first }),
+    );
   }
 }
 

@@ -18,6 +18,7 @@ import {
   startTlsServers,
   type TlsServers,
 } from "./_tls_servers.ts";
+import { ALWAYS, type Registration } from "./_servers.ts";
 import { pause, soon } from "./_waiting.ts";
 
 /** A driver, and what its tests need to know. */
@@ -60,13 +61,16 @@ export function tlsContract(
   subjects: readonly TlsSubject[],
   start: StartShowing,
   user: string,
+  { test: register, skipped }: Registration = ALWAYS,
 ): void {
   let tls: TlsServers;
-  Deno.test.beforeAll(async () => void (tls = await startTlsServers(start, user)));
-  Deno.test.afterAll(() => tls.stop());
+  Deno.test.beforeAll(async () => {
+    if (!skipped) tls = await startTlsServers(start, user);
+  });
+  Deno.test.afterAll(() => tls?.stop());
   for (const subject of subjects) {
     for (const [name, test] of Object.entries(TESTS)) {
-      Deno.test(`${subject.name}: ${name}`, () => test(stageOf(subject, tls)));
+      register(`${subject.name}: ${name}`, () => test(stageOf(subject, tls)));
     }
   }
 }

@@ -1,0 +1,433 @@
+/**
+ * The adapter for `npm:mariadb`.
+ *
+ * @module
+ */
+
+import type { Socket } from "node:net";
+import { askRole, classifyMysql, DEFAULT_PORT, portOf, refuseDetours, setLevel } from "./_mysql.ts";
+import { type ParamKind, readParams } from "./_params.ts";
+import { closeOf, dialSocket, handshakeOn } from "./_socket.ts";
+import { checkSecured, checkTls, readTls, type TlsOptions } from "./_tls.ts";
+import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+
+/** What the adapter sets on a new connection; `connectArgs` may add whatever else the driver knows. */
+export interface MariadbConfig {
+  /** The host name, for TLS. It is not dialled. */
+  host: string;
+  /** TCP port. */
+  port: number;
+  /** Gives the socket to the driver. */
+  stream: (callback?: (error?: Error, socket?: Socket) => void) => void;
+  /** Milliseconds; 0 for none, for the engine has its own. */
+  connectTimeout: number;
+  /** A server must not send a connection to another one. */
+  permitRedirect: boolean;
+  /** Whether bind values stand in errors. */
+  logParam?: boolean;
+  /** Is told of every error. */
+  logger: MariadbLogger;
+  /** User name. */
+  user?: string;
+  /** Password. */
+  password?: string;
+  /** Database name. */
+  database?: string;
+  /** TLS options; missing for none. */
+  ssl?: TlsOptions;
+}
+
+/** What the driver tells. */
+export interface MariadbLogger {
+  /** Bytes that come and go. */
+  network?: (text: string) => void;
+  /** Statements. */
+  query?: (text: string) => void;
+  /** Warnings. */
+  warning?: (text: string) => void;
+  /** Errors, whoever handles them. */
+  error?: (error: Error) => void;
+}
+
+/** The part of the driver's `Connection` that the adapter needs. */
+export interface MariadbClient {
+  /** What the driver knows of it. */
+  info: unknown;
+  /** Runs one statement. */
+  query(sql: string | MariadbStatement): Promise<unknown>;
+  /** Runs one prepared statement. */
+  execute(sql: string | MariadbStatement, values: unknown[]): Promise<unknown>;
+  /** One round trip. */
+  ping(): Promise<void>;
+  /** Says goodbye. */
+  end(): Promise<void>;
+}
+
+/** A statement, and how its rows shall look. */
+export interface MariadbStatement {
+  /** Its text. */
+  sql: string;
+  /** Rows are lists. */
+  rowsAsArray?: boolean;
+  /** Columns are grouped by table. */
+  nestTables?: boolean;
+  /** The rows come in a list, with what the columns are. */
+  metaAsArray?: boolean;
+}
+
+/** The part of the module `mariadb` that the adapter needs. */
+export interface MariadbModule<C extends MariadbClient> {
+  /** The driver's own version. */
+  version?: string;
+  /** Opens a connection. */
+  createConnection(config: MariadbConfig): Promise<C>;
+}
+
+/** The connection beneath, which is the driver's own affair. */
+interface Core {
+  /** What was dialled, or what makes TLS of it. */
+  readonly socket?: Socket;
+  /** Statements that wait for an answer. */
+  readonly receiveQueue?: { readonly length: number };
+  /** Ends the connection, and all that waits for it. */
+  fatalError?(error: Error, silently: boolean): void;
+}
+
+/** What is kept of a connection that was opened here. */
+interface Link {
+  readonly core: Core;
+  /** What was dialled. */
+  readonly socket: Socket;
+  readonly errors: ErrorTap;
+  closing?: Promise<void>;
+}
+
+/** A part of `client.info`. */
+interface Info {
+  /** The flags that the server sent last. */
+  status: number;
+}
+
+/** Where the errors of one connection go. */
+interface ErrorTap {
+  info?: Info;
+  listener?: (error: unknown) => void;
+}
+
+/** URL parameters that are handed to the driver. */
+const PARAMS: Readonly<Record<string, ParamKind>> = {
+  allowPublicKeyRetrieval: "boolean",
+  arrayParenthesis: "boolean",
+  autoJsonMap: "boolean",
+  bigIntAsNumber: "boolean",
+  bigNumberStrings: "boolean",
+  bitOneIsBoolean: "boolean",
+  bulk: "boolean",
+  cachingRsaPublicKey: "text",
+  charset: "text",
+  checkDuplicate: "boolean",
+  checkNumberRange: "boolean",
+  collation: "text",
+  compress: "boolean",
+  dateStrings: "boolean",
+  decimalAsNumber: "boolean",
+  foundRows: "boolean",
+  initSql: "text",
+  insertIdAsNumber: "boolean",
+  jsonStrings: "boolean",
+  logParam: "boolean",
+  maxAllowedPacket: "number",
+  metaAsArray: "boolean",
+  multipleStatements: "boolean",
+  namedPlaceholders: "boolean",
+  nestTables: "boolean",
+  permitConnectionWhenExpired: "boolean",
+  permitLocalInfile: "boolean",
+  permitSetMultiParamEntries: "boolean",
+  pipelining: "boolean",
+  prepareCacheLength: "number",
+  queryTimeout: "number",
+  restrictedAuth: "text",
+  rowsAsArray: "boolean",
+  rsaPublicKey: "text",
+  socketTimeout: "number",
+  supportBigNumbers: "boolean",
+  timezone: "text",
+  trace: "boolean",
+};
+
+/** Numbers of the driver's own errors after which the connection is of no use. */
+const DISCONNECTED = new Set([
+  45001, // it is closed
+  45004, // destroyed
+  45009, // the socket was closed
+  45011, // an unexpected packet, after which it closes
+  45012, // no connection in time
+  45013, // no new commands: it is closed
+  45019, // an error of the socket
+  45026, // the socket was silent for too long
+  45042, // no answer to a ping in time
+]);
+
+/** The first version whose identity check and logger are as they are counted on here. */
+const OLDEST = [3, 4];
+
+/** The server's flag for an open transaction. */
+const IN_TRANSACTION = 1;
+
+const LINKS = new WeakMap<object, Link>();
+
+/**
+ * Opens connections with `mariadb`.
+ *
+ * @param mariadb The module: `import * as mariadb from "mariadb"`, or its default export.
+ * @returns The adapter; its client is the driver's `Connection` with promises.
+ * @throws {TypeError} when `mariadb` is not that module, or too old.
+ *
+ * @example
+ * ```ts
+ * import { getDnsEngine } from "@dnspool/dnspool";
+ * import { mariadbAdapter } from "@dnspool/dnspool/adapters/mariadb";
+ * import * as mariadb from "npm:mariadb@^3.5";
+ *
+ * const engine = getDnsEngine("mariadb://app@db.internal/orders", {
+ *   adapter: mariadbAdapter(mariadb),
+ * });
+ * await engine.close();
+ * ```
+ */
+export function mariadbAdapter<C extends MariadbClient>(mariadb: MariadbModule<C>): Adapter<C> {
+  checkModule(mariadb);
+  return lazyMariadbAdapter(() => Promise.resolve(mariadb));
+}
+
+/**
+ * Opens connections with `mariadb`, which is loaded at the first connect.
+ *
+ * @param load Gives the module.
+ * @returns The adapter.
+ */
+export function lazyMariadbAdapter<C extends MariadbClient>(
+  load: () => Promise<MariadbModule<C>>,
+): Adapter<C> {
+  return {
+    name: "mariadb",
+    defaultPort: DEFAULT_PORT,
+
+    check(destination: Destination): void {
+      configure(destination);
+      checkTls(destination);
+      refuseDetours(destination, ["stream", "permitRedirect"]);
+    },
+
+    async connect(ip: string, target: Target): Promise<C> {
+      const { signal } = target;
+      const mariadb = await load();
+      checkModule(mariadb);
+      const tls = await readTls(target);
+      const config = configure(target);
+      const dial = (signal: AbortSignal) =>
+        dialSocket(ip, { port: config.port, keepAlive: target.keepAlive, signal });
+      const socket = await dial(signal);
+      return handshakeOn(socket, signal, async () => {
+        const errors: ErrorTap = {};
+        const client = await mariadb.createConnection({
+          ...config,
+          ...(tls && { ssl: tls }),
+          stream: streamOf(socket, dial),
+          logger: loggerOf(target, errors),
+        });
+        const core = coreOf(client);
+        if (tls) checkSecured(core.socket, tls);
+        errors.info = client.info as Info;
+        LINKS.set(client, { core, socket, errors });
+        return client;
+      });
+    },
+
+    close(client: C): Promise<void> {
+      const link = LINKS.get(client)!;
+      return link.closing ??= sayGoodbye(client, link);
+    },
+
+    terminate(client: C, reason?: Error): void {
+      const { core, socket } = LINKS.get(client)!;
+      // Its own `destroy()` would first open another connection, to kill the session.
+      core.fatalError?.(reason ?? terminated(), true);
+      socket.destroy();
+    },
+
+    ref: (client: C) => void liveSocket(client).ref(),
+    unref: (client: C) => void liveSocket(client).unref(),
+
+    async ping(client: C): Promise<void> {
+      await client.ping();
+    },
+
+    async reset(client: C, how: "rollback" | "commit"): Promise<void> {
+      await client.query(how === "commit" ? "COMMIT" : "ROLLBACK");
+    },
+
+    inTransaction(client: C): boolean | undefined {
+      const { receiveQueue } = LINKS.get(client)!.core;
+      if (receiveQueue?.length !== 0) return undefined;
+      return ((client.info as Info).status & IN_TRANSACTION) !== 0;
+    },
+
+    async setIsolationLevel(client: C, level: string | undefined): Promise<void> {
+      await setLevel((text) => ask(client, text), level);
+    },
+
+    role: (client: C): Promise<Role> => askRole((text) => ask(client, text)),
+
+    classify,
+
+    onClose(client: C, listener: (error?: unknown) => void): void {
+      let told = false;
+      const tell = (error?: unknown) => {
+        if (!told) listener(error);
+        told = true;
+      };
+      emitterOf(client).on("error", tell);
+      emitterOf(client).on("end", () => tell());
+      LINKS.get(client)!.socket.once("close", () => tell());
+    },
+
+    onError(client: C, listener: (error: unknown) => void): void {
+      LINKS.get(client)!.errors.listener = listener;
+    },
+
+    async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+      // With values, a prepared statement: the driver would put them into the text, which a server quotes in errors.
+      const statement = { sql: text, metaAsArray: false };
+      return rowsOf(
+        values?.length
+          ? await client.execute(statement, [...values])
+          : await client.query(statement),
+      );
+    },
+  };
+}
+
+function checkModule(mariadb: unknown): void {
+  const { createConnection, version, PromiseConnection } = (mariadb ?? {}) as {
+    createConnection?: unknown;
+    version?: unknown;
+    PromiseConnection?: unknown;
+  };
+  if (typeof createConnection !== "function" || typeof version !== "string" || PromiseConnection) {
+    throw new TypeError(
+      'Cannot use this as the driver "mariadb": it is another module, pass what `import * as mariadb from "mariadb"` gives',
+    );
+  }
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major > OLDEST[0]! || major === OLDEST[0] && minor >= OLDEST[1]!) return;
+  throw new TypeError(
+    `Cannot use mariadb ${version}: install version ${OLDEST.join(".")} or later`,
+  );
+}
+
+/** Everything but TLS, whose files are still to be read, and what belongs to one connection. */
+function configure(destination: Destination) {
+  const { host, user, password, database, params, connectArgs } = destination;
+  const { ssl: _, ...args } = connectArgs;
+  return {
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { password }),
+    ...(database !== undefined && { database }),
+    connectTimeout: 0,
+    logParam: false,
+    ...readParams(params, { name: "mariadb", known: PARAMS }),
+    ...args,
+    permitRedirect: false,
+    port: portOf(destination),
+    host,
+  };
+}
+
+/** Gives the driver its socket. It asks again when its user has it kill a session: that goes to the same server. */
+function streamOf(
+  socket: Socket,
+  dial: (signal: AbortSignal) => Promise<Socket>,
+): MariadbConfig["stream"] {
+  let first = true;
+  return (callback) => {
+    const take = (socket: Socket) => {
+      callback!(undefined, socket);
+      // It sets its time-outs when it hears that.
+      socket.emit("connect");
+    };
+    if (!first) return void dial(new AbortController().signal).then(take, callback);
+    first = false;
+    take(socket);
+  };
+}
+
+/** The user's logger, and a tap on its errors. */
+function loggerOf({ connectArgs }: Target, tap: ErrorTap): MariadbLogger {
+  const { logger, debug, debugCompress } = connectArgs;
+  const own: MariadbLogger = typeof logger === "function"
+    ? { network: logger, query: logger, warning: logger, error: logger } as MariadbLogger
+    : { ...(logger as MariadbLogger | undefined) };
+  if (logger === undefined && (debug || debugCompress)) own.network = console.log;
+  return {
+    ...own,
+    error(error: Error): void {
+      // A server's error does not say whether a transaction is open; a statement that failed may have begun one.
+      if (tap.info) tap.info.status |= IN_TRANSACTION;
+      tap.listener?.(error);
+      own.error?.(error);
+    },
+  };
+}
+
+/** The driver shows the connection beneath to nobody but its listeners, as `this`. */
+function coreOf(client: MariadbClient): Core {
+  let core: Core | undefined;
+  emitterOf(client).once("newListener", function (this: Core) {
+    core = this;
+  });
+  // Without a listener, the `error` of an idle connection ends the process.
+  emitterOf(client).on("error", () => {});
+  return core ?? {};
+}
+
+interface Emitter {
+  on(event: string, listener: (error?: unknown) => void): unknown;
+  once(event: string, listener: (this: Core) => void): unknown;
+}
+
+function emitterOf(client: MariadbClient): Emitter {
+  return client as unknown as Emitter;
+}
+
+function liveSocket(client: MariadbClient): Socket {
+  const { core, socket } = LINKS.get(client)!;
+  return core.socket ?? socket;
+}
+
+/** Runs one statement of the adapter's own, so that the user's settings do not change its rows. */
+function ask(client: MariadbClient, sql: string): Promise<unknown> {
+  return client.query({ sql, rowsAsArray: false, nestTables: false, metaAsArray: false });
+}
+
+async function sayGoodbye(client: MariadbClient, { socket }: Link): Promise<void> {
+  const closed = closeOf(socket);
+  await client.end();
+  await closed;
+}
+
+function terminated(): Error {
+  return Object.assign(new Error("The connection was terminated"), { code: "ECONNABORTED" });
+}
+
+/** The rows of the first result that has any: a procedure gives several. */
+function rowsOf(result: unknown): readonly unknown[] {
+  if (!Array.isArray(result)) return [];
+  return "meta" in result ? result : result.find((each) => Array.isArray(each)) ?? [];
+}
+
+function classify(error: unknown): "disconnect" | "read-only" | undefined {
+  const { errno } = (error ?? {}) as { errno?: unknown };
+  return DISCONNECTED.has(errno as number) ? "disconnect" : classifyMysql(error);
+}

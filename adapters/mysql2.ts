@@ -1,0 +1,382 @@
+/**
+ * The adapter for `npm:mysql2`.
+ *
+ * @module
+ */
+
+import type { Socket } from "node:net";
+import { askRole, classifyMysql, DEFAULT_PORT, portOf, refuseDetours, setLevel } from "./_mysql.ts";
+import { type PacketSource, PacketWatch } from "./_mysql2_packets.ts";
+import { type ParamKind, readParams } from "./_params.ts";
+import { closeOf, dialSocket, handshakeOn } from "./_socket.ts";
+import { checkSecured, checkTls, readTls, type TlsOptions } from "./_tls.ts";
+import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+
+/** What the adapter sets on a new connection; `connectArgs` may add whatever else the driver knows. */
+export interface Mysql2Config {
+  /** The host name, for TLS. It is not dialled. */
+  host: string;
+  /** TCP port. */
+  port: number;
+  /** The socket, open. */
+  stream: Socket;
+  /** Milliseconds; 0 for none, for the engine has its own. */
+  connectTimeout: number;
+  /** User name. */
+  user?: string;
+  /** Password. */
+  password?: string;
+  /** Database name. */
+  database?: string;
+  /** TLS options; missing for none. */
+  ssl?: Mysql2Tls;
+}
+
+/** The TLS options that mysql2 knows, and no others. */
+export interface Mysql2Tls {
+  /** Whether an unverified certificate ends the attempt. */
+  rejectUnauthorized: boolean;
+  /** Whether one for another name does. */
+  verifyIdentity: boolean;
+  /** The authorities trusted, in place of the runtime's own. */
+  ca?: string;
+  /** The client's certificate. */
+  cert?: string;
+  /** The client's key. */
+  key?: string;
+}
+
+/** The part of a connection of `mysql2/promise` that the adapter needs. */
+export interface Mysql2Client {
+  /** Runs one statement. */
+  query(sql: string): Promise<[unknown, unknown]>;
+  /** Runs one prepared statement; its values come second. */
+  execute(sql: string): Promise<[unknown, unknown]>;
+  /** One round trip. */
+  ping(): Promise<unknown>;
+  /** Says goodbye. */
+  end(): Promise<unknown>;
+}
+
+/** The part of the module `mysql2/promise` that the adapter needs. */
+export interface Mysql2PromiseModule<C extends Mysql2Client> {
+  /** Opens a connection. */
+  createConnection(config: Mysql2Config): Promise<C>;
+}
+
+/** The part of the module `mysql2` that the adapter needs. */
+export interface Mysql2Module<C extends Mysql2Client> {
+  /** Opens a connection, which is handed out as its `promise()`. */
+  createConnection(config: Mysql2Config): { promise(): C };
+}
+
+/** The connection beneath that of `mysql2/promise`, where it is the driver's own affair. */
+interface Core extends PacketSource {
+  readonly stream: Socket;
+  readonly _fatalError?: unknown;
+  readonly _protocolError?: unknown;
+  on(event: "error", listener: (error: unknown) => void): unknown;
+  once(event: "connect", listener: () => void): unknown;
+  promise(): Mysql2Client;
+}
+
+/** What is kept of a connection that was opened here. */
+interface Link {
+  readonly core: Core;
+  /** What was dialled; with TLS, `core.stream` is another. */
+  readonly socket: Socket;
+  readonly watch: PacketWatch;
+  closing?: Promise<void>;
+}
+
+/** URL parameters that are handed to the driver. */
+const PARAMS: Readonly<Record<string, ParamKind>> = {
+  bigNumberStrings: "boolean",
+  charset: "text",
+  compress: "boolean",
+  dateStrings: "boolean",
+  decimalNumbers: "boolean",
+  disableEval: "boolean",
+  enableCleartextPlugin: "boolean",
+  flags: "text",
+  jsonStrings: "boolean",
+  maxPreparedStatements: "number",
+  multipleStatements: "boolean",
+  namedPlaceholders: "boolean",
+  nestTables: "boolean",
+  rowsAsArray: "boolean",
+  stringifyObjects: "boolean",
+  supportBigNumbers: "boolean",
+  timezone: "text",
+  trace: "boolean",
+};
+
+/** Options of `ssl` that mysql2 knows; `servername` is put into effect here. */
+const TLS_OPTIONS = [
+  "ca",
+  "cert",
+  "ciphers",
+  "key",
+  "maxVersion",
+  "minVersion",
+  "passphrase",
+  "rejectUnauthorized",
+  "servername",
+  "verifyIdentity",
+];
+
+const DRIVER_CODES = /^PROTOCOL_(CONNECTION_LOST|UNEXPECTED_PACKET|PACKETS_OUT_OF_ORDER)$/;
+/** The third is what is left of a socket's error in a TLS handshake. */
+const DRIVER_SAYS =
+  /^(Can't add new command when|Can't write in) |^(read|write) E[A-Z]+$|^Client network socket disconnected/;
+
+const LINKS = new WeakMap<object, Link>();
+
+/**
+ * Opens connections with `mysql2`.
+ *
+ * @param mysql2 The module: `import mysql from "mysql2/promise"`, or `"mysql2"`.
+ * @returns The adapter; its client is the `Connection` of `mysql2/promise`, whichever module was given.
+ * @throws {TypeError} when it is neither module.
+ *
+ * @example
+ * ```ts
+ * import { getDnsEngine } from "@dnspool/dnspool";
+ * import { mysql2Adapter } from "@dnspool/dnspool/adapters/mysql2";
+ * import mysql from "npm:mysql2@^3.24/promise";
+ *
+ * const engine = getDnsEngine("mysql://app@db.internal/orders", { adapter: mysql2Adapter(mysql) });
+ * await engine.close();
+ * ```
+ */
+export function mysql2Adapter<C extends Mysql2Client>(
+  mysql2: Mysql2PromiseModule<C> | Mysql2Module<C>,
+): Adapter<C> {
+  checkModule(mysql2);
+  return lazyMysql2Adapter(() => Promise.resolve(mysql2));
+}
+
+/**
+ * Opens connections with `mysql2`, which is loaded at the first connect.
+ *
+ * @param load Gives the module.
+ * @returns The adapter.
+ */
+export function lazyMysql2Adapter<C extends Mysql2Client>(
+  load: () => Promise<Mysql2PromiseModule<C> | Mysql2Module<C>>,
+): Adapter<C> {
+  return {
+    name: "mysql2",
+    defaultPort: DEFAULT_PORT,
+
+    check(destination: Destination): void {
+      configure(destination);
+      checkTls(destination);
+      checkTlsOptions(destination);
+      refuseDetours(destination, ["stream"]);
+    },
+
+    async connect(ip: string, target: Target): Promise<C> {
+      const { signal } = target;
+      const mysql2 = await load();
+      checkModule(mysql2);
+      const tls = await readMysql2Tls(target);
+      const config = configure(target);
+      const keepAlive = target.keepAlive && target.connectArgs.enableKeepAlive !== false;
+      const socket = await dialSocket(ip, { port: config.port, keepAlive, signal });
+      return handshakeOn(socket, signal, async () => {
+        const client = await open(mysql2, { ...config, stream: socket, ...secure(tls, socket) });
+        const core = coreOf(client);
+        if (tls) checkSecured(core.stream, tls);
+        LINKS.set(client, { core, socket, watch: new PacketWatch(core) });
+        return client;
+      });
+    },
+
+    close(client: C): Promise<void> {
+      const link = LINKS.get(client)!;
+      return link.closing ??= sayGoodbye(client, link);
+    },
+
+    terminate(client: C, reason?: Error): void {
+      const { core, socket } = LINKS.get(client)!;
+      core.stream.destroy(reason);
+      socket.destroy();
+    },
+
+    ref: (client: C) => void LINKS.get(client)!.core.stream.ref(),
+    unref: (client: C) => void LINKS.get(client)!.core.stream.unref(),
+
+    async ping(client: C): Promise<void> {
+      await client.ping();
+    },
+
+    async reset(client: C, how: "rollback" | "commit"): Promise<void> {
+      await client.query(how === "commit" ? "COMMIT" : "ROLLBACK");
+    },
+
+    inTransaction: (client: C): boolean | undefined => LINKS.get(client)!.watch.inTransaction,
+
+    async setIsolationLevel(client: C, level: string | undefined): Promise<void> {
+      await setLevel((text) => ask(client, text), level);
+    },
+
+    role: (client: C): Promise<Role> => askRole((text) => ask(client, text)),
+
+    classify,
+
+    onClose(client: C, listener: (error?: unknown) => void): void {
+      const { core, socket } = LINKS.get(client)!;
+      let told = false;
+      const tell = (error?: unknown) => {
+        if (!told) listener(error);
+        told = true;
+      };
+      core.on("error", (error) => {
+        if ((error as { fatal?: boolean }).fatal) tell(error);
+      });
+      for (const each of new Set([core.stream, socket])) each.once("close", () => tell());
+    },
+
+    onError(client: C, listener: (error: unknown) => void): void {
+      LINKS.get(client)!.watch.onError(listener);
+    },
+
+    async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+      // With values, a prepared statement: mysql2 would put them into the text, and so into the errors.
+      const execute = client.execute as (
+        sql: string,
+        values?: unknown[],
+      ) => Promise<[unknown, unknown]>;
+      const [rows, fields] = values?.length
+        ? await execute.call(client, text, [...values])
+        : await client.query(text);
+      return rowsOf(rows, fields);
+    },
+  };
+}
+
+function checkModule(mysql2: unknown): void {
+  const { createConnection, PromiseConnection, Connection } = (mysql2 ?? {}) as {
+    createConnection?: unknown;
+    PromiseConnection?: unknown;
+    Connection?: { prototype?: { promise?: unknown } };
+  };
+  const ofPromises = typeof PromiseConnection === "function";
+  const ofCallbacks = typeof Connection?.prototype?.promise === "function";
+  if (typeof createConnection === "function" && (ofPromises || ofCallbacks)) return;
+  throw new TypeError(
+    'Cannot use this as the driver "mysql2": it has no connections with promises, pass what `import mysql from "mysql2/promise"` gives, of version 3.9 or later',
+  );
+}
+
+/** Everything but TLS, whose files are still to be read, and the socket. */
+function configure(destination: Destination) {
+  const { host, user, password, database, params, connectArgs } = destination;
+  const { ssl: _, ...args } = connectArgs;
+  return {
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { password }),
+    ...(database !== undefined && { database }),
+    ...readParams(params, { name: "mysql2", known: PARAMS }),
+    connectTimeout: 0,
+    ...args,
+    port: portOf(destination),
+    host,
+  };
+}
+
+/** Options of `ssl` that mysql2 would ignore, and one that says again what `sslmode` says. */
+function checkTlsOptions({ params, connectArgs: { ssl } }: Destination): void {
+  if (typeof ssl !== "object" || ssl === null) return;
+  for (const name of Object.keys(ssl)) {
+    if (!TLS_OPTIONS.includes(name)) {
+      throw new TypeError(
+        `Cannot use "ssl.${name}" in "connectArgs": mysql2 would ignore it; those it knows are ${
+          TLS_OPTIONS.join(", ")
+        }`,
+      );
+    }
+  }
+  if (!("verifyIdentity" in ssl) || params.sslmode === undefined) return;
+  throw new TypeError(
+    `Cannot use both, for they contradict each other: sslmode=${params.sslmode} in the URL says how the certificate is checked, and so does "ssl.verifyIdentity" in "connectArgs"`,
+  );
+}
+
+/** What is asked of TLS, `verifyIdentity` in the words of `node:tls`. */
+async function readMysql2Tls(target: Target): Promise<TlsOptions | false | undefined> {
+  const tls = await readTls(target);
+  if (!tls) return tls;
+  const { verifyIdentity, ...options } = tls as TlsOptions & { verifyIdentity?: boolean };
+  return verifyIdentity === false ? { ...options, checkServerIdentity: () => undefined } : options;
+}
+
+/** The same in those of mysql2, which checks the name only when told to, and takes it from `host`. */
+function secure(tls: TlsOptions | false | undefined, socket: Socket): Partial<Mysql2Config> {
+  if (!tls) return {};
+  const { servername, host, checkServerIdentity, rejectUnauthorized = true, ...rest } = tls;
+  // It tells node:tls no IP address to check the certificate for; then node:tls asks the socket.
+  if (servername === undefined) Object.assign(socket, { _host: host });
+  const verifyIdentity = rejectUnauthorized && checkServerIdentity === undefined;
+  return { host: (servername ?? host)!, ssl: { ...rest, rejectUnauthorized, verifyIdentity } };
+}
+
+async function open<C extends Mysql2Client>(
+  mysql2: Mysql2PromiseModule<C> | Mysql2Module<C>,
+  config: Mysql2Config,
+): Promise<C> {
+  const made = mysql2.createConnection(config);
+  if (!("promise" in made)) {
+    const client = await made;
+    // Without a listener, the `error` of an idle connection ends the process.
+    coreOf(client).on("error", () => {});
+    return client;
+  }
+  const core = made as unknown as Core;
+  await new Promise<void>((resolve, reject) => {
+    core.on("error", reject);
+    core.once("connect", resolve);
+  });
+  return made.promise();
+}
+
+function coreOf(client: Mysql2Client): Core {
+  return (client as unknown as { connection: Core }).connection;
+}
+
+/** Runs one statement of the adapter's own, so that the user's settings do not change its rows. */
+async function ask(client: Mysql2Client, sql: string): Promise<unknown> {
+  const query = client.query as unknown as (options: object) => Promise<[unknown, unknown]>;
+  const options = { sql, rowsAsArray: false, nestTables: false, typeCast: true };
+  return (await query.call(client, options))[0];
+}
+
+/** mysql2 sends a goodbye and leaves the socket to the server. */
+async function sayGoodbye(client: Mysql2Client, { core, socket }: Link): Promise<void> {
+  const closed = closeOf(socket);
+  const failed = await client.end();
+  if (failed) {
+    core.stream.destroy();
+    socket.destroy();
+  } else {
+    core.stream.end();
+  }
+  await closed;
+}
+
+/** The rows of the first result that has any: a procedure gives several results. */
+function rowsOf(result: unknown, fields: unknown): readonly unknown[] {
+  if (!Array.isArray(result) || !Array.isArray(fields)) return [];
+  const first = fields.findIndex((each) => Array.isArray(each));
+  if (first >= 0) return result[first] as unknown[];
+  return fields.includes(undefined) ? [] : result;
+}
+
+function classify(error: unknown): "disconnect" | "read-only" | undefined {
+  const verdict = classifyMysql(error);
+  if (verdict !== undefined) return verdict;
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  if (typeof code === "string" && DRIVER_CODES.test(code)) return "disconnect";
+  return typeof message === "string" && DRIVER_SAYS.test(message) ? "disconnect" : undefined;
+}
