@@ -11,6 +11,7 @@ import type { Adapter, Target } from "../adapters/adapter.ts";
 import { ConnectError, type EngineOptions, getDnsEngine } from "../mod.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { ALWAYS, type Registration } from "./_servers.ts";
 import {
   NAME,
   type Shown,
@@ -18,7 +19,6 @@ import {
   startTlsServers,
   type TlsServers,
 } from "./_tls_servers.ts";
-import { ALWAYS, type Registration } from "./_servers.ts";
 import { pause, soon } from "./_waiting.ts";
 
 /** A driver, and what its tests need to know. */
