@@ -58,35 +58,41 @@ export function dialSocket(
   });
 }
 
+/** How a driver takes up a socket. */
+export interface Handshake<C> {
+  /** Ends the attempt. */
+  readonly signal: AbortSignal;
+  /** Gives the socket to the driver, which finishes the handshake. */
+  connect(): Promise<C>;
+  /** Drops the socket when the attempt is ended. Default: without an error. */
+  abandon?(): void;
+}
+
 /**
  * Waits for a driver that takes up a socket.
  *
  * @param socket The socket, open.
- * @param signal Ends the attempt.
- * @param handshake Gives the socket to the driver, which finishes the handshake.
+ * @param handshake How it is taken up.
  * @returns The driver's client.
  * @throws What the driver says, or the signal's reason; no socket is left then.
  */
 export function handshakeOn<C>(
   socket: Socket,
-  signal: AbortSignal,
-  handshake: () => Promise<C>,
+  { signal, connect, abandon = () => socket.destroy() }: Handshake<C>,
 ): Promise<C> {
   // Some drivers take their listeners off before they are done with it.
   socket.on("error", () => {});
   return new Promise((resolve, reject) => {
-    const giveUp = (reason: unknown) => {
-      signal.removeEventListener("abort", onAbort);
-      socket.destroy();
-      reject(reason);
+    const onAbort = () => {
+      abandon();
+      reject(signal.reason);
     };
-    const onAbort = () => giveUp(signal.reason);
     if (signal.aborted) return onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
-    handshake().then((client) => {
-      signal.removeEventListener("abort", onAbort);
-      resolve(client);
-    }, giveUp);
+    connect().then(resolve, (error) => {
+      socket.destroy();
+      reject(error);
+    }).finally(() => signal.removeEventListener("abort", onAbort));
   });
 }
 

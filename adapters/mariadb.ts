@@ -229,19 +229,22 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
       const dial = (signal: AbortSignal) =>
         dialSocket(ip, { port: config.port, keepAlive: target.keepAlive, signal });
       const socket = await dial(signal);
-      return handshakeOn(socket, signal, async () => {
-        const errors: ErrorTap = {};
-        const client = await mariadb.createConnection({
-          ...config,
-          ...(tls && { ssl: tls }),
-          stream: streamOf(socket, dial),
-          logger: loggerOf(target, errors),
-        });
-        const core = coreOf(client);
-        if (tls) checkSecured(core.socket, tls);
-        errors.info = client.info as Info;
-        LINKS.set(client, { core, socket, errors });
-        return client;
+      return handshakeOn(socket, {
+        signal,
+        async connect() {
+          const errors: ErrorTap = {};
+          const client = await mariadb.createConnection({
+            ...config,
+            ...(tls && { ssl: tls }),
+            stream: streamOf(socket, dial),
+            logger: loggerOf(target, errors),
+          });
+          const core = coreOf(client);
+          if (tls) checkSecured(core.socket, tls);
+          errors.info = client.info as Info;
+          LINKS.set(client, { core, socket, errors });
+          return client;
+        },
       });
     },
 

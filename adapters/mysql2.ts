@@ -184,12 +184,17 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
       const config = configure(target);
       const keepAlive = target.keepAlive && target.connectArgs.enableKeepAlive !== false;
       const socket = await dialSocket(ip, { port: config.port, keepAlive, signal });
-      return handshakeOn(socket, signal, async () => {
-        const client = await open(mysql2, { ...config, stream: socket, ...secure(tls, socket) });
-        const core = coreOf(client);
-        if (tls) checkSecured(core.stream, tls);
-        LINKS.set(client, { core, socket, watch: new PacketWatch(core) });
-        return client;
+      return handshakeOn(socket, {
+        signal,
+        async connect() {
+          const client = await open(mysql2, { ...config, stream: socket, ...secure(tls, socket) });
+          const core = coreOf(client);
+          if (tls) checkSecured(core.stream, tls);
+          LINKS.set(client, { core, socket, watch: new PacketWatch(core) });
+          return client;
+        },
+        // Without an error, mysql2 goes on to end what it makes of the socket, and nobody hears of the error of that.
+        abandon: () => void socket.destroy(new Error("The attempt was given up")),
       });
     },
 
