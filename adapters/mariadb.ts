@@ -87,8 +87,11 @@ export interface MariadbModule<C extends MariadbClient> {
 interface Core {
   /** What was dialled, or what makes TLS of it. */
   readonly socket?: Socket;
-  /** Statements that wait for an answer. */
-  readonly receiveQueue?: { readonly length: number };
+  /** Commands that wait for an answer. */
+  readonly receiveQueue?: {
+    readonly length: number;
+    peekFront(): { readonly onPacketReceive: unknown } | undefined;
+  };
   /** Ends the connection, and all that waits for it. */
   fatalError?(error: Error, silently: boolean): void;
 }
@@ -102,15 +105,8 @@ interface Link {
   closing?: Promise<void>;
 }
 
-/** A part of `client.info`. */
-interface Info {
-  /** The flags that the server sent last. */
-  status: number;
-}
-
 /** Where the errors of one connection go. */
 interface ErrorTap {
-  info?: Info;
   listener?: (error: unknown) => void;
 }
 
@@ -241,7 +237,6 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
           });
           const core = coreOf(client);
           if (tls) checkSecured(core.socket, tls);
-          errors.info = client.info as Info;
           LINKS.set(client, { core, socket, errors });
           return client;
         },
@@ -272,9 +267,9 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
     },
 
     inTransaction(client: C): boolean | undefined {
-      const { receiveQueue } = LINKS.get(client)!.core;
-      if (receiveQueue?.length !== 0) return undefined;
-      return ((client.info as Info).status & IN_TRANSACTION) !== 0;
+      if (isBusy(LINKS.get(client)!.core)) return undefined;
+      // After an error, which does not say, the driver takes it that a transaction is open.
+      return ((client.info as { status: number }).status & IN_TRANSACTION) !== 0;
     },
 
     async setIsolationLevel(client: C, level: string | undefined): Promise<void> {
@@ -376,8 +371,6 @@ function loggerOf({ connectArgs }: Target, tap: ErrorTap): MariadbLogger {
   return {
     ...own,
     error(error: Error): void {
-      // A server's error does not say whether a transaction is open; a statement that failed may have begun one.
-      if (tap.info) tap.info.status |= IN_TRANSACTION;
       tap.listener?.(error);
       own.error?.(error);
     },
@@ -393,6 +386,14 @@ function coreOf(client: MariadbClient): Core {
   // Without a listener, the `error` of an idle connection ends the process.
   emitterOf(client).on("error", () => {});
   return core ?? {};
+}
+
+/** Whether a command waits for an answer; so it is taken where that cannot be seen. */
+function isBusy({ receiveQueue }: Core): boolean {
+  if (!receiveQueue) return true;
+  // The last one may stay there although it has its answer.
+  return receiveQueue.length > 1 ||
+    receiveQueue.length === 1 && receiveQueue.peekFront()?.onPacketReceive !== null;
 }
 
 interface Emitter {
