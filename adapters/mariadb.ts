@@ -165,6 +165,9 @@ const DISCONNECTED = new Set([
   45042, // no answer to a ping in time
 ]);
 
+const WRONG_MODULE =
+  'Cannot use this as the driver "mariadb": it is another module, pass what `import * as mariadb from "mariadb"` gives';
+
 /** The first version whose identity check and logger are as they are counted on here. */
 const OLDEST = [3, 4];
 
@@ -229,12 +232,14 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
         signal,
         async connect() {
           const errors: ErrorTap = {};
-          const client = await mariadb.createConnection({
+          const connecting = mariadb.createConnection({
             ...config,
             ...(tls && { ssl: tls }),
             stream: streamOf(socket, dial),
             logger: loggerOf(target, errors),
           });
+          if (typeof connecting?.then !== "function") throw new TypeError(WRONG_MODULE);
+          const client = await connecting;
           const core = coreOf(client);
           if (tls) checkSecured(core.socket, tls);
           LINKS.set(client, { core, socket, errors });
@@ -314,9 +319,7 @@ function checkModule(mariadb: unknown): void {
     PromiseConnection?: unknown;
   };
   if (typeof createConnection !== "function" || typeof version !== "string" || PromiseConnection) {
-    throw new TypeError(
-      'Cannot use this as the driver "mariadb": it is another module, pass what `import * as mariadb from "mariadb"` gives',
-    );
+    throw new TypeError(WRONG_MODULE);
   }
   const [major = 0, minor = 0] = version.split(".").map(Number);
   if (major > OLDEST[0]! || major === OLDEST[0] && minor >= OLDEST[1]!) return;
