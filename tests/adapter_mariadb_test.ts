@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertFalse, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import mariadbDefault, * as mariadb from "npm:mariadb@^3.5";
 import * as mariadbOfCallbacks from "npm:mariadb@^3.5/callback";
 import mysql from "npm:mysql2@^3.24/promise";
@@ -14,7 +14,7 @@ import type { MariadbServer } from "../scripts/lab/mariadb.ts";
 import { hungUp } from "./_bad_servers.ts";
 import { asAdmin, startServer, WHO } from "./_mysql_subject.ts";
 import { mariadbTest, ON_MARIADB } from "./_servers.ts";
-import { pause, soon, until } from "./_waiting.ts";
+import { soon, until } from "./_waiting.ts";
 import { textsOf } from "./contract_adapter.ts";
 
 const adapter = mariadbAdapter(mariadb);
