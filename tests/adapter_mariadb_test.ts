@@ -10,9 +10,11 @@ import {
   type MariadbModule,
 } from "../adapters/mariadb.ts";
 import { type Engine, getDnsEngine, type Lease } from "../mod.ts";
+import { makeAuthority } from "../scripts/lab/certificates.ts";
 import type { MariadbServer } from "../scripts/lab/mariadb.ts";
 import { hungUp } from "./_bad_servers.ts";
 import { asAdmin, startServer, WHO } from "./_mysql_subject.ts";
+import { withSelfSigned } from "./_self_signed_mariadb.ts";
 import { mariadbTest, ON_MARIADB } from "./_servers.ts";
 import { soon, until } from "./_waiting.ts";
 import { textsOf } from "./contract_adapter.ts";
@@ -188,6 +190,29 @@ Deno.test("a connection whose TLS is not as asked for is not believed, whatever 
       await assertRejects(() => gullible.connect("127.0.0.1", target), Error, message);
     });
   }
+});
+
+Deno.test("a certificate that only the password vouches for, as MariaDB 11.4 has it, is not believed", async () => {
+  const certificate = await (await makeAuthority()).issue({ names: ["db.internal"] });
+  await withSelfSigned(certificate, WHO.password, async (port) => {
+    const connecting = (params: Target["params"], ssl?: boolean) =>
+      adapter.connect("127.0.0.1", targetOf({ port, params, connectArgs: { ssl } }));
+    for (
+      const asked of [() => connecting({}, true), () => connecting({ sslmode: "verify-full" })]
+    ) {
+      await assertRejects(
+        () => soon(asked()),
+        Error,
+        "Cannot trust the server's certificate: UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      );
+    }
+    // The driver itself would.
+    const client = await soon(
+      mariadb.createConnection({ host: "127.0.0.1", port, ...WHO, ssl: true }),
+    );
+    client.destroy();
+    adapter.terminate!(await soon(connecting({ sslmode: "require" })));
+  });
 });
 
 mariadbTest(
