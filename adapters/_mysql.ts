@@ -42,14 +42,9 @@ const OPTION_PREVENTS = 1290;
 /** Read-only transaction; read-only mode; InnoDB in read-only mode. */
 const READ_ONLY = new Set([1792, 1836, 1874]);
 
-/** Names differ between versions, and a name that a server does not know is an error: so it is asked by a filter. */
-const READ_ONLY_VARIABLES = [
-  "read_only",
-  "super_read_only",
-  "innodb_read_only",
-  "tx_read_only",
-  "transaction_read_only",
-];
+/** Variables differ between versions, and to name one that a server does not have is an error: they are filtered. */
+const SERVER_READ_ONLY = ["read_only", "super_read_only", "innodb_read_only"];
+const SESSION_READ_ONLY = ["tx_read_only", "transaction_read_only"];
 const ISOLATION_VARIABLES = ["tx_isolation", "transaction_isolation"];
 
 /** A row of SHOW VARIABLES. */
@@ -88,12 +83,11 @@ export function classifyMysql(error: unknown): "disconnect" | "read-only" | unde
  * @param ask Runs a statement.
  */
 export async function askRole(ask: Ask): Promise<Role> {
-  const on = (await askVariables(ask, "SESSION", READ_ONLY_VARIABLES))
+  const names = [...SERVER_READ_ONLY, ...SESSION_READ_ONLY];
+  const on = (await askVariables(ask, "SESSION", names))
     .filter(({ Value }) => !/^(OFF|0)$/i.test(Value))
-    .map(({ Variable_name }) => Variable_name);
-  // The session's own kind of transaction says nothing about the server.
-  const standby = on.some((name) => !name.startsWith("t"));
-  return { standby, readOnly: on.length > 0 };
+    .map(({ Variable_name }) => Variable_name.toLowerCase());
+  return { standby: on.some((name) => SERVER_READ_ONLY.includes(name)), readOnly: on.length > 0 };
 }
 
 /**

@@ -5,6 +5,15 @@
  */
 
 import type { Socket } from "node:net";
+import {
+  coreOf,
+  emitterOf,
+  type ErrorTap,
+  isBusy,
+  loggerOf,
+  type MariadbCore,
+  streamOf,
+} from "./_mariadb_core.ts";
 import { askRole, classifyMysql, DEFAULT_PORT, portOf, refuseDetours, setLevel } from "./_mysql.ts";
 import { type ParamKind, readParams } from "./_params.ts";
 import { closeOf, dialSocket, handshakeOn } from "./_socket.ts";
@@ -83,31 +92,13 @@ export interface MariadbModule<C extends MariadbClient> {
   createConnection(config: MariadbConfig): Promise<C>;
 }
 
-/** The connection beneath, which is the driver's own affair. */
-interface Core {
-  /** What was dialled, or what makes TLS of it. */
-  readonly socket?: Socket;
-  /** Commands that wait for an answer. */
-  readonly receiveQueue?: {
-    readonly length: number;
-    peekFront(): { readonly onPacketReceive: unknown } | undefined;
-  };
-  /** Ends the connection, and all that waits for it. */
-  fatalError?(error: Error, silently: boolean): void;
-}
-
 /** What is kept of a connection that was opened here. */
 interface Link {
-  readonly core: Core;
+  readonly core: MariadbCore;
   /** What was dialled. */
   readonly socket: Socket;
   readonly errors: ErrorTap;
   closing?: Promise<void>;
-}
-
-/** Where the errors of one connection go. */
-interface ErrorTap {
-  listener?: (error: unknown) => void;
 }
 
 /** URL parameters that are handed to the driver. */
@@ -253,12 +244,7 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
       return link.closing ??= sayGoodbye(client, link);
     },
 
-    terminate(client: C, reason?: Error): void {
-      const { core, socket } = LINKS.get(client)!;
-      // Its own `destroy()` would first open another connection, to kill the session.
-      core.fatalError?.(reason ?? terminated(), true);
-      socket.destroy();
-    },
+    terminate: (client: C, reason?: Error) => drop(LINKS.get(client)!, reason),
 
     ref: (client: C) => void liveSocket(client).ref(),
     unref: (client: C) => void liveSocket(client).unref(),
@@ -272,7 +258,7 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
     },
 
     inTransaction(client: C): boolean | undefined {
-      if (isBusy(LINKS.get(client)!.core)) return undefined;
+      if (isBusy(LINKS.get(client)!.core) !== false) return undefined;
       // After an error, which does not say, the driver takes it that a transaction is open.
       return ((client.info as { status: number }).status & IN_TRANSACTION) !== 0;
     },
@@ -346,68 +332,6 @@ function configure(destination: Destination) {
   };
 }
 
-/** Gives the driver its socket. It asks again when its user has it kill a session: that goes to the same server. */
-function streamOf(
-  socket: Socket,
-  dial: (signal: AbortSignal) => Promise<Socket>,
-): MariadbConfig["stream"] {
-  let first = true;
-  return (callback) => {
-    const take = (socket: Socket) => {
-      callback!(undefined, socket);
-      // It sets its time-outs when it hears that.
-      socket.emit("connect");
-    };
-    if (!first) return void dial(new AbortController().signal).then(take, callback);
-    first = false;
-    take(socket);
-  };
-}
-
-/** The user's logger, and a tap on its errors. */
-function loggerOf({ connectArgs }: Target, tap: ErrorTap): MariadbLogger {
-  const { logger, debug, debugCompress } = connectArgs;
-  const own: MariadbLogger = typeof logger === "function"
-    ? { network: logger, query: logger, warning: logger, error: logger } as MariadbLogger
-    : { ...(logger as MariadbLogger | undefined) };
-  if (logger === undefined && (debug || debugCompress)) own.network = console.log;
-  return {
-    ...own,
-    error(error: Error): void {
-      tap.listener?.(error);
-      own.error?.(error);
-    },
-  };
-}
-
-/** The driver shows the connection beneath to nobody but its listeners, as `this`. */
-function coreOf(client: MariadbClient): Core {
-  let core: Core | undefined;
-  emitterOf(client).once("newListener", function (this: Core) {
-    core = this;
-  });
-  // Without a listener, the `error` of an idle connection ends the process.
-  emitterOf(client).on("error", () => {});
-  return core ?? {};
-}
-
-/** Whether a command waits for an answer; so it is taken where that cannot be seen. */
-function isBusy({ receiveQueue }: Core): boolean {
-  if (!receiveQueue) return true;
-  // The last one may stay there although it has its answer.
-  return receiveQueue.length > 1 ||
-    receiveQueue.length === 1 && receiveQueue.peekFront()?.onPacketReceive !== null;
-}
-
-interface Emitter {
-  on(event: string, listener: (error?: unknown) => void): unknown;
-  once(event: string, listener: (this: Core) => void): unknown;
-}
-
-function emitterOf(client: MariadbClient): Emitter {
-  return client as unknown as Emitter;
-}
-
 function liveSocket(client: MariadbClient): Socket {
   const { core, socket } = LINKS.get(client)!;
   return core.socket ?? socket;
@@ -415,17 +339,24 @@ function liveSocket(client: MariadbClient): Socket {
 
 /** Runs one statement of the adapter's own, so that the user's settings do not change its rows. */
 function ask(client: MariadbClient, sql: string): Promise<unknown> {
-  return client.query({ sql, rowsAsArray: false, nestTables: false, metaAsArray: false });
+  const plain = { rowsAsArray: false, nestTables: false, metaAsArray: false, typeCast: undefined };
+  return client.query({ sql, ...plain });
 }
 
-async function sayGoodbye(client: MariadbClient, { socket }: Link): Promise<void> {
-  const closed = closeOf(socket);
+async function sayGoodbye(client: MariadbClient, link: Link): Promise<void> {
+  // Its `end()` would leave a statement that is under way pending for ever.
+  if (isBusy(link.core)) return drop(link);
+  const closed = closeOf(link.socket);
   await client.end();
   await closed;
 }
 
-function terminated(): Error {
-  return Object.assign(new Error("The connection was terminated"), { code: "ECONNABORTED" });
+/** Its own `destroy()` would first open another connection, to kill the session. */
+function drop({ core, socket }: Link, reason?: Error): void {
+  const lost = () =>
+    Object.assign(new Error("The connection was closed"), { code: "ECONNABORTED" });
+  core.fatalError?.(reason ?? lost(), true);
+  socket.destroy();
 }
 
 /** The rows of the first result that has any: a procedure gives several. */

@@ -7,9 +7,10 @@
 import type { Socket } from "node:net";
 import { askRole, classifyMysql, DEFAULT_PORT, portOf, refuseDetours, setLevel } from "./_mysql.ts";
 import { type PacketSource, PacketWatch } from "./_mysql2_packets.ts";
+import { checkTlsOptions, readMysql2Tls, secure } from "./_mysql2_tls.ts";
 import { type ParamKind, readParams } from "./_params.ts";
 import { closeOf, dialSocket, handshakeOn } from "./_socket.ts";
-import { checkSecured, checkTls, readTls, type TlsOptions } from "./_tls.ts";
+import { checkSecured, checkTls } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target } from "./adapter.ts";
 
 /** What the adapter sets on a new connection; `connectArgs` may add whatever else the driver knows. */
@@ -110,20 +111,6 @@ const PARAMS: Readonly<Record<string, ParamKind>> = {
   timezone: "text",
   trace: "boolean",
 };
-
-/** Options of `ssl` that mysql2 knows; `servername` is put into effect here. */
-const TLS_OPTIONS = [
-  "ca",
-  "cert",
-  "ciphers",
-  "key",
-  "maxVersion",
-  "minVersion",
-  "passphrase",
-  "rejectUnauthorized",
-  "servername",
-  "verifyIdentity",
-];
 
 const DRIVER_CODES = /^PROTOCOL_(CONNECTION_LOST|UNEXPECTED_PACKET|PACKETS_OUT_OF_ORDER)$/;
 /** The third is what is left of a socket's error in a TLS handshake. */
@@ -271,7 +258,7 @@ function checkModule(mysql2: unknown): void {
   const ofCallbacks = typeof Connection?.prototype?.promise === "function";
   if (typeof createConnection === "function" && (ofPromises || ofCallbacks)) return;
   throw new TypeError(
-    'Cannot use this as the driver "mysql2": it has no connections with promises, pass what `import mysql from "mysql2/promise"` gives, of version 3.9 or later',
+    'Cannot use this as the driver "mysql2": it has no connections with promises, pass what `import mysql from "mysql2/promise"` gives, of version 3.14 or later',
   );
 }
 
@@ -289,42 +276,6 @@ function configure(destination: Destination) {
     port: portOf(destination),
     host,
   };
-}
-
-/** Options of `ssl` that mysql2 would ignore, and one that says again what `sslmode` says. */
-function checkTlsOptions({ params, connectArgs: { ssl } }: Destination): void {
-  if (typeof ssl !== "object" || ssl === null) return;
-  for (const name of Object.keys(ssl)) {
-    if (!TLS_OPTIONS.includes(name)) {
-      throw new TypeError(
-        `Cannot use "ssl.${name}" in "connectArgs": mysql2 would ignore it; those it knows are ${
-          TLS_OPTIONS.join(", ")
-        }`,
-      );
-    }
-  }
-  if (!("verifyIdentity" in ssl) || params.sslmode === undefined) return;
-  throw new TypeError(
-    `Cannot use both, for they contradict each other: sslmode=${params.sslmode} in the URL says how the certificate is checked, and so does "ssl.verifyIdentity" in "connectArgs"`,
-  );
-}
-
-/** What is asked of TLS, `verifyIdentity` in the words of `node:tls`. */
-async function readMysql2Tls(target: Target): Promise<TlsOptions | false | undefined> {
-  const tls = await readTls(target);
-  if (!tls) return tls;
-  const { verifyIdentity, ...options } = tls as TlsOptions & { verifyIdentity?: boolean };
-  return verifyIdentity === false ? { ...options, checkServerIdentity: () => undefined } : options;
-}
-
-/** The same in those of mysql2, which checks the name only when told to, and takes it from `host`. */
-function secure(tls: TlsOptions | false | undefined, socket: Socket): Partial<Mysql2Config> {
-  if (!tls) return {};
-  const { servername, host, checkServerIdentity, rejectUnauthorized = true, ...rest } = tls;
-  // It tells node:tls no IP address to check the certificate for; then node:tls asks the socket.
-  if (servername === undefined) Object.assign(socket, { _host: host });
-  const verifyIdentity = rejectUnauthorized && checkServerIdentity === undefined;
-  return { host: (servername ?? host)!, ssl: { ...rest, rejectUnauthorized, verifyIdentity } };
 }
 
 async function open<C extends Mysql2Client>(

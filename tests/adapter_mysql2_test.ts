@@ -74,7 +74,7 @@ Deno.test("mysql2Adapter() refuses what is not the module mysql2", () => {
     assertThrows(
       () => mysql2Adapter(value as unknown as typeof mysql),
       TypeError,
-      'Cannot use this as the driver "mysql2": it has no connections with promises, pass what `import mysql from "mysql2/promise"` gives, of version 3.9 or later',
+      'Cannot use this as the driver "mysql2": it has no connections with promises, pass what `import mysql from "mysql2/promise"` gives, of version 3.14 or later',
     );
   }
 });

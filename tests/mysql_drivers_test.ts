@@ -358,6 +358,14 @@ each(
   },
 );
 
+each("close() while a statement runs leaves none pending", async (adapter) => {
+  const client = await adapter.connect(server.host, targetOf());
+  const running = client.query("SELECT SLEEP(0.2)").then(() => "done", adapter.classify);
+  await pause(20);
+  await soon(adapter.close!(client));
+  assertEquals(await soon(running), adapter.name === "mysql2" ? "done" : "disconnect");
+});
+
 each("terminate() without a reason lets pending work reject as lost", async (adapter) => {
   const client = await adapter.connect(server.host, targetOf());
   const running = assertRejects(() => client.query("SELECT SLEEP(30)"));
