@@ -3,6 +3,7 @@ import * as mariadb from "npm:mariadb@^3.5";
 import mysqlOfCallbacks from "npm:mysql2@^3.24";
 import mysql from "npm:mysql2@^3.24/promise";
 import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import type { Target } from "../adapters/adapter.ts";
 import {
@@ -15,7 +16,7 @@ import {
 import { type Engine, getDnsEngine, type Lease } from "../mod.ts";
 import type { MariadbServer } from "../scripts/lab/mariadb.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
-import { GREETING, startServer, WHO } from "./_mysql_subject.ts";
+import { asAdmin, GREETING, startServer, WHO } from "./_mysql_subject.ts";
 import { mariadbTest, ON_MARIADB } from "./_servers.ts";
 import { soon } from "./_waiting.ts";
 
@@ -268,11 +269,13 @@ mariadbTest(
     const target = targetOf({ connectArgs: { infileStreamFactory, flags: ["LOCAL_FILES"] } });
     const client = await adapter.connect(server.host, target);
     await client.query("CREATE TEMPORARY TABLE numbers (n int) ENGINE = InnoDB");
-    await client.query("BEGIN");
+    await client.query("SET autocommit = 0");
+    assertEquals(adapter.inTransaction!(client), false);
     await client.query("LOAD DATA LOCAL INFILE 'here' INTO TABLE numbers");
     assertEquals(adapter.inTransaction!(client), true);
     await client.query("COMMIT");
     assertEquals(adapter.inTransaction!(client), false);
+    await client.query("SET autocommit = 1");
     const { connection } = client as unknown as { connection: mysqlOfCallbacks.Connection };
     let count = 0;
     for await (
@@ -282,6 +285,34 @@ mariadbTest(
     await adapter.close!(client);
   },
 );
+
+mariadbTest(
+  "a statement that is prepared, and not run, says nothing of the transaction",
+  async () => {
+    const client = await adapter.connect(server.host, targetOf());
+    await client.query("BEGIN");
+    await client.prepare("DO 1");
+    assertEquals(adapter.inTransaction!(client), true);
+    await client.prepare("SELECT ? + 1");
+    assertEquals(adapter.inTransaction!(client), true);
+    await client.rollback();
+    assertEquals(adapter.inTransaction!(client), false);
+    await adapter.close!(client);
+  },
+);
+
+mariadbTest("whatever a dead connection emits after its end ends no process", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  const ended = new Promise<void>((resolve) => {
+    (client as unknown as { connection: { stream: Socket } }).connection.stream
+      .once("close", () => resolve());
+  });
+  await asAdmin(server, `KILL ${client.threadId}`);
+  await soon(ended);
+  // Nobody handles what becomes of this one.
+  (client as unknown as { connection: mysqlOfCallbacks.Connection }).connection.query("SELECT 1");
+  adapter.terminate!(client);
+});
 
 Deno.test("inTransaction() does not know on a connection that cannot be looked into", async () => {
   const client = { connection: { on() {} } } as unknown as Mysql2Client;
