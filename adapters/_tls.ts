@@ -11,7 +11,7 @@ import { readFile } from "node:fs/promises";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { canonicalIp } from "../_ip.ts";
 import { only, TLS_PARAMS } from "./_params.ts";
-import type { Destination } from "./adapter.ts";
+import type { Destination, TlsState } from "./adapter.ts";
 
 const MODES = ["disable", "require", "verify-ca", "verify-full"];
 const CONTRADICTION = "Cannot use both, for they contradict each other";
@@ -118,24 +118,32 @@ export function named(host: string, options: TlsOptions): TlsOptions {
  * every runtime.
  *
  * @param socket The socket.
- * @param options What it was to be asked for.
+ * @param options What it was to be asked for; `false` or `undefined` where no TLS was.
+ * @returns What is made sure of.
  * @throws {Error} where the other side is not verified as it was to be.
  */
-export function checkSecured(socket: unknown, options: TlsOptions): void {
+export function checkSecured(
+  socket: unknown,
+  options: TlsOptions | false | undefined,
+): TlsState | undefined {
+  if (!options) return undefined;
   const { encrypted, authorized, authorizationError, getPeerCertificate } =
     (socket ?? {}) as Secured;
   const { servername, host, rejectUnauthorized } = options;
   if (encrypted !== true || !getPeerCertificate) {
     throw new Error("Cannot use this connection: TLS was asked for, and it has none");
   }
-  if (rejectUnauthorized === false) return;
+  if (rejectUnauthorized === false) return { checked: "nothing" };
   const check = options.checkServerIdentity ?? checkServerIdentity;
   const trouble = authorized ? check((servername ?? host)!, getPeerCertificate.call(socket)) : (
     authorizationError ?? "it is not of an authority that is trusted"
   );
-  if (trouble === undefined) return;
-  const text = trouble instanceof Error ? trouble.message : trouble;
-  throw new Error(`Cannot trust the server's certificate: ${text}`, { cause: trouble });
+  if (trouble !== undefined) {
+    const text = trouble instanceof Error ? trouble.message : trouble;
+    throw new Error(`Cannot trust the server's certificate: ${text}`, { cause: trouble });
+  }
+  // Whoever checks the name himself may find any name good.
+  return { checked: options.checkServerIdentity ? "chain" : "name" };
 }
 
 /** How the certificate is checked; with `verify-full`, as `node:tls` does by itself. */

@@ -7,17 +7,13 @@
 import { DriverUnavailableError } from "../errors.ts";
 import type { Adapter } from "./adapter.ts";
 import { lazyMariadbAdapter, type MariadbClient, type MariadbModule } from "./mariadb.ts";
-import { lazyMysql2Adapter, type Mysql2Client, type Mysql2PromiseModule } from "./mysql2.ts";
+import { lazyMysql2Adapter, type Mysql2Client, type Mysql2Module } from "./mysql2.ts";
 import { lazyPgAdapter, type PgClient, type PgModule } from "./pg.ts";
 
-const mysql2 = () =>
-  lazyMysql2Adapter(() =>
-    fromNpm<Mysql2PromiseModule<Mysql2Client>>("mysql2", "mysql2", "/promise")
-  ) as Adapter<unknown>;
-const mariadb = () =>
-  lazyMariadbAdapter(() => fromNpm<MariadbModule<MariadbClient>>("mariadb", "mariadb")) as Adapter<
-    unknown
-  >;
+const loadMysql2 = () => fromNpm<Mysql2Module<Mysql2Client>>("mysql2", "mysql2");
+const mysql2 = () => lazyMysql2Adapter(loadMysql2) as Adapter<unknown>;
+const loadMariadb = () => fromNpm<MariadbModule<MariadbClient>>("mariadb", "mariadb");
+const mariadb = () => lazyMariadbAdapter(loadMariadb) as Adapter<unknown>;
 
 /** Dialects, each with its drivers; the first is the default. */
 const DIALECTS: Readonly<Record<string, Readonly<Record<string, () => Adapter<unknown>>>>> = {
@@ -58,9 +54,9 @@ export function adapterByUrl(dialect: string, driver: string | undefined): Adapt
  * Imports a driver, by a specifier that no tool can see: a driver is nobody's dependency. First under its bare
  * name (Node, Bun, a Deno import map), then as `npm:` (Deno).
  */
-function fromNpm<M>(driver: string, packageName: string, path = ""): Promise<M> {
+function fromNpm<M>(driver: string, packageName: string): Promise<M> {
   return load(driver, {
-    specifiers: [`${packageName}${path}`, `npm:${packageName}${path}`],
+    specifiers: [packageName, `npm:${packageName}`],
     otherwise: `it is not installed here, run "npm install ${packageName}", ` +
       `"bun add ${packageName}" or "deno add npm:${packageName}"`,
   });

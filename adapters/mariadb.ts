@@ -18,7 +18,7 @@ import { askRole, classifyMysql, DEFAULT_PORT, portOf, refuseDetours, setLevel }
 import { type ParamKind, readParams } from "./_params.ts";
 import { closeOf, dialSocket, handshakeOn } from "./_socket.ts";
 import { checkSecured, checkTls, readTls, type TlsOptions } from "./_tls.ts";
-import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 /** What the adapter sets on a new connection; `connectArgs` may add whatever else the driver knows. */
 export interface MariadbConfig {
@@ -97,6 +97,7 @@ interface Link {
   readonly core: MariadbCore;
   /** What was dialled. */
   readonly socket: Socket;
+  readonly tls: TlsState | undefined;
   readonly errors: ErrorTap;
   closing?: Promise<void>;
 }
@@ -232,8 +233,8 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
           if (typeof connecting?.then !== "function") throw new TypeError(WRONG_MODULE);
           const client = await connecting;
           const core = coreOf(client);
-          if (tls) checkSecured(core.socket, tls);
-          LINKS.set(client, { core, socket, errors });
+          const state = checkSecured(core.socket, tls);
+          LINKS.set(client, { core, socket, tls: state, errors });
           return client;
         },
       });
@@ -268,6 +269,8 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
     },
 
     role: (client: C): Promise<Role> => askRole((text) => ask(client, text)),
+
+    tls: (client: C): TlsState | undefined => LINKS.get(client)!.tls,
 
     classify,
 

@@ -11,7 +11,7 @@ import { checkTlsOptions, readMysql2Tls, secure } from "./_mysql2_tls.ts";
 import { type ParamKind, readParams } from "./_params.ts";
 import { closeOf, dialSocket, handshakeOn } from "./_socket.ts";
 import { checkSecured, checkTls } from "./_tls.ts";
-import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 /** What the adapter sets on a new connection; `connectArgs` may add whatever else the driver knows. */
 export interface Mysql2Config {
@@ -86,6 +86,7 @@ interface Link {
   readonly core: Core;
   /** What was dialled; with TLS, `core.stream` is another. */
   readonly socket: Socket;
+  readonly tls: TlsState | undefined;
   readonly watch: PacketWatch;
   closing?: Promise<void>;
 }
@@ -176,8 +177,8 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
         async connect() {
           const client = await open(mysql2, { ...config, stream: socket, ...secure(tls, socket) });
           const core = coreOf(client);
-          if (tls) checkSecured(core.stream, tls);
-          LINKS.set(client, { core, socket, watch: new PacketWatch(core) });
+          const state = checkSecured(core.stream, tls);
+          LINKS.set(client, { core, socket, tls: state, watch: new PacketWatch(core) });
           return client;
         },
         // Without an error, mysql2 goes on to end what it makes of the socket, and nobody hears of the error of that.
@@ -214,6 +215,8 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
     },
 
     role: (client: C): Promise<Role> => askRole((text) => ask(client, text)),
+
+    tls: (client: C): TlsState | undefined => LINKS.get(client)!.tls,
 
     classify,
 

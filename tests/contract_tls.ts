@@ -83,6 +83,7 @@ interface Stage {
    * Connects to a server: `true` for an encrypted connection, `false` for plain text; otherwise it rejects.
    */
   connect(shown: Shown, changes: Partial<Target>): Promise<boolean>;
+  target(changes: Partial<Target>): Target;
 }
 
 function stageOf(subject: TlsSubject, tls: TlsServers): Stage {
@@ -90,21 +91,22 @@ function stageOf(subject: TlsSubject, tls: TlsServers): Stage {
   return {
     subject,
     tls,
+    target: (changes) => ({
+      host: NAME,
+      port: 0,
+      user,
+      password,
+      database: "orders",
+      params: {},
+      connectArgs: {},
+      keepAlive: true,
+      addresses: () => [],
+      signal: AbortSignal.timeout(5000),
+      ...changes,
+    }),
     async connect(shown, changes) {
       const { host, port } = tls.servers[shown];
-      const target: Target = {
-        host: NAME,
-        port,
-        user,
-        password,
-        database: "orders",
-        params: {},
-        connectArgs: {},
-        keepAlive: true,
-        addresses: () => [host],
-        signal: AbortSignal.timeout(5000),
-        ...changes,
-      };
+      const target = this.target({ port, addresses: () => [host], ...changes });
       adapter.check?.(target);
       const client = await soon(adapter.connect(host, target));
       const [row] = await adapter.query!(client, subject.encrypted);
@@ -186,6 +188,29 @@ const TESTS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   "without an authority that issued it, no certificate is good": async (stage) => {
     assertEquals(await letIn(stage, { connectArgs: { ssl: true } }), expected([]));
     assertEquals(await letIn(stage, { params: { sslmode: "verify-full" } }), expected([]));
+  },
+
+  "tls() says what was made sure of": async (stage) => {
+    const { subject, tls } = stage;
+    if (!subject.adapter.tls) return;
+    const { host, port } = tls.servers.right;
+    const checked: Readonly<Record<Mode, string | undefined>> = {
+      "disable": undefined,
+      "require": "nothing",
+      "verify-ca": "chain",
+      "verify-full": "name",
+    };
+    for (const [sslmode, expected] of Object.entries(checked)) {
+      if (isRefused(stage, sslmode as Mode)) continue;
+      const ca = sslmode.startsWith("verify") && { ssl: { ca: tls.ca } };
+      const client = await soon(subject.adapter.connect(host, {
+        ...stage.target({ port, addresses: () => [host] }),
+        params: { sslmode },
+        connectArgs: { ...ca },
+      }));
+      assertEquals(subject.adapter.tls(client)?.checked, expected, sslmode);
+      await subject.adapter.close!(client);
+    }
   },
 
   "sslrootcert names the file of the authority, and one that cannot be read is named": async (

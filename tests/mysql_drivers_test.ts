@@ -82,6 +82,29 @@ function each(name: string, test: (adapter: Adapter<Client>) => Promise<void>): 
   for (const adapter of ADAPTERS) ON_MARIADB.test(`${adapter.name}: ${name}`, () => test(adapter));
 }
 
+ON_MARIADB.test("a URL alone brings the driver, one default for each dialect", async () => {
+  const drivers: Readonly<Record<string, string>> = {
+    "mysql": "mysql2",
+    "mysql+mysql2": "mysql2",
+    "mysql+mariadb": "mariadb",
+    "mariadb": "mariadb",
+    "mariadb+mariadb": "mariadb",
+    "mariadb+mysql2": "mysql2",
+  };
+  for (const [scheme, driver] of Object.entries(drivers)) {
+    const engine = getDnsEngine(server.url().replace(/^\w+/, scheme));
+    assertEquals([scheme, engine.driver], [scheme, driver]);
+    const [row] = await engine.query("SELECT @@bind_address AS ip");
+    assertEquals((row as { ip: string }).ip, server.host);
+    await engine.close();
+  }
+  assertThrows(
+    () => getDnsEngine("mysql+pg://h/d"),
+    TypeError,
+    'Cannot use the driver "pg" of the database URL: for mysql it is one of mysql2, mariadb, or give the option "adapter"',
+  );
+});
+
 each("no round trip is made at checkin when no transaction is open", async (adapter) => {
   const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
   const histories = [
