@@ -4,9 +4,16 @@
  * @module
  */
 
-import { checkLevel } from "./_isolation.ts";
 import { type ParamKind, readParams } from "./_params.ts";
-import { isSocketError, KEEPALIVE_MS } from "./_socket.ts";
+import {
+  DEFAULT_PORT,
+  isolationStatement,
+  ROLE_QUERY,
+  roleOf,
+  SESSION_PARAMS,
+  verdictOf,
+} from "./_postgres.ts";
+import { KEEPALIVE_MS } from "./_socket.ts";
 import { checkTls, named, readTls, type TlsOptions } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
@@ -72,24 +79,12 @@ export interface PgModule<C extends PgClient> {
 
 /** URL parameters that are handed to the driver, which hands most of them to the server. */
 const PARAMS: Readonly<Record<string, ParamKind>> = {
-  application_name: "text",
+  ...SESSION_PARAMS,
   client_encoding: "text",
-  fallback_application_name: "text",
-  idle_in_transaction_session_timeout: "number",
-  lock_timeout: "number",
-  options: "text",
   query_timeout: "number",
   sslnegotiation: "text",
-  statement_timeout: "number",
 };
 
-/**
- * SQLSTATEs after which the connection is of no use (PostgreSQL, appendix A): 08 connection exceptions,
- * 57P01 to 57P05 server shutdown, crash, start-up and idle session time-out.
- */
-const DISCONNECTED = /^(08...|57P0[1-5])$/;
-/** 25006: read-only transaction. */
-const READ_ONLY = "25006";
 const DRIVER_SAYS =
   /^(Connection terminated|Client has encountered a connection error|Client was closed)/;
 
@@ -124,7 +119,7 @@ export function pgAdapter<C extends PgClient>(pg: PgModule<C>): Adapter<C> {
 export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C>>): Adapter<C> {
   return {
     name: "pg",
-    defaultPort: 5432,
+    defaultPort: DEFAULT_PORT,
 
     check(destination: Destination): void {
       configure(destination);
@@ -186,19 +181,11 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     },
 
     async setIsolationLevel(client: C, level: string | undefined): Promise<void> {
-      await client.query(
-        level === undefined
-          ? "RESET default_transaction_isolation"
-          : `SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL ${checkLevel(level)}`,
-      );
+      await client.query(isolationStatement(level));
     },
 
     async role(client: C): Promise<Role> {
-      const { rows } = await client.query(
-        "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly",
-      );
-      const { standby, readonly } = rows[0] as { standby: boolean; readonly: boolean };
-      return { standby, readOnly: readonly };
+      return roleOf((await client.query(ROLE_QUERY)).rows[0]);
     },
 
     tls(client: C): TlsState | undefined {
@@ -271,9 +258,6 @@ function destroy<C extends PgClient>(client: C, reason?: Error): void {
 
 function classify(error: unknown): "disconnect" | "read-only" | undefined {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
-  if (code === READ_ONLY) return "read-only";
-  if (isSocketError(error) || typeof code === "string" && DISCONNECTED.test(code)) {
-    return "disconnect";
-  }
-  return typeof message === "string" && DRIVER_SAYS.test(message) ? "disconnect" : undefined;
+  if (typeof message === "string" && DRIVER_SAYS.test(message)) return "disconnect";
+  return verdictOf(code);
 }
