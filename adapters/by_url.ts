@@ -9,6 +9,11 @@ import type { Adapter } from "./adapter.ts";
 import { lazyMariadbAdapter, type MariadbClient, type MariadbModule } from "./mariadb.ts";
 import { lazyMysql2Adapter, type Mysql2Client, type Mysql2Module } from "./mysql2.ts";
 import { lazyPgAdapter, type PgClient, type PgModule } from "./pg.ts";
+import {
+  lazyPostgresjsAdapter,
+  type PostgresjsFunction,
+  type PostgresjsSql,
+} from "./postgresjs.ts";
 
 const loadMysql2 = () => fromNpm<Mysql2Module<Mysql2Client>>("mysql2", "mysql2");
 const mysql2 = () => lazyMysql2Adapter(loadMysql2) as Adapter<unknown>;
@@ -19,6 +24,10 @@ const mariadb = () => lazyMariadbAdapter(loadMariadb) as Adapter<unknown>;
 const DIALECTS: Readonly<Record<string, Readonly<Record<string, () => Adapter<unknown>>>>> = {
   postgresql: {
     pg: () => lazyPgAdapter(() => fromNpm<PgModule<PgClient>>("pg", "pg")) as Adapter<unknown>,
+    postgresjs: () =>
+      lazyPostgresjsAdapter(() =>
+        fromNpm<PostgresjsFunction<PostgresjsSql>>("postgresjs", "postgres")
+      ) as Adapter<unknown>,
   },
   mysql: { mysql2, mariadb },
   mariadb: { mariadb, mysql2 },

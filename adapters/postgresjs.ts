@@ -1,0 +1,326 @@
+/**
+ * The adapter for `npm:postgres`, postgres.js.
+ *
+ * @module
+ */
+
+import { only, type ParamKind, readParams } from "./_params.ts";
+import {
+  DEFAULT_PORT,
+  isolationStatement,
+  ROLE_QUERY,
+  roleOf,
+  SESSION_PARAMS,
+  verdictOf,
+} from "./_postgres.ts";
+import { dialPostgres } from "./_postgres_dial.ts";
+import type { ErrorFields } from "./_postgres_messages.ts";
+import { DriverSocket } from "./_postgresjs_socket.ts";
+import { checkTls, readTls } from "./_tls.ts";
+import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+
+/** What the adapter asks `postgres()` for; `connectArgs` may add whatever else the driver knows. */
+export interface PostgresjsOptions {
+  /** The IP address. */
+  host: string;
+  /** TCP port. */
+  port: number;
+  /** User name. */
+  user?: string;
+  /** Password. */
+  pass?: string;
+  /** Database name. */
+  database?: string;
+  /** Settings of the session. */
+  connection: Record<string, string>;
+  /** Is told what the server notes by the way. */
+  onnotice: (notice: object) => void;
+  /** One connection for each client. */
+  max: 1;
+  /** TLS is the socket's. */
+  ssl: false;
+  /** How long a connection lives is for the pool to say. */
+  idle_timeout: undefined;
+  /** How long a connection lives is for the pool to say. */
+  max_lifetime: null;
+  /** How long a handshake may take is for the dialer to say. */
+  connect_timeout: 0;
+  /** A connection that died stays dead. */
+  backoff: false;
+  /** Keepalive is the socket's. */
+  keep_alive: null;
+  /** Gives the socket, connected. */
+  socket: () => unknown;
+}
+
+/** The part of what `postgres()` returns that the adapter needs. */
+export interface PostgresjsSql {
+  /** Runs one statement. */
+  // deno-lint-ignore no-explicit-any -- the driver's own type for values is generic
+  unsafe(text: string, values?: any[]): PromiseLike<Iterable<unknown>>;
+  /** Ends the connection; after `timeout` seconds, whatever it is doing. */
+  end(options?: { timeout?: number }): Promise<void>;
+}
+
+/** The part of the module `postgres` that the adapter needs: the function that it exports. */
+export type PostgresjsFunction<S extends PostgresjsSql> = (options: PostgresjsOptions) => S;
+
+/** What there is besides, and what is not in the driver's types. */
+interface Internals {
+  PostgresError?: new (fields: ErrorFields) => Error;
+  listen?: () => Promise<never>;
+  subscribe?: () => Promise<never>;
+}
+
+/** What is known of a connection. */
+interface Known {
+  readonly socket: DriverSocket;
+  readonly onClose: ((error?: unknown) => void)[];
+  readonly onError: ((error: unknown) => void)[];
+}
+
+const PARAMS: Readonly<Record<string, ParamKind>> = {
+  ...SESSION_PARAMS,
+  fetch_types: "boolean",
+  prepare: "boolean",
+  sslnegotiation: "text",
+};
+
+/** Options of the driver that would defeat the pool, or DNS, and what to use in their place. */
+const REFUSED: Readonly<Record<string, string>> = {
+  backoff: 'the pool dials, see the option "connectRetry"',
+  connect_timeout: 'use the option "connectTimeout"',
+  idle_timeout: 'use the option "idleTimeout"',
+  keep_alive: 'use the option "keepAlive"',
+  max: 'each client is one connection, use the option "poolSize"',
+  max_lifetime: 'use the option "poolRecycle"',
+  path: "the address comes from DNS",
+  socket: "the address comes from DNS",
+  target_session_attrs: 'use the option "targetSessionAttrs"',
+  timeout: 'use the option "idleTimeout"',
+};
+
+/** Other names that the driver has for an option. */
+const ALIASES: Readonly<Record<string, string>> = {
+  db: "database",
+  password: "pass",
+  username: "user",
+};
+
+/** What postgres.js says of connections that are gone. */
+const DRIVER_SAYS = /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT)$/;
+
+/**
+ * Opens connections with `postgres`, each a `Sql` of one connection (`max: 1`), open when it is handed out.
+ *
+ * @param postgres The function: `import postgres from "postgres"`. Or one of yours around it, for clients of its own
+ *   type: `(options) => postgres({ ...options, types })`.
+ * @returns The adapter; its client is what `postgres` returns.
+ * @throws {TypeError} when `postgres` is not a function.
+ *
+ * @example
+ * ```ts
+ * import { getDnsEngine } from "@dnspool/dnspool";
+ * import { postgresjsAdapter } from "@dnspool/dnspool/adapters/postgresjs";
+ * import postgres from "npm:postgres@^3.4";
+ *
+ * const engine = getDnsEngine("postgresql://app@db.internal/orders", {
+ *   adapter: postgresjsAdapter(postgres),
+ * });
+ * await engine.close();
+ * ```
+ */
+export function postgresjsAdapter<S extends PostgresjsSql>(
+  postgres: PostgresjsFunction<S>,
+): Adapter<S> {
+  checkFunction(postgres);
+  return lazyPostgresjsAdapter(() => Promise.resolve(postgres));
+}
+
+/**
+ * Opens connections with `postgres`, which is loaded at the first connect.
+ *
+ * @param load Gives the function.
+ * @returns The adapter.
+ */
+export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
+  load: () => Promise<PostgresjsFunction<S>>,
+): Adapter<S> {
+  const connections: WeakMap<S, Known> = new WeakMap();
+  const known = (sql: S) => connections.get(sql)!;
+  return {
+    name: "postgresjs",
+    defaultPort: DEFAULT_PORT,
+
+    check(destination: Destination): void {
+      configure(destination);
+      checkTls(destination);
+      isDirect(destination);
+    },
+
+    async connect(ip: string, target: Target): Promise<S> {
+      const postgres = await load();
+      checkFunction(postgres);
+      const { sql, connection } = await open(postgres, ip, target);
+      connections.set(sql, connection);
+      return sql;
+    },
+
+    close: (sql: S) => sql.end(),
+    terminate: (sql: S, reason?: Error) => known(sql).socket.terminate(reason),
+    ref: (sql: S) => known(sql).socket.ref(),
+    unref: (sql: S) => known(sql).socket.unref(),
+    inTransaction: (sql: S) => known(sql).socket.inTransaction,
+
+    async ping(sql: S): Promise<void> {
+      await sql.unsafe("SELECT 1");
+    },
+
+    async reset(sql: S, how: "rollback" | "commit"): Promise<void> {
+      await sql.unsafe(how === "commit" ? "COMMIT" : "ROLLBACK");
+    },
+
+    async setIsolationLevel(sql: S, level: string | undefined): Promise<void> {
+      await sql.unsafe(isolationStatement(level));
+    },
+
+    async role(sql: S): Promise<Role> {
+      return roleOf([...await sql.unsafe(ROLE_QUERY)][0]);
+    },
+
+    classify,
+
+    onClose: (sql: S, listener: (error?: unknown) => void) =>
+      void known(sql).onClose.push(listener),
+    onError: (sql: S, listener: (error: unknown) => void) => void known(sql).onError.push(listener),
+
+    async query(sql: S, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+      return [...await sql.unsafe(text, values ? [...values] : [])];
+    },
+  };
+}
+
+/** One connection, open. */
+async function open<S extends PostgresjsSql>(
+  postgres: PostgresjsFunction<S>,
+  ip: string,
+  target: Target,
+): Promise<{ sql: S; connection: Known }> {
+  const { signal, keepAlive } = target;
+  const tls = await readTls(target);
+  const options = await withPassword(configure(target));
+  const { port } = options;
+  const dial = (signal: AbortSignal) =>
+    dialPostgres(ip, { port, keepAlive, signal, tls, direct: isDirect(target) });
+  signal.throwIfAborted();
+  const connection: Known = {
+    onClose: [],
+    onError: [],
+    socket: new DriverSocket(await dial(signal), { host: ip, port }, {
+      toError: (fields) => toError(sql as Internals, fields),
+      onError: (error) => connection.onError.forEach((listener) => listener(error)),
+      onEnd(error) {
+        connection.onClose.forEach((listener) => listener(error));
+        const release = () => connection.socket.release();
+        sql.end({ timeout: 0 }).then(release, release);
+      },
+    }),
+  };
+  const { socket } = connection;
+  const sql = postgres({ ...options, host: ip, socket: () => socket.take(dial) });
+  refuseListeners(sql as Internals);
+  try {
+    await socket.opening(sql.unsafe("SELECT 1"), signal);
+    return { sql, connection };
+  } catch (error) {
+    socket.terminate();
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
+function checkFunction(postgres: unknown): void {
+  if (typeof postgres === "function") return;
+  throw new TypeError(
+    'Cannot use this as the driver "postgresjs": it is not a function, pass what `import postgres from "postgres"` gives',
+  );
+}
+
+/** Everything but TLS, whose files are still to be read, and the address. */
+function configure(
+  { user, password, database, params, connectArgs, port }: Destination,
+): Omit<PostgresjsOptions, "host" | "socket"> {
+  for (const [name, instead] of Object.entries(REFUSED)) {
+    if (!(name in connectArgs)) continue;
+    throw new TypeError(`Cannot use "${name}" in "connectArgs": ${instead}`);
+  }
+  const { prepare, fetch_types, sslnegotiation: _, ...session } = readParams(params, {
+    name: "postgresjs",
+    known: PARAMS,
+  });
+  const { ssl: _ssl, sslnegotiation: _direct, connection, ...args } = connectArgs;
+  return {
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { pass: password }),
+    ...(database !== undefined && { database }),
+    ...(prepare !== undefined && { prepare }),
+    ...(fetch_types !== undefined && { fetch_types }),
+    onnotice: () => {},
+    port,
+    ...Object.fromEntries(Object.entries(args).map(([name, arg]) => [ALIASES[name] ?? name, arg])),
+    connection: { ...sessionOf(session), ...(connection as Record<string, string> | undefined) },
+    max: 1,
+    ssl: false,
+    idle_timeout: undefined,
+    max_lifetime: null,
+    connect_timeout: 0,
+    backoff: false,
+    keep_alive: null,
+  };
+}
+
+/** As text: the driver leaves out a setting that is the number 0. */
+function sessionOf(
+  { fallback_application_name, ...session }: Readonly<Record<string, unknown>>,
+): Record<string, string> {
+  const all = {
+    ...(fallback_application_name !== undefined && { application_name: fallback_application_name }),
+    ...session,
+  };
+  return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, String(value)]));
+}
+
+/** A password that is asked for at each connect: a refusal is nothing that the driver could pass on. */
+async function withPassword<O extends { pass?: unknown }>(options: O): Promise<O> {
+  return typeof options.pass === "function" ? { ...options, pass: await options.pass() } : options;
+}
+
+function isDirect({ params, connectArgs }: Destination): boolean {
+  const how = connectArgs.sslnegotiation ?? only(params, "sslnegotiation");
+  if (how === undefined || how === null || how === "postgres") return false;
+  if (how === "direct") return true;
+  throw new TypeError(`Cannot use sslnegotiation=${how}: it is one of postgres, direct`);
+}
+
+/** For these the driver would open a connection that the pool does not know of. */
+function refuseListeners(sql: Internals): void {
+  const refuse = (method: string) => () =>
+    Promise.reject(
+      new TypeError(
+        `Cannot use the method "${method}" on a connection of a pool: it opens another one, which would stay where it is when the name moves; use postgres() itself for it, or send LISTEN and give "onnotify" in "connectArgs"`,
+      ),
+    );
+  sql.listen = refuse("listen");
+  sql.subscribe = refuse("subscribe");
+}
+
+function toError(sql: Internals, fields: ErrorFields): Error {
+  return sql.PostgresError
+    ? new sql.PostgresError(fields)
+    : Object.assign(new Error(fields.message), fields);
+}
+
+function classify(error: unknown): "disconnect" | "read-only" | undefined {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === "string" && DRIVER_SAYS.test(code) ? "disconnect" : verdictOf(code);
+}
