@@ -186,7 +186,7 @@ export class DriverSocket extends EventEmitter {
     // Else the driver puts statement and values into whatever it rejects with, which may not be its own.
     if (!("query" in error)) Object.defineProperty(error, "query", { value: undefined });
     if (this.#finished) this.release();
-    else this.emit("error", error);
+    else if (this.#taken) this.emit("error", error);
     this.#events.onEnd(error);
   }
 }
