@@ -7,6 +7,8 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
 import postgres from "npm:postgres@^3.4";
 import type { Target } from "../adapters/adapter.ts";
 import {
@@ -16,6 +18,9 @@ import {
   type PostgresjsSql,
 } from "../adapters/postgresjs.ts";
 import { ConnectError, type Engine, type EngineOptions, getDnsEngine, type Lease } from "../mod.ts";
+import { makeAuthority } from "../scripts/lab/certificates.ts";
+import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
+import { startPostgres } from "../scripts/lab/postgres.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
 import { message, POSTGRES_SUBJECT, READY, WHO } from "./_postgres_subject.ts";
@@ -339,6 +344,53 @@ Deno.test("a cancel that does not get through ends no process, and leaves no soc
     adapter.terminate!(second);
   } finally {
     await own.stop();
+  }
+});
+
+Deno.test("with TLS, a cancel is encrypted and verified as well, and sslnegotiation=direct begins at once", async () => {
+  const authority = await makeAuthority();
+  const [host] = await loopbackPair();
+  const port = await freePort([host]);
+  await using own = await startPostgres({
+    ...{ host, port, ...WHO, database: "orders" },
+    tls: await authority.issue({ names: ["db.internal"] }),
+    hba: ["hostnossl all all all reject"],
+  });
+  const connectArgs = { ssl: { ca: authority.cert } };
+  for (const sslnegotiation of ["postgres", "direct"]) {
+    const params = { sslnegotiation };
+    const sql = await adapter.connect(own.host, targetOf({ port, params, connectArgs }));
+    const query = sql`SELECT pg_sleep(30)`;
+    const failing = assertRejects(() => soon(query), Error, "canceling statement");
+    const asking = new pg.Client({
+      connectionString: own.url(),
+      ssl: { rejectUnauthorized: false },
+    });
+    await asking.connect();
+    await until(async () =>
+      (await asking.query("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")).rows
+        .length > 0
+    );
+    await asking.end();
+    query.cancel();
+    await failing;
+    await adapter.close!(sql);
+  }
+});
+
+Deno.test("whatever comes before the TLS handshake ends the attempt, but for a plain yes", async () => {
+  const answers: [answer: string, message: string][] = [
+    ["N", "The server does not support TLS"],
+    ["S and plain text", "The server does not answer as PostgreSQL does"],
+    ["HTTP/1.1 400 Bad Request", "The server does not answer as PostgreSQL does"],
+  ];
+  for (const [answer, message] of answers) {
+    await withMute([new TextEncoder().encode(answer)], async ({ port, conn }) => {
+      const params = { sslmode: "require" };
+      const connecting = adapter.connect("127.0.0.1", targetOf({ port, params }));
+      await assertRejects(() => soon(connecting), Error, message);
+      await hungUp(await conn);
+    });
   }
 });
 

@@ -1,7 +1,9 @@
 import { assert } from "@std/assert";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
+import postgres from "npm:postgres@^3.4";
 import { pgAdapter } from "../adapters/pg.ts";
+import { postgresjsAdapter } from "../adapters/postgresjs.ts";
 import { startPostgres } from "../scripts/lab/postgres.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
 import { WHO, YES_TLS } from "./_postgres_subject.ts";
@@ -28,7 +30,14 @@ const POSTGRES_TLS = {
   prelude: { replies: [YES_TLS] },
 };
 
-tlsContract([{ ...POSTGRES_TLS, name: "pg", adapter: pgAdapter(pg) }], start, WHO.user);
+tlsContract(
+  [
+    { ...POSTGRES_TLS, name: "pg", adapter: pgAdapter(pg) },
+    { ...POSTGRES_TLS, name: "postgresjs", adapter: postgresjsAdapter(postgres) },
+  ],
+  start,
+  WHO.user,
+);
 
 Deno.test("pg: where the environment asks for TLS, the certificate is for the name all the same", async () => {
   Deno.env.set("PGSSLMODE", "verify-full");
