@@ -8,6 +8,7 @@ import { now, runWithin } from "./_clock.ts";
 import { destinationOf, EngineCore, type EngineEventMap } from "./_engine_core.ts";
 import { hideValues } from "./_hide_values.ts";
 import { Lease } from "./_lease.ts";
+import { checkKept, withLocalDefaults } from "./_local.ts";
 import { OptionReader, show } from "./_read_options.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import { adapterByUrl } from "./adapters/by_url.ts";
@@ -111,11 +112,13 @@ export function getDnsEngine<C = unknown>(
   const setup = applyPlugins(DatabaseUrl.parse(url), options);
   const adapter = readEngineOptions<C>(setup.options).adapter ??
     adapterByUrl(setup.url.dialect, setup.url.driver) as Adapter<C>;
-  const settings = readEngineOptions<C>(withDefaults(setup.options, adapter));
+  const settings = readEngineOptions<C>(withLocalDefaults(setup.options, adapter));
   checkUrl(setup.url, adapter);
   checkAdapter(adapter, settings);
   checkPoolClass(setup.options, settings);
-  adapter.check?.(destinationOf(setup.url, adapter, settings));
+  const destination = destinationOf(setup.url, adapter, settings);
+  adapter.check?.(destination);
+  if (adapter.volatile?.(destination)) checkKept(settings);
   const core = new EngineCore<C>(setup.url, adapter, settings);
   const engine = new Engine<C>(setup.url, adapter, settings, core);
   for (const created of setup.created) created(engine);
@@ -508,16 +511,6 @@ function applyPlugins<C>(url: DatabaseUrl, options: EngineOptions<C> | undefined
     if (change?.created) setup.created.push(change.created);
   }
   return setup;
-}
-
-/** Without a network in between, one connection serves all, in turn: transactions do not mix. */
-function withDefaults<C>(
-  options: EngineOptions<C> | undefined,
-  { local }: Adapter<C>,
-): EngineOptions<C> | undefined {
-  const { poolClass, poolSize } = options ?? {};
-  const given = poolSize !== undefined || poolClass !== undefined && poolClass !== "queue";
-  return local && !given ? { maxOverflow: 0, ...options, poolSize: 1 } : options;
 }
 
 function checkUrl<C>(url: DatabaseUrl, { local, name }: Adapter<C>): void {

@@ -67,6 +67,11 @@ export interface Adapter<C> {
    */
   readonly local?: boolean;
   /**
+   * Whether the data live in the connection and are gone with it, as those of a database in memory. Then the engine
+   * has one connection, and refuses options that would close it.
+   */
+  volatile?(destination: Destination): boolean;
+  /**
    * Looks at what the URL and `connectArgs` ask for when the engine is made, before anything is opened.
    *
    * @throws {TypeError} for what the driver would ignore or could not mean.

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { DriverUnavailableError } from "../errors.ts";
+import { loadDriver } from "./_load.ts";
 import type { Adapter } from "./adapter.ts";
 import { lazyMariadbAdapter, type MariadbClient, type MariadbModule } from "./mariadb.ts";
 import { lazyMysql2Adapter, type Mysql2Client, type Mysql2Module } from "./mysql2.ts";
@@ -14,6 +14,7 @@ import {
   type PostgresjsFunction,
   type PostgresjsSql,
 } from "./postgresjs.ts";
+import { sqliteAdapter } from "./sqlite.ts";
 
 const loadMysql2 = () => fromNpm<Mysql2Module<Mysql2Client>>("mysql2", "mysql2");
 const mysql2 = () => lazyMysql2Adapter(loadMysql2) as Adapter<unknown>;
@@ -31,6 +32,7 @@ const DIALECTS: Readonly<Record<string, Readonly<Record<string, () => Adapter<un
   },
   mysql: { mysql2, mariadb },
   mariadb: { mariadb, mysql2 },
+  sqlite: { sqlite: () => sqliteAdapter() as Adapter<unknown> },
 };
 
 /**
@@ -59,34 +61,11 @@ export function adapterByUrl(dialect: string, driver: string | undefined): Adapt
   return drivers[name]!();
 }
 
-/**
- * Imports a driver, by a specifier that no tool can see: a driver is nobody's dependency. First under its bare
- * name (Node, Bun, a Deno import map), then as `npm:` (Deno).
- */
+/** A driver from npm: under its bare name (Node, Bun, a Deno import map), else as `npm:` (Deno). */
 function fromNpm<M>(driver: string, packageName: string): Promise<M> {
-  return load(driver, {
+  return loadDriver(driver, {
     specifiers: [packageName, `npm:${packageName}`],
     otherwise: `it is not installed here, run "npm install ${packageName}", ` +
       `"bun add ${packageName}" or "deno add npm:${packageName}"`,
-  });
-}
-
-/** Imports the first module that there is. */
-async function load<M>(
-  driver: string,
-  { specifiers, otherwise }: { readonly specifiers: readonly string[]; readonly otherwise: string },
-): Promise<M> {
-  let first: unknown;
-  for (const specifier of specifiers) {
-    try {
-      const module = await import(specifier) as { default?: unknown };
-      return (module.default ?? module) as M;
-    } catch (error) {
-      first ??= error;
-    }
-  }
-  throw new DriverUnavailableError(`Cannot load the driver "${driver}": ${otherwise}`, {
-    driver,
-    cause: first,
   });
 }
