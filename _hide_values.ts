@@ -15,14 +15,25 @@ const FACTS =
  * @param error What was thrown; it is changed.
  * @param statement The statement: it takes the place of one with the values filled in.
  * @param values The values.
+ * @returns The error; a copy where it does not let itself be changed.
  */
-export function hideValues(error: unknown, statement: string, values: readonly unknown[]): void {
+export function hideValues(
+  error: unknown,
+  statement: string,
+  values: readonly unknown[],
+): unknown {
   const clean = cleaner(values);
   const seen = new Set<unknown>();
-  for (let each = error; each instanceof Error && !seen.has(each); each = each.cause) {
-    seen.add(each);
-    cleanError(each, statement, clean);
-  }
+  const hide = (error: unknown): unknown => {
+    if (!(error instanceof Error) || seen.has(error)) return error;
+    seen.add(error);
+    const open = isLocked(error) ? copyOf(error) : error;
+    cleanError(open, statement, clean);
+    const cause = hide(open.cause);
+    if (cause !== open.cause) put(open, "cause", cause);
+    return open;
+  };
+  return hide(error);
 }
 
 function cleanError(error: Error, statement: string, clean: (text: string) => string): void {
@@ -33,13 +44,43 @@ function cleanError(error: Error, statement: string, clean: (text: string) => st
     if (name === "sql") put(error, name, statement);
     else if (Array.isArray(value)) put(error, name, []);
     else if (typeof value === "string") put(error, name, clean(value));
+    else if (isPlain(value)) put(error, name, cleanFields(value, clean));
   }
   if (stack !== undefined) put(error, "stack", stack.replace(message, () => error.message));
 }
 
+/** postgres.js sets statement, values and stack in stone. */
+function isLocked(error: Error): boolean {
+  return Object.values(Object.getOwnPropertyDescriptors(error))
+    .some(({ configurable, writable }) => !configurable && !writable);
+}
+
+function copyOf(error: Error): Error {
+  const copy = Object.setPrototypeOf(new Error(error.message), Object.getPrototypeOf(error));
+  for (const [name, known] of Object.entries(Object.getOwnPropertyDescriptors(error))) {
+    const { enumerable = false } = known;
+    const value = (error as unknown as Record<string, unknown>)[name];
+    Object.defineProperty(copy, name, { value, enumerable, configurable: true, writable: true });
+  }
+  return copy;
+}
+
+/** The server's own words in an object, as `@db/postgres` keeps them. */
+function cleanFields(fields: object, clean: (text: string) => string): object {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) =>
+      [name, typeof value === "string" && !FACTS.test(name) ? clean(value) : value] as const
+    ),
+  );
+}
+
+function isPlain(value: unknown): value is object {
+  return typeof value === "object" && value !== null &&
+    Object.getPrototypeOf(value) === Object.prototype;
+}
+
 function put(error: Error, name: string, value: unknown): void {
   const known = Object.getOwnPropertyDescriptor(error, name);
-  if (known?.configurable === false && !known.writable) return;
   Object.defineProperty(error, name, {
     value,
     enumerable: known?.enumerable ?? false,

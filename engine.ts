@@ -411,8 +411,7 @@ export class Engine<C> extends EventTarget {
       try {
         return await run(lease, text, values);
       } catch (error) {
-        if (values?.length) hideValues(error, text, values);
-        throw error;
+        throw values?.length ? hideValues(error, text, values) : error;
       }
     };
   }

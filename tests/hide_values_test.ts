@@ -1,9 +1,14 @@
-import { assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { hideValues } from "../_hide_values.ts";
 
 function hidden(error: Error, values: readonly unknown[]): Error {
-  hideValues(error, "INSERT INTO things VALUES (?)", values);
-  return error;
+  return hideValues(error, "INSERT INTO things VALUES (?)", values) as Error;
 }
 
 Deno.test("hideValues() takes values out of message, stack and the driver's own texts, and leaves its facts", () => {
@@ -69,5 +74,23 @@ Deno.test("hideValues() goes down the causes, and takes anything", () => {
   for (const value of ["carl", undefined, null, 5, { message: "carl" }]) {
     hideValues(value, "", ["carl"]);
   }
-  assertEquals(hidden(Object.freeze(new Error("carl")), ["carl"]).message, "carl");
+  assertEquals(hidden(Object.freeze(new Error("carl")), ["carl"]).message, "[hidden]");
+});
+
+Deno.test("hideValues() changes the error itself, but gives a copy of one that is set in stone", () => {
+  class Said extends Error {}
+  const plain = Object.assign(new Said("no carl"), { fields: { detail: "no carl", code: "1" } });
+  assertStrictEquals(hidden(plain, ["carl"]), plain);
+  assertEquals(plain.fields, { detail: "no [hidden]", code: "1" });
+
+  const stone = Object.defineProperties(new Said("no carl"), {
+    parameters: { value: ["carl"] },
+    stack: { value: "Said: no carl\n    at here" },
+  });
+  const copy = hidden(new Error("outer carl", { cause: stone }), ["carl"]).cause as Said;
+  assert(copy instanceof Said && copy !== stone);
+  assertEquals(copy.message, "no [hidden]");
+  assertEquals(copy.stack, "Said: no [hidden]\n    at here");
+  assertEquals((copy as unknown as { parameters: unknown }).parameters, []);
+  assertFalse(Object.keys(copy).includes("parameters"));
 });
