@@ -33,8 +33,8 @@ export interface PostgresDial extends Pick<Target, "port" | "keepAlive" | "signa
  */
 export async function dialPostgres(ip: string, dial: PostgresDial): Promise<Socket> {
   const socket = await dialSocket(ip, dial);
-  hush(socket);
   if (!dial.tls) return socket;
+  hush(socket);
   return await guarded(socket, dial.signal, async () => {
     if (!dial.direct && !await asksForTls(socket)) {
       throw new Error("The server does not support TLS");

@@ -347,6 +347,29 @@ Deno.test("a cancel that does not get through ends no process, and leaves no soc
   }
 });
 
+Deno.test("a cancel that is under way when its connection ends is given up", async () => {
+  const answers = [READY, new TextEncoder().encode("C\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I")];
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const connectArgs = { fetch_types: false };
+  const connecting = adapter.connect("127.0.0.1", targetOf({ port, connectArgs }));
+  using conn = await listener.accept();
+  for (const answer of answers) {
+    await conn.read(new Uint8Array(1000));
+    await conn.write(answer);
+  }
+  const sql = await soon(connecting);
+  const query = sql`SELECT 1`;
+  query.catch(() => {});
+  await conn.read(new Uint8Array(1000));
+  query.cancel();
+  const cancel = await listener.accept();
+  await cancel.read(new Uint8Array(1000));
+  adapter.terminate!(sql);
+  assertEquals(await hungUp(cancel), "");
+  await pause(10); // the driver has a timer of its own for its end
+});
+
 Deno.test("with TLS, a cancel is encrypted and verified as well, and sslnegotiation=direct begins at once", async () => {
   const authority = await makeAuthority();
   const [host] = await loopbackPair();
@@ -375,6 +398,22 @@ Deno.test("with TLS, a cancel is encrypted and verified as well, and sslnegotiat
     query.cancel();
     await failing;
     await adapter.close!(sql);
+  }
+});
+
+Deno.test("sslnegotiation=direct asks no question before the handshake", async () => {
+  for (const [sslnegotiation, begins] of [["postgres", "\0\0\0\x08"], ["direct", "\x16\x03"]]) {
+    await withMute([], async ({ port, conn }) => {
+      const controller = new AbortController();
+      const params = { sslmode: "require", sslnegotiation: sslnegotiation! };
+      const target = targetOf({ port, params, signal: controller.signal });
+      const connecting = adapter.connect("127.0.0.1", target).catch(() => {});
+      const heard = hungUp(await conn);
+      await pause(50);
+      controller.abort();
+      assert((await heard).startsWith(begins!));
+      await connecting;
+    });
   }
 });
 
@@ -602,6 +641,16 @@ Deno.test("a server that does not let us in is quoted, the password is not", asy
   assertEquals((error.cause as { code?: string }).code, "28P01");
   assert(error.cause instanceof postgres.PostgresError);
   assertFalse(Deno.inspect(error, { depth: 9 }).includes("s3cret"));
+  await engine.close();
+});
+
+Deno.test("with hideParameters, the driver's lists of values and its stack are clean as well", async () => {
+  const engine = engineFor("", { hideParameters: true });
+  const error = await assertRejects(() => engine.query("SELECT $1::text::int", ["s3cret"]));
+  assert(error instanceof postgres.PostgresError);
+  assertEquals(error.message, 'invalid input syntax for type integer: "[hidden]"');
+  const all = Object.values(Object.getOwnPropertyDescriptors(error)).map(({ value }) => value);
+  assertFalse(Deno.inspect(all).includes("s3cret"), Deno.inspect(all));
   await engine.close();
 });
 
