@@ -5,9 +5,15 @@
  */
 
 import { loadDriver } from "./_load.ts";
+import { DriverUnavailableError } from "../errors.ts";
 import type { Adapter } from "./adapter.ts";
 import { lazyMariadbAdapter, type MariadbClient, type MariadbModule } from "./mariadb.ts";
 import { lazyMysql2Adapter, type Mysql2Client, type Mysql2Module } from "./mysql2.ts";
+import {
+  type DbPostgresClient,
+  type DbPostgresModule,
+  lazyDbPostgresAdapter,
+} from "./db_postgres.ts";
 import { lazyPgAdapter, type PgClient, type PgModule } from "./pg.ts";
 import {
   lazyPostgresjsAdapter,
@@ -29,6 +35,7 @@ const DIALECTS: Readonly<Record<string, Readonly<Record<string, () => Adapter<un
       lazyPostgresjsAdapter(() =>
         fromNpm<PostgresjsFunction<PostgresjsSql>>("postgresjs", "postgres")
       ) as Adapter<unknown>,
+    "db-postgres": () => lazyDbPostgresAdapter(loadDbPostgres) as Adapter<unknown>,
   },
   mysql: { mysql2, mariadb },
   mariadb: { mariadb, mysql2 },
@@ -67,5 +74,20 @@ function fromNpm<M>(driver: string, packageName: string): Promise<M> {
     specifiers: [packageName, `npm:${packageName}`],
     otherwise: `it is not installed here, run "npm install ${packageName}", ` +
       `"bun add ${packageName}" or "deno add npm:${packageName}"`,
+  });
+}
+
+/** From JSR, under its bare name where an import map has it. */
+function loadDbPostgres(): Promise<DbPostgresModule<DbPostgresClient>> {
+  const driver = "db-postgres";
+  if (!("Deno" in globalThis)) {
+    throw new DriverUnavailableError(
+      `Cannot load the driver "${driver}": @db/postgres is for Deno alone, and this is another runtime; use the driver "pg" or "postgresjs"`,
+      { driver },
+    );
+  }
+  return loadDriver(driver, {
+    specifiers: ["@db/postgres", "jsr:@db/postgres@^0.19"],
+    otherwise: 'it is not installed here, run "deno add jsr:@db/postgres"',
   });
 }

@@ -27,42 +27,47 @@ export const READY: Uint8Array = new Uint8Array([...AUTHENTICATED, ...message("Z
 export const YES_TLS: Uint8Array = new TextEncoder().encode("S");
 
 /** What all drivers for PostgreSQL have in common. */
-export const POSTGRES_SUBJECT = {
-  ...WHO,
-  dialect: POSTGRES,
-  silences: {
-    "after the TCP handshake": { replies: [] },
-    "after it asked for the password": { replies: [SCRAM] },
-    "after it let us in": { replies: [AUTHENTICATED] },
-    "when asked for TLS": { replies: [], params: { sslmode: "verify-full" } },
-    "in the TLS handshake": { replies: [YES_TLS], params: { sslmode: "verify-full" } },
-  },
-  async start(): Promise<TestServer> {
-    const [host] = await loopbackPair();
-    const port = await freePort([host]);
-    const server = await startPostgres({ host, port, ...WHO, database: "orders" });
-    return {
-      host,
-      port,
-      get log() {
-        return server.log;
-      },
-      freeze: () => server.freeze(),
-      thaw: () => server.thaw(),
-      kill: () => server.kill(),
-      start: () => server.start(),
-      stop: () => server.stop({ mode: "immediate" }),
-    };
-  },
-  async asAdmin({ host, port }: TestServer, text: string): Promise<readonly Row[]> {
-    // Whatever the tests did to the others, the administrator may write.
-    const options = "-c default_transaction_read_only=off";
-    const client = new pg.Client({ ...WHO, host, port, database: "orders", options });
-    await client.connect();
-    try {
-      return (await client.query(text)).rows;
-    } finally {
-      await client.end();
-    }
-  },
-} satisfies Partial<AdapterSubject<unknown>>;
+export const POSTGRES_SUBJECT = postgresSubject(WHO);
+
+/** The same, for a superuser of one's own. */
+export function postgresSubject(who: { readonly user: string; readonly password: string }) {
+  return {
+    ...who,
+    dialect: POSTGRES,
+    silences: {
+      "after the TCP handshake": { replies: [] },
+      "after it asked for the password": { replies: [SCRAM] },
+      "after it let us in": { replies: [AUTHENTICATED] },
+      "when asked for TLS": { replies: [], params: { sslmode: "verify-full" } },
+      "in the TLS handshake": { replies: [YES_TLS], params: { sslmode: "verify-full" } },
+    },
+    async start(): Promise<TestServer> {
+      const [host] = await loopbackPair();
+      const port = await freePort([host]);
+      const server = await startPostgres({ host, port, ...who, database: "orders" });
+      return {
+        host,
+        port,
+        get log() {
+          return server.log;
+        },
+        freeze: () => server.freeze(),
+        thaw: () => server.thaw(),
+        kill: () => server.kill(),
+        start: () => server.start(),
+        stop: () => server.stop({ mode: "immediate" }),
+      };
+    },
+    async asAdmin({ host, port }: TestServer, text: string): Promise<readonly Row[]> {
+      // Whatever the tests did to the others, the administrator may write.
+      const options = "-c default_transaction_read_only=off";
+      const client = new pg.Client({ ...who, host, port, database: "orders", options });
+      await client.connect();
+      try {
+        return (await client.query(text)).rows;
+      } finally {
+        await client.end();
+      }
+    },
+  } satisfies Partial<AdapterSubject<unknown>>;
+}

@@ -1,0 +1,376 @@
+/**
+ * The adapter for `jsr:@db/postgres`, on Deno.
+ *
+ * @module
+ */
+
+import { lookup } from "node:dns/promises";
+import { canonicalIp } from "../_ip.ts";
+import { classify, type Followed, Watch } from "./_db_postgres_watch.ts";
+import { only, type ParamKind, readParams } from "./_params.ts";
+import {
+  DEFAULT_PORT,
+  isolationStatement,
+  ROLE_QUERY,
+  roleOf,
+  SESSION_PARAMS,
+} from "./_postgres.ts";
+import { knock } from "./_postgres_dial.ts";
+import { checkTls, readTls } from "./_tls.ts";
+import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+
+/** What the adapter asks a client for; `connectArgs` may add whatever else the driver knows. */
+export interface DbPostgresOptions {
+  /** What is dialled; with TLS, also what the certificate is for. */
+  hostname: string;
+  /** TCP, not a socket in the file system. */
+  host_type: "tcp";
+  /** TCP port. */
+  port: number;
+  /** User name. */
+  user?: string;
+  /** Password. */
+  password?: string;
+  /** Database name. */
+  database?: string;
+  /** The session's name. */
+  applicationName?: string;
+  /** Settings of the session. */
+  options?: string | Record<string, string>;
+  /** Either none at all, or nothing without it. */
+  tls: { enabled: boolean; enforce: boolean; caCertificates: string[] };
+  /** A connection that died stays dead. */
+  connection: { attempts: 0 };
+}
+
+/** The part of the driver's `Client` that the adapter needs. */
+export interface DbPostgresClient {
+  /** Its transaction, where one of the driver's own kind is open. */
+  readonly session: { readonly current_transaction: string | null };
+  /** Opens the connection. */
+  connect(): Promise<void>;
+  /** Closes it. */
+  end(): Promise<void>;
+  /** Runs one statement, and gives lists. */
+  queryArray(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+  /** Runs one statement, and gives objects. */
+  queryObject(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+  /** Makes a transaction of the driver's own kind. */
+  createTransaction(name: string): unknown;
+}
+
+/** The part of the module `@db/postgres` that the adapter needs. */
+export interface DbPostgresModule<C extends DbPostgresClient> {
+  /** The client class. */
+  Client: new (options: DbPostgresOptions) => C;
+}
+
+const PARAMS: Readonly<Record<string, ParamKind>> = SESSION_PARAMS;
+
+/** Options of the driver that are not for the caller to set, and why. */
+const REFUSED: Readonly<Record<string, string>> = {
+  connection: "a connection that died is not dialled again, the pool opens another",
+  host_type: "the address comes from DNS",
+  tls: 'write "ssl": true, or an object with "ca", as for the other drivers',
+};
+
+/** With TLS: attempts until the name had the same addresses before and after one. */
+const ATTEMPTS = 3;
+
+/** What the operating system says of a name. */
+type LookupAll = (host: string) => Promise<readonly string[]>;
+
+const askSystem: LookupAll = async (host) =>
+  (await lookup(host, { all: true })).map(({ address }) => address);
+
+/** What is known of a connection. */
+interface Known {
+  readonly watch: Watch;
+  /** Where it leads, where it was dialled by name. */
+  readonly address: string | undefined;
+}
+
+/**
+ * Opens connections with `@db/postgres`, 0.19 or later.
+ *
+ * Without TLS, it dials the address. With TLS, the driver cannot be told address and name apart: it dials by name, and
+ * a connection is handed out only where it is certain which of the name's addresses it is open to.
+ *
+ * @param postgres The module: `import * as postgres from "@db/postgres"`.
+ * @returns The adapter; its client is `Client`.
+ * @throws {TypeError} when `postgres` is not that module.
+ *
+ * @example
+ * ```ts ignore
+ * import { getDnsEngine } from "@dnspool/dnspool";
+ * import { dbPostgresAdapter } from "@dnspool/dnspool/adapters/db_postgres";
+ * import { Client } from "jsr:@db/postgres@^0.19";
+ *
+ * const engine = getDnsEngine("postgresql://app@db.internal/orders", {
+ *   adapter: dbPostgresAdapter({ Client }),
+ * });
+ * ```
+ */
+export function dbPostgresAdapter<C extends DbPostgresClient>(
+  postgres: DbPostgresModule<C>,
+): Adapter<C> {
+  checkModule(postgres);
+  return lazyDbPostgresAdapter(() => Promise.resolve(postgres));
+}
+
+/**
+ * Opens connections with `@db/postgres`, which is loaded at the first connect.
+ *
+ * @param load Gives the module.
+ * @param options `lookupAll`: what the operating system says of a name.
+ * @returns The adapter.
+ */
+export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
+  load: () => Promise<DbPostgresModule<C>>,
+  { lookupAll = askSystem }: { readonly lookupAll?: LookupAll } = {},
+): Adapter<C> {
+  const clients: WeakMap<C, Known> = new WeakMap();
+  const known = (client: C) => clients.get(client)!;
+  return {
+    name: "db-postgres",
+    defaultPort: DEFAULT_PORT,
+
+    check(destination: Destination): void {
+      configure(destination);
+      checkSecurity(destination);
+    },
+
+    async connect(ip: string, target: Target): Promise<C> {
+      const postgres = await load();
+      checkModule(postgres);
+      const { client, address } = await open(ip, target, { postgres, lookupAll });
+      clients.set(client, { watch: new Watch(client as unknown as Followed), address });
+      return client;
+    },
+
+    address: (client: C) => known(client).address,
+
+    close: (client: C) => client.end(),
+
+    terminate(client: C, reason: Error = new Error("The connection was closed")): void {
+      known(client).watch.lose(reason);
+      client.end().catch(() => {});
+    },
+
+    async ping(client: C): Promise<void> {
+      await client.queryArray("SELECT 1");
+    },
+
+    reset: (client: C, how: "rollback" | "commit") => known(client).watch.reset(how),
+
+    inTransaction: (client: C) => known(client).watch.inTransaction,
+
+    async setIsolationLevel(client: C, level: string | undefined): Promise<void> {
+      await client.queryArray(isolationStatement(level));
+    },
+
+    async role(client: C): Promise<Role> {
+      return roleOf((await client.queryObject(ROLE_QUERY)).rows[0]);
+    },
+
+    classify,
+
+    onClose: (client: C, listener: (error?: unknown) => void) =>
+      void known(client).watch.onClose.push(listener),
+    onError: (client: C, listener: (error: unknown) => void) =>
+      void known(client).watch.onError.push(listener),
+
+    async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+      return (await client.queryObject(text, values ? [...values] : undefined)).rows;
+    },
+  };
+}
+
+/** What a dial takes. */
+interface Means<C extends DbPostgresClient> {
+  readonly postgres: DbPostgresModule<C>;
+  readonly lookupAll: LookupAll;
+}
+
+async function open<C extends DbPostgresClient>(
+  ip: string,
+  target: Target,
+  means: Means<C>,
+): Promise<{ client: C; address: string | undefined }> {
+  const { signal } = target;
+  const options = configure(target);
+  const tls = await readTls(target);
+  signal.throwIfAborted();
+  // Of the driver's own attempt nobody could take the socket away, were the server silent.
+  const hasTls = await knock(ip, { ...target, port: options.port });
+  if (tls && !hasTls) throw new Error("The server does not support TLS");
+  const secure = {
+    ...options,
+    tls: {
+      enabled: Boolean(tls),
+      enforce: Boolean(tls),
+      caCertificates: tls && tls.ca !== undefined ? [tls.ca].flat() : [],
+    },
+  };
+  const dial = (hostname: string) =>
+    opened(new means.postgres.Client({ ...secure, hostname }), signal);
+  if (tls && target.host !== ip) return await openByName(ip, target, { ...means, dial });
+  return { client: await dial(ip), address: undefined };
+}
+
+/** A connected client. One that comes when nobody waits for it any more is closed. */
+async function opened<C extends DbPostgresClient>(client: C, signal: AbortSignal): Promise<C> {
+  const connecting = client.connect();
+  try {
+    await untilAborted(connecting, signal);
+    return client;
+  } catch (error) {
+    connecting.then(() => client.end()).catch(() => {});
+    throw error;
+  }
+}
+
+/** Dials by name, and finds out where that led to. */
+async function openByName<C extends DbPostgresClient>(
+  ip: string,
+  target: Target,
+  { dial, lookupAll }: Means<C> & { readonly dial: (hostname: string) => Promise<C> },
+): Promise<{ client: C; address: string }> {
+  const { host, signal } = target;
+  const answer = () => [...target.addresses()].sort();
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const before = answer();
+    const client = await dial(host);
+    try {
+      const own = await untilAborted(ownAddress(client), signal);
+      if (before.join() === answer().join()) {
+        if (before.includes(own)) return { client, address: own };
+        await untilAborted(checkOnly(ip, { host, own, answer: before, lookupAll }), signal);
+        if (before.join() === answer().join()) return { client, address: ip };
+      }
+      await client.end();
+    } catch (error) {
+      client.end().catch(() => {});
+      throw error;
+    }
+  }
+  throw Object.assign(
+    new Error(`The addresses of "${host}" changed during each of ${ATTEMPTS} attempts to connect`),
+    { code: "ECONNABORTED" },
+  );
+}
+
+/** The server's own address. Where it is behind a translation of addresses, this is not the one that was dialled. */
+async function ownAddress(client: DbPostgresClient): Promise<string> {
+  const { rows } = await client.queryObject("SELECT host(inet_server_addr()) AS own");
+  const { own } = rows[0] as { own: string };
+  return canonicalIp(own) ?? own;
+}
+
+/** The server does not know the address it was dialled at: so there must be no other that it could have been. */
+async function checkOnly(
+  ip: string,
+  { host, own, answer, lookupAll }: {
+    readonly host: string;
+    readonly own: string;
+    readonly answer: readonly string[];
+    readonly lookupAll: LookupAll;
+  },
+): Promise<void> {
+  const system = await lookupAll(host);
+  const only = [...answer, ...system].every((address) => canonicalIp(address) === ip);
+  if (only) return;
+  throw new Error(
+    `Cannot tell which server this is: with TLS, @db/postgres dials "${host}" by name, the server calls itself ${own}, the addresses are ${
+      answer.join(", ")
+    } by DNS and ${
+      system.join(", ")
+    } by the operating system; use the driver "pg" or "postgresjs", which dial an address`,
+  );
+}
+
+/** Waits no longer than it is wanted. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort!: () => void;
+  const aborted = new Promise<never>((_, reject) => onAbort = () => reject(signal.reason));
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    if (signal.aborted) onAbort();
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function checkModule(postgres: unknown): void {
+  if (typeof (postgres as { Client?: unknown } | null)?.Client === "function") return;
+  throw new TypeError(
+    'Cannot use this as the driver "db-postgres": it has no class "Client", pass what `import * as postgres from "@db/postgres"` gives',
+  );
+}
+
+/** The driver verifies in full, or not at all; it has no client certificates, and nothing to set but authorities. */
+function checkSecurity(destination: Destination): void {
+  checkTls(destination);
+  const { params, connectArgs } = destination;
+  const mode = only(params, "sslmode");
+  if (mode === "require" || mode === "verify-ca") {
+    throw new TypeError(
+      `Cannot use sslmode=${mode}: @db/postgres always verifies the certificate in full, write sslmode=verify-full`,
+    );
+  }
+  const { ssl } = connectArgs;
+  const own = typeof ssl === "object" ? Object.keys(ssl as object) : [];
+  const files = ["sslcert", "sslkey"].filter((name) => only(params, name) !== undefined);
+  const beyond = [...files, ...own.filter((name) => name !== "ca").map((name) => `ssl.${name}`)][0];
+  if (beyond === undefined) return;
+  throw new TypeError(
+    `Cannot use "${beyond}": @db/postgres has no client certificates, and no options of TLS but "ca"; use the driver "pg" or "postgresjs"`,
+  );
+}
+
+/** Everything but TLS, whose files are still to be read, and the address. */
+function configure(
+  { user, password, database, params, connectArgs, port }: Destination,
+): Omit<DbPostgresOptions, "hostname" | "tls"> {
+  for (const [name, instead] of Object.entries(REFUSED)) {
+    if (!(name in connectArgs)) continue;
+    throw new TypeError(`Cannot use "${name}" in "connectArgs": ${instead}`);
+  }
+  const { application_name, fallback_application_name, options, ...session } = readParams(params, {
+    name: "db-postgres",
+    known: PARAMS,
+  });
+  const applicationName = application_name ?? fallback_application_name;
+  const { ssl: _, hostname: _hostname, ...args } = connectArgs;
+  const all = {
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { password }),
+    ...(database !== undefined && { database }),
+    ...(applicationName !== undefined && { applicationName: String(applicationName) }),
+    port,
+    ...args,
+  };
+  return {
+    // As in libpq; the driver would have none.
+    ...(all.user !== undefined && { database: all.user }),
+    ...all,
+    ...optionsOf(session, args.options ?? options),
+    host_type: "tcp",
+    connection: { attempts: 0 },
+  };
+}
+
+/** The driver takes a text, or a record; the URL may have both. */
+function optionsOf(
+  session: Readonly<Record<string, unknown>>,
+  options: unknown,
+): { options?: string | Record<string, string> } {
+  const settings = Object.entries(session).map(([name, value]) => [name, String(value)] as const);
+  if (typeof options === "object" && options !== null) {
+    return { options: { ...Object.fromEntries(settings), ...options } };
+  }
+  const text = settings.map(([name, value]) => `-c ${name}=${value}`);
+  if (typeof options === "string" && options !== "") text.push(options);
+  return text.length > 0 ? { options: text.join(" ") } : {};
+}

@@ -1,0 +1,239 @@
+/**
+ * `jsr:@db/postgres` 0.19 where JSR does not answer: a client of the same surface over `npm:pg`, as far as the adapter
+ * and its tests use it, and as silent and stubborn as the real one.
+ *
+ * @module
+ */
+
+import net from "node:net";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+
+/** Where names lead, in place of the operating system. */
+export const names: Map<string, string> = new Map();
+
+/** What a client is made with. */
+export interface ClientOptions {
+  hostname?: string;
+  host_type?: "tcp" | "socket";
+  port?: string | number;
+  user?: string;
+  password?: string;
+  database?: string;
+  applicationName?: string;
+  options?: string | Record<string, string>;
+  tls?: { enabled?: boolean; enforce?: boolean; caCertificates?: string[] };
+  connection?: { attempts?: number };
+}
+
+/** What a server says of a statement. */
+export class PostgresError extends Error {
+  override readonly name = "PostgresError";
+  constructor(readonly fields: { readonly code: string; readonly message: string }) {
+    super(fields.message);
+  }
+}
+
+/** The connection is gone. */
+export class ConnectionError extends Error {
+  override readonly name = "ConnectionError";
+}
+
+/** A statement in a transaction failed. */
+export class TransactionError extends Error {
+  override readonly name = "TransactionError";
+  constructor(transaction: string, cause: PostgresError) {
+    super(`The transaction "${transaction}" has been aborted`, { cause });
+  }
+}
+
+type Statement = string | TemplateStringsArray | { text: string; args?: unknown[] };
+
+/** One connection. */
+export class Client {
+  /** Whether it believes that it is connected; it learns of an end only when it asks for something. */
+  connected = false;
+  readonly #options: ClientOptions;
+  #pg: pg.Client | undefined;
+  #terminated = false;
+  #transaction: string | null = null;
+
+  constructor(options: ClientOptions = {}) {
+    if (!options.user || !options.database) {
+      throw new Error("Missing connection parameters: user or database");
+    }
+    this.#options = options;
+  }
+
+  get session(): { current_transaction: string | null; pid: number | undefined } {
+    const { processID } = (this.#pg ?? {}) as { processID?: number };
+    return { current_transaction: this.#transaction, pid: processID };
+  }
+
+  async connect(): Promise<void> {
+    if (this.connected) return;
+    const { hostname, port, user, password, database, applicationName, options, tls } =
+      this.#options;
+    const secure = tls?.enabled ?? true;
+    if (secure && !tls?.enforce) throw new Error("The stand-in does not fall back to plain text");
+    const client = new pg.Client({
+      host: net.isIP(hostname!) ? hostname! : names.get(hostname!) ?? "0.0.0.0",
+      port: Number(port),
+      user: user!,
+      password: password!,
+      database: database!,
+      ...(applicationName !== undefined && { application_name: applicationName }),
+      ...(options !== undefined && { options: textOf(options) }),
+      ssl: secure && {
+        ...(net.isIP(hostname!) ? { host: hostname } : { servername: hostname! }),
+        ...(tls?.caCertificates?.length && { ca: tls.caCertificates }),
+      },
+    });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+    } catch (error) {
+      throw translated(error);
+    }
+    this.#pg = client;
+    this.connected = true;
+    this.#terminated = false;
+  }
+
+  async end(): Promise<void> {
+    const client = this.#pg;
+    if (this.connected) {
+      this.#reset();
+      await client?.end();
+    }
+    this.#terminated = true;
+  }
+
+  queryArray(statement: Statement, ...args: unknown[]): Promise<{ rows: unknown[][] }> {
+    return this.#query<unknown[]>(statement, args, "array");
+  }
+
+  queryObject(
+    statement: Statement,
+    ...args: unknown[]
+  ): Promise<{ rows: Record<string, unknown>[] }> {
+    return this.#query<Record<string, unknown>>(statement, args, undefined);
+  }
+
+  createTransaction(name: string): Transaction {
+    return new Transaction(name, this, {
+      run: (text, args, mode) => this.#run(text, args, mode),
+      lock: (name) => this.#transaction = name,
+    });
+  }
+
+  async #query<R>(statement: Statement, args: unknown[], mode: "array" | undefined) {
+    if (this.#terminated) throw new Error("Connection to the database has been terminated");
+    if (this.#transaction !== null) {
+      throw new Error(
+        `This connection is currently locked by the "${this.#transaction}" transaction`,
+      );
+    }
+    return await this.#run(...read(statement, args), mode) as { rows: R[] };
+  }
+
+  async #run(text: string, values: unknown[], rowMode: "array" | undefined) {
+    if (!this.connected) {
+      throw new Error(
+        "The client has been disconnected from the database. Enable reconnection in the client to attempt reconnection after failure",
+      );
+    }
+    try {
+      const config = { text, values, ...(rowMode && { rowMode }) };
+      return await this.#pg!.query(config as pg.QueryConfig) as { rows: unknown[] };
+    } catch (error) {
+      const said = translated(error);
+      if (said instanceof ConnectionError) this.#reset();
+      throw said;
+    }
+  }
+
+  #reset(): void {
+    this.connected = false;
+    this.#transaction = null;
+  }
+}
+
+/** What a transaction needs of its client. */
+interface Hold {
+  run(text: string, args: unknown[], mode: "array" | undefined): Promise<{ rows: unknown[] }>;
+  lock(name: string | null): void;
+}
+
+/** A transaction of the driver's own kind: while it is open, the client does nothing else. */
+export class Transaction {
+  readonly #client: Client;
+  readonly #hold: Hold;
+
+  constructor(readonly name: string, client: Client, hold: Hold) {
+    this.#client = client;
+    this.#hold = hold;
+  }
+
+  async begin(): Promise<void> {
+    await this.#client.queryArray("BEGIN READ WRITE ISOLATION LEVEL READ COMMITTED;");
+    this.#hold.lock(this.name);
+  }
+
+  async commit(): Promise<void> {
+    await this.queryArray("COMMIT ");
+    this.#hold.lock(null);
+  }
+
+  async rollback(): Promise<void> {
+    await this.queryArray("ROLLBACK ");
+    this.#hold.lock(null);
+  }
+
+  queryArray(statement: Statement, ...args: unknown[]): Promise<{ rows: unknown[] }> {
+    return this.#query(read(statement, args), "array");
+  }
+
+  queryObject(statement: Statement, ...args: unknown[]): Promise<{ rows: unknown[] }> {
+    return this.#query(read(statement, args), undefined);
+  }
+
+  async #query([text, values]: [string, unknown[]], mode: "array" | undefined) {
+    try {
+      return await this.#hold.run(text, values, mode);
+    } catch (error) {
+      if (!(error instanceof PostgresError)) throw error;
+      await this.commit();
+      throw new TransactionError(this.name, error);
+    }
+  }
+}
+
+function read(statement: Statement, args: unknown[]): [text: string, values: unknown[]] {
+  if (typeof statement === "string") return [statement, (args[0] ?? []) as unknown[]];
+  if ("raw" in statement) {
+    return [statement.reduce((text, next, index) => `${text}$${index}${next}`), args];
+  }
+  return [statement.text, statement.args ?? []];
+}
+
+function textOf(options: string | Record<string, string>): string {
+  if (typeof options === "string") return options;
+  return Object.entries(options).map(([name, value]) => `--${name}=${value.replaceAll(" ", "\\ ")}`)
+    .join(" ");
+}
+
+/** A server's word is a PostgresError; of the end of a session the real client sees no more than that it is over. */
+function translated(error: unknown): Error {
+  const { code, message, severity } = error as {
+    code?: string;
+    message: string;
+    severity?: string;
+  };
+  if (severity !== undefined && !code?.startsWith("57P0")) {
+    return new PostgresError({ ...error as object, code: code!, message });
+  }
+  const over = severity !== undefined ||
+    /^Connection terminated|^Client has encountered a connection error/.test(message);
+  return over ? new ConnectionError("The session was terminated unexpectedly") : error as Error;
+}
