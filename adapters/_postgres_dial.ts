@@ -7,7 +7,7 @@
 import type { Socket } from "node:net";
 import { connect } from "node:tls";
 import { dialSocket } from "./_socket.ts";
-import type { TlsOptions } from "./_tls.ts";
+import { checkSecured, type TlsOptions } from "./_tls.ts";
 import type { Target } from "./adapter.ts";
 
 /** A message that asks for TLS; the answer is one byte (PostgreSQL, chapter "Message Flow", "SSL Session Encryption"). */
@@ -106,6 +106,7 @@ async function encrypt(plain: Socket, options: TlsOptions, direct: boolean): Pro
   });
   hush(socket);
   await next(socket, "secureConnect");
+  checkSecured(socket, options);
   return socket;
 }
 

@@ -17,7 +17,7 @@ import {
 } from "./_postgres.ts";
 import { knock } from "./_postgres_dial.ts";
 import { checkTls, readTls } from "./_tls.ts";
-import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 /** What the adapter asks a client for; `connectArgs` may add whatever else the driver knows. */
 export interface DbPostgresOptions {
@@ -88,6 +88,12 @@ interface Known {
   readonly watch: Watch;
   /** Where it leads, where it was dialled by name. */
   readonly address: string | undefined;
+  readonly tls: TlsState | undefined;
+}
+
+/** A client, and what its dial found out. */
+interface Opened<C> extends Omit<Known, "watch"> {
+  readonly client: C;
 }
 
 /**
@@ -143,12 +149,13 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     async connect(ip: string, target: Target): Promise<C> {
       const postgres = await load();
       checkModule(postgres);
-      const { client, address } = await open(ip, target, { postgres, lookupAll });
-      clients.set(client, { watch: new Watch(client as unknown as Followed), address });
+      const { client, ...found } = await open(ip, target, { postgres, lookupAll });
+      clients.set(client, { watch: new Watch(client as unknown as Followed), ...found });
       return client;
     },
 
     address: (client: C) => known(client).address,
+    tls: (client: C) => known(client).tls,
 
     close: (client: C) => client.end(),
 
@@ -196,7 +203,7 @@ async function open<C extends DbPostgresClient>(
   ip: string,
   target: Target,
   means: Means<C>,
-): Promise<{ client: C; address: string | undefined }> {
+): Promise<Opened<C>> {
   const { signal } = target;
   const options = configure(target);
   const tls = await readTls(target);
@@ -214,8 +221,9 @@ async function open<C extends DbPostgresClient>(
   };
   const dial = (hostname: string) =>
     opened(new means.postgres.Client({ ...secure, hostname }), signal);
-  if (tls && target.host !== ip) return await openByName(ip, target, { ...means, dial });
-  return { client: await dial(ip), address: undefined };
+  const state = tls ? { checked: "name" } as const : undefined;
+  if (!tls || target.host === ip) return { client: await dial(ip), address: undefined, tls: state };
+  return { ...await openByName(ip, target, { ...means, dial }), tls: state };
 }
 
 /** A connected client. One that comes when nobody waits for it any more is closed. */

@@ -16,8 +16,8 @@ import {
 import { dialPostgres } from "./_postgres_dial.ts";
 import type { ErrorFields } from "./_postgres_messages.ts";
 import { DriverSocket } from "./_postgresjs_socket.ts";
-import { checkTls, readTls } from "./_tls.ts";
-import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+import { checkSecured, checkTls, readTls } from "./_tls.ts";
+import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 /** What the adapter asks `postgres()` for; `connectArgs` may add whatever else the driver knows. */
 export interface PostgresjsOptions {
@@ -75,6 +75,7 @@ interface Internals {
 /** What is known of a connection. */
 interface Known {
   readonly socket: DriverSocket;
+  readonly tls: TlsState | undefined;
   readonly onClose: ((error?: unknown) => void)[];
   readonly onError: ((error: unknown) => void)[];
 }
@@ -171,6 +172,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     ref: (sql: S) => known(sql).socket.ref(),
     unref: (sql: S) => known(sql).socket.unref(),
     inTransaction: (sql: S) => known(sql).socket.inTransaction,
+    tls: (sql: S) => known(sql).tls,
 
     async ping(sql: S): Promise<void> {
       await sql.unsafe("SELECT 1");
@@ -213,10 +215,12 @@ async function open<S extends PostgresjsSql>(
   const dial = (signal: AbortSignal) =>
     dialPostgres(ip, { port, keepAlive, signal, tls, direct: isDirect(target) });
   signal.throwIfAborted();
+  const real = await dial(signal);
   const connection: Known = {
+    tls: checkSecured(real, tls),
     onClose: [],
     onError: [],
-    socket: new DriverSocket(await dial(signal), { host: ip, port }, {
+    socket: new DriverSocket(real, { host: ip, port }, {
       toError: (fields) => toError(sql as Internals, fields),
       onError: (error) => connection.onError.forEach((listener) => listener(error)),
       onEnd(error) {
