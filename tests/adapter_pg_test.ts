@@ -456,6 +456,30 @@ Deno.test("terminate() without a reason lets pending work reject as lost", async
   assertEquals(adapter.classify!(error), "disconnect");
 });
 
+Deno.test("a query is cancelled at the address of its connection, which is the host that its client has", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  const { host, port } = client;
+  assertEquals([host, port], [server.host, server.port]);
+  const pid = await ask(client, "pg_backend_pid()");
+  const query = new pg.Query("SELECT pg_sleep(30)");
+  const ended = new Promise<Error>((resolve) => query.once("error", resolve));
+  client.query(query);
+  const sleeping = `SELECT 1 FROM pg_stat_activity WHERE pid = ${pid} AND wait_event = 'PgSleep'`;
+  await until(async () => (await asAdmin(sleeping)).length === 1);
+  const other = new pg.Client({ host, port }) as pg.Client & {
+    cancel(client: pg.Client, query: pg.Query): void;
+    connection: { stream: { once(event: "close", listener: () => void): void } };
+  };
+  const hungUp = new Promise<void>((resolve) => other.connection.stream.once("close", resolve));
+  other.cancel(client, query);
+  const error = await soon(ended);
+  assertEquals(error.message, "canceling statement due to user request");
+  assertEquals(adapter.classify!(error), undefined);
+  assertEquals(await ask(client, "pg_backend_pid()"), pid);
+  await soon(hungUp);
+  await adapter.close!(client);
+});
+
 Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
   const coded = (code: string) => Object.assign(new Error("said the server"), { code });
   const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
