@@ -77,8 +77,8 @@ const REFUSED: Readonly<Record<string, string>> = {
 /** With TLS: attempts until the name had the same addresses before and after one. */
 const ATTEMPTS = 3;
 
-/** What the operating system says of a name. */
-type LookupAll = (host: string) => Promise<readonly string[]>;
+/** Asks the operating system for the addresses of a name. */
+export type LookupAll = (host: string) => Promise<readonly string[]>;
 
 const askSystem: LookupAll = async (host) =>
   (await lookup(host, { all: true })).map(({ address }) => address);
