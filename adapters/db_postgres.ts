@@ -4,8 +4,7 @@
  * @module
  */
 
-import { lookup } from "node:dns/promises";
-import { canonicalIp } from "../_ip.ts";
+import { askSystem, dialDbPostgres, type LookupAll } from "./_db_postgres_dial.ts";
 import { classify, type Followed, Watch } from "./_db_postgres_watch.ts";
 import { only, type ParamKind, readParams } from "./_params.ts";
 import {
@@ -15,8 +14,7 @@ import {
   roleOf,
   SESSION_PARAMS,
 } from "./_postgres.ts";
-import { knock } from "./_postgres_dial.ts";
-import { checkTls, readTls } from "./_tls.ts";
+import { checkTls } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 /** What the adapter asks a client for; `connectArgs` may add whatever else the driver knows. */
@@ -74,14 +72,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   tls: 'write "ssl": true, or an object with "ca", as for the other drivers',
 };
 
-/** With TLS: attempts until the name had the same addresses before and after one. */
-const ATTEMPTS = 3;
-
-/** Asks the operating system for the addresses of a name. */
-export type LookupAll = (host: string) => Promise<readonly string[]>;
-
-const askSystem: LookupAll = async (host) =>
-  (await lookup(host, { all: true })).map(({ address }) => address);
+export type { LookupAll } from "./_db_postgres_dial.ts";
 
 /** What is known of a connection. */
 interface Known {
@@ -89,11 +80,6 @@ interface Known {
   /** Where it leads, where it was dialled by name. */
   readonly address: string | undefined;
   readonly tls: TlsState | undefined;
-}
-
-/** A client, and what its dial found out. */
-interface Opened<C> extends Omit<Known, "watch"> {
-  readonly client: C;
 }
 
 /**
@@ -149,7 +135,12 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     async connect(ip: string, target: Target): Promise<C> {
       const postgres = await load();
       checkModule(postgres);
-      const { client, ...found } = await open(ip, target, { postgres, lookupAll });
+      const options = configure(target);
+      const { client, ...found } = await dialDbPostgres(ip, target, {
+        postgres,
+        lookupAll,
+        options,
+      });
       clients.set(client, { watch: new Watch(client as unknown as Followed), ...found });
       return client;
     },
@@ -191,123 +182,6 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
       return (await client.queryObject(text, values ? [...values] : undefined)).rows;
     },
   };
-}
-
-/** What a dial takes. */
-interface Means<C extends DbPostgresClient> {
-  readonly postgres: DbPostgresModule<C>;
-  readonly lookupAll: LookupAll;
-}
-
-async function open<C extends DbPostgresClient>(
-  ip: string,
-  target: Target,
-  means: Means<C>,
-): Promise<Opened<C>> {
-  const { signal } = target;
-  const options = configure(target);
-  const tls = await readTls(target);
-  signal.throwIfAborted();
-  // Of the driver's own attempt nobody could take the socket away, were the server silent.
-  const hasTls = await knock(ip, { ...target, port: options.port });
-  if (tls && !hasTls) throw new Error("The server does not support TLS");
-  const secure = {
-    ...options,
-    tls: {
-      enabled: Boolean(tls),
-      enforce: Boolean(tls),
-      caCertificates: tls && tls.ca !== undefined ? [tls.ca].flat() : [],
-    },
-  };
-  const dial = (hostname: string) =>
-    opened(new means.postgres.Client({ ...secure, hostname }), signal);
-  const state = tls ? { checked: "name" } as const : undefined;
-  if (!tls || target.host === ip) return { client: await dial(ip), address: undefined, tls: state };
-  return { ...await openByName(ip, target, { ...means, dial }), tls: state };
-}
-
-/** A connected client. One that comes when nobody waits for it any more is closed. */
-async function opened<C extends DbPostgresClient>(client: C, signal: AbortSignal): Promise<C> {
-  const connecting = client.connect();
-  try {
-    await untilAborted(connecting, signal);
-    return client;
-  } catch (error) {
-    connecting.then(() => client.end()).catch(() => {});
-    throw error;
-  }
-}
-
-/** Dials by name, and finds out where that led to. */
-async function openByName<C extends DbPostgresClient>(
-  ip: string,
-  target: Target,
-  { dial, lookupAll }: Means<C> & { readonly dial: (hostname: string) => Promise<C> },
-): Promise<{ client: C; address: string }> {
-  const { host, signal } = target;
-  const answer = () => [...target.addresses()].sort();
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const before = answer();
-    const client = await dial(host);
-    try {
-      const own = await untilAborted(ownAddress(client), signal);
-      if (before.join() === answer().join()) {
-        if (before.includes(own)) return { client, address: own };
-        await untilAborted(checkOnly(ip, { host, own, answer: before, lookupAll }), signal);
-        if (before.join() === answer().join()) return { client, address: ip };
-      }
-      await client.end();
-    } catch (error) {
-      client.end().catch(() => {});
-      throw error;
-    }
-  }
-  throw Object.assign(
-    new Error(`The addresses of "${host}" changed during each of ${ATTEMPTS} attempts to connect`),
-    { code: "ECONNABORTED" },
-  );
-}
-
-/** The server's own address. Where it is behind a translation of addresses, this is not the one that was dialled. */
-async function ownAddress(client: DbPostgresClient): Promise<string> {
-  const { rows } = await client.queryObject("SELECT host(inet_server_addr()) AS own");
-  const { own } = rows[0] as { own: string };
-  return canonicalIp(own) ?? own;
-}
-
-/** The server does not know the address it was dialled at: so there must be no other that it could have been. */
-async function checkOnly(
-  ip: string,
-  { host, own, answer, lookupAll }: {
-    readonly host: string;
-    readonly own: string;
-    readonly answer: readonly string[];
-    readonly lookupAll: LookupAll;
-  },
-): Promise<void> {
-  const system = await lookupAll(host);
-  const only = [...answer, ...system].every((address) => canonicalIp(address) === ip);
-  if (only) return;
-  throw new Error(
-    `Cannot tell which server this is: with TLS, @db/postgres dials "${host}" by name, the server calls itself ${own}, the addresses are ${
-      answer.join(", ")
-    } by DNS and ${
-      system.join(", ")
-    } by the operating system; use the driver "pg" or "postgresjs", which dial an address`,
-  );
-}
-
-/** Waits no longer than it is wanted. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort!: () => void;
-  const aborted = new Promise<never>((_, reject) => onAbort = () => reject(signal.reason));
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    if (signal.aborted) onAbort();
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }
 
 function checkModule(postgres: unknown): void {

@@ -4,17 +4,10 @@
  * @module
  */
 
-import { only, type ParamKind, readParams } from "./_params.ts";
-import {
-  DEFAULT_PORT,
-  isolationStatement,
-  ROLE_QUERY,
-  roleOf,
-  SESSION_PARAMS,
-  verdictOf,
-} from "./_postgres.ts";
+import { DEFAULT_PORT, isolationStatement, ROLE_QUERY, roleOf, verdictOf } from "./_postgres.ts";
 import { dialPostgres } from "./_postgres_dial.ts";
 import type { ErrorFields } from "./_postgres_messages.ts";
+import { configure, isDirect, withPassword } from "./_postgresjs_options.ts";
 import { DriverSocket } from "./_postgresjs_socket.ts";
 import { checkSecured, checkTls, readTls } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
@@ -79,34 +72,6 @@ interface Known {
   readonly onClose: ((error?: unknown) => void)[];
   readonly onError: ((error: unknown) => void)[];
 }
-
-const PARAMS: Readonly<Record<string, ParamKind>> = {
-  ...SESSION_PARAMS,
-  fetch_types: "boolean",
-  prepare: "boolean",
-  sslnegotiation: "text",
-};
-
-/** Options of the driver that would defeat the pool, or DNS, and what to use in their place. */
-const REFUSED: Readonly<Record<string, string>> = {
-  backoff: 'the pool dials, see the option "connectRetry"',
-  connect_timeout: 'use the option "connectTimeout"',
-  idle_timeout: 'use the option "idleTimeout"',
-  keep_alive: 'use the option "keepAlive"',
-  max: 'each client is one connection, use the option "poolSize"',
-  max_lifetime: 'use the option "poolRecycle"',
-  path: "the address comes from DNS",
-  socket: "the address comes from DNS",
-  target_session_attrs: 'use the option "targetSessionAttrs"',
-  timeout: 'use the option "idleTimeout"',
-};
-
-/** Other names that the driver has for an option. */
-const ALIASES: Readonly<Record<string, string>> = {
-  db: "database",
-  password: "pass",
-  username: "user",
-};
 
 /** What postgres.js says of connections that are gone. */
 const DRIVER_SAYS = /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT)$/;
@@ -248,62 +213,6 @@ function checkFunction(postgres: unknown): void {
   throw new TypeError(
     'Cannot use this as the driver "postgresjs": it is not a function, pass what `import postgres from "postgres"` gives',
   );
-}
-
-/** Everything but TLS, whose files are still to be read, and the address. */
-function configure(
-  { user, password, database, params, connectArgs, port }: Destination,
-): Omit<PostgresjsOptions, "host" | "socket"> {
-  for (const [name, instead] of Object.entries(REFUSED)) {
-    if (!(name in connectArgs)) continue;
-    throw new TypeError(`Cannot use "${name}" in "connectArgs": ${instead}`);
-  }
-  const { prepare, fetch_types, sslnegotiation: _, ...session } = readParams(params, {
-    name: "postgresjs",
-    known: PARAMS,
-  });
-  const { ssl: _ssl, sslnegotiation: _direct, connection, ...args } = connectArgs;
-  return {
-    ...(user !== undefined && { user }),
-    ...(password !== undefined && { pass: password }),
-    ...(database !== undefined && { database }),
-    ...(prepare !== undefined && { prepare }),
-    ...(fetch_types !== undefined && { fetch_types }),
-    onnotice: () => {},
-    port,
-    ...Object.fromEntries(Object.entries(args).map(([name, arg]) => [ALIASES[name] ?? name, arg])),
-    connection: { ...sessionOf(session), ...(connection as Record<string, string> | undefined) },
-    max: 1,
-    ssl: false,
-    idle_timeout: undefined,
-    max_lifetime: null,
-    connect_timeout: 0,
-    backoff: false,
-    keep_alive: null,
-  };
-}
-
-/** As text: the driver leaves out a setting that is the number 0. */
-function sessionOf(
-  { fallback_application_name, ...session }: Readonly<Record<string, unknown>>,
-): Record<string, string> {
-  const all = {
-    ...(fallback_application_name !== undefined && { application_name: fallback_application_name }),
-    ...session,
-  };
-  return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, String(value)]));
-}
-
-/** A password that is asked for at each connect: a refusal is nothing that the driver could pass on. */
-async function withPassword<O extends { pass?: unknown }>(options: O): Promise<O> {
-  return typeof options.pass === "function" ? { ...options, pass: await options.pass() } : options;
-}
-
-function isDirect({ params, connectArgs }: Destination): boolean {
-  const how = connectArgs.sslnegotiation ?? only(params, "sslnegotiation");
-  if (how === undefined || how === null || how === "postgres") return false;
-  if (how === "direct") return true;
-  throw new TypeError(`Cannot use sslnegotiation=${how}: it is one of postgres, direct`);
 }
 
 /** For these the driver would open a connection that the pool does not know of. */
