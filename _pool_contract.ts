@@ -93,6 +93,8 @@ export interface PoolSettings {
   readonly timesIdle: boolean;
   /** Idle connections that are opened ahead, once the pool was used. */
   readonly minIdle: number;
+  /** Connections, idle or in use, below which none is closed for its idleness. */
+  readonly minSize: number;
   /** What a dial, and a resolution before it, may take: whoever waits for one is given so much more time. */
   readonly dialMs: number;
   /** Whether leases remember when and where they were taken. */

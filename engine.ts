@@ -537,7 +537,7 @@ function checkPoolClass<C>(
   { poolClass }: EngineSettings<C>,
 ): void {
   if (poolClass === "queue") return;
-  for (const name of ["poolSize", "maxOverflow", "minIdle"] as const) {
+  for (const name of ["poolSize", "maxOverflow", "minIdle", "minSize"] as const) {
     if (options?.[name] === undefined) continue;
     throw new TypeError(
       `Cannot use the option "${name}" with the pool class "${poolClass}": it is for "queue"`,

@@ -117,6 +117,11 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   maxUses?: number;
   /** Idle connections that are opened in the background after the first use, and kept: 0 to `poolSize`. Default 0. */
   minIdle?: number;
+  /**
+   * Connections, idle or in use, below which `idleTimeout` closes none; none is opened for it: 0 to `poolSize`.
+   * Default 0.
+   */
+  minSize?: number;
   /** Seconds for one connection attempt, all addresses together: above 0, at most 3600. Default 10. */
   connectTimeout?: number;
   /** Connections opening at once: from 1. Default 4; 1 while the server is failing. */
@@ -202,6 +207,7 @@ export interface EngineSettings<C> {
   readonly idleTimeoutMs: number;
   readonly maxUses: number;
   readonly minIdle: number;
+  readonly minSize: number;
   readonly connectTimeoutMs: number;
   readonly connectConcurrency: number;
   readonly connectRetry: boolean;
@@ -291,6 +297,7 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     idleTimeoutMs: reader.secondsAsMs("idleTimeout", Infinity, { above: 0, infinite: true }),
     maxUses: reader.number("maxUses", Infinity, { min: 1, whole: true, infinite: true }),
     minIdle: reader.number("minIdle", 0, { min: 0, max: poolSize || Infinity, whole: true }),
+    minSize: reader.number("minSize", 0, { min: 0, max: poolSize || Infinity, whole: true }),
     connectTimeoutMs: reader.waitAsMs("connectTimeout", 10, { above: 0 }),
     connectConcurrency: reader.number("connectConcurrency", 4, { min: 1, whole: true }),
     connectRetry: reader.boolean("connectRetry", true),

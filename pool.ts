@@ -46,7 +46,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   readonly #settings: PoolSettings;
   readonly #observer: SafeObserver | undefined;
   readonly #limit: number;
-  /** Idle for longer than that, a connection is not handed out; those of `minIdle` may be. */
+  /** Idle for longer than that, a connection is not handed out; those that are kept all the same may be. */
   readonly #stalesMs: number;
   readonly #idle: LinkedList<Slot<C>> = new LinkedList();
   readonly #inUse: LinkedList<Slot<C>> = new LinkedList();
@@ -70,7 +70,8 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#settings = settings;
     this.#observer = settings.observer;
     this.#limit = settings.poolSize + settings.maxOverflow;
-    this.#stalesMs = settings.minIdle > 0 ? Infinity : settings.idleTimeoutMs;
+    const { minIdle, minSize, idleTimeoutMs } = settings;
+    this.#stalesMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
     this.#dials = new Openings(source, settings.connectConcurrency, {
       onOpened: (opened) => this.#onOpened(opened),
       onFailed: (error, passing) => this.#onDialFailed(error, passing),
@@ -264,13 +265,14 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     for (const slot of this.#inUse.members()) if (which(slot)) this.#drop(slot, reason(slot));
   }
 
-  /** Closes the connections that have been idle for too long, down to `minIdle`, and opens what is missing there. */
+  /** Closes what has been idle for too long, down to `minIdle` and `minSize`, and opens what `minIdle` lacks. */
   tend(): void {
-    const { idleTimeoutMs, minIdle } = this.#settings;
+    const { idleTimeoutMs, minIdle, minSize } = this.#settings;
     const nowMs = now();
     for (const slot of this.#idle.members()) {
       const over = slot.spent ||
-        nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle;
+        nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
+          this.size > minSize;
       if (!over) continue;
       this.#idle.remove(slot);
       this.#close(slot);

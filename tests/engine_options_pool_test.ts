@@ -437,7 +437,7 @@ Deno.test('poolClass "assertion": the second lease is refused while the first is
 
 Deno.test("the limits of a queue are refused with another pool class", () => {
   for (const poolClass of ["null", "static", "assertion"] as const) {
-    for (const name of ["poolSize", "maxOverflow", "minIdle"]) {
+    for (const name of ["poolSize", "maxOverflow", "minIdle", "minSize"]) {
       const error = assertThrows(
         () => getDnsEngine("fake://db/x", { adapter: fakeAdapter(), poolClass, [name]: 1 }),
         TypeError,
@@ -506,6 +506,23 @@ Deno.test("minIdle: after the first use so many are opened in the background, an
   await give(leases);
   await time.advance(70);
   assertEquals(it.engine.status().idle, 3);
+  await end(it);
+});
+
+Deno.test("minSize: so many connections, idle or in use, are not closed for their idleness, and none is opened for them", async () => {
+  using time = fakeTime();
+  const it = lab({ minSize: 2, idleTimeout: 60 });
+  const [first, ...others] = await take(it, 4);
+  await give(others);
+  assertEquals(it.adapter.dials.length, 4);
+  await time.advance(600);
+  // One in use and one idle.
+  assertEquals([it.engine.status().idle, it.engine.status().inUse], [1, 1]);
+  assertEquals(await idOfNext(it), 4);
+  await first!.release();
+  await time.advance(600);
+  assertEquals(it.engine.status().idle, 2);
+  assertEquals(it.adapter.dials.length, 4);
   await end(it);
 });
 

@@ -167,6 +167,11 @@ const NUMBERS: Readonly<Record<string, NumberOption>> = {
     good: [0, 5],
     bad: [-1, 0.5, 6, -Infinity, Infinity],
   },
+  minSize: {
+    wanted: "a whole number from 0 to 5",
+    good: [0, 5],
+    bad: [-1, 0.5, 6, -Infinity, Infinity],
+  },
 };
 
 const BOOLEANS = [
@@ -254,6 +259,7 @@ Deno.test("the defaults of getDnsEngine() are those that the docs name, in milli
       idleTimeoutMs: Infinity,
       maxUses: Infinity,
       minIdle: 0,
+      minSize: 0,
       connectTimeoutMs: 10_000,
       connectConcurrency: 4,
       connectRetry: true,
@@ -310,6 +316,7 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
     idleTimeout: 60,
     maxUses: 100,
     minIdle: 20,
+    minSize: 30,
     connectTimeout: 0.25,
     connectConcurrency: 1,
     connectRetry: false,
@@ -363,6 +370,7 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
     idleTimeoutMs: 60_000,
     maxUses: 100,
     minIdle: 20,
+    minSize: 30,
     connectTimeoutMs: 250,
     connectConcurrency: 1,
     connectRetry: false,
@@ -448,11 +456,13 @@ Deno.test("a name is a text that is not empty", () => {
   for (const name of TEXTS) refusesAllBut(name, good, "a text that is not empty");
 });
 
-Deno.test("minIdle is at most poolSize", () => {
-  accepts({ minIdle: 3, poolSize: 3 });
-  accepts({ minIdle: 1000, poolSize: 0 });
-  const message = 'Cannot use 4 for "minIdle": it is a whole number from 0 to 3';
-  refuses({ minIdle: 4, poolSize: 3 }, RangeError, message);
+Deno.test("minIdle and minSize are at most poolSize", () => {
+  for (const name of ["minIdle", "minSize"]) {
+    accepts({ [name]: 3, poolSize: 3 });
+    accepts({ [name]: 1000, poolSize: 0 });
+    const message = `Cannot use 4 for "${name}": it is a whole number from 0 to 3`;
+    refuses({ [name]: 4, poolSize: 3 }, RangeError, message);
+  }
 });
 
 Deno.test("logger has the methods that are used", () => {

@@ -146,6 +146,7 @@ const anyOptions = record({
   maxUses: oneOf(Infinity, Infinity, 1, 3),
   idleTimeout: oneOf(Infinity, Infinity, 0.05, 4),
   minIdle: oneOf(0, 0, 1),
+  minSize: oneOf(0, 0, 1),
   connectRetry: oneOf(true, true, false),
   connectConcurrency: oneOf(4, 1, 2),
   connectTimeout: oneOf(2, 0.5),
@@ -160,10 +161,10 @@ const anyOptions = record({
   leaseWarnAfter: oneOf(Infinity, 1),
   loadBalance: oneOf("ordered", "random", "round-robin", "least-connections"),
   targetSessionAttrs: oneOf("any", "any", "any", "primary", "prefer-standby"),
-}).map(({ poolSize, maxOverflow, minIdle, ...options }) => {
+}).map(({ poolSize, maxOverflow, minIdle, minSize, ...options }) => {
   // The other classes have their own limits.
   if (options.poolClass !== "queue") return options;
-  return { ...options, poolSize, maxOverflow, minIdle: Math.min(minIdle, poolSize || Infinity) };
+  return { ...options, poolSize, maxOverflow, minIdle, minSize };
 });
 
 /** Any world. */
