@@ -1,0 +1,279 @@
+/**
+ * What stands behind a {@linkcode DnsPgPool}: an engine, and what `pg.Pool` would say and do.
+ *
+ * @module
+ */
+
+import { now, type Timer, upkeepTimer } from "../_clock.ts";
+import type { Lease } from "../_lease.ts";
+import type { Adapter } from "../adapters/adapter.ts";
+import { lazyPgAdapter, type PgModule } from "../adapters/pg.ts";
+import { type Engine, getDnsEngine } from "../engine.ts";
+import { DatabaseUrl } from "../url.ts";
+import { inDriversWords, type PoolWords } from "./_driver_errors.ts";
+import {
+  type Deliver,
+  type DropInClient,
+  type PgParameters,
+  type PgPool,
+  pinnedClient,
+  type Release,
+} from "./_pg_module.ts";
+import { type PgPoolSettings, readPoolSettings } from "./_pg_pool_settings.ts";
+
+/** What `pg.Pool` says. */
+const WORDS: PoolWords = {
+  timeout: "timeout exceeded when trying to connect",
+  connectTimeout: "Connection terminated due to connection timeout",
+  closed: "Cannot use a pool after calling end on the pool",
+};
+const RELEASED_TWICE = "Release called on client which has already been released to the pool.";
+/** The engine's own end of a wait comes first: it knows more about the reason. */
+const SLACK_MS = 5;
+
+const NOTHING: Release = () => {};
+
+/** What is known of a client. */
+interface Standing {
+  /** Since when it is open. */
+  readonly sinceMs: number;
+  /** Whether somebody has it. */
+  out: boolean;
+  /** Whether it was handed out before. */
+  seasoned: boolean;
+  /** The pool was told of it, and will be told of its end. */
+  told: boolean;
+  /** It is being closed. */
+  leaving: boolean;
+  /** Its socket is closed. */
+  ended: boolean;
+  /** The server refused a write. */
+  readOnly: boolean;
+}
+
+/** An engine that does a pool's work. */
+export class PgBackend {
+  /** The engine. */
+  readonly engine: Engine<DropInClient>;
+
+  readonly #pool: PgPool;
+  readonly #settings: PgPoolSettings;
+  readonly #standings: WeakMap<DropInClient, Standing> = new WeakMap();
+  /** Of clients that the pool was told of and that are not being closed. */
+  readonly #open: Set<Standing> = new Set();
+
+  /**
+   * @param pool Whose work it does.
+   * @param parameters Where to.
+   */
+  constructor(pool: PgPool, parameters: PgParameters) {
+    const { host, port, user, database, password } = parameters;
+    this.#pool = pool;
+    this.#settings = readPoolSettings(pool.options);
+    const url = new DatabaseUrl({
+      dialect: "postgresql",
+      driver: "pg",
+      host,
+      port,
+      user,
+      database,
+      password,
+    });
+    this.engine = getDnsEngine<DropInClient>(url, {
+      ...this.#settings.engine,
+      adapter: this.#adapter(),
+      hooks: { connect: ({ client }) => this.#welcome(client) },
+    });
+  }
+
+  /** Clients that are open or being opened. */
+  get total(): number {
+    const { counts } = this.engine.pool;
+    return counts.inUse + counts.idle + counts.connecting + this.#starting;
+  }
+
+  /** Clients that are idle. */
+  get idle(): number {
+    return this.engine.pool.counts.idle;
+  }
+
+  /** Callers that wait for a client of somebody else's. */
+  get waiting(): number {
+    const { waiting, connecting } = this.engine.pool.counts;
+    return Math.max(0, waiting - connecting - this.#starting);
+  }
+
+  /** Clients that are out and past their lifetime. */
+  get expired(): number {
+    const nowMs = now();
+    const { lifetimeMs } = this.#settings;
+    return [...this.#open].filter(({ sinceMs }) => nowMs - sinceMs >= lifetimeMs).length;
+  }
+
+  /**
+   * Asks for a client.
+   *
+   * @param deliver Is given it, or the error; whatever it throws is nobody's but the process's, as with `pg.Pool`.
+   */
+  checkout(deliver: Deliver): void {
+    const { timeoutMs } = this.#settings;
+    let late = false;
+    let limit: Timer | undefined;
+    if (timeoutMs < Infinity) {
+      const { idle, inUse, connecting, poolSize } = this.engine.pool.counts;
+      const opens = idle === 0 && inUse + connecting < poolSize;
+      limit = upkeepTimer(timeoutMs + SLACK_MS, () => {
+        late = true;
+        deliver(new Error(opens ? WORDS.connectTimeout : WORDS.timeout), undefined, NOTHING);
+      });
+    }
+    this.engine.connect().then((lease) => {
+      limit?.clear();
+      if (late) lease.release();
+      else outside(() => this.#handOver(lease, deliver));
+    }, (error) => {
+      limit?.clear();
+      if (!late) outside(() => deliver(inDriversWords(error, WORDS), undefined, NOTHING));
+    });
+  }
+
+  /** Waits for all clients to come back, and closes them. */
+  close(): Promise<void> {
+    return this.engine.close({ drain: Infinity });
+  }
+
+  /** Callers for whom a client will be opened as soon as an answer is there. */
+  get #starting(): number {
+    const { waiting, connecting, idle, inUse, poolSize } = this.engine.pool.counts;
+    return Math.max(0, Math.min(waiting - connecting - idle, poolSize - inUse - idle - connecting));
+  }
+
+  #handOver(lease: Lease<DropInClient>, deliver: Deliver): void {
+    const { client } = lease;
+    const standing = this.#standings.get(client)!;
+    const { verify } = this.#settings;
+    const isNew = !standing.seasoned;
+    standing.out = standing.seasoned = true;
+    this.#pool.emit("acquire", client);
+    const release = this.#releaser(lease, client, standing);
+    client.release = release;
+    if (!isNew || !verify) return deliver(undefined, client, release);
+    verify(client, (error) => {
+      if (!error) return deliver(undefined, client, release);
+      release(error);
+      deliver(error as Error, undefined, NOTHING);
+    });
+  }
+
+  #releaser(lease: Lease<DropInClient>, client: DropInClient, standing: Standing): Release {
+    let released = false;
+    return (error) => {
+      if (released) throw new Error(RELEASED_TWICE);
+      released = true;
+      standing.out = false;
+      client._poolUseCount = (client._poolUseCount ?? 0) + 1;
+      this.#pool.emit("release", error, client);
+      const unfit = error || standing.readOnly || client._queryable === false ||
+        client._ending || now() - standing.sinceMs >= this.#settings.lifetimeMs;
+      if (unfit) lease.invalidate(undefined, { soft: true });
+      lease.release(error instanceof Error ? error : undefined);
+    };
+  }
+
+  /** Hears of a new client's end before the engine does. */
+  #attend(client: DropInClient): void {
+    const standing: Standing = {
+      sinceMs: now(),
+      out: false,
+      seasoned: false,
+      told: false,
+      leaving: false,
+      ended: false,
+      readOnly: false,
+    };
+    this.#standings.set(client, standing);
+    client.on("error", (error) => this.#onError(client, standing, error));
+    client.once("end", () => {
+      standing.ended = true;
+      this.#farewell(client, standing);
+    });
+  }
+
+  /** A new client, before anybody has it. */
+  async #welcome(client: DropInClient): Promise<void> {
+    await this.#settings.onConnect?.(client);
+    const standing = this.#standings.get(client)!;
+    standing.told = true;
+    this.#open.add(standing);
+    this.#pool.emit("connect", client);
+  }
+
+  /** An idle client died. Unlike `pg.Pool`, this never ends the process: without a listener it goes unheard. */
+  #onError(client: DropInClient, standing: Standing, error: unknown): void {
+    const { out, told, leaving } = standing;
+    if (out || !told || leaving) return;
+    standing.leaving = true;
+    if (error instanceof Error) Object.assign(error, { client });
+    if (this.#pool.listenerCount("error") > 0) this.#pool.emit("error", error, client);
+  }
+
+  /** The pool hears of a client's end once it has left and its socket is closed. */
+  #farewell(client: DropInClient, standing: Standing): void {
+    if (!standing.told || !standing.leaving || !standing.ended || standing.out) return;
+    standing.told = false;
+    this.#pool.emit("remove", client);
+  }
+
+  #leave(client: DropInClient): void {
+    const standing = this.#standings.get(client);
+    if (!standing) return;
+    standing.leaving = true;
+    this.#open.delete(standing);
+    this.#farewell(client, standing);
+  }
+
+  /** Opens the pool's clients, and hears of their end. */
+  #adapter(): Adapter<DropInClient> {
+    const { Client, options } = this.#pool;
+    const Pinned = function ({ host }: { host: string }) {
+      return pinnedClient(Client, options, host);
+    };
+    const pg = { Client: Pinned as unknown } as PgModule<DropInClient>;
+    const adapter = lazyPgAdapter(() => Promise.resolve(pg));
+    const { ref, unref, ...rest } = adapter;
+    return {
+      ...rest,
+      ...(this.#settings.mayExitOnIdle && { ref, unref }),
+      connect: async (ip, target) => {
+        const client = await adapter.connect(ip, target);
+        this.#attend(client);
+        return client;
+      },
+      close: (client) => {
+        this.#leave(client);
+        return adapter.close!(client);
+      },
+      terminate: (client, reason) => {
+        this.#leave(client);
+        adapter.terminate!(client, reason);
+      },
+      onError: (client, listener) =>
+        adapter.onError!(client, (error) => {
+          const standing = this.#standings.get(client);
+          if (standing && adapter.classify!(error) === "read-only") standing.readOnly = true;
+          listener(error);
+        }),
+    };
+  }
+}
+
+/** Runs what belongs to the caller outside of our promises: what it throws is an uncaught error, as with `pg.Pool`. */
+function outside(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * A subclass of a module's `pg.Pool`, whose work an engine does.
+ *
+ * @module
+ */
+
+import type { Engine } from "../engine.ts";
+import { PgBackend } from "./_pg_backend.ts";
+import {
+  checkPgOptions,
+  type Deliver,
+  type DropInClient,
+  type PgInternalDriver,
+  type PgPool,
+  readParameters,
+} from "./_pg_module.ts";
+import { hostKind, remarkOnHost } from "./_pool_host.ts";
+import { dnsPoolOptions, type Given } from "./_pool_options.ts";
+
+/** The subclass. */
+export type DnsPgPoolClass = new (options?: Given) => PgPool & {
+  readonly engine: Engine<DropInClient> | undefined;
+};
+
+const classes: WeakMap<PgInternalDriver["Pool"], DnsPgPoolClass> = new WeakMap();
+
+/**
+ * The subclass of a module's pool; the same one for the same module.
+ *
+ * @param pg The module.
+ * @returns The class.
+ */
+export function poolClassOf(pg: PgInternalDriver): DnsPgPoolClass {
+  let made = classes.get(pg.Pool);
+  if (!made) classes.set(pg.Pool, made = subclass(pg));
+  return made;
+}
+
+/** What only an engine can do. */
+const NEEDS_ENGINE = ["targetSessionAttrs", "loadBalance", "poolPrePing"];
+
+function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
+  // `query` and all that has nothing to do with where clients come from is the original's.
+  return class DnsPgPool extends Pool {
+    readonly #backend: PgBackend | undefined;
+
+    constructor(options?: Given) {
+      super(options);
+      const parameters = readParameters(this.Client, this.options);
+      const { host } = parameters;
+      remarkOnHost(host, "DnsPgPool");
+      const kind = hostKind(host);
+      if (kind === "socket" || kind === "list") leaveToOriginal(this, kind);
+      else this.#backend = new PgBackend(this, parameters);
+    }
+
+    /** The engine behind the pool: `status()` and events. */
+    get engine(): Engine<DropInClient> | undefined {
+      return this.#backend?.engine;
+    }
+
+    override get totalCount(): number {
+      return this.#backend?.total ?? super.totalCount;
+    }
+
+    override get idleCount(): number {
+      return this.#backend?.idle ?? super.idleCount;
+    }
+
+    override get waitingCount(): number {
+      return this.#backend?.waiting ?? super.waitingCount;
+    }
+
+    override get expiredCount(): number {
+      return this.#backend?.expired ?? super.expiredCount;
+    }
+
+    override connect(callback?: Deliver): Promise<DropInClient> | undefined {
+      const backend = this.#backend;
+      if (!backend) return super.connect(callback);
+      if (this.ending) {
+        const error = new Error("Cannot use a pool after calling end on the pool");
+        return callback ? void callback(error) : this.Promise.reject(error);
+      }
+      if (callback) return backend.checkout(callback), undefined;
+      return new this.Promise((resolve, reject) => {
+        backend.checkout((error, client) => error ? reject(error) : resolve(client!));
+      });
+    }
+
+    override end(callback?: (error?: Error) => void): Promise<void> | undefined {
+      const backend = this.#backend;
+      if (!backend) return super.end(callback);
+      if (this.ending) {
+        const error = new Error("Called end on pool more than once");
+        return callback ? void callback(error) : this.Promise.reject(error);
+      }
+      this.ending = true;
+      const ended = backend.close().then(() => {
+        this.ended = true;
+      });
+      if (!callback) return new this.Promise((resolve, reject) => ended.then(resolve, reject));
+      ended.then(() => queueMicrotask(callback));
+    }
+  };
+}
+
+/** A pool that is the original's own: it follows no DNS, but ends no process either. */
+function leaveToOriginal(pool: PgPool, kind: string): void {
+  checkPgOptions(pool.options);
+  const given: Given = { ...dnsPoolOptions(pool.options) };
+  for (const name of NEEDS_ENGINE) {
+    if (given[name] === undefined || given[name] === "any" || given[name] === false) continue;
+    throw new TypeError(
+      `Cannot use the option "${name}" with a host that is a ${kind}: DNS is not followed there`,
+    );
+  }
+  pool.on("connect", (client: DropInClient) => client.on("error", () => {}));
+  pool.on("error", () => {});
+}

@@ -1,0 +1,112 @@
+/**
+ * Options of a driver's own pool, with some of dnspool's among them: telling them apart, and reading those that a
+ * drop-in has to understand.
+ *
+ * @module
+ */
+
+import { show } from "../_read_options.ts";
+import type { DnsOptions, EngineOptions } from "../options.ts";
+
+/** What a drop-in takes besides the options of the pool whose place it takes. Durations are in seconds. */
+export interface DnsPoolOptions extends
+  DnsOptions,
+  Pick<
+    EngineOptions,
+    | "dnsRefresh"
+    | "dnsAddressLinger"
+    | "loadBalance"
+    | "targetSessionAttrs"
+    | "retireGrace"
+    | "probeTimeout"
+    | "leaseProbeAfter"
+    | "leaseWarnAfter"
+    | "connectRetry"
+    | "connectConcurrency"
+    | "poolPrePing"
+    | "prePingAfter"
+    | "poolResetOnReturn"
+    | "echoPool"
+    | "logger"
+    | "poolLoggingName"
+  > {}
+
+const OURS: ReadonlySet<string> = new Set(
+  [
+    "loadBalance",
+    "targetSessionAttrs",
+    "retireGrace",
+    "probeTimeout",
+    "leaseProbeAfter",
+    "leaseWarnAfter",
+    "connectRetry",
+    "connectConcurrency",
+    "poolPrePing",
+    "prePingAfter",
+    "poolResetOnReturn",
+    "echoPool",
+    "logger",
+    "poolLoggingName",
+  ] satisfies (keyof DnsPoolOptions)[],
+);
+
+/** Options as they come from outside. */
+export type Given = Readonly<Record<string, unknown>>;
+
+/**
+ * The options that are dnspool's: those listed, and whatever begins with `dns`, so that a slip is noticed by who
+ * reads them.
+ *
+ * @param given All options.
+ * @returns Those for the engine.
+ */
+export function dnsPoolOptions(given: Given): DnsPoolOptions {
+  const names = Object.keys(given).filter((name) => OURS.has(name) || /^dns[A-Z]/.test(name));
+  return Object.fromEntries(names.map((name) => [name, given[name]]));
+}
+
+/**
+ * Refuses options by name, with the reason.
+ *
+ * @param given All options.
+ * @param reasons Why each makes no sense here.
+ * @throws {TypeError} for the first that is given.
+ */
+export function refuseOptions(given: Given, reasons: Readonly<Record<string, string>>): void {
+  for (const [name, why] of Object.entries(reasons)) {
+    if (given[name] === undefined) continue;
+    throw new TypeError(`Cannot use the option "${name}": ${why}`);
+  }
+}
+
+/**
+ * A number among a driver's options, whose pools take a text of digits as well (it may come from the environment).
+ *
+ * @param given All options.
+ * @param name Which one.
+ * @param bounds `min`: the smallest allowed; `unit`: what it counts; `or`: what may stand there besides.
+ * @returns The number; `undefined` where the option is missing, `null`, `false` or empty.
+ * @throws {TypeError} where it is no number.
+ * @throws {RangeError} where it is out of bounds.
+ */
+export function numberAmong(
+  given: Given,
+  name: string,
+  { min, unit }: { min: number; unit: string },
+): number | undefined {
+  const value = given[name];
+  if (value === undefined || value === null || value === false || value === "") return undefined;
+  const number = typeof value === "string" ? Number(value) : value;
+  const wanted = `it is a number of ${unit} from ${min}`;
+  if (typeof number !== "number" || Number.isNaN(number)) {
+    throw new TypeError(`Cannot use ${show(value)} for "${name}": ${wanted}`);
+  }
+  if (number < min) throw new RangeError(`Cannot use ${number} for "${name}": ${wanted}`);
+  return number;
+}
+
+/** Seconds that an option of the engine may be, from milliseconds that a driver's option may be. */
+export function asWait(ms: number): { wait: number; attempt: number } {
+  const seconds = ms / 1000;
+  return { wait: seconds > 3600 ? Infinity : seconds, attempt: Math.min(seconds, 3600) };
+}
