@@ -110,7 +110,8 @@ export async function readTls(destination: Destination): Promise<TlsOptions | fa
 /** TLS options with the name that the certificate is for. */
 export function named(host: string, options: TlsOptions): TlsOptions {
   const name = canonicalIp(host) === undefined ? { servername: host } : { host };
-  return { ...name, ...options };
+  // Drivers hide the key from view, and a spread would lose it.
+  return Object.defineProperties({ ...name }, Object.getOwnPropertyDescriptors(options));
 }
 
 /**

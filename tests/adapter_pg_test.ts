@@ -2,7 +2,13 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import type { Target } from "../adapters/adapter.ts";
-import { lazyPgAdapter, pgAdapter, type PgClient, type PgConfig } from "../adapters/pg.ts";
+import {
+  lazyPgAdapter,
+  pgAdapter,
+  type PgClient,
+  type PgConfig,
+  type PgModule,
+} from "../adapters/pg.ts";
 import {
   ConnectError,
   DatabaseUrl,
@@ -202,6 +208,25 @@ Deno.test("with TLS, the certificate is checked for the name, and an IP address 
   for (const [changes] of cases) await adapter.connect("10.0.0.2", targetOf(changes));
   assertEquals(configs.map(({ ssl }) => ssl as unknown), cases.map(([, ssl]) => ssl));
   assertEquals(own, { ca: "…" });
+});
+
+Deno.test("a client's key, which pg hides from view, still reaches the TLS handshake", async () => {
+  const seen: unknown[] = [];
+  class Client extends pg.Client {
+    override connect(): Promise<never> {
+      const { ssl } = this.connection as unknown as { ssl: Record<string, unknown> };
+      seen.push([ssl.servername, ssl.cert, ssl.key]);
+      return Promise.reject(new Error("far enough"));
+    }
+  }
+  const adapter = pgAdapter({ Client } as unknown as PgModule<pg.Client>);
+  const ssl = { cert: "a certificate", key: "a key" };
+  // Once more, when it is hidden already.
+  for (let i = 0; i < 2; i++) {
+    const target = targetOf({ connectArgs: { ssl } });
+    await assertRejects(() => adapter.connect("10.0.0.2", target), Error, "far enough");
+  }
+  assertEquals(seen, Array(2).fill(["db.internal", "a certificate", "a key"]));
 });
 
 Deno.test("sslmode: disable connects, verify-full never falls back to plain text, anything else is refused", async () => {
