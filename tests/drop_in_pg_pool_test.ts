@@ -1,0 +1,411 @@
+/**
+ * What `DnsPgPool` does that `pg.Pool` does not, on real PostgreSQL servers.
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import process from "node:process";
+import { inspect } from "node:util";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { DnsPgPool, type DnsPgPoolOptions } from "../drop_in/pg_pool.ts";
+import { ConnectError, PoolClosedError, ResolveError } from "../errors.ts";
+import { clearDnsCache } from "../resolver.ts";
+import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
+import { runProgram } from "./_drop_in_program.ts";
+import { pause, until } from "./_drop_in_suite.ts";
+import { type FakeLookup, fakeLookup } from "./_fake_lookup.ts";
+
+const WHO = { user: "app", password: "s3cret", database: "orders" };
+
+let first: PostgresServer;
+let second: PostgresServer;
+
+Deno.test.beforeAll(async () => {
+  const hosts = await loopbackPair();
+  const port = await freePort(hosts);
+  first = await startPostgres({ host: hosts[0], port, ...WHO });
+  second = await startPostgres({ host: hosts[1], port, ...WHO });
+});
+
+Deno.test.afterAll(async () => {
+  await first.stop({ mode: "immediate" });
+  await second.stop({ mode: "immediate" });
+});
+
+type Options = DnsPgPoolOptions<typeof pg>;
+
+interface Lab {
+  readonly dns: FakeLookup;
+  make(options?: Options): InstanceType<typeof pg.Pool> & { readonly engine: unknown };
+}
+
+/** Pools for a name that points at the first server, with a TTL of half a second. */
+async function lab(test: (lab: Lab) => Promise<void>): Promise<void> {
+  clearDnsCache();
+  const dns = fakeLookup([first.host], 0.5);
+  const pools: pg.Pool[] = [];
+  try {
+    await test({
+      dns,
+      make(options = {}) {
+        const pool = new DnsPgPool(pg, {
+          ...WHO,
+          host: "db.internal",
+          port: first.port,
+          dnsLookup: dns,
+          dnsFallback: false,
+          ...options,
+        });
+        pools.push(pool);
+        return pool;
+      },
+    });
+  } finally {
+    for (const pool of pools) if (!pool.ending) await pool.end();
+    await pause(5); // sockets that were dropped close a moment later
+  }
+}
+
+async function where(pool: { query(text: string): Promise<pg.QueryResult> }): Promise<string> {
+  const { rows } = await pool.query("SELECT host(inet_server_addr()) AS host");
+  return rows[0].host;
+}
+
+async function asAdmin(text: string, values: unknown[] = []): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: first.url() });
+  await client.connect();
+  try {
+    return (await client.query(text, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const pid = async (client: pg.ClientBase): Promise<number> =>
+  (await client.query("SELECT pg_backend_pid() AS pid")).rows[0].pid;
+
+Deno.test("the record moves: idle clients are closed without being asked for, the next one is open to the new server", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make();
+    const removed: pg.PoolClient[] = [];
+    pool.on("remove", (client) => removed.push(client));
+    const clients = await Promise.all([pool.connect(), pool.connect()]);
+    for (const client of clients) client.release();
+    assertEquals(await where(pool), first.host);
+    dns.addresses = [second.host];
+    await until(() => removed.length === 2);
+    assertEquals([pool.totalCount, pool.idleCount], [0, 0]);
+    assertEquals(await where(pool), second.host);
+  }));
+
+Deno.test("the record moves: a client that is out works on, does not count against max, and is closed when it is released", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make({ max: 1 });
+    const client = await pool.connect();
+    dns.addresses = [second.host];
+    await pause(800);
+    assertEquals(await where(client), first.host);
+    assertEquals(await where(pool), second.host);
+    client.release();
+    await until(() => pool.totalCount === 1);
+    assertEquals(await where(pool), second.host);
+  }));
+
+Deno.test("the record moves: who waits for a client is served by the new server", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make({ max: 1 });
+    const client = await pool.connect();
+    const waiter = where(pool);
+    dns.addresses = [second.host];
+    assertEquals(await waiter, second.host);
+    client.release();
+  }));
+
+Deno.test("the socket goes to the address, and the client still says the name", () =>
+  lab(async ({ make }) => {
+    const pool = make();
+    const client = await pool.connect();
+    const { connectionParameters } = client as unknown as { connectionParameters: pg.ClientConfig };
+    assertEquals([client.host, connectionParameters.host], [first.host, "db.internal"]);
+    client.release();
+  }));
+
+Deno.test("a read-only error that an ORM keeps to itself: the client is not handed out again, and DNS is asked at once", () =>
+  lab(async ({ dns, make }) => {
+    for (const targetSessionAttrs of ["any", "read-write"] as const) {
+      dns.ttl = 300;
+      clearDnsCache();
+      const pool = make({ targetSessionAttrs });
+      const client = await pool.connect();
+      const id = await pid(client);
+      await pause(1000); // DNS is asked once a second at most
+      const asked = dns.questions.length;
+      await client.query("BEGIN READ ONLY");
+      await client.query("CREATE TABLE things (n int)").catch(() => {});
+      await client.query("ROLLBACK");
+      client.release();
+      await pause(20);
+      assertEquals(dns.questions.length, asked + 1);
+      const next = await pool.connect();
+      assert(await pid(next) !== id);
+      next.release();
+    }
+  }));
+
+Deno.test("errors of clients that nobody listens to do not end the process, idle or out", async () => {
+  const { code, out, err } = await runProgram(`
+    import pg from "npm:pg@^8.23";
+    import { DnsPgPool } from "root/drop_in/pg_pool.ts";
+    const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
+    const { user, password, database } = ${JSON.stringify(WHO)};
+    const options = { user, password, database, port: ${first.port}, max: 3, dnsLookup: lookup };
+    const hosts = ["db.internal", "${first.host}"];
+    for (const host of hosts) {
+      const pool = new DnsPgPool(pg, { ...options, host });
+      const [out, idle] = await Promise.all([pool.connect(), pool.connect()]);
+      const ids = [];
+      for (const client of [out, idle]) {
+        ids.push((await client.query("SELECT pg_backend_pid() AS id")).rows[0].id);
+      }
+      idle.release();
+      const killer = await new pg.Client({ ...options, host: "${first.host}" });
+      await killer.connect();
+      await killer.query("SELECT pg_terminate_backend(id) FROM unnest($1::int[]) AS id", [ids]);
+      await killer.end();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      console.log(pool.totalCount, pool.idleCount);
+      out.release();
+      console.log((await pool.query("SELECT 1 AS one")).rows[0].one);
+      await pool.end();
+    }
+  `);
+  assertEquals([code, out], [0, "1 0\n1\n1 0\n1"], err);
+});
+
+Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold it up, as with pg.Pool", async () => {
+  const program = (pool: string) => `
+    import pg from "npm:pg@^8.23";
+    import { DnsPgPool } from "root/drop_in/pg_pool.ts";
+    const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
+    const options = { ...${JSON.stringify(WHO)}, port: ${first.port}, idleTimeoutMillis: 1500 };
+    const pool = ${pool};
+    await pool.query("SELECT 1");
+    const startMs = Date.now();
+    addEventListener("unload", () => console.log(Date.now() - startMs));
+  `;
+  const original = (exit: boolean) =>
+    `new pg.Pool({ ...options, host: "${first.host}", allowExitOnIdle: ${exit} })`;
+  const ours = (exit: boolean) =>
+    `new DnsPgPool(pg, { ...options, host: "db.internal", dnsLookup: lookup, allowExitOnIdle: ${exit} })`;
+  for (const pool of [original, ours]) {
+    const [staying, leaving] = await Promise.all([true, false].map(async (exit) => {
+      const { code, out, err } = await runProgram(program(pool(exit)));
+      assertEquals(code, 0, err);
+      return Number(out);
+    })) as [number, number];
+    assert(staying < 700, `${pool(true)} ended after ${staying} ms`);
+    assert(leaving > 1300, `${pool(false)} ended after ${leaving} ms`);
+  }
+});
+
+Deno.test("a server that restarts is waited for as long as connectionTimeoutMillis says, and not without it", () =>
+  lab(async ({ make }) => {
+    const port = await freePort([first.host]);
+    await using server = await startPostgres({ ...WHO, host: first.host, port });
+    const patient = make({ port, connectionTimeoutMillis: 10_000 });
+    const hasty = make({ port });
+    for (const pool of [patient, hasty]) assertEquals(await where(pool), first.host);
+    await server.kill();
+    await until(() => patient.totalCount + hasty.totalCount === 0);
+    const waiting = where(patient);
+    const error = await assertRejects(() => where(hasty)) as Error & { code: string };
+    assertEquals(error.code, "ECONNREFUSED");
+    await server.start();
+    assertEquals(await waiting, first.host);
+    for (const pool of [patient, hasty]) await pool.end();
+  }));
+
+Deno.test("targetSessionAttrs: a server of another role is waited for, no longer than connectionTimeoutMillis", () =>
+  lab(async ({ make }) => {
+    const readOnly = { options: "-c default_transaction_read_only=on" };
+    const pool = make({
+      ...readOnly,
+      targetSessionAttrs: "read-write",
+      connectionTimeoutMillis: 400,
+    });
+    const startMs = performance.now();
+    const error = await assertRejects(() => pool.connect(), ConnectError, "read-only");
+    const tookMs = performance.now() - startMs;
+    assert(tookMs > 390 && tookMs < 900, `after ${tookMs} ms`);
+    assertStringIncludes(error.message, '"read-write" is wanted');
+    const fitting = make({ ...readOnly, targetSessionAttrs: "read-only" });
+    assertEquals(await where(fitting), first.host);
+  }));
+
+Deno.test("a name that cannot be resolved is an error as node:dns has it, for whoever reads the code", () =>
+  lab(async ({ dns, make }) => {
+    const cases = [["negative", "ENOTFOUND"], ["transient", "EAI_AGAIN"]] as const;
+    for (const [failure, code] of cases) {
+      dns.failure = failure;
+      clearDnsCache();
+      const pool = make({ dnsMaxRetries: 1 });
+      const error = await assertRejects(() => pool.query("SELECT 1")) as Error & {
+        code: string;
+        hostname: string;
+      };
+      assertEquals([error.code, error.hostname], [code, "db.internal"]);
+      assert(error.cause instanceof ResolveError);
+      assertEquals(pool.totalCount, 0);
+    }
+  }));
+
+Deno.test("end() tells those who wait for a client", () =>
+  lab(async ({ make }) => {
+    const pool = make({ max: 1 });
+    const client = await pool.connect();
+    const waiter = assertRejects(
+      () => pool.connect(),
+      Error,
+      "Cannot use a pool after calling end on the pool",
+    );
+    const end = pool.end();
+    assert((await waiter).cause instanceof PoolClosedError);
+    client.release();
+    await end;
+  }));
+
+Deno.test("the engine behind the pool tells more", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make();
+    const { engine } = pool as unknown as { engine: import("../engine.ts").Engine<unknown> };
+    const changes: unknown[] = [];
+    engine.addEventListener("addresschange", ({ detail }) => changes.push(detail.addresses));
+    await pool.query("SELECT 1");
+    assertEquals(engine.status().answer.addresses, [first.host]);
+    dns.addresses = [second.host];
+    await until(() => changes.length === 1);
+    assertEquals(changes, [[second.host]]);
+  }));
+
+Deno.test("the password is nowhere to be seen", () =>
+  lab(async ({ make }) => {
+    const { user, password, database } = WHO;
+    const pool = make();
+    const client = await pool.connect();
+    for (const depth of [1, 5, Infinity]) {
+      assert(!inspect(pool, { depth }).includes(password));
+    }
+    client.release();
+    const url = `postgres://${user}:${password}@db.internal:${first.port}/${database}`;
+    const refused = make({ connectionString: url, options: "-c no_such_setting=1" });
+    const error = await assertRejects(() => refused.connect());
+    assert(!inspect(error, { depth: 9 }).includes(password));
+  }));
+
+Deno.test("options that make no sense here are refused by name", () => {
+  const port = 1;
+  const cases: [object, typeof TypeError | typeof RangeError, string][] = [
+    [{ stream: () => {} }, TypeError, '"stream": it would bypass DNS'],
+    [{ connection: {} }, TypeError, '"connection": it would bypass DNS'],
+    [{ poolTimeout: 3 }, TypeError, 'it is "connectionTimeoutMillis", in milliseconds'],
+    [{ connectTimeout: 3 }, TypeError, 'it is "connectionTimeoutMillis", in milliseconds'],
+    [{ idleTimeout: 3 }, TypeError, 'it is "idleTimeoutMillis", in milliseconds'],
+    [{ poolRecycle: 3 }, TypeError, 'it is "maxLifetimeSeconds"'],
+    [{ maxOverflow: 3 }, TypeError, 'it is part of "max"'],
+    [{ minIdle: 3 }, TypeError, 'it is "min"'],
+    [{ dnsNameserver: ["10.0.0.2"] }, TypeError, 'did you mean "dnsNameservers"?'],
+    [{ dnsTimeout: 12_000 }, RangeError, "did you mean 12?"],
+    [{ targetSessionAttrs: "write" }, TypeError, '"targetSessionAttrs": it is one of'],
+    [{ max: -1 }, RangeError, 'Cannot use -1 for "max": it is a number of clients from 0'],
+    [{ max: "many" }, TypeError, 'Cannot use "many" for "max"'],
+    [{ min: 3, max: 2 }, RangeError, 'Cannot use 3 for "min": it is at most "max", which is 2'],
+    [{ idleTimeoutMillis: -1 }, RangeError, '"idleTimeoutMillis"'],
+    [{ connectionTimeoutMillis: "soon" }, TypeError, '"connectionTimeoutMillis"'],
+    [{ maxLifetimeSeconds: "long" }, TypeError, '"maxLifetimeSeconds"'],
+    [{ onConnect: "SET x TO 1" }, TypeError, '"onConnect": it is a function'],
+    [{ verify: true }, TypeError, '"verify": it is a function'],
+    [{ host: "no host" }, TypeError, 'the host "no host"'],
+  ];
+  for (const [options, Class, message] of cases) {
+    const make = () => new DnsPgPool(pg, { host: "db.internal", port, ...options } as Options);
+    assertThrows(make, Class, message);
+  }
+});
+
+Deno.test("numbers may come as text, as they do from the environment; nothing, 0 and null mean what they mean to pg.Pool", async () => {
+  const options = { max: "3", min: "1", idleTimeoutMillis: null, connectionTimeoutMillis: "0" };
+  const pool = new DnsPgPool(pg, { host: "db.internal", ...options } as unknown as Options);
+  const { engine } = pool as unknown as { engine: import("../engine.ts").Engine<unknown> };
+  assertEquals(engine.status().poolSize, 3);
+  await pool.end();
+});
+
+Deno.test("what is no pg is refused", () => {
+  for (const module of [undefined, {}, { Client: pg.Client }, { Pool: pg.Pool }]) {
+    assertThrows(
+      () => new DnsPgPool(module as unknown as typeof pg),
+      TypeError,
+      'it has no classes "Client" and "Pool"',
+    );
+  }
+  class Foreign {
+    readonly host = undefined;
+  }
+  const Client = Foreign as unknown as NonNullable<pg.PoolConfig["Client"]>;
+  assertThrows(() => new DnsPgPool(pg, { Client }), TypeError, "it is not pg's own or a subclass");
+});
+
+Deno.test("an IP address, a list of hosts and a socket path are not followed, and that is said once each", async () => {
+  const warnings: string[] = [];
+  const hear = (warning: Error & { code?: string }) => {
+    if (warning.code === "DNSPOOL_HOST_NOT_FOLLOWED") warnings.push(warning.message);
+  };
+  process.on("warning", hear);
+  const port = await freePort([first.host]);
+  const hosts = ["127.0.0.1", "one.invalid,two.invalid", "/no/such/dir", "localhost"];
+  for (let round = 0; round < 2; round++) {
+    for (const host of hosts) {
+      const pool = new DnsPgPool(pg, { ...WHO, host, port });
+      const original = new pg.Pool({ ...WHO, host, port });
+      const [ours, its] = await Promise.all(
+        [pool, original].map((pool) => pool.query("SELECT 1").catch((error) => error.code)),
+      );
+      assertEquals(ours, its);
+      await Promise.all([pool.end(), original.end()]);
+    }
+  }
+  await pause(10);
+  process.off("warning", hear);
+  assertEquals(warnings, [
+    'DnsPgPool does not follow DNS for the host "127.0.0.1", which is an IP address',
+    'DnsPgPool does not follow DNS for the host "one.invalid,two.invalid", which is a list of hosts',
+    'DnsPgPool does not follow DNS for the host "/no/such/dir", which is a socket path',
+  ]);
+});
+
+Deno.test("what only an engine can do is refused where the host is a socket path", () => {
+  assertThrows(
+    () => new DnsPgPool(pg, { host: "/var/run", targetSessionAttrs: "read-write" }),
+    TypeError,
+    'Cannot use the option "targetSessionAttrs" with a host that is a socket',
+  );
+  assertThrows(
+    () => new DnsPgPool(pg, { host: "/var/run", poolTimeout: 3 } as Options),
+    TypeError,
+    '"poolTimeout"',
+  );
+});
+
+Deno.test("the class is made once for a module", () => {
+  const [one, other] = [1, 2].map(() => new DnsPgPool(pg, { host: "db.internal" }));
+  assertStrictEquals(one!.constructor, other!.constructor);
+  assert(one instanceof pg.Pool);
+});
