@@ -38,17 +38,20 @@ export function inDriversWords(error: unknown, words: PoolWords): Error {
       hostname: error.host,
     });
   }
+  if (isTimeout(error)) return new Error(words.connectTimeout, { cause: error });
   return error instanceof Error ? error : new Error(String(error), { cause: error });
 }
 
 function fromConnect(error: ConnectError, words: PoolWords): Error {
   const { cause } = error;
-  if (cause instanceof DOMException && cause.name === "TimeoutError") {
-    return new Error(words.connectTimeout, { cause: error });
-  }
+  if (isTimeout(cause)) return new Error(words.connectTimeout, { cause: error });
   // A server's role is nothing that a driver speaks of.
   const said = cause instanceof Error && ("code" in cause || !isOurs(cause));
   return said ? cause : error;
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "TimeoutError";
 }
 
 /** What the dialer itself has against a server that let it in. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { KEEPALIVE_MS } from "../adapters/_socket.ts";
 import type { PgClient } from "../adapters/pg.ts";
 import { type Given, refuseOptions } from "./_pool_options.ts";
 
@@ -148,8 +149,8 @@ export function readParameters(Client: PgInternalDriver["Client"], given: Given)
   };
 }
 
-/** Milliseconds before the first keepalive probe. */
-const KEEPALIVE_MS = 30_000;
+/** TCP keepalive, unless it is asked for otherwise. */
+export const KEEPALIVE = { keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS };
 
 /**
  * A client that dials an address instead of its host; everywhere else (TLS, `.pgpass`, password function, tracing)
@@ -166,8 +167,7 @@ export function pinnedClient(
   ip: string,
 ): DropInClient {
   const client = new Client({
-    keepAlive: true,
-    keepAliveInitialDelayMillis: KEEPALIVE_MS,
+    ...KEEPALIVE,
     ...copyOptions(given),
     // The engine bounds the attempt.
     connectionTimeoutMillis: 0,

@@ -5,9 +5,10 @@
  */
 
 import type { Engine } from "../engine.ts";
-import { checkDriver, type PgDriver } from "./_pg_module.ts";
+import { clientClass } from "./_pg_client_class.ts";
+import { checkDriver, copyOptions, type PgDriver } from "./_pg_module.ts";
 import { poolClassOf } from "./_pg_pool_class.ts";
-import type { DnsPoolOptions } from "./_pool_options.ts";
+import type { DnsPoolOptions, Given } from "./_pool_options.ts";
 
 export type { DnsPoolOptions } from "./_pool_options.ts";
 export type { PgDriver } from "./_pg_module.ts";
@@ -29,6 +30,8 @@ export interface DnsPgPoolExtras {
 /** Makes pools that take the place of `pg.Pool`. */
 export interface DnsPgPoolConstructor {
   /**
+   * Makes a pool.
+   *
    * @typeParam P The module; what the pool gives is inferred from it.
    * @param pg The module: `import pg from "pg"`.
    * @param options As for `pg.Pool`, and dnspool's own.
@@ -66,3 +69,48 @@ export const DnsPgPool: DnsPgPoolConstructor = function DnsPgPool(
   const Pool = poolClassOf(checkDriver(pg));
   return new Pool(options);
 } as unknown as DnsPgPoolConstructor;
+
+/**
+ * A module like `pg` whose `Pool` and `Client` follow DNS, for libraries that are given the module: TypeORM's `driver`,
+ * Sequelize's `dialectModule`. Everything else is the module's own.
+ *
+ * Its `Pool` is a {@linkcode DnsPgPool}. Its `Client` dials an address that its host's name has at that moment; once
+ * the address departs, the client tells the validation of Sequelize and of Knex that it is of no use, and is closed
+ * when nobody uses it any more. A `Client` that is closed because its address departed emits `end`.
+ *
+ * @typeParam P The module's type.
+ * @param pg The module: `import pg from "pg"`.
+ * @param options dnspool's own, for all its pools and clients; a pool's own options win.
+ * @returns The module.
+ * @throws {TypeError} for an option that makes no sense here.
+ * @throws {RangeError} for a number out of bounds.
+ *
+ * @example
+ * ```ts
+ * import { dnsPg } from "@dnspool/dnspool/drop_in/pg_pool";
+ * import pg from "npm:pg@^8.23";
+ * import { assert } from "@std/assert";
+ *
+ * const { Pool } = dnsPg(pg, { dnsNameservers: ["10.0.0.2"] });
+ * const pool = new Pool({ connectionString: "postgres://app@db.internal/orders" });
+ * assert(pool instanceof pg.Pool);
+ * await pool.end();
+ * ```
+ */
+export function dnsPg<P extends PgDriver>(pg: P, options: DnsPoolOptions = {}): P {
+  const driver = checkDriver(pg);
+  const Client = clientClass(driver, options);
+  class Pool extends poolClassOf(driver) {
+    constructor(given: Given = {}) {
+      super({ ...options, ...copyOptions(given) });
+    }
+  }
+  // Its getter would look for another package; and what that connects by itself follows nothing.
+  const { native: _, ...rest } = Object.getOwnPropertyDescriptors(pg) as PropertyDescriptorMap;
+  const names = Object.keys(rest).filter((name) => rest[name]!.enumerable);
+  const module: Record<string, unknown> = {};
+  for (const name of names) module[name] = pg[name as keyof P];
+  Object.assign(module, { Pool, Client, native: null });
+  if ("default" in module) module.default = module;
+  return module as unknown as P;
+}

@@ -79,16 +79,6 @@ async function where(pool: { query(text: string): Promise<pg.QueryResult> }): Pr
   return rows[0].host;
 }
 
-async function asAdmin(text: string, values: unknown[] = []): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString: first.url() });
-  await client.connect();
-  try {
-    return (await client.query(text, values)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
 const pid = async (client: pg.ClientBase): Promise<number> =>
   (await client.query("SELECT pg_backend_pid() AS pid")).rows[0].pid;
 

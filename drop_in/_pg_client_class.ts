@@ -1,0 +1,244 @@
+/**
+ * A subclass of a module's `pg.Client` that dials an address of its host's name, and knows when that address
+ * departed: for libraries that pool clients by themselves.
+ *
+ * @module
+ */
+
+import { runWithin } from "../_clock.ts";
+import { canonicalHost } from "../_host.ts";
+import { named, type TlsOptions } from "../adapters/_tls.ts";
+import type { Adapter } from "../adapters/adapter.ts";
+import { lazyPgAdapter, type PgModule } from "../adapters/pg.ts";
+import { Dialer } from "../dialer.ts";
+import { readEngineOptions } from "../options.ts";
+import { inDriversWords } from "./_driver_errors.ts";
+import { FollowedName, type Follower, type Member } from "./_followed_name.ts";
+import {
+  checkPgOptions,
+  copyOptions,
+  type DropInClient,
+  KEEPALIVE,
+  type PgInternalDriver,
+  pinnedClient,
+} from "./_pg_module.ts";
+import { hostKind, remarkOnHost } from "./_pool_host.ts";
+import { type DnsPoolOptions, dnsPoolOptions, type Given, numberAmong } from "./_pool_options.ts";
+
+/** Where a role is wanted, it is waited for so long, unless `connectionTimeoutMillis` says how long. */
+const ROLE_TIMEOUT_MS = 30_000;
+
+const CONNECT_TIMEOUT = "Connection terminated due to connection timeout";
+const WORDS = { timeout: CONNECT_TIMEOUT, connectTimeout: CONNECT_TIMEOUT, closed: "" };
+
+/** What is behind a name in `pg`'s own client. */
+interface ClientInternals extends DropInClient {
+  connection: {
+    stream: { destroy(error?: Error): void };
+    ssl?: TlsOptions | boolean;
+  };
+}
+
+/** Whatever is shared by clients with the same host, port, user and database. */
+interface Shared {
+  readonly name: FollowedName<DropInClient>;
+  /** The options of the last client: scouts have the same. */
+  given: Given;
+}
+
+/**
+ * Makes the subclass.
+ *
+ * @param pg The module.
+ * @param options dnspool's options for all its clients.
+ * @returns The class.
+ */
+export function clientClass(
+  pg: PgInternalDriver,
+  options: DnsPoolOptions,
+): PgInternalDriver["Client"] {
+  const shared = new Map<string, Shared>();
+  const settings = readEngineOptions<DropInClient>(dnsPoolOptions({ ...options }));
+  const adapterOf = (known: { given: Given }): Adapter<DropInClient> => {
+    const Scout = function ({ host }: { host: string }) {
+      return pinnedClient(pg.Client, known.given, host);
+    };
+    const module = { Client: Scout as unknown } as PgModule<DropInClient>;
+    return lazyPgAdapter(() => Promise.resolve(module));
+  };
+  const plain = adapterOf({ given: {} });
+
+  function share(client: DropInClient, given: Given): Shared {
+    const { port, user, database } = client;
+    const host = canonicalHost(client.host);
+    const key = JSON.stringify([host, port, user, database]);
+    let known = shared.get(key);
+    if (!known) {
+      const fresh = { given } as { name: FollowedName<DropInClient>; given: Given };
+      const target = {
+        host,
+        port,
+        user,
+        database,
+        params: {},
+        connectArgs: {},
+        keepAlive: false,
+        addresses: () => [],
+      };
+      const dialer = new Dialer(adapterOf(fresh), target, settings);
+      fresh.name = new FollowedName(host, settings, dialer, () => shared.delete(key));
+      shared.set(key, known = fresh);
+    }
+    known.given = given;
+    return known;
+  }
+
+  return class DnsPgClient extends pg.Client {
+    readonly #given: Given;
+    readonly #follows: boolean;
+    #name: FollowedName<DropInClient> | undefined;
+    #member: Member | undefined;
+    #uses = 0;
+    readonly #end = new AbortController();
+    /** What the library itself, or the server, has against it. */
+    #invalid: unknown;
+    #disposed: unknown;
+    #readOnly = false;
+
+    constructor(config?: unknown) {
+      const given = readConfig(config);
+      super({ ...KEEPALIVE, ...given });
+      this.#given = given;
+      const kind = hostKind(this.host);
+      remarkOnHost(this.host, "dnsPg");
+      this.#follows = kind === "name";
+      // Without a listener, the `error` of a client ends the process.
+      this.on("error", () => {});
+      if (this.#follows) plain.onError!(this, (error) => this.#hear(error));
+    }
+
+    /** Whether a pool had better let go of it: its address departed, or the server is read-only. */
+    get departed(): boolean {
+      return this.#why !== undefined;
+    }
+
+    /** What Sequelize looks at. */
+    get _invalid(): unknown {
+      return this.#invalid || this.departed || undefined;
+    }
+
+    set _invalid(value: unknown) {
+      this.#invalid = value;
+    }
+
+    /** What Knex looks at. */
+    get __knex__disposed(): unknown {
+      return this.#disposed || this.#why;
+    }
+
+    set __knex__disposed(value: unknown) {
+      this.#disposed = value;
+    }
+
+    override connect(callback?: (error: unknown, client?: DropInClient) => void): Promise<this> {
+      // deno-lint-ignore no-explicit-any -- the original takes a callback as well
+      if (!this.#follows) return (super.connect as any).call(this, callback);
+      const connecting = this.#connect();
+      if (!callback) return connecting;
+      const answer = (call: () => void) => queueMicrotask(call);
+      connecting.then(
+        () => answer(() => callback(null, this)),
+        (error) => answer(() => callback(error)),
+      );
+      return undefined as unknown as Promise<this>;
+    }
+
+    // deno-lint-ignore no-explicit-any -- as it is called
+    override query(...args: any[]): Promise<{ rows: unknown[] }> {
+      this.#uses++;
+      // deno-lint-ignore no-explicit-any -- as it is called
+      const result = (super.query as any).apply(this, args);
+      this.#member?.use();
+      return result;
+    }
+
+    // deno-lint-ignore no-explicit-any -- the original takes a callback as well
+    override end(...args: any[]): Promise<void> {
+      this.#end.abort(new Error("Connection terminated"));
+      // deno-lint-ignore no-explicit-any -- as it is called
+      return (super.end as any).apply(this, args);
+    }
+
+    get #why(): string | undefined {
+      if (this.#readOnly) return "the server is read-only";
+      const { departed, address } = this.#member ?? {};
+      return departed ? `the address ${address} departed` : undefined;
+    }
+
+    async #connect(): Promise<this> {
+      const { name } = share(this, this.#given);
+      const { host } = this;
+      this.#name = name;
+      try {
+        const address = await this.#choose(name);
+        const member = this.#member = name.join(this.#follower(), address);
+        this.once("end", () => member.leave());
+        this.host = address;
+        nameForTls(this as unknown as ClientInternals, host);
+        await super.connect();
+        member.opening = false;
+        return this;
+      } catch (error) {
+        this.#member?.leave();
+        name.refresh();
+        throw inDriversWords(error, WORDS);
+      }
+    }
+
+    async #choose(name: FollowedName<DropInClient>): Promise<string> {
+      const ms = { min: 0, unit: "milliseconds" };
+      const timeoutMs = numberAmong(this.#given, "connectionTimeoutMillis", ms) || Infinity;
+      const limitMs = Math.min(timeoutMs, ROLE_TIMEOUT_MS);
+      const dismiss = (scout: DropInClient) => scout.end();
+      return await runWithin(
+        timeoutMs,
+        (signal) => name.choose(signal, { limitMs, dismiss }),
+        { signal: this.#end.signal, what: "no connection" },
+      );
+    }
+
+    #follower(): Follower {
+      const uses = () => this.#uses;
+      const busy = () => plain.inTransaction!(this) !== false;
+      return {
+        get uses() {
+          return uses();
+        },
+        get busy() {
+          return busy();
+        },
+        end: () => void super.end(),
+        terminate: (reason) => plain.terminate!(this, reason),
+      };
+    }
+
+    /** Whoever handles it, or does not. */
+    #hear(error: unknown): void {
+      const verdict = plain.classify!(error);
+      if (verdict === undefined || !this.#member) return;
+      if (verdict === "read-only") this.#readOnly = true;
+      this.#name?.refresh();
+    }
+  };
+}
+
+function readConfig(config: unknown): Record<string, unknown> {
+  const given = typeof config === "string" ? { connectionString: config } : config ?? {};
+  checkPgOptions(given as Given);
+  return copyOptions(given as Given);
+}
+
+/** The socket goes to an address, the certificate is for the name. */
+function nameForTls({ connection }: ClientInternals, host: string): void {
+  if (connection.ssl) connection.ssl = named(host, connection.ssl === true ? {} : connection.ssl);
+}
