@@ -49,19 +49,3 @@ export function testBehaviours<P, O extends object>(
     }
   }
 }
-
-/** Waits until something holds; for what another process does. */
-export async function until(holds: () => boolean, limitMs = 3000): Promise<void> {
-  const endMs = performance.now() + limitMs;
-  while (!holds()) {
-    if (performance.now() > endMs) {
-      throw new Error(`It does not hold after ${limitMs} ms: ${holds}`);
-    }
-    await pause(5);
-  }
-}
-
-/** Waits. */
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}

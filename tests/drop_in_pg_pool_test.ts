@@ -20,8 +20,8 @@ import { clearDnsCache } from "../resolver.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
 import { runProgram } from "./_drop_in_program.ts";
-import { pause, until } from "./_drop_in_suite.ts";
 import { type FakeLookup, fakeLookup } from "./_fake_lookup.ts";
+import { pause, until } from "./_waiting.ts";
 
 const WHO = { user: "app", password: "s3cret", database: "orders" };
 
