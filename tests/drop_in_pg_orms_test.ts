@@ -3,6 +3,7 @@
  */
 
 import { MikroORM } from "npm:@mikro-orm/postgresql@^7.2";
+import { PrismaPg } from "npm:@prisma/adapter-pg@7.10.0";
 import { drizzle } from "npm:drizzle-orm@^0.45/node-postgres";
 import { Kysely, PostgresDialect } from "npm:kysely@^0.29";
 import knex from "npm:knex@^3.3";
@@ -15,8 +16,10 @@ import * as knexExample from "../examples/drop_in_knex.ts";
 import * as kyselyExample from "../examples/drop_in_kysely.ts";
 import { startPostgres } from "../scripts/lab/postgres.ts";
 import * as mikroExample from "../examples/drop_in_mikro_orm.ts";
+import * as prismaExample from "../examples/drop_in_prisma.ts";
 import * as sequelizeExample from "../examples/drop_in_sequelize.ts";
 import * as typeormExample from "../examples/drop_in_typeorm.ts";
+import { PrismaClient } from "../examples/generated/prisma/client.ts";
 import {
   type ServerPair,
   startPair,
@@ -143,6 +146,17 @@ const orms: Record<string, Orm> = {
         driverOptions: { ...ordinary(where) },
       });
       return { transaction: () => mikroExample.order(orm, 1), close: () => orm.close() };
+    },
+  },
+
+  Prisma: {
+    dropIn({ url, options }) {
+      const db = prismaExample.openDatabase(url, options);
+      return { transaction: () => prismaExample.order(db, 1), close: () => db.$disconnect() };
+    },
+    ordinary(where) {
+      const db = new PrismaClient({ adapter: new PrismaPg(ordinary(where)) });
+      return { transaction: () => prismaExample.order(db, 1), close: () => db.$disconnect() };
     },
   },
 };
