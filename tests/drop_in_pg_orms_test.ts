@@ -6,6 +6,7 @@ import { MikroORM } from "npm:@mikro-orm/postgresql@^7.2";
 import { PrismaPg } from "npm:@prisma/adapter-pg@7.10.0";
 import { drizzle } from "npm:drizzle-orm@^0.45/node-postgres";
 import { Kysely, PostgresDialect } from "npm:kysely@^0.29";
+import knex31 from "npm:knex@~3.1";
 import knex from "npm:knex@^3.3";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
@@ -13,6 +14,7 @@ import { Sequelize } from "npm:sequelize@^6.37";
 import { DataSource } from "npm:typeorm@^1.1";
 import * as drizzleExample from "../examples/drop_in_drizzle.ts";
 import * as knexExample from "../examples/drop_in_knex.ts";
+import * as knexClientExample from "../examples/drop_in_knex_client.ts";
 import * as kyselyExample from "../examples/drop_in_kysely.ts";
 import { startPostgres } from "../scripts/lab/postgres.ts";
 import * as mikroExample from "../examples/drop_in_mikro_orm.ts";
@@ -95,6 +97,17 @@ const orms: Record<string, Orm> = {
     ordinary(where) {
       const db = knex({ client: "pg", connection: ordinary(where), pool: { min: 0, max: 4 } });
       return { transaction: () => knexExample.order(db, 1), close: () => db.destroy() };
+    },
+  },
+
+  "Knex by its client class": {
+    dropIn({ url, options }) {
+      const db = knexClientExample.openDatabase(url, options);
+      return { transaction: () => knexClientExample.order(db, 1), close: () => db.destroy() };
+    },
+    ordinary(where) {
+      const db = knex31({ client: "pg", connection: ordinary(where), pool: { min: 0, max: 4 } });
+      return { transaction: () => knexClientExample.order(db, 1), close: () => db.destroy() };
     },
   },
 
