@@ -183,7 +183,7 @@ export class FollowedName<C> {
     for (const member of this.#at(address)) {
       member.departedAtMs = now();
       member.usesSeen = member.follower.uses;
-      if (member.opening) member.follower.terminate(lost(address, "it departed meanwhile"));
+      if (member.opening) member.follower.terminate(departedEarly(address));
     }
     if (this.#oldest(address) !== undefined) this.#departures.watch(address);
     this.#sweep ??= upkeepTimer(UNUSED_MS, () => this.#closeUnused());
@@ -255,6 +255,11 @@ export class Member {
   leave(): void {
     this.#name.leave();
   }
+}
+
+function departedEarly(address: string): Error {
+  const error = new Error(`Cannot connect to ${address}: the address departed meanwhile`);
+  return Object.assign(error, { code: "ECONNRESET" });
 }
 
 function lost(address: string, why: string): ConnectionLostError {

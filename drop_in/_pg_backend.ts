@@ -7,7 +7,6 @@
 import { now, type Timer, upkeepTimer } from "../_clock.ts";
 import type { Lease } from "../_lease.ts";
 import type { Adapter } from "../adapters/adapter.ts";
-import { lazyPgAdapter, type PgModule } from "../adapters/pg.ts";
 import { type Engine, getDnsEngine } from "../engine.ts";
 import { DatabaseUrl } from "../url.ts";
 import { inDriversWords, type PoolWords } from "./_driver_errors.ts";
@@ -16,7 +15,7 @@ import {
   type DropInClient,
   type PgParameters,
   type PgPool,
-  pinnedClient,
+  pinningAdapter,
   type Release,
 } from "./_pg_module.ts";
 import { type PgPoolSettings, readPoolSettings } from "./_pg_pool_settings.ts";
@@ -234,12 +233,7 @@ export class PgBackend {
 
   /** Opens the pool's clients, and hears of their end. */
   #adapter(): Adapter<DropInClient> {
-    const { Client, options } = this.#pool;
-    const Pinned = function ({ host }: { host: string }) {
-      return pinnedClient(Client, options, host);
-    };
-    const pg = { Client: Pinned as unknown } as PgModule<DropInClient>;
-    const adapter = lazyPgAdapter(() => Promise.resolve(pg));
+    const adapter = pinningAdapter(this.#pool.Client, () => this.#pool.options);
     const { ref, unref, ...rest } = adapter;
     return {
       ...rest,

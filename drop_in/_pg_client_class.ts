@@ -6,24 +6,20 @@
  */
 
 import { runWithin } from "../_clock.ts";
-import { canonicalHost } from "../_host.ts";
+import { checkHost } from "../_host.ts";
 import { named, type TlsOptions } from "../adapters/_tls.ts";
-import type { Adapter } from "../adapters/adapter.ts";
-import { lazyPgAdapter, type PgModule } from "../adapters/pg.ts";
-import { Dialer } from "../dialer.ts";
-import { readEngineOptions } from "../options.ts";
 import { inDriversWords } from "./_driver_errors.ts";
-import { FollowedName, type Follower, type Member } from "./_followed_name.ts";
+import type { FollowedName, Follower, Member } from "./_followed_name.ts";
 import {
   checkPgOptions,
   copyOptions,
   type DropInClient,
   KEEPALIVE,
   type PgInternalDriver,
-  pinnedClient,
 } from "./_pg_module.ts";
+import { PgNames } from "./_pg_names.ts";
 import { hostKind, remarkOnHost } from "./_pool_host.ts";
-import { type DnsPoolOptions, dnsPoolOptions, type Given, numberAmong } from "./_pool_options.ts";
+import { type DnsPoolOptions, type Given, numberAmong } from "./_pool_options.ts";
 
 /** Where a role is wanted, it is waited for so long, unless `connectionTimeoutMillis` says how long. */
 const ROLE_TIMEOUT_MS = 30_000;
@@ -39,13 +35,6 @@ interface ClientInternals extends DropInClient {
   };
 }
 
-/** Whatever is shared by clients with the same host, port, user and database. */
-interface Shared {
-  readonly name: FollowedName<DropInClient>;
-  /** The options of the last client: scouts have the same. */
-  given: Given;
-}
-
 /**
  * Makes the subclass.
  *
@@ -57,45 +46,13 @@ export function clientClass(
   pg: PgInternalDriver,
   options: DnsPoolOptions,
 ): PgInternalDriver["Client"] {
-  const shared = new Map<string, Shared>();
-  const settings = readEngineOptions<DropInClient>(dnsPoolOptions({ ...options }));
-  const adapterOf = (known: { given: Given }): Adapter<DropInClient> => {
-    const Scout = function ({ host }: { host: string }) {
-      return pinnedClient(pg.Client, known.given, host);
-    };
-    const module = { Client: Scout as unknown } as PgModule<DropInClient>;
-    return lazyPgAdapter(() => Promise.resolve(module));
-  };
-  const plain = adapterOf({ given: {} });
-
-  function share(client: DropInClient, given: Given): Shared {
-    const { port, user, database } = client;
-    const host = canonicalHost(client.host);
-    const key = JSON.stringify([host, port, user, database]);
-    let known = shared.get(key);
-    if (!known) {
-      const fresh = { given } as { name: FollowedName<DropInClient>; given: Given };
-      const target = {
-        host,
-        port,
-        user,
-        database,
-        params: {},
-        connectArgs: {},
-        keepAlive: false,
-        addresses: () => [],
-      };
-      const dialer = new Dialer(adapterOf(fresh), target, settings);
-      fresh.name = new FollowedName(host, settings, dialer, () => shared.delete(key));
-      shared.set(key, known = fresh);
-    }
-    known.given = given;
-    return known;
-  }
+  const names = new PgNames(pg, options);
+  const { adapter } = names;
 
   return class DnsPgClient extends pg.Client {
     readonly #given: Given;
     readonly #follows: boolean;
+    readonly #timeoutMs: number;
     #name: FollowedName<DropInClient> | undefined;
     #member: Member | undefined;
     #uses = 0;
@@ -109,12 +66,14 @@ export function clientClass(
       const given = readConfig(config);
       super({ ...KEEPALIVE, ...given });
       this.#given = given;
-      const kind = hostKind(this.host);
+      const ms = { min: 0, unit: "milliseconds" };
+      this.#timeoutMs = numberAmong(given, "connectionTimeoutMillis", ms) || Infinity;
       remarkOnHost(this.host, "dnsPg");
-      this.#follows = kind === "name";
+      this.#follows = hostKind(this.host) === "name";
+      if (this.#follows) checkHost(this.host);
       // Without a listener, the `error` of a client ends the process.
       this.on("error", () => {});
-      if (this.#follows) plain.onError!(this, (error) => this.#hear(error));
+      if (this.#follows) adapter.onError!(this, (error) => this.#hear(error));
     }
 
     /** Whether a pool had better let go of it: its address departed, or the server is read-only. */
@@ -176,7 +135,7 @@ export function clientClass(
     }
 
     async #connect(): Promise<this> {
-      const { name } = share(this, this.#given);
+      const name = names.of(this, this.#given);
       const { host } = this;
       this.#name = name;
       try {
@@ -196,8 +155,7 @@ export function clientClass(
     }
 
     async #choose(name: FollowedName<DropInClient>): Promise<string> {
-      const ms = { min: 0, unit: "milliseconds" };
-      const timeoutMs = numberAmong(this.#given, "connectionTimeoutMillis", ms) || Infinity;
+      const timeoutMs = this.#timeoutMs;
       const limitMs = Math.min(timeoutMs, ROLE_TIMEOUT_MS);
       const dismiss = (scout: DropInClient) => scout.end();
       return await runWithin(
@@ -209,7 +167,7 @@ export function clientClass(
 
     #follower(): Follower {
       const uses = () => this.#uses;
-      const busy = () => plain.inTransaction!(this) !== false;
+      const busy = () => adapter.inTransaction!(this) !== false;
       return {
         get uses() {
           return uses();
@@ -218,13 +176,13 @@ export function clientClass(
           return busy();
         },
         end: () => void super.end(),
-        terminate: (reason) => plain.terminate!(this, reason),
+        terminate: (reason) => adapter.terminate!(this, reason),
       };
     }
 
     /** Whoever handles it, or does not. */
     #hear(error: unknown): void {
-      const verdict = plain.classify!(error);
+      const verdict = adapter.classify!(error);
       if (verdict === undefined || !this.#member) return;
       if (verdict === "read-only") this.#readOnly = true;
       this.#name?.refresh();

@@ -5,7 +5,8 @@
  */
 
 import { KEEPALIVE_MS } from "../adapters/_socket.ts";
-import type { PgClient } from "../adapters/pg.ts";
+import type { Adapter } from "../adapters/adapter.ts";
+import { lazyPgAdapter, type PgClient, type PgConfig, type PgModule } from "../adapters/pg.ts";
 import { type Given, refuseOptions } from "./_pool_options.ts";
 
 /** Hears of what happens to a pool or to one of its clients. */
@@ -153,25 +154,24 @@ export function readParameters(Client: PgInternalDriver["Client"], given: Given)
 export const KEEPALIVE = { keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS };
 
 /**
- * A client that dials an address instead of its host; everywhere else (TLS, `.pgpass`, password function, tracing)
- * the host stays what it was.
+ * Opens clients that dial an address instead of their host; everywhere else (TLS, `.pgpass`, password function,
+ * tracing) the host stays what it was.
  *
- * @param Client Its class.
- * @param given Its options.
- * @param ip The address.
- * @returns The client, not connected yet.
+ * @param Client Their class.
+ * @param options Gives their options of the moment.
+ * @returns The adapter.
  */
-export function pinnedClient(
+export function pinningAdapter(
   Client: PgInternalDriver["Client"],
-  given: Given,
-  ip: string,
-): DropInClient {
-  const client = new Client({
-    ...KEEPALIVE,
-    ...copyOptions(given),
+  options: () => Given,
+): Adapter<DropInClient> {
+  const Pinned = function ({ host }: PgConfig) {
     // The engine bounds the attempt.
-    connectionTimeoutMillis: 0,
-  });
-  client.host = ip;
-  return client;
+    const given = { ...KEEPALIVE, ...copyOptions(options()), connectionTimeoutMillis: 0 };
+    const client = new Client(given);
+    client.host = host;
+    return client;
+  };
+  const pg = { Client: Pinned as unknown } as PgModule<DropInClient>;
+  return lazyPgAdapter(() => Promise.resolve(pg));
 }
