@@ -15,7 +15,7 @@ import { inspect } from "node:util";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import { DnsPgPool, type DnsPgPoolOptions } from "../drop_in/pg_pool.ts";
-import { ConnectError, PoolClosedError, ResolveError } from "../errors.ts";
+import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from "../errors.ts";
 import { clearDnsCache } from "../resolver.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
@@ -257,6 +257,90 @@ Deno.test("a name that cannot be resolved is an error as node:dns has it, for wh
     }
   }));
 
+Deno.test("a client that comes too late for its caller becomes idle", () =>
+  lab(async ({ dns, make }) => {
+    dns.delayMs = 1000;
+    clearDnsCache();
+    const pool = make({ connectionTimeoutMillis: 600 });
+    await assertRejects(
+      () => pool.connect(),
+      Error,
+      "Connection terminated due to connection timeout",
+    );
+    assertEquals(pool.totalCount, 1);
+    await until(() => pool.idleCount === 1);
+    assertEquals(await where(pool), first.host);
+  }));
+
+Deno.test("an onConnect that hangs is given up with the attempt, and its place is free again", () =>
+  lab(async ({ make }) => {
+    let hangs = true;
+    const pool = make({
+      max: 1,
+      connectionTimeoutMillis: 300,
+      onConnect: () => hangs ? new Promise(() => {}) : undefined,
+    });
+    await assertRejects(() => pool.connect());
+    await until(() => pool.totalCount === 0);
+    hangs = false;
+    assertEquals(await where(pool), first.host);
+  }));
+
+Deno.test("a connect listener that throws fails the caller, and the pool goes on", () =>
+  lab(async ({ make }) => {
+    const pool = make();
+    pool.once("connect", () => {
+      throw new Error("no good listener");
+    });
+    await assertRejects(() => pool.connect(), Error, "no good listener");
+    assertEquals(await where(pool), first.host);
+  }));
+
+Deno.test("what a callback throws is an uncaught error, as with pg.Pool", async () => {
+  for (const pool of ["new pg.Pool(options)", "new DnsPgPool(pg, options)"]) {
+    const { code, out, err } = await runProgram(`
+      import process from "node:process";
+      import pg from "npm:pg@^8.23";
+      import { DnsPgPool } from "root/drop_in/pg_pool.ts";
+      const options = { ...${JSON.stringify(WHO)}, host: "${first.host}", port: ${first.port} };
+      process.on("uncaughtException", (error) => console.log(error.message));
+      const pool = ${pool};
+      pool.connect((error, client, done) => {
+        done();
+        throw new Error("thrown by a callback");
+      });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      console.log(pool.idleCount);
+      await pool.end();
+    `);
+    assertEquals([code, out], [0, "thrown by a callback\n1"], err);
+  }
+});
+
+Deno.test("a departed server that no longer answers loses the clients that are out, and new ones are served meanwhile", async () => {
+  const port = await freePort([first.host, second.host]);
+  await using frozen = await startPostgres({ ...WHO, host: first.host, port });
+  await using other = await startPostgres({ ...WHO, host: second.host, port });
+  await lab(async ({ dns, make }) => {
+    const pool = make({ port, max: 1, probeTimeout: 0.5 });
+    assertEquals(await where(pool), frozen.host);
+    await frozen.freeze();
+    await pause(50);
+    const startMs = performance.now();
+    const stuck = assertRejects(() => pool.query("SELECT 1"));
+    dns.addresses = [other.host];
+    assertEquals(await where(pool), other.host);
+    const servedMs = performance.now() - startMs;
+    const error = await stuck;
+    const tookMs = performance.now() - startMs;
+    await frozen.thaw();
+    assert(error instanceof ConnectionLostError, String(error));
+    assert(servedMs < 1500, `served after ${servedMs} ms`);
+    assert(tookMs < 2500, `rejected after ${tookMs} ms`);
+    await pool.end();
+  });
+});
+
 Deno.test("end() tells those who wait for a client", () =>
   lab(async ({ make }) => {
     const pool = make({ max: 1 });
@@ -270,6 +354,7 @@ Deno.test("end() tells those who wait for a client", () =>
     assert((await waiter).cause instanceof PoolClosedError);
     client.release();
     await end;
+    assert((client as unknown as { _ended: boolean })._ended);
   }));
 
 Deno.test("the engine behind the pool tells more", () =>
