@@ -260,6 +260,7 @@ Deno.test("a name that cannot be resolved is an error as node:dns has it, for wh
 Deno.test("a client that comes too late for its caller becomes idle", () =>
   lab(async ({ dns, make }) => {
     dns.delayMs = 1000;
+    dns.ttl = 60;
     clearDnsCache();
     const pool = make({ connectionTimeoutMillis: 600 });
     await assertRejects(
