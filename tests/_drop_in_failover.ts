@@ -30,6 +30,8 @@ export interface LabServer {
   /** Its URL, with this host. */
   url(host?: string): string;
   stop(options: { mode: "immediate" }): Promise<void>;
+  /** Kills it, as a power cut would. */
+  kill(): Promise<void>;
 }
 
 /** An ORM at work. */
@@ -144,11 +146,7 @@ export async function switchOver(
   clearDnsCache();
   await using dns = await DnsServer.start();
   dns.set(NAME, [pair.first.host], { ttl: TTL });
-  const works = await open({
-    url: pair.first.url(NAME),
-    options: { dnsNameservers: [dns.address] },
-    stream: ordinaryStream(dns),
-  });
+  const works = await open(whereabouts(pair.first, dns));
   try {
     await move(pair, dns, works);
   } finally {
@@ -156,6 +154,48 @@ export async function switchOver(
     await works.ordinary.close();
     await pause(20); // sockets that were dropped close a moment later
   }
+}
+
+/**
+ * Kills the old server in the moment that the record moves. Of an ORM on a drop-in that waits for a server, only what
+ * was in flight may fail.
+ *
+ * @param pair The servers; the first is dead afterwards.
+ * @param open Makes the ORM.
+ */
+export async function crashOver(
+  { first, second }: ServerPair,
+  open: (where: Whereabouts) => Work | Promise<Work>,
+): Promise<void> {
+  clearDnsCache();
+  await using dns = await DnsServer.start();
+  dns.set(NAME, [first.host], { ttl: TTL });
+  const work = await open(whereabouts(first, dns));
+  try {
+    assertEquals(await work.transaction(), first.host);
+    const record = begin(work);
+    await pause(400);
+    dns.set(NAME, [second.host], { ttl: TTL });
+    const movedMs = performance.now();
+    await first.kill();
+    const killedMs = performance.now();
+    await pause(TTL * 1000 + SLACK_MS + 500 - (killedMs - movedMs));
+    await record.stop();
+    const failed = record.done.filter(({ error }) => error);
+    assertEquals(failed.filter(({ sinceMs }) => sinceMs > killedMs), []);
+    assert(failed.length <= WORKERS, `${failed.length} transactions failed`);
+    const late = record.done.filter(({ sinceMs }) => sinceMs > killedMs + SLACK_MS);
+    assert(late.length > 10, `only ${late.length} transactions after the crash`);
+    assertEquals(late.filter(({ address }) => address !== second.host), []);
+  } finally {
+    await work.close();
+    await pause(20);
+  }
+}
+
+function whereabouts(first: LabServer, dns: DnsServer): Whereabouts {
+  const options = { dnsNameservers: [dns.address] };
+  return { url: first.url(NAME), options, stream: ordinaryStream(dns) };
 }
 
 async function move({ first, second }: ServerPair, dns: DnsServer, works: Works): Promise<void> {

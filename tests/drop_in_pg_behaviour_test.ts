@@ -591,7 +591,7 @@ const failing: Record<string, Show> = {
       "timeout exceeded when trying to connect",
     );
     const tookMs = performance.now() - startMs;
-    assert(tookMs > 190 && tookMs < 600, `after ${tookMs} ms`);
+    assert(tookMs > 190 && tookMs < 2000, `after ${tookMs} ms`);
     const error = await new Promise((resolve) => pool.connect((error) => resolve(error)));
     assertEquals((error as Error).message, "timeout exceeded when trying to connect");
     assertEquals(counts(pool), [1, 0, 0]);
@@ -613,7 +613,7 @@ const failing: Record<string, Show> = {
         "Connection terminated due to connection timeout",
       );
       const tookMs = performance.now() - startMs;
-      assert(tookMs > 190 && tookMs < 600, `after ${tookMs} ms`);
+      assert(tookMs > 190 && tookMs < 2000, `after ${tookMs} ms`);
       await until(() => pool.totalCount === 0);
     } finally {
       for (const socket of sockets) socket.destroy();

@@ -317,7 +317,7 @@ Deno.test("targetSessionAttrs: a server of another role is waited for, no longer
       '"read-write" is wanted',
     );
     const tookMs = performance.now() - startMs;
-    assert(tookMs > 250 && tookMs < 1200, `after ${tookMs} ms`);
+    assert(tookMs > 250 && tookMs < 2500, `after ${tookMs} ms`);
     const client = make();
     await client.connect();
     assertEquals(await where(client), first.host);
@@ -348,7 +348,7 @@ Deno.test("connectionTimeoutMillis bounds the resolution as well", () =>
       "Connection terminated due to connection timeout",
     );
     const tookMs = performance.now() - startMs;
-    assert(tookMs < 600, `after ${tookMs} ms`);
+    assert(tookMs < 1500, `after ${tookMs} ms`);
   }));
 
 Deno.test("end() while a client connects ends the attempt", () =>

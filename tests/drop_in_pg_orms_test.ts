@@ -16,6 +16,7 @@ import * as drizzleExample from "../examples/drop_in_drizzle.ts";
 import * as knexExample from "../examples/drop_in_knex.ts";
 import * as knexClientExample from "../examples/drop_in_knex_client.ts";
 import * as kyselyExample from "../examples/drop_in_kysely.ts";
+import { DnsPgPool } from "../drop_in/pg_pool.ts";
 import { startPostgres } from "../scripts/lab/postgres.ts";
 import * as mikroExample from "../examples/drop_in_mikro_orm.ts";
 import * as prismaExample from "../examples/drop_in_prisma.ts";
@@ -23,6 +24,7 @@ import * as sequelizeExample from "../examples/drop_in_sequelize.ts";
 import * as typeormExample from "../examples/drop_in_typeorm.ts";
 import { PrismaClient } from "../examples/generated/prisma/client.ts";
 import {
+  crashOver,
   type ServerPair,
   startPair,
   switchOver,
@@ -31,10 +33,8 @@ import {
   type Works,
 } from "./_drop_in_failover.ts";
 
-let pair: ServerPair;
-
-Deno.test.beforeAll(async () => {
-  pair = await startPair(async (where) => {
+const start = () =>
+  startPair(async (where) => {
     const server = await startPostgres({
       ...where,
       user: "app",
@@ -49,8 +49,11 @@ Deno.test.beforeAll(async () => {
     await client.end();
     return server;
   });
-});
 
+let pair: ServerPair;
+Deno.test.beforeAll(async () => {
+  pair = await start();
+});
 Deno.test.afterAll(() => pair.stop());
 
 /** An ORM, by its example and on its ordinary pool. */
@@ -181,3 +184,21 @@ for (const [name, orm] of Object.entries(orms)) {
       ordinary: await orm.ordinary(where),
     })));
 }
+
+Deno.test("Drizzle: the old server is killed as the record moves, and with a time-out only what was in flight fails", async () => {
+  const mortal = await start();
+  try {
+    await crashOver(mortal, ({ url, options }) => {
+      const pool = new DnsPgPool(pg, {
+        connectionString: url,
+        max: 4,
+        connectionTimeoutMillis: 10_000,
+        ...options,
+      });
+      const db = drizzle({ client: pool });
+      return { transaction: () => drizzleExample.order(db, 1), close: () => pool.end() };
+    });
+  } finally {
+    await mortal.stop();
+  }
+});

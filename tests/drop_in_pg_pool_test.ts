@@ -185,7 +185,7 @@ Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold i
     import pg from "npm:pg@^8.23";
     import { DnsPgPool } from "root/drop_in/pg_pool.ts";
     const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
-    const options = { ...${JSON.stringify(WHO)}, port: ${first.port}, idleTimeoutMillis: 1500 };
+    const options = { ...${JSON.stringify(WHO)}, port: ${first.port}, idleTimeoutMillis: 3000 };
     const pool = ${pool};
     await pool.query("SELECT 1");
     const startMs = Date.now();
@@ -201,8 +201,8 @@ Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold i
       assertEquals(code, 0, err);
       return Number(out);
     })) as [number, number];
-    assert(staying < 700, `${pool(true)} ended after ${staying} ms`);
-    assert(leaving > 1300, `${pool(false)} ended after ${leaving} ms`);
+    assert(staying < 1500, `${pool(true)} ended after ${staying} ms`);
+    assert(leaving > 2500, `${pool(false)} ended after ${leaving} ms`);
   }
 });
 
@@ -234,7 +234,7 @@ Deno.test("targetSessionAttrs: a server of another role is waited for, no longer
     const startMs = performance.now();
     const error = await assertRejects(() => pool.connect(), ConnectError, "read-only");
     const tookMs = performance.now() - startMs;
-    assert(tookMs > 390 && tookMs < 900, `after ${tookMs} ms`);
+    assert(tookMs > 390 && tookMs < 2000, `after ${tookMs} ms`);
     assertStringIncludes(error.message, '"read-write" is wanted');
     const fitting = make({ ...readOnly, targetSessionAttrs: "read-only" });
     assertEquals(await where(fitting), first.host);
