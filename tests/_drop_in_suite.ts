@@ -42,9 +42,12 @@ export function testBehaviours<P, O extends object>(
               return pool;
             },
           });
-        } finally {
-          for (const pool of made) await clear(pool);
+        } catch (error) {
+          // What is still out would be waited for.
+          for (const pool of made) clear(pool).catch(() => {});
+          throw error;
         }
+        for (const pool of made) await clear(pool);
       });
     }
   }

@@ -76,10 +76,13 @@ async function lab(
       make: (config) => keep(new module.Client({ ...base, ...config }) as Client),
       pool: (config) => keep(new module.Pool({ ...base, ...config })),
     });
-  } finally {
-    for (const one of all) await one.end();
-    await pause(20); // scouts and dropped sockets close a moment later
+  } catch (error) {
+    // What hangs would be waited for.
+    for (const one of all) one.end().catch(() => {});
+    throw error;
   }
+  for (const one of all) await one.end();
+  await pause(20); // scouts and dropped sockets close a moment later
 }
 
 async function where(client: pg.ClientBase | pg.Pool): Promise<string> {
