@@ -27,7 +27,10 @@ const WORDS: PoolWords = {
   closed: "Cannot use a pool after calling end on the pool",
 };
 const RELEASED_TWICE = "Release called on client which has already been released to the pool.";
-/** The engine's own end of a wait comes first: it knows more about the reason. */
+/**
+ * The engine's own end of a wait comes first: it knows more about the reason. It lets those wait on for whom a connection
+ * is being opened; for them the wait ends here.
+ */
 const SLACK_MS = 5;
 
 const NOTHING: Release = () => {};
@@ -119,11 +122,9 @@ export class PgBackend {
     let late = false;
     let limit: Timer | undefined;
     if (timeoutMs < Infinity) {
-      const { idle, inUse, connecting, poolSize } = this.engine.pool.counts;
-      const opens = idle === 0 && inUse + connecting < poolSize;
       limit = upkeepTimer(timeoutMs + SLACK_MS, () => {
         late = true;
-        deliver(new Error(opens ? WORDS.connectTimeout : WORDS.timeout), undefined, NOTHING);
+        deliver(new Error(WORDS.connectTimeout), undefined, NOTHING);
       });
     }
     this.engine.connect().then((lease) => {

@@ -22,6 +22,13 @@ export type DnsPgPoolClass = new (options?: Given) => PgPool & {
   readonly engine: Engine<DropInClient> | undefined;
 };
 
+const pools: WeakSet<object> = new WeakSet();
+
+/** Whether this is a pool of such a class. */
+export function isDnsPgPool(value: unknown): boolean {
+  return typeof value === "object" && value !== null && pools.has(value);
+}
+
 const classes: WeakMap<PgInternalDriver["Pool"], DnsPgPoolClass> = new WeakMap();
 
 /**
@@ -46,6 +53,7 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
 
     constructor(options?: Given) {
       super(options);
+      pools.add(this);
       const parameters = readParameters(this.Client, this.options);
       const { host } = parameters;
       remarkOnHost(host, "DnsPgPool");

@@ -7,7 +7,7 @@
 import type { Engine } from "../engine.ts";
 import { clientClass } from "./_pg_client_class.ts";
 import { checkDriver, copyOptions, type PgDriver } from "./_pg_module.ts";
-import { poolClassOf } from "./_pg_pool_class.ts";
+import { isDnsPgPool, poolClassOf } from "./_pg_pool_class.ts";
 import type { DnsPoolOptions, Given } from "./_pool_options.ts";
 
 export type { DnsPoolOptions } from "./_pool_options.ts";
@@ -62,13 +62,13 @@ export interface DnsPgPoolConstructor {
  * await pool.end();
  * ```
  */
-export const DnsPgPool: DnsPgPoolConstructor = function DnsPgPool(
-  pg: PgDriver,
-  options?: Readonly<Record<string, unknown>>,
-) {
-  const Pool = poolClassOf(checkDriver(pg));
-  return new Pool(options);
-} as unknown as DnsPgPoolConstructor;
+export const DnsPgPool: DnsPgPoolConstructor = Object.defineProperty(
+  function DnsPgPool(pg: PgDriver, options?: Given) {
+    return new (poolClassOf(checkDriver(pg)))(options);
+  },
+  Symbol.hasInstance,
+  { value: isDnsPgPool },
+) as unknown as DnsPgPoolConstructor;
 
 /**
  * A module like `pg` whose `Pool` and `Client` follow DNS, for libraries that are given the module: TypeORM's `driver`,

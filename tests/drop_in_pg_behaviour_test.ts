@@ -12,6 +12,7 @@ import QueryStream from "npm:pg-query-stream@^4";
 import { DnsPgPool } from "../drop_in/pg_pool.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
+import { runProgram } from "./_drop_in_program.ts";
 import { type Subject, testBehaviours } from "./_drop_in_suite.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
 import { pause, until } from "./_waiting.ts";
@@ -696,10 +697,9 @@ const configuring: Record<string, Show> = {
         return Promise.resolve(WHO.password);
       },
     });
-    await Promise.all([pool.query("SELECT 1"), pool.query("SELECT 1")]);
+    const [first, second] = await Promise.all([pool.connect(), pool.connect()]);
     assertEquals(asked, 2);
     (pool.options as pg.PoolConfig).password = "wrong by now";
-    const [first, second] = await Promise.all([pool.connect(), pool.connect()]);
     await assertRejects(() => pool.connect(), Error, "password authentication failed");
     first.release();
     second.release();
@@ -860,6 +860,29 @@ const ending: Record<string, Show> = {
     );
   },
 };
+
+Deno.test("DnsPgPool: errors of clients of a socket path that nobody listens to do not end the process either", async () => {
+  const options = { ...WHO, host: socketDir, port: server.port };
+  const { code, out, err } = await runProgram(`
+    import pg from "npm:pg@^8.23";
+    import { DnsPgPool } from "root/drop_in/pg_pool.ts";
+    const pool = new DnsPgPool(pg, ${JSON.stringify(options)});
+    const clients = await Promise.all([pool.connect(), pool.connect()]);
+    const ids = await Promise.all(clients.map(async (client) =>
+      (await client.query("SELECT pg_backend_pid() AS id")).rows[0].id
+    ));
+    clients[1].release();
+    const killer = new pg.Client(${JSON.stringify(options)});
+    await killer.connect();
+    await killer.query("SELECT pg_terminate_backend(id) FROM unnest($1::int[]) AS id", [ids]);
+    await killer.end();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    clients[0].release();
+    console.log((await pool.query("SELECT 1 AS one")).rows[0].one);
+    await pool.end();
+  `);
+  assertEquals([code, out], [0, "1"], err);
+});
 
 testBehaviours<Pool, Options>(makers, {
   ...taking,

@@ -487,4 +487,7 @@ Deno.test("the class is made once for a module", () => {
   const [one, other] = [1, 2].map(() => new DnsPgPool(pg, { host: "db.internal" }));
   assertStrictEquals(one!.constructor, other!.constructor);
   assert(one instanceof pg.Pool);
+  for (const pool of [one, other]) assert(pool instanceof DnsPgPool);
+  const others = [new pg.Pool(), undefined, {}, "pool"] as unknown[];
+  for (const pool of others) assert(!(pool instanceof DnsPgPool));
 });
