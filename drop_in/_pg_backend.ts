@@ -39,8 +39,8 @@ const NOTHING: Release = () => {};
 interface Standing {
   /** Since when it is open. */
   readonly sinceMs: number;
-  /** Whether somebody has it. */
-  out: boolean;
+  /** Of whoever has it. */
+  lease: Lease<DropInClient> | undefined;
   /** Whether it was handed out before. */
   seasoned: boolean;
   /** The pool was told of it, and will be told of its end. */
@@ -153,7 +153,8 @@ export class PgBackend {
     const standing = this.#standings.get(client)!;
     const { verify } = this.#settings;
     const isNew = !standing.seasoned;
-    standing.out = standing.seasoned = true;
+    standing.lease = lease;
+    standing.seasoned = true;
     this.#pool.emit("acquire", client);
     const release = this.#releaser(lease, client, standing);
     client.release = release;
@@ -170,7 +171,7 @@ export class PgBackend {
     return (error) => {
       if (released) throw new Error(RELEASED_TWICE);
       released = true;
-      standing.out = false;
+      if (standing.lease === lease) standing.lease = undefined;
       client._poolUseCount = (client._poolUseCount ?? 0) + 1;
       this.#pool.emit("release", error, client);
       const unfit = error || standing.readOnly || client._queryable === false ||
@@ -184,7 +185,7 @@ export class PgBackend {
   #attend(client: DropInClient): void {
     const standing: Standing = {
       sinceMs: now(),
-      out: false,
+      lease: undefined,
       seasoned: false,
       told: false,
       leaving: false,
@@ -195,6 +196,8 @@ export class PgBackend {
     client.on("error", (error) => this.#onError(client, standing, error));
     client.once("end", () => {
       standing.ended = true;
+      // Its place is free at once: not everybody releases a client that died on them.
+      standing.lease?.invalidate();
       this.#farewell(client, standing);
     });
   }
@@ -210,8 +213,8 @@ export class PgBackend {
 
   /** An idle client died. Unlike `pg.Pool`, this never ends the process: without a listener it goes unheard. */
   #onError(client: DropInClient, standing: Standing, error: unknown): void {
-    const { out, told, leaving } = standing;
-    if (out || !told || leaving) return;
+    const { lease, told, leaving } = standing;
+    if (lease || !told || leaving) return;
     standing.leaving = true;
     if (error instanceof Error) Object.assign(error, { client });
     if (this.#pool.listenerCount("error") > 0) this.#pool.emit("error", error, client);
@@ -219,7 +222,7 @@ export class PgBackend {
 
   /** The pool hears of a client's end once it has left and its socket is closed. */
   #farewell(client: DropInClient, standing: Standing): void {
-    if (!standing.told || !standing.leaving || !standing.ended || standing.out) return;
+    if (!standing.told || !standing.leaving || !standing.ended) return;
     standing.told = false;
     this.#pool.emit("remove", client);
   }

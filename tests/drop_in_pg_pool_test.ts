@@ -180,7 +180,7 @@ Deno.test("errors of clients that nobody listens to do not end the process, idle
       await pool.end();
     }
   `);
-  assertEquals([code, out], [0, "1 0\n1\n1 0\n1"], err);
+  assertEquals([code, out], [0, "0 0\n1\n0 0\n1"], err);
 });
 
 Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold it up, as with pg.Pool", async () => {
@@ -258,6 +258,22 @@ Deno.test("a name that cannot be resolved is an error as node:dns has it, for wh
       assert(error.cause instanceof ResolveError);
       assertEquals(pool.totalCount, 0);
     }
+  }));
+
+Deno.test("a client that died, and is never released, takes no place with it, and end() does not wait for it", () =>
+  lab(async ({ make }) => {
+    const [pool, killer] = [make({ max: 1 }), make()];
+    for (let i = 0; i < 3; i++) {
+      const id = await pid(await pool.connect());
+      const waiter = i === 2 ? where(pool) : undefined;
+      await killer.query("SELECT pg_terminate_backend($1)", [id]);
+      if (waiter) assertEquals(await waiter, first.host);
+      else await until(() => pool.totalCount === 0);
+    }
+    await pool.connect().then(async (client) => {
+      await killer.query("SELECT pg_terminate_backend($1)", [await pid(client)]);
+    });
+    await pool.end();
   }));
 
 Deno.test("a client that comes too late for its caller becomes idle", () =>
