@@ -26,6 +26,13 @@ export interface Follower {
   terminate(reason: Error): void;
 }
 
+/** How an address is chosen. */
+export interface Choosing<C> {
+  readonly limitMs: number;
+  readonly patient: boolean;
+  dismiss(scout: C): Promise<void>;
+}
+
 /** A library may hold on to a departed connection that nobody uses: after so long without use, it is closed. */
 const UNUSED_MS = 5000;
 /** Between tries to find a server of the wanted role. */
@@ -42,6 +49,8 @@ export class FollowedName<C> {
   readonly #members: Set<Member> = new Set();
   /** How many look for an address. */
   #choosing = 0;
+  /** A connection died or could not be opened: scouts go first, until one was let in. */
+  #suspect = false;
   #stop: (() => void) | undefined;
   #sweep: Timer | undefined;
 
@@ -49,7 +58,7 @@ export class FollowedName<C> {
    * @param host The name, as it is looked up.
    * @param settings How it is resolved, and which address is taken.
    * @param dialer Tries addresses, where there is more than one or a role is wanted; probes departed servers.
-   * @param onIdle There is no connection any more, and nobody wants one.
+   * @param onIdle There is no connection any more, nobody wants one, and there is nothing to be remembered.
    */
   constructor(
     host: string,
@@ -70,49 +79,54 @@ export class FollowedName<C> {
   }
 
   /**
-   * The address for a new connection. Where there are several, or a role is wanted, it is one that let a scout in.
+   * The address for a new connection. Where there are several, or a role is wanted, or the last connection died, it is
+   * one that let a scout in.
    *
    * @param signal Ends the search.
-   * @param limitMs How long a server of the wanted role is waited for.
-   * @param dismiss Closes the scout.
+   * @param options `limitMs`: how long a server is waited for. `patient`: whether one that is down is, as well as one
+   *   of another role. `dismiss` closes the scout.
    * @returns The address.
    * @throws {ResolveError} without an answer.
    * @throws {ConnectError} when no address lets a scout in.
    */
   async choose(
     signal: AbortSignal,
-    { limitMs, dismiss }: { limitMs: number; dismiss: (scout: C) => Promise<void> },
+    options: Choosing<C>,
   ): Promise<string> {
-    const endMs = now() + limitMs;
     this.#choosing++;
     try {
-      return await this.#choose(signal, endMs, dismiss);
-    } finally {
+      const address = await this.#choose(signal, now() + options.limitMs, options);
+      this.#choosing--;
+      return address; // whoever asked joins
+    } catch (error) {
       this.#choosing--;
       this.#rest();
+      throw error;
     }
   }
 
   async #choose(
     signal: AbortSignal,
     endMs: number,
-    dismiss: (scout: C) => Promise<void>,
+    { patient, dismiss }: Choosing<C>,
   ): Promise<string> {
     for (;;) {
       if (!this.#view.usable(now())) await this.#view.wait(signal);
       const { addresses } = this.#view;
-      if (addresses.length === 1 && this.#settings.targetSessionAttrs === "any") {
+      const waits = patient && this.#suspect;
+      if (addresses.length === 1 && this.#settings.targetSessionAttrs === "any" && !waits) {
         return addresses[0]!;
       }
       try {
         const { client, address } = await this.#dialer.dial(addresses, signal);
         this.#dialer.forget(address);
+        this.#suspect = false;
         dismiss(client).catch(() => {});
         return address;
       } catch (error) {
         signal.throwIfAborted();
         this.#view.refresh();
-        if (!this.#dialer.mayPass(error, false) || now() + PAUSE_MS >= endMs) throw error;
+        if (!this.#dialer.mayPass(error, waits) || now() + PAUSE_MS >= endMs) throw error;
         await sleep(PAUSE_MS, signal);
       }
     }
@@ -123,6 +137,9 @@ export class FollowedName<C> {
     this.#stop ??= this.#watch();
     const member = new Member(follower, address, {
       isCurrent: () => this.#isCurrent(address),
+      opened: () => {
+        this.#suspect = false;
+      },
       used: () => this.#departures.watch(address),
       leave: () => this.#leave(member),
     });
@@ -133,6 +150,12 @@ export class FollowedName<C> {
   /** There is reason to ask DNS before the answer's end. */
   refresh(): void {
     this.#view.refresh();
+  }
+
+  /** A connection died, or could not be opened. */
+  suspect(): void {
+    this.#suspect = true;
+    this.refresh();
   }
 
   #isCurrent(address: string): boolean {
@@ -165,7 +188,7 @@ export class FollowedName<C> {
   }
 
   #rest(): void {
-    if (this.#choosing === 0 && this.#members.size === 0) this.#onIdle();
+    if (this.#choosing === 0 && this.#members.size === 0 && !this.#suspect) this.#onIdle();
   }
 
   #at(address: string): Member[] {
@@ -218,6 +241,7 @@ export class FollowedName<C> {
 /** What a member asks of its name. */
 interface MemberName {
   isCurrent(): boolean;
+  opened(): void;
   used(): void;
   leave(): void;
 }
@@ -244,6 +268,12 @@ export class Member {
   /** Whether the name has the address no more. By what is known now, whatever timers do. */
   get departed(): boolean {
     return !this.#name.isCurrent();
+  }
+
+  /** The connection is open. */
+  open(): void {
+    this.opening = false;
+    this.#name.opened();
   }
 
   /** The connection is being used: on a departed address, its server is watched over. */

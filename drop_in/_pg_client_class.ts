@@ -72,7 +72,7 @@ export function clientClass(
       this.#follows = hostKind(this.host) === "name";
       if (this.#follows) checkHost(this.host);
       // Without a listener, the `error` of a client ends the process.
-      this.on("error", () => {});
+      this.on("error", () => this.#name?.suspect());
       if (this.#follows) adapter.onError!(this, (error) => this.#hear(error));
     }
 
@@ -145,22 +145,26 @@ export function clientClass(
         this.host = address;
         nameForTls(this as unknown as ClientInternals, host);
         await super.connect();
-        member.opening = false;
+        member.open();
         return this;
       } catch (error) {
+        name.suspect();
         this.#member?.leave();
-        name.refresh();
         throw inDriversWords(error, WORDS);
       }
     }
 
     async #choose(name: FollowedName<DropInClient>): Promise<string> {
       const timeoutMs = this.#timeoutMs;
-      const limitMs = Math.min(timeoutMs, ROLE_TIMEOUT_MS);
-      const dismiss = (scout: DropInClient) => scout.end();
+      const choosing = {
+        limitMs: Math.min(timeoutMs, ROLE_TIMEOUT_MS),
+        // A wait without an end would never tell of the failure.
+        patient: timeoutMs < Infinity && options.connectRetry !== false,
+        dismiss: (scout: DropInClient) => scout.end(),
+      };
       return await runWithin(
         timeoutMs,
-        (signal) => name.choose(signal, { limitMs, dismiss }),
+        (signal) => name.choose(signal, choosing),
         { signal: this.#end.signal, what: "no connection" },
       );
     }

@@ -9,7 +9,12 @@ import pg from "npm:pg@^8.23";
 export const orders = pgTable("orders", { customer: integer(), server: text() });
 
 export function openDatabase(connectionString: string, options: DnsPoolOptions = {}) {
-  const pool = new DnsPgPool(pg, { connectionString, max: 4, ...options }); // was: new pg.Pool({ … })
+  const pool = new DnsPgPool(pg, {
+    connectionString,
+    max: 4,
+    connectionTimeoutMillis: 10_000,
+    ...options,
+  }); // was: new pg.Pool({ … })
   return drizzle({ client: pool });
 }
 

@@ -5,7 +5,12 @@ import knex, { type Knex } from "npm:knex@^3.3";
 import pg from "npm:pg@^8.23";
 
 export function openDatabase(connectionString: string, options: DnsPoolOptions = {}) {
-  const pool = new DnsPgPool(pg, { connectionString, max: 4, ...options });
+  const pool = new DnsPgPool(pg, {
+    connectionString,
+    max: 4,
+    connectionTimeoutMillis: 10_000,
+    ...options,
+  });
   return { db: knex({ client: "pg", connectionPool: pool }), pool }; // was: { client: "pg", connection: … }
 }
 

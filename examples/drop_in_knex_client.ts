@@ -5,13 +5,14 @@ import PgClient from "npm:knex@~3.1/lib/dialects/postgres/index.js";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 
-export function openDatabase(connection: string, options: DnsPoolOptions = {}): Knex {
+export function openDatabase(connectionString: string, options: DnsPoolOptions = {}): Knex {
   class DnsPgClient extends PgClient {
     _driver() {
       return dnsPg(pg, options);
     }
   }
   const client = DnsPgClient as unknown as typeof Knex.Client;
+  const connection = { connectionString, connectionTimeoutMillis: 10_000 };
   return knex({ client, connection, pool: { min: 0, max: 4 } }); // was: client: "pg"
 }
 

@@ -9,7 +9,12 @@ export interface Tables {
 }
 
 export function openDatabase(connectionString: string, options: DnsPoolOptions = {}) {
-  const pool = new DnsPgPool(pg, { connectionString, max: 4, ...options }); // was: new pg.Pool({ … })
+  const pool = new DnsPgPool(pg, {
+    connectionString,
+    max: 4,
+    connectionTimeoutMillis: 10_000,
+    ...options,
+  }); // was: new pg.Pool({ … })
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }
 

@@ -30,7 +30,13 @@ function typesOfMikroOrm(): pg.CustomTypesConfig {
 
 export async function openDatabase(url: string, options: DnsPoolOptions = {}) {
   const types = typesOfMikroOrm();
-  const pool = new DnsPgPool(pg, { connectionString: url, max: 4, types, ...options });
+  const pool = new DnsPgPool(pg, {
+    connectionString: url,
+    max: 4,
+    connectionTimeoutMillis: 10_000,
+    types,
+    ...options,
+  });
   return await MikroORM.init({
     clientUrl: url,
     entities: [Orders],

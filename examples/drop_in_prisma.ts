@@ -6,7 +6,12 @@ import pg from "npm:pg@^8.23";
 import { PrismaClient } from "./generated/prisma/client.ts"; // by `prisma generate`
 
 export function openDatabase(connectionString: string, options: DnsPoolOptions = {}) {
-  const pool = new DnsPgPool(pg, { connectionString, max: 4, ...options });
+  const pool = new DnsPgPool(pg, {
+    connectionString,
+    max: 4,
+    connectionTimeoutMillis: 10_000,
+    ...options,
+  });
   const adapter = new PrismaPg(pool, { disposeExternalPool: true }); // was: new PrismaPg({ … })
   return new PrismaClient({ adapter });
 }

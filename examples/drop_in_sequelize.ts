@@ -9,6 +9,7 @@ export function openDatabase(url: string, options: DnsPoolOptions = {}): Sequeli
     dialect: "postgres",
     logging: false,
     pool: { max: 4 },
+    dialectOptions: { connectionTimeoutMillis: 10_000 },
     dialectModule: dnsPg(pg, options), // this line is new
   });
   defineOrders(db);

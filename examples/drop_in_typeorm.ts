@@ -24,6 +24,7 @@ export async function openDatabase(url: string, options: DnsPoolOptions = {}): P
     type: "postgres",
     url,
     poolSize: 4,
+    connectTimeoutMS: 10_000,
     entities: [Orders],
     driver: dnsPg(pg, options), // this line is new
   }).initialize();

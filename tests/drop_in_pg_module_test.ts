@@ -310,6 +310,27 @@ Deno.test("of several addresses, one that lets a client in is taken", () =>
     assert(only.running);
   }));
 
+Deno.test("a server that is down is waited for as long as connectionTimeoutMillis says, once a client died of it", () =>
+  lab(async ({ make }) => {
+    const port = await freePort([first.host]);
+    await using server = await startPostgres({ ...WHO, host: first.host, port });
+    const client = make({ port });
+    await client.connect();
+    await server.kill();
+    await until(() => ended(client));
+    const hasty = await assertRejects(() => make({ port }).connect()) as Error & { code: string };
+    assertEquals(hasty.code, "ECONNREFUSED");
+    const brief = make({ port, connectionTimeoutMillis: 400 });
+    const error = await assertRejects(() => brief.connect()) as Error & { code: string };
+    assertEquals(error.code, "ECONNREFUSED");
+    const patient = make({ port, connectionTimeoutMillis: 20_000 });
+    const connecting = patient.connect();
+    await server.start();
+    await connecting;
+    assertEquals(await where(patient), first.host);
+    await patient.end();
+  }));
+
 Deno.test("targetSessionAttrs: a server of another role is waited for, no longer than connectionTimeoutMillis", () =>
   lab(async ({ make }) => {
     const options = "-c default_transaction_read_only=on";
