@@ -52,13 +52,13 @@ export class Entry {
   /** The resolution under way: never more than one. */
   flight: Flight | undefined;
   /** When the last resolution began. */
-  askedAtMs = -Infinity;
+  askedAtMs: number = -Infinity;
   /** Failed resolutions since the last answer. */
   failures = 0;
   /** What the last one failed with. */
   failure: unknown;
   /** Until then a negative answer is repeated without asking. */
-  negativeUntilMs = -Infinity;
+  negativeUntilMs: number = -Infinity;
   /** Who reads the entry, by a key of their own. */
   readonly readers: Map<string, Reader> = new Map();
 

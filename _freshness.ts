@@ -27,11 +27,11 @@ export interface FreshnessSettings {
 /** The life of the answer in force, as one caller has it. All moments are in milliseconds of one clock. */
 export class Freshness {
   /** Until then the answer is fresh. */
-  freshUntilMs = -Infinity;
+  freshUntilMs: number = -Infinity;
   /** Until then, past that, the answer may be used without waiting for a resolution. */
-  graceUntilMs = -Infinity;
+  graceUntilMs: number = -Infinity;
   /** After that it is not used at all. */
-  staleUntilMs = -Infinity;
+  staleUntilMs: number = -Infinity;
 
   readonly #settings: FreshnessSettings;
   /** How often grace began since the last answer. */

@@ -41,7 +41,7 @@ export interface PoolHooks<C> {
 }
 
 /** The names of all hooks. */
-export const HOOK_NAMES = [
+export const HOOK_NAMES: readonly (keyof PoolHooks<unknown>)[] = [
   "firstConnect",
   "connect",
   "checkout",
@@ -50,4 +50,4 @@ export const HOOK_NAMES = [
   "invalidate",
   "close",
   "detach",
-] as const satisfies readonly (keyof PoolHooks<unknown>)[];
+];

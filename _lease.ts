@@ -26,7 +26,7 @@ export class Slot<C> implements Linked<Slot<C>> {
   /** In use on an address that departed: it does not count against the limit. */
   retired = false;
   /** Since when. */
-  retiredAtMs = Infinity;
+  retiredAtMs: number = Infinity;
   /** How often it was handed out. */
   uses = 0;
   /** When it last came back. */

@@ -38,6 +38,8 @@ const MISPLACED_AT = /^\/[^?]*(?::[^@?]*@|@[^/?]*\/)|[?&][^=&]*@/s;
 const DIALECT = /^[a-z][a-z\d]*$/i;
 const DRIVER = /^[a-z][\w-]*$/i;
 const SECRET_PARAM = /pass|pwd|secret|token/i;
+/** Names of the symbols under which `console.log` asks for its text, on Deno and on Node and Bun. */
+const INSPECT = ["Deno.customInspect", "nodejs.util.inspect.custom"];
 
 /**
  * A database URL, taken apart: `dialect[+driver]://[user[:password]@][host][:port][/database][?query]`, as
@@ -197,14 +199,12 @@ export class DatabaseUrl {
     return this.render();
   }
 
-  /** What `console.log` shows on Deno: the text, the password hidden. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return `DatabaseUrl ${JSON.stringify(this.render())}`;
-  }
-
-  /** What `console.log` shows on Node and Bun: the text, the password hidden. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `DatabaseUrl ${JSON.stringify(this.render())}`;
+  // What `console.log` shows: the text, the password hidden.
+  static {
+    const value = function (this: DatabaseUrl) {
+      return `DatabaseUrl ${JSON.stringify(this.render())}`;
+    };
+    for (const name of INSPECT) Object.defineProperty(this.prototype, Symbol.for(name), { value });
   }
 }
 

@@ -7,7 +7,7 @@
 import { isIP } from "node:net";
 
 /** Largest TTL that fits into a record: 32 bits, unsigned (RFC 1035 section 3.2.1). */
-export const LARGEST_TTL = 2 ** 32 - 1;
+export const LARGEST_TTL: number = 2 ** 32 - 1;
 /** Longest time that a timer keeps, in seconds (`setTimeout` counts milliseconds in 31 bits). */
 export const LONGEST_SECONDS = 2_147_483;
 
