@@ -41,6 +41,18 @@ export interface ExecutionOptions {
   loggingToken?: string;
 }
 
+/** How an event is listened to, as everywhere on the web; not every program has the types of a browser. */
+export interface ListenOptions {
+  /** Listens before those who do not say so. Default: false. */
+  capture?: boolean;
+  /** Hears one event only. Default: false. */
+  once?: boolean;
+  /** Promises not to call `preventDefault()`. Default: false. */
+  passive?: boolean;
+  /** Listens no more once it is aborted. */
+  signal?: AbortSignal;
+}
+
 /** What is known about the host's addresses. */
 export interface AnswerStatus {
   /** The addresses that the host has now; empty before the first resolution. */
@@ -344,18 +356,18 @@ export class Engine<C> extends EventTarget {
   override addEventListener<K extends keyof EngineEventMap>(
     type: K,
     listener: (event: EngineEventMap[K]) => void,
-    options?: boolean | AddEventListenerOptions,
+    options?: boolean | ListenOptions,
   ): void;
   /** Listens for any event. */
   override addEventListener(
     type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
+    listener: ((event: Event) => void) | { handleEvent(event: Event): void } | null,
+    options?: boolean | ListenOptions,
   ): void;
   override addEventListener(
     type: string,
     listener: unknown,
-    options?: boolean | AddEventListenerOptions,
+    options?: boolean | ListenOptions,
   ): void {
     const target = listener as EventListenerOrEventListenerObject | null;
     this.#core.events.addEventListener(type, target, options);
@@ -365,7 +377,7 @@ export class Engine<C> extends EventTarget {
   override removeEventListener(
     type: string,
     listener: unknown,
-    options?: boolean | EventListenerOptions,
+    options?: boolean | { capture?: boolean },
   ): void {
     const target = listener as EventListenerOrEventListenerObject | null;
     this.#core.events.removeEventListener(type, target, options);
