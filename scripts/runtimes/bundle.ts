@@ -1,0 +1,73 @@
+/**
+ * The test files that need no Deno, in one file that Node 20 and Bun run.
+ *
+ * @module
+ */
+
+import ts from "npm:typescript@6.0.3";
+import { deno, ROOT } from "../_run.ts";
+import { PROGRAMS } from "../lab/postgres_binaries.ts";
+
+/** A test file that says one of these stays on Deno. Of the scripts, the lab alone runs elsewhere. */
+const NEEDS_DENO = /\bDeno\.(?!test\()|"\.\.\/scripts\/(?!lab\/)/;
+
+/** What the bundle imports by a computed name. */
+const INSTALLED = ["pg@^8.23", PROGRAMS];
+
+/** Names of test files, without `.ts`: those that run everywhere, and those that do not. */
+export async function sortTests(): Promise<{ portable: string[]; bound: string[] }> {
+  const portable: string[] = [];
+  const bound: string[] = [];
+  for await (const { name } of Deno.readDir(new URL("tests", ROOT))) {
+    if (!name.endsWith("_test.ts")) continue;
+    const text = await Deno.readTextFile(new URL(`tests/${name}`, ROOT));
+    (NEEDS_DENO.test(text) ? bound : portable).push(name.slice(0, -".ts".length));
+  }
+  return { portable: portable.sort(), bound: bound.sort() };
+}
+
+/**
+ * Bundles test files with what runs them, and installs beside the bundle what it imports by a computed name.
+ *
+ * @param names Test files, without `.ts`.
+ * @param dir Where the bundle goes.
+ * @returns The bundle's path; its argument is the name of the file to run.
+ */
+export async function bundleTests(names: readonly string[], dir: string): Promise<string> {
+  const installed = npmInstall(INSTALLED, dir);
+  const url = (path: string) => JSON.stringify(new URL(path, ROOT));
+  const loads = names.map((name) =>
+    `${JSON.stringify(name)}: () => import(${url(`tests/${name}.ts`)})`
+  );
+  await Deno.writeTextFile(
+    `${dir}/entry.ts`,
+    `import { registerTest, runTests } from ${url("scripts/runtimes/run_tests.ts")};\n` +
+      `globalThis.registerTest = registerTest;\nawait runTests({ ${loads.join(", ")} });\n`,
+  );
+  const code = await deno([
+    ...["bundle", "--quiet", "--no-lock", "--no-check", "--platform=deno"],
+    ...["--import-map=tests/_std/import_map.json", `--output=${dir}/bundle.js`, `${dir}/entry.ts`],
+  ]);
+  if (code !== 0) throw new Error(`Cannot bundle the tests: deno bundle exited with ${code}`);
+  // Node 20 and 22 know no `using`.
+  const { outputText } = ts.transpileModule(await Deno.readTextFile(`${dir}/bundle.js`), {
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+  });
+  const file = `${dir}/tests.mjs`;
+  await Deno.writeTextFile(file, outputText.replaceAll("Deno.test(", "globalThis.registerTest("));
+  await installed;
+  return file;
+}
+
+/** Installs packages into a directory. */
+export async function npmInstall(packages: readonly string[], dir: string): Promise<void> {
+  const { code, stderr } = await new Deno.Command("npm", {
+    args: ["install", "--no-audit", "--no-fund", "--no-save", "--prefix", dir, ...packages],
+    cwd: dir,
+    stdin: "null",
+    stdout: "null",
+  }).output();
+  if (code === 0) return;
+  const said = new TextDecoder().decode(stderr);
+  throw new Error(`Cannot install ${packages.join(" ")}: npm exited with ${code}\n${said}`);
+}
