@@ -1,6 +1,6 @@
 /**
- * `deno task runtimes`: every test that needs no Deno, on every runtime that the package is for, with a table at the
- * end. `deno task runtimes node@22 bun@1` runs those only.
+ * `deno task runtimes`: every test that needs no Deno, on Node 20, 22, 24 and Bun, with a table at the end.
+ * `deno task runtimes node@22 bun@1` runs them on those only, and `deno` is there to compare with.
  *
  * Node and Bun come from npm. Exit status: 0; 1 if a test failed or a process did not end by itself; 2 for a runtime
  * that there is not. The last line is `N passed, N failed, N skipped`.
@@ -72,7 +72,7 @@ function reportOf(output: string): Report | undefined {
 }
 
 if (import.meta.main) {
-  const names = chosenRuntimes(Deno.args);
+  const names = chosenRuntimes(Deno.args, "deno");
   Deno.chdir(ROOT);
   const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
   const outcomes: Outcome[] = [];

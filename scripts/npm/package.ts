@@ -28,7 +28,9 @@ const ENGINES = { node: ">=20.19.0" };
 const DEPENDENCIES: readonly string[] = ["dns-packet"];
 
 /** The drivers, each of the user's choice, and the versions that its adapter is for. */
-const DRIVERS: Readonly<Record<string, { readonly range: string; readonly adapter: string }>> = {
+export const DRIVERS: Readonly<
+  Record<string, { readonly range: string; readonly adapter: string }>
+> = {
   "mariadb": { range: "^3.0.0", adapter: "./adapters/mariadb" },
   "mysql2": { range: "^3.0.0", adapter: "./adapters/mysql2" },
   "pg": { range: "^8.8.0", adapter: "./adapters/pg" },

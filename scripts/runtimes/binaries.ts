@@ -50,15 +50,17 @@ export async function findRuntime(name: string): Promise<Runtime> {
   return { name, version, program, args: [] };
 }
 
-/** The names among `args`, or all where there is none; ends the process where one is unknown. */
-export function chosenRuntimes(
-  args: readonly string[],
-  all: readonly string[] = RUNTIMES,
-): readonly string[] {
-  const unknown = args.find((name) => !all.includes(name));
+/**
+ * The names among `args`; where there are none, all but one. Ends the process where one is unknown.
+ *
+ * @param args The command line.
+ * @param except What is left out unless it is asked for.
+ */
+export function chosenRuntimes(args: readonly string[], except: string): readonly string[] {
+  const unknown = args.find((name) => !RUNTIMES.includes(name));
   if (unknown !== undefined) {
-    console.error(`Cannot run on "${unknown}": there are ${all.join(", ")}`);
+    console.error(`Cannot run on "${unknown}": there are ${RUNTIMES.join(", ")}`);
     Deno.exit(2);
   }
-  return args.length > 0 ? args : all;
+  return args.length > 0 ? args : RUNTIMES.filter((name) => name !== except);
 }

@@ -8,7 +8,9 @@ import ts from "npm:typescript@6.0.3";
 import { deno, ROOT } from "../_run.ts";
 import { PROGRAMS } from "../lab/postgres_binaries.ts";
 
-/** A test file that says one of these stays on Deno. Of the scripts, the lab alone runs elsewhere. */
+const OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
+
+/** Code with one of these stays on Deno. Of the scripts, the lab alone runs elsewhere. */
 const NEEDS_DENO = /\bDeno\.(?!test\()|"\.\.\/scripts\/(?!lab\/)/;
 
 /** What the bundle imports by a computed name. */
@@ -20,10 +22,28 @@ export async function sortTests(): Promise<{ portable: string[]; bound: string[]
   const bound: string[] = [];
   for await (const { name } of Deno.readDir(new URL("tests", ROOT))) {
     if (!name.endsWith("_test.ts")) continue;
-    const text = await Deno.readTextFile(new URL(`tests/${name}`, ROOT));
-    (NEEDS_DENO.test(text) ? bound : portable).push(name.slice(0, -".ts".length));
+    const needsDeno = await anyNeedsDeno(new URL(`tests/${name}`, ROOT));
+    (needsDeno ? bound : portable).push(name.slice(0, -".ts".length));
   }
   return { portable: portable.sort(), bound: bound.sort() };
+}
+
+/** Whether a test file needs Deno, or one of the files for tests that it imports. */
+async function anyNeedsDeno(file: URL): Promise<boolean> {
+  const files = [file.href];
+  for (const file of files) {
+    // Without its types and comments, which may name Deno's.
+    const { outputText } = ts.transpileModule(await Deno.readTextFile(new URL(file)), {
+      compilerOptions: { ...OPTIONS, removeComments: true },
+    });
+    if (NEEDS_DENO.test(outputText)) return true;
+    for (const { fileName } of ts.preProcessFile(outputText).importedFiles) {
+      const { href } = new URL(fileName, file);
+      const isOfTests = fileName.startsWith(".") && href.startsWith(`${ROOT}tests/`);
+      if (isOfTests && !files.includes(href)) files.push(href);
+    }
+  }
+  return false;
 }
 
 /**
@@ -51,7 +71,7 @@ export async function bundleTests(names: readonly string[], dir: string): Promis
   if (code !== 0) throw new Error(`Cannot bundle the tests: deno bundle exited with ${code}`);
   // Node 20 and 22 know no `using`.
   const { outputText } = ts.transpileModule(await Deno.readTextFile(`${dir}/bundle.js`), {
-    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+    compilerOptions: OPTIONS,
   });
   const file = `${dir}/tests.mjs`;
   await Deno.writeTextFile(file, outputText.replaceAll("Deno.test(", "globalThis.registerTest("));

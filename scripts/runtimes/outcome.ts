@@ -63,12 +63,16 @@ export function table(outcomes: readonly Outcome[]): string {
   ).join("\n");
 }
 
+/** Not in the repository. */
 const DIR = new URL(".deno/runs/", ROOT);
 
-/** Keeps what ran, for the check of README's table. */
+/** Keeps what ran, in the place of what was kept of the same runtimes, for the table in README. */
 export async function saveOutcomes(run: string, outcomes: readonly Outcome[]): Promise<void> {
+  const again = new Set(outcomes.map(({ runtime }) => runtime));
+  const others = (await savedOutcomes(run)).filter(({ runtime }) => !again.has(runtime));
   await Deno.mkdir(DIR, { recursive: true });
-  await Deno.writeTextFile(new URL(`${run}.json`, DIR), JSON.stringify(outcomes, null, 1));
+  const text = JSON.stringify([...others, ...outcomes], null, 1);
+  await Deno.writeTextFile(new URL(`${run}.json`, DIR), text);
 }
 
 /** What was kept; empty where that run was not made. */

@@ -32,6 +32,34 @@ interface Context {
 }
 type Run = (context: Context) => void | Promise<void>;
 
+/** Node has it from 24 on; the part that the tests use. */
+class Stack {
+  readonly #last: (() => unknown)[] = [];
+
+  use<T extends Partial<AsyncDisposable & Disposable>>(value: T): T {
+    this.defer(() => (value[Symbol.asyncDispose] ?? value[Symbol.dispose])!.call(value));
+    return value;
+  }
+
+  adopt<T>(value: T, end: (value: T) => unknown): T {
+    this.defer(() => end(value));
+    return value;
+  }
+
+  defer(end: () => unknown): void {
+    this.#last.push(end);
+  }
+
+  async disposeAsync(): Promise<void> {
+    for (const end of this.#last.splice(0).reverse()) await end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disposeAsync();
+  }
+}
+Object.assign(globalThis, { AsyncDisposableStack: globalThis.AsyncDisposableStack ?? Stack });
+
 const tests: { readonly name: string; readonly run: Run }[] = [];
 
 /** Stands in the bundle where the tests say `Deno.test`. */

@@ -9,6 +9,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import process from "node:process";
 import fc from "npm:fast-check@^4";
 import { ResolveError } from "../../errors.ts";
 import type { Answer, Lookup, Question } from "../../lookups/lookup.ts";
@@ -446,8 +447,8 @@ export async function checkResolver(runs: number, seed?: number): Promise<void> 
 }
 
 if (import.meta.main) {
-  const runs = Number(Deno.args[0] ?? 20_000);
-  const seed = Number(Deno.args[1] ?? Math.floor(Math.random() * 2 ** 31));
+  const runs = Number(process.argv[2] ?? 20_000);
+  const seed = Number(process.argv[3] ?? Math.floor(Math.random() * 2 ** 31));
   console.log(`${runs} runs, seed ${seed}`);
   await checkResolver(runs, seed);
   console.log("ok");
