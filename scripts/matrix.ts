@@ -1,6 +1,7 @@
 /**
  * `deno task matrix`: writes the table of what runs where into README, out of what `deno task test`,
- * `deno task runtimes` and `deno task consumers` have found. `--check` writes nothing, and fails where README claims anything else.
+ * `deno task runtimes` and `deno task consumers` have found. `--check` writes nothing, and fails where README claims
+ * anything else.
  *
  * @module
  */
@@ -66,6 +67,7 @@ export function matrix(
   const versions = [...new Set(compilers.map(({ version }) => version))].map((version) =>
     /\d+\.\d+/.exec(version)?.[0] ?? `the ${version}`
   );
+  const list = versions.join(", ").replace(/, ([^,]*)$/, " and $1");
   const good = compilers.length > 0 && compilers.every(({ passed }) => passed > 0);
   return [
     `|  | ${Object.values(RUNTIMES).join(" | ")} |`,
@@ -73,10 +75,8 @@ export function matrix(
     ...rows,
     "",
     good
-      ? `The types are read by TypeScript ${
-        versions.join(", ")
-      }, under \`nodenext\` and \`bundler\`, \`strict\` and without \`skipLibCheck\`, with the types of Node or of the DOM.`
-      : "The types were not looked at.",
+      ? `The types are read by TypeScript ${list}, under \`nodenext\` and \`bundler\`, \`strict\` and without \`skipLibCheck\`, with the types of Node or of the DOM.`
+      : "No version of TypeScript has taken the types.",
   ].join("\n");
 }
 

@@ -15,6 +15,7 @@ const STEPS: Record<string, () => Promise<number>> = {
   lint: () => deno(["lint"]),
   check,
   doc: () => deno(["doc", "--lint", ...Object.values(config.exports)]),
+  html,
   test: () => test([]),
   publish: () => deno(["publish", "--dry-run", "--allow-dirty"]),
 };
@@ -24,6 +25,17 @@ async function check(): Promise<number> {
   const std = await chooseStd();
   if (std === "jsr") return await denoWithLockCopy(["check", "."]);
   return await deno(["check", "--frozen", ...stdFlags(std), "."]);
+}
+
+/** Builds the pages of the documentation, as JSR does, and throws them away. */
+async function html(): Promise<number> {
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
+  try {
+    const flags = ["--html", `--name=${config.name}`, `--output=${dir}`];
+    return await deno(["doc", ...flags, ...Object.values(config.exports)]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 }
 
 function chosen(args: readonly string[]): string[] {
