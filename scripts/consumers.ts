@@ -4,6 +4,8 @@
  * every export is imported and required; TypeScript 5.4, 5.9 and the latest look at the types; publint and
  * arethetypeswrong look at the package.
  *
+ * `deno task consumers node@20 typescript` looks at those only, `npm` at the package as a whole.
+ *
  * Node, Bun and all the rest come from npm, MariaDB from the machine. Exit status: 0; 1 if anything failed. The last
  * line is `N passed, N failed, N skipped`.
  *
@@ -61,7 +63,9 @@ if (import.meta.main) {
   const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
   let outcomes: Outcome[] = [];
   try {
-    const checks = await checksOf(await makeProjects(dir));
+    const all = await checksOf(await makeProjects(dir));
+    const checks = all.filter(({ runtime }) => !Deno.args.length || Deno.args.includes(runtime));
+    if (checks.length === 0) throw new Error(`Cannot find anything to look at: ${Deno.args}`);
     // Each has servers of its own, for a program kills one of them.
     const lanes = Array.from({ length: AT_A_TIME }, () => new ServerPairs());
     try {

@@ -12,6 +12,7 @@ import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import config from "../deno.json" with { type: "json" };
 import { ROOT } from "./_run.ts";
+import { bundleModules } from "./npm/bundle.ts";
 import { buildWithDnt } from "./npm/dnt.ts";
 import { emit } from "./npm/emit.ts";
 import { type Config, DIST, DOCUMENTS, packageJson, programOf } from "./npm/package.ts";
@@ -19,8 +20,12 @@ import { type Config, DIST, DOCUMENTS, packageJson, programOf } from "./npm/pack
 /** Writes the unpacked package into a directory. */
 async function write(dir: string, config: Config): Promise<void> {
   const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
-  const { files, dependencies } = await emit(Object.values(config.exports), read);
-  const all = new Map([...files].map(([path, text]) => [`${DIST}/${path}`, text]));
+  const entries = Object.values(config.exports);
+  const { modules, declarations, dependencies } = await emit(entries, read);
+  const scripts = entries.map((entry) => entry.replace(/ts$/, "js"));
+  const bundled = await bundleModules(modules, scripts, Object.keys(dependencies));
+  const files = [...bundled, ...declarations];
+  const all = new Map(files.map(([path, text]) => [`${DIST}/${path}`, text]));
   for (const name of DOCUMENTS) all.set(name, await read(name));
   all.set("package.json", JSON.stringify(packageJson(config, dependencies), null, 2) + "\n");
   const program = programOf(config);

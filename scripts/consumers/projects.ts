@@ -72,13 +72,23 @@ async function makeApp(dir: string, packages: readonly string[]): Promise<void> 
   const failover = await Deno.readTextFile(new URL("scripts/consumers/failover.ts", ROOT));
   const names = JSON.stringify(Object.keys(config.exports).map(nameOf));
   const load = (how: string) =>
-    `(async () => { const found = {}; for (const name of ${names}) ` +
-    `found[name] = Object.keys(${how}).filter((key) => !/^(default|__esModule|module\\.exports)$/.test(key)).sort(); ` +
-    "console.log(JSON.stringify(found)); })();\n";
+    `${describeExports}\n(async () => { const found = {}; for (const name of ${names}) ` +
+    `found[name] = describeExports(${how}); console.log(JSON.stringify(found)); })();\n`;
   await write(dir, "failover.mjs", translate(failover, ts.ModuleKind.ESNext));
   await write(dir, "failover.cjs", translate(failover, ts.ModuleKind.CommonJS));
   await write(dir, "exports.mjs", load("await import(name)"));
   await write(dir, "exports.cjs", load("require(name)"));
+}
+
+/** What a module exports: names, types, and what functions and classes are called. Part of the projects' programs. */
+export function describeExports(module: Record<string, unknown>): string[] {
+  return Object.entries(module)
+    // What `require()` gives has these besides.
+    .filter(([key]) => !["default", "__esModule", "module.exports"].includes(key))
+    .map(([key, value]) =>
+      `${key}: ${typeof value} ${typeof value === "function" ? value.name : ""}`
+    )
+    .sort();
 }
 
 function translate(text: string, module: ts.ModuleKind): string {

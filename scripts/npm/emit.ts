@@ -13,8 +13,10 @@ import ts from "npm:typescript@6.0.3";
 
 /** The package's modules. */
 export interface Emitted {
-  /** By path, such as `lookups/wire.js` and `lookups/wire.d.ts`. */
-  readonly files: ReadonlyMap<string, string>;
+  /** JavaScript by path, such as `lookups/wire.js`. */
+  readonly modules: ReadonlyMap<string, string>;
+  /** Declarations by path, such as `lookups/wire.d.ts`. */
+  readonly declarations: ReadonlyMap<string, string>;
   /** What they import from npm, with the versions. */
   readonly dependencies: Readonly<Record<string, string>>;
 }
@@ -44,7 +46,7 @@ const NPM = /^npm:((?:@[^/]+\/)?[^@/]+)@([^/]+)(\/.*)?$/;
  *
  * @param entries Paths of modules, such as `./lookups/wire.ts`.
  * @param read Gives a module's text.
- * @returns The files, in the order of their paths.
+ * @returns What was made of them.
  * @throws {Error} when a module imports what a package cannot, or a declaration needs a type that is not written down.
  */
 export async function emit(
@@ -53,14 +55,14 @@ export async function emit(
 ): Promise<Emitted> {
   const roots = [...new Set(entries.map((entry) => normalize(entry)))];
   const sources = await readSources(roots, read);
-  const files: [string, string][] = [];
+  const emitted = { "js": new Map<string, string>(), "d.ts": new Map<string, string>() };
   const dependencies: Record<string, string> = {};
   const problems: string[] = [];
   const translators = { "js": toJavaScript(sources), "d.ts": toDeclarations(sources) };
-  for (const [ending, translate] of Object.entries(translators)) {
+  for (const ending of ["js", "d.ts"] as const) {
     const paths = [...roots];
     for (const path of paths) { // grows meanwhile: a file is there if another of its kind needs it
-      let text = translate(path, problems);
+      let text = translators[ending](path, problems);
       for (const { fileName, pos } of ts.preProcessFile(text).importedFiles.reverse()) {
         const inPackage = specifierInPackage(fileName);
         if (inPackage === undefined) {
@@ -73,12 +75,11 @@ export async function emit(
         const [, name, range] = NPM.exec(fileName) ?? [];
         if (name !== undefined) dependencies[name] = range!;
       }
-      files.push([path.replace(/ts$/, ending), text]);
+      emitted[ending].set(path.replace(/ts$/, ending), text);
     }
   }
   if (problems.length > 0) throw new Error(`Cannot build the package:\n${problems.join("\n")}`);
-  files.sort(([a], [b]) => a < b ? -1 : 1);
-  return { files: new Map(files), dependencies };
+  return { modules: emitted.js, declarations: emitted["d.ts"], dependencies };
 }
 
 /** A specifier as it stands in the package; `undefined` where it has no place there. */

@@ -1,0 +1,71 @@
+/**
+ * Fewer, larger modules: what an import costs is mostly the number of files, and the package has fifty small ones.
+ *
+ * @module
+ */
+
+import { dirname } from "node:path";
+
+/**
+ * Puts the package's modules together: one file for each entry, and chunks with what entries share or load later.
+ *
+ * @param modules JavaScript by path.
+ * @param entries Paths of the modules that are imported from outside.
+ * @param external Packages that stay imported.
+ * @returns JavaScript by path; chunks are named after their contents.
+ */
+export async function bundleModules(
+  modules: ReadonlyMap<string, string>,
+  entries: readonly string[],
+  external: readonly string[],
+): Promise<Map<string, string>> {
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
+  try {
+    for (const [path, text] of modules) {
+      await Deno.mkdir(dirname(`${dir}/in/${path}`), { recursive: true });
+      await Deno.writeTextFile(`${dir}/in/${path}`, text);
+    }
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["bundle", "--quiet", "--no-lock", "--no-config", "--platform=deno"],
+        ...["--code-splitting", "--outdir=../out"],
+        ...external.map((name) => `--external=${name}`),
+        ...entries,
+      ],
+      cwd: `${dir}/in`, // comments in the output name the modules by their paths from here
+    }).output();
+    if (code !== 0) {
+      const said = new TextDecoder().decode(stderr);
+      throw new Error(`Cannot bundle the package: deno bundle exited with ${code}\n${said}`);
+    }
+    return await readTree(`${dir}/out`, "");
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function readTree(dir: string, prefix: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    if (isDirectory) {
+      for (const [path, text] of await readTree(`${dir}/${name}`, `${prefix}${name}/`)) {
+        files.set(path, text);
+      }
+    } else {
+      files.set(prefix + name, withClassNames(await Deno.readTextFile(`${dir}/${name}`)));
+    }
+  }
+  return files;
+}
+
+/**
+ * The bundler makes `var Engine = class _Engine {` of a class that names itself, and then `console.log` and stack traces
+ * say `_Engine`.
+ */
+function withClassNames(text: string): string {
+  let result = text;
+  for (const [, name] of text.matchAll(/^var (\w+) = class _\1 /gm)) {
+    result = result.replace(new RegExp(`(?<![\\w$."'\`#])_${name}\\b`, "g"), name!);
+  }
+  return result;
+}
