@@ -4,7 +4,7 @@
  * @module
  */
 
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Target } from "./adapter.ts";
 
 /** Milliseconds before the first keepalive probe. */
@@ -28,11 +28,13 @@ export function isSocketError(error: unknown): boolean {
  * @returns The socket, once it is open. From then on it is the caller's to close.
  * @throws What the socket says; or the signal's reason.
  */
-export function dialSocket(
+export async function dialSocket(
   ip: string,
   { port, keepAlive, signal }: Pick<Target, "port" | "keepAlive" | "signal">,
 ): Promise<Socket> {
-  return new Promise((resolve, reject) => {
+  // Not before it is needed: on Bun it takes longer to load than the whole package.
+  const { connect } = await import("node:net");
+  return await new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const options = { host: ip, port, noDelay: true };
     const socket = connect(

@@ -7,8 +7,8 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import process from "node:process";
+import type { PeerCertificate } from "node:tls";
 import { canonicalIp } from "../_ip.ts";
 import { only, TLS_PARAMS } from "./_params.ts";
 import type { Destination, TlsState } from "./adapter.ts";
@@ -135,6 +135,8 @@ export function checkSecured(
     throw new Error("Cannot use this connection: TLS was asked for, and it has none");
   }
   if (rejectUnauthorized === false) return { checked: "nothing" };
+  // It is there by now; imported at the top, it would take longer to load than the whole package.
+  const { checkServerIdentity } = process.getBuiltinModule("node:tls");
   const check = options.checkServerIdentity ?? checkServerIdentity;
   const trouble = authorized ? check((servername ?? host)!, getPeerCertificate.call(socket)) : (
     authorizationError ?? "it is not of an authority that is trusted"
@@ -168,6 +170,7 @@ async function readFiles(params: Destination["params"]): Promise<TlsOptions> {
     // "system", as in libpq: the runtime's own authorities.
     if (path === undefined || name === "sslrootcert" && path === "system") return {};
     try {
+      const { readFile } = await import("node:fs/promises"); // few need it
       return { [option]: await readFile(path, "utf8") };
     } catch (cause) {
       throw new Error(`Cannot read the file of the URL parameter "${name}": ${path}`, { cause });

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { dirname, join } from "node:path";
 import {
   assert,
   assertEquals,
@@ -37,7 +38,7 @@ Deno.test("deno task npm: the package holds modules and declarations of every ex
 
     const paths = (await run("tar", "tzf", first)).trim().split("\n");
     const documents = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
-    const modules = /^package\/dist\/(?:[a-z_]+\/)*[a-z_0-9]+\.(?:js|d\.ts)$/;
+    const modules = /^package\/dist\/(?:[a-z_]+\/)*(?:[a-z_0-9]+\.(?:js|d\.ts)|chunk-\w+\.js)$/;
     const others = paths.filter((path) => !modules.test(path));
     assertEquals(others.toSorted(), documents.map((name) => `package/${name}`));
     await run("tar", "xzf", first, "-C", dir);
@@ -52,10 +53,30 @@ Deno.test("deno task npm: the package holds modules and declarations of every ex
       assertEquals(/["'](?:npm:|jsr:|\.[^"']*\.ts["'])/.exec(code), null, path);
       assertEquals(/\busing \w+ =|__addDisposableResource/.exec(code), null, path);
     }
+    assertEquals(
+      await builtinsOf(`${dir}/package/dist/mod.js`),
+      ["node:dns/promises", "node:process"],
+      "what takes long to load, such as node:net and node:tls on Bun, is imported when it is needed",
+    );
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+/** The built-in modules that are loaded with a module. */
+async function builtinsOf(module: string): Promise<string[]> {
+  const modules = [module];
+  const builtins = new Set<string>();
+  for (const file of modules) {
+    const text = await Deno.readTextFile(file);
+    for (const [, specifier = ""] of text.matchAll(/^(?:import|\}|export)\b[^;(]*?"([^"]+)";$/gm)) {
+      const path = join(dirname(file), specifier);
+      if (!specifier.startsWith(".")) builtins.add(specifier);
+      else if (!modules.includes(path)) modules.push(path);
+    }
+  }
+  return [...builtins].sort();
+}
 
 async function exportsOf(dir: string): Promise<[string, { types: string; default: string }][]> {
   const json = JSON.parse(await Deno.readTextFile(`${dir}/package.json`));
@@ -91,19 +112,20 @@ Deno.test("the package has a program where there is a command line", () => {
 });
 
 Deno.test("emit() writes what is reachable, as JavaScript and as declarations, each where it is needed", async () => {
-  const { files, dependencies } = await emitThese({
+  const { modules, declarations, dependencies } = await emitThese({
     "a/mod.ts": 'import b from "../b.ts";\nimport type { C } from "./c.ts";\n' +
       "/** Says so. */\nexport class A<T extends C> {\n  #t?: T;\n  b(): void {\n    b(this.#t);\n  }\n}\n",
     "b.ts": 'import x from "npm:@x/y@^1.2.3/z";\nexport default (t: unknown): void => x(t);\n',
     "a/c.ts": "export interface C { c: 1 }\n",
   });
-  assertEquals([...files.keys()], ["a/c.d.ts", "a/mod.d.ts", "a/mod.js", "b.js"]);
+  assertEquals([...modules.keys()], ["a/mod.js", "b.js"]);
+  assertEquals([...declarations.keys()], ["a/mod.d.ts", "a/c.d.ts"]);
   assertEquals(dependencies, { "@x/y": "^1.2.3" });
-  assertStringIncludes(files.get("b.js")!, 'from "@x/y/z"');
-  assertStringIncludes(files.get("a/mod.js")!, 'from "../b.js"');
-  assertStringIncludes(files.get("a/mod.d.ts")!, 'from "./c.js"');
-  assertStringIncludes(files.get("a/mod.d.ts")!, "#private");
-  assertStringIncludes(files.get("a/mod.d.ts")!, "/** Says so. */");
+  assertStringIncludes(modules.get("b.js")!, 'from "@x/y/z"');
+  assertStringIncludes(modules.get("a/mod.js")!, 'from "../b.js"');
+  assertStringIncludes(declarations.get("a/mod.d.ts")!, 'from "./c.js"');
+  assertStringIncludes(declarations.get("a/mod.d.ts")!, "#private");
+  assertStringIncludes(declarations.get("a/mod.d.ts")!, "/** Says so. */");
 });
 
 Deno.test("emit() refuses a declaration whose type is not written down, and says where", async () => {
@@ -125,10 +147,10 @@ Deno.test("emit() refuses imports that have no place in a package", async () => 
 });
 
 Deno.test("emit() names the types that a consumer may lack", async () => {
-  const { files } = await emitThese({
+  const { declarations } = await emitThese({
     "mod.ts": "export class A {\n  async [Symbol.asyncDispose](): Promise<void> {}\n}\n",
   });
-  const [reference, ...declaration] = files.get("mod.d.ts")!.split("\n");
+  const [reference, ...rest] = declarations.get("mod.d.ts")!.split("\n");
   assertEquals(reference, '/// <reference lib="esnext.disposable" />');
-  assertEquals(declaration.join("\n").match(/asyncDispose/g)?.length, 1);
+  assertEquals(rest.join("\n").match(/asyncDispose/g)?.length, 1);
 });
