@@ -1,0 +1,187 @@
+/**
+ * What an import costs: ours, pg-pool's, tarn's and undici's, all installed from npm into one project, in one run.
+ * `deno task bench:import`, shorter with `--quick`. Results go into `bench/results/import.json` as well, unless it was a
+ * quick one.
+ *
+ * Each import is timed in a process of its own, where nothing is loaded yet (the files are in the system's cache); the
+ * contenders take turns. Bytes are those of the modules that Node 22 loads. Sizes are what esbuild makes of the package:
+ * minified, with what is loaded later left out, and with gzip over it.
+ *
+ * @module
+ */
+
+import config from "../deno.json" with { type: "json" };
+import { ROOT } from "../scripts/_run.ts";
+import { buildPackage } from "../scripts/npm.ts";
+import { findRuntime, type Runtime } from "../scripts/runtimes/binaries.ts";
+import { npmInstall } from "../scripts/runtimes/bundle.ts";
+import { quantile } from "./_rounds.ts";
+
+const OURS = config.name;
+/** By whose import the ratios are. */
+const REFERENCE = "pg-pool";
+const PEERS = ["pg-pool@3.14.0", "tarn@3.1.2", "undici@7.30.0"];
+const PACKAGES = [OURS, ...PEERS.map((name) => name.replace(/@[^@]*$/, ""))];
+const ESBUILD = "esbuild@0.28.2";
+const RUNTIMES = ["deno", "node@22", "bun@1"];
+
+/** Says how long the import of its argument took, in milliseconds. */
+const TIMER = `import process from "node:process";
+const startMs = performance.now();
+await import(process.argv[2]);
+console.log(performance.now() - startMs);
+`;
+
+/** Says what is loaded by an import: files and bytes. Node tells since 22.15. */
+const COUNTER = `import { registerHooks } from "node:module";
+let files = 0, bytes = 0;
+registerHooks({
+  load(url, context, next) {
+    const loaded = next(url, context);
+    if (url.startsWith("file:")) {
+      files++;
+      bytes += Buffer.byteLength(loaded.source ?? "");
+    }
+    return loaded;
+  },
+});
+await import(process.argv[2]);
+console.log(JSON.stringify({ files, bytes }));
+`;
+
+interface Timing {
+  readonly runtime: string;
+  readonly package: string;
+  /** Milliseconds: the median over all rounds. */
+  readonly ms: number;
+  /** How many times as long as the reference's, round by round: the median, and the quartiles. */
+  readonly ratio: number;
+  readonly ratioSpread: readonly [low: number, high: number];
+}
+
+interface Size {
+  readonly package: string;
+  /** What Node loads. */
+  readonly files: number;
+  readonly bytes: number;
+  /** What esbuild makes of it. */
+  readonly minified: number;
+  readonly gzipped: number;
+}
+
+async function output(program: string, args: readonly string[], cwd: string): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    cwd,
+    env: { NO_COLOR: "1" },
+    signal: AbortSignal.timeout(60_000),
+  }).output();
+  const text = new TextDecoder();
+  if (code !== 0) throw new Error(`${program} ${args.join(" ")}:\n${text.decode(stderr)}`);
+  return text.decode(stdout);
+}
+
+/** Times all packages on one runtime. */
+async function timeOn(runtime: Runtime, dir: string, rounds: number): Promise<Timing[]> {
+  const { name, version, program, args } = runtime;
+  const flags = name === "deno" ? [...args, "--node-modules-dir=manual"] : args;
+  // On Deno, the package is TypeScript.
+  const specifiers = name === "deno" ? [...PACKAGES, new URL("mod.ts", ROOT).href] : PACKAGES;
+  const label = (specifier: string) =>
+    specifier.startsWith("file:") ? `${OURS} as TypeScript` : specifier;
+  const times = new Map(specifiers.map((specifier) => [specifier, [] as number[]]));
+  for (let round = -1; round < rounds; round++) {
+    for (const index of specifiers.keys()) {
+      const specifier = specifiers[(index + Math.max(round, 0)) % specifiers.length]!;
+      const ms = Number(await output(program, [...flags, "timer.mjs", specifier], dir));
+      if (round >= 0) times.get(specifier)!.push(ms); // the first round warms the system's cache
+    }
+  }
+  return specifiers.map((specifier) => {
+    const own = times.get(specifier)!;
+    const ratios = own.map((ms, round) => ms / times.get(REFERENCE)![round]!);
+    return {
+      runtime: `${name.split("@")[0]} ${version}`,
+      package: label(specifier),
+      ms: quantile(own, 0.5),
+      ratio: quantile(ratios, 0.5),
+      ratioSpread: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
+    };
+  });
+}
+
+async function sizeOf(name: string, dir: string, node: string): Promise<Size> {
+  const counted = JSON.parse(await output(node, ["counter.mjs", name], dir));
+  // All that it exports is used, so that nothing is shaken out.
+  const entry = `import * as all from "${name}";\nglobalThis.all = all;\n`;
+  await Deno.writeTextFile(`${dir}/entry.js`, entry);
+  await output(`${dir}/node_modules/.bin/esbuild`, [
+    ...["entry.js", "--bundle", "--minify", "--splitting", "--format=esm", "--platform=node"],
+    ...["--external:pg", "--outdir=bundle", "--metafile=meta.json", "--log-level=error"],
+  ], dir);
+  const { outputs } = JSON.parse(await Deno.readTextFile(`${dir}/meta.json`));
+  const loaded = ["bundle/entry.js"];
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for (const path of loaded) {
+    parts.push(await Deno.readFile(`${dir}/${path}`));
+    for (const { path: imported, kind } of outputs[path].imports) {
+      const isLoaded = kind === "import-statement" && imported in outputs;
+      if (isLoaded && !loaded.includes(imported)) loaded.push(imported);
+    }
+  }
+  const minified = new Blob(parts);
+  const gzip = minified.stream().pipeThrough(new CompressionStream("gzip"));
+  const { byteLength } = await new Response(gzip).arrayBuffer();
+  return { package: name, ...counted, minified: minified.size, gzipped: byteLength };
+}
+
+function print(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  console.log();
+  for (const row of all) {
+    console.log(row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
+  }
+}
+
+function printAll(timings: readonly Timing[], sizes: readonly Size[]): void {
+  const fixed = (value: number, digits = 2) => value.toFixed(digits);
+  print(
+    ["runtime", "package", "ms", `times ${REFERENCE}'s`, "quartiles"],
+    timings.map(({ runtime, package: name, ms, ratio, ratioSpread }) => [
+      ...[runtime, name, fixed(ms), fixed(ratio)],
+      ratioSpread.map((value) => fixed(value)).join(" to "),
+    ]),
+  );
+  const kB = (bytes: number) => fixed(bytes / 1000, 1);
+  print(
+    ["package", "files", "kB loaded", "kB minified", "kB gzipped"],
+    sizes.map(({ package: name, files, bytes, minified, gzipped }) => [
+      ...[name, String(files), kB(bytes), kB(minified), kB(gzipped)],
+    ]),
+  );
+}
+
+if (import.meta.main) {
+  const quick = Deno.args.includes("--quick");
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-bench-" });
+  const timings: Timing[] = [];
+  const sizes: Size[] = [];
+  try {
+    await Deno.writeTextFile(`${dir}/package.json`, '{ "private": true, "type": "module" }');
+    await Deno.writeTextFile(`${dir}/timer.mjs`, TIMER);
+    await Deno.writeTextFile(`${dir}/counter.mjs`, COUNTER);
+    await npmInstall([await buildPackage(dir), ...PEERS, "pg@8", ESBUILD], dir);
+    const runtimes = await Promise.all(RUNTIMES.map(findRuntime));
+    for (const runtime of runtimes) timings.push(...await timeOn(runtime, dir, quick ? 3 : 25));
+    const node = runtimes.find(({ name }) => name.startsWith("node"))!.program;
+    for (const name of PACKAGES) sizes.push(await sizeOf(name, dir, node));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+  printAll(timings, sizes);
+  if (!quick) {
+    const file = new URL("bench/results/import.json", ROOT);
+    await Deno.writeTextFile(file, JSON.stringify({ timings, sizes }, null, 2) + "\n");
+  }
+}
