@@ -1,7 +1,6 @@
 /**
  * What an import costs: ours, pg-pool's, tarn's and undici's, all installed from npm into one project, in one run.
- * `deno task bench:import`, shorter with `--quick`. Results go into `bench/results/import.json` as well, unless it was a
- * quick one.
+ * `deno task bench:import`, shorter with `--quick`. What came out is written to `bench/results/import.json`.
  *
  * Each import is timed in a process of its own, where nothing is loaded yet (the files are in the system's cache); the
  * contenders take turns. Bytes are those of the modules that Node 22 loads. Sizes are what esbuild makes of the package:
@@ -15,11 +14,10 @@ import { ROOT } from "../scripts/_run.ts";
 import { buildPackage } from "../scripts/npm.ts";
 import { findRuntime, type Runtime } from "../scripts/runtimes/binaries.ts";
 import { npmInstall } from "../scripts/runtimes/bundle.ts";
+import { figure, quick, table } from "./_report.ts";
 import { quantile } from "./_rounds.ts";
 
 const OURS = config.name;
-/** By whose import the ratios are. */
-const REFERENCE = "pg-pool";
 const PEERS = ["pg-pool@3.14.0", "tarn@3.1.2", "undici@7.30.0"];
 const PACKAGES = [OURS, ...PEERS.map((name) => name.replace(/@[^@]*$/, ""))];
 const ESBUILD = "esbuild@0.28.2";
@@ -54,7 +52,7 @@ interface Timing {
   readonly package: string;
   /** Milliseconds: the median over all rounds. */
   readonly ms: number;
-  /** How many times as long as the reference's, round by round: the median, and the quartiles. */
+  /** How many times as long as ours, round by round: the median, and the quartiles. */
   readonly ratio: number;
   readonly ratioSpread: readonly [low: number, high: number];
 }
@@ -99,7 +97,7 @@ async function timeOn(runtime: Runtime, dir: string, rounds: number): Promise<Ti
   }
   return specifiers.map((specifier) => {
     const own = times.get(specifier)!;
-    const ratios = own.map((ms, round) => ms / times.get(REFERENCE)![round]!);
+    const ratios = own.map((ms, round) => ms / times.get(OURS)![round]!);
     return {
       runtime: `${name.split("@")[0]} ${version}`,
       package: label(specifier),
@@ -135,27 +133,20 @@ async function sizeOf(name: string, dir: string, node: string): Promise<Size> {
   return { package: name, ...counted, minified: minified.size, gzipped: byteLength };
 }
 
-function print(head: readonly string[], rows: readonly (readonly string[])[]): void {
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  console.log();
-  for (const row of all) {
-    console.log(row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
+function show(timings: readonly Timing[], sizes: readonly Size[]): void {
+  for (const runtime of new Set(timings.map(({ runtime }) => runtime))) {
+    const rows = timings.filter((timing) => timing.runtime === runtime).map((timing) => [
+      timing.package,
+      figure(timing.ms),
+      timing.ratio.toFixed(2),
+      timing.ratioSpread.map((value) => value.toFixed(2)).join(" to "),
+    ]);
+    table(`import on ${runtime}`, ["", "ms", "times ours", "quartiles"], rows);
   }
-}
-
-function printAll(timings: readonly Timing[], sizes: readonly Size[]): void {
-  const fixed = (value: number, digits = 2) => value.toFixed(digits);
-  print(
-    ["runtime", "package", "ms", `times ${REFERENCE}'s`, "quartiles"],
-    timings.map(({ runtime, package: name, ms, ratio, ratioSpread }) => [
-      ...[runtime, name, fixed(ms), fixed(ratio)],
-      ratioSpread.map((value) => fixed(value)).join(" to "),
-    ]),
-  );
-  const kB = (bytes: number) => fixed(bytes / 1000, 1);
-  print(
-    ["package", "files", "kB loaded", "kB minified", "kB gzipped"],
+  const kB = (bytes: number) => figure(bytes / 1000);
+  table(
+    "size",
+    ["", "files", "kB loaded", "kB minified", "kB gzipped"],
     sizes.map(({ package: name, files, bytes, minified, gzipped }) => [
       ...[name, String(files), kB(bytes), kB(minified), kB(gzipped)],
     ]),
@@ -163,7 +154,6 @@ function printAll(timings: readonly Timing[], sizes: readonly Size[]): void {
 }
 
 if (import.meta.main) {
-  const quick = Deno.args.includes("--quick");
   const dir = await Deno.makeTempDir({ prefix: "dnspool-bench-" });
   const timings: Timing[] = [];
   const sizes: Size[] = [];
@@ -179,9 +169,9 @@ if (import.meta.main) {
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
-  printAll(timings, sizes);
-  if (!quick) {
-    const file = new URL("bench/results/import.json", ROOT);
-    await Deno.writeTextFile(file, JSON.stringify({ timings, sizes }, null, 2) + "\n");
-  }
+  show(timings, sizes);
+  const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
+  const result = { machine, flags: Deno.args, results: { timings, sizes } };
+  const target = new URL("bench/results/import.json", ROOT);
+  await Deno.writeTextFile(target, JSON.stringify(result, null, 2) + "\n");
 }
