@@ -75,7 +75,7 @@ export function matrix(
     ...rows,
     "",
     good
-      ? `The types are read by TypeScript ${list}, under \`nodenext\` and \`bundler\`, \`strict\` and without \`skipLibCheck\`, with the types of Node or of the DOM.`
+      ? `The types are read by TypeScript ${list}, under \`nodenext\` and \`bundler\`, \`strict\` and without \`skipLibCheck\`, with the types of Node; but for the adapters, those of the DOM will do.`
       : "No version of TypeScript has taken the types.",
   ].join("\n");
 }

@@ -5,7 +5,7 @@
  */
 
 import config from "../../deno.json" with { type: "json" };
-import { DRIVERS, PROGRAM } from "../npm/package.ts";
+import { CLI, DRIVERS, PROGRAM } from "../npm/package.ts";
 import type { Runtime } from "../runtimes/binaries.ts";
 import type { Result, Task } from "./failover.ts";
 import { describeExports, type Projects, TYPESCRIPTS } from "./projects.ts";
@@ -31,12 +31,20 @@ const MOVE_MS = 3000;
 
 const LINTERS = { publint: "publint@0.3.25", attw: "@arethetypeswrong/cli@0.18.5" };
 
-/** The drivers that a failover is gone through with. */
-const FAILOVERS: readonly { driver: string; scheme: string; database: Database; title: string }[] =
-  [
-    { driver: "pg", scheme: "postgresql+pg", database: "postgresql", title: "PostgreSQL" },
-    { driver: "mysql2", scheme: "mysql+mysql2", database: "mariadb", title: "MariaDB" },
-  ];
+/** A driver to go through a failover with. */
+interface Failover {
+  readonly driver: string;
+  readonly scheme: string;
+  readonly database: Database;
+  readonly title: string;
+}
+
+/** Those whose adapters are exported. The first goes through it in each way of importing, the others in one. */
+const FAILOVERS: readonly Failover[] = [
+  { driver: "pg", scheme: "postgresql+pg", database: "postgresql", title: "PostgreSQL" },
+  { driver: "mysql2", scheme: "mysql+mysql2", database: "mariadb", title: "MariaDB" },
+  { driver: "mariadb", scheme: "mariadb+mariadb", database: "mariadb", title: "MariaDB" },
+].filter(({ driver }) => DRIVERS[driver]!.adapter in config.exports) as Failover[];
 
 /** A way to run a JavaScript file of a project. */
 interface Way {
@@ -61,59 +69,67 @@ function waysOf({ name, args }: Runtime, { app, deno }: Projects): Way[] {
 
 /** What is run on a runtime. */
 export function programChecks(runtime: Runtime, projects: Projects): Check[] {
-  const { name, version, program } = runtime;
-  const on = { runtime: name, version };
-  const failovers = FAILOVERS.filter(({ driver }) => DRIVERS[driver]!.adapter in config.exports);
   const checks: Check[] = [];
-  for (const way of waysOf(runtime, projects)) {
-    const { how, dir, ending, args } = way;
-    checks.push({
-      ...on,
-      subject: `every export, ${how}`,
-      run: async () => checkExports(await output(program, [...args, `exports.${ending}`], dir)),
-    });
-    for (const failover of failovers) {
-      const subject = `failover of ${failover.title} with ${failover.driver}, ${how}`;
-      checks.push({ ...on, subject, run: failoverBy(program, way, failover) });
-    }
+  for (const [index, way] of waysOf(runtime, projects).entries()) {
+    checks.push(exportsCheck(runtime, way));
+    const failovers = FAILOVERS.slice(0, index === 0 ? Infinity : 1);
+    checks.push(...failovers.map((failover) => failoverCheck(runtime, way, failover)));
   }
-  if (name === "node@22") {
-    for (const failover of failovers) {
+  if (runtime.name === "node@22") {
+    const way: Way = { how: "import", dir: projects.oldest, ending: "mjs", args: [] };
+    for (const failover of FAILOVERS) {
       const { range } = DRIVERS[failover.driver]!;
-      const way: Way = { how: "import", dir: projects.oldest, ending: "mjs", args: [] };
-      const subject = `failover of ${failover.title} with ${failover.driver} ${
-        range.slice(1)
-      }, import`;
-      checks.push({ ...on, subject, run: failoverBy(program, way, failover) });
+      const title = `${failover.driver} ${range.slice(1)}`;
+      checks.push(failoverCheck(runtime, way, failover, title));
     }
   }
-  if ("./cli" in config.exports && name.startsWith("node")) {
-    const file = `${projects.app}/node_modules/.bin/${PROGRAM}`;
-    checks.push({
-      ...on,
-      subject: `${PROGRAM} --help`,
-      run: async () => {
-        const said = await output(program, [...runtime.args, file, "--help"], projects.app);
-        if (!said.includes(`${PROGRAM} resolve`)) throw new Error(`It said:\n${said}`);
-        return "";
-      },
-    });
+  if (CLI in config.exports && runtime.name.startsWith("node")) {
+    checks.push(cliCheck(runtime, projects));
   }
   return checks;
 }
 
-function failoverBy(
-  program: string,
-  { dir, ending, args }: Way,
-  { database, scheme }: { readonly database: Database; readonly scheme: string },
-): Check["run"] {
-  return async (servers) => {
-    const why = missing(database);
-    if (why !== undefined) throw new Skipped(why);
-    return await servers.with(database, scheme, async (task: Task) => {
-      const all = [...args, `failover.${ending}`, JSON.stringify(task)];
-      return judge(JSON.parse(await output(program, all, dir)));
-    });
+function exportsCheck({ name, version, program }: Runtime, { how, dir, ending, args }: Way): Check {
+  return {
+    runtime: name,
+    version,
+    subject: `every export, ${how}`,
+    run: async () => checkExports(await output(program, [...args, `exports.${ending}`], dir)),
+  };
+}
+
+function failoverCheck(
+  { name, version, program }: Runtime,
+  { how, dir, ending, args }: Way,
+  { driver, scheme, database, title }: Failover,
+  named = driver,
+): Check {
+  return {
+    runtime: name,
+    version,
+    subject: `failover of ${title} with ${named}, ${how}`,
+    async run(servers) {
+      const why = missing(database);
+      if (why !== undefined) throw new Skipped(why);
+      return await servers.with(database, scheme, async (task: Task) => {
+        const all = [...args, `failover.${ending}`, JSON.stringify(task)];
+        return judge(JSON.parse(await output(program, all, dir)));
+      });
+    },
+  };
+}
+
+function cliCheck({ name, version, program, args }: Runtime, { app }: Projects): Check {
+  return {
+    runtime: name,
+    version,
+    subject: `${PROGRAM} --help`,
+    async run() {
+      const file = `${app}/node_modules/.bin/${PROGRAM}`;
+      const said = await output(program, [...args, file, "--help"], app);
+      if (!said.includes(`${PROGRAM} resolve`)) throw new Error(`It said:\n${said}`);
+      return "";
+    },
   };
 }
 
@@ -141,37 +157,39 @@ async function checkExports(said: string): Promise<string> {
   throw new Error(`The source exports something else:\n${said}\n${await fromSource}`);
 }
 
+/** What is at hand beside the package, and what of it is looked at then. */
+const ENVIRONMENTS = {
+  "Node's types": {
+    options: { lib: ["es2022"], types: ["node"] },
+    files: ["exports.ts", "types.ts", "types_adapter.ts"],
+  },
+  // Adapters need what their drivers need.
+  "the DOM's types, the core": { options: { types: [] }, files: ["core.ts", "types.ts"] },
+};
+
 /** What TypeScript looks at. */
 export function typeChecks({ types }: Projects): Check[] {
-  const environments = {
-    "Node's types": { lib: ["es2022"], types: ["node"] },
-    "the DOM's types": { types: [] },
-  };
   const checks: Check[] = [];
   for (const [compiler, range] of Object.entries(TYPESCRIPTS)) {
-    const old = range.startsWith("~5.4");
     for (const resolution of ["nodenext", "bundler"]) {
-      for (const [environment, options] of Object.entries(environments)) {
-        const files = ["exports.ts", "types.ts"];
-        // pg's own types need a newer TypeScript, and Node's.
-        if (!old && options.types.length > 0) files.push("types_pg.ts");
-        if (!old && resolution === "nodenext") files.push("exports.cts");
-        const module = resolution === "bundler" ? "esnext" : resolution;
-        const compilerOptions = {
-          strict: true,
-          noEmit: true,
-          target: "es2022",
-          module,
-          moduleResolution: resolution,
-          ...options,
-        };
-        const project = `${types}/${compiler}_${resolution}_${options.types.length}.json`;
+      for (const [environment, { options, files }] of Object.entries(ENVIRONMENTS)) {
+        const all = [...files];
+        // TypeScript 5.4 does not take pg's own types, nor `require()` of an ES module.
+        if (options.types.length > 0 && !range.startsWith("~5.4")) {
+          all.push("types_pg.ts", ...resolution === "nodenext" ? ["exports.cts"] : []);
+        }
         checks.push({
           runtime: "typescript",
           version: range,
           subject: `types, ${resolution}, with ${environment}`,
-          run: async () => {
-            await Deno.writeTextFile(project, JSON.stringify({ compilerOptions, files }));
+          async run() {
+            const project = `${types}/${compiler}_${resolution}_${options.types.length}.json`;
+            const module = resolution === "bundler" ? "esnext" : resolution;
+            const compilerOptions = {
+              ...{ strict: true, noEmit: true, target: "es2022", ...options },
+              ...{ module, moduleResolution: resolution },
+            };
+            await Deno.writeTextFile(project, JSON.stringify({ compilerOptions, files: all }));
             const tsc = `${types}/node_modules/${compiler}/bin/tsc`;
             await output("node", [tsc, "--project", project], types);
             return "";

@@ -123,18 +123,24 @@ async function makeTypes(dir: string, tarball: string): Promise<void> {
     `${name}@npm:typescript@${range}`
   );
   await npmInstall([tarball, ...compilers, NODE_TYPES, "pg@^8", "@types/pg@^8"], dir);
-  const modules = Object.keys(config.exports).map(nameOf);
-  const imports = modules.map((name, index) => `import * as m${index} from "${name}";`);
-  const names = modules.map((_, index) => `m${index}`).join(", ");
-  await write(dir, "exports.ts", `${imports.join("\n")}\nexport { ${names} };\n`);
-  const required = imports.map((line) =>
-    line.replace(/\* as (\w+) from (.*);/, "$1 = require($2);")
-  );
-  await write(dir, "exports.cts", `${required.join("\n")}\nexport { ${names} };\n`);
-  for (const name of ["types.ts", "types_pg.ts"]) {
+  const all = Object.keys(config.exports);
+  await write(dir, "exports.ts", importAll(all, (name) => `* as ${name} from`));
+  await write(dir, "exports.cts", importAll(all, (name) => `${name} = require`));
+  const core = all.filter((path) => !/^\.\/(adapters|drop_in)\//.test(path));
+  await write(dir, "core.ts", importAll(core, (name) => `* as ${name} from`));
+  for (const name of ["types.ts", "types_adapter.ts", "types_pg.ts"]) {
     const text = await Deno.readTextFile(new URL(`scripts/consumers/${name}`, ROOT));
     await write(dir, name, text.replace(/"npm:(\w+)@[^"]*";/g, '"$1";'));
   }
+}
+
+function importAll(paths: readonly string[], how: (name: string) => string): string {
+  const imports = paths.map((path, index) => {
+    const specifier = `"${nameOf(path)}"`;
+    const start = how(`m${index}`);
+    return `import ${start}${start.endsWith("require") ? `(${specifier})` : ` ${specifier}`};`;
+  });
+  return `${imports.join("\n")}\nexport { ${paths.map((_, index) => `m${index}`).join(", ")} };\n`;
 }
 
 function nameOf(path: string): string {

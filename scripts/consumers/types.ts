@@ -1,12 +1,11 @@
 /**
  * A consumer's code in TypeScript: what it says about types is checked with every version of TypeScript that the
- * package is for. It is never run.
+ * package is for, with Node's types or without. It is never run.
  *
  * @module
  */
 
 import {
-  type Adapter,
   ConnectError,
   DatabaseUrl,
   type Engine,
@@ -15,7 +14,6 @@ import {
   getIpWithTtl,
   type Lease,
 } from "@dnspool/dnspool";
-import { pgAdapter, type PgClient } from "@dnspool/dnspool/adapters/pg";
 import { dohLookup } from "@dnspool/dnspool/lookups/doh";
 import { wireLookup } from "@dnspool/dnspool/lookups/wire";
 import { DnsServer, fakeAdapter, type FakeClient } from "@dnspool/dnspool/testing";
@@ -55,16 +53,6 @@ export async function others(error: unknown): Promise<readonly unknown[]> {
   const url: DatabaseUrl = DatabaseUrl.parse("postgresql://app@db.internal/orders");
   return [server.address.length, ip, ttl, attempts, url.host];
 }
-
-declare class Client implements PgClient {
-  connect(): Promise<unknown>;
-  end(): Promise<void>;
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
-  on(event: "error" | "end", listener: (error?: Error) => void): this;
-}
-
-/** An adapter has the type of its driver's client. */
-export const adapter: Adapter<Client> = pgAdapter({ Client });
 
 // @ts-expect-error An option that there is not.
 getDnsEngine("postgresql://app@db.internal/orders", { poolSiz: 3 });

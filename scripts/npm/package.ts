@@ -31,8 +31,8 @@ const DEPENDENCIES: readonly string[] = ["dns-packet"];
 export const DRIVERS: Readonly<
   Record<string, { readonly range: string; readonly adapter: string }>
 > = {
-  "mariadb": { range: "^3.0.0", adapter: "./adapters/mariadb" },
-  "mysql2": { range: "^3.0.0", adapter: "./adapters/mysql2" },
+  "mariadb": { range: "^3.4.0", adapter: "./adapters/mariadb" },
+  "mysql2": { range: "^3.14.0", adapter: "./adapters/mysql2" },
   "pg": { range: "^8.8.0", adapter: "./adapters/pg" },
   "postgres": { range: "^3.4.0", adapter: "./adapters/postgresjs" },
 };
