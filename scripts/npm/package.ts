@@ -37,6 +37,11 @@ export const DRIVERS: Readonly<
   "postgres": { range: "^3.4.0", adapter: "./adapters/postgresjs" },
 };
 
+/** What else may be passed in, and is nobody's dependency. */
+const COMPANIONS: Readonly<Record<string, { readonly range: string; readonly adapter: string }>> = {
+  "@opentelemetry/api": { range: "^1.9.0", adapter: "./otel" },
+};
+
 const DESCRIPTION =
   "A database connection pool that follows DNS: after a failover, the next checkout is connected to the new address";
 
@@ -81,7 +86,8 @@ export function describePackage(
   dependencies: Readonly<Record<string, string>>,
 ): Record<string, unknown> {
   checkDependencies(dependencies);
-  const drivers = Object.entries(DRIVERS).filter(([, { adapter }]) => adapter in exports);
+  const peers = Object.entries({ ...COMPANIONS, ...DRIVERS })
+    .filter(([, { adapter }]) => adapter in exports);
   return {
     name,
     version,
@@ -92,8 +98,8 @@ export function describePackage(
     sideEffects: false,
     engines: ENGINES,
     dependencies,
-    peerDependencies: Object.fromEntries(drivers.map(([name, { range }]) => [name, range])),
-    peerDependenciesMeta: Object.fromEntries(drivers.map(([name]) => [name, { optional: true }])),
+    peerDependencies: Object.fromEntries(peers.map(([name, { range }]) => [name, range])),
+    peerDependenciesMeta: Object.fromEntries(peers.map(([name]) => [name, { optional: true }])),
   };
 }
 
