@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { AddressRule } from "./_allow_address.ts";
 import { now, timer } from "./_clock.ts";
 import { type Fact, type Family, kindOf, readTtl, resolveName } from "./_resolution.ts";
 import type { Lookup, NameServer } from "./lookups/lookup.ts";
@@ -23,6 +24,8 @@ export interface Subject {
   readonly servers: readonly NameServer[];
   /** Asked when DNS has nothing to say and nothing stale is left. */
   readonly fallback: Lookup | undefined;
+  /** Which addresses an answer may hold; absent: any. */
+  readonly allow?: AddressRule | undefined;
 }
 
 /** How hard a resolution tries. */

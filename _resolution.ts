@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { AddressRule } from "./_allow_address.ts";
 import { now, runWithin, sleep, upkeepTimer } from "./_clock.ts";
 import { canonicalIp } from "./_ip.ts";
 import { LookupError, type LookupErrorKind } from "./errors.ts";
@@ -62,6 +63,8 @@ export interface Inquiry {
   readonly believeNo: boolean;
   /** Asked when DNS has nothing to say. */
   readonly fallback: Lookup | undefined;
+  /** Which addresses an answer may hold, whoever gave it; absent: any. */
+  readonly allow?: AddressRule | undefined;
   /** Ends the resolution: it rejects with the signal's reason. */
   readonly signal: AbortSignal;
 }
@@ -78,6 +81,8 @@ const SHARE_BEFORE_FALLBACK = 0.75;
 const HALF_ANSWER_TTL = 5;
 /** RFC 2181 section 8: a TTL with the top bit set counts as 0. */
 const TOP_BIT = 2 ** 31;
+/** The reason of an answer that was refused. */
+const NOT_ALLOWED = "ADDRESS_NOT_ALLOWED";
 
 /**
  * Resolves a name.
@@ -100,9 +105,9 @@ export async function resolveName(inquiry: Inquiry): Promise<Fact> {
     const own = { ...inquiry, lookup: fallback, previous: undefined };
     try {
       return { ...timed(await askServer(own, undefined, endMs)), source: "os" };
-    } catch {
+    } catch (second) {
       signal.throwIfAborted();
-      throw error;
+      throw reasonOf(second) === NOT_ALLOWED ? second : error;
     }
   }
 }
@@ -193,6 +198,8 @@ async function askBoth(
   const found = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
   const failed = results.map((result) => result.status === "rejected" ? result.reason : undefined);
   const first = found[0];
+  const refused = failed.find((error) => reasonOf(error) === NOT_ALLOWED);
+  if (refused !== undefined) throw refused;
   if (!first) throw failed.find((error) => kindOf(error) !== "negative") ?? failed[0];
   const askedAtMs = Math.min(...found.map(({ askedAtMs }) => askedAtMs));
   const keeps = (address: string) => {
@@ -217,7 +224,7 @@ async function askBoth(
 
 /** One question, with its own end: no runtime's time-out is trusted. */
 async function askOnce(
-  { name, lookup, signal }: Inquiry,
+  { name, lookup, allow, signal }: Inquiry,
   family: 4 | 6,
   server: NameServer | undefined,
   endMs: number,
@@ -229,8 +236,10 @@ async function askOnce(
     { signal, what: `Cannot look up "${name}": the server did not answer` },
   );
   const answeredAtMs = now();
+  const addresses = addressesOf(answer, name, family, lookup);
+  if (allow) checkAllowed(addresses, name, lookup, allow);
   return {
-    addresses: addressesOf(answer, name, family, lookup),
+    addresses,
     kept: undefined,
     ttl: readTtl(answer.ttl),
     askedAtMs,
@@ -254,6 +263,32 @@ function addressesOf(answer: Answer, name: string, family: 4 | 6, lookup: Lookup
     `The lookup "${lookup.name}" answered "${name}" without an IPv${family} address`,
     { kind: nothing ? "negative" : "transient" },
   );
+}
+
+/**
+ * One address that is not allowed makes the whole answer a lie: whoever put it there may have put in the others, or
+ * may take them out next (DNS rebinding mixes answers).
+ */
+function checkAllowed(
+  addresses: readonly string[],
+  name: string,
+  lookup: Lookup,
+  allow: AddressRule,
+): void {
+  for (const address of addresses) {
+    const refused = (why: string, options?: ErrorOptions) =>
+      new LookupError(
+        `The lookup "${lookup.name}" answered "${name}" with ${address}: ${why}`,
+        { ...options, kind: "transient", reason: NOT_ALLOWED },
+      );
+    let allowed: boolean;
+    try {
+      allowed = allow.allows(address);
+    } catch (error) {
+      throw refused(`the function "allowAddress" threw`, { cause: error });
+    }
+    if (!allowed) throw refused(`"allowAddress" does not allow that address`);
+  }
 }
 
 /** Seconds as DNS allows them, `undefined` for what is no number. */

@@ -25,6 +25,7 @@
  * @module
  */
 
+export type { AllowAddress } from "./_allow_address.ts";
 export type { HookedConnection, PoolHooks } from "./_hooks.ts";
 export type { Lease } from "./_lease.ts";
 export type { Echo, Logger } from "./_log.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type AddressRule, type AllowAddress, readAllowAddress } from "./_allow_address.ts";
 import { canonicalIp, ipFamily } from "./_ip.ts";
 import { HOOK_NAMES, type PoolHooks } from "./_hooks.ts";
 import type { Echo, Logger } from "./_log.ts";
@@ -50,6 +51,14 @@ export interface DnsOptions {
    * no difference then); or a lookup of yours. Default `"system"`.
    */
   dnsLookup?: LookupName | Lookup;
+  /**
+   * Which addresses an answer may hold: a list of addresses and ranges, such as `["10.0.0.0/8", "fd00::/8"]`, or a
+   * function that says `true` to an address that may be connected to (an IPv4-mapped IPv6 address is given to it as
+   * IPv4). An answer with any other address is refused as a whole, and counts as a failed resolution: never as a
+   * change. Two callers share answers where their lists say the same, or their function is the same one, so keep it in
+   * a constant. An IP address or `localhost` in the place of the name is not checked. Default: any address.
+   */
+  allowAddress?: AllowAddress;
 }
 
 /** A function that may change what an engine is made of, and see the engine when it is made. */
@@ -184,6 +193,7 @@ export interface DnsSettings {
   readonly maxTtlMs: number;
   readonly family: Family;
   readonly lookup: LookupName | Lookup;
+  readonly allow: AddressRule | undefined;
 }
 
 /** {@linkcode EngineOptions}, checked, with defaults, in milliseconds. */
@@ -374,6 +384,7 @@ function dnsSettings(reader: OptionReader): DnsSettings {
     maxTtlMs: reader.secondsAsMs("dnsMaxTtl", 300, { min: 0 }),
     family: reader.oneOf<Family>("dnsFamily", "auto", ["auto", 4, 6, "both"]),
     lookup: reader.value<LookupName | Lookup>("dnsLookup", "system", readLookup),
+    allow: reader.value<AddressRule | undefined>("allowAddress", undefined, readAllowAddress),
   };
   if (settings.minTtlMs > settings.maxTtlMs) {
     throw new RangeError(

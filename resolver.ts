@@ -31,8 +31,8 @@ const lookupIds: WeakMap<Lookup, number> = new WeakMap();
 let lookupCount = 0;
 
 /**
- * The view of a name with these settings. Two with the same name, family, nameservers, lookup and fallback share
- * their answers and their queries, whatever their other settings.
+ * The view of a name with these settings. Two with the same name, family, nameservers, lookup, fallback and
+ * allowed addresses share their answers and their queries, whatever their other settings.
  *
  * @param host A canonical host name.
  * @param settings How to resolve it.
@@ -41,12 +41,13 @@ let lookupCount = 0;
 export function viewOf(host: string, settings: DnsSettings): View {
   const lookup = lookupByName(settings.lookup);
   const fallback = settings.fallback ? osLookup : undefined;
-  const { family, nameservers } = settings;
-  const key = JSON.stringify([host, family, nameservers, idOf(lookup), fallback !== undefined]);
+  const { family, nameservers, allow } = settings;
+  const others = [idOf(lookup), fallback !== undefined, allow?.key];
+  const key = JSON.stringify([host, family, nameservers, ...others]);
   let entry = entries.get(key);
   if (!entry) {
     if (entries.size >= MOST_ENTRIES) forgetOldest(FORGOTTEN_AT_ONCE);
-    entry = new Entry({ name: host, family, lookup, servers: nameservers, fallback });
+    entry = new Entry({ name: host, family, lookup, servers: nameservers, fallback, allow });
     entries.set(key, entry);
   }
   const { timeoutMs, graceMs, extendGrace, maxStaleMs, maxRetries, minTtlMs, maxTtlMs } = settings;
@@ -131,7 +132,7 @@ async function ask(host: string, options: GetIpOptions | undefined): Promise<[st
   } else {
     const values = { ...options };
     const count = Object.keys(values).length;
-    recalled.set(options, { host, view, values, count, servers: options.dnsNameservers?.join() });
+    recalled.set(options, { host, view, values, count, lists: listsOf(options) });
   }
   if (!view.usable(now())) await view.wait(signal);
   return firstOf(view, now());
@@ -143,14 +144,14 @@ interface Recalled {
   readonly view: View;
   readonly values: GetIpOptions;
   readonly count: number;
-  /** What was in the list of servers: a list may be changed and stay the same list. */
-  readonly servers: string | undefined;
+  /** What was in the lists: a list may be changed and stay the same list. */
+  readonly lists: string | undefined;
 }
 
 /** The view that these very options led to before, if nothing in them was changed since. */
 function recall(host: string, options: GetIpOptions): View | undefined {
   const known = recalled.get(options);
-  if (known?.host !== host || known.servers !== options.dnsNameservers?.join()) return undefined;
+  if (known?.host !== host || known.lists !== listsOf(options)) return undefined;
   let count = 0;
   for (const name in options) {
     const key = name as keyof GetIpOptions;
@@ -158,6 +159,11 @@ function recall(host: string, options: GetIpOptions): View | undefined {
     count++;
   }
   return count === known.count ? known.view : undefined;
+}
+
+function listsOf({ dnsNameservers, allowAddress }: GetIpOptions): string | undefined {
+  if (typeof allowAddress !== "object") return dnsNameservers?.join();
+  return `${dnsNameservers?.join()} ${allowAddress.join()}`;
 }
 
 function firstOf(view: View, nowMs: number): [string, number] {

@@ -210,6 +210,7 @@ const OTHERS = [
   "adapter",
   "connectArgs",
   "dnsLookup",
+  "allowAddress",
   "dnsNameservers",
   "hooks",
   "logger",
@@ -241,6 +242,7 @@ Deno.test("the defaults of getDnsEngine() are those that the docs name, in milli
         maxTtlMs: 300_000,
         family: "auto",
         lookup: "system",
+        allow: undefined,
       },
       adapter: undefined,
       refreshAhead: true,
@@ -300,6 +302,7 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
     dnsMaxTtl: 2,
     dnsFamily: 6,
     dnsLookup,
+    allowAddress: ["10.0.0.0/8"],
     dnsRefresh: "on-demand",
     dnsAddressLinger: 3,
     loadBalance: "random",
@@ -339,6 +342,7 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
   assertStrictEquals(settings.dns.lookup, dnsLookup);
   assertStrictEquals(settings.logger, logger);
   assertStrictEquals(settings.hooks.connect, hooks.connect);
+  assertEquals(settings.dns.allow?.key, "10.0.0.0/8");
   assertEquals({ ...settings, adapter: undefined, dns: { ...settings.dns, lookup: "system" } }, {
     dns: {
       timeoutMs: 1500,
@@ -352,6 +356,7 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
       maxTtlMs: 2000,
       family: 6,
       lookup: "system",
+      allow: settings.dns.allow,
     },
     adapter: undefined,
     refreshAhead: false,
@@ -563,6 +568,46 @@ Deno.test("dnsLookup is a name, a URL that questions may be sent to, or a lookup
   }
 });
 
+Deno.test("allowAddress is a function, or a list of addresses and ranges", () => {
+  const good = [
+    () => true,
+    ["10.0.0.0/8"],
+    ["0.0.0.0/0", "::/0"],
+    ["10.0.0.5", "fd00::/8", "FD00::1"],
+    ["::ffff:10.0.0.0/104"],
+  ];
+  for (const allowAddress of good) accepts({ allowAddress });
+  refusesAllBut(
+    "allowAddress",
+    (value) => typeof value === "function" || (Array.isArray(value) && value.length > 0),
+    "a function of an address, or a list of at least one address or range",
+  );
+  const bad: [value: unknown, shown: string][] = [
+    ["db.internal", '"db.internal"'],
+    ["10.0.0.0/33", '"10.0.0.0/33"'],
+    ["10.0.0.0/", '"10.0.0.0/"'],
+    ["10.0.0.0/08", '"10.0.0.0/08"'],
+    ["10.0.0.5/8", '"10.0.0.5/8"'],
+    ["10.0.0.0/8/8", '"10.0.0.0/8/8"'],
+    ["10.0.0", '"10.0.0"'],
+    ["010.0.0.0/8", '"010.0.0.0/8"'],
+    ["fd00::/129", '"fd00::/129"'],
+    ["fd00::1/8", '"fd00::1/8"'],
+    ["::ffff:10.0.0.0/95", '"::ffff:10.0.0.0/95"'],
+    [" 10.0.0.0/8", '" 10.0.0.0/8"'],
+    ["", '""'],
+    [5, "5"],
+    [undefined, "undefined"],
+  ];
+  for (const [value, shown] of bad) {
+    refuses(
+      { allowAddress: ["10.0.0.0/8", value] },
+      TypeError,
+      `Cannot use ${shown} in "allowAddress": it is an IP address or a range with zeros after its prefix, such as "10.0.0.0/8" or "fd00::/8"`,
+    );
+  }
+});
+
 Deno.test("adapter is an adapter, not a driver", () => {
   const wanted =
     'an object with "name", "defaultPort" and a method "connect", such as pgAdapter(pg)';
@@ -717,7 +762,7 @@ Deno.test("an unknown option like no other is refused with a list of those there
     const { message } = assertThrows(() => make({ [name]: 1 }), TypeError);
     assertStringIncludes(
       message,
-      `Cannot use the option "${name}" of getDnsEngine: there is no such option; the options are adapter, connectArgs,`,
+      `Cannot use the option "${name}" of getDnsEngine: there is no such option; the options are adapter, allowAddress, connectArgs,`,
     );
     assertFalse(/\b(pool|creator)\b/.test(message.split("the options are")[1]!), message);
   }
@@ -757,7 +802,7 @@ Deno.test("getIpWithTtl() knows the DNS options and signal, and rejects what is 
     [
       { poolSize: 5 },
       TypeError,
-      'Cannot use the option "poolSize" of getIpWithTtl: there is no such option; the options are dnsExtendGrace,',
+      'Cannot use the option "poolSize" of getIpWithTtl: there is no such option; the options are allowAddress, dnsExtendGrace,',
     ],
     [
       { dnsTimeOut: 5 },
