@@ -1,6 +1,6 @@
 /**
- * What a test needs to rehearse a failover: a DNS server that it programs, servers that are made up, and a switchover
- * that says how it was followed.
+ * What a test needs to rehearse a failover: a DNS server that it programs, servers that are made up, a proxy that
+ * does harm, and a switchover that says how it was followed.
  *
  * @example A name that moves
  * ```ts
@@ -24,4 +24,5 @@
 export * from "./dns_server.ts";
 export * from "./fake_adapter.ts";
 export * from "./switchover.ts";
+export * from "./tcp_proxy.ts";
 export type { Adapter, Destination, Role, Target, TlsState } from "../adapters/adapter.ts";
