@@ -1,0 +1,161 @@
+/**
+ * A PostgreSQL primary and its hot standby, on one port, that change places again and again. The standby confirms
+ * every commit before the client hears of it (synchronous replication) whenever a place is about to change, so that
+ * what was acknowledged cannot be lost with the primary.
+ *
+ * @module
+ */
+
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { freePort, loopbackPair } from "./free_port.ts";
+import { type PostgresServer, startPostgres } from "./postgres.ts";
+import { pause } from "./processes.ts";
+
+/** How the primary goes. */
+export type Loss = "stopped" | "killed" | "frozen" | "frozen and thawed";
+
+/** A span of time in which one server was the primary. */
+export interface Term {
+  /** Its address. */
+  readonly address: string;
+  /** PostgreSQL's number for it, as the name of a WAL segment has it. */
+  readonly timeline: string;
+  /** When it was promoted, in milliseconds of the monotonic clock. */
+  readonly fromMs: number;
+  /** When it was gone. */
+  untilMs: number;
+}
+
+const WHO = { user: "app", password: "s3cret", database: "orders" };
+const SETTINGS = { synchronous_commit: "on", wal_retrieve_retry_interval: "50ms" };
+/** Nothing that is waited for takes so long, unless it hangs. */
+const LIMIT_MS = 30_000;
+
+/** Two servers that change places. */
+export class ReplicatedPair implements AsyncDisposable {
+  /** Who was the primary when; the last one is it now. */
+  readonly terms: Term[] = [];
+  #primary: PostgresServer;
+  #standby: PostgresServer | undefined;
+
+  private constructor(primary: PostgresServer) {
+    this.#primary = primary;
+  }
+
+  /**
+   * Starts a pair.
+   *
+   * @param setup Statements that are run before there is a standby.
+   */
+  static async start(setup: string): Promise<ReplicatedPair> {
+    const hosts = await loopbackPair();
+    const where = { host: hosts[0], port: await freePort(hosts) };
+    const pair = new ReplicatedPair(
+      await startPostgres({ ...WHO, settings: SETTINGS, ...where }),
+    );
+    try {
+      await pair.ask(setup);
+      await pair.#begin();
+      await pair.addStandby(hosts[1]);
+    } catch (error) {
+      await pair[Symbol.asyncDispose]();
+      throw error;
+    }
+    return pair;
+  }
+
+  /** The primary. */
+  get primary(): PostgresServer {
+    return this.#primary;
+  }
+
+  /** The standby's address; `undefined` where there is none. */
+  get standbyAddress(): string | undefined {
+    return this.#standby?.host;
+  }
+
+  /** Asks the primary. */
+  async ask(text: string): Promise<Record<string, unknown>[]> {
+    const client = new pg.Client({ connectionString: this.#primary.url() });
+    client.on("error", () => {}); // what breaks meanwhile breaks the query
+    await client.connect();
+    try {
+      return (await client.query(text)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /**
+   * The primary goes, and the standby takes its place. DNS is the caller's.
+   *
+   * @param loss How it goes.
+   * @returns Ends what is left of the old one.
+   */
+  async failOver(loss: Loss): Promise<() => Promise<void>> {
+    const [old, next] = [this.#primary, this.#standby];
+    if (!next) throw new Error("Cannot fail over: there is no standby");
+    if (loss === "stopped") await old.stop({ keep: true });
+    else if (loss === "killed") await old.kill();
+    else await old.freeze();
+    this.terms.at(-1)!.untilMs = performance.now();
+    this.#primary = next;
+    this.#standby = undefined;
+    await this.ask("SELECT pg_promote()");
+    await this.#begin();
+    return async () => {
+      if (loss === "frozen and thawed") {
+        await old.thaw();
+        await pause(500);
+      }
+      await old.stop({ mode: "immediate" });
+    };
+  }
+
+  /** Restarts the primary, with a new standby made from its data meanwhile; returns when commits wait for it. */
+  async addStandby(host: string): Promise<void> {
+    const primary = this.#primary;
+    await primary.stop({ keep: true });
+    const { port } = primary;
+    this.#standby = await startPostgres({
+      ...WHO,
+      settings: SETTINGS,
+      host,
+      port,
+      standbyOf: primary,
+    });
+    await primary.start();
+    await this.ask("ALTER SYSTEM SET synchronous_standby_names = '*'");
+    await this.ask("SELECT pg_reload_conf()");
+    await this.#caughtUp();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#primary[Symbol.asyncDispose]();
+    await this.#standby?.[Symbol.asyncDispose]();
+  }
+
+  /** A primary without a standby waits for none. */
+  async #begin(): Promise<void> {
+    await this.ask("ALTER SYSTEM RESET synchronous_standby_names");
+    await this.ask("SELECT pg_reload_conf()");
+    const [row] = await this.ask("SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) AS now");
+    const timeline = (row as { now: string }).now;
+    const { host: address } = this.#primary;
+    this.terms.push({ address, timeline, fromMs: performance.now(), untilMs: Infinity });
+  }
+
+  /** Everything that was committed so far, with or without waiting, is on the standby as well. */
+  async #caughtUp(): Promise<void> {
+    const endMs = performance.now() + LIMIT_MS;
+    const [row] = await this.ask("SELECT pg_current_wal_lsn()::text AS lsn");
+    const { lsn } = row as { lsn: string };
+    const done =
+      `SELECT FROM pg_stat_replication WHERE sync_state = 'sync' AND flush_lsn >= '${lsn}'`;
+    while ((await this.ask(done)).length === 0) {
+      if (performance.now() > endMs) throw new Error("The standby did not catch up in 30 seconds");
+      await pause(50);
+    }
+  }
+}
