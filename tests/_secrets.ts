@@ -1,0 +1,53 @@
+/**
+ * Everything that can be read out of a value, to look for secrets in it.
+ *
+ * @module
+ */
+
+/** How deep somebody would look. */
+const DEPTH = 8;
+
+/**
+ * A value as people and machines may come to see it: as text, inspected, as JSON, and whatever stands in its own
+ * properties, the hidden ones too, and down its causes.
+ */
+export function everythingIn(value: unknown): string {
+  const parts: string[] = [];
+  collect(value, parts, { seen: new Set(), depth: 0 });
+  return parts.join("\n");
+}
+
+/** Which of the secrets stand in a text, as they are or as a URL has them. */
+export function leaksIn(text: string, secrets: readonly string[]): string[] {
+  return secrets.filter((secret) =>
+    text.includes(secret) || text.includes(encodeURIComponent(secret))
+  );
+}
+
+function collect(
+  value: unknown,
+  parts: string[],
+  { seen, depth }: { seen: Set<unknown>; depth: number },
+): void {
+  if (typeof value !== "object" || value === null) return void parts.push(String(value));
+  if (seen.has(value) || depth > DEPTH) return;
+  seen.add(value);
+  for (const show of [String, JSON.stringify, inspect]) {
+    try {
+      parts.push(String(show(value)));
+    } catch {
+      // What cannot be shown in that way is not seen in that way.
+    }
+  }
+  for (const key of Reflect.ownKeys(value)) {
+    try {
+      collect(Reflect.get(value, key), parts, { seen, depth: depth + 1 });
+    } catch {
+      // Nobody else could read it either.
+    }
+  }
+}
+
+function inspect(value: unknown): string {
+  return Deno.inspect(value, { depth: DEPTH, showHidden: true, strAbbreviateSize: Infinity });
+}
