@@ -6,11 +6,16 @@
 
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
+import mysql from "npm:mysql2@^3.24/promise";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { pgAdapter } from "../../adapters/pg.ts";
+import { mysql2Adapter } from "../../adapters/mysql2.ts";
 import { getDnsEngine } from "../../mod.ts";
+import { type MariadbServer, startMariadb } from "../../scripts/lab/mariadb.ts";
 import { type PostgresServer, startPostgres } from "../../scripts/lab/postgres.ts";
 import type { LabServer, TlsOptions } from "../../scripts/lab/server.ts";
+import { mariadbTest } from "../_servers.ts";
+import { pause } from "../_waiting.ts";
 
 type Register = (name: string, body: () => Promise<void>) => void;
 
@@ -32,8 +37,6 @@ export interface Database {
   readonly wrong: string;
   /** The URL of a user who is no administrator. */
   url(host: string, port: number): string;
-  /** Ends all sessions of that user. */
-  cutAll(): Promise<void>;
   /** Makes the server say "too many clients" to that user, until the returned function is called. */
   fill(): Promise<() => Promise<void>>;
   /** Makes it read-only, or writable again. */
@@ -77,10 +80,6 @@ export const POSTGRES: DatabaseKind = {
         `postgresql://${WORKER.user}:${
           encodeURIComponent(WORKER.password)
         }@${host}:${port}/${ADMIN.database}`,
-      cutAll: () =>
-        ask(
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${WORKER.user}'`,
-        ),
       async fill() {
         await ask(`ALTER ROLE ${WORKER.user} CONNECTION LIMIT 0`);
         return () => ask(`ALTER ROLE ${WORKER.user} CONNECTION LIMIT -1`);
@@ -105,5 +104,61 @@ async function askPostgres(server: PostgresServer, texts: readonly string[]): Pr
   for (const text of texts) await engine.query(text);
 }
 
-/** Every kind that this machine has. */
-export const KINDS: readonly DatabaseKind[] = [POSTGRES];
+/** MariaDB, by `npm:mysql2`. */
+export const MARIADB: DatabaseKind = {
+  name: "MariaDB",
+  test: mariadbTest,
+  async start(where) {
+    const server = await startMariadb({ ...WORKER, database: ADMIN.database, ...where });
+    const ask = async (text: string) => void await askMariadb(server, text);
+    await ask("CREATE TABLE faults (n text)");
+    return {
+      server,
+      adapter: mysql2Adapter(mysql),
+      statement: "INSERT INTO faults SELECT ? FROM (SELECT SLEEP(0.03)) AS slow",
+      wrong: "SELECT * FROM faults WHERE MATCH (nothing) AGAINST (?)",
+      url: (host, port) =>
+        `mysql://${WORKER.user}:${
+          encodeURIComponent(WORKER.password)
+        }@${host}:${port}/${ADMIN.database}`,
+      fill: () => fillMariadb(server),
+      setReadOnly: (on) => ask(`SET GLOBAL read_only = ${on ? "ON" : "OFF"}`),
+      reloadTls: () => ask("FLUSH SSL"),
+    };
+  },
+};
+
+/** As few connections as MariaDB can be limited to, all taken. */
+async function fillMariadb(server: MariadbServer): Promise<() => Promise<void>> {
+  const others = `SELECT 1 FROM information_schema.processlist WHERE user = '${WORKER.user}'`;
+  while ((await askMariadb(server, others)).length > 0) await pause(10);
+  await askMariadb(server, "SET GLOBAL max_connections = 10");
+  const taken: mysql.Connection[] = [];
+  for (let full = false; !full;) {
+    try {
+      const connection = await mysql.createConnection(server.url());
+      connection.on("error", () => {}); // the server may end it first
+      taken.push(connection);
+    } catch (error) {
+      full = true;
+      if ((error as { code?: string }).code !== "ER_CON_COUNT_ERROR") throw error;
+    }
+  }
+  return async () => {
+    for (const connection of taken) connection.destroy();
+    await askMariadb(server, "SET GLOBAL max_connections = 100");
+  };
+}
+
+async function askMariadb(server: MariadbServer, text: string): Promise<unknown[]> {
+  const connection = await mysql.createConnection(server.adminUrl());
+  try {
+    const [rows] = await connection.query(text);
+    return Array.isArray(rows) ? rows : [];
+  } finally {
+    await connection.end();
+  }
+}
+
+/** Every kind. */
+export const KINDS: readonly DatabaseKind[] = [POSTGRES, MARIADB];

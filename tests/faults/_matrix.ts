@@ -14,7 +14,13 @@ import { everythingIn, leaksIn } from "../_secrets.ts";
 import { pause } from "../_waiting.ts";
 import { type DatabaseKind, SECRETS } from "./_databases.ts";
 import { DNS_FAULTS, type DnsFaultCase, HOST, NameServers } from "./_dns_faults.ts";
-import { SERVER_FAULTS, type ServerFaultCase, type Sight, type Target } from "./_server_faults.ts";
+import {
+  PROBE,
+  SERVER_FAULTS,
+  type ServerFaultCase,
+  type Sight,
+  type Target,
+} from "./_server_faults.ts";
 
 /** What the engines of the matrix are given; seconds. */
 export const OPTIONS = {
@@ -22,8 +28,7 @@ export const OPTIONS = {
   maxOverflow: 0,
   poolTimeout: 1.5,
   connectTimeout: 1,
-  leaseProbeAfter: 0.5,
-  probeTimeout: 0.5,
+  probeTimeout: PROBE.probeTimeout,
   dnsTimeout: 1,
   dnsMaxRetries: 2,
 } as const;
@@ -170,7 +175,7 @@ async function runCell(scene: Scene): Promise<Omit<Cell, "database">> {
     await dnsFault.begin(dns);
     const end = await fault.begin(target);
     if (fault.cold) callers.start();
-    await pause(FAULT_SECONDS * 1000 - (performance.now() - duringMs));
+    await pause(Math.max(0, FAULT_SECONDS * 1000 - (performance.now() - duringMs)));
     await dnsFault.end(dns);
     await end();
     const recovery = await callers.served();
@@ -328,7 +333,7 @@ export function expected(
   if (fault.cold && dnsFault.noAnswer) {
     return { sees: ["RESOLVE_FAILED"], surely: ["RESOLVE_FAILED"], seconds: OPTIONS.dnsTimeout };
   }
-  const seconds = fault.bound.reduce((sum, option) => sum + OPTIONS[option], 0);
+  const seconds = fault.bound.reduce((sum, option) => sum + { ...OPTIONS, ...PROBE }[option], 0);
   return { sees: fault.sees, surely: fault.surely, seconds };
 }
 

@@ -68,10 +68,14 @@ const OUTAGE = {
   bound: ["dnsTimeout", "poolTimeout", "connectTimeout"],
 } as const;
 
+/** Seconds. */
+export const PROBE = { leaseProbeAfter: 0.5, probeTimeout: 0.5 } as const;
+
 /** Likewise, but the connections do not break: they are probed, and dropped. */
 const SILENCE = {
   sees: ["CONNECTION_LOST", "CONNECT_FAILED", "POOL_TIMEOUT"],
   surely: ["CONNECTION_LOST"],
+  options: { leaseProbeAfter: PROBE.leaseProbeAfter },
   bound: ["leaseProbeAfter", "probeTimeout", "dnsTimeout", "poolTimeout", "connectTimeout"],
 } as const;
 
@@ -152,7 +156,6 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
   {
     name: "restarted at once",
     ...OUTAGE,
-    sees: ["broken connection"],
     surely: [],
     async begin({ database: { server } }) {
       await server.stop({ keep: true });
@@ -174,16 +177,20 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
   {
     name: "wrong certificate",
     tls: true,
-    sees: ["broken connection", "CONNECT_FAILED"],
+    proxied: true,
+    sees: ["broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
     surely: ["CONNECT_FAILED"],
-    bound: ["dnsTimeout", "connectTimeout"],
-    async begin({ database, tls }) {
+    bound: ["dnsTimeout", "poolTimeout", "connectTimeout"],
+    async begin({ proxies, database, tls }) {
+      // No handshake is under way when the server reads its certificate: MariaDB would wait for its end.
       const show = async (certificate: TlsOptions) => {
+        await each(proxies, (proxy) => proxy.fault({ refuse: true }));
+        proxies.forEach((proxy) => proxy.cut());
         await database.server.putTls(certificate);
         await database.reloadTls();
+        await each(proxies, (proxy) => proxy.heal());
       };
       await show(tls.wrong);
-      await database.cutAll();
       return () => show(tls.right);
     },
   },
