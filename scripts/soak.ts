@@ -1,0 +1,178 @@
+/**
+ * `deno task soak`: 64 workers on two real servers for ten minutes, while the name moves, servers are killed and frozen,
+ * the network loses things and DNS fails; and the ledger (`tests/ledger_postgres_test.ts`) for as long.
+ *
+ * `deno task soak --seconds=60 --seed=7 deno node@22 bun@1` runs the workers on those runtimes, all at once. It prints the
+ * figures, and fails where something is left, lost or grew. Exit status: 0, or 1.
+ *
+ * @module
+ */
+
+import { freePort, loopbackPair } from "./lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "./lab/postgres.ts";
+import { deno, ROOT } from "./_run.ts";
+import { doHarm, type Site } from "./soak/harm.ts";
+import type { SoakReport } from "./soak/program.ts";
+import { test } from "./test.ts";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { seededRandom } from "../testing/_dns_random.ts";
+import { DnsServer, TcpProxy } from "../testing/mod.ts";
+
+const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
+  "deno": [Deno.execPath(), "run", "-A", "--no-lock", "--v8-flags=--expose-gc"],
+  "node@20": ["npx", "--yes", "node@20", "--expose-gc"],
+  "node@22": ["npx", "--yes", "node@22", "--expose-gc"],
+  "node@24": ["npx", "--yes", "node@24", "--expose-gc"],
+  "bun@1": ["npx", "--yes", "bun@1"],
+};
+const HOST = "db.internal";
+const WHO = { user: "app", password: "s3cret", database: "soak" };
+/** Within this a process that has nothing left to do ends; in it the server notices, too. */
+const LINGER_MS = 3000;
+/** By so much the heap may grow once it is warm. */
+const MOST_GROWTH = 0.05;
+
+interface Options {
+  readonly seconds: number;
+  readonly seed: number;
+  readonly parts: readonly string[];
+}
+
+function readArgs(args: readonly string[]): Options {
+  const numbers: Record<string, number> = { seconds: 600, seed: Date.now() % 2 ** 31 };
+  const parts: string[] = [];
+  for (const arg of args) {
+    const [, name = "", value] = /^--(seconds|seed)=(\d+)$/.exec(arg) ?? [];
+    if (name) numbers[name] = Number(value);
+    else if (arg in RUNTIMES || arg === "ledger") parts.push(arg);
+    else {
+      const known = [...Object.keys(RUNTIMES), "ledger"].join(", ");
+      console.error(`Cannot soak "${arg}": there are --seconds=N, --seed=N, ${known}`);
+      Deno.exit(2);
+    }
+  }
+  const { seconds, seed } = numbers;
+  return { seconds: seconds!, seed: seed!, parts: parts.length ? parts : ["deno", "ledger"] };
+}
+
+/** One runtime on two servers of its own. */
+async function soak(
+  runtime: string,
+  file: string,
+  { seconds, seed }: Options,
+): Promise<readonly string[]> {
+  await using stack = new AsyncDisposableStack();
+  const [first, second] = await loopbackPair();
+  const port = await freePort([first, second]);
+  const sites: Site[] = [];
+  for (const host of [first, second]) {
+    const own = await freePort([host]);
+    const server = stack.use(await startPostgres({ ...WHO, host, port: own }));
+    const listen = { host, port };
+    const proxy = stack.use(await TcpProxy.start({ listen, to: { host, port: own } }));
+    sites.push({ server, proxy });
+  }
+  const dns = stack.use(await DnsServer.start({ seed }));
+  dns.set(HOST, [first], { ttl: 1 });
+  const url = `postgresql://${WHO.user}:${WHO.password}@${HOST}:${port}/${WHO.database}`;
+  const [program = "", ...flags] = RUNTIMES[runtime]!;
+  const child = new Deno.Command(program, {
+    args: [...flags, file, url, dns.address, String(seconds), String(seed)],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+    signal: AbortSignal.timeout(seconds * 1000 + 120_000),
+  }).spawn();
+  const complaints = new Response(child.stderr).text();
+  const scene = { name: HOST, dns, sites: sites as [Site, Site] };
+  const harming = doHarm(scene, seconds, seededRandom(seed));
+  let output = "";
+  let lastMs = 0;
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    output += text;
+    lastMs = performance.now();
+  }
+  const { code } = await child.status;
+  const lingeredMs = performance.now() - lastMs;
+  const harm = await harming;
+  const problems: string[] = [];
+  if (code !== 0) problems.push(`it exited with ${code}`);
+  if (lingeredMs > LINGER_MS) problems.push("something held the process up");
+  const said = (await complaints).trim();
+  if (said) problems.push(`it complained: ${said.slice(0, 2000)}`);
+  for (const { server } of sites) {
+    const left = await sessionsSoon(server);
+    if (left > 0) problems.push(`${left} connections were left on ${server.where}`);
+  }
+  const report = reportOf(output);
+  if (!report) problems.push(`it gave no report: ${output.slice(-500)}`);
+  else problems.push(...judge(report));
+  console.log(`\n${runtime}, seed ${seed}, ${seconds} s: ${JSON.stringify(harm)}`);
+  console.log(JSON.stringify(report));
+  return problems.map((problem) => `${runtime}: ${problem}`);
+}
+
+function judge({ wrong, opened, closed, timers, heap: [warm, end], done }: SoakReport): string[] {
+  const problems = [...wrong];
+  if (opened !== closed) problems.push(`${opened} connections were opened, and ${closed} closed`);
+  if (timers > 0) problems.push(`${timers} timers were left`);
+  if (end > warm * (1 + MOST_GROWTH)) problems.push(`the heap grew from ${warm} to ${end} MB`);
+  if (done === 0) problems.push("nothing was done");
+  return problems;
+}
+
+/** Sessions on a server, once it had time to notice what has ended. */
+async function sessionsSoon(server: PostgresServer): Promise<number> {
+  const client = new pg.Client({ connectionString: server.url() });
+  await client.connect();
+  const text =
+    "SELECT count(*)::int AS n FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+  const endMs = performance.now() + LINGER_MS;
+  let left: number;
+  do {
+    left = (await client.query(text)).rows[0].n;
+    if (left > 0) await new Promise((resolve) => setTimeout(resolve, 100));
+  } while (left > 0 && performance.now() < endMs);
+  await client.end();
+  return left;
+}
+
+function reportOf(output: string): SoakReport | undefined {
+  try {
+    return JSON.parse(output.trimEnd().split("\n").at(-1)!);
+  } catch {
+    return undefined;
+  }
+}
+
+if (import.meta.main) {
+  const options = readArgs(Deno.args);
+  Deno.chdir(ROOT);
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
+  const problems: string[] = [];
+  try {
+    const file = `${dir}/soak.mjs`;
+    const bundled = await deno([
+      ...["bundle", "--quiet", "--no-lock", "--import-map=tests/_std/import_map.json"],
+      ...["--platform=deno", `--output=${file}`, "scripts/soak/program.ts"],
+    ]);
+    if (bundled !== 0) {
+      throw new Error(`Cannot bundle the program: deno bundle exited with ${bundled}`);
+    }
+    const runtimes = options.parts.filter((part) => part !== "ledger");
+    const results = await Promise.all(runtimes.map((runtime) => soak(runtime, file, options)));
+    problems.push(...results.flat());
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+  if (options.parts.includes("ledger")) {
+    Deno.env.set("DNSPOOL_LEDGER_SECONDS", String(options.seconds));
+    Deno.env.set("DNSPOOL_SEED", String(options.seed));
+    if (await test(["tests/ledger_postgres_test.ts"]) !== 0) problems.push("the ledger failed");
+  }
+  for (const problem of problems) console.log(`SOAK: ${problem}`);
+  console.log(problems.length === 0 ? "soak: ok" : `soak: ${problems.length} problems`);
+  Deno.exit(problems.length === 0 ? 0 : 1);
+}
