@@ -101,9 +101,11 @@ export class Lease<C> {
    * The driver's own client.
    *
    * @throws {TypeError} once the lease was released: the connection may be somebody else's by then.
+   * @throws {@linkcode signal}'s reason, once the pool terminated the connection.
    */
   get client(): C {
     if (this.#slot.lease !== this) {
+      this.#controller?.signal.throwIfAborted();
       throw new TypeError("Cannot use the client of a lease that was released or invalidated");
     }
     return this.#slot.client;

@@ -311,3 +311,15 @@ Deno.test("untilLost() ends with its work, or as soon as the connection is termi
   for (const { error } of waits) assertStrictEquals(error, reason);
   assertStrictEquals(await assertRejects(() => lease.untilLost(never)), reason);
 });
+
+Deno.test("whoever comes to a lease after its connection was terminated is told that, and not of a release", async () => {
+  using time = fakeTime();
+  const it = lab();
+  const lease = await it.engine.connect();
+  const closing = it.engine.close({ drain: 0 });
+  await time.tick(0);
+  await closing;
+  const error = assertThrows(() => lease.client, ConnectionLostError);
+  assertStrictEquals(error, lease.signal.reason);
+  await lease.release();
+});

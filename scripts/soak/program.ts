@@ -33,6 +33,8 @@ export interface SoakReport {
 const WORKERS = 64;
 const MEGABYTE = 2 ** 20;
 const SAMPLES = 5;
+/** What is under way ends meanwhile, and idle connections are closed. */
+const QUIET_MS = 4000;
 
 type Client = pg.Client;
 
@@ -51,7 +53,6 @@ const engine: Engine<Client> = getDnsEngine(url, {
   connectTimeout: 1,
   idleTimeout: 2,
   poolRecycle: 10,
-  minIdle: 2,
   leaseProbeAfter: 1,
   probeTimeout: 0.5,
   dnsNameservers: [server],
@@ -66,6 +67,8 @@ const failed: Record<string, number> = {};
 const held = new Set<Client>();
 let done = 0;
 let over = false;
+/** While it is there, nobody begins anything. */
+let gate: Promise<void> | undefined;
 
 function note(what: string): void {
   if (wrong.length < 20) wrong.push(what);
@@ -134,6 +137,7 @@ async function withLease(
 
 async function work(dice: () => number): Promise<void> {
   while (!over) {
+    await gate;
     let at = dice() * SHARES;
     const [, deed] = DEEDS.find(([share]) => (at -= share) < 0) ?? DEEDS[0]!;
     try {
@@ -152,8 +156,11 @@ async function work(dice: () => number): Promise<void> {
   }
 }
 
-/** The least that is in use, of a few looks. */
+/** The least that is in use, of a few looks, while nobody works. */
 async function heapInUse(): Promise<number> {
+  let goOn!: () => void;
+  gate = new Promise((resolve) => goOn = resolve);
+  await pause(QUIET_MS);
   // deno-lint-ignore no-explicit-any -- each runtime has its own, if it was asked for
   const { gc, Bun } = globalThis as any;
   let least = Infinity;
@@ -163,6 +170,8 @@ async function heapInUse(): Promise<number> {
     else gc?.();
     least = Math.min(least, process.memoryUsage().heapUsed);
   }
+  goOn();
+  gate = undefined;
   return Number((least / MEGABYTE).toFixed(2));
 }
 
@@ -175,7 +184,7 @@ async function main(): Promise<void> {
   );
   await pause(lastsMs / 3);
   const warm = await heapInUse();
-  await pause(lastsMs * 2 / 3 - SAMPLES * 400);
+  await pause(Math.max(0, lastsMs * 2 / 3 - 2 * (QUIET_MS + SAMPLES * 200)));
   const end = await heapInUse();
   over = true;
   await Promise.all(workers);

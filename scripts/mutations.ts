@@ -1,0 +1,415 @@
+/**
+ * Small faults that the tests have to notice, one at a time, and the tests that should.
+ *
+ * @module
+ */
+
+/** One fault. */
+export interface Mutation {
+  readonly file: string;
+  /** What is there, exactly once in the file. */
+  readonly find: string;
+  /** What is put in its place. */
+  readonly put: string;
+  /** Why no test can notice it: it makes no difference to anybody. */
+  readonly why?: string;
+}
+
+const FAST = ["tests/pool_scenarios_test.ts", "tests/waiting_line_test.ts"];
+const ENGINE = [
+  "tests/addresses_test.ts",
+  "tests/dialer_test.ts",
+  "tests/engine_close_test.ts",
+  "tests/engine_dns_test.ts",
+  "tests/engine_hooks_test.ts",
+  "tests/engine_lease_test.ts",
+  "tests/engine_options_driver_test.ts",
+  "tests/engine_options_pool_test.ts",
+  "tests/engine_promise_test.ts",
+  "tests/engine_reported_errors_test.ts",
+  "tests/engine_transaction_test.ts",
+  "tests/pool_spike_test.ts",
+  "tests/pool_static_test.ts",
+];
+const STRESS = ["tests/pool_stress_test.ts"];
+const POOL = [FAST, ENGINE, STRESS];
+const RESOLVER = [
+  [
+    "tests/resolution_test.ts",
+    "tests/resolver_fallback_test.ts",
+    "tests/resolver_flight_test.ts",
+    "tests/resolver_freshness_test.ts",
+    "tests/resolver_get_ip_test.ts",
+    "tests/resolver_grace_test.ts",
+    "tests/resolver_memory_test.ts",
+    "tests/resolver_plan_test.ts",
+    "tests/resolver_refresh_test.ts",
+    "tests/resolver_test.ts",
+    "tests/allow_address_test.ts",
+  ],
+  ["tests/resolver_model_test.ts", "tests/engine_dns_test.ts", "tests/clock_test.ts"],
+];
+
+/** The tests of each file, group by group: a fault that one notices is not shown to the next. */
+export const TESTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  "_addresses.ts": [ENGINE],
+  "_allow_address.ts": [["tests/allow_address_test.ts", "tests/options_test.ts"]],
+  "_cached_name.ts": RESOLVER,
+  "_cidr.ts": [["tests/cidr_test.ts", "tests/allow_address_test.ts", "tests/options_test.ts"]],
+  "_engine_core.ts": [ENGINE, STRESS],
+  "_freshness.ts": RESOLVER,
+  "_lease.ts": POOL,
+  "_name_view.ts": RESOLVER,
+  "_openings.ts": POOL,
+  "_refresh_plan.ts": RESOLVER,
+  "_resolution.ts": RESOLVER,
+  "_source.ts": [ENGINE, FAST, STRESS],
+  "_upkeep.ts": POOL,
+  "_waiting_line.ts": POOL,
+  "dialer.ts": [ENGINE],
+  "engine.ts": [ENGINE],
+  "pool.ts": POOL,
+  "resolver.ts": RESOLVER,
+};
+
+/** The faults. */
+export const MUTATIONS: readonly Mutation[] = [
+  // Slots: capacity, wake-ups, what is closed and what is not.
+  { file: "pool.ts", find: "if (slot.retired) this.#retired--;", put: "" },
+  { file: "pool.ts", find: "      this.#retired++;", put: "" },
+  { file: "pool.ts", find: "    this.closed++;", put: "" },
+  { file: "pool.ts", find: "    this.opened++;", put: "" },
+  { file: "pool.ts", find: "    this.detached++;", put: "" },
+  { file: "pool.ts", find: "slot.uses >= maxUses", put: "slot.uses > maxUses" },
+  { file: "pool.ts", find: "this.#idle.size >= poolSize;", put: "this.#idle.size > poolSize;" },
+  {
+    file: "pool.ts",
+    find: "return this.#limit - (this.size - this.#retired) - this.#dials.size;",
+    put: "return this.#limit - (this.size - this.#retired);",
+  },
+  {
+    file: "pool.ts",
+    find: "    lease?.abort(reason);\n    this.#pump();",
+    put: "    lease?.abort(reason);",
+  },
+  { file: "pool.ts", find: "    lease?.abort(reason);", put: "" },
+  {
+    file: "pool.ts",
+    find: "    this.#source.part(slot);\n    this.#pump();",
+    put: "    this.#source.part(slot);",
+  },
+  {
+    file: "pool.ts",
+    find: "return !slot.spent && this.#isYoung(slot) && this.#source.isCurrent(slot.address);",
+    put: "return !slot.spent && this.#isYoung(slot);",
+  },
+  {
+    file: "pool.ts",
+    find: "if (this.#source.isCurrent(address)) this.#return(slot);",
+    put: "if (address) this.#return(slot);",
+  },
+  {
+    file: "pool.ts",
+    find: "if (worn || surplus || !this.#source.isCurrent(slot.address)) {",
+    put: "if (worn || surplus) {",
+  },
+  {
+    file: "pool.ts",
+    find: "if (!siblings || slot.condemned) return;",
+    put: "if (!siblings) return;",
+  },
+  { file: "pool.ts", find: "if (!siblings || slot.condemned) return;", put: "return;" },
+  {
+    file: "pool.ts",
+    find: "if (++waiter.tries >= MOST_TRIES)",
+    put: "if (++waiter.tries > MOST_TRIES)",
+  },
+  {
+    file: "pool.ts",
+    find: "      this.#waiters.reject(waiter, error);\n      this.#return(slot);",
+    put: "      this.#waiters.reject(waiter, error);",
+  },
+  {
+    file: "pool.ts",
+    find: "    this.#waiters.unshift(waiter);",
+    put: "    this.#waiters.push(waiter);",
+  },
+  {
+    file: "pool.ts",
+    find: "if (!unfit && waiter.waiting && !this.#source.usable()) {",
+    put: "if (false) {",
+  },
+  {
+    file: "pool.ts",
+    find: "if (!passing && this.#waiters.size > this.#dials.size) {",
+    put: "if (!passing) {",
+  },
+  {
+    file: "pool.ts",
+    find:
+      "    for (const waiter of this.#examined) this.#waiters.reject(waiter, new PoolClosedError(why));",
+    put: "",
+  },
+  {
+    file: "pool.ts",
+    find: "nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&",
+    put: "nowMs - slot.idleSinceMs >= idleTimeoutMs &&",
+  },
+  {
+    file: "pool.ts",
+    find: "if (!this.#source.usable() || !this.#fit(slot)) return false;",
+    put: "",
+  },
+  {
+    file: "pool.ts",
+    find: "useLifo ? this.#idle.last : this.#idle.first",
+    put: "useLifo ? this.#idle.first : this.#idle.first",
+  },
+  {
+    file: "pool.ts",
+    find: "return this.opened > 0 ? Math.max(0, missing) : 0;",
+    put: "return Math.max(0, missing);",
+  },
+  {
+    file: "pool.ts",
+    find: "      slot.spent = slot.dead = true;",
+    put: "      slot.spent = true;",
+  },
+  // Opening.
+  {
+    file: "_openings.ts",
+    find: "this.failing || this.#suspect ? 1 : this.#concurrency",
+    put: "this.#suspect ? 1 : this.#concurrency",
+  },
+  {
+    file: "_openings.ts",
+    find: "this.failing || this.#suspect ? 1 : this.#concurrency",
+    put: "this.failing ? 1 : this.#concurrency",
+  },
+  {
+    file: "_openings.ts",
+    find: "Math.min(waiting + ahead, this.size + free, most)",
+    put: "Math.min(waiting + ahead, most)",
+  },
+  { file: "_openings.ts", find: "        this.#failures = 0;", put: "" },
+  {
+    file: "_openings.ts",
+    find: "    this.#notBeforeMs = -Infinity;\n    this.idle();",
+    put: "    this.idle();",
+  },
+  { file: "_openings.ts", find: "      this.#events.onReady();", put: "" },
+  // Waiting.
+  {
+    file: "_waiting_line.ts",
+    find: "this.deadlineMs = sinceMs + timeoutMs;",
+    put: "this.deadlineMs = sinceMs + timeoutMs * 2;",
+  },
+  {
+    file: "_waiting_line.ts",
+    find: "if (endMs <= nowMs) this.reject",
+    put: "if (endMs < nowMs) this.reject",
+  },
+  { file: "_waiting_line.ts", find: "index < covered ? moreMs : 0", put: "moreMs" },
+  { file: "_waiting_line.ts", find: "    waiter.unlisten?.();", put: "" },
+  { file: "_waiting_line.ts", find: "    waiter.onLeave?.();", put: "" },
+  { file: "_waiting_line.ts", find: "    this.#onEmpty();", put: "" },
+  // Leases.
+  { file: "_lease.ts", find: "    if (slot.lease !== this) return DONE;\n", put: "" },
+  {
+    file: "_lease.ts",
+    find: "if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);",
+    put: "",
+  },
+  { file: "_lease.ts", find: "          earlier(reason);\n", put: "" },
+  // Where connections come from.
+  {
+    file: "_source.ts",
+    find: "if (end.come) throw this.#dialer.endedEarly(address, end.error);",
+    put: "",
+  },
+  {
+    file: "_source.ts",
+    find: "running.catch(() => this.#first = undefined);",
+    put: "running.catch(() => {});",
+  },
+  {
+    file: "_source.ts",
+    find: "if (this.#interests++ > 0 || !this.#settings.refreshAhead) return;",
+    put: "if (this.#interests++ > 0) return;",
+  },
+  {
+    file: "_source.ts",
+    find: "    if (--this.#interests > 0) return;",
+    put: "    this.#interests--;",
+  },
+  {
+    file: "_source.ts",
+    find: `if (verdict === "read-only" && !needsWrites) return undefined;`,
+    put: "",
+  },
+  { file: "_source.ts", find: "!== false;\n", put: "=== true;\n" },
+  { file: "_source.ts", find: "      slot.isolationLevel = undefined;", put: "" },
+  {
+    file: "_source.ts",
+    find: "nowMs - slot.idleSinceMs >= prePingAfterMs",
+    put: "nowMs - slot.idleSinceMs > prePingAfterMs",
+  },
+  {
+    file: "_source.ts",
+    find: "if (!addresses.some((address) => this.isCurrent(address))) continue;",
+    put: "",
+  },
+  // Dialling.
+  { file: "dialer.ts", find: "if (dial.departed.has(address)) continue;", put: "" },
+  {
+    file: "dialer.ts",
+    find: "dialling?.then((client) => this.discard(client), () => {});",
+    put: "dialling?.catch(() => {});",
+  },
+  {
+    file: "dialer.ts",
+    find: "return !isTimeout(error) && !SILENT_CODES.has(codeOf(error));",
+    put: "return !isTimeout(error);",
+  },
+  {
+    file: "dialer.ts",
+    find: "(waitsForRole || connectedBefore) && reasons.length > 0",
+    put: "reasons.length > 0",
+  },
+  { file: "dialer.ts", find: "return !standby && !readOnly;", put: "return !standby;" },
+  {
+    file: "dialer.ts",
+    find: "    if (count > 0) this.#counts.set(address, count);",
+    put: "    if (count > 1) this.#counts.set(address, count);",
+  },
+  // The engine.
+  { file: "_engine_core.ts", find: "    for (const pool of this.#pools) pool.kick();", put: "" },
+  { file: "_engine_core.ts", find: "    this.#dialer.abandon(address);", put: "" },
+  { file: "_engine_core.ts", find: "    this.#departures.watch(address);", put: "" },
+  { file: "_engine_core.ts", find: "    this.#unwatch();\n", put: "" },
+  {
+    file: "_engine_core.ts",
+    find: "slot.retired && slot.retiredAtMs <= retiredByMs",
+    put: "slot.retired",
+  },
+  {
+    file: "_engine_core.ts",
+    find: "if (alive || this.#end.signal.aborted) return;",
+    put: "if (this.#end.signal.aborted) return;",
+  },
+  {
+    file: "engine.ts",
+    find: "      await lease.release(error);\n      throw error;",
+    put: "      throw error;",
+  },
+  {
+    file: "_addresses.ts",
+    find: "return entry !== undefined && now() < entry.untilMs;",
+    put: "return entry !== undefined;",
+  },
+  { file: "_addresses.ts", find: "    this.#until.get(address)?.timer.clear();\n", put: "" },
+  {
+    file: "_addresses.ts",
+    find: "if (oldestMs <= retiredByMs) {",
+    put: "if (oldestMs < retiredByMs) {",
+  },
+  // The resolver.
+  {
+    file: "_freshness.ts",
+    find: "    this.#graces = 0;\n    return ttlMs;",
+    put: "    return ttlMs;",
+  },
+  { file: "_freshness.ts", find: "if (nowMs < this.graceUntilMs) return;", put: "" },
+  { file: "_freshness.ts", find: "Math.min(untilMs, this.staleUntilMs)", put: "untilMs" },
+  {
+    file: "_freshness.ts",
+    find: "this.freshUntilMs = askedAtMs + ttlMs;",
+    put: "this.freshUntilMs = askedAtMs + ttlMs + 100;",
+  },
+  { file: "_name_view.ts", find: "if (nowMs >= this.#life.graceUntilMs) return false;", put: "" },
+  { file: "_name_view.ts", find: "if (nowMs >= this.#plan.dueMs) this.#fly();", put: "" },
+  { file: "_name_view.ts", find: "if (landing?.kept && landing.found) return;", put: "" },
+  {
+    file: "_name_view.ts",
+    find: "if (this.entry.flight || now() >= earliestMs) {",
+    put: "if (true) {",
+  },
+  { file: "_name_view.ts", find: "if (changed) this.#tell", put: "this.#tell" },
+  {
+    file: "_name_view.ts",
+    find: "const removed = this.addresses.filter((address) => !addresses.includes(address));",
+    put: "const removed: string[] = [];",
+  },
+  { file: "_cached_name.ts", find: "if (this.flight !== flight) return false;", put: "" },
+  {
+    file: "_cached_name.ts",
+    find: "if (--this.#holders === 0) this.giveUp();",
+    put: "--this.#holders;",
+  },
+  {
+    file: "_cached_name.ts",
+    find: `kindOf(error) === "negative" && flight.exhaustive`,
+    put: `kindOf(error) === "negative"`,
+  },
+  {
+    file: "_cached_name.ts",
+    find: "Math.min(given ?? NEGATIVE_TTL.unknown, NEGATIVE_TTL.most)",
+    put: "given ?? NEGATIVE_TTL.unknown",
+  },
+  {
+    file: "_cached_name.ts",
+    find: "    return this.flight ??= new Flight(this, effort, helpless);",
+    put: "    return this.flight = new Flight(this, effort, helpless);",
+  },
+  {
+    file: "_resolution.ts",
+    find: "if (allow) checkAllowed(addresses, name, lookup, allow);",
+    put: "",
+  },
+  {
+    file: "_resolution.ts",
+    find: `if (kind === "negative" || kind === "config") throw error;`,
+    put: `if (kind === "negative") throw error;`,
+  },
+  { file: "_resolution.ts", find: "ttl >= TOP_BIT || ttl < 0 ? 0 : ttl", put: "ttl < 0 ? 0 : ttl" },
+  { file: "_resolution.ts", find: "if (refused !== undefined) throw refused;", put: "" },
+  {
+    file: "_resolution.ts",
+    find: "reasonOf(second) === NOT_ALLOWED ? second : error",
+    put: "error",
+  },
+  {
+    file: "_refresh_plan.ts",
+    find: "this.dueMs = Math.max(askedAtMs + GAP_MS, dueMs);",
+    put: "this.dueMs = dueMs;",
+  },
+  {
+    file: "_refresh_plan.ts",
+    find: "Math.min(LEAD_MS + tookMs, ttlMs / 2)",
+    put: "Math.min(LEAD_MS, ttlMs / 2)",
+  },
+  {
+    file: "resolver.ts",
+    find: "idOf(lookup), fallback !== undefined, allow?.key",
+    put: "idOf(lookup), fallback !== undefined",
+  },
+  { file: "resolver.ts", find: "if (!entry.disposable) continue;", put: "" },
+  { file: "resolver.ts", find: "known.lists !== listsOf(options)", put: "false" },
+  // Which addresses are allowed.
+  { file: "_cidr.ts", find: "widthOf(ip) === width && valueOf(ip)", put: "valueOf(ip)" },
+  {
+    file: "_cidr.ts",
+    find: "if (bits << BigInt(width - prefix) !== valueOf(ip)) return undefined;",
+    put: "",
+  },
+  {
+    file: "_allow_address.ts",
+    find: "value(withoutMapping(ip)) === true",
+    put: "value(withoutMapping(ip))",
+  },
+  {
+    file: "_allow_address.ts",
+    find: "inCidr(range, withoutMapping(ip))",
+    put: "inCidr(range, ip)",
+  },
+];
