@@ -26,12 +26,13 @@ export interface SoakReport {
   readonly changes: number;
   /** Timers that are set after `close()`, those that hold up no process too. */
   readonly timers: number;
-  /** Megabytes in use after a collection, when warm and in the end. */
-  readonly heap: readonly [warm: number, end: number];
+  /** Megabytes in use after a collection, after each quarter of the time. */
+  readonly heap: readonly number[];
 }
 
 const WORKERS = 64;
 const MEGABYTE = 2 ** 20;
+const LOOKS = 4;
 const SAMPLES = 5;
 /** What is under way ends meanwhile, and idle connections are closed. */
 const QUIET_MS = 4000;
@@ -182,10 +183,13 @@ async function main(): Promise<void> {
     { length: WORKERS },
     () => work(seededRandom(Math.floor(dice() * 2 ** 32))),
   );
-  await pause(lastsMs / 3);
-  const warm = await heapInUse();
-  await pause(Math.max(0, lastsMs * 2 / 3 - 2 * (QUIET_MS + SAMPLES * 200)));
-  const end = await heapInUse();
+  const startMs = performance.now();
+  const heap: number[] = [];
+  for (let look = 1; look <= LOOKS; look++) {
+    const atMs = startMs + lastsMs * look / LOOKS - QUIET_MS - SAMPLES * 200;
+    await pause(Math.max(0, atMs - performance.now()));
+    heap.push(await heapInUse());
+  }
   over = true;
   await Promise.all(workers);
   await engine.close({ drain: 2 });
@@ -199,7 +203,7 @@ async function main(): Promise<void> {
     closed: closed + detached,
     changes,
     timers: timers(),
-    heap: [warm, end],
+    heap,
   };
   console.log(JSON.stringify(report));
 }
