@@ -947,3 +947,56 @@ Deno.test("without an answer at all, a checkout fails with what DNS said, and th
   assert(balanced(engine.status()));
   await engine.close();
 });
+
+Deno.test("a connection whose address departs while its connect hook runs is dropped, without a goodbye to who is gone", async () => {
+  using time = fakeTime();
+  let slow = 0;
+  const at = setup({
+    hooks: {
+      connect: () => slow ? new Promise<void>((resolve) => setTimeout(resolve, slow)) : undefined,
+    },
+  });
+  const { engine, adapter } = at;
+  const holder = await engine.connect();
+  await time.advance(8);
+  slow = 5000;
+  const waiting = watch(time, engine.connect());
+  await move(at, time, B);
+  slow = 0;
+  await time.advance(5);
+  assertEquals(waiting.value?.address, B);
+  // The one that came too late, and the probes of the server that the holder is still at.
+  const gone = adapter.clients.filter(({ address, open }) => address === A && !open);
+  assertEquals(new Set(gone.map(({ log }) => log.join())), new Set(["terminate"]));
+  await waiting.value!.release();
+  await holder.release();
+  assert(balanced(engine.status()));
+  await engine.close();
+});
+
+Deno.test("while a server is failing one dial at a time probes it, pause after pause, and all at once when it is back", async () => {
+  using time = fakeTime();
+  let [down, running, most] = [false, 0, 0];
+  const { engine } = lab({ poolSize: 4, connectConcurrency: 4, poolTimeout: 20, dnsMaxTtl: 60 }, {
+    async connect() {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      running--;
+      if (down) throw Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+    },
+  });
+  const held = engine.connect();
+  await time.advance(0.1);
+  down = true;
+  const waiting = Array.from({ length: 4 }, () => engine.connect());
+  await time.advance(0.1);
+  assertEquals(most, 4);
+  most = 0;
+  await time.advance(10);
+  assertEquals(most, 1);
+  down = false;
+  await time.advance(2);
+  assertEquals(most, 4 - 1);
+  for (const lease of [held, ...waiting]) await (await lease).release();
+  await engine.close();
+});
