@@ -92,7 +92,15 @@ interface Known {
  * @returns The adapter; its client is `Client`.
  * @throws {TypeError} when `postgres` is not that module.
  *
- * @example
+ * @example By URL, the driver is imported at the first connect
+ * ```ts
+ * import { getDnsEngine } from "@dnspool/dnspool";
+ *
+ * const engine = getDnsEngine("postgresql+db-postgres://app@db.internal/orders");
+ * await engine.close();
+ * ```
+ *
+ * @example Passed in, the connection has its type
  * ```ts ignore
  * import { getDnsEngine } from "@dnspool/dnspool";
  * import { dbPostgresAdapter } from "@dnspool/dnspool/adapters/db_postgres";

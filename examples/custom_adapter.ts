@@ -22,7 +22,9 @@ export const redisAdapter: Adapter<Redis> = {
     });
     signal.throwIfAborted();
     client.on("error", () => {}); // without a listener, it would end the process
-    const abort = () => client.destroy();
+    let connected = false;
+    const abort = () => connected && client.destroy(); // it is not heard before
+    client.once("connect", () => (connected = true) && signal.aborted && abort());
     signal.addEventListener("abort", abort, { once: true });
     return await client.connect().finally(() =>
       signal.removeEventListener("abort", abort)

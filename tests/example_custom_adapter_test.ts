@@ -102,6 +102,24 @@ redisTest(
     }),
 );
 
+redisTest(
+  "an adapter of one's own is heard when it is given up before its socket is open",
+  () =>
+    withMute([], async ({ port, conn }) => {
+      const controller = new AbortController();
+      const target = { host: "x", port, params: {}, connectArgs: {}, keepAlive: true };
+      const { signal } = controller;
+      const connecting = redisAdapter.connect("127.0.0.1", {
+        ...target,
+        addresses: () => [],
+        signal,
+      });
+      controller.abort(new Error("enough"));
+      await assertRejects(() => soon(connecting));
+      await hungUp(await conn);
+    }),
+);
+
 redisTest("examples/custom_adapter.ts runs as it stands", () =>
   withTwo(async (first) => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
