@@ -5,7 +5,7 @@
  */
 
 import type { Socket } from "node:net";
-import { connect } from "node:tls";
+import process from "node:process";
 import { dialSocket } from "./_socket.ts";
 import { checkSecured, type TlsOptions } from "./_tls.ts";
 import type { Target } from "./adapter.ts";
@@ -99,6 +99,8 @@ async function asksForTls(socket: Socket): Promise<boolean> {
 }
 
 async function encrypt(plain: Socket, options: TlsOptions, direct: boolean): Promise<Socket> {
+  // Imported at the top, it would be loaded with the package, and take longer than all the rest.
+  const { connect } = process.getBuiltinModule("node:tls");
   const socket = connect({
     ...options,
     socket: plain,

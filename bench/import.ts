@@ -23,11 +23,14 @@ const PACKAGES = [OURS, ...PEERS.map((name) => name.replace(/@[^@]*$/, ""))];
 const ESBUILD = "esbuild@0.28.2";
 const RUNTIMES = ["deno", "node@22", "bun@1"];
 
-/** Says how long the import of its argument took, in milliseconds. */
+/** Says how long the import of its argument took: milliseconds, and those that processors spent on it. */
 const TIMER = `import process from "node:process";
+const start = process.cpuUsage();
 const startMs = performance.now();
 await import(process.argv[2]);
-console.log(performance.now() - startMs);
+const ms = performance.now() - startMs;
+const { user, system } = process.cpuUsage(start);
+console.log(JSON.stringify({ ms, cpuMs: (user + system) / 1000 }));
 `;
 
 /** Says what is loaded by an import: files and bytes. Node tells since 22.15. */
@@ -47,12 +50,19 @@ await import(process.argv[2]);
 console.log(JSON.stringify({ files, bytes }));
 `;
 
-interface Timing {
+interface Sample {
+  readonly ms: number;
+  readonly cpuMs: number;
+}
+
+interface Timing extends Sample {
   readonly runtime: string;
   readonly package: string;
   /** Milliseconds: the median over all rounds. */
   readonly ms: number;
-  /** How many times as long as ours, round by round: the median, and the quartiles. */
+  /** The same, of what processors spent on it, in all threads; a busy machine does not change that much. */
+  readonly cpuMs: number;
+  /** How many times as much as ours, of the processors, round by round: the median, and the quartiles. */
   readonly ratio: number;
   readonly ratioSpread: readonly [low: number, high: number];
 }
@@ -87,21 +97,22 @@ async function timeOn(runtime: Runtime, dir: string, rounds: number): Promise<Ti
   const specifiers = name === "deno" ? [...PACKAGES, new URL("mod.ts", ROOT).href] : PACKAGES;
   const label = (specifier: string) =>
     specifier.startsWith("file:") ? `${OURS} as TypeScript` : specifier;
-  const times = new Map(specifiers.map((specifier) => [specifier, [] as number[]]));
+  const times = new Map(specifiers.map((specifier) => [specifier, [] as Sample[]]));
   for (let round = -1; round < rounds; round++) {
     for (const index of specifiers.keys()) {
       const specifier = specifiers[(index + Math.max(round, 0)) % specifiers.length]!;
-      const ms = Number(await output(program, [...flags, "timer.mjs", specifier], dir));
-      if (round >= 0) times.get(specifier)!.push(ms); // the first round warms the system's cache
+      const said = await output(program, [...flags, "timer.mjs", specifier], dir);
+      if (round >= 0) times.get(specifier)!.push(JSON.parse(said)); // the first round warms the system's cache
     }
   }
   return specifiers.map((specifier) => {
     const own = times.get(specifier)!;
-    const ratios = own.map((ms, round) => ms / times.get(OURS)![round]!);
+    const ratios = own.map(({ cpuMs }, round) => cpuMs / times.get(OURS)![round]!.cpuMs);
     return {
       runtime: `${name.split("@")[0]} ${version}`,
       package: label(specifier),
-      ms: quantile(own, 0.5),
+      ms: quantile(own.map(({ ms }) => ms), 0.5),
+      cpuMs: quantile(own.map(({ cpuMs }) => cpuMs), 0.5),
       ratio: quantile(ratios, 0.5),
       ratioSpread: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
     };
@@ -138,10 +149,11 @@ function show(timings: readonly Timing[], sizes: readonly Size[]): void {
     const rows = timings.filter((timing) => timing.runtime === runtime).map((timing) => [
       timing.package,
       figure(timing.ms),
+      figure(timing.cpuMs),
       timing.ratio.toFixed(2),
       timing.ratioSpread.map((value) => value.toFixed(2)).join(" to "),
     ]);
-    table(`import on ${runtime}`, ["", "ms", "times ours", "quartiles"], rows);
+    table(`import on ${runtime}`, ["", "ms", "CPU ms", "times ours", "quartiles"], rows);
   }
   const kB = (bytes: number) => figure(bytes / 1000);
   table(

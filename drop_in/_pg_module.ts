@@ -151,10 +151,10 @@ export function readParameters(Client: PgInternalDriver["Client"], given: Given)
 }
 
 /** TCP keepalive, unless it is asked for otherwise. */
-export const KEEPALIVE: Readonly<Record<string, boolean | number>> = {
-  keepAlive: true,
-  keepAliveInitialDelayMillis: KEEPALIVE_MS,
-};
+export const KEEPALIVE: {
+  readonly keepAlive: boolean;
+  readonly keepAliveInitialDelayMillis: number;
+} = { keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS };
 
 /**
  * Opens clients that dial an address instead of their host; everywhere else (TLS, `.pgpass`, password function,

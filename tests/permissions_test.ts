@@ -3,7 +3,9 @@
  * PostgreSQL.
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { loadDriver } from "../adapters/_load.ts";
+import { DriverUnavailableError } from "../errors.ts";
 import { freePort } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
 import { DnsServer } from "../testing/mod.ts";
@@ -115,6 +117,16 @@ Deno.test("the variables that README names are those that pg asks for", async ()
     const lacking = await query(listed.replace(IGNORE_ENV, `--allow-env=${others}`));
     assertStringIncludes(lacking, `Requires env access to "${name}"`);
   }
+});
+
+Deno.test("a driver that lacks a permission to be loaded is not said to be missing", async () => {
+  const source = `throw Object.assign(new Error("Requires sys access"), { name: "NotCapable" })`;
+  const specifiers = ["no_such_package", `data:text/javascript,${encodeURIComponent(source)}`];
+  await assertRejects(
+    () => loadDriver("mariadb", { specifiers, otherwise: "it is not installed here" }),
+    DriverUnavailableError,
+    'Cannot load the driver "mariadb": Requires sys access',
+  );
 });
 
 Deno.test("wire needs the permission to open a UDP socket as well, and names it", async () => {

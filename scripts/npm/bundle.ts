@@ -4,13 +4,13 @@
  * @module
  */
 
-import { dirname } from "node:path";
+import { dirname, relative } from "node:path";
 
 /**
  * Puts the package's modules together: one file for each entry, and chunks with what entries share or load later.
  *
  * @param modules JavaScript by path.
- * @param entries Paths of the modules that are imported from outside.
+ * @param entries Paths of the modules that are imported from outside. The first is loaded with each of the others.
  * @param external Packages that stay imported.
  * @returns JavaScript by path; chunks are named after their contents.
  */
@@ -24,6 +24,13 @@ export async function bundleModules(
     for (const [path, text] of modules) {
       await Deno.mkdir(dirname(`${dir}/in/${path}`), { recursive: true });
       await Deno.writeTextFile(`${dir}/in/${path}`, text);
+    }
+    // What all entries load is one chunk, however they share it.
+    const [main = "", ...others] = entries.map((entry) => `${dir}/in/${entry}`);
+    for (const file of others) {
+      const [, start = "", text = ""] = /^(#!.*\n)?([^]*)$/.exec(await Deno.readTextFile(file))!;
+      const specifier = relative(dirname(file), main).replace(/^(?!\.)/, "./");
+      await Deno.writeTextFile(file, `${start}import "${specifier}";\n${text}`);
     }
     const { code, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
