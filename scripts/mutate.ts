@@ -83,6 +83,15 @@ if (import.meta.main) {
   const worker = async (_: unknown, index: number) => {
     const copy = `${dir}/${index}`;
     await copyTree(new URL(".", ROOT).pathname.replace(/\/$/, ""), copy);
+    // Where they fail without a fault, they notice nothing.
+    if (index === 0) {
+      const groups = new Set(chosen.map(({ file }) => TESTS[file]!).flat());
+      for (const files of groups) {
+        if (!await testsPass(copy, files, flags)) {
+          throw new Error(`Cannot try faults: without one these fail: ${files.join(" ")}`);
+        }
+      }
+    }
     for (let mutation; (mutation = queue.shift());) {
       const outcome = await attempt(mutation, copy, flags);
       const { file, put, why } = mutation;

@@ -112,6 +112,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "pool.ts",
     find: "if (worn || surplus || !this.#source.isCurrent(slot.address)) {",
     put: "if (worn || surplus) {",
+    why: "an address that departs marks its slots in use (retire), so they are worn already",
   },
   {
     file: "pool.ts",

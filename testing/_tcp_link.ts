@@ -27,6 +27,9 @@ export interface LinkCounts {
   cut: number;
 }
 
+/** A reset in the moment of a write would be a goodbye on Node 20 and 22. */
+const CUT_PAUSE_MS = 2;
+
 type Way = "toServer" | "toClient";
 
 /** One connection. */
@@ -42,6 +45,7 @@ export class Link {
   /** Bytes, or the end, got lost: the two sides do not agree any more on what was said. */
   #torn = false;
   #gone = false;
+  #cutting: Timer | undefined;
 
   /**
    * @param client The caller's side.
@@ -90,6 +94,7 @@ export class Link {
   reset(): void {
     if (this.#gone) return;
     this.#gone = true;
+    this.#cutting?.clear();
     for (const way of this.#ways) way.stop();
     for (const socket of [this.#client, this.#server]) {
       if (socket && !socket.destroyed) socket.resetAndDestroy();
@@ -99,6 +104,7 @@ export class Link {
   /** Ends both sides as the proxy closes. */
   destroy(): void {
     this.#gone = true;
+    this.#cutting?.clear();
     for (const way of this.#ways) way.stop();
     this.#client.destroy();
     this.#server?.destroy();
@@ -128,9 +134,9 @@ export class Link {
   }
 
   #cut(): void {
-    if (this.#gone) return;
+    if (this.#gone || this.#cutting) return;
     this.#counts.cut++;
-    this.reset();
+    this.#cutting = timer(CUT_PAUSE_MS, () => this.reset());
   }
 
   /** A side that broke breaks the other, unless the news gets lost on its way. */

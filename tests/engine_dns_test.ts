@@ -11,6 +11,7 @@ import {
 import type { Role } from "../adapters/adapter.ts";
 import type { Balance, WantedRole } from "../dialer.ts";
 import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from "../errors.ts";
+import { getDnsEngine } from "../engine.ts";
 import type { EngineOptions } from "../options.ts";
 import type { FakeClient } from "../testing/mod.ts";
 import { balanced, type Lab, lab } from "./_lab.ts";
@@ -998,5 +999,64 @@ Deno.test("while a server is failing one dial at a time probes it, pause after p
   await time.advance(2);
   assertEquals(most, 4 - 1);
   for (const lease of [held, ...waiting]) await (await lease).release();
+  await engine.close();
+});
+
+Deno.test("an address that comes in ends the pause between tries, though none left", async () => {
+  using time = fakeTime();
+  const at = setup({ poolTimeout: 20 });
+  const { engine, servers, dns, adapter } = at;
+  const holder = await engine.connect();
+  servers.set("refusing", A);
+  const waiting = engine.connect();
+  await time.advance(1);
+  dns.addresses = [A, B];
+  let dialledMs: number | undefined;
+  let changedMs: number | undefined;
+  engine.addEventListener("addresschange", () => changedMs = time.nowMs);
+  while (dialledMs === undefined) {
+    await time.tick(1);
+    if (adapter.dials.includes(B)) dialledMs = time.nowMs;
+  }
+  assertEquals(dialledMs, changedMs);
+  for (const lease of [holder, await waiting]) await lease.release();
+  await engine.close();
+});
+
+Deno.test("an engine that is closed hears no more of its name, whoever else goes on with it", async () => {
+  using time = fakeTime();
+  const at = setup();
+  const other = getDnsEngine("fake://app@db.internal/orders", {
+    adapter: at.adapter,
+    dnsLookup: at.dns,
+    dnsFallback: false,
+  });
+  await open(at, 1);
+  await other.use(() => {});
+  const heard: string[] = [];
+  at.engine.addEventListener("addresschange", () => heard.push("closed"));
+  other.addEventListener("addresschange", () => heard.push("open"));
+  await at.engine.close();
+  at.dns.addresses = [B];
+  await time.advance(10);
+  assertEquals(heard, ["open"]);
+  await other.close();
+});
+
+Deno.test("an address that departs twice: each lease on it has its own retireGrace", async () => {
+  using time = fakeTime();
+  const at = setup({ retireGrace: 30 });
+  const { engine } = at;
+  const first = await engine.connect();
+  const firstMs = await move(at, time, B);
+  await move(at, time, A);
+  const second = await engine.connect();
+  assertEquals(second.address, A);
+  const secondMs = await move(at, time, B);
+  while (!first.signal.aborted) await time.tick(50);
+  assertLess(Math.abs(time.nowMs - firstMs - 30_000), 100);
+  assertFalse(second.signal.aborted);
+  while (!second.signal.aborted) await time.tick(50);
+  assertLess(Math.abs(time.nowMs - secondMs - 30_000), 100);
   await engine.close();
 });

@@ -23,7 +23,7 @@ import {
   getDnsEngine,
   PoolTimeoutError,
 } from "../mod.ts";
-import { fakeAdapter, type FakeClient } from "../testing/mod.ts";
+import { type FakeAdapter, fakeAdapter, type FakeClient } from "../testing/mod.ts";
 import { assertAtRest, dice, end, give, refused, take, verdict, watch } from "./_checks.ts";
 import { type Lab, lab } from "./_lab.ts";
 import { fakeTime } from "./_time.ts";
@@ -692,4 +692,27 @@ Deno.test("connectRetry: a wrong password is told at once", async () => {
   await time.settle();
   assert(wait.error instanceof ConnectError, String(wait.error));
   await end(it);
+});
+
+Deno.test("a connection of which the adapter cannot tell whether a transaction is open is reset", async () => {
+  using _time = fakeTime();
+  const tells: (FakeAdapter["inTransaction"] | undefined)[] = [
+    undefined,
+    () => undefined,
+    () => {
+      throw new Error("not today");
+    },
+    () => true,
+    () => false,
+  ];
+  const logs: string[][] = [];
+  for (const inTransaction of tells) {
+    const { engine, adapter } = lab({ logger: { debug() {}, info() {}, warn() {} } });
+    Object.assign(adapter, { inTransaction });
+    await engine.use(() => {});
+    logs.push(adapter.clients[0]!.log);
+    await engine.close();
+  }
+  const reset = ["rollback", "close"];
+  assertEquals(logs, [reset, reset, reset, reset, ["close"]]);
 });
