@@ -24,6 +24,8 @@ export interface SoakReport {
   readonly opened: number;
   readonly closed: number;
   readonly changes: number;
+  /** Lines for somebody to look at: connections that could not be reset. */
+  readonly warnings: number;
   /** Timers that are set after `close()`, those that hold up no process too. */
   readonly timers: number;
   /** Megabytes in use after a collection, after each quarter of the time. */
@@ -46,6 +48,7 @@ for (const event of ["unhandledRejection", "uncaughtException"]) {
   process.on(event, (error) => note(`${event}: ${error}`));
 }
 
+let [changes, warnings] = [0, 0];
 const engine: Engine<Client> = getDnsEngine(url, {
   adapter: pgAdapter(pg),
   poolSize: 12,
@@ -60,8 +63,8 @@ const engine: Engine<Client> = getDnsEngine(url, {
   dnsLookup: "wire",
   dnsTimeout: 1,
   dnsFallback: false,
+  logger: { debug() {}, info() {}, warn: () => warnings++ },
 });
-let changes = 0;
 engine.addEventListener("addresschange", () => changes++);
 
 const failed: Record<string, number> = {};
@@ -202,6 +205,7 @@ async function main(): Promise<void> {
     opened,
     closed: closed + detached,
     changes,
+    warnings,
     timers: timers(),
     heap,
   };
