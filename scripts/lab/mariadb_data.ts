@@ -48,7 +48,8 @@ async function initialise(
   onProgress?.(`Initialising a MariaDB ${version} database`);
   const dir = path.join(cwd, `template-${++count}`);
   await makeOwned({ owner }, dir);
-  const common = ["--no-defaults", `--datadir=${dir}`, ...settings];
+  // A directory of its own for temporary tables: a server that starts removes those of others that share it.
+  const common = ["--no-defaults", `--datadir=${dir}`, `--tmpdir=${dir}`, ...settings];
   // "--force": it does not look up this machine's name, for users that are removed at once.
   const how = ["--auth-root-authentication-method=normal", "--skip-test-db", "--force"];
   await run(programs.program("mariadb-install-db"), [...common, ...how], { cwd, owner, signal });
