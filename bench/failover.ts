@@ -1,0 +1,222 @@
+/**
+ * The drill: what every pool does when the record moves, on real servers, each pool as its users have it:
+ * `deno task bench:failover`. `--quick` takes under a minute; `--scenario=a,c` and `--lane=dnspool,postgres.js` choose;
+ * `--together=3` lanes run at the same time.
+ *
+ * It needs Linux and root, for private mount and network namespaces, in which the operating system resolves the name
+ * at the drill's own DNS server. PgBouncer and MariaDB are the machine's own
+ * (`apt-get install pgbouncer mariadb-server nftables`); their lanes are left out, by name, where there are none.
+ *
+ * A lane of ours that misses a goal is run twice more, and the medians of the three runs count: other programs on the
+ * machine must not decide. It exits with 1 when a goal is missed then.
+ *
+ * @module
+ */
+
+import { findMariadb } from "../scripts/lab/mariadb.ts";
+import { ROOT } from "../scripts/_run.ts";
+import { type Figures, figuresOf, medianFigures, slicesOf } from "./failover/figures.ts";
+import { missedGoals } from "./failover/goals.ts";
+import { type LaneReport, LANES, type LaneSpec } from "./failover/lanes.ts";
+import { INSIDE, obstacle, programs, runInside, settleIn } from "./failover/namespace.ts";
+import { type Panel, picture, type Row, type Span } from "./failover/picture.ts";
+import { type LaneResult, type ScenarioResult, showScenario } from "./failover/report.ts";
+import { runScenario, type ScenarioRun } from "./failover/run.ts";
+import { type Scenario, SCENARIOS } from "./failover/scenarios.ts";
+import { canDropPackets, hasPgbouncer, Names } from "./failover/stage.ts";
+
+const RESULTS = new URL("bench/results/", ROOT);
+/** What the picture shows, if it was run, and when. */
+const PICTURED = ["a", "a-reads", "b", "c"];
+const SPAN: Span = { fromMs: -1000, toMs: 7000, stepMs: 50 };
+/** A lane that missed a goal is run so often in all. */
+const RUNS = 3;
+
+/** What was asked for. */
+interface Choice {
+  readonly quick: boolean;
+  readonly scenarios: readonly Scenario[];
+  readonly lanes: readonly LaneSpec[];
+  readonly together: number;
+}
+
+function chosen(args: readonly string[]): Choice {
+  const quick = args.includes("--quick");
+  const list = (name: string) =>
+    args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3).split(",");
+  const pick = <T extends { readonly name: string; readonly quick?: true }>(
+    all: readonly T[],
+    names: readonly string[] | undefined,
+  ) => {
+    const missing = names?.find((name) => !all.some((one) => one.name === name));
+    if (missing !== undefined) {
+      const known = all.map(({ name }) => name).join(", ");
+      console.error(`Cannot run "${missing}": there are ${known}`);
+      Deno.exit(2);
+    }
+    return all.filter((one) => names ? names.includes(one.name) : !quick || one.quick);
+  };
+  return {
+    quick,
+    scenarios: pick(SCENARIOS, list("scenario")),
+    lanes: pick(LANES, list("lane")),
+    together: Number(list("together")?.[0] ?? (quick ? 5 : 3)),
+  };
+}
+
+/** Leaves out what this machine has not, and says so. */
+async function possible({ scenarios, lanes, ...rest }: Choice): Promise<Choice> {
+  const filter = await canDropPackets();
+  const pgbouncer = await hasPgbouncer();
+  const mariadb = findMariadb() !== undefined;
+  const skip = (name: string, hint: string) => console.error(`Left out: ${name} (${hint})`);
+  return {
+    ...rest,
+    scenarios: scenarios.filter(({ name, filter: needed }) => {
+      if (!needed || filter) return true;
+      skip(`scenario ${name}`, "nft cannot drop packets here: apt-get install nftables");
+      return false;
+    }),
+    lanes: lanes.filter(({ name, pgbouncer: needed, database }) => {
+      if (needed && !pgbouncer) skip(name, "apt-get install pgbouncer");
+      if (database === "mariadb" && !mariadb) skip(name, "apt-get install mariadb-server");
+      return (!needed || pgbouncer) && (database !== "mariadb" || mariadb);
+    }),
+  };
+}
+
+/** Lanes that run at the same time, on the same servers. */
+function groups({ lanes, together }: Choice): LaneSpec[][] {
+  const result: LaneSpec[][] = [];
+  for (const database of ["postgres", "mariadb"]) {
+    const own = lanes.filter((lane) => lane.database === database);
+    for (let at = 0; at < own.length; at += together) result.push(own.slice(at, at + together));
+  }
+  return result;
+}
+
+/** One lane's runs in one scenario, the first of which goes into the picture. */
+interface Runs {
+  readonly lane: LaneSpec;
+  readonly all: {
+    readonly figures: Figures;
+    readonly run: ScenarioRun;
+    readonly report: LaneReport;
+  }[];
+  error?: string;
+}
+
+async function runLanes(
+  scenario: Scenario,
+  lanes: readonly LaneSpec[],
+  names: Names,
+): Promise<Runs[]> {
+  const runs: Runs[] = lanes.map((lane) => ({ lane, all: [] }));
+  for (let time = 0; time < RUNS; time++) {
+    // Who missed nothing in the first run is done; the others go all the way.
+    const again = runs.filter((each) =>
+      time === 0 ||
+      each.all.length === time &&
+        missed(scenario, { ...each, all: each.all.slice(0, 1) }).length > 0
+    );
+    if (again.length === 0) break;
+    const run = await runScenario(scenario, again.map(({ lane }) => lane), { names, programs });
+    for (const each of again) {
+      const report = run.reports.get(each.lane.name)!;
+      if (report instanceof Error) each.error = report.message;
+      else each.all.push({ figures: figuresOf(report, run.timeline), run, report });
+    }
+  }
+  return runs;
+}
+
+function missed(scenario: Scenario, { lane, all, error }: Runs): string[] {
+  if (!lane.ours) return [];
+  if (all.length === 0) return [error ?? "it did not run"];
+  const figures = medianFigures(all.map((one) => one.figures));
+  return missedGoals(scenario.name, figures, scenario.outageMs);
+}
+
+function resultOf(scenario: Scenario, runs: Runs): LaneResult {
+  const figures = runs.all.map((one) => one.figures);
+  return {
+    lane: runs.lane.name,
+    figures: figures.length > 0 ? medianFigures(figures) : undefined,
+    runs: figures,
+    error: runs.error,
+    errors: runs.all[0] ? commonErrors(runs.all[0].report) : [],
+    missed: missed(scenario, runs),
+  };
+}
+
+function commonErrors({ operations, ends }: LaneReport): [string, number][] {
+  const counts = new Map<string, number>();
+  for (const [, , index] of operations) {
+    const error = ends[index]?.error;
+    if (error !== undefined) counts.set(error, (counts.get(error) ?? 0) + 1);
+  }
+  return [...counts].sort(([, a], [, b]) => b - a).slice(0, 3);
+}
+
+function panelOf(scenario: Scenario, all: readonly Runs[]): Panel {
+  const rows = all.flatMap(({ lane, all: [first] }): Row[] => {
+    if (!first) return [];
+    const { allMs, hung } = first.figures;
+    const moved = allMs === null ? "never all on the new one" : `all on it at ${seconds(allMs)}`;
+    return [{
+      name: lane.name,
+      ours: lane.ours ?? false,
+      slices: slicesOf(first.report, first.run.timeline, SPAN),
+      note: hung > 0 ? `${hung} calls hang` : moved,
+    }];
+  });
+  return { title: `(${scenario.name}) ${scenario.title}`, rows };
+}
+
+const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+
+async function drill(choice: Choice): Promise<boolean> {
+  await using names = await Names.start();
+  const results: ScenarioResult[] = [];
+  const panels: Panel[] = [];
+  for (const scenario of choice.scenarios) {
+    const all: Runs[] = [];
+    for (const lanes of groups(choice)) {
+      all.push(...await runLanes(scenario, lanes, names));
+    }
+    const lanes = all.map((runs) => resultOf(scenario, runs));
+    showScenario(scenario, lanes);
+    results.push({ scenario: scenario.name, title: scenario.title, lanes });
+    if (PICTURED.includes(scenario.name)) panels.push(panelOf(scenario, all));
+    // After each, so that a run that is broken off leaves what it found.
+    await write(choice, results, panels);
+  }
+  return results.every(({ lanes }) => lanes.every(({ missed }) => missed.length === 0));
+}
+
+async function write(
+  choice: Choice,
+  results: readonly ScenarioResult[],
+  panels: readonly Panel[],
+): Promise<void> {
+  const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
+  const { quick, together } = choice;
+  const json = JSON.stringify({ machine, quick, together, results }, null, 2);
+  await Deno.mkdir(RESULTS, { recursive: true });
+  await Deno.writeTextFile(new URL("failover.json", RESULTS), json + "\n");
+  if (panels.length === 0) return;
+  await Deno.writeTextFile(new URL("failover.svg", RESULTS), picture(panels, SPAN));
+}
+
+const inside = Deno.args.find((arg) => arg.startsWith(INSIDE))?.slice(INSIDE.length);
+const choice = chosen(Deno.args);
+const why = obstacle();
+if (why !== undefined) {
+  console.error(`Cannot run the drill here: ${why}. Nothing of it was run.`);
+  Deno.exit(2);
+}
+if (inside === undefined) Deno.exit(await runInside(Deno.args));
+await settleIn(inside);
+const met = await drill(await possible(choice));
+console.log(met ? "\nEvery goal is met" : "\nA goal is missed");
+Deno.exit(met ? 0 : 1);

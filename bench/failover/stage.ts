@@ -1,0 +1,302 @@
+/**
+ * What a drill takes place on: servers of which one is old and one new, a name that points at one of them, a caching
+ * resolver that the operating system asks, and PgBouncer where a lane needs it.
+ *
+ * @module
+ */
+
+import { lookup } from "node:dns/promises";
+import mysql from "npm:mysql2@^3.24/promise";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { freePort } from "../../scripts/lab/free_port.ts";
+import { type MariadbServer, startMariadb } from "../../scripts/lab/mariadb.ts";
+import { type PostgresServer, startPostgres } from "../../scripts/lab/postgres.ts";
+import { ordinaryUser, pause } from "../../scripts/lab/processes.ts";
+import { DnsServer } from "../../testing/mod.ts";
+import { TTL_MS } from "./figures.ts";
+import { type LaneSpec, POOL_SIZE } from "./lanes.ts";
+
+/** The name that moves. */
+export const HOST = "db.internal";
+
+/** The name server that /etc/resolv.conf names in the drill's namespace. */
+export const NAMESERVER = "127.0.0.53";
+
+/** The servers' addresses: old, new, and one more. */
+const ADDRESSES = ["127.0.0.2", "127.0.0.3", "127.0.0.4"] as const;
+
+const WHO = { user: "drill", password: "drill" };
+const DATABASE = "drill";
+const SETTINGS = { max_connections: 300 };
+
+/** DNS as a program on this machine sees it: the authority, and the cache that the operating system asks. */
+export class Names implements AsyncDisposable {
+  /** What the record holds, from when on. */
+  record: { fromMs: number; addresses: readonly string[] }[] = [];
+  readonly #authority: DnsServer;
+  readonly #cache: DnsServer;
+
+  private constructor(authority: DnsServer, cache: DnsServer) {
+    this.#authority = authority;
+    this.#cache = cache;
+  }
+
+  /** Starts both. */
+  static async start(): Promise<Names> {
+    const authority = await DnsServer.start();
+    const cache = await DnsServer.start({ host: NAMESERVER, port: 53, cacheOf: authority });
+    return new Names(authority, cache);
+  }
+
+  /** Points the name there; returns when. */
+  point(...addresses: string[]): number {
+    this.#authority.set(HOST, addresses, { ttl: TTL_MS / 1000 });
+    const fromMs = Date.now();
+    this.record.push({ fromMs, addresses });
+    return fromMs;
+  }
+
+  /** Each answer names another one of these. */
+  rotate(...addresses: string[]): number {
+    this.#authority.set(HOST, { rotate: addresses, show: 1 }, { ttl: TTL_MS / 1000 });
+    const fromMs = Date.now();
+    this.record.push({ fromMs, addresses });
+    return fromMs;
+  }
+
+  /** No answer from now on. */
+  silence(): void {
+    this.#cache.fault("*", { drop: true });
+  }
+
+  /** Answers again. */
+  heal(): void {
+    this.#cache.heal("*");
+  }
+
+  /** Waits until the operating system's resolver says so; returns when, `undefined` if not in ten seconds. */
+  async shown(address: string): Promise<number | undefined> {
+    const untilMs = Date.now() + 10_000;
+    while (Date.now() < untilMs) {
+      const found = await lookup(HOST, 4).then(({ address }) => address, () => undefined);
+      if (found === address) return Date.now();
+      await pause(10);
+    }
+    return undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#cache.close();
+    await this.#authority.close();
+  }
+}
+
+/** A database server of the drill. */
+export interface Server {
+  readonly host: string;
+  /** Refuses writes from now on, on the connections that are there as well. */
+  turnReadOnly(): Promise<void>;
+  /** Once stopped, comes back as a replica of `primary`. */
+  restartAsReplica(primary: Server): Promise<void>;
+  /** Takes over, where it is a replica. */
+  promote(): Promise<void>;
+  kill(): Promise<void>;
+  freeze(): Promise<void>;
+  /** Ends the sessions and closes in order; the data stay. */
+  stop(): Promise<void>;
+}
+
+/** The servers of one run, on one port. */
+export interface Servers {
+  readonly all: readonly Server[];
+  readonly port: number;
+}
+
+/** Starts servers whose table is there: two that know nothing of each other; three; or a primary and its replica. */
+export async function startServers(
+  stack: AsyncDisposableStack,
+  database: LaneSpec["database"],
+  kind: "two" | "three" | "replica",
+): Promise<Servers> {
+  const hosts = ADDRESSES.slice(0, kind === "three" ? 3 : 2);
+  const port = await freePort(hosts);
+  const start = database === "postgres" ? postgresServers : mariadbServers;
+  return { all: await start(stack, { hosts, port, replica: kind === "replica" }), port };
+}
+
+interface Plan {
+  readonly hosts: readonly string[];
+  readonly port: number;
+  readonly replica: boolean;
+}
+
+async function postgresServers(stack: AsyncDisposableStack, plan: Plan): Promise<Server[]> {
+  const { hosts, port, replica } = plan;
+  const common = { ...WHO, database: DATABASE, port, settings: SETTINGS };
+  const own = replica ? hosts.slice(0, 1) : hosts;
+  const servers: PostgresServer[] = [];
+  for (const host of own) {
+    const server = stack.use(await startPostgres({ ...common, host }));
+    await askPostgres(server, "CREATE TABLE drill (id bigserial PRIMARY KEY, note text)");
+    servers.push(server);
+  }
+  if (replica) {
+    const primary = servers[0]!;
+    await primary.stop({ keep: true });
+    const host = hosts[1]!;
+    servers.push(stack.use(await startPostgres({ ...common, host, standbyOf: primary })));
+    await primary.start();
+  }
+  return servers.map(postgresServer);
+}
+
+function postgresServer(server: PostgresServer): Server {
+  return {
+    host: server.host,
+    async turnReadOnly() {
+      await askPostgres(server, "ALTER SYSTEM SET default_transaction_read_only = on");
+      await askPostgres(server, "SELECT pg_reload_conf()");
+    },
+    async restartAsReplica({ host }) {
+      const info = Object.entries({ ...WHO, host, port: server.port });
+      const text = info.map(([name, value]) => `${name}=${value}`).join(" ");
+      await server.put("postgresql.auto.conf", `primary_conninfo = '${text}'\n`);
+      await server.put("standby.signal", "");
+      await server.start();
+    },
+    async promote() {
+      await askPostgres(server, "SELECT pg_promote()");
+    },
+    kill: () => server.kill(),
+    freeze: () => server.freeze(),
+    stop: () => server.stop({ keep: true }),
+  };
+}
+
+async function askPostgres(server: PostgresServer, sql: string): Promise<void> {
+  const options = "-c default_transaction_read_only=off";
+  const client = new pg.Client({ connectionString: server.url(), options });
+  await client.connect();
+  await client.query(sql).finally(() => client.end());
+}
+
+async function mariadbServers(
+  stack: AsyncDisposableStack,
+  { hosts, port }: Plan,
+): Promise<Server[]> {
+  const servers: Server[] = [];
+  for (const host of hosts) {
+    const server = stack.use(
+      await startMariadb({ ...WHO, database: DATABASE, port, host, settings: SETTINGS }),
+    );
+    await askMariadb(
+      server,
+      "CREATE TABLE drill (id bigint AUTO_INCREMENT PRIMARY KEY, note text)",
+    );
+    servers.push(mariadbServer(stack, server));
+  }
+  return servers;
+}
+
+function mariadbServer(stack: AsyncDisposableStack, server: MariadbServer): Server {
+  return {
+    host: server.host,
+    turnReadOnly: () => askMariadb(server, "SET GLOBAL read_only = ON"),
+    async restartAsReplica() {
+      const { host, port } = server;
+      const settings = { ...SETTINGS, read_only: true };
+      const which = { ...WHO, database: DATABASE, host, port, settings, copyOf: server };
+      stack.use(await startMariadb(which));
+    },
+    promote: () => Promise.resolve(), // its data are its own
+    kill: () => server.kill(),
+    freeze: () => server.freeze(),
+    stop: () => server.stop({ keep: true }),
+  };
+}
+
+async function askMariadb(server: MariadbServer, sql: string): Promise<void> {
+  const connection = await mysql.createConnection(server.adminUrl());
+  await connection.query(sql).finally(() => connection.end());
+}
+
+/** Whom a lane logs in as, and where. */
+export function credentialsFor(): { user: string; password: string; database: string } {
+  return { ...WHO, database: DATABASE };
+}
+
+/** Drops every packet to and from `address`, until it is disposed of. */
+export async function dropPackets(address: string): Promise<AsyncDisposable> {
+  const rules = [
+    "add table ip drill",
+    "add chain ip drill input { type filter hook input priority 0; }",
+    `add rule ip drill input ip daddr ${address} drop`,
+    `add rule ip drill input ip saddr ${address} drop`,
+  ].join("\n");
+  await nft(rules);
+  return { [Symbol.asyncDispose]: () => nft("delete table ip drill") };
+}
+
+/** Whether {@linkcode dropPackets} works here. */
+export async function canDropPackets(): Promise<boolean> {
+  try {
+    await (await dropPackets("127.0.0.99"))[Symbol.asyncDispose]();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function nft(rules: string): Promise<void> {
+  const { success, stderr } = await new Deno.Command("nft", { args: [rules] }).output();
+  if (!success) throw new Error(`Cannot set packet filter: ${new TextDecoder().decode(stderr)}`);
+}
+
+/** Starts PgBouncer in front of the name; returns its port. */
+export async function startPgbouncer(
+  stack: AsyncDisposableStack,
+  port: number,
+  settings: Readonly<Record<string, string | number>>,
+): Promise<number> {
+  const own = await freePort(["127.0.0.1"]);
+  const { user, password } = WHO;
+  const all = {
+    listen_addr: "127.0.0.1",
+    listen_port: own,
+    unix_socket_dir: "",
+    auth_type: "any",
+    default_pool_size: POOL_SIZE,
+    ...settings,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name} = ${value}`);
+  const target = `host=${HOST} port=${port} user=${user} password=${password}`;
+  const file = await Deno.makeTempFile({ prefix: "drill-pgbouncer-" });
+  await Deno.writeTextFile(
+    file,
+    `[databases]\n${DATABASE} = ${target}\n[pgbouncer]\n${lines.join("\n")}\n`,
+  );
+  await Deno.chmod(file, 0o644);
+  const child = new Deno.Command("pgbouncer", {
+    args: ["-q", file],
+    ...ordinaryUser(["postgres"]),
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  stack.defer(async () => {
+    child.kill("SIGKILL");
+    await child.status;
+    await Deno.remove(file);
+  });
+  return own;
+}
+
+/** Whether there is a PgBouncer to start. */
+export async function hasPgbouncer(): Promise<boolean> {
+  try {
+    return (await new Deno.Command("pgbouncer", { args: ["--version"] }).output()).success;
+  } catch {
+    return false;
+  }
+}
