@@ -1,0 +1,39 @@
+/**
+ * Starts a PostgreSQL and a MariaDB server, and `bench/run.ts query` with their URLs: what `deno task bench:query` runs.
+ * MariaDB is the machine's own (`apt-get install mariadb-server`).
+ *
+ * @module
+ */
+
+import mysql from "npm:mysql2@^3.24/promise";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
+import { startMariadb } from "../scripts/lab/mariadb.ts";
+import { startPostgres } from "../scripts/lab/postgres.ts";
+
+const WHO = { user: "bench", password: "bench", database: "bench" };
+const TABLE = "CREATE TABLE bench (id int PRIMARY KEY, name varchar(40), amount decimal(12, 2), " +
+  "made timestamp)";
+const ROWS = Array.from(
+  { length: 100 },
+  (_, id) => `(${id}, 'a name of the usual length, ${id}', ${id * 12.34}, '2026-01-02 03:04:05')`,
+);
+const STATEMENTS = [TABLE, `INSERT INTO bench VALUES ${ROWS.join(", ")}`];
+
+const [host] = await loopbackPair();
+await using postgres = await startPostgres({ ...WHO, host, port: await freePort([host]) });
+await using mariadb = await startMariadb({ ...WHO, host, port: await freePort([host]) });
+const client = new pg.Client({ connectionString: postgres.url() });
+await client.connect();
+for (const statement of STATEMENTS) await client.query(statement);
+await client.end();
+const connection = await mysql.createConnection(mariadb.url());
+for (const statement of STATEMENTS) await connection.query(statement);
+await connection.end();
+
+const child = new Deno.Command(Deno.execPath(), {
+  args: ["run", "-A", "--no-lock", "bench/run.ts", "query", ...Deno.args],
+  env: { BENCH_POSTGRES: postgres.url(), BENCH_MARIADB: mariadb.url() },
+}).spawn();
+Deno.exitCode = (await child.status).code;
