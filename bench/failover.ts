@@ -134,7 +134,8 @@ function missed(scenario: Scenario, { lane, all, error }: Runs): string[] {
   if (!lane.ours) return [];
   if (all.length === 0) return [error ?? "it did not run"];
   const figures = medianFigures(all.map((one) => one.figures));
-  return missedGoals(scenario.name, figures, scenario.outageMs);
+  const { outageMs } = scenario;
+  return missedGoals(scenario.name, figures, { outageMs, closesOnError: lane.closesOnError });
 }
 
 function resultOf(scenario: Scenario, runs: Runs): LaneResult {

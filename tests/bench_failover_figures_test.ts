@@ -131,6 +131,10 @@ Deno.test("missedGoals() is empty for a switchover in time, and says what is lat
   ]);
   const storm = figuresOf(report([[2700, 10, BY_NEW]], Array(40).fill(2700)), TIMELINE);
   assertEquals(missedGoals("b", storm), ["dials in a second: 40 of 30"]);
+  assertEquals(missedGoals("a", storm), ["dials: 40 of 15"]);
+  assertEquals(missedGoals("a", storm, { outageMs: 6000 }), ["dials: 40 of 39"]);
+  const refusing = { ...storm, failed: 25, refused: 25 };
+  assertEquals(missedGoals("a", refusing, { closesOnError: true }), []);
 });
 
 Deno.test("slicesOf() and picture() show who answered, as text that needs no escape twice", () => {

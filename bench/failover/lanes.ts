@@ -12,6 +12,8 @@ export interface LaneSpec {
   readonly runtime?: "deno";
   /** Whether it is held to the goals. */
   readonly ours?: true;
+  /** Whether it closes the client of every query that fails, as `pg.Pool` does. */
+  readonly closesOnError?: true;
   /** It goes through PgBouncer, with these settings. */
   readonly pgbouncer?: Readonly<Record<string, string | number>>;
   /** Whether `--quick` has it. */
@@ -22,7 +24,13 @@ export interface LaneSpec {
 export const LANES: readonly LaneSpec[] = [
   { name: "dnspool", database: "postgres", ours: true, quick: true },
   { name: "dnspool read-write", database: "postgres", ours: true },
-  { name: "dnspool drop-in for pg", database: "postgres", ours: true, quick: true },
+  {
+    name: "dnspool drop-in for pg",
+    database: "postgres",
+    ours: true,
+    closesOnError: true,
+    quick: true,
+  },
   { name: "dnspool on Deno", database: "postgres", runtime: "deno", ours: true },
   { name: "pg.Pool query", database: "postgres", quick: true },
   { name: "pg.Pool connect, release", database: "postgres", quick: true },
