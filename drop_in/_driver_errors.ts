@@ -8,10 +8,12 @@ import { ConnectError, PoolClosedError, PoolTimeoutError, ResolveError } from ".
 
 /** What the driver's own pool says. */
 export interface PoolWords {
-  /** No connection became free in time. */
-  readonly timeout: string;
+  /** No connection became free in time; missing where it has no word for that. */
+  readonly timeout?: string;
   /** The server did not let one in in time. */
   readonly connectTimeout: string;
+  /** What the error of that is marked with. */
+  readonly connectTimeoutFields?: object;
   /** The pool is closed. */
   readonly closed: string;
 }
@@ -26,7 +28,9 @@ export interface PoolWords {
  */
 export function inDriversWords(error: unknown, words: PoolWords): Error {
   if (error instanceof ConnectError) return fromConnect(error, words);
-  if (error instanceof PoolTimeoutError) return new Error(words.timeout, { cause: error });
+  if (error instanceof PoolTimeoutError) {
+    return words.timeout === undefined ? error : new Error(words.timeout, { cause: error });
+  }
   if (error instanceof PoolClosedError) return new Error(words.closed, { cause: error });
   if (error instanceof ResolveError) {
     // As `node:dns` calls them; "ambiguous" may be an outage.
@@ -38,16 +42,20 @@ export function inDriversWords(error: unknown, words: PoolWords): Error {
       hostname: error.host,
     });
   }
-  if (isTimeout(error)) return new Error(words.connectTimeout, { cause: error });
+  if (isTimeout(error)) return tookTooLong(error, words);
   return error instanceof Error ? error : new Error(String(error), { cause: error });
 }
 
 function fromConnect(error: ConnectError, words: PoolWords): Error {
   const { cause } = error;
-  if (isTimeout(cause)) return new Error(words.connectTimeout, { cause: error });
+  if (isTimeout(cause)) return tookTooLong(error, words);
   // A server's role is nothing that a driver speaks of.
   const said = cause instanceof Error && ("code" in cause || !isOurs(cause));
   return said ? cause : error;
+}
+
+function tookTooLong(cause: unknown, words: PoolWords): Error {
+  return Object.assign(new Error(words.connectTimeout, { cause }), words.connectTimeoutFields);
 }
 
 function isTimeout(error: unknown): boolean {

@@ -18,7 +18,9 @@ import {
   pinningAdapter,
   type Release,
 } from "./_pg_module.ts";
+import { outside } from "./_outside.ts";
 import { type PgPoolSettings, readPoolSettings } from "./_pg_pool_settings.ts";
+import { type DriverCounts, driverCounts } from "./_pool_counts.ts";
 
 /** What `pg.Pool` says. */
 const WORDS: PoolWords = {
@@ -88,21 +90,9 @@ export class PgBackend {
     });
   }
 
-  /** Clients that are open or being opened. */
-  get total(): number {
-    const { counts } = this.engine.pool;
-    return counts.inUse + counts.idle + counts.connecting + this.#starting;
-  }
-
-  /** Clients that are idle. */
-  get idle(): number {
-    return this.engine.pool.counts.idle;
-  }
-
-  /** Callers that wait for a client of somebody else's. */
-  get waiting(): number {
-    const { waiting, connecting } = this.engine.pool.counts;
-    return Math.max(0, waiting - connecting - this.#starting);
+  /** How many clients there are, and callers that wait. */
+  get counts(): DriverCounts {
+    return driverCounts(this.engine.pool.counts);
   }
 
   /** Clients that are out and past their lifetime. */
@@ -140,12 +130,6 @@ export class PgBackend {
   /** Waits for all clients to come back, and closes them. */
   close(): Promise<void> {
     return this.engine.close({ drain: Infinity });
-  }
-
-  /** Callers for whom a client will be opened as soon as an answer is there. */
-  get #starting(): number {
-    const { waiting, connecting, idle, inUse, poolSize } = this.engine.pool.counts;
-    return Math.max(0, Math.min(waiting - connecting - idle, poolSize - inUse - idle - connecting));
   }
 
   #handOver(lease: Lease<DropInClient>, deliver: Deliver): void {
@@ -262,16 +246,5 @@ export class PgBackend {
           listener(error);
         }),
     };
-  }
-}
-
-/** Runs what belongs to the caller outside of our promises: what it throws is an uncaught error, as with `pg.Pool`. */
-function outside(run: () => void): void {
-  try {
-    run();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
   }
 }

@@ -10,14 +10,15 @@ import { checkHost } from "../_host.ts";
 import { named, type TlsOptions } from "../adapters/_tls.ts";
 import { inDriversWords } from "./_driver_errors.ts";
 import type { FollowedName, Follower, Member } from "./_followed_name.ts";
+import { FollowedNames } from "./_followed_names.ts";
 import {
   checkPgOptions,
   copyOptions,
   type DropInClient,
   KEEPALIVE,
   type PgInternalDriver,
+  pinningAdapter,
 } from "./_pg_module.ts";
-import { PgNames } from "./_pg_names.ts";
 import { hostKind, remarkOnHost } from "./_pool_host.ts";
 import { type DnsPoolOptions, type Given, numberAmong } from "./_pool_options.ts";
 
@@ -46,8 +47,10 @@ export function clientClass(
   pg: PgInternalDriver,
   options: DnsPoolOptions,
 ): PgInternalDriver["Client"] {
-  const names = new PgNames(pg, options);
-  const { adapter } = names;
+  const { Client } = pg;
+  const names = new FollowedNames(options, (given) => pinningAdapter(Client, given));
+  // What `pg` does, for clients that are open.
+  const adapter = pinningAdapter(Client, () => ({}));
 
   return class DnsPgClient extends pg.Client {
     readonly #given: Given;

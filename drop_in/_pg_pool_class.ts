@@ -15,7 +15,7 @@ import {
   readParameters,
 } from "./_pg_module.ts";
 import { hostKind, remarkOnHost } from "./_pool_host.ts";
-import { dnsPoolOptions, type Given } from "./_pool_options.ts";
+import { type Given, refuseWithoutEngine } from "./_pool_options.ts";
 
 /** The subclass. */
 export type DnsPgPoolClass = new (options?: Given) => PgPool & {
@@ -43,9 +43,6 @@ export function poolClassOf(pg: PgInternalDriver): DnsPgPoolClass {
   return made;
 }
 
-/** What only an engine can do. */
-const NEEDS_ENGINE = ["targetSessionAttrs", "loadBalance", "poolPrePing"];
-
 function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
   // `query` and all that has nothing to do with where clients come from is the original's.
   return class DnsPgPool extends Pool {
@@ -68,15 +65,15 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
     }
 
     override get totalCount(): number {
-      return this.#backend?.total ?? super.totalCount;
+      return this.#backend?.counts.total ?? super.totalCount;
     }
 
     override get idleCount(): number {
-      return this.#backend?.idle ?? super.idleCount;
+      return this.#backend?.counts.idle ?? super.idleCount;
     }
 
     override get waitingCount(): number {
-      return this.#backend?.waiting ?? super.waitingCount;
+      return this.#backend?.counts.waiting ?? super.waitingCount;
     }
 
     override get expiredCount(): number {
@@ -116,13 +113,7 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
 /** A pool that is the original's own: it follows no DNS, but ends no process either. */
 function leaveToOriginal(pool: PgPool, kind: string): void {
   checkPgOptions(pool.options);
-  const given: Given = { ...dnsPoolOptions(pool.options) };
-  for (const name of NEEDS_ENGINE) {
-    if (given[name] === undefined || given[name] === "any" || given[name] === false) continue;
-    throw new TypeError(
-      `Cannot use the option "${name}" with a host that is a ${kind}: DNS is not followed there`,
-    );
-  }
+  refuseWithoutEngine(pool.options, kind);
   pool.on("connect", (client: DropInClient) => client.on("error", () => {}));
   pool.on("error", () => {});
 }

@@ -53,6 +53,11 @@ const OURS: ReadonlySet<string> = new Set(
 /** Options as they come from outside. */
 export type Given = Readonly<Record<string, unknown>>;
 
+/** Whether an option is dnspool's. */
+export function isOurs(name: string): boolean {
+  return OURS.has(name) || /^dns[A-Z]/.test(name);
+}
+
 /**
  * The options that are dnspool's: those listed, and whatever begins with `dns`, so that a slip is noticed by who
  * reads them.
@@ -61,8 +66,19 @@ export type Given = Readonly<Record<string, unknown>>;
  * @returns Those for the engine.
  */
 export function dnsPoolOptions(given: Given): DnsPoolOptions {
-  const names = Object.keys(given).filter((name) => OURS.has(name) || /^dns[A-Z]/.test(name));
+  const names = Object.keys(given).filter(isOurs);
   return Object.fromEntries(names.map((name) => [name, given[name]]));
+}
+
+/**
+ * The options that are not dnspool's.
+ *
+ * @param given All options.
+ * @returns Those for the driver.
+ */
+export function driverOptions(given: Given): Record<string, unknown> {
+  const ours = dnsPoolOptions(given);
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !(name in ours)));
 }
 
 /**
@@ -76,6 +92,25 @@ export function refuseOptions(given: Given, reasons: Readonly<Record<string, str
   for (const [name, why] of Object.entries(reasons)) {
     if (given[name] === undefined) continue;
     throw new TypeError(`Cannot use the option "${name}": ${why}`);
+  }
+}
+
+/** What only an engine can do. */
+const NEEDS_ENGINE = ["targetSessionAttrs", "loadBalance", "poolPrePing"];
+
+/**
+ * Refuses what only an engine can do, where the pool is the driver's own.
+ *
+ * @param given All options.
+ * @param kind What the host is.
+ * @throws {TypeError} for the first that is given.
+ */
+export function refuseWithoutEngine(given: Given, kind: string): void {
+  for (const name of NEEDS_ENGINE) {
+    if (given[name] === undefined || given[name] === "any" || given[name] === false) continue;
+    throw new TypeError(
+      `Cannot use the option "${name}" with a host that is a ${kind}: DNS is not followed there`,
+    );
   }
 }
 

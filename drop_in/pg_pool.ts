@@ -5,6 +5,7 @@
  */
 
 import type { Engine } from "../engine.ts";
+import { moduleLike } from "./_module_like.ts";
 import { clientClass } from "./_pg_client_class.ts";
 import { checkDriver, copyOptions, type PgDriver } from "./_pg_module.ts";
 import { isDnsPgPool, poolClassOf } from "./_pg_pool_class.ts";
@@ -105,12 +106,6 @@ export function dnsPg<P extends PgDriver>(pg: P, options: DnsPoolOptions = {}): 
       super({ ...options, ...copyOptions(given) });
     }
   }
-  // Its getter would look for another package; and what that connects by itself follows nothing.
-  const { native: _, ...rest } = Object.getOwnPropertyDescriptors(pg) as PropertyDescriptorMap;
-  const names = Object.keys(rest).filter((name) => rest[name]!.enumerable);
-  const module: Record<string, unknown> = {};
-  for (const name of names) module[name] = pg[name as keyof P];
-  Object.assign(module, { Pool, Client, native: null });
-  if ("default" in module) module.default = module;
-  return module as unknown as P;
+  // The getter of `native` would look for another package; and what that connects by itself follows nothing.
+  return moduleLike(pg, { Pool, Client, native: null });
 }
