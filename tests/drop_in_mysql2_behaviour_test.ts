@@ -30,6 +30,11 @@ type Pool = mysqlOfPromises.Pool;
 type Options = mysql.PoolOptions;
 type Rows = mysql.RowDataPacket[];
 
+type Class = abstract new (...args: never[]) => object;
+/** The types do not tell of these classes. */
+const { Pool: CorePool } = mysql as unknown as { Pool: Class };
+const { PromisePool } = mysqlOfPromises as unknown as { PromisePool: Class };
+
 const sockets: WeakMap<object, mysql.PoolConnection[]> = new WeakMap();
 
 function watched<P extends Core | Pool>(pool: P): P {
@@ -144,8 +149,8 @@ const taking: Record<string, Show> = {
 
   "a pool is of the module's classes, with its parts": async ({ make }) => {
     const pool = make({ connectionLimit: 3, queueLimit: 7 });
-    assert(pool instanceof mysqlOfPromises.PromisePool);
-    assert(pool.pool instanceof mysql.Pool);
+    assert(pool instanceof PromisePool);
+    assert(pool.pool instanceof CorePool);
     const { config } = pool.pool as unknown as { config: Record<string, unknown> };
     const { connectionLimit, maxIdle, idleTimeout, queueLimit, waitForConnections } = config;
     assertEquals(
@@ -257,11 +262,12 @@ const querying: Record<string, Show> = {
   "a failed query rejects with the server's error, and its connection stays": async ({ make }) => {
     const pool = make({ connectionLimit: 1 });
     const before = (await pool.query<Rows>("SELECT CONNECTION_ID() AS id"))[0];
-    for (const how of ["query", "execute"] as const) {
-      const error = await assertRejects(() => pool[how]("SELECT no_such_column")) as Error & {
-        code: string;
-        errno: number;
-      };
+    const failing = [
+      () => pool.query("SELECT no_such_column"),
+      () => pool.execute("SELECT no_such_column"),
+    ];
+    for (const fail of failing) {
+      const error = await assertRejects(fail) as Error & { code: string; errno: number };
       assertEquals([error.code, error.errno], ["ER_BAD_FIELD_ERROR", 1054]);
     }
     assertEquals((await pool.query<Rows>("SELECT CONNECTION_ID() AS id"))[0], before);
@@ -323,7 +329,7 @@ const querying: Record<string, Show> = {
     assertEquals(row!.greeting, "hello");
   },
 
-  "a connect that fails, fails with the driver's error": async ({ make, follows }) => {
+  "a connect that fails, fails with the driver's error": async ({ make }) => {
     const refused = await assertRejects(() => make({ port: 1 }).query("SELECT 1")) as Error & {
       code: string;
     };
@@ -332,7 +338,6 @@ const querying: Record<string, Show> = {
       & Error
       & { code: string; errno: number };
     assertEquals([denied.code, denied.errno], ["ER_ACCESS_DENIED_ERROR", 1045]);
-    assertEquals(follows ? refused instanceof Error : true, true);
   },
 };
 
@@ -377,7 +382,6 @@ const releasing: Record<string, Show> = {
     assert(await id(next) !== session);
     connection.release();
     next.release();
-    assertEquals(await id(await pool.getConnection().then((one) => (one.release(), one))) > 0, true);
   },
 
   "a second release() is nothing": async ({ make }) => {
@@ -444,7 +448,7 @@ type ShowCore = (subject: Subject<Core, Options>) => Promise<void>;
 const callbacks: Record<string, ShowCore> = {
   "getConnection(), query() and execute() by callback": async ({ make }) => {
     const pool = make();
-    assert(pool instanceof mysql.Pool);
+    assert(pool instanceof CorePool);
     const rows = await new Promise((resolve, reject) =>
       pool.getConnection((error, connection) => {
         if (error) return reject(error);
@@ -456,12 +460,11 @@ const callbacks: Record<string, ShowCore> = {
       })
     );
     assertEquals(rows, [{ one: 1 }]);
-    for (const how of ["query", "execute"] as const) {
-      const [error, answer] = await new Promise<unknown[]>((resolve) =>
-        pool[how]("SELECT ? AS n", [7], (...all: unknown[]) => resolve(all))
-      ) as [unknown, unknown];
-      assertEquals([error, answer], [null, [{ n: 7 }]]);
-    }
+    const answers = await Promise.all([
+      new Promise((resolve) => pool.query("SELECT ? AS n", [7], (...all) => resolve(all))),
+      new Promise((resolve) => pool.execute("SELECT ? AS n", [7], (...all) => resolve(all))),
+    ]) as unknown[][];
+    for (const [error, rows] of answers) assertEquals([error, rows], [null, [{ n: 7 }]]);
   },
 
   "a query without a callback emits its rows": async ({ make }) => {
@@ -485,7 +488,7 @@ const callbacks: Record<string, ShowCore> = {
   "promise() gives a pool with promises over the same connections": async ({ make }) => {
     const pool = make({ connectionLimit: 1 });
     const promised = pool.promise();
-    assert(promised instanceof mysqlOfPromises.PromisePool);
+    assert(promised instanceof PromisePool);
     const log = events(promised);
     const connection = await promised.getConnection();
     connection.release();
