@@ -185,8 +185,11 @@ class Link {
       const member = this.#member = this.#name.join(this.#follower(), address);
       socket.once("close", () => member.leave());
       socket.once("error", () => this.#name.refresh());
-      socket.setNoDelay(true);
-      if (enableKeepAlive) socket.setKeepAlive(true, keepAliveInitialDelay || KEEPALIVE_MS);
+      // Before it is connected, not all runtimes heed it.
+      socket.once("connect", () => {
+        socket.setNoDelay(true);
+        if (enableKeepAlive) socket.setKeepAlive(true, keepAliveInitialDelay || KEEPALIVE_MS);
+      });
       socket.connect(port, address);
     } catch (error) {
       if (!end.signal.aborted) socket.destroy(inDriversWords(error, WORDS));

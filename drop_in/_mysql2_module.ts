@@ -10,7 +10,7 @@ import type { PacketSource } from "../adapters/_mysql2_packets.ts";
 import type { Mysql2Client, Mysql2Config } from "../adapters/mysql2.ts";
 import type { EngineOptions } from "../options.ts";
 import type { PoolWords } from "./_driver_errors.ts";
-import { type Given, isOurs, refuseOptions } from "./_pool_options.ts";
+import { copyOptions, type Given, isOurs, refuseOptions } from "./_pool_options.ts";
 
 /** Hears of what happens to a pool or to one of its connections. */
 // deno-lint-ignore no-explicit-any -- as EventEmitter has it: each event has arguments of its own
@@ -206,7 +206,7 @@ export function checkMysql2Options(given: Given): void {
  * @throws {TypeError} where the URI holds options that are dnspool's.
  */
 export function optionsOf(given: unknown): Given {
-  const options = typeof given === "string" ? { uri: given } : { ...given as Given };
+  const options = typeof given === "string" ? { uri: given } : copyOptions(given as Given);
   const { uri } = options;
   if (typeof uri === "string" && URL.canParse(uri)) {
     for (const name of new URL(uri).searchParams.keys()) {

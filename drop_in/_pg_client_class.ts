@@ -13,14 +13,13 @@ import type { FollowedName, Follower, Member } from "./_followed_name.ts";
 import { FollowedNames } from "./_followed_names.ts";
 import {
   checkPgOptions,
-  copyOptions,
   type DropInClient,
   KEEPALIVE,
   type PgInternalDriver,
   pinningAdapter,
 } from "./_pg_module.ts";
 import { hostKind, remarkOnHost } from "./_pool_host.ts";
-import { type DnsPoolOptions, type Given, numberAmong } from "./_pool_options.ts";
+import { copyOptions, type DnsPoolOptions, type Given, numberAmong } from "./_pool_options.ts";
 
 /** Where a role is wanted, it is waited for so long, unless `connectionTimeoutMillis` says how long. */
 const ROLE_TIMEOUT_MS = 30_000;

@@ -7,7 +7,7 @@
 import { KEEPALIVE_MS } from "../adapters/_socket.ts";
 import type { Adapter } from "../adapters/adapter.ts";
 import { lazyPgAdapter, type PgClient, type PgConfig, type PgModule } from "../adapters/pg.ts";
-import { type Given, refuseOptions } from "./_pool_options.ts";
+import { copyOptions, type Given, refuseOptions } from "./_pool_options.ts";
 
 /** Hears of what happens to a pool or to one of its clients. */
 // deno-lint-ignore no-explicit-any -- as EventEmitter has it: each event has arguments of its own
@@ -106,11 +106,6 @@ export function checkPgOptions(given: Given): void {
     maxOverflow: 'for a pool of pg it is part of "max"',
     minIdle: 'for a pool of pg it is "min"',
   });
-}
-
-/** A copy, with what `pg` hides from view. */
-export function copyOptions(given: Given): Record<string, unknown> {
-  return { ...given, ...("password" in given && { password: given.password }) };
 }
 
 /** Where a client would connect to. */

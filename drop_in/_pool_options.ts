@@ -70,6 +70,11 @@ export function dnsPoolOptions(given: Given): DnsPoolOptions {
   return Object.fromEntries(names.map((name) => [name, given[name]]));
 }
 
+/** A copy, with what drivers and libraries hide from view. */
+export function copyOptions(given: Given): Record<string, unknown> {
+  return { ...given, ...("password" in given && { password: given.password }) };
+}
+
 /**
  * The options that are not dnspool's.
  *

@@ -7,9 +7,9 @@
 import type { Engine } from "../engine.ts";
 import { moduleLike } from "./_module_like.ts";
 import { clientClass } from "./_pg_client_class.ts";
-import { checkDriver, copyOptions, type PgDriver } from "./_pg_module.ts";
+import { checkDriver, type PgDriver } from "./_pg_module.ts";
 import { isDnsPgPool, poolClassOf } from "./_pg_pool_class.ts";
-import type { DnsPoolOptions, Given } from "./_pool_options.ts";
+import { copyOptions, type DnsPoolOptions, type Given } from "./_pool_options.ts";
 
 export type { DnsPoolOptions } from "./_pool_options.ts";
 export type { PgDriver } from "./_pg_module.ts";

@@ -20,8 +20,8 @@ export function openDatabase(uri: string, options: DnsPoolOptions = {}) {
 export async function order(db: MySql2Database, customer: number): Promise<string | null> {
   return await db.transaction(async (tx) => {
     const server = sql<string>`@@bind_address`;
-    const [{ id }] = await tx.insert(orders).values({ customer, server }).$returningId();
-    const rows = await tx.select().from(orders).where(eq(orders.id, id!));
+    const [order] = await tx.insert(orders).values({ customer, server }).$returningId();
+    const rows = await tx.select().from(orders).where(eq(orders.id, order!.id));
     return rows[0]!.server;
   });
 }

@@ -5,7 +5,9 @@ import mysql from "npm:mysql2@^3.24";
 
 export function openDatabase(uri: string, options: DnsPoolOptions = {}) {
   const pool = new DnsMysql2Pool(mysql, { uri, connectionLimit: 4, ...options });
-  return { db: knex({ client: "mysql2", connectionPool: pool }), pool }; // was: { client: "mysql2", connection: … }
+  // Knex 3.3 has a type that mysql2's own pool does not fit either.
+  const connectionPool = pool as unknown as Knex.MySQLPoolLike;
+  return { db: knex({ client: "mysql2", connectionPool }), pool }; // was: { client: "mysql2", connection: … }
 }
 
 /** A transaction like any other. */
