@@ -101,7 +101,13 @@ export function refuseOptions(given: Given, reasons: Readonly<Record<string, str
 }
 
 /** What only an engine can do. */
-const NEEDS_ENGINE = ["targetSessionAttrs", "loadBalance", "poolPrePing"];
+const NEEDS_ENGINE = [
+  "targetSessionAttrs",
+  "loadBalance",
+  "poolPrePing",
+  "poolTimeout",
+  "poolRecycle",
+];
 
 /**
  * Refuses what only an engine can do, where the pool is the driver's own.
