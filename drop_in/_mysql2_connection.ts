@@ -181,7 +181,7 @@ class Link {
         limitMs: Math.min(connectTimeout || Infinity, ROLE_TIMEOUT_MS),
         dismiss: async (scout) => void await scout.end(),
       });
-      if (socket.destroyed) return;
+      if (socket.writableEnded) return void socket.destroy();
       const member = this.#member = this.#name.join(this.#follower(), address);
       socket.once("close", () => member.leave());
       socket.once("error", () => this.#name.refresh());
