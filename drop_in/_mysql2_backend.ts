@@ -131,7 +131,7 @@ export class Mysql2Backend {
         lease.invalidate();
         this.#fetch(queued, deliver);
       },
-      (error) => outside(() => deliver(inDriversWords(error, WORDS))),
+      (error) => outside(() => deliver(fatal(inDriversWords(error, WORDS)))),
     );
   }
 
@@ -199,4 +199,9 @@ export class Mysql2Backend {
 function pinned(connection: PooledConnection): Pinned {
   const end = () => new Promise((resolve) => connection._realEnd(resolve));
   return Object.assign(connection.promise() as Pinned, { end });
+}
+
+/** As mysql2 marks an error after which there is no connection. */
+function fatal(error: Error): Error {
+  return "code" in error && !("fatal" in error) ? Object.assign(error, { fatal: true }) : error;
 }

@@ -332,8 +332,9 @@ const querying: Record<string, Show> = {
   "a connect that fails, fails with the driver's error": async ({ make }) => {
     const refused = await assertRejects(() => make({ port: 1 }).query("SELECT 1")) as Error & {
       code: string;
+      fatal: boolean;
     };
-    assertEquals(refused.code, "ECONNREFUSED");
+    assertEquals([refused.code, refused.fatal], ["ECONNREFUSED", true]);
     const denied = await assertRejects(() => make({ password: "wrong" }).getConnection()) as
       & Error
       & { code: string; errno: number };
