@@ -88,7 +88,6 @@ export class Mysql2Backend {
     connection.reset((error) => {
       if (!error) return this.#settle(connection);
       connection.destroy();
-      this.drop(connection);
     });
   }
 
@@ -126,6 +125,11 @@ export class Mysql2Backend {
     this.engine.connect().then(
       (lease) => {
         const { connection } = lease.client;
+        // Who gets one now would keep it: nothing is given back to a closed pool.
+        if (this.#pool._closed) {
+          lease.release();
+          return outside(() => deliver(new Error(WORDS.closed)));
+        }
         if (connection._pool) return outside(() => this.#handOver(lease, { queued, deliver }));
         // It died this very moment.
         lease.invalidate();

@@ -15,6 +15,7 @@ import {
   optionsOf,
   type Pinned,
   type PooledConnection,
+  WORDS,
 } from "./_mysql2_module.ts";
 import { checkNumbers, extrasOf } from "./_mysql2_pool_settings.ts";
 import { hostKind, remarkOnHost } from "./_pool_host.ts";
@@ -79,7 +80,7 @@ function subclass(classes: Mysql2Classes): DnsMysql2PoolClass {
     override getConnection(callback: Callback<PooledConnection>): void {
       if (!this.#backend) return super.getConnection(callback);
       if (!this._closed) return this.#backend.checkout(callback);
-      queueMicrotask(() => callback(new Error("Pool is closed.")));
+      queueMicrotask(() => callback(new Error(WORDS.closed)));
     }
 
     override releaseConnection(connection: PooledConnection): void {

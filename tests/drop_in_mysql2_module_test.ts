@@ -125,208 +125,249 @@ Deno.test("dnsMysql2(): options are read at once, and refused by name", () => {
   assertThrows(() => module.createConnection(given), TypeError, '"stream"');
 });
 
-mariadbTest("its createPool follows DNS, by the module's options, and its own win", () =>
-  lab(async ({ dns }) => {
-    const module = dnsMysql2(mysqlOfCallbacks, { dnsLookup: dns, dnsFallback: false });
-    const base = { ...WHO, host: "db.internal", port: first.port };
-    const pool = module.createPool(base);
-    assert(pool instanceof DnsMysql2Pool);
-    assertEquals(await where(pool.promise()), first.host);
-    const other = module.createPool({ ...base, dnsLookup: fakeLookup([second.host], 60) } as never);
-    assertEquals(await where(other.promise()), second.host);
-    dns.addresses = [second.host];
-    await until(async () => await where(pool.promise()) === second.host);
-    for (const one of [pool, other]) await one.promise().end();
-  }));
+mariadbTest(
+  "its createPool follows DNS, by the module's options, and its own win",
+  () =>
+    lab(async ({ dns }) => {
+      const module = dnsMysql2(mysqlOfCallbacks, { dnsLookup: dns, dnsFallback: false });
+      const base = { ...WHO, host: "db.internal", port: first.port };
+      const pool = module.createPool(base);
+      assert(pool instanceof DnsMysql2Pool);
+      assertEquals(await where(pool.promise()), first.host);
+      const other = module.createPool(
+        { ...base, dnsLookup: fakeLookup([second.host], 60) } as never,
+      );
+      assertEquals(await where(other.promise()), second.host);
+      dns.addresses = [second.host];
+      await until(async () => await where(pool.promise()) === second.host);
+      for (const one of [pool, other]) await one.promise().end();
+    }),
+);
 
-mariadbTest("its createConnection: with promises and with callbacks, by options and by URI", () =>
-  lab(async ({ dns, open, create }) => {
-    const byPromise = await open();
-    assert(byPromise instanceof mysql.Connection);
-    assertEquals(await where(byPromise), first.host);
+mariadbTest(
+  "its createConnection: with promises and with callbacks, by options and by URI",
+  () =>
+    lab(async ({ dns, open, create }) => {
+      const byPromise = await open();
+      assert(byPromise instanceof mysql.Connection);
+      assertEquals(await where(byPromise), first.host);
 
-    const core = create();
-    assert(core instanceof mysqlOfCallbacks.Connection);
-    await opened(core);
-    assertEquals(await where(core.promise()), first.host);
+      const core = create();
+      assert(core instanceof mysqlOfCallbacks.Connection);
+      await opened(core);
+      assertEquals(await where(core.promise()), first.host);
 
-    // Without waiting for it.
-    assertEquals(await where(create().promise()), first.host);
+      // Without waiting for it.
+      assertEquals(await where(create().promise()), first.host);
 
-    const { user, password, database } = WHO;
-    const uri = `mysql://${user}:${password}@db.internal:${first.port}/${database}`;
-    const options = { dnsLookup: dns, dnsFallback: false };
-    const byUri = await dnsMysql2(mysql, options).createConnection(uri);
-    assertEquals(await where(byUri), first.host);
-    await byUri.end();
-    const { createConnectionPromise, createPoolPromise } = dnsMysql2(
-      mysqlOfCallbacks,
-      options,
-    ) as unknown as {
-      createConnectionPromise: typeof mysql.createConnection;
-      createPoolPromise: typeof mysql.createPool;
-    };
-    const promised = await createConnectionPromise(uri);
-    assertEquals(await where(promised), first.host);
-    await promised.end();
-    const pool = createPoolPromise(uri);
-    assertEquals(await where(pool), first.host);
-    await pool.end();
-  }));
+      const { user, password, database } = WHO;
+      const uri = `mysql://${user}:${password}@db.internal:${first.port}/${database}`;
+      const options = { dnsLookup: dns, dnsFallback: false };
+      const byUri = await dnsMysql2(mysql, options).createConnection(uri);
+      assertEquals(await where(byUri), first.host);
+      await byUri.end();
+      const { createConnectionPromise, createPoolPromise } = dnsMysql2(
+        mysqlOfCallbacks,
+        options,
+      ) as unknown as {
+        createConnectionPromise: typeof mysql.createConnection;
+        createPoolPromise: typeof mysql.createPool;
+      };
+      const promised = await createConnectionPromise(uri);
+      assertEquals(await where(promised), first.host);
+      await promised.end();
+      const pool = createPoolPromise(uri);
+      assertEquals(await where(pool), first.host);
+      await pool.end();
+    }),
+);
 
-mariadbTest("statements go out at once: twenty in a row take no delayed acknowledgements", () =>
-  lab(async ({ open }) => {
-    const connection = await open();
-    const startMs = performance.now();
-    for (let n = 0; n < 20; n++) {
-      await connection.execute("SELECT ?", [n]);
-      await connection.query("SELECT 1");
-    }
-    const tookMs = performance.now() - startMs;
-    assert(tookMs < 600, `${tookMs} ms`); // an acknowledgement may be delayed by 40 ms
-  }));
+mariadbTest(
+  "statements go out at once: twenty in a row take no delayed acknowledgements",
+  () =>
+    lab(async ({ open }) => {
+      const connection = await open();
+      const startMs = performance.now();
+      for (let n = 0; n < 20; n++) {
+        await connection.execute("SELECT ?", [n]);
+        await connection.query("SELECT 1");
+      }
+      const tookMs = performance.now() - startMs;
+      assert(tookMs < 600, `${tookMs} ms`); // an acknowledgement may be delayed by 40 ms
+    }),
+);
 
-mariadbTest("a connection in use when its address departs works on, and reports itself unusable", () =>
-  lab(async ({ dns, create }) => {
-    const core = create();
-    await opened(core);
-    const looked = () => [core.departed, core.__knex__disposed, core._protocolError];
-    assertEquals(looked(), [false, undefined, null]);
-    await core.promise().beginTransaction();
-    dns.addresses = [second.host];
-    await until(() => core.departed);
-    assertEquals(core.__knex__disposed, `the address ${first.host} departed`);
-    assertEquals(core._protocolError!.code, "PROTOCOL_CONNECTION_LOST");
-    assertEquals(await where(core.promise()), first.host);
-    await core.promise().commit();
-    const next = create();
-    await opened(next);
-    assertEquals([await where(next.promise()), next.departed], [second.host, false]);
-    // The address comes back, before the connection was let go of.
-    dns.addresses = [first.host, second.host];
-    await until(() => !core.departed);
-    assertEquals(looked(), [false, undefined, null]);
-    core.__knex__disposed = "broken";
-    assertEquals(core.__knex__disposed, "broken");
-  }));
+mariadbTest(
+  "a connection in use when its address departs works on, and reports itself unusable",
+  () =>
+    lab(async ({ dns, create }) => {
+      const core = create();
+      await opened(core);
+      const looked = () => [core.departed, core.__knex__disposed, core._protocolError];
+      assertEquals(looked(), [false, undefined, null]);
+      await core.promise().beginTransaction();
+      dns.addresses = [second.host];
+      await until(() => core.departed);
+      assertEquals(core.__knex__disposed, `the address ${first.host} departed`);
+      assertEquals(core._protocolError!.code, "PROTOCOL_CONNECTION_LOST");
+      assertEquals(await where(core.promise()), first.host);
+      await core.promise().commit();
+      const next = create();
+      await opened(next);
+      assertEquals([await where(next.promise()), next.departed], [second.host, false]);
+      // The address comes back, before the connection was let go of.
+      dns.addresses = [first.host, second.host];
+      await until(() => !core.departed);
+      assertEquals(looked(), [false, undefined, null]);
+      core.__knex__disposed = "broken";
+      assertEquals(core.__knex__disposed, "broken");
+    }),
+);
 
-mariadbTest("a departed connection that nobody uses is closed, one in a transaction is not", () =>
-  lab(async ({ dns, open }) => {
-    const [idle, busy] = [await open(), await open()];
-    await where(idle);
-    await busy.beginTransaction();
-    dns.addresses = [second.host];
-    await until(() => coreOf(idle).departed);
-    const startMs = performance.now();
-    await pause(4000);
-    await until(() => coreOf(idle).stream.destroyed);
-    assert(performance.now() - startMs > 4500);
-    assert(!coreOf(busy).stream.destroyed);
-    assertEquals(await where(busy), first.host);
-  }));
+mariadbTest(
+  "a departed connection that nobody uses is closed, one in a transaction is not",
+  () =>
+    lab(async ({ dns, open }) => {
+      const [idle, busy] = [await open(), await open()];
+      await where(idle);
+      await busy.beginTransaction();
+      dns.addresses = [second.host];
+      await until(() => coreOf(idle).departed);
+      const startMs = performance.now();
+      await pause(4000);
+      await until(() => coreOf(idle).stream.destroyed);
+      assert(performance.now() - startMs > 4500);
+      assert(!coreOf(busy).stream.destroyed);
+      assertEquals(await where(busy), first.host);
+    }),
+);
 
-mariadbTest("the name is watched while a connection is open, and not after", () =>
-  lab(async ({ dns, open }) => {
-    const connection = await open();
-    await pause(1200);
-    assert(dns.questions.length >= 3, `${dns.questions.length} questions`);
-    await connection.end();
-    await until(() => coreOf(connection).stream.destroyed);
-    await pause(50);
-    const last = dns.questions.length;
-    await pause(1200);
-    assertEquals(dns.questions.length, last);
-  }));
+mariadbTest(
+  "the name is watched while a connection is open, and not after",
+  () =>
+    lab(async ({ dns, open }) => {
+      const connection = await open();
+      await pause(1200);
+      assert(dns.questions.length >= 3, `${dns.questions.length} questions`);
+      await connection.end();
+      await until(() => coreOf(connection).stream.destroyed);
+      await pause(50);
+      const last = dns.questions.length;
+      await pause(1200);
+      assertEquals(dns.questions.length, last);
+    }),
+);
 
-mariadbTest("a read-only error makes a connection unusable, and asks DNS at once", () =>
-  lab(async ({ dns, create }) => {
-    dns.ttl = 300;
-    clearDnsCache();
-    const core = create();
-    await opened(core);
-    const connection = core.promise();
-    await connection.query("CREATE TABLE IF NOT EXISTS things (n int)");
-    await pause(1000); // DNS is asked once a second at most
-    const asked = dns.questions.length;
-    await connection.query("START TRANSACTION READ ONLY");
-    await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
-    await connection.query("ROLLBACK");
-    await pause(20);
-    assertEquals(core.__knex__disposed, "the server is read-only");
-    assertEquals(dns.questions.length, asked + 1);
-  }));
+mariadbTest(
+  "a read-only error makes a connection unusable, and asks DNS at once",
+  () =>
+    lab(async ({ dns, create }) => {
+      dns.ttl = 300;
+      clearDnsCache();
+      const core = create();
+      await opened(core);
+      const connection = core.promise();
+      await connection.query("CREATE TABLE IF NOT EXISTS things (n int)");
+      await pause(1000); // DNS is asked once a second at most
+      const asked = dns.questions.length;
+      await connection.query("START TRANSACTION READ ONLY");
+      await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
+      await connection.query("ROLLBACK");
+      await pause(20);
+      assertEquals(core.__knex__disposed, "the server is read-only");
+      assertEquals(dns.questions.length, asked + 1);
+    }),
+);
 
-mariadbTest("the error of a connection that nobody listens to does not end the process", () =>
-  lab(async ({ create, open }) => {
-    const [victim, killer] = [create(), await open()];
-    await opened(victim);
-    await killer.query(`KILL ${victim.threadId}`);
-    await until(() => victim.stream.destroyed);
-    await assertRejects(() => victim.promise().query("SELECT 1"));
-    const { Connection } = mysqlOfCallbacks;
-    const plain = dnsMysql2(mysqlOfCallbacks).createConnection({ host: "127.0.0.1", port: 1 });
-    assert(plain instanceof Connection);
-    await until(() => (plain as Core).stream.destroyed);
-  }));
+mariadbTest(
+  "the error of a connection that nobody listens to does not end the process",
+  () =>
+    lab(async ({ create, open }) => {
+      const [victim, killer] = [create(), await open()];
+      await opened(victim);
+      await killer.query(`KILL ${victim.threadId}`);
+      await until(() => victim.stream.destroyed);
+      await assertRejects(() => victim.promise().query("SELECT 1"));
+      const { Connection } = mysqlOfCallbacks;
+      const plain = dnsMysql2(mysqlOfCallbacks).createConnection({ host: "127.0.0.1", port: 1 });
+      assert(plain instanceof Connection);
+      await until(() => (plain as Core).stream.destroyed);
+    }),
+);
 
-mariadbTest("a departed server that no longer answers loses the connections that work on it", async () => {
-  const port = await freePort([first.host]);
-  await using frozen = await startMariadb({ ...WHO, host: first.host, port });
-  await lab(async ({ dns, open }) => {
-    const connection = await open({ port });
-    await frozen.freeze();
-    await pause(50);
-    const stuck = assertRejects(() => connection.query("SELECT 1"));
-    dns.addresses = [second.host];
-    const error = await stuck;
-    assert(error instanceof ConnectionLostError, String(error));
-    await frozen.thaw();
-  }, { probeTimeout: 0.5 });
-});
-
-mariadbTest("of several addresses, one that lets a connection in is taken", () =>
-  lab(async ({ dns, open }) => {
-    const port = await freePort([first.host, second.host]);
-    await using only = await startMariadb({ ...WHO, host: second.host, port });
-    dns.addresses = [first.host, second.host];
-    clearDnsCache();
-    const connection = await open({ port });
-    assertEquals(await where(connection), second.host);
-    await connection.end();
-    await until(() => coreOf(connection).stream.destroyed);
-    assert(only.running);
-  }));
-
-mariadbTest("targetSessionAttrs: a server of the wanted role is taken", () =>
-  lab(async ({ open }) => {
-    assertEquals(await where(await open()), first.host);
-  }, { targetSessionAttrs: "read-write" }));
-
-mariadbTest("a connect that fails, fails as mysql2's own does", () =>
-  lab(async ({ dns, open, create }) => {
+mariadbTest(
+  "a departed server that no longer answers loses the connections that work on it",
+  async () => {
     const port = await freePort([first.host]);
-    const codeOf = async (opening: Promise<unknown>): Promise<string> =>
-      (await assertRejects(() => opening) as Error & { code: string }).code;
-    assertEquals(await codeOf(open({ port })), "ECONNREFUSED");
-    assertEquals(await codeOf(opened(create({ port }))), "ECONNREFUSED");
-    assertEquals(await codeOf(open({ password: "wrong" })), "ER_ACCESS_DENIED_ERROR");
-    dns.failure = "negative";
-    clearDnsCache();
-    assertEquals(await codeOf(open()), "ENOTFOUND");
-    dns.failure = undefined;
-    dns.delayMs = 2000;
-    clearDnsCache();
-    const startMs = performance.now();
-    assertEquals(await codeOf(open({ connectTimeout: 200 })), "ETIMEDOUT");
-    assert(performance.now() - startMs < 1500);
-  }));
+    await using frozen = await startMariadb({ ...WHO, host: first.host, port });
+    await lab(async ({ dns, open }) => {
+      const connection = await open({ port });
+      await frozen.freeze();
+      await pause(50);
+      const stuck = assertRejects(() => connection.query("SELECT 1"));
+      dns.addresses = [second.host];
+      const error = await stuck;
+      assert(error instanceof ConnectionLostError, String(error));
+      await frozen.thaw();
+    }, { probeTimeout: 0.5 });
+  },
+);
 
-mariadbTest("destroy() while a connection is being opened ends the attempt", () =>
-  lab(async ({ dns, create }) => {
-    dns.delayMs = 300;
-    clearDnsCache();
-    const core = create();
-    core.destroy();
-    await until(() => core.stream.destroyed);
-    assertEquals([core.threadId as number | null, core.departed], [null, false]);
-  }));
+mariadbTest(
+  "of several addresses, one that lets a connection in is taken",
+  () =>
+    lab(async ({ dns, open }) => {
+      const port = await freePort([first.host, second.host]);
+      await using only = await startMariadb({ ...WHO, host: second.host, port });
+      dns.addresses = [first.host, second.host];
+      clearDnsCache();
+      const connection = await open({ port });
+      assertEquals(await where(connection), second.host);
+      await connection.end();
+      await until(() => coreOf(connection).stream.destroyed);
+      assert(only.running);
+    }),
+);
+
+mariadbTest(
+  "targetSessionAttrs: a server of the wanted role is taken",
+  () =>
+    lab(async ({ open }) => {
+      assertEquals(await where(await open()), first.host);
+    }, { targetSessionAttrs: "read-write" }),
+);
+
+mariadbTest(
+  "a connect that fails, fails as mysql2's own does",
+  () =>
+    lab(async ({ dns, open, create }) => {
+      const port = await freePort([first.host]);
+      const codeOf = async (opening: Promise<unknown>): Promise<string> =>
+        (await assertRejects(() => opening) as Error & { code: string }).code;
+      assertEquals(await codeOf(open({ port })), "ECONNREFUSED");
+      assertEquals(await codeOf(opened(create({ port }))), "ECONNREFUSED");
+      assertEquals(await codeOf(open({ password: "wrong" })), "ER_ACCESS_DENIED_ERROR");
+      dns.failure = "negative";
+      clearDnsCache();
+      assertEquals(await codeOf(open()), "ENOTFOUND");
+      dns.failure = undefined;
+      dns.delayMs = 2000;
+      clearDnsCache();
+      const startMs = performance.now();
+      assertEquals(await codeOf(open({ connectTimeout: 200 })), "ETIMEDOUT");
+      assert(performance.now() - startMs < 1500);
+    }),
+);
+
+mariadbTest(
+  "destroy() while a connection is being opened ends the attempt",
+  () =>
+    lab(async ({ dns, create }) => {
+      dns.delayMs = 300;
+      clearDnsCache();
+      const core = create();
+      core.destroy();
+      await until(() => core.stream.destroyed);
+      assertEquals([core.threadId as number | null, core.departed], [null, false]);
+    }),
+);

@@ -127,23 +127,29 @@ const orms: Record<string, Orm> = {
 };
 
 for (const [name, orm] of Object.entries(orms)) {
-  mariadbTest(`${name} on MariaDB: the record moves, and every later transaction is on the new server; on the ordinary pool none is`, () =>
-    switchOver(pair, async (where) => ({
-      dropIn: await orm.dropIn(where),
-      ordinary: await orm.ordinary(where),
-    })));
+  mariadbTest(
+    `${name} on MariaDB: the record moves, and every later transaction is on the new server; on the ordinary pool none is`,
+    () =>
+      switchOver(pair, async (where) => ({
+        dropIn: await orm.dropIn(where),
+        ordinary: await orm.ordinary(where),
+      })),
+  );
 }
 
-mariadbTest("Drizzle on MariaDB: the old server is killed as the record moves, and with poolTimeout only what was in flight fails", async () => {
-  const mortal = await start();
-  try {
-    await crashOver(mortal, ({ url, options }) => {
-      const given = { uri: url, connectionLimit: 4, poolTimeout: 10, ...options };
-      const pool = new DnsMysql2Pool(mysql, given);
-      const db = drizzle({ client: pool });
-      return { transaction: () => drizzleExample.order(db, 1), close: () => pool.end() };
-    });
-  } finally {
-    await mortal.stop();
-  }
-});
+mariadbTest(
+  "Drizzle on MariaDB: the old server is killed as the record moves, and with poolTimeout only what was in flight fails",
+  async () => {
+    const mortal = await start();
+    try {
+      await crashOver(mortal, ({ url, options }) => {
+        const given = { uri: url, connectionLimit: 4, poolTimeout: 10, ...options };
+        const pool = new DnsMysql2Pool(mysql, given);
+        const db = drizzle({ client: pool });
+        return { transaction: () => drizzleExample.order(db, 1), close: () => pool.end() };
+      });
+    } finally {
+      await mortal.stop();
+    }
+  },
+);

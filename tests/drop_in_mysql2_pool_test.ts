@@ -106,81 +106,95 @@ async function administer(server: MariadbServer, ...statements: string[]): Promi
   await closed;
 }
 
-mariadbTest("when the record moves, idle connections are closed, those that are out when they are released", () =>
-  lab(async ({ dns, make }) => {
-    const pool = make({ connectionLimit: 2 });
-    const [out, idle] = await Promise.all([pool.getConnection(), pool.getConnection()]);
-    idle.release();
-    dns.addresses = [second.host];
-    await until(() => counts(pool)[1] === 0);
-    assertEquals(await where(out), first.host);
-    // It does not count against the limit.
-    const others = await Promise.all([pool.getConnection(), pool.getConnection()]);
-    for (const other of others) assertEquals(await where(other), second.host);
-    out.release();
-    for (const other of others) other.release();
-    await until(() => String(counts(pool)) === "0,2");
-    assertEquals(await where(pool), second.host);
-  }));
-
-mariadbTest("the connections that departed do not make the pool full to waitForConnections and queueLimit", () =>
-  lab(async ({ dns, make }) => {
-    const pools = [
-      make({ connectionLimit: 1, waitForConnections: false }),
-      make({ connectionLimit: 1, queueLimit: 1 }),
-    ];
-    for (const pool of pools) {
-      dns.addresses = [first.host];
-      await until(async () => await where(pool) === first.host);
-      const out = await pool.getConnection();
+mariadbTest(
+  "when the record moves, idle connections are closed, those that are out when they are released",
+  () =>
+    lab(async ({ dns, make }) => {
+      const pool = make({ connectionLimit: 2 });
+      const [out, idle] = await Promise.all([pool.getConnection(), pool.getConnection()]);
+      idle.release();
       dns.addresses = [second.host];
-      await until(() => pool.engine!.status().answer.addresses[0] === second.host);
-      assertEquals(await where(pool), second.host);
+      await until(() => counts(pool)[1] === 0);
+      assertEquals(await where(out), first.host);
+      // It does not count against the limit.
+      const others = await Promise.all([pool.getConnection(), pool.getConnection()]);
+      for (const other of others) assertEquals(await where(other), second.host);
       out.release();
-    }
-  }));
-
-mariadbTest("a read-only error that only the holder sees: the connection is not handed out again, and DNS is asked at once", () =>
-  lab(async ({ dns, make }) => {
-    dns.ttl = 300;
-    clearDnsCache();
-    const pool = make({ connectionLimit: 1 });
-    await pool.query("CREATE TABLE IF NOT EXISTS things (n int)");
-    await administer(first, "SET GLOBAL read_only = ON");
-    try {
-      await pause(1000); // DNS is asked once a second at most
-      const asked = dns.questions.length;
-      dns.addresses = [second.host];
-      const connection = await pool.getConnection();
-      const error = await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
-      assertEquals((error as Error & { errno: number }).errno, 1290);
-      await pause(20);
-      assertEquals(dns.questions.length, asked + 1);
-      connection.release();
+      for (const other of others) other.release();
+      await until(() => String(counts(pool)) === "0,2");
       assertEquals(await where(pool), second.host);
-    } finally {
-      await administer(first, "SET GLOBAL read_only = OFF");
-    }
-  }));
+    }),
+);
 
-mariadbTest("a server that is read-only and stays the name's: each connection that met it is replaced", () =>
-  lab(async ({ make }) => {
-    const pool = make({ connectionLimit: 1 });
-    await pool.query("CREATE TABLE IF NOT EXISTS things (n int)");
-    const connection = await pool.getConnection();
-    const { threadId } = connection;
-    await connection.query("START TRANSACTION READ ONLY");
-    await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
-    await connection.query("ROLLBACK");
-    connection.release();
-    const next = await pool.getConnection();
-    assert(next.threadId !== threadId);
-    next.release();
-  }));
+mariadbTest(
+  "the connections that departed do not make the pool full to waitForConnections and queueLimit",
+  () =>
+    lab(async ({ dns, make }) => {
+      const pools = [
+        make({ connectionLimit: 1, waitForConnections: false }),
+        make({ connectionLimit: 1, queueLimit: 1 }),
+      ];
+      for (const pool of pools) {
+        dns.addresses = [first.host];
+        await until(async () => await where(pool) === first.host);
+        const out = await pool.getConnection();
+        dns.addresses = [second.host];
+        await until(() => pool.engine!.status().answer.addresses[0] === second.host);
+        assertEquals(await where(pool), second.host);
+        out.release();
+      }
+    }),
+);
 
-mariadbTest("sessions that are killed, idle and out, with nobody listening, do not end the process", async () => {
-  for (const module of ["mysql2", "mysql2/promise"]) {
-    const { code, out, err } = await runProgram(`
+mariadbTest(
+  "a read-only error that only the holder sees: the connection is not handed out again, and DNS is asked at once",
+  () =>
+    lab(async ({ dns, make }) => {
+      dns.ttl = 300;
+      clearDnsCache();
+      const pool = make({ connectionLimit: 1 });
+      await pool.query("CREATE TABLE IF NOT EXISTS things (n int)");
+      await administer(first, "SET GLOBAL read_only = ON");
+      try {
+        await pause(1000); // DNS is asked once a second at most
+        const asked = dns.questions.length;
+        dns.addresses = [second.host];
+        const connection = await pool.getConnection();
+        const error = await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
+        assertEquals((error as Error & { errno: number }).errno, 1290);
+        await pause(20);
+        assertEquals(dns.questions.length, asked + 1);
+        connection.release();
+        assertEquals(await where(pool), second.host);
+      } finally {
+        await administer(first, "SET GLOBAL read_only = OFF");
+      }
+    }),
+);
+
+mariadbTest(
+  "a server that is read-only and stays the name's: each connection that met it is replaced",
+  () =>
+    lab(async ({ make }) => {
+      const pool = make({ connectionLimit: 1 });
+      await pool.query("CREATE TABLE IF NOT EXISTS things (n int)");
+      const connection = await pool.getConnection();
+      const { threadId } = connection;
+      await connection.query("START TRANSACTION READ ONLY");
+      await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
+      await connection.query("ROLLBACK");
+      connection.release();
+      const next = await pool.getConnection();
+      assert(next.threadId !== threadId);
+      next.release();
+    }),
+);
+
+mariadbTest(
+  "sessions that are killed, idle and out, with nobody listening, do not end the process",
+  async () => {
+    for (const module of ["mysql2", "mysql2/promise"]) {
+      const { code, out, err } = await runProgram(`
       import mysql from "npm:${module.replace("mysql2", "mysql2@^3.24")}";
       import admins from "npm:mysql2@^3.24/promise";
       import { DnsMysql2Pool } from "root/drop_in/mysql2_pool.ts";
@@ -203,87 +217,106 @@ mariadbTest("sessions that are killed, idle and out, with nobody listening, do n
         await pool.end();
       }
     `);
-    assertEquals([code, out], [0, "0 0\n1\n0 0\n1"], err);
-  }
-});
-
-mariadbTest("a server that restarts is waited for as long as poolTimeout says, and not without it", () =>
-  lab(async ({ make }) => {
-    const port = await freePort([first.host]);
-    await using server = await startMariadb({ ...WHO, host: first.host, port });
-    const patient = make({ port, poolTimeout: 15 });
-    const hasty = make({ port });
-    for (const pool of [patient, hasty]) assertEquals(await where(pool), first.host);
-    await server.kill();
-    await until(() => String([counts(patient), counts(hasty)]) === "0,0,0,0");
-    const waiting = where(patient);
-    const error = await assertRejects(() => where(hasty)) as Error & { code: string };
-    assertEquals(error.code, "ECONNREFUSED");
-    await server.start();
-    assertEquals(await waiting, first.host);
-    for (const pool of [patient, hasty]) await pool.end();
-  }));
-
-mariadbTest("poolTimeout bounds the wait for somebody else's connection", () =>
-  lab(async ({ make }) => {
-    const pool = make({ connectionLimit: 1, poolTimeout: 0.2 });
-    const connection = await pool.getConnection();
-    await assertRejects(() => pool.getConnection(), PoolTimeoutError);
-    connection.release();
-    assertEquals(await where(pool), first.host);
-  }));
-
-mariadbTest("targetSessionAttrs: a server of another role is waited for, no longer than poolTimeout", () =>
-  lab(async ({ make }) => {
-    const pool = make({ targetSessionAttrs: "read-only", poolTimeout: 0.4 });
-    const error = await assertRejects(() => pool.getConnection(), ConnectError);
-    assertStringIncludes(error.message, '"read-only" is wanted');
-    assertEquals(await where(make({ targetSessionAttrs: "read-write" })), first.host);
-  }));
-
-mariadbTest("connectTimeout ends the attempt on a server that does not answer, with mysql2's error", async () => {
-  const port = await freePort([first.host]);
-  await using frozen = await startMariadb({ ...WHO, host: first.host, port });
-  await lab(async ({ make }) => {
-    await frozen.freeze();
-    const error = await assertRejects(() => make({ port, connectTimeout: 300 }).getConnection());
-    const { message, code, syscall } = error as Error & { code: string; syscall: string };
-    assertEquals([message, code, syscall], ["connect ETIMEDOUT", "ETIMEDOUT", "connect"]);
-    await frozen.thaw();
-  });
-});
-
-mariadbTest("a name that cannot be resolved is an error as node:dns has it", () =>
-  lab(async ({ dns, make }) => {
-    const cases = [["negative", "ENOTFOUND"], ["transient", "EAI_AGAIN"]] as const;
-    for (const [failure, code] of cases) {
-      dns.failure = failure;
-      clearDnsCache();
-      const error = await assertRejects(() => make({ dnsMaxRetries: 1 }).query("SELECT 1"));
-      const { hostname, code: said } = error as Error & { code: string; hostname: string };
-      assertEquals([said, hostname], [code, "db.internal"]);
-      assert((error as Error).cause instanceof ResolveError);
+      assertEquals([code, out], [0, "0 0\n1\n0 0\n1"], err);
     }
-  }));
+  },
+);
 
-mariadbTest("a departed server that no longer answers loses the connections that are out", async () => {
-  const port = await freePort([first.host, second.host]);
-  await using frozen = await startMariadb({ ...WHO, host: first.host, port });
-  await using other = await startMariadb({ ...WHO, host: second.host, port });
-  await lab(async ({ dns, make }) => {
-    const pool = make({ port, connectionLimit: 1, probeTimeout: 0.5 });
-    assertEquals(await where(pool), frozen.host);
-    await frozen.freeze();
-    await pause(50);
-    const stuck = assertRejects(() => pool.query("SELECT 1"));
-    dns.addresses = [other.host];
-    assertEquals(await where(pool), other.host);
-    const error = await stuck;
-    await frozen.thaw();
-    assert(error instanceof ConnectionLostError, String(error));
-    await pool.end();
-  });
-});
+mariadbTest(
+  "a server that restarts is waited for as long as poolTimeout says, and not without it",
+  () =>
+    lab(async ({ make }) => {
+      const port = await freePort([first.host]);
+      await using server = await startMariadb({ ...WHO, host: first.host, port });
+      const patient = make({ port, poolTimeout: 15 });
+      const hasty = make({ port });
+      for (const pool of [patient, hasty]) assertEquals(await where(pool), first.host);
+      await server.kill();
+      await until(() => String([counts(patient), counts(hasty)]) === "0,0,0,0");
+      const waiting = where(patient);
+      const error = await assertRejects(() => where(hasty)) as Error & { code: string };
+      assertEquals(error.code, "ECONNREFUSED");
+      await server.start();
+      assertEquals(await waiting, first.host);
+      for (const pool of [patient, hasty]) await pool.end();
+    }),
+);
+
+mariadbTest(
+  "poolTimeout bounds the wait for somebody else's connection",
+  () =>
+    lab(async ({ make }) => {
+      const pool = make({ connectionLimit: 1, poolTimeout: 0.2 });
+      const connection = await pool.getConnection();
+      await assertRejects(() => pool.getConnection(), PoolTimeoutError);
+      connection.release();
+      assertEquals(await where(pool), first.host);
+    }),
+);
+
+mariadbTest(
+  "targetSessionAttrs: a server of another role is waited for, no longer than poolTimeout",
+  () =>
+    lab(async ({ make }) => {
+      const pool = make({ targetSessionAttrs: "read-only", poolTimeout: 0.4 });
+      const error = await assertRejects(() => pool.getConnection(), ConnectError);
+      assertStringIncludes(error.message, '"read-only" is wanted');
+      assertEquals(await where(make({ targetSessionAttrs: "read-write" })), first.host);
+    }),
+);
+
+mariadbTest(
+  "connectTimeout ends the attempt on a server that does not answer, with mysql2's error",
+  async () => {
+    const port = await freePort([first.host]);
+    await using frozen = await startMariadb({ ...WHO, host: first.host, port });
+    await lab(async ({ make }) => {
+      await frozen.freeze();
+      const error = await assertRejects(() => make({ port, connectTimeout: 300 }).getConnection());
+      const { message, code, syscall } = error as Error & { code: string; syscall: string };
+      assertEquals([message, code, syscall], ["connect ETIMEDOUT", "ETIMEDOUT", "connect"]);
+      await frozen.thaw();
+    });
+  },
+);
+
+mariadbTest(
+  "a name that cannot be resolved is an error as node:dns has it",
+  () =>
+    lab(async ({ dns, make }) => {
+      const cases = [["negative", "ENOTFOUND"], ["transient", "EAI_AGAIN"]] as const;
+      for (const [failure, code] of cases) {
+        dns.failure = failure;
+        clearDnsCache();
+        const error = await assertRejects(() => make({ dnsMaxRetries: 1 }).query("SELECT 1"));
+        const { hostname, code: said } = error as Error & { code: string; hostname: string };
+        assertEquals([said, hostname], [code, "db.internal"]);
+        assert((error as Error).cause instanceof ResolveError);
+      }
+    }),
+);
+
+mariadbTest(
+  "a departed server that no longer answers loses the connections that are out",
+  async () => {
+    const port = await freePort([first.host, second.host]);
+    await using frozen = await startMariadb({ ...WHO, host: first.host, port });
+    await using other = await startMariadb({ ...WHO, host: second.host, port });
+    await lab(async ({ dns, make }) => {
+      const pool = make({ port, connectionLimit: 1, probeTimeout: 0.5 });
+      assertEquals(await where(pool), frozen.host);
+      await frozen.freeze();
+      await pause(50);
+      const stuck = assertRejects(() => pool.query("SELECT 1"));
+      dns.addresses = [other.host];
+      assertEquals(await where(pool), other.host);
+      const error = await stuck;
+      await frozen.thaw();
+      assert(error instanceof ConnectionLostError, String(error));
+      await pool.end();
+    });
+  },
+);
 
 mariadbTest("what a callback throws is an uncaught error, as with mysql2's own pool", async () => {
   for (const pool of ["mysql.createPool(options)", "new DnsMysql2Pool(mysql, options)"]) {
@@ -307,19 +340,25 @@ mariadbTest("what a callback throws is an uncaught error, as with mysql2's own p
   }
 });
 
-mariadbTest("the engine behind the pool tells more, of both kinds of pools", () =>
-  lab(async ({ dns, make }) => {
-    const pool = make();
-    const changes: unknown[] = [];
-    pool.engine!.addEventListener("addresschange", ({ detail }) => changes.push(detail.addresses));
-    await pool.query("SELECT 1");
-    const core = pool.pool as unknown as Pool;
-    assertStrictEquals(core.engine, pool.engine);
-    assert(core instanceof DnsMysql2Pool);
-    dns.addresses = [second.host];
-    await until(() => changes.length === 1);
-    assertEquals(changes, [[second.host]]);
-  }));
+mariadbTest(
+  "the engine behind the pool tells more, of both kinds of pools",
+  () =>
+    lab(async ({ dns, make }) => {
+      const pool = make();
+      const changes: unknown[] = [];
+      pool.engine!.addEventListener(
+        "addresschange",
+        ({ detail }) => changes.push(detail.addresses),
+      );
+      await pool.query("SELECT 1");
+      const core = pool.pool as unknown as Pool;
+      assertStrictEquals(core.engine, pool.engine);
+      assert(core instanceof DnsMysql2Pool);
+      dns.addresses = [second.host];
+      await until(() => changes.length === 1);
+      assertEquals(changes, [[second.host]]);
+    }),
+);
 
 mariadbTest("errors and the engine do not tell the password", () =>
   lab(async ({ make }) => {
@@ -341,7 +380,7 @@ Deno.test("DnsMysql2Pool: options that make no sense here are refused by name", 
     [{ dnsTimeout: 12_000 }, RangeError, "did you mean 12?"],
     [{ poolTimeout: 12_000 }, RangeError, "did you mean 12?"],
     [{ targetSessionAttrs: "write" }, TypeError, '"targetSessionAttrs": it is one of'],
-    [{ connectionLimit: -1 }, RangeError, 'it is a number of connections from 0'],
+    [{ connectionLimit: -1 }, RangeError, "it is a number of connections from 0"],
     [{ connectionLimit: "many" }, TypeError, 'Cannot use "many" for "connectionLimit"'],
     [{ maxIdle: -1 }, RangeError, '"maxIdle"'],
     [{ idleTimeout: "long" }, TypeError, '"idleTimeout"'],
@@ -368,7 +407,10 @@ Deno.test("what is no mysql2 is refused", () => {
       'no functions "createPool" and "createConnection"',
     );
   }
-  const foreign = { createPool: () => ({}), createConnection: () => ({}) } as unknown as typeof mysql;
+  const foreign = {
+    createPool: () => ({}),
+    createConnection: () => ({}),
+  } as unknown as typeof mysql;
   assertThrows(() => new DnsMysql2Pool(foreign, {}), TypeError, "not those of mysql2");
 });
 

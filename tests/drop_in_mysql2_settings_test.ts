@@ -8,7 +8,10 @@ const { PoolConfig } = classesOf(mysql);
 /** What the engine is told, and whether idle connections are closed. */
 function read(options: Record<string, unknown>, ours: Record<string, unknown> = {}) {
   const config = new PoolConfig({ ...options });
-  return { engine: engineOptions({ ...options, ...ours }, config) as unknown, trims: trims(config) };
+  return {
+    engine: engineOptions({ ...options, ...ours }, config) as unknown,
+    trims: trims(config),
+  };
 }
 
 const DEFAULTS = {

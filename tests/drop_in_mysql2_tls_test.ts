@@ -73,10 +73,13 @@ const asking: Record<string, (host: string) => Promise<string>> = {
 };
 
 for (const [name, ask] of Object.entries(asking)) {
-  mariadbTest(`${name}, TLS: the certificate is for the name, and the client shows its own`, async () => {
-    assert((await ask(right.host)).length > 0);
-    const error = await assertRejects(() => ask(other.host)) as Error & { code: string };
-    assertEquals(error.code, "HANDSHAKE_SSL_ERROR"); // what mysql2 makes of it
-    assertStringIncludes(error.message, "altnames");
-  });
+  mariadbTest(
+    `${name}, TLS: the certificate is for the name, and the client shows its own`,
+    async () => {
+      assert((await ask(right.host)).length > 0);
+      const error = await assertRejects(() => ask(other.host)) as Error & { code: string };
+      assertEquals(error.code, "HANDSHAKE_SSL_ERROR"); // what mysql2 makes of it
+      assertStringIncludes(error.message, "altnames");
+    },
+  );
 }
