@@ -341,6 +341,25 @@ mariadbTest("what a callback throws is an uncaught error, as with mysql2's own p
 });
 
 mariadbTest(
+  "end() right after getConnection(), and while a connection is being reset, ends",
+  () =>
+    lab(async ({ make }) => {
+      const pool = make({ resetOnRelease: true });
+      const connection = await pool.getConnection();
+      connection.release();
+      await until(() => String(counts(pool)) === "0,1");
+      const [one, other] = [pool.getConnection(), pool.getConnection()];
+      const closed = [one, other].map((each) =>
+        assertRejects(() => each, Error, "Pool is closed.")
+      );
+      await Promise.all([pool.end(), pool.end(), ...closed]);
+      const last = make({ resetOnRelease: true });
+      (await last.getConnection()).release();
+      await last.end();
+    }),
+);
+
+mariadbTest(
   "the engine behind the pool tells more, of both kinds of pools",
   () =>
     lab(async ({ dns, make }) => {
