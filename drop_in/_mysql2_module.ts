@@ -108,11 +108,11 @@ export interface Mysql2Classes {
 }
 
 /** dnspool's options for what mysql2's pool has no option for. Durations are in seconds. */
-export interface Mysql2PoolExtras extends Pick<EngineOptions, "poolTimeout" | "poolRecycle"> {}
+export interface Mysql2PoolLimits extends Pick<EngineOptions, "poolTimeout" | "poolRecycle"> {}
 
 /** Their names. */
-export const EXTRAS: readonly string[] = ["poolTimeout", "poolRecycle"] satisfies (
-  keyof Mysql2PoolExtras
+export const LIMITS: readonly string[] = ["poolTimeout", "poolRecycle"] satisfies (
+  keyof Mysql2PoolLimits
 )[];
 
 /** What mysql2 says; it has no word for a wait that took too long, for its pool's have no end. */
@@ -176,8 +176,6 @@ function askForClasses(createPool: Mysql2Driver["createPool"]): Mysql2Classes {
   };
 }
 
-const LIMIT = 'for mysql2 it is "connectionLimit"';
-
 /**
  * Refuses what makes no sense in a pool or a connection that follows DNS.
  *
@@ -190,7 +188,7 @@ export function checkMysql2Options(given: Given): void {
     stream: bypass,
     creator: bypass,
     isServer: "a server follows nothing",
-    poolSize: LIMIT,
+    poolSize: 'for mysql2 it is "connectionLimit"',
     maxOverflow: 'for mysql2 it is part of "connectionLimit"',
     minIdle: "mysql2 has none",
     minSize: "mysql2 has none",
@@ -210,7 +208,7 @@ export function optionsOf(given: unknown): Given {
   const { uri } = options;
   if (typeof uri === "string" && URL.canParse(uri)) {
     for (const name of new URL(uri).searchParams.keys()) {
-      if (!isOurs(name) && !EXTRAS.includes(name)) continue;
+      if (!isOurs(name) && !LIMITS.includes(name)) continue;
       throw new TypeError(`Cannot use "${name}" in the URI: it is an option beside "uri"`);
     }
   }

@@ -11,13 +11,14 @@ import {
   checkMysql2Options,
   type CoreConnection,
   type CorePool,
+  LIMITS,
   type Mysql2Classes,
   optionsOf,
   type Pinned,
   type PooledConnection,
   WORDS,
 } from "./_mysql2_module.ts";
-import { checkNumbers, extrasOf } from "./_mysql2_pool_settings.ts";
+import { checkNumbers } from "./_mysql2_pool_settings.ts";
 import { hostKind, remarkOnHost } from "./_pool_host.ts";
 import { driverOptions, type Given, refuseWithoutEngine } from "./_pool_options.ts";
 
@@ -42,8 +43,7 @@ export function poolClassOf(classes: Mysql2Classes): DnsMysql2PoolClass {
 
 /** What mysql2 itself makes of a pool's options. */
 function forMysql2(given: Given): Given {
-  const extras = extrasOf(given);
-  const options = Object.entries(driverOptions(given)).filter(([name]) => !(name in extras));
+  const options = Object.entries(driverOptions(given)).filter(([name]) => !LIMITS.includes(name));
   return Object.fromEntries(options);
 }
 

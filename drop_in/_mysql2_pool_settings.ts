@@ -5,7 +5,7 @@
  */
 
 import type { EngineOptions } from "../options.ts";
-import { EXTRAS, type Mysql2PoolExtras, type Pinned, type PoolConfig } from "./_mysql2_module.ts";
+import { LIMITS, type Mysql2PoolLimits, type Pinned, type PoolConfig } from "./_mysql2_module.ts";
 import { asWait, dnsPoolOptions, type Given, numberAmong } from "./_pool_options.ts";
 
 /** Where a role is wanted, somebody has to wait for it: so many seconds at most, unless it is said how long. */
@@ -14,8 +14,8 @@ const ROLE_TIMEOUT = 30;
 const SHORTEST_IDLE = 0.001;
 
 /** The options that only pools of mysql2 have. */
-export function extrasOf(given: Given): Mysql2PoolExtras {
-  const names = EXTRAS.filter((name) => given[name] !== undefined);
+export function limitsOf(given: Given): Mysql2PoolLimits {
+  const names = LIMITS.filter((name) => given[name] !== undefined);
   return Object.fromEntries(names.map((name) => [name, given[name]]));
 }
 
@@ -60,7 +60,7 @@ export function engineOptions(given: Given, config: PoolConfig): EngineOptions<P
     // A wait without an end would never tell of the failure.
     connectRetry: poolTimeout !== Infinity,
     ...dnsPoolOptions(given),
-    ...extrasOf(given),
+    ...limitsOf(given),
     poolTimeout: poolTimeout as number,
     poolSize: connectionLimit,
     maxOverflow: 0,

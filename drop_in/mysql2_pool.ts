@@ -12,7 +12,7 @@ import {
   type CoreConnection,
   type CorePool,
   type Mysql2Driver,
-  type Mysql2PoolExtras,
+  type Mysql2PoolLimits,
   optionsOf,
 } from "./_mysql2_module.ts";
 import { poolClassOf } from "./_mysql2_pool_class.ts";
@@ -20,16 +20,16 @@ import { moduleLike } from "./_module_like.ts";
 import type { DnsPoolOptions } from "./_pool_options.ts";
 
 export type { DnsPoolOptions } from "./_pool_options.ts";
-export type { Mysql2Driver, Mysql2PoolExtras } from "./_mysql2_module.ts";
+export type { Mysql2Driver, Mysql2PoolLimits } from "./_mysql2_module.ts";
 
 /** Options of the module's own pool, and dnspool's. */
 export type DnsMysql2PoolOptions<M extends Mysql2Driver> =
   & Exclude<Parameters<M["createPool"]>[0], string>
   & DnsPoolOptions
-  & Mysql2PoolExtras;
+  & Mysql2PoolLimits;
 
 /** What a {@linkcode DnsMysql2Pool} has besides. */
-export interface DnsMysql2PoolProperties {
+export interface DnsMysql2PoolExtras {
   /**
    * The engine that does the pool's work: `engine.status()`, and events such as `addresschange`. `undefined` where
    * the host is a socket path or a list of hosts, and the pool is the original's own.
@@ -51,7 +51,7 @@ export interface DnsMysql2PoolConstructor {
   new <M extends Mysql2Driver>(
     mysql2: M,
     options: DnsMysql2PoolOptions<M> | string,
-  ): ReturnType<M["createPool"]> & DnsMysql2PoolProperties;
+  ): ReturnType<M["createPool"]> & DnsMysql2PoolExtras;
 }
 
 const pools: WeakSet<object> = new WeakSet();

@@ -16,8 +16,8 @@ import mysqlOfCallbacks from "npm:mysql2@^3.24";
 import mysql from "npm:mysql2@^3.24/promise";
 import {
   DnsMysql2Pool,
+  type DnsMysql2PoolExtras,
   type DnsMysql2PoolOptions,
-  type DnsMysql2PoolProperties,
 } from "../drop_in/mysql2_pool.ts";
 import { ConnectError, ConnectionLostError, PoolTimeoutError, ResolveError } from "../errors.ts";
 import { clearDnsCache } from "../resolver.ts";
@@ -47,7 +47,7 @@ if (!ON_MARIADB.skipped) {
 }
 
 type Options = DnsMysql2PoolOptions<typeof mysql>;
-type Pool = mysql.Pool & DnsMysql2PoolProperties;
+type Pool = mysql.Pool & DnsMysql2PoolExtras;
 
 interface Lab {
   readonly dns: FakeLookup;
@@ -443,6 +443,8 @@ Deno.test("the caller's options are left as they are, and mysql2 is shown none o
     await new DnsMysql2Pool(mysql, options).end();
     assertEquals(options, copy);
     await new DnsMysql2Pool(mysql, options.uri).end();
+    const nothing = { uri: options.uri, poolTimeout: undefined, dnsTimeout: undefined };
+    await new DnsMysql2Pool(mysql, nothing as unknown as Options).end();
   } finally {
     console.error = error;
   }
