@@ -185,7 +185,6 @@ class Link {
       const member = this.#member = this.#name.join(this.#follower(), address);
       socket.once("close", () => member.leave());
       socket.once("error", () => this.#name.refresh());
-      // Before it is connected, not all runtimes heed it.
       socket.once("connect", () => {
         socket.setNoDelay(true);
         if (enableKeepAlive) socket.setKeepAlive(true, keepAliveInitialDelay || KEEPALIVE_MS);

@@ -11,7 +11,7 @@ import net from "node:net";
 import { clearDnsCache } from "../resolver.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { DnsServer } from "../testing/mod.ts";
-import { pause } from "./_waiting.ts";
+import { pause, until } from "./_waiting.ts";
 
 /** The name that moves. */
 const NAME = "db.internal";
@@ -22,6 +22,8 @@ const SLACK_MS = 250;
 const WORKERS = 4;
 /** A worker thinks so long between two transactions. */
 const THINK_MS = 4;
+/** More transactions than that have to show it. */
+const ENOUGH = 10;
 
 /** A server of the lab. */
 export interface LabServer {
@@ -42,9 +44,9 @@ export interface Work {
 }
 
 /** Two servers on one port. */
-export interface ServerPair {
-  readonly first: LabServer;
-  readonly second: LabServer;
+export interface ServerPair<S extends LabServer = LabServer> {
+  readonly first: S;
+  readonly second: S;
   stop(): Promise<void>;
 }
 
@@ -72,15 +74,15 @@ export interface Works {
  *
  * @param start Starts one server.
  */
-export async function startPair(
-  start: (where: { host: string; port: number }) => Promise<LabServer>,
-): Promise<ServerPair> {
+export async function startPair<S extends LabServer>(
+  start: (where: { host: string; port: number }) => Promise<S>,
+): Promise<ServerPair<S>> {
   const hosts = await loopbackPair();
   const port = await freePort(hosts);
-  const servers: LabServer[] = [];
+  const servers: S[] = [];
   try {
     for (const host of hosts) servers.push(await start({ host, port }));
-    const [first, second] = servers as [LabServer, LabServer];
+    const [first, second] = servers as [S, S];
     return { first, second, stop };
   } catch (error) {
     await stop();
@@ -204,23 +206,27 @@ async function move({ first, second }: ServerPair, dns: DnsServer, works: Works)
   assertEquals(early, [first.host, first.host]);
   const records = [begin(works.dropIn), begin(works.ordinary)];
   await pause(400);
+  // On a machine that is busy with other things, it takes longer.
+  await until(() => records.every(({ done }) => done.length > WORKERS + ENOUGH));
   const movedMs = performance.now();
   dns.set(NAME, [second.host], { ttl: TTL });
   const limitMs = movedMs + TTL * 1000 + SLACK_MS;
   await pause(limitMs - movedMs + 500);
+  const lateIn = ({ done }: Record) => done.filter(({ sinceMs }) => sinceMs > limitMs);
+  await until(() => records.every((record) => lateIn(record).length > ENOUGH));
   for (const record of records) await record.stop();
   const [dropIn, ordinary] = records.map(({ done }) => done) as [Done[], Done[]];
 
   assertEquals(dropIn.filter(({ error }) => error), []);
   const late = dropIn.filter(({ sinceMs }) => sinceMs > limitMs);
-  assert(late.length > 10, `only ${late.length} transactions after the switchover`);
+  assert(late.length > ENOUGH, `only ${late.length} transactions after the switchover`);
   assertEquals(late.filter(({ address }) => address !== second.host), []);
   const before = dropIn.filter(({ sinceMs }) => sinceMs < movedMs);
-  assert(before.length > 10, `only ${before.length} transactions before the switchover`);
+  assert(before.length > ENOUGH, `only ${before.length} transactions before the switchover`);
   assertEquals(before.filter(({ address }) => address !== first.host), []);
 
   const behind = ordinary.filter(({ sinceMs }) => sinceMs > limitMs);
-  assert(behind.length > 10, `only ${behind.length} transactions of the ordinary pool`);
+  assert(behind.length > ENOUGH, `only ${behind.length} transactions of the ordinary pool`);
   assertEquals(behind.filter(({ address, error }) => error || address !== first.host), []);
 }
 

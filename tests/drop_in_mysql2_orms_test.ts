@@ -14,41 +14,17 @@ import * as drizzleExample from "../examples/drop_in_drizzle_mysql.ts";
 import * as knexClientExample from "../examples/drop_in_knex_client_mysql.ts";
 import * as knexExample from "../examples/drop_in_knex_mysql.ts";
 import * as kyselyExample from "../examples/drop_in_kysely_mysql.ts";
-import { startMariadb } from "../scripts/lab/mariadb.ts";
 import {
   crashOver,
-  type ServerPair,
-  startPair,
   switchOver,
   type Whereabouts,
   type Work,
   type Works,
 } from "./_drop_in_failover.ts";
-import { mariadbTest, ON_MARIADB } from "./_servers.ts";
+import { mariadbPair, startMariadbPair } from "./_drop_in_mariadb.ts";
+import { mariadbTest } from "./_servers.ts";
 
-const start = () =>
-  startPair(async (where) => {
-    const server = await startMariadb({
-      ...where,
-      user: "app",
-      password: "s3cret",
-      database: "orders",
-    });
-    const client = await mysql.createConnection(server.url());
-    await client.query(
-      "CREATE TABLE orders (id int PRIMARY KEY AUTO_INCREMENT, customer int, server text)",
-    );
-    await client.end();
-    return server;
-  });
-
-let pair: ServerPair;
-if (!ON_MARIADB.skipped) {
-  Deno.test.beforeAll(async () => {
-    pair = await start();
-  });
-  Deno.test.afterAll(() => pair.stop());
-}
+const pair = mariadbPair();
 
 /** An ORM, by its example and on its ordinary pool. */
 type Orm = Record<keyof Works, (where: Whereabouts) => Work | Promise<Work>>;
@@ -140,7 +116,7 @@ for (const [name, orm] of Object.entries(orms)) {
 mariadbTest(
   "Drizzle on MariaDB: the old server is killed as the record moves, and with poolTimeout only what was in flight fails",
   async () => {
-    const mortal = await start();
+    const mortal = await startMariadbPair();
     try {
       await crashOver(mortal, ({ url, options }) => {
         const given = { uri: url, connectionLimit: 4, poolTimeout: 10, ...options };

@@ -21,90 +21,32 @@ import {
 } from "../drop_in/mysql2_pool.ts";
 import { ConnectError, ConnectionLostError, PoolTimeoutError, ResolveError } from "../errors.ts";
 import { clearDnsCache } from "../resolver.ts";
-import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
-import { type MariadbServer, startMariadb } from "../scripts/lab/mariadb.ts";
+import { freePort } from "../scripts/lab/free_port.ts";
+import { startMariadb } from "../scripts/lab/mariadb.ts";
+import { type Lab, withName } from "./_drop_in_lab.ts";
+import { administer, mariadbPair, where, WHO } from "./_drop_in_mariadb.ts";
 import { runProgram } from "./_drop_in_program.ts";
-import { type FakeLookup, fakeLookup } from "./_fake_lookup.ts";
-import { mariadbTest, ON_MARIADB } from "./_servers.ts";
+import { mariadbTest } from "./_servers.ts";
 import { pause, until } from "./_waiting.ts";
 
-const WHO = { user: "app", password: "s3cret", database: "orders" };
-
-let first: MariadbServer;
-let second: MariadbServer;
-
-if (!ON_MARIADB.skipped) {
-  Deno.test.beforeAll(async () => {
-    const hosts = await loopbackPair();
-    const port = await freePort(hosts);
-    first = await startMariadb({ host: hosts[0], port, ...WHO });
-    second = await startMariadb({ host: hosts[1], port, ...WHO });
-  });
-  Deno.test.afterAll(async () => {
-    await first.stop({ mode: "immediate" });
-    await second.stop({ mode: "immediate" });
-  });
-}
+const pair = mariadbPair();
 
 type Options = DnsMysql2PoolOptions<typeof mysql>;
 type Pool = mysql.Pool & DnsMysql2PoolExtras;
 
-interface Lab {
-  readonly dns: FakeLookup;
-  make(options?: Options): Pool;
-}
-
-/** Pools for a name that points at the first server, with a TTL of half a second. */
-async function lab(test: (lab: Lab) => Promise<void>): Promise<void> {
-  clearDnsCache();
-  const dns = fakeLookup([first.host], 0.5);
-  const pools: Pool[] = [];
-  try {
-    await test({
-      dns,
-      make(options = {}) {
-        const pool = new DnsMysql2Pool(mysql, {
-          ...WHO,
-          host: "db.internal",
-          port: first.port,
-          dnsLookup: dns,
-          dnsFallback: false,
-          ...options,
-        });
-        pools.push(pool);
-        return pool;
-      },
-    });
-  } catch (error) {
-    // What hangs would be waited for.
-    for (const pool of pools) pool.end().catch(() => {});
-    throw error;
-  }
-  for (const pool of pools) await pool.end();
-  await pause(20); // sockets that were dropped close a moment later
-}
-
-async function where(client: mysql.Pool | mysql.Connection): Promise<string> {
-  const [rows] = await client.query<mysql.RowDataPacket[]>("SELECT @@bind_address AS host");
-  return rows[0]!.host;
+/** Pools for a name that points at the first server. */
+function lab(test: (lab: Lab<Pool, Options>) => Promise<void>): Promise<void> {
+  const { host, port } = pair.first;
+  return withName(host, {
+    open: (options) => new DnsMysql2Pool(mysql, { ...WHO, host: "db.internal", port, ...options }),
+    end: (pool) => pool.end(),
+  }, test);
 }
 
 const counts = ({ engine }: Pool) => {
   const { inUse, idle } = engine!.pool.counts;
   return [inUse, idle];
 };
-
-/** Runs a statement as the administrator. */
-async function administer(server: MariadbServer, ...statements: string[]): Promise<void> {
-  const admin = await mysql.createConnection(server.adminUrl());
-  const { stream } = (admin as unknown as { connection: { stream: EventTarget } }).connection;
-  const closed = new Promise((resolve) =>
-    (stream as unknown as { once(event: string, heard: unknown): void }).once("close", resolve)
-  );
-  for (const statement of statements) await admin.query(statement);
-  await admin.end();
-  await closed;
-}
 
 mariadbTest(
   "when the record moves, idle connections are closed, those that are out when they are released",
@@ -113,16 +55,16 @@ mariadbTest(
       const pool = make({ connectionLimit: 2 });
       const [out, idle] = await Promise.all([pool.getConnection(), pool.getConnection()]);
       idle.release();
-      dns.addresses = [second.host];
+      dns.addresses = [pair.second.host];
       await until(() => counts(pool)[1] === 0);
-      assertEquals(await where(out), first.host);
+      assertEquals(await where(out), pair.first.host);
       // It does not count against the limit.
       const others = await Promise.all([pool.getConnection(), pool.getConnection()]);
-      for (const other of others) assertEquals(await where(other), second.host);
+      for (const other of others) assertEquals(await where(other), pair.second.host);
       out.release();
       for (const other of others) other.release();
       await until(() => String(counts(pool)) === "0,2");
-      assertEquals(await where(pool), second.host);
+      assertEquals(await where(pool), pair.second.host);
     }),
 );
 
@@ -135,12 +77,12 @@ mariadbTest(
         make({ connectionLimit: 1, queueLimit: 1 }),
       ];
       for (const pool of pools) {
-        dns.addresses = [first.host];
-        await until(async () => await where(pool) === first.host);
+        dns.addresses = [pair.first.host];
+        await until(async () => await where(pool) === pair.first.host);
         const out = await pool.getConnection();
-        dns.addresses = [second.host];
-        await until(() => pool.engine!.status().answer.addresses[0] === second.host);
-        assertEquals(await where(pool), second.host);
+        dns.addresses = [pair.second.host];
+        await until(() => pool.engine!.status().answer.addresses[0] === pair.second.host);
+        assertEquals(await where(pool), pair.second.host);
         out.release();
       }
     }),
@@ -154,20 +96,20 @@ mariadbTest(
       clearDnsCache();
       const pool = make({ connectionLimit: 1 });
       await pool.query("CREATE TABLE IF NOT EXISTS things (n int)");
-      await administer(first, "SET GLOBAL read_only = ON");
+      await administer(pair.first, "SET GLOBAL read_only = ON");
       try {
         await pause(1000); // DNS is asked once a second at most
         const asked = dns.questions.length;
-        dns.addresses = [second.host];
+        dns.addresses = [pair.second.host];
         const connection = await pool.getConnection();
         const error = await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
         assertEquals((error as Error & { errno: number }).errno, 1290);
         await pause(20);
         assertEquals(dns.questions.length, asked + 1);
         connection.release();
-        assertEquals(await where(pool), second.host);
+        assertEquals(await where(pool), pair.second.host);
       } finally {
-        await administer(first, "SET GLOBAL read_only = OFF");
+        await administer(pair.first, "SET GLOBAL read_only = OFF");
       }
     }),
 );
@@ -198,15 +140,15 @@ mariadbTest(
       import mysql from "npm:${module.replace("mysql2", "mysql2@^3.24")}";
       import admins from "npm:mysql2@^3.24/promise";
       import { DnsMysql2Pool } from "root/drop_in/mysql2_pool.ts";
-      const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
-      const options = { ...${JSON.stringify(WHO)}, port: ${first.port}, dnsLookup: lookup };
-      for (const host of ["db.internal", "${first.host}"]) {
+      const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${pair.first.host}"], ttl: 60 }) };
+      const options = { ...${JSON.stringify(WHO)}, port: ${pair.first.port}, dnsLookup: lookup };
+      for (const host of ["db.internal", "${pair.first.host}"]) {
         const made = new DnsMysql2Pool(mysql, { ...options, host });
         const pool = made.promise ? made.promise() : made;
         const [out, idle] = await Promise.all([pool.getConnection(), pool.getConnection()]);
         const ids = [out, idle].map((one) => one.threadId);
         idle.release();
-        const admin = await admins.createConnection("${first.adminUrl()}");
+        const admin = await admins.createConnection("${pair.first.adminUrl()}");
         for (const id of ids) await admin.query("KILL " + id);
         await admin.end();
         await new Promise((resolve) => setTimeout(resolve, 100));
@@ -226,18 +168,18 @@ mariadbTest(
   "a server that restarts is waited for as long as poolTimeout says, and not without it",
   () =>
     lab(async ({ make }) => {
-      const port = await freePort([first.host]);
-      await using server = await startMariadb({ ...WHO, host: first.host, port });
+      const port = await freePort([pair.first.host]);
+      await using server = await startMariadb({ ...WHO, host: pair.first.host, port });
       const patient = make({ port, poolTimeout: 15 });
       const hasty = make({ port });
-      for (const pool of [patient, hasty]) assertEquals(await where(pool), first.host);
+      for (const pool of [patient, hasty]) assertEquals(await where(pool), pair.first.host);
       await server.kill();
       await until(() => String([counts(patient), counts(hasty)]) === "0,0,0,0");
       const waiting = where(patient);
       const error = await assertRejects(() => where(hasty)) as Error & { code: string };
       assertEquals(error.code, "ECONNREFUSED");
       await server.start();
-      assertEquals(await waiting, first.host);
+      assertEquals(await waiting, pair.first.host);
       for (const pool of [patient, hasty]) await pool.end();
     }),
 );
@@ -250,7 +192,7 @@ mariadbTest(
       const connection = await pool.getConnection();
       await assertRejects(() => pool.getConnection(), PoolTimeoutError);
       connection.release();
-      assertEquals(await where(pool), first.host);
+      assertEquals(await where(pool), pair.first.host);
     }),
 );
 
@@ -261,15 +203,15 @@ mariadbTest(
       const pool = make({ targetSessionAttrs: "read-only", poolTimeout: 0.4 });
       const error = await assertRejects(() => pool.getConnection(), ConnectError);
       assertStringIncludes(error.message, '"read-only" is wanted');
-      assertEquals(await where(make({ targetSessionAttrs: "read-write" })), first.host);
+      assertEquals(await where(make({ targetSessionAttrs: "read-write" })), pair.first.host);
     }),
 );
 
 mariadbTest(
   "connectTimeout ends the attempt on a server that does not answer, with mysql2's error",
   async () => {
-    const port = await freePort([first.host]);
-    await using frozen = await startMariadb({ ...WHO, host: first.host, port });
+    const port = await freePort([pair.first.host]);
+    await using frozen = await startMariadb({ ...WHO, host: pair.first.host, port });
     await lab(async ({ make }) => {
       await frozen.freeze();
       const error = await assertRejects(() => make({ port, connectTimeout: 300 }).getConnection());
@@ -299,9 +241,9 @@ mariadbTest(
 mariadbTest(
   "a departed server that no longer answers loses the connections that are out",
   async () => {
-    const port = await freePort([first.host, second.host]);
-    await using frozen = await startMariadb({ ...WHO, host: first.host, port });
-    await using other = await startMariadb({ ...WHO, host: second.host, port });
+    const port = await freePort([pair.first.host, pair.second.host]);
+    await using frozen = await startMariadb({ ...WHO, host: pair.first.host, port });
+    await using other = await startMariadb({ ...WHO, host: pair.second.host, port });
     await lab(async ({ dns, make }) => {
       const pool = make({ port, connectionLimit: 1, probeTimeout: 0.5 });
       assertEquals(await where(pool), frozen.host);
@@ -324,7 +266,9 @@ mariadbTest("what a callback throws is an uncaught error, as with mysql2's own p
       import process from "node:process";
       import mysql from "npm:mysql2@^3.24";
       import { DnsMysql2Pool } from "root/drop_in/mysql2_pool.ts";
-      const options = { ...${JSON.stringify(WHO)}, host: "${first.host}", port: ${first.port} };
+      const options = { ...${
+      JSON.stringify(WHO)
+    }, host: "${pair.first.host}", port: ${pair.first.port} };
       process.on("uncaughtException", (error, origin) => console.log(origin, error.message));
       const pool = ${pool};
       await pool.promise().query("SELECT 1");
@@ -373,9 +317,9 @@ mariadbTest(
       const core = pool.pool as unknown as Pool;
       assertStrictEquals(core.engine, pool.engine);
       assert(core instanceof DnsMysql2Pool);
-      dns.addresses = [second.host];
+      dns.addresses = [pair.second.host];
       await until(() => changes.length === 1);
-      assertEquals(changes, [[second.host]]);
+      assertEquals(changes, [[pair.second.host]]);
     }),
 );
 

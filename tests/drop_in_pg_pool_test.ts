@@ -19,8 +19,8 @@ import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from
 import { clearDnsCache } from "../resolver.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
+import { type Lab, withName } from "./_drop_in_lab.ts";
 import { runProgram } from "./_drop_in_program.ts";
-import { type FakeLookup, fakeLookup } from "./_fake_lookup.ts";
 import { pause, until } from "./_waiting.ts";
 
 const WHO = { user: "app", password: "s3cret", database: "orders" };
@@ -42,39 +42,15 @@ Deno.test.afterAll(async () => {
 
 type Options = DnsPgPoolOptions<typeof pg>;
 
-interface Lab {
-  readonly dns: FakeLookup;
-  make(options?: Options): InstanceType<typeof pg.Pool> & { readonly engine: unknown };
-}
+type Pool = InstanceType<typeof pg.Pool> & { readonly engine: unknown };
 
-/** Pools for a name that points at the first server, with a TTL of half a second. */
-async function lab(test: (lab: Lab) => Promise<void>): Promise<void> {
-  clearDnsCache();
-  const dns = fakeLookup([first.host], 0.5);
-  const pools: pg.Pool[] = [];
-  try {
-    await test({
-      dns,
-      make(options = {}) {
-        const pool = new DnsPgPool(pg, {
-          ...WHO,
-          host: "db.internal",
-          port: first.port,
-          dnsLookup: dns,
-          dnsFallback: false,
-          ...options,
-        });
-        pools.push(pool);
-        return pool;
-      },
-    });
-  } catch (error) {
-    // What is still out would be waited for.
-    for (const pool of pools) pool.end().catch(() => {});
-    throw error;
-  }
-  for (const pool of pools) if (!pool.ending) await pool.end();
-  await pause(5); // sockets that were dropped close a moment later
+/** Pools for a name that points at the first server. */
+function lab(test: (lab: Lab<Pool, Options>) => Promise<void>): Promise<void> {
+  const { host, port } = first;
+  return withName(host, {
+    open: (options) => new DnsPgPool(pg, { ...WHO, host: "db.internal", port, ...options }),
+    end: async (pool) => pool.ending || await pool.end(),
+  }, test);
 }
 
 async function where(pool: { query(text: string): Promise<pg.QueryResult> }): Promise<string> {
