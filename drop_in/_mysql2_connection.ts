@@ -135,7 +135,7 @@ class Link {
     const watch = () => {
       this.#watch = new PacketWatch(core);
       this.#watch.onError((error) => this.#hear(error));
-      if (this.#member) this.#member.opening = false;
+      this.#member?.open();
     };
     if ("_handshakePacket" in core && core._handshakePacket) watch();
     else core.once("connect", watch);
@@ -179,6 +179,8 @@ class Link {
       const { port, connectTimeout, enableKeepAlive, keepAliveInitialDelay } = this.#config;
       const address = await this.#name.choose(end.signal, {
         limitMs: Math.min(connectTimeout || Infinity, ROLE_TIMEOUT_MS),
+        // mysql2 has a time-out unless it is told otherwise: it says nothing about who wants to wait.
+        patient: false,
         dismiss: async (scout) => void await scout.end(),
       });
       if (socket.writableEnded) return void socket.destroy();
