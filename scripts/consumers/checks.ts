@@ -42,6 +42,12 @@ interface Failover {
 /** Those whose adapters are exported. The first goes through it in each way of importing, the others in one. */
 const FAILOVERS: readonly Failover[] = [
   { driver: "pg", scheme: "postgresql+pg", database: "postgresql", title: "PostgreSQL" },
+  {
+    driver: "postgres",
+    scheme: "postgresql+postgresjs",
+    database: "postgresql",
+    title: "PostgreSQL",
+  },
   { driver: "mysql2", scheme: "mysql+mysql2", database: "mariadb", title: "MariaDB" },
   { driver: "mariadb", scheme: "mariadb+mariadb", database: "mariadb", title: "MariaDB" },
 ].filter(({ driver }) => DRIVERS[driver]!.adapter in config.exports) as Failover[];
@@ -144,17 +150,21 @@ function judge(result: Result): string {
   return `${switchoverMs} and ${failoverMs} ms, ${failedAfter} in flight failed`;
 }
 
-/** What the source exports, on Deno. */
+/** What the source exports, on Deno, one line each. */
 const fromSource = Promise.all(
-  Object.entries(config.exports).map(async ([path, file]) => [
-    config.name + path.slice(1),
-    describeExports(await import(new URL(`../../${file}`, import.meta.url).href)),
-  ]),
-).then((entries) => JSON.stringify(Object.fromEntries(entries)));
+  Object.entries(config.exports).map(async ([path, file]) => {
+    const module = await import(new URL(`../../${file}`, import.meta.url).href);
+    return describeExports(module).map((line) => `${config.name}${path.slice(1)} ${line}`);
+  }),
+).then((lines) => lines.flat());
 
 async function checkExports(said: string): Promise<string> {
-  if (said.trim() === await fromSource) return "";
-  throw new Error(`The source exports something else:\n${said}\n${await fromSource}`);
+  const found = said.trim().split("\n");
+  const wanted = await fromSource;
+  const missing = wanted.filter((line) => !found.includes(line)).map((line) => `- ${line}`);
+  const surplus = found.filter((line) => !wanted.includes(line)).map((line) => `+ ${line}`);
+  if (missing.length + surplus.length === 0) return `${found.length} names`;
+  throw new Error(`The source exports something else:\n${[...missing, ...surplus].join("\n")}`);
 }
 
 /** What is at hand beside the package, and what of it is looked at then. */

@@ -72,8 +72,8 @@ async function makeApp(dir: string, packages: readonly string[]): Promise<void> 
   const failover = await Deno.readTextFile(new URL("scripts/consumers/failover.ts", ROOT));
   const names = JSON.stringify(Object.keys(config.exports).map(nameOf));
   const load = (how: string) =>
-    `${describeExports}\n(async () => { const found = {}; for (const name of ${names}) ` +
-    `found[name] = describeExports(${how}); console.log(JSON.stringify(found)); })();\n`;
+    `${describeExports}\n(async () => { for (const name of ${names}) ` +
+    `for (const line of describeExports(${how})) console.log(name, line); })();\n`;
   await write(dir, "failover.mjs", translate(failover, ts.ModuleKind.ESNext));
   await write(dir, "failover.cjs", translate(failover, ts.ModuleKind.CommonJS));
   await write(dir, "exports.mjs", load("await import(name)"));

@@ -59,20 +59,22 @@ async function readTree(dir: string, prefix: string): Promise<Map<string, string
         files.set(path, text);
       }
     } else {
-      files.set(prefix + name, withClassNames(await Deno.readTextFile(`${dir}/${name}`)));
+      files.set(prefix + name, withNames(await Deno.readTextFile(`${dir}/${name}`)));
     }
   }
   return files;
 }
 
 /**
- * The bundler makes `var Engine = class _Engine {` of a class that names itself, and then `console.log` and stack traces
- * say `_Engine`.
+ * The bundler makes `var Engine = class _Engine {` of a class that names itself, and `function DnsPgPool2` of a function
+ * that is named like its constant, and then `console.log` and stack traces say so.
  */
-function withClassNames(text: string): string {
+function withNames(text: string): string {
   let result = text;
-  for (const [, name] of text.matchAll(/^var (\w+) = class _\1 /gm)) {
-    result = result.replace(new RegExp(`(?<![\\w$."'\`#])_${name}\\b`, "g"), name!);
+  for (
+    const [, name, inner] of text.matchAll(/^var (\w+) = .*?\b(?:class|function) (_\1|\1\d+)\b/gm)
+  ) {
+    result = result.replace(new RegExp(`(?<![\\w$."'\`#])${inner}\\b`, "g"), name!);
   }
   return result;
 }
