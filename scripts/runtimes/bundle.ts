@@ -10,8 +10,8 @@ import { PROGRAMS } from "../lab/postgres_binaries.ts";
 
 const OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
 
-/** Code with one of these stays on Deno. Of the scripts, the lab alone runs elsewhere. */
-const NEEDS_DENO = /\bDeno\.(?!test\()|"\.\.\/scripts\/(?!lab\/)/;
+/** Code with one of these stays on Deno. Of the scripts, the lab alone runs elsewhere; no ORM can be bundled. */
+const NEEDS_DENO = /\bDeno\.(?!test\()|"\.\.\/scripts\/(?!lab\/)|"npm:drizzle-orm/;
 
 /** What the bundle imports by a computed name. */
 const INSTALLED = ["pg@^8.23", PROGRAMS];
