@@ -18,13 +18,14 @@ import { mariadbAdapter } from "../adapters/mariadb.ts";
 import { mysql2Adapter } from "../adapters/mysql2.ts";
 import { pgAdapter } from "../adapters/pg.ts";
 import { DnsPgPool } from "../drop_in/pg_pool.ts";
-import { type Adapter, getDnsEngine, type Lookup } from "../mod.ts";
+import { type Adapter, type EngineOptions, getDnsEngine, type Lookup } from "../mod.ts";
 import { finish, quick, runtimeName, table } from "./_report.ts";
 import { quantile, race, type RoundOptions, type Timing } from "./_rounds.ts";
 
 const POOL_SIZE = 10;
 const CONCURRENCY = [1, 8, 64];
-const ROUNDS: RoundOptions = quick ? { rounds: 5, batchMs: 25 } : { rounds: 31, batchMs: 80 };
+const ROUNDS: RoundOptions = quick ? { rounds: 5, batchMs: 25 } : { rounds: 21, batchMs: 60 };
+const WARM_UPS = quick ? 2 : 5;
 const QUERIES = {
   "SELECT 1": "SELECT 1 AS one",
   "100 rows": "SELECT id, name, amount, made FROM bench ORDER BY id LIMIT 100",
@@ -79,7 +80,15 @@ class Where {
     };
   }
 
-  engine<C>(adapter: Adapter<C>): Client {
+  /** As it comes; and with the driver's own pools' order, the last to come back first: fewer sessions at work. */
+  engines<C>(adapter: Adapter<C>): Client[] {
+    return [
+      this.#engine("dnspool", adapter),
+      this.#engine("dnspool, poolUseLifo", adapter, { poolUseLifo: true }),
+    ];
+  }
+
+  #engine<C>(name: string, adapter: Adapter<C>, options: EngineOptions<C> = {}): Client {
     const url = new URL(this.#url);
     url.hostname = HOST;
     const engine = getDnsEngine(url, {
@@ -87,9 +96,10 @@ class Where {
       dnsLookup: this.dnsLookup,
       poolSize: POOL_SIZE,
       maxOverflow: 0,
+      ...options,
     });
     return {
-      name: "dnspool",
+      name,
       query: (sql) => engine.query(sql),
       end: () => engine.close(),
     };
@@ -102,7 +112,7 @@ function onPg(where: Where): Client[] {
   const dropIn = new DnsPgPool(pg, { ...where.config, host: HOST, max: POOL_SIZE, dnsLookup });
   const sql = postgres({ ...where.config, max: POOL_SIZE });
   return [
-    where.engine(pgAdapter(pg)),
+    ...where.engines(pgAdapter(pg)),
     {
       name: "dnspool's drop-in",
       query: async (text) => (await dropIn.query(text)).rows,
@@ -120,7 +130,7 @@ function onPg(where: Where): Client[] {
 function onMysql2(where: Where): Client[] {
   const pool = mysql.createPool({ ...where.config, connectionLimit: POOL_SIZE });
   return [
-    where.engine(mysql2Adapter(mysql)),
+    ...where.engines(mysql2Adapter(mysql)),
     {
       name: "mysql2's pool",
       query: async (sql) => (await pool.query(sql))[0],
@@ -132,7 +142,7 @@ function onMysql2(where: Where): Client[] {
 function onMariadb(where: Where): Client[] {
   const pool = mariadb.createPool({ ...where.config, connectionLimit: POOL_SIZE });
   return [
-    where.engine(mariadbAdapter(mariadb)),
+    ...where.engines(mariadbAdapter(mariadb)),
     { name: "mariadb's pool", query: (sql) => pool.query(sql), end: () => pool.end() },
   ];
 }
@@ -169,7 +179,9 @@ async function timed(
       cpuUs[index]!.push((user + system) / operations);
     },
   }));
-  for (const { run } of contenders) await run(POOL_SIZE * 20); // open, and warm
+  for (let time = 0; time < WARM_UPS; time++) { // open, and warm, the first one no less than the last
+    for (const { run } of contenders) await run(POOL_SIZE * 40);
+  }
   for (const list of tookMs) list.length = 0;
   const timings = await race(contenders, ROUNDS);
   return timings.map((timing, index) => ({
