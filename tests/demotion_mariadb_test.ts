@@ -12,6 +12,7 @@ import { clearDnsCache, type Engine, type EngineOptions, getDnsEngine } from "..
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import type { MariadbServer } from "../scripts/lab/mariadb.ts";
 import { type FakeLookup, fakeLookup } from "./_fake_lookup.ts";
+import { Writers } from "./_ledger_writers.ts";
 import { asAdmin, startServer } from "./_mysql_subject.ts";
 import { ON_MARIADB } from "./_servers.ts";
 import { pause, until } from "./_waiting.ts";
@@ -84,44 +85,6 @@ function each(
   }
 }
 
-/** Workers that insert numbered rows until they are told to stop; what came of each. */
-class Writers {
-  readonly acknowledged: {
-    readonly id: number;
-    readonly address: string;
-    readonly atMs: number;
-  }[] = [];
-  readonly failed: unknown[] = [];
-  #over = false;
-  #id = 0;
-  readonly #running: Promise<void>[];
-
-  constructor(engine: Engine<Client>, count: number) {
-    this.#running = Array.from({ length: count }, () => this.#work(engine));
-  }
-
-  async stop(): Promise<void> {
-    this.#over = true;
-    await Promise.all(this.#running);
-  }
-
-  async #work(engine: Engine<Client>): Promise<void> {
-    while (!this.#over) {
-      const id = ++this.#id;
-      try {
-        const [row] = await engine.query(
-          `INSERT INTO ledger VALUES (${id}) RETURNING @@bind_address AS address`,
-        );
-        const { address } = row as { address: string };
-        this.acknowledged.push({ id, address, atMs: performance.now() });
-      } catch (error) {
-        this.failed.push(error);
-      }
-      await pause(2);
-    }
-  }
-}
-
 function errnoOf(error: unknown): unknown {
   return (error as { errno?: unknown }).errno;
 }
@@ -131,7 +94,7 @@ each(
   async (pair, stack) => {
     const { first, second, dns } = pair;
     const engine = pair.engine({ targetSessionAttrs: "read-write", poolSize: 4, maxOverflow: 0 });
-    const writers = new Writers(engine, 4);
+    const writers = new Writers(engine, 4, "@@bind_address");
     stack.defer(() => writers.stop());
     await until(() => writers.acknowledged.length > 20);
     const asked = dns.questions.length;

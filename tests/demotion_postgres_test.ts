@@ -11,6 +11,7 @@ import { clearDnsCache, type Engine, type EngineOptions, getDnsEngine } from "..
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
 import { type FakeLookup, fakeLookup } from "./_fake_lookup.ts";
+import { Writers } from "./_ledger_writers.ts";
 import { pause, until } from "./_waiting.ts";
 
 const WHO = { user: "app", password: "s3cret", database: "orders" };
@@ -91,50 +92,12 @@ async function demote(server: PostgresServer): Promise<void> {
   await ask(server, "SELECT pg_reload_conf()");
 }
 
-/** Workers that insert numbered rows until they are told to stop; what came of each. */
-class Writers {
-  readonly acknowledged: {
-    readonly id: number;
-    readonly address: string;
-    readonly atMs: number;
-  }[] = [];
-  readonly failed: unknown[] = [];
-  #over = false;
-  #id = 0;
-  readonly #running: Promise<void>[];
-
-  constructor(engine: Engine<unknown>, count: number) {
-    this.#running = Array.from({ length: count }, () => this.#work(engine));
-  }
-
-  async stop(): Promise<void> {
-    this.#over = true;
-    await Promise.all(this.#running);
-  }
-
-  async #work(engine: Engine<unknown>): Promise<void> {
-    while (!this.#over) {
-      const id = ++this.#id;
-      try {
-        const [row] = await engine.query(
-          `INSERT INTO ledger VALUES (${id}) RETURNING host(inet_server_addr()) AS address`,
-        );
-        const { address } = row as { address: string };
-        this.acknowledged.push({ id, address, atMs: performance.now() });
-      } catch (error) {
-        this.failed.push(error);
-      }
-      await pause(2);
-    }
-  }
-}
-
 for (const [name, adapter] of Object.entries(ADAPTERS)) {
   Deno.test(`${name}: a primary that turns read-only before DNS knows fails only what was in flight, and writers wait for the new one`, () =>
     withPair(adapter, async (pair, stack) => {
       const { primary, standby, dns } = pair;
       const engine = pair.engine({ targetSessionAttrs: "read-write", poolSize: 4, maxOverflow: 0 });
-      const writers = new Writers(engine, 4);
+      const writers = new Writers(engine, 4, "host(inet_server_addr())");
       stack.defer(() => writers.stop());
       await until(() => writers.acknowledged.length > 20);
       const asked = dns.questions.length;
