@@ -19,8 +19,12 @@ function letGo(server: net.Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
+/** Ports that were found before: whoever was given one may not have taken it yet. */
+const given = new Set<number>();
+
 /**
- * Finds a TCP port that is free on all of `hosts` at once. It is let go before the return, so take it soon.
+ * Finds a TCP port that is free on all of `hosts` at once, and was not given to anybody before. It is let go before the
+ * return, so take it soon.
  *
  * @param hosts Addresses of this machine, at least one.
  * @throws {Error} when an address cannot be bound at all, or twenty ports in a row are taken on one of them.
@@ -34,6 +38,8 @@ export async function freePort(hosts: readonly string[]): Promise<number> {
       const address = held[0]?.address();
       const port = typeof address === "object" && address !== null ? address.port : 0;
       for (const host of others) held.push(await hold(host, port));
+      if (given.has(port)) continue;
+      given.add(port);
       return port;
     } catch (error) {
       if ((error as { code?: string }).code !== "EADDRINUSE") throw error;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { pause } from "../_waiting.ts";
 import { DnsServer } from "../../testing/mod.ts";
 
 /** The name in the database URL. */
@@ -59,8 +60,20 @@ export class NameServers {
 
   /** They are back on the same ports, and know the same. */
   async restart(): Promise<void> {
-    this.#servers = await Promise.all(this.#at.map((at) => DnsServer.start(at)));
+    this.#servers = await Promise.all(this.#at.map((at) => startAt(at)));
     this.setTtl(1);
+  }
+}
+
+/** Somebody's socket may have been given the port meanwhile, for a moment. */
+async function startAt(at: Parameters<typeof DnsServer.start>[0]): Promise<DnsServer> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await DnsServer.start(at);
+    } catch (error) {
+      if (tries === 40 || !String((error as Error).message).includes("EADDRINUSE")) throw error;
+      await pause(50);
+    }
   }
 }
 
