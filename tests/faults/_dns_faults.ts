@@ -4,7 +4,7 @@
  * @module
  */
 
-import { pause } from "../_waiting.ts";
+import { freePort } from "../../scripts/lab/free_port.ts";
 import { DnsServer } from "../../testing/mod.ts";
 
 /** The name in the database URL. */
@@ -29,7 +29,9 @@ export class NameServers {
 
   /** Starts them. */
   static async start(targets: { main: string; other: string }): Promise<NameServers> {
-    return new NameServers([await DnsServer.start(), await DnsServer.start()], targets);
+    const host = "127.0.0.1";
+    const at = [{ host, port: await freePort([host]) }, { host, port: await freePort([host]) }];
+    return new NameServers(await Promise.all(at.map((at) => DnsServer.start(at))), targets);
   }
 
   /** As `dnsNameservers` takes them. */
@@ -60,20 +62,8 @@ export class NameServers {
 
   /** They are back on the same ports, and know the same. */
   async restart(): Promise<void> {
-    this.#servers = await Promise.all(this.#at.map((at) => startAt(at)));
+    this.#servers = await Promise.all(this.#at.map((at) => DnsServer.start(at)));
     this.setTtl(1);
-  }
-}
-
-/** Somebody's socket may have been given the port meanwhile, for a moment. */
-async function startAt(at: Parameters<typeof DnsServer.start>[0]): Promise<DnsServer> {
-  for (let tries = 1;; tries++) {
-    try {
-      return await DnsServer.start(at);
-    } catch (error) {
-      if (tries === 40 || !String((error as Error).message).includes("EADDRINUSE")) throw error;
-      await pause(50);
-    }
   }
 }
 
