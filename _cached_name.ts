@@ -9,8 +9,11 @@ import { now, timer } from "./_clock.ts";
 import { type Fact, type Family, kindOf, readTtl, resolveName } from "./_resolution.ts";
 import type { Lookup, NameServer } from "./lookups/lookup.ts";
 
-/** An answer of the operating system's resolver is asked of DNS again, but not for longer than this. */
-const DNS_BEFORE_OS_MS = 2000;
+/**
+ * An answer of the operating system's resolver is asked of DNS again, but not for longer than this: then there is
+ * time to ask that resolver before a waiting caller is given what is stale.
+ */
+const DNS_BEFORE_OS_MS = 1500;
 /** Seconds that a negative answer is remembered: where the server does not say, and at most. */
 const NEGATIVE_TTL = { unknown: 1, most: 5 };
 
@@ -195,9 +198,14 @@ export class Flight {
    *
    * @param endMs When to wait no longer.
    * @param signal Ends the wait: the promise is rejected with the signal's reason.
+   * @param onLate Called when the time is up, before the query may end for lack of others who wait.
    * @returns The outcome; `undefined` once the time is up.
    */
-  join(endMs: number, signal: AbortSignal | undefined): Promise<Landing | undefined> {
+  join(
+    endMs: number,
+    signal: AbortSignal | undefined,
+    onLate?: () => void,
+  ): Promise<Landing | undefined> {
     this.hold();
     return new Promise<Landing | undefined>((resolve, reject) => {
       // One who left before is here once more when the flight lands; then there is nothing to give up.
@@ -211,6 +219,7 @@ export class Flight {
         leave();
       };
       const limit = timer(endMs - now(), () => {
+        onLate?.();
         resolve(undefined);
         leave();
       });

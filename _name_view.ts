@@ -11,6 +11,8 @@ import { RefreshPlan } from "./_refresh_plan.ts";
 import { type Fact, kindOf } from "./_resolution.ts";
 import { ResolveError } from "./errors.ts";
 
+/** Who has a stale answer waits no longer for a fresh one: the client response timer of RFC 8767, section 5. */
+const RESPONSE_MS = 1800;
 /** A waiting caller leaves the resolution's own deadline so much time to explain itself. */
 const SLACK_MS = 50;
 /** A question that somebody's failure asks for comes at most once in this time. */
@@ -136,14 +138,16 @@ export class View implements Reader {
   }
 
   /**
-   * Waits until there is an answer to use, in the one resolution under way.
+   * Waits until there is an answer to use, in the one resolution under way. Where that takes long, grace begins and
+   * a stale answer is one to use; the resolution goes on.
    *
    * @param signal Ends the wait; others that wait for the same answer go on.
    * @throws {ResolveError} where there is none.
    */
   async wait(signal?: AbortSignal): Promise<void> {
     const { entry, settings } = this;
-    const endMs = now() + settings.timeoutMs;
+    const startMs = now();
+    const endMs = startMs + settings.timeoutMs;
     this.#waiting++;
     try {
       for (;;) {
@@ -153,7 +157,9 @@ export class View implements Reader {
         const helpless = this.#life.spent(nowMs);
         if (helpless && nowMs < entry.negativeUntilMs) throw this.#explain(entry.failure);
         const flight = entry.fly(settings, helpless);
-        const landing = await flight.join(endMs + SLACK_MS, signal);
+        const landing = helpless || settings.timeoutMs < RESPONSE_MS
+          ? await flight.join(endMs + SLACK_MS, signal)
+          : await flight.join(startMs + RESPONSE_MS, signal, () => this.#fly());
         // One that found an answer is good for whoever waited for it, however short its TTL.
         if (landing?.kept && landing.found) return;
         const conclusive = landing?.kept && this.#isLastWord(flight, now(), landing.error);
@@ -162,6 +168,8 @@ export class View implements Reader {
         // For this caller, whose time is up, resolution has failed, whatever becomes of the query.
         if (!conclusive) this.#life.miss(now());
         if (this.usable(now())) return;
+        // The stale answer came to its end meanwhile.
+        if (!conclusive && now() < endMs) continue;
         throw this.#explain(landing?.kept ? landing.error : undefined);
       }
     } finally {

@@ -23,7 +23,10 @@ export interface DnsOptions {
   dnsTimeout?: number;
   /** The DNS servers to ask, such as `["10.0.0.2", "10.0.0.3:5353", "[fd00::2]:53"]`. Default: the system's. */
   dnsNameservers?: readonly string[];
-  /** Seconds a stale answer may be used when resolution fails: from 0. Default 30. */
+  /**
+   * Seconds a stale answer may be used when resolution fails, or has taken 1.8 seconds (RFC 8767, section 5): from 0.
+   * Default 30.
+   */
   dnsGraceTtl?: number;
   /** Whether grace doubles each time it runs out without an answer, up to 300 seconds. Default `true`. */
   dnsExtendGrace?: boolean;

@@ -48,14 +48,70 @@ for (const kind of ["transient", "ambiguous", "negative", "config"] as const) {
 
 Deno.test("grace counts from the moment that a slow failure is known, not from before it", async () => {
   using time = fakeTime();
-  const { dns, view } = await failing({ dnsTimeout: 8 });
+  const { dns, view } = await failing({ dnsTimeout: 1.5 });
   dns.delayMs = 3_600_000;
   await time.advance(10);
-  assertEquals(await call(time, view), { seconds: 8, address: "10.0.0.1" });
+  assertEquals(await call(time, view), { seconds: 1.5, address: "10.0.0.1" });
   await time.advance(29.9);
   assert(view.usable(time.nowMs));
   await time.advance(0.1);
   assertFalse(view.usable(time.nowMs));
+});
+
+Deno.test("while DNS is silent the stale answer serves after 1.8 seconds, and the question goes on for the rest of dnsTimeout", async () => {
+  for (const kept of [true, false]) {
+    using time = fakeTime();
+    const { dns, view } = await failing({ dnsTimeout: 8 });
+    const leave = kept ? view.keepFresh() : () => {};
+    const errors: unknown[] = [];
+    const unwatch = view.watch({ onError: (error) => errors.push(error) });
+    dns.delayMs = 3_600_000;
+    await time.advance(10);
+    const askedMs = dns.askedAtMs.at(-1)!;
+    const late = kept ? (time.nowMs - askedMs) / 1000 : 0;
+    assertEquals(await call(time, view), { seconds: 1.8, address: "10.0.0.1" });
+    assertEquals(Math.round(view.graceUntilMs - time.nowMs), 30_000);
+    assertEquals(await call(time, view), { seconds: 0, address: "10.0.0.1" });
+    await time.advance(6.1 - late);
+    assertEquals([dns.running, errors.length], [1, 0]);
+    await time.advance(0.2);
+    assertEquals(errors.length, 1);
+    assertEquals([dns.questions.length, view.entry.failures], [2, 1]);
+    leave();
+    unwatch();
+  }
+});
+
+Deno.test("an answer that comes after 1.8 seconds is in force at once, and ends grace", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsTimeout: 8 });
+  dns.failure = undefined;
+  dns.addresses = ["10.0.0.2"];
+  dns.delayMs = 3000;
+  await time.advance(10);
+  assertEquals(await call(time, view), { seconds: 1.8, address: "10.0.0.1" });
+  await time.advance(1.1);
+  assertEquals(view.addresses, ["10.0.0.1"]);
+  await time.advance(0.1);
+  assertEquals(view.addresses, ["10.0.0.2"]);
+  assertEquals([view.graceUntilMs, dns.questions.length], [-Infinity, 2]);
+});
+
+Deno.test("who has no stale answer to use, or may use none, waits for the whole of dnsTimeout", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsTimeout: 8 });
+  const strict = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 8, dnsGraceTtl: 0 });
+  const brief = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 8, dnsMaxStale: 1 });
+  dns.delayMs = 3_600_000;
+  await time.advance(10);
+  const startMs = time.nowMs;
+  const told: [boolean, number][] = [];
+  for (const one of [view, strict, brief]) {
+    const tell = (ok: boolean) => told.push([ok, Math.round((time.nowMs - startMs) / 100) / 10]);
+    one.wait().then(() => tell(true), () => tell(false));
+  }
+  await time.advance(9);
+  assertEquals(told, [[true, 1.8], [false, 8], [false, 8]]);
 });
 
 Deno.test("a failure ahead of expiry is known before it: nobody waits at expiry, and grace counts from there", async () => {
@@ -234,18 +290,18 @@ Deno.test("a caller whose own dnsTimeout is over falls back on the stale answer,
 Deno.test("a hasty caller's failure is not the failure of one who has more patience", async () => {
   using time = fakeTime();
   const { dns, view } = await failing({ dnsTimeout: 10 });
-  const hasty = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 1 });
+  const hasty = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 0.5 });
   dns.failure = undefined;
-  dns.delayMs = 3000;
+  dns.delayMs = 700;
   dns.addresses = ["10.0.0.2"];
   await time.advance(10);
   const early = call(time, hasty);
   await time.settle();
   let done = false;
   const patient = view.wait().then(() => done = true);
-  assertEquals(await early, { seconds: 1, address: "10.0.0.1" });
+  assertEquals(await early, { seconds: 0.5, address: "10.0.0.1" });
   assertFalse(view.usable(time.nowMs));
-  await time.advance(2.9);
+  await time.advance(0.6);
   assertFalse(done);
   await time.advance(0.2);
   await patient;

@@ -37,6 +37,8 @@ const CALLERS: readonly Options[] = [
 const COMMON = { dnsFallback: false, dnsFamily: 4, dnsMaxRetries: 1 } as const;
 /** A waiting caller leaves so much after its time is up. */
 const SLACK_MS = 50;
+/** Who may use a stale answer waits no longer than this. */
+const RESPONSE_MS = 1800;
 const NEGATIVE_MS = 5000;
 
 type Said = "answer" | "negative" | "ambiguous" | "transient" | "config" | "silence";
@@ -226,6 +228,14 @@ class Party {
     return this.#options.dnsTimeout * 1000;
   }
 
+  /** Whether the last answer could serve if resolution failed now. */
+  mayFallBack(nowMs: number): boolean {
+    const { dnsGraceTtl, dnsMaxStale } = this.#options;
+    const { taken } = this.#server;
+    return taken !== undefined && dnsGraceTtl > 0 &&
+      nowMs < this.#endMs(taken) + dnsMaxStale * 1000;
+  }
+
   ask(signal: AbortSignal): Promise<[string, number]> {
     const options = { ...COMMON, ...this.#options, dnsLookup: this.#server, signal };
     return getIpWithTtl("db.internal", options);
@@ -271,14 +281,12 @@ class Party {
 
   /** Who was refused had to be. */
   checkRefused(error: unknown, startMs: number, nowMs: number): void {
-    const { taken, failedMs, noAtMs } = this.#server;
+    const { failedMs, noAtMs } = this.#server;
     assert(error instanceof ResolveError, String(error));
     const why = nowMs - startMs >= this.timeoutMs || nowMs < noAtMs + NEGATIVE_MS ||
       failedMs.some((atMs) => atMs >= startMs);
     assert(why, `refused without a reason: ${error}`);
-    const { dnsGraceTtl, dnsMaxStale } = this.#options;
-    const stale = taken && dnsGraceTtl > 0 && nowMs < this.#endMs(taken) + dnsMaxStale * 1000;
-    assert(!stale, `refused in spite of a stale answer: ${error}`);
+    assert(!this.mayFallBack(nowMs), `refused in spite of a stale answer: ${error}`);
   }
 
   /** What holds at every moment. */
@@ -366,6 +374,7 @@ class Trial {
     const startMs = this.#time.nowMs;
     const stalledMs = this.#stalledMs;
     const fresh = party.mustBeFresh(startMs);
+    const { taken } = this.#server;
     const controller = new AbortController();
     this.#open.add(controller);
     let served: [string, number] | undefined;
@@ -379,11 +388,16 @@ class Trial {
     if (controller.signal.aborted && refused === controller.signal.reason) return;
     const nowMs = this.#time.nowMs;
     const tookMs = nowMs - startMs;
-    if (tookMs >= party.timeoutMs) party.late(nowMs);
+    // The stale answer was there all the time, and of use to the end.
+    const patient = taken === undefined || this.#server.taken !== taken ||
+      !party.mayFallBack(nowMs);
+    if (tookMs >= Math.min(party.timeoutMs, RESPONSE_MS)) party.late(nowMs);
     if (tookMs >= party.timeoutMs + SLACK_MS) this.#leftMs.add(nowMs);
     try {
       if (fresh) assertEquals([tookMs, refused], [0, undefined], "waited for a fresh answer");
-      const longestMs = party.timeoutMs + SLACK_MS + 1 + this.#stalledMs - stalledMs;
+      const patienceMs = party.timeoutMs + SLACK_MS;
+      const mostMs = patient ? patienceMs : Math.min(patienceMs, RESPONSE_MS);
+      const longestMs = mostMs + 1 + this.#stalledMs - stalledMs;
       assert(tookMs <= longestMs, `was told after ${tookMs} ms`);
       if (served) party.checkServed(served, startMs, nowMs);
       else party.checkRefused(refused, startMs, nowMs);
