@@ -154,7 +154,8 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   retireGrace?: number;
   /**
    * Seconds that a departed server with leases out has to answer a new connection attempt, anything, a refusal
-   * included; if it is silent, its leases are terminated: above 0, at most 3600. Default 2.
+   * included; if it is silent, its leases are terminated: above 0, at most 3600. Default 1.5, which leaves time for one
+   * packet to be lost and sent again.
    */
   probeTimeout?: number;
   /** Seconds after which the server of a lease that is still out is probed likewise: above 0. Default: off. */
@@ -317,7 +318,7 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     connectArgs: readConnectArgs(reader),
     keepAlive: reader.boolean("keepAlive", true),
     retireGraceMs: reader.secondsAsMs("retireGrace", Infinity, { min: 0, infinite: true }),
-    probeTimeoutMs: reader.waitAsMs("probeTimeout", 2, { above: 0 }),
+    probeTimeoutMs: reader.waitAsMs("probeTimeout", 1.5, { above: 0 }),
     leaseProbeAfterMs: reader.secondsAsMs("leaseProbeAfter", Infinity, {
       above: 0,
       infinite: true,

@@ -268,7 +268,7 @@ Deno.test("the defaults of getDnsEngine() are those that the docs name, in milli
       connectArgs: {},
       keepAlive: true,
       retireGraceMs: Infinity,
-      probeTimeoutMs: 2000,
+      probeTimeoutMs: 1500,
       leaseProbeAfterMs: Infinity,
       leaseWarnAfterMs: Infinity,
       isolationLevel: undefined,
