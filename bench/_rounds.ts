@@ -42,9 +42,11 @@ export async function race(
   for (const contender of contenders) batches.push(await batchFor(contender, batchMs));
   const times: number[][] = contenders.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    // Another order each time: what one leaves behind (garbage, a warm cache) is not always the same one's burden.
-    for (let turn = 0; turn < contenders.length; turn++) {
-      const index = (turn + round) % contenders.length;
+    // Another one begins each time, and every other round goes backwards: what one leaves behind (garbage, a warm
+    // cache) is not always the same one's burden.
+    const count = contenders.length;
+    for (let turn = 0; turn < count; turn++) {
+      const index = (round + (round % 2 === 0 ? turn : count - turn)) % count;
       times[index]!.push(await time(contenders[index]!, batches[index]!));
     }
   }
