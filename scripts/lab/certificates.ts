@@ -3,11 +3,11 @@
  * WebCrypto and `npm:@peculiar/x509`, no program is needed.
  *
  * @example
- * ```ts ignore
- * const authority = await makeAuthority();
- * const { cert, key } = await authority.issue({ names: ["db.internal"] });
- * await using server = await startPostgres({ ...options, tls: { cert, key } });
- * // a client trusts authority.cert
+ * ```ts
+ * import { makeAuthority } from "./certificates.ts";
+ *
+ * const authority = await makeAuthority(); // a client trusts authority.cert
+ * const tls = await authority.issue({ names: ["db.internal"] }); // for startPostgres({ …, tls })
  * ```
  *
  * @module

@@ -3,13 +3,18 @@
  * process ends, however it ends. The programs are the machine's own: {@linkcode findMariadb} says whether it has them.
  *
  * @example
- * ```ts ignore
- * await using server = await startMariadb({
- *   host: "127.0.0.2",
- *   port: await freePort(["127.0.0.2"]),
- *   user: "app",
- *   password: "secret",
- * });
+ * ```ts
+ * import { freePort } from "./free_port.ts";
+ * import { startMariadb } from "./mariadb.ts";
+ *
+ * export async function test() {
+ *   await using server = await startMariadb({
+ *     host: "127.0.0.2",
+ *     port: await freePort(["127.0.0.2"]),
+ *     user: "app",
+ *     password: "secret",
+ *   });
+ * }
  * ```
  *
  * @module

@@ -3,13 +3,18 @@
  * are stopped or this process ends, however it ends.
  *
  * @example
- * ```ts ignore
- * await using server = await startPostgres({
- *   host: "127.0.0.2",
- *   port: await freePort(["127.0.0.2"]),
- *   user: "app",
- *   password: "secret",
- * });
+ * ```ts
+ * import { freePort } from "./free_port.ts";
+ * import { startPostgres } from "./postgres.ts";
+ *
+ * export async function test() {
+ *   await using server = await startPostgres({
+ *     host: "127.0.0.2",
+ *     port: await freePort(["127.0.0.2"]),
+ *     user: "app",
+ *     password: "secret",
+ *   });
+ * }
  * ```
  *
  * @module

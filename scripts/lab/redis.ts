@@ -3,8 +3,13 @@
  * process ends, however it ends. The program is the machine's own: {@linkcode findRedis} says whether it has it.
  *
  * @example
- * ```ts ignore
- * await using server = await startRedis({ host: "127.0.0.2", port: await freePort(["127.0.0.2"]) });
+ * ```ts
+ * import { freePort } from "./free_port.ts";
+ * import { startRedis } from "./redis.ts";
+ *
+ * export async function test() {
+ *   await using server = await startRedis({ host: "127.0.0.2", port: await freePort(["127.0.0.2"]) });
+ * }
  * ```
  *
  * @module
