@@ -207,6 +207,15 @@ Deno.test("docs/from_sqlalchemy.md has the defaults that the code has", () => {
   assertDefaults(defaultsOf(rows, 1, 2));
 });
 
+Deno.test("docs/production.md names defaults as the code has them", () => {
+  const named = [...page("docs/production.md").matchAll(/`(\w+)` \((\d+(?:\.\d+)?|off|no end)\)/g)];
+  const table = new Map(
+    named.map(([, name, value]) => [name!, value === "no end" ? "off" : value!]),
+  );
+  assert(table.size > 8, `${table.size}`);
+  assertDefaults(table);
+});
+
 Deno.test("README names every hook", () => {
   const row = rowsOf(sectionOf(page("README.md"), "## Options")).find(([name]) =>
     name === "`hooks`"
