@@ -188,3 +188,16 @@ Deno.test("docs/events.md has every event with its fields, and no other; README 
   const named = codeIn(sectionOf(page("README.md"), "### Watch it"));
   assertEquals(headings.filter((name) => !named.includes(name)), []);
 });
+
+Deno.test("docs/events.md has each reason of terminate", async () => {
+  const sources = await Promise.all(["_addresses.ts", "_engine_core.ts"].map(read));
+  const said = sources.join("").matchAll(
+    /(?:why = |address, )["`](its address [^"`]*|the server no [^"`]*)["`]/g,
+  );
+  const reasons = [...said].map(([, text]) => text!.replace(/\$\{[^}]*\}/, "60"));
+  const section = sectionOf(page("docs/events.md"), "## `terminate`");
+  const shown = rowsOf(section).flatMap(([cell]) =>
+    [...cell!.matchAll(/"([^"]*)"/g)].map(([, text]) => text!)
+  );
+  assertEquals(shown.sort(), reasons.sort());
+});
