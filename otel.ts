@@ -106,6 +106,8 @@ export interface OtelOptions {
 const SCOPE = "@dnspool/dnspool";
 /** Seconds, as the semantic conventions advise for what a pool does: the SDK's own are meant for milliseconds. */
 const BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
+/** What a checkout may fail with: a sum is there before its first count, or `rate` in Prometheus would miss that. */
+const FAILURES = ["POOL_TIMEOUT", "CONNECT_FAILED", "RESOLVE_FAILED"];
 /** SpanStatusCode.ERROR of the api. */
 const ERROR = 2;
 
@@ -117,7 +119,7 @@ type StartSpan = (name: string, options?: { startTime?: number; root?: boolean }
  *
  * Metrics, each with `db.client.connection.pool.name`: `db.client.connection.count` (by `db.client.connection.state`),
  * `.idle.max`, `.idle.min`, `.max`, `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`, `.use_time`, as in
- * the semantic conventions; `dnspool.resolve.duration`, `dnspool.resolve.failures`, `dnspool.address.changes`,
+ * the semantic conventions; `dnspool.checkout.failures` (by `error.type`), `dnspool.resolve.duration`, `dnspool.resolve.failures`, `dnspool.address.changes`,
  * `dnspool.connections.retired` and `dnspool.answer.age`. Durations are in seconds. Spans: `dnspool.checkout` for one
  * that has to wait, `dnspool.connect`, `dnspool.resolve`.
  *
@@ -168,21 +170,31 @@ function observerFor(
   const creations = seconds("db.client.connection.create_time", "Time to open a connection");
   const uses = seconds("db.client.connection.use_time", "Time between checkout and checkin");
   const resolutions = seconds("dnspool.resolve.duration", "Time to resolve the host name");
-  const timeouts = meter.createCounter("db.client.connection.timeouts", {
-    unit: "{timeout}",
-    description: "Checkouts whose time was up",
-  });
-  const failures = meter.createCounter("dnspool.resolve.failures", {
-    unit: "{failure}",
-    description: "Resolutions that failed",
-  });
+  const sum = (name: string, unit: string, description: string) =>
+    meter.createCounter(name, { unit, description });
+  const timeouts = sum(
+    "db.client.connection.timeouts",
+    "{timeout}",
+    "Checkouts whose time was up",
+  );
+  const refusals = sum("dnspool.checkout.failures", "{failure}", "Checkouts that failed");
+  const failures = sum("dnspool.resolve.failures", "{failure}", "Resolutions that failed");
+  for (const one of [timeouts, failures]) one.add(0, attributes);
+  const refuse = (type: string, count: number) =>
+    refusals.add(count, { ...attributes, "error.type": type });
+  for (const type of FAILURES) refuse(type, 0);
   return {
     served: () => waits.record(0, attributes),
     waiting() {
       const end = begin(span?.("dnspool.checkout"));
       return (ended) => {
-        if (ended.error === undefined) waits.record(ended.seconds, attributes);
-        else if (codeOf(ended.error) === "POOL_TIMEOUT") timeouts.add(1, attributes);
+        if (ended.error === undefined) {
+          waits.record(ended.seconds, attributes);
+        } else {
+          const type = codeOf(ended.error);
+          refuse(type, 1);
+          if (type === "POOL_TIMEOUT") timeouts.add(1, attributes);
+        }
         end(ended);
       };
     },
@@ -218,7 +230,8 @@ function begin(span: OtelSpan | undefined): End {
 
 function codeOf(error: unknown): string {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
-  return String(code ?? name ?? "error");
+  // A DOMException has a number for its code, which says nothing.
+  return String((typeof code === "string" ? code : name) ?? "error");
 }
 
 /** What is read when somebody collects, until the engine is closed. */
@@ -261,6 +274,7 @@ function watch<C>(engine: Engine<C>, meter: OtelMeter, attributes: OtelAttribute
     unit: "{connection}",
     description: "Connections in use whose address departed",
   });
+  for (const one of [changes, retired]) one.add(0, attributes);
   engine.addEventListener("addresschange", () => changes.add(1, attributes));
   engine.addEventListener("retire", ({ detail }) => retired.add(detail.inUse, attributes));
   engine.addEventListener("close", () => closed = true);

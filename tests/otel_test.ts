@@ -92,7 +92,8 @@ Deno.test("openTelemetry() gives the semantic conventions' metrics of a pool, an
   assertEquals(during["dnspool.connections.retired"], [1]);
   assert(during["dnspool.resolve.duration"]![0] as number >= 2);
   assertEquals(during["dnspool.answer.age"]!.length, 1);
-  assertEquals(during["dnspool.resolve.failures"], undefined);
+  assertEquals(during["dnspool.resolve.failures"], [0]);
+  assertEquals(during["dnspool.checkout.failures"], [1, 0, 0]);
   dns.failure = "transient";
   await engine.use(() => {});
   assert((await collect())["dnspool.resolve.failures"]![0] as number >= 1);
@@ -102,6 +103,41 @@ Deno.test("openTelemetry() gives the semantic conventions' metrics of a pool, an
   assertEquals((await collect())["db.client.connection.count"], nothing);
   assertEquals((await collect())["db.client.connection.count"], nothing);
   await end();
+});
+
+Deno.test("openTelemetry() counts checkouts that failed by the reason, a caller's own signal included", async () => {
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
+  const metrics = new MeterProvider({ readers: [reader] });
+  const own = { metrics, trace: new BasicTracerProvider() } as unknown as OtelApi;
+  const engine = getDnsEngine("fake://127.0.0.1/orders", {
+    adapter: fakeAdapter({
+      connect: () => Promise.reject(new Error("too many clients")),
+    }),
+    plugins: [openTelemetry(own)],
+  });
+  const failures = async () => {
+    exporter.reset();
+    await reader.forceFlush();
+    const all = exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics[0]!.metrics);
+    const points = all.find(({ descriptor }) => descriptor.name === "dnspool.checkout.failures")!
+      .dataPoints;
+    return Object.fromEntries(points.map((one) => [one.attributes["error.type"], one.value]));
+  };
+  assertEquals(await failures(), { POOL_TIMEOUT: 0, CONNECT_FAILED: 0, RESOLVE_FAILED: 0 });
+  await assertRejects(() => engine.connect());
+  const controller = new AbortController();
+  const gone = assertRejects(() => engine.connect({ signal: controller.signal }));
+  controller.abort();
+  await gone;
+  assertEquals(await failures(), {
+    POOL_TIMEOUT: 0,
+    CONNECT_FAILED: 1,
+    RESOLVE_FAILED: 0,
+    AbortError: 1,
+  });
+  await engine.close();
+  await metrics.shutdown();
 });
 
 Deno.test("openTelemetry() gives spans for what takes time, with the reason where it failed", async () => {
