@@ -10,7 +10,7 @@ Deno.test("the import map of the stand-ins has the entries of deno.json", () => 
   const expected = Object.entries(imports)
     .filter(([name]) => !name.startsWith("@std/"))
     .map(([name, target]) => [name, target.replace(/^\.\//, "../../")]);
-  const found = Object.entries(stdMap.imports).filter(([name]) => !name.startsWith("@std/"));
+  const found = Object.entries(stdMap.imports).filter(([name]) => !/^(@std\/|jsr:)/.test(name));
   assertEquals(Object.fromEntries(found), Object.fromEntries(expected));
 });
 
@@ -20,6 +20,16 @@ Deno.test("the import map of the stand-ins stands in for modules of deno.json's 
   const packageOf = (name: string) => name.split("/").slice(0, 2).join("/");
   assertEquals(new Set(standIns.map(([name]) => packageOf(name))), new Set(packages));
   for (const [, file] of standIns) await Deno.stat(new URL(`_std/${file}`, import.meta.url));
+});
+
+Deno.test("beside @std, the stand-in of @db/postgres stands in for what its example imports", async () => {
+  const example = await Deno.readTextFile(
+    new URL("../examples/db_postgres.ts", import.meta.url),
+  );
+  const imported = [...example.matchAll(/ from "(jsr:[^"]+)";/g)].map(([, name]) => name);
+  const mapped = Object.entries(stdMap.imports).filter(([name]) => name.startsWith("jsr:"));
+  assertEquals(mapped, imported.map((name) => [name!, "../_db_postgres_stand_in.ts"]));
+  assertEquals(imported.length, 1);
 });
 
 Deno.test("every export of deno.json can be imported by its name in tests and examples", () => {

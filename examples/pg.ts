@@ -1,0 +1,77 @@
+/**
+ * npm:pg on an engine: a query, a transaction, a connection for a while, one that is lost, and the end.
+ *
+ * It works on a table of yours: `CREATE TABLE orders (id serial PRIMARY KEY, customer int NOT NULL)`.
+ *
+ *     DATABASE_URL=postgresql://app:secret@db.internal/orders deno run -A examples/pg.ts
+ */
+
+import { DnsPoolError, type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";
+import { pgAdapter } from "@dnspool/dnspool/adapters/pg";
+import process from "node:process";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+
+const adapter = pgAdapter(pg);
+
+export function openEngine(url: string, options: EngineOptions<pg.Client> = {}): Engine<pg.Client> {
+  return getDnsEngine(url, {
+    adapter,
+    poolSize: 10,
+    targetSessionAttrs: "read-write", // DNS may still name a server that takes no writes: wait for one that does
+    ...options,
+  });
+}
+
+/** One statement, on whichever connection is free. */
+export async function countOrders(engine: Engine<pg.Client>, customer: number): Promise<number> {
+  const rows = await engine.query(
+    "SELECT count(*)::int AS n FROM orders WHERE customer = $1",
+    [customer],
+  );
+  return (rows as { n: number }[])[0]!.n;
+}
+
+/** A transaction: committed when the function returns, rolled back when it throws. */
+export function placeOrder(engine: Engine<pg.Client>, customer: number): Promise<number> {
+  return engine.begin(async ({ client }) => {
+    const text = "INSERT INTO orders (customer) VALUES ($1) RETURNING id";
+    const { rows } = await client.query<{ id: number }>(text, [customer]);
+    return rows[0]!.id;
+  });
+}
+
+/** Statements that need one and the same connection, and the address of the server that it is open to. */
+export async function lockOrders(engine: Engine<pg.Client>, work: () => Promise<void>) {
+  await using lease = await engine.connect({ timeout: 5 }); // or: try { … } finally { await lease.release() }
+  await lease.client.query("SELECT pg_advisory_lock(42)");
+  try {
+    await work();
+    return lease.address;
+  } finally {
+    await lease.client.query("SELECT pg_advisory_unlock(42)");
+  }
+}
+
+/** Places an order, and says so where nobody knows whether it was placed. */
+export async function tryToOrder(engine: Engine<pg.Client>, customer: number) {
+  try {
+    return { placed: await placeOrder(engine, customer) };
+  } catch (error) {
+    // The pool gave the connection up (its server departed and fell silent), or the driver saw it break.
+    const lost = error instanceof DnsPoolError
+      ? error.code === "CONNECTION_LOST"
+      : adapter.classify?.(error) === "disconnect";
+    if (!lost) throw error;
+    // The server may have committed before it fell silent. dnspool sends nothing twice, and neither should you before
+    // you have looked: by a number of your own with a unique index, for instance.
+    return { unknown: error };
+  }
+}
+
+if (import.meta.main) {
+  const engine = openEngine(process.env.DATABASE_URL!);
+  console.log(await tryToOrder(engine, 42), await countOrders(engine, 42));
+  console.log(await lockOrders(engine, async () => {}));
+  await engine.close({ drain: 10 }); // no new checkouts; those who hold a connection have 10 seconds
+}
