@@ -35,3 +35,11 @@ Deno.test("the examples of a user's own test are short", async () => {
     "test_your_failover_test.ts",
   ]);
 });
+
+Deno.test("examples/README.md names every example", async () => {
+  const index = await Deno.readTextFile(new URL("README.md", EXAMPLES));
+  const named = [...index.matchAll(/\]\(([^/)]+\.ts)\)/g)].map(([, name]) => name!);
+  const there: string[] = [];
+  for await (const { name } of Deno.readDir(EXAMPLES)) if (name.endsWith(".ts")) there.push(name);
+  assertEquals(named.sort(), there.sort());
+});

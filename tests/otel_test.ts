@@ -8,10 +8,10 @@ import {
   PeriodicExportingMetricReader,
 } from "npm:@opentelemetry/sdk-metrics@^3.1";
 import {
-  BasicTracerProvider,
   InMemorySpanExporter,
   SimpleSpanProcessor,
-} from "npm:@opentelemetry/sdk-trace-base@^2.1";
+  TracerProvider,
+} from "npm:@opentelemetry/sdk-trace@^3.1";
 import { getDnsEngine } from "../mod.ts";
 import { openTelemetry, type OtelApi } from "../otel.ts";
 import { fakeAdapter } from "../testing/mod.ts";
@@ -24,7 +24,9 @@ function providers() {
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
   const metrics = new MeterProvider({ readers: [reader] });
   const spans = new InMemorySpanExporter();
-  const trace = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
+  const trace = new TracerProvider({
+    spanProcessors: [new SimpleSpanProcessor({ exporter: spans })],
+  });
   const own = { metrics, trace } as unknown as OtelApi;
   return {
     own,
@@ -199,7 +201,7 @@ Deno.test("openTelemetry() takes the api as it is, and refuses what is not it", 
 Deno.test("the figures reach Prometheus as text", async () => {
   const exporter = new PrometheusExporter({ host: "127.0.0.1", port: 0, preventServerStart: true });
   const metrics = new MeterProvider({ readers: [exporter] });
-  const trace = new BasicTracerProvider();
+  const trace = new TracerProvider();
   const { engine } = engineFor({ metrics, trace } as unknown as OtelApi);
   await engine.use(() => {});
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async () => {
