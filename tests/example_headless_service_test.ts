@@ -39,7 +39,6 @@ async function inCluster(
   const engine = openEngine(pods[0]!.url(host), {
     dnsNameservers: [dns.address],
     dnsMinTtl: 0,
-    dnsFallback: false,
     ...options,
   });
   try {
