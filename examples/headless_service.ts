@@ -4,9 +4,9 @@
  *
  *     DATABASE_URL=postgresql://app:secret@replicas.shop.svc.cluster.local/orders deno run -A examples/headless_service.ts
  *
- * Write the whole name. DNS is asked for it as it stands, whatever `search` and `ndots` say in a pod's /etc/resolv.conf,
- * so a dot at its end changes nothing. A short one (`replicas.shop`) is known to the operating system alone, which is
- * not asked here: see `dnsFallback`.
+ * Write the whole name. DNS is asked for it as it stands, whatever `search` and `ndots` say in a pod's /etc/resolv.conf
+ * (on Deno, this takes `--allow-sys=networkInterfaces`, or `dnsNameservers`), and a dot at its end changes nothing. A
+ * short one (`replicas.shop`) is known to the operating system alone, which is not asked here: see `dnsFallback`.
  */
 
 import { type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";

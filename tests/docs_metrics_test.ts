@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { PrometheusExporter } from "npm:@opentelemetry/exporter-prometheus@^0.301";
 import { MeterProvider } from "npm:@opentelemetry/sdk-metrics@^3.1";
-import { BasicTracerProvider } from "npm:@opentelemetry/sdk-trace-base@^2.1";
+import { TracerProvider } from "npm:@opentelemetry/sdk-trace@^3.1";
 import { parser } from "npm:@prometheus-io/lezer-promql@^0.315";
 import { parse } from "npm:yaml@^2.9";
 import { getDnsEngine } from "../mod.ts";
@@ -28,7 +28,7 @@ async function scrape(): Promise<string> {
     dnsMaxRetries: 1,
     poolSize: 1,
     maxOverflow: 0,
-    plugins: [openTelemetry({ metrics, trace: new BasicTracerProvider() } as unknown as OtelApi)],
+    plugins: [openTelemetry({ metrics, trace: new TracerProvider() } as unknown as OtelApi)],
   });
   const lease = await engine.connect();
   await assertRejects(() => engine.connect({ timeout: 0 }));

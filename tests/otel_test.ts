@@ -111,7 +111,7 @@ Deno.test("openTelemetry() counts checkouts that failed by the reason, a caller'
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
   const metrics = new MeterProvider({ readers: [reader] });
-  const own = { metrics, trace: new BasicTracerProvider() } as unknown as OtelApi;
+  const own = { metrics, trace: new TracerProvider() } as unknown as OtelApi;
   const engine = getDnsEngine("fake://127.0.0.1/orders", {
     adapter: fakeAdapter({
       connect: () => Promise.reject(new Error("too many clients")),
