@@ -21,6 +21,8 @@ const NEGATIVE_TTL = { unknown: 1, most: 5 };
 export interface Subject {
   /** Lower case, no trailing dot. */
   readonly name: string;
+  /** Whether search domains have no say. */
+  readonly absolute?: boolean | undefined;
   readonly family: Family;
   readonly lookup: Lookup;
   /** The servers to ask; empty: the lookup's own. */

@@ -93,7 +93,7 @@ export class EngineCore<C> {
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
     this.#poolLog = new Log(logger, settings.echoPool, this.name);
     const fixed = adapter.local ? [this.host] : staticAddresses(this.host, settings.dns.family);
-    this.view = fixed ? undefined : viewOf(this.host, settings.dns);
+    this.view = fixed ? undefined : viewOf(url.host!, settings.dns);
     this.names = this.view ?? fixedAnswer(fixed!);
     this.#unwatch = this.view?.watch({
       onChange: (change) => this.#onChange(change),

@@ -47,6 +47,8 @@ export interface Kept {
 /** What to resolve, and how hard to try. */
 export interface Inquiry {
   readonly name: string;
+  /** Whether search domains have no say. */
+  readonly absolute?: boolean | undefined;
   readonly family: Family;
   readonly lookup: Lookup;
   /** The servers to ask, in order; empty: the lookup's own. */
@@ -224,7 +226,7 @@ async function askBoth(
 
 /** One question, with its own end: no runtime's time-out is trusted. */
 async function askOnce(
-  { name, lookup, allow, signal }: Inquiry,
+  { name, absolute, lookup, allow, signal }: Inquiry,
   family: 4 | 6,
   server: NameServer | undefined,
   endMs: number,
@@ -232,7 +234,7 @@ async function askOnce(
   const askedAtMs = now();
   const answer: Answer = await runWithin(
     endMs - askedAtMs,
-    (signal) => lookup.lookup({ name, family, server, signal }),
+    (signal) => lookup.lookup({ name, ...(absolute && { absolute }), family, server, signal }),
     { signal, what: `Cannot look up "${name}": the server did not answer` },
   );
   const answeredAtMs = now();

@@ -34,20 +34,23 @@ let lookupCount = 0;
  * The view of a name with these settings. Two with the same name, family, nameservers, lookup, fallback and
  * allowed addresses share their answers and their queries, whatever their other settings.
  *
- * @param host A canonical host name.
+ * @param host A host name.
  * @param settings How to resolve it.
  * @returns The view; nothing is asked yet.
  */
 export function viewOf(host: string, settings: DnsSettings): View {
+  const name = canonicalHost(host);
+  // Given with a trailing dot, it is complete: search domains have no say (RFC 1034, section 3.1).
+  const absolute = host.endsWith(".");
   const lookup = lookupByName(settings.lookup);
   const fallback = settings.fallback ? osLookup : undefined;
   const { family, nameservers, allow } = settings;
   const others = [idOf(lookup), fallback !== undefined, allow?.key];
-  const key = JSON.stringify([host, family, nameservers, ...others]);
+  const key = JSON.stringify([name, absolute, family, nameservers, ...others]);
   let entry = entries.get(key);
   if (!entry) {
     if (entries.size >= MOST_ENTRIES) forgetOldest(FORGOTTEN_AT_ONCE);
-    entry = new Entry({ name: host, family, lookup, servers: nameservers, fallback, allow });
+    entry = new Entry({ name, absolute, family, lookup, servers: nameservers, fallback, allow });
     entries.set(key, entry);
   }
   const { timeoutMs, graceMs, extendGrace, maxStaleMs, maxRetries, minTtlMs, maxTtlMs } = settings;
@@ -76,7 +79,7 @@ export interface GetIpOptions extends DnsOptions {
  * and the seconds are what is left of that. The cache is shared with engines of the same settings. An IP
  * address or `localhost` is its own answer, good for `dnsMaxTtl`.
  *
- * @param host A host name or an IP address. A trailing dot and the case make no difference.
+ * @param host A host name or an IP address. The case makes no difference; a trailing dot keeps search domains out.
  * @param options How to resolve; the same names and defaults as in `getDnsEngine`.
  * @returns The address, and the whole seconds left, rounded up.
  * @throws {TypeError} for a host or an option that cannot be meant.
@@ -125,7 +128,7 @@ async function ask(host: string, options: GetIpOptions | undefined): Promise<[st
   const name = canonicalHost(checkHost(host));
   const fixed = staticAddresses(name, settings.family);
   if (fixed) return [fixed[0]!, Math.ceil(settings.maxTtlMs / 1000)];
-  const view = viewOf(name, settings);
+  const view = viewOf(host, settings);
   if (options === undefined) {
     if (plainViews.size >= MOST_ENTRIES) plainViews.clear();
     plainViews.set(host, view);

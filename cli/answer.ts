@@ -31,9 +31,10 @@ export interface HostAnswer {
   readonly took: number;
 }
 
-/** The name as it is looked up. */
+/** The name as it is looked up: with the trailing dot that it may have, for that keeps search domains out. */
 export function hostOf(text: string): string {
-  return canonicalHost(checkHost(text));
+  const name = canonicalHost(checkHost(text));
+  return text.endsWith(".") && !staticAddresses(name, "auto") ? `${name}.` : name;
 }
 
 /**
@@ -73,7 +74,7 @@ export async function askWire(
 ): Promise<{ readonly ttl: number; readonly chain: readonly Alias[] } | undefined> {
   try {
     const { ttl, told } = await resolveName({
-      name: host,
+      name: canonicalHost(host),
       family: settings.family,
       lookup: lookupByName("wire"),
       servers: settings.nameservers,

@@ -49,7 +49,7 @@ export class FollowedNames<C> {
    */
   of({ host: said, port, user, database }: Whereto, given: Given): FollowedName<C> {
     const host = canonicalHost(said);
-    const key = JSON.stringify([host, port, user, database]);
+    const key = JSON.stringify([said.toLowerCase(), port, user, database]);
     let entry = this.#entries.get(key);
     if (!entry) {
       const fresh = { given } as Entry<C>;
@@ -65,7 +65,7 @@ export class FollowedNames<C> {
       };
       const dialer = new Dialer(this.#adapter(() => fresh.given), target, this.#settings);
       const forget = () => this.#entries.delete(key);
-      fresh.name = new FollowedName(host, this.#settings, dialer, forget);
+      fresh.name = new FollowedName(said, this.#settings, dialer, forget);
       this.#entries.set(key, entry = fresh);
     }
     entry.given = given;

@@ -5,8 +5,8 @@
  *     DATABASE_URL=postgresql://app:secret@replicas.shop.svc.cluster.local/orders deno run -A examples/headless_service.ts
  *
  * Write the whole name. DNS is asked for it as it stands, whatever `search` and `ndots` say in a pod's /etc/resolv.conf
- * (on Deno, this takes `--allow-sys=networkInterfaces`, or `dnsNameservers`), and a dot at its end changes nothing. A
- * short one (`replicas.shop`) is known to the operating system alone, which is not asked here: see `dnsFallback`.
+ * (on Deno, this takes a dot at its end, `--allow-sys=networkInterfaces`, or `dnsNameservers`). A short one
+ * (`replicas.shop`) is known to the operating system alone, which is not asked here: see `dnsFallback`.
  */
 
 import { type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";
@@ -28,7 +28,7 @@ export function openEngine(url: string, options: EngineOptions<pg.Client> = {}):
     dnsMaxTtl: 5,
     // Work on a pod that left may go on for so long: less than its `terminationGracePeriodSeconds`.
     retireGrace: 25,
-    // With DNS out of order, the operating system would be asked, and would try the search domains first.
+    // With DNS out of order, the operating system would be asked, and without a dot at the end it tries search domains.
     dnsFallback: false,
     // "auto" takes A records, and AAAA where there are none; in a cluster with both, `"both"` takes the pods by either.
     dnsFamily: "auto",

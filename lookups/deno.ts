@@ -32,7 +32,9 @@ export const denoLookup: Lookup = {
   name: "deno",
 
   async lookup(question: Question): Promise<Answer> {
-    const { name, family, server, signal } = question;
+    const { family, server, signal } = question;
+    // Of its own accord, Deno tries search domains first.
+    const name = question.absolute ? `${question.name}.` : question.name;
     signal.throwIfAborted();
     const beside = new AbortController();
     const stopBeside = () => beside.abort();

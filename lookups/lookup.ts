@@ -16,6 +16,10 @@ export interface NameServer {
 export interface Question {
   /** The host name, in lower case and without a trailing dot. */
   readonly name: string;
+  /**
+   * Whether the name was given with a trailing dot: whoever knows search domains leaves them out. Default `false`.
+   */
+  readonly absolute?: boolean | undefined;
   /** 4 asks for A records, 6 for AAAA. */
   readonly family: 4 | 6;
   /** The server to ask; without it, whatever the lookup asks by itself. */

@@ -41,7 +41,8 @@ export function osLookupOver(call: GetAddrInfo): Lookup {
     name: "os",
 
     async lookup(question: Question): Promise<Answer> {
-      const { name, family, signal } = question;
+      const { family, signal } = question;
+      const name = question.absolute ? `${question.name}.` : question.name;
       signal.throwIfAborted();
       const asked = last.then(() => {
         signal.throwIfAborted();

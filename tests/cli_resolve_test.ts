@@ -34,7 +34,7 @@ Deno.test("resolve shows addresses, TTL, chain, server and time", async () => {
     assertEquals([code, err], [0, ""]);
     assertEquals(
       timeless(out),
-      `db.internal
+      `db.internal.
   addresses  127.0.0.2, 127.0.0.3
   TTL        5 s
   chain      db.internal -> node-a.internal (TTL 5 s) -> node-b.internal (TTL 30 s)

@@ -180,6 +180,13 @@ const HABITS: Readonly<Record<string, (asking: Asking) => Promise<void>>> = {
     }
   },
 
+  "finds a name that is absolute": async ({ lookup, dns }) => {
+    dns.set(NAME, ["127.0.0.2"], { ttl: 60 });
+    const { signal } = new AbortController();
+    const question = { name: NAME, family: 4 as const, server: at(dns), signal };
+    assertEquals((await lookup.lookup({ ...question, absolute: true })).addresses, ["127.0.0.2"]);
+  },
+
   "asks nothing when it is aborted before it begins": async (asking) => {
     const reason = new Error("The caller left");
     const question = { name: NAME, family: 4 as const, server: at(asking.dns) };

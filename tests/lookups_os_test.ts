@@ -22,6 +22,19 @@ function failing(code: string): GetAddrInfo {
   return () => Promise.reject(Object.assign(new Error(`getaddrinfo ${code}`), { code }));
 }
 
+Deno.test("the os lookup keeps search domains away from a name that is absolute", async () => {
+  const { calls, lookup } = slow();
+  const asked = [true, false].map((absolute) =>
+    lookup.lookup({ name: "db.internal", absolute, family: 4, signal })
+  );
+  for (const [index, name] of ["db.internal.", "db.internal"].entries()) {
+    await settled();
+    assertEquals(calls[index]!.name, name);
+    calls[index]!.answer("127.0.0.1");
+    await asked[index];
+  }
+});
+
 Deno.test("the os lookup asks for one name at a time, in order", async () => {
   const { calls, lookup } = slow();
   const asked = ["a", "b", "c"].map((name) => lookup.lookup({ name, family: 4, signal }));

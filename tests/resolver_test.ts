@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ResolveError } from "../errors.ts";
+import { getDnsEngine } from "../engine.ts";
 import { clearDnsCache, type GetIpOptions, getIpWithTtl } from "../resolver.ts";
+import { fakeAdapter } from "../testing/mod.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
 import { fakeTime } from "./_time.ts";
 
@@ -64,13 +66,31 @@ Deno.test("many callers at expiry send one query", async () => {
   assertEquals(dnsLookup.mostAtOnce, 1);
 });
 
-Deno.test("names are compared in lower case and without the trailing dot", async () => {
+Deno.test("names are compared in lower case; one with a trailing dot is asked for as absolute", async () => {
   using _time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], 10);
-  for (const host of ["a.internal", "A.Internal.", "a.internal."]) {
+  for (const host of ["a.internal", "A.Internal.", "a.Internal", "a.internal."]) {
     await getIpWithTtl(host, { dnsLookup });
   }
-  assertEquals(dnsLookup.questions.map(({ name }) => name), ["a.internal"]);
+  assertEquals(dnsLookup.questions.map(({ name, absolute }) => [name, absolute]), [
+    ["a.internal", undefined],
+    ["a.internal", true],
+  ]);
+});
+
+Deno.test("an engine asks for a name as it was given, with its dot, and the driver is told the name without", async () => {
+  const dnsLookup = fakeLookup(["10.0.0.1"], 10);
+  const hosts: string[] = [];
+  const adapter = fakeAdapter({ connect: (_ip, { host }) => void hosts.push(host) });
+  const engine = getDnsEngine("fake://DB.internal./orders", { adapter, dnsLookup });
+  await engine.use(() => {});
+  await engine.close();
+  const [question] = dnsLookup.questions;
+  assertEquals([question!.name, question!.absolute, ...hosts], [
+    "db.internal",
+    true,
+    "db.internal",
+  ]);
 });
 
 Deno.test("different nameservers, families and lookups do not share answers", async () => {
