@@ -9,7 +9,7 @@ import type { Adapter } from "../adapters/adapter.ts";
 import { Dialer } from "../dialer.ts";
 import { type EngineSettings, readEngineOptions } from "../options.ts";
 import { FollowedName } from "./_followed_name.ts";
-import { type DnsPoolOptions, dnsPoolOptions, type Given } from "./_pool_options.ts";
+import { checkDnsPoolOptions, type DnsPoolOptions, type Given } from "./_pool_options.ts";
 
 /** Where a connection goes to, as its driver reads it. */
 export interface Whereto {
@@ -37,7 +37,7 @@ export class FollowedNames<C> {
    * @param adapter Opens scouts, with the driver's options of the moment.
    */
   constructor(options: DnsPoolOptions, adapter: (given: () => Given) => Adapter<C>) {
-    this.#settings = readEngineOptions<C>(dnsPoolOptions({ ...options }));
+    this.#settings = readEngineOptions<C>(checkDnsPoolOptions(options));
     this.#adapter = adapter;
   }
 

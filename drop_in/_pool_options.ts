@@ -5,7 +5,7 @@
  * @module
  */
 
-import { show } from "../_read_options.ts";
+import { nearest, show } from "../_read_options.ts";
 import type { DnsOptions, EngineOptions } from "../options.ts";
 
 /** What a drop-in takes besides the options of the pool whose place it takes. Durations are in seconds. */
@@ -31,43 +31,81 @@ export interface DnsPoolOptions extends
     | "poolLoggingName"
   > {}
 
-const OURS: ReadonlySet<string> = new Set(
-  [
-    "loadBalance",
-    "targetSessionAttrs",
-    "retireGrace",
-    "probeTimeout",
-    "leaseProbeAfter",
-    "leaseWarnAfter",
-    "connectRetry",
-    "connectConcurrency",
-    "poolPrePing",
-    "prePingAfter",
-    "poolResetOnReturn",
-    "echoPool",
-    "logger",
-    "poolLoggingName",
-  ] satisfies (keyof DnsPoolOptions)[],
-);
+/** Their names: a record, so that the compiler misses the one that is not listed. */
+const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
+  dnsTimeout: true,
+  dnsNameservers: true,
+  dnsGraceTtl: true,
+  dnsExtendGrace: true,
+  dnsMaxStale: true,
+  dnsFallback: true,
+  dnsMaxRetries: true,
+  dnsMinTtl: true,
+  dnsMaxTtl: true,
+  dnsFamily: true,
+  dnsLookup: true,
+  allowAddress: true,
+  dnsRefresh: true,
+  dnsAddressLinger: true,
+  loadBalance: true,
+  targetSessionAttrs: true,
+  retireGrace: true,
+  probeTimeout: true,
+  leaseProbeAfter: true,
+  leaseWarnAfter: true,
+  connectRetry: true,
+  connectConcurrency: true,
+  poolPrePing: true,
+  prePingAfter: true,
+  poolResetOnReturn: true,
+  echoPool: true,
+  logger: true,
+  poolLoggingName: true,
+};
+
+/** What no driver has an option for, so that a slip is noticed. */
+const LIKE_OURS = /^dns[A-Z]/;
 
 /** Options as they come from outside. */
 export type Given = Readonly<Record<string, unknown>>;
 
-/** Whether an option is dnspool's. */
+/** Whether an option is dnspool's, or meant to be. */
 export function isOurs(name: string): boolean {
-  return OURS.has(name) || /^dns[A-Z]/.test(name);
+  return Object.hasOwn(NAMES, name) || LIKE_OURS.test(name);
 }
 
 /**
- * The options that are dnspool's: those listed, and whatever begins with `dns`, so that a slip is noticed by who
- * reads them.
+ * The options that are dnspool's.
  *
  * @param given All options.
  * @returns Those for the engine.
+ * @throws {TypeError} for one that begins with `dns` and is none.
  */
 export function dnsPoolOptions(given: Given): DnsPoolOptions {
   const names = Object.keys(given).filter(isOurs);
+  for (const name of names) if (!Object.hasOwn(NAMES, name)) throw noSuchOption(name);
   return Object.fromEntries(names.map((name) => [name, given[name]]));
+}
+
+/**
+ * Checks options that can be dnspool's only.
+ *
+ * @param options All of them.
+ * @returns The same.
+ * @throws {TypeError} for one that is not dnspool's.
+ */
+export function checkDnsPoolOptions(options: DnsPoolOptions): DnsPoolOptions {
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(NAMES, name)) throw noSuchOption(name);
+  }
+  return options;
+}
+
+function noSuchOption(name: string): TypeError {
+  const offered = Object.keys(NAMES).sort();
+  const near = nearest(name, offered);
+  const hint = near ? `, did you mean "${near}"?` : `; dnspool's are ${offered.join(", ")}`;
+  return new TypeError(`Cannot use the option "${name}": there is no such option${hint}`);
 }
 
 /** A copy, with what drivers and libraries hide from view. */
@@ -102,6 +140,7 @@ export function refuseOptions(given: Given, reasons: Readonly<Record<string, str
 
 /** What only an engine can do. */
 const NEEDS_ENGINE = [
+  "allowAddress",
   "targetSessionAttrs",
   "loadBalance",
   "poolPrePing",
@@ -130,7 +169,7 @@ export function refuseWithoutEngine(given: Given, kind: string): void {
  *
  * @param given All options.
  * @param name Which one.
- * @param bounds `min`: the smallest allowed; `unit`: what it counts; `or`: what may stand there besides.
+ * @param bounds `min`: the smallest allowed; `unit`: what it counts.
  * @returns The number; `undefined` where the option is missing, `null`, `false` or empty.
  * @throws {TypeError} where it is no number.
  * @throws {RangeError} where it is out of bounds.
