@@ -76,6 +76,8 @@ export class NameSource<C> implements Source<C> {
   #stopRefresh: (() => void) | undefined;
   /** Of connections that are not in the pool yet. */
   readonly #ends: Map<C, End> = new Map();
+  /** Pings, hooks and rollbacks under way, on connections that nobody holds. */
+  readonly #work: Map<Slot<C>, AbortController> = new Map();
 
   /**
    * @param parts What the engine's pools share.
@@ -185,13 +187,13 @@ export class NameSource<C> implements Source<C> {
 
   /** A hook that does not end takes no connection with it. */
   #runHook(
-    name: "firstConnect" | "connect" | "checkout",
+    name: "firstConnect" | "connect",
     connection: HookedConnection<C>,
-    signal?: AbortSignal,
+    signal: AbortSignal,
   ): Promise<void> {
     const { hooks, connectTimeoutMs } = this.#settings;
     const run = () => hooks[name]?.(connection);
-    return runWithin(connectTimeoutMs, run, { signal, what: `no end of the hook "${name}"` });
+    return runWithin(connectTimeoutMs, run, { signal, what: noEndOf(name) });
   }
 
   mayPass(error: unknown): boolean {
@@ -263,10 +265,8 @@ export class NameSource<C> implements Source<C> {
   async #check(slot: Slot<C>, ping: boolean): Promise<Unfit | undefined> {
     if (ping) {
       try {
-        const limitMs = this.#settings.connectTimeoutMs;
-        await runWithin(limitMs, () => this.#adapter.ping!(slot.client), {
-          what: `no answer to a ping from ${slot.address}`,
-        });
+        const what = `no answer to a ping from ${slot.address}`;
+        await this.#whileOpen(slot, () => this.#adapter.ping!(slot.client), { what });
       } catch (cause) {
         // It may have been closed meanwhile, and the engine with it: then nobody asks DNS any more.
         if (slot.state === "inUse") this.#names.refresh();
@@ -276,7 +276,10 @@ export class NameSource<C> implements Source<C> {
     }
     try {
       const { hooks } = this.#settings;
-      if (hooks.checkout) await this.#runHook("checkout", slot);
+      if (hooks.checkout) {
+        const what = noEndOf("checkout");
+        await this.#whileOpen(slot, () => hooks.checkout!(slot), { what });
+      }
       return undefined;
     } catch (error) {
       if (isDisconnection(error)) return { error, siblings: false };
@@ -292,13 +295,31 @@ export class NameSource<C> implements Source<C> {
     const open = resetOnReturn !== null && adapter.reset !== undefined &&
       this.#safely(() => adapter.inTransaction?.(client)) !== false;
     if (!open && !this.#tidies && isolationLevel === undefined) return undefined;
-    const limitMs = this.#settings.connectTimeoutMs;
-    return runWithin(limitMs, () => this.#reset(slot, open ? resetOnReturn : null), {
-      what: `no reset of the connection to ${address}`,
-    }).catch((error) => {
-      this.#log.warn(`Closing a connection to ${address} that cannot be reset: ${textOf(error)}`);
+    const what = `no reset of the connection to ${address}`;
+    const reset = () => this.#reset(slot, open ? resetOnReturn : null);
+    return this.#whileOpen(slot, reset, { what }).catch((error) => {
+      // One that was closed meanwhile, for whatever reason, ended the reset, and not the other way round.
+      if (slot.state === "inUse") {
+        this.#log.warn(`Closing a connection to ${address} that cannot be reset: ${textOf(error)}`);
+      }
       throw error;
     });
+  }
+
+  /** Does something on a connection that nobody holds: for so long as a dial may take, and as it is open. */
+  async #whileOpen(
+    slot: Slot<C>,
+    run: () => void | Promise<void>,
+    { what }: { what: string },
+  ): Promise<void> {
+    const controller = new AbortController();
+    this.#work.set(slot, controller);
+    const { signal } = controller;
+    try {
+      await runWithin(this.#settings.connectTimeoutMs, run, { signal, what });
+    } finally {
+      this.#work.delete(slot);
+    }
   }
 
   async #reset(slot: Slot<C>, how: "rollback" | "commit" | null): Promise<void> {
@@ -332,6 +353,7 @@ export class NameSource<C> implements Source<C> {
   close(slot: Slot<C>, reason: unknown): Promise<void> | undefined {
     const { address, client } = slot;
     const { hooks } = this.#settings;
+    this.#work.get(slot)?.abort();
     this.#forget(slot);
     const why = reason === undefined ? "" : `: ${textOf(reason)}`;
     this.#log.info(`Closing a connection to ${address}${why}`);
@@ -403,6 +425,10 @@ export class NameSource<C> implements Source<C> {
     this.#stopRefresh?.();
     this.#stopRefresh = undefined;
   }
+}
+
+function noEndOf(hook: string): string {
+  return `no end of the hook "${hook}"`;
 }
 
 /** By its code, not its class: a hook may come from elsewhere. */

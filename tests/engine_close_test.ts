@@ -11,6 +11,7 @@ import { ConnectionLostError, PoolClosedError } from "../mod.ts";
 import { assertAtRest, end, give, keepLines, take, watch } from "./_checks.ts";
 import { balanced, lab } from "./_lab.ts";
 import { fakeTime } from "./_time.ts";
+import { watchTimers } from "./stress/pool_timers.ts";
 
 Deno.test("dispose() closes what is idle and goes on with a fresh pool; what is out is closed when it comes back", async () => {
   using _time = fakeTime();
@@ -180,6 +181,32 @@ Deno.test("close() does not wait for a dial, a hook or a goodbye that hangs", as
     await time.advance(60);
     assertEquals(it.adapter.open, []);
     assert(balanced(it.engine.status()));
+  }
+});
+
+Deno.test("close() leaves no timer behind for a ping, a hook or a rollback that does not end", async () => {
+  using time = fakeTime();
+  const timers = watchTimers();
+  let hangs = false;
+  const hang = () => hangs ? new Promise<void>(() => {}) : Promise.resolve();
+  const labs = [
+    lab({ poolPrePing: true }, { ping: hang }),
+    lab({ hooks: { checkout: hang } }),
+    lab({ hooks: { reset: hang } }),
+    lab({}, { reset: hang }),
+  ];
+  for (const it of labs) {
+    hangs = false;
+    await it.engine.use(() => {});
+    hangs = true;
+    const wait = watch(it.engine.connect());
+    await time.settle();
+    if (wait.value) wait.value.client.inTransaction = true;
+    wait.value?.release();
+    const closing = watch(it.engine.close({ drain: 0 }));
+    await time.tick(0);
+    assertEquals([closing.state, it.adapter.open], ["fulfilled", []]);
+    assertEquals(timers.pending(), []);
   }
 });
 

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
-import { type EngineEventMap, type EngineOptions, getDnsEngine } from "../mod.ts";
+import { clearDnsCache, type EngineEventMap, type EngineOptions, getDnsEngine } from "../mod.ts";
 import { fakeAdapter, type FakeClient } from "../testing/mod.ts";
 import { end, give, keepLines, take, verdict } from "./_checks.ts";
 import { lab } from "./_lab.ts";
@@ -121,6 +121,32 @@ Deno.test("no line has the password, whatever the driver says", async () => {
   await end(it);
   assert(logger.lines.length > 10);
   assertFalse(logger.lines.join("\n").includes("secret"), logger.lines.join("\n"));
+});
+
+Deno.test("a rollback cut short because the address departed is no failed reset to the log", async () => {
+  using _time = fakeTime();
+  const logger = keepLines();
+  let cutShort: ((reason: unknown) => void) | undefined;
+  const rollback = () => new Promise<void>((_, reject) => cutShort = reject);
+  const it = lab({ logger, echoPool: true, dnsMinTtl: 0 }, { reset: rollback });
+  const { terminate } = it.adapter;
+  it.adapter.terminate = (client, reason) => {
+    terminate!(client);
+    cutShort?.(reason);
+  };
+  const [lease] = await take(it, 1);
+  lease!.client.inTransaction = true;
+  const released = lease!.release();
+  it.dns.addresses = ["10.0.0.2"];
+  clearDnsCache();
+  await it.engine.use(() => {});
+  await released;
+  assertEquals(logger.lines, [
+    "info [db.internal] Opened a connection to 10.0.0.1",
+    "info [db.internal] Closing a connection to 10.0.0.1: The address 10.0.0.1 departed",
+    "info [db.internal] Opened a connection to 10.0.0.2",
+  ]);
+  await end(it);
 });
 
 Deno.test("logger: console by default", async () => {

@@ -13,8 +13,8 @@ export interface TimerWatch {
   ofEngine(): string[];
 }
 
-/** What the engine cannot stop: a hook or a driver that takes its time. */
-const OTHERS = /NameSource\.(#check|reset|#tell|#runHook)\b/;
+/** What the engine cannot stop: a hook of a connection that leaves, which takes its time. */
+const OTHERS = /NameSource\.#tell\b/;
 
 type TimerId = ReturnType<typeof setTimeout>;
 
