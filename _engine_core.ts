@@ -125,7 +125,7 @@ export class EngineCore<C> {
     return this.#tenure.checkout(options);
   }
 
-  /** What an error means for the engine, where nobody holds a connection any more that it could be judged by. */
+  /** Tells the listeners. */
   emit<K extends keyof EngineEventMap>(type: K, detail: EngineEventMap[K]["detail"]): void {
     this.events.dispatchEvent(new CustomEvent(type, { detail }));
   }
@@ -230,11 +230,7 @@ export class EngineCore<C> {
   #onLongLease({ address, takenAt }: Slot<C>, heldMs: number): void {
     const seconds = heldMs / 1000;
     const held = `A connection to ${address} has been in use for ${Math.round(seconds)} seconds`;
-    try {
-      this.#poolLog.warn(`${held}, taken here:\n${takenAt}`);
-    } catch {
-      // A logger that throws must not end the upkeep.
-    }
+    this.#poolLog.warn(`${held}, taken here:\n${takenAt}`);
     this.emit("longlease", { address, seconds, takenAt });
   }
 

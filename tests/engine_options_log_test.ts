@@ -149,6 +149,30 @@ Deno.test("a rollback cut short because the address departed is no failed reset 
   await end(it);
 });
 
+Deno.test("a logger that throws fails no query, no checkin and no hook, and does not end the upkeep", async () => {
+  using time = fakeTime();
+  const fail = () => {
+    throw new Error("no space left on device");
+  };
+  const hooks = { reset: fail, close: fail };
+  const it = lab({
+    logger: { debug: fail, info: fail, warn: fail },
+    echo: true,
+    echoPool: "debug",
+    leaseWarnAfter: 20,
+    hooks,
+  });
+  const reported: string[] = [];
+  it.engine.addEventListener("longlease", ({ detail }) => reported.push(detail.address));
+  assertEquals(await it.engine.query("SELECT 1"), [{ address: "10.0.0.1" }]);
+  await it.engine.begin(({ client }) => it.adapter.query!(client, "UPDATE t SET x = 1"));
+  const leases = await take(it, 2);
+  await time.advance(30);
+  assertEquals(reported, ["10.0.0.1", "10.0.0.1"]);
+  await give(leases);
+  await end(it);
+});
+
 Deno.test("logger: console by default", async () => {
   using _time = fakeTime();
   const lines: unknown[] = [];
