@@ -5,16 +5,15 @@
  */
 
 import { now, runWithin } from "./_clock.ts";
-import { destinationOf, EngineCore, type EngineEventMap } from "./_engine_core.ts";
-import { hideValues } from "./_hide_values.ts";
+import { EngineCore, type EngineEventMap } from "./_engine_core.ts";
+import { need, setUp } from "./_engine_setup.ts";
 import { Lease } from "./_lease.ts";
-import { checkKept, withLocalDefaults } from "./_local.ts";
-import { OptionReader, show } from "./_read_options.ts";
-import type { Adapter } from "./adapters/adapter.ts";
-import { adapterByUrl } from "./adapters/by_url.ts";
-import type { PoolCounts } from "./errors.ts";
-import { type EngineOptions, type EngineSettings, readEngineOptions } from "./options.ts";
 import type { CheckoutOptions } from "./_pool_contract.ts";
+import { OptionReader, show } from "./_read_options.ts";
+import { type Run, savepoint, statementRunner, transaction } from "./_statements.ts";
+import type { Adapter } from "./adapters/adapter.ts";
+import type { PoolCounts } from "./errors.ts";
+import type { EngineOptions, EngineSettings } from "./options.ts";
 import { DatabaseUrl } from "./url.ts";
 
 export type { EngineEventMap } from "./_engine_core.ts";
@@ -121,18 +120,9 @@ export function getDnsEngine<C = unknown>(
   url: string | URL | DatabaseUrl,
   options?: EngineOptions<C>,
 ): Engine<C> {
-  const setup = applyPlugins(DatabaseUrl.parse(url), options);
-  const adapter = readEngineOptions<C>(setup.options).adapter ??
-    adapterByUrl(setup.url.dialect, setup.url.driver) as Adapter<C>;
-  const settings = readEngineOptions<C>(withLocalDefaults(setup.options, adapter));
-  checkUrl(setup.url, adapter);
-  checkAdapter(adapter, settings);
-  checkPoolClass(setup.options, settings);
-  const destination = destinationOf(setup.url, adapter, settings);
-  adapter.check?.(destination);
-  if (adapter.volatile?.(destination)) checkKept(settings);
-  const core = new EngineCore<C>(setup.url, adapter, settings);
-  const engine = new Engine<C>(setup.url, adapter, settings, core);
+  const setup = setUp<C>(DatabaseUrl.parse(url), options);
+  const core = new EngineCore<C>(setup.url, setup.adapter, setup.settings);
+  const engine = new Engine<C>(setup.url, setup.adapter, setup.settings, core);
   for (const created of setup.created) created(engine);
   return engine;
 }
@@ -266,7 +256,9 @@ export class Engine<C> extends EventTarget {
     const isolationLevel = reader.text("isolationLevel");
     const loggingToken = reader.text("loggingToken");
     reader.done("executionOptions");
-    if (isolationLevel !== undefined) need(this.#adapter, "setIsolationLevel", "isolationLevel");
+    if (isolationLevel !== undefined) {
+      need(this.#adapter, "setIsolationLevel", { for: "isolationLevel" });
+    }
     const execution = {
       ...this.#execution,
       ...(isolationLevel !== undefined && { isolationLevel }),
@@ -407,86 +399,16 @@ export class Engine<C> extends EventTarget {
     }
   }
 
-  /** Runs statements of this engine's, and logs them. */
   #runner(what: string): Run<C> {
-    const adapter = this.#adapter;
-    if (!adapter.query) {
-      throw new TypeError(`Cannot ${what}: the adapter "${adapter.name}" has no method "query"`);
-    }
-    const run: Run<C> = (lease, text, values) => {
-      const { log } = this.#core;
-      if (log.talking) log.info(this.#line(text, values));
-      return adapter.query!(lease.client, text, values);
-    };
-    if (!this.#settings.hideParameters) return run;
-    return async (lease, text, values) => {
-      try {
-        return await run(lease, text, values);
-      } catch (error) {
-        throw values?.length ? hideValues(error, text, values) : error;
-      }
-    };
+    const { log } = this.#core;
+    const token = this.#execution.loggingToken;
+    return statementRunner(this.#adapter, {
+      what,
+      log,
+      token,
+      hidden: this.#settings.hideParameters,
+    });
   }
-
-  #line(text: string, values: readonly unknown[] | undefined): string {
-    const token = this.#execution.loggingToken ? `[${this.#execution.loggingToken}] ` : "";
-    if (!values?.length) return token + text;
-    if (this.#settings.hideParameters) return `${token}${text} [${values.length} values hidden]`;
-    return `${token}${text} ${textOf(values)}`;
-  }
-}
-
-/** Runs one statement on a lease. */
-type Run<C> = (
-  lease: Lease<C>,
-  text: string,
-  values?: readonly unknown[],
-) => Promise<readonly unknown[]>;
-
-/** Values that cannot be shown are not worth failing for. */
-function textOf(values: readonly unknown[]): string {
-  try {
-    return JSON.stringify(values, (_, value) => typeof value === "bigint" ? String(value) : value);
-  } catch {
-    return `[${values.length} values]`;
-  }
-}
-
-async function transaction<C, T>(
-  lease: Lease<C>,
-  fn: (lease: Lease<C>) => T | Promise<T>,
-  run: Run<C>,
-): Promise<T> {
-  await run(lease, "BEGIN");
-  try {
-    const result = await fn(lease);
-    await run(lease, "COMMIT");
-    return result;
-  } catch (error) {
-    // Where the rollback fails as well, the first error says more, and nobody knows what the session is in.
-    if (!lease.released) await run(lease, "ROLLBACK").catch(() => lease.invalidate(error));
-    throw error;
-  }
-}
-
-let savepoints = 0;
-
-async function savepoint<C, T>(
-  lease: Lease<C>,
-  fn: (lease: Lease<C>) => T | Promise<T>,
-  run: Run<C>,
-): Promise<T> {
-  const name = `dnspool_${++savepoints}`;
-  await run(lease, `SAVEPOINT ${name}`);
-  let result: T;
-  try {
-    result = await fn(lease);
-  } catch (error) {
-    if (!lease.released) await run(lease, `ROLLBACK TO SAVEPOINT ${name}`).catch(() => {});
-    throw error;
-  }
-  await run(lease, `RELEASE SAVEPOINT ${name}`);
-  return result;
 }
 
 function readConnectOptions(options: ConnectOptions | undefined): CheckoutOptions {
@@ -507,68 +429,4 @@ function readBeginOptions<C>(options: BeginOptions<C> | undefined): BeginOptions
   for (const name of ["signal", "timeout"]) reader.value(name, undefined, () => undefined);
   reader.done("begin");
   return options ?? {};
-}
-
-function applyPlugins<C>(url: DatabaseUrl, options: EngineOptions<C> | undefined) {
-  const { plugins = [] } = options ?? {};
-  if (!Array.isArray(plugins) || plugins.some((plugin) => typeof plugin !== "function")) {
-    throw new TypeError(`Cannot use ${show(plugins)} for "plugins": it is a list of functions`);
-  }
-  const setup = { url, options, created: [] as ((engine: Engine<C>) => void)[] };
-  for (const plugin of plugins) {
-    const change = plugin({ url: setup.url, options: setup.options ?? {} });
-    if (change?.url) setup.url = DatabaseUrl.parse(change.url);
-    if (change?.options) setup.options = { ...setup.options, ...change.options };
-    if (change?.created) setup.created.push(change.created);
-  }
-  return setup;
-}
-
-function checkUrl<C>(url: DatabaseUrl, { local, name }: Adapter<C>): void {
-  if (local) {
-    if (url.host === undefined && url.port === undefined) return;
-    throw new TypeError(
-      `Cannot make an engine for "${url}": ${name} has no host, write ${url.dialect}:///path or ${url.dialect}::memory:`,
-    );
-  }
-  if (url.host === undefined) {
-    throw new TypeError(`Cannot make an engine for "${url}": the database URL has no host`);
-  }
-  for (const name of ["host", "hostname", "hostaddr"]) {
-    if (name in url.params) {
-      throw new TypeError(
-        `Cannot use the URL parameter "${name}": the address comes from DNS, put the host before the port`,
-      );
-    }
-  }
-}
-
-/** Limits are for the class that has them; SQLAlchemy refuses them elsewhere as well. */
-function checkPoolClass<C>(
-  options: EngineOptions<C> | undefined,
-  { poolClass }: EngineSettings<C>,
-): void {
-  if (poolClass === "queue") return;
-  for (const name of ["poolSize", "maxOverflow", "minIdle", "minSize"] as const) {
-    if (options?.[name] === undefined) continue;
-    throw new TypeError(
-      `Cannot use the option "${name}" with the pool class "${poolClass}": it is for "queue"`,
-    );
-  }
-}
-
-/** What the options ask for, the adapter must be able to do. */
-function checkAdapter<C>(adapter: Adapter<C>, settings: EngineSettings<C>): void {
-  if (settings.prePing) need(adapter, "ping", "poolPrePing");
-  if (settings.targetSessionAttrs !== "any") need(adapter, "role", "targetSessionAttrs");
-  if (settings.isolationLevel !== undefined) need(adapter, "setIsolationLevel", "isolationLevel");
-}
-
-function need<C>(adapter: Adapter<C>, method: keyof Adapter<C>, option: string): void {
-  if (typeof adapter[method] === "function") return;
-  throw new TypeError(
-    `Cannot use the option "${option}": the adapter "${adapter.name}" has no method "${
-      String(method)
-    }"`,
-  );
 }
