@@ -10,7 +10,11 @@ import { canonicalIp } from "../_ip.ts";
 import { knock } from "./_postgres_dial.ts";
 import { readTls } from "./_tls.ts";
 import type { Target, TlsState } from "./adapter.ts";
-import type { DbPostgresClient, DbPostgresModule, DbPostgresOptions } from "./db_postgres.ts";
+import type {
+  DbPostgresClient,
+  DbPostgresModule,
+  DbPostgresOptions,
+} from "./_db_postgres_driver.ts";
 
 /** With TLS: attempts until the name had the same addresses before and after one. */
 const ATTEMPTS = 3;

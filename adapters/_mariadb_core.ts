@@ -7,7 +7,7 @@
 
 import type { Socket } from "node:net";
 import type { Destination } from "./adapter.ts";
-import type { MariadbClient, MariadbConfig, MariadbLogger } from "./mariadb.ts";
+import type { MariadbClient, MariadbConfig, MariadbLogger } from "./_mariadb_driver.ts";
 
 /** The connection beneath, which is the driver's own affair. */
 export interface MariadbCore {

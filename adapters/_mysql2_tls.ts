@@ -7,7 +7,7 @@
 import type { Socket } from "node:net";
 import { readTls, type TlsOptions } from "./_tls.ts";
 import type { Destination, Target } from "./adapter.ts";
-import type { Mysql2Config } from "./mysql2.ts";
+import type { Mysql2Config } from "./_mysql2_driver.ts";
 
 /** Options of `ssl` that mysql2 knows; `servername` is put into effect here. */
 const TLS_OPTIONS = [

@@ -7,7 +7,7 @@
 import { only, type ParamKind, readParams } from "./_params.ts";
 import { SESSION_PARAMS } from "./_postgres.ts";
 import type { Destination } from "./adapter.ts";
-import type { PostgresjsOptions } from "./postgresjs.ts";
+import type { PostgresjsOptions } from "./_postgresjs_driver.ts";
 
 const PARAMS: Readonly<Record<string, ParamKind>> = {
   ...SESSION_PARAMS,

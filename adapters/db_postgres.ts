@@ -5,6 +5,11 @@
  */
 
 import { askSystem, dialDbPostgres, type LookupAll } from "./_db_postgres_dial.ts";
+import type {
+  DbPostgresClient,
+  DbPostgresModule,
+  DbPostgresOptions,
+} from "./_db_postgres_driver.ts";
 import { classify, type Followed, Watch } from "./_db_postgres_watch.ts";
 import { only, type ParamKind, readParams } from "./_params.ts";
 import {
@@ -17,52 +22,6 @@ import {
 import { checkTls } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
-/** What the adapter asks a client for; `connectArgs` may add whatever else the driver knows. */
-export interface DbPostgresOptions {
-  /** What is dialled; with TLS, also what the certificate is for. */
-  hostname: string;
-  /** TCP, not a socket in the file system. */
-  host_type: "tcp";
-  /** TCP port. */
-  port: number;
-  /** User name. */
-  user?: string;
-  /** Password. */
-  password?: string;
-  /** Database name. */
-  database?: string;
-  /** The session's name. */
-  applicationName?: string;
-  /** Settings of the session. */
-  options?: string | Record<string, string>;
-  /** Either none at all, or nothing without it. */
-  tls: { enabled: boolean; enforce: boolean; caCertificates: string[] };
-  /** A connection that died stays dead. */
-  connection: { attempts: 0 };
-}
-
-/** The part of the driver's `Client` that the adapter needs. */
-export interface DbPostgresClient {
-  /** Its transaction, where one of the driver's own kind is open. */
-  readonly session: { readonly current_transaction: string | null };
-  /** Opens the connection. */
-  connect(): Promise<void>;
-  /** Closes it. */
-  end(): Promise<void>;
-  /** Runs one statement, and gives lists. */
-  queryArray(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
-  /** Runs one statement, and gives objects. */
-  queryObject(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
-  /** Makes a transaction of the driver's own kind. */
-  createTransaction(name: string): unknown;
-}
-
-/** The part of the module `@db/postgres` that the adapter needs. */
-export interface DbPostgresModule<C extends DbPostgresClient> {
-  /** The client class. */
-  Client: new (options: DbPostgresOptions) => C;
-}
-
 const PARAMS: Readonly<Record<string, ParamKind>> = SESSION_PARAMS;
 
 /** Options of the driver that are not for the caller to set, and why. */
@@ -73,6 +32,11 @@ const REFUSED: Readonly<Record<string, string>> = {
 };
 
 export type { LookupAll } from "./_db_postgres_dial.ts";
+export type {
+  DbPostgresClient,
+  DbPostgresModule,
+  DbPostgresOptions,
+} from "./_db_postgres_driver.ts";
 
 /** What is known of a connection. */
 interface Known {

@@ -6,6 +6,12 @@
 
 import type { Socket } from "node:net";
 import { askRole, classifyMysql, DEFAULT_PORT, portOf, refuseDetours, setLevel } from "./_mysql.ts";
+import type {
+  Mysql2Client,
+  Mysql2Config,
+  Mysql2Module,
+  Mysql2PromiseModule,
+} from "./_mysql2_driver.ts";
 import { type PacketSource, PacketWatch } from "./_mysql2_packets.ts";
 import { checkTlsOptions, readMysql2Tls, secure } from "./_mysql2_tls.ts";
 import { type ParamKind, readParams } from "./_params.ts";
@@ -13,63 +19,13 @@ import { closeOf, dialSocket, handshakeOn } from "./_socket.ts";
 import { checkSecured, checkTls } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
-/** What the adapter sets on a new connection; `connectArgs` may add whatever else the driver knows. */
-export interface Mysql2Config {
-  /** The host name, for TLS. It is not dialled. */
-  host: string;
-  /** TCP port. */
-  port: number;
-  /** The socket, open. */
-  stream: Socket;
-  /** Milliseconds; 0 for none, for the engine has its own. */
-  connectTimeout: number;
-  /** User name. */
-  user?: string;
-  /** Password. */
-  password?: string;
-  /** Database name. */
-  database?: string;
-  /** TLS options; missing for none. */
-  ssl?: Mysql2Tls;
-}
-
-/** The TLS options that mysql2 knows, and no others. */
-export interface Mysql2Tls {
-  /** Whether an unverified certificate ends the attempt. */
-  rejectUnauthorized: boolean;
-  /** Whether one for another name does. */
-  verifyIdentity: boolean;
-  /** The authorities trusted, in place of the runtime's own. */
-  ca?: string;
-  /** The client's certificate. */
-  cert?: string;
-  /** The client's key. */
-  key?: string;
-}
-
-/** The part of a connection of `mysql2/promise` that the adapter needs. */
-export interface Mysql2Client {
-  /** Runs one statement. */
-  query(sql: string): Promise<[unknown, unknown]>;
-  /** Runs one prepared statement; its values come second. */
-  execute(sql: string): Promise<[unknown, unknown]>;
-  /** One round trip. */
-  ping(): Promise<unknown>;
-  /** Says goodbye. */
-  end(): Promise<unknown>;
-}
-
-/** The part of the module `mysql2/promise` that the adapter needs. */
-export interface Mysql2PromiseModule<C extends Mysql2Client> {
-  /** Opens a connection. */
-  createConnection(config: Mysql2Config): Promise<C>;
-}
-
-/** The part of the module `mysql2` that the adapter needs. */
-export interface Mysql2Module<C extends Mysql2Client> {
-  /** Opens a connection, which is handed out as its `promise()`. */
-  createConnection(config: Mysql2Config): { promise(): C };
-}
+export type {
+  Mysql2Client,
+  Mysql2Config,
+  Mysql2Module,
+  Mysql2PromiseModule,
+  Mysql2Tls,
+} from "./_mysql2_driver.ts";
 
 /** The connection beneath that of `mysql2/promise`, where it is the driver's own affair. */
 interface Core extends PacketSource {

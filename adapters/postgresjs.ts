@@ -7,56 +7,13 @@
 import { DEFAULT_PORT, isolationStatement, ROLE_QUERY, roleOf, verdictOf } from "./_postgres.ts";
 import { dialPostgres } from "./_postgres_dial.ts";
 import type { ErrorFields } from "./_postgres_messages.ts";
+import type { PostgresjsFunction, PostgresjsSql } from "./_postgresjs_driver.ts";
 import { configure, isDirect, withPassword } from "./_postgresjs_options.ts";
 import { DriverSocket } from "./_postgresjs_socket.ts";
 import { checkSecured, checkTls, readTls } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
-/** What the adapter asks `postgres()` for; `connectArgs` may add whatever else the driver knows. */
-export interface PostgresjsOptions {
-  /** The IP address. */
-  host: string;
-  /** TCP port. */
-  port: number;
-  /** User name. */
-  user?: string;
-  /** Password. */
-  pass?: string;
-  /** Database name. */
-  database?: string;
-  /** Settings of the session. */
-  connection: Record<string, string>;
-  /** Is told what the server notes by the way. */
-  onnotice: (notice: object) => void;
-  /** One connection for each client. */
-  max: 1;
-  /** TLS is the socket's. */
-  ssl: false;
-  /** How long a connection lives is for the pool to say. */
-  idle_timeout: undefined;
-  /** How long a connection lives is for the pool to say. */
-  max_lifetime: null;
-  /** How long a handshake may take is for the dialer to say. */
-  connect_timeout: 0;
-  /** A connection that died stays dead. */
-  backoff: false;
-  /** Keepalive is the socket's. */
-  keep_alive: null;
-  /** Gives the socket, connected. */
-  socket: () => unknown;
-}
-
-/** The part of what `postgres()` returns that the adapter needs. */
-export interface PostgresjsSql {
-  /** Runs one statement. */
-  // deno-lint-ignore no-explicit-any -- the driver's own type for values is generic
-  unsafe(text: string, values?: any[]): PromiseLike<Iterable<unknown>>;
-  /** Ends the connection; after `timeout` seconds, whatever it is doing. */
-  end(options?: { timeout?: number }): Promise<void>;
-}
-
-/** The part of the module `postgres` that the adapter needs: the function that it exports. */
-export type PostgresjsFunction<S extends PostgresjsSql> = (options: PostgresjsOptions) => S;
+export type { PostgresjsFunction, PostgresjsOptions, PostgresjsSql } from "./_postgresjs_driver.ts";
 
 /** What there is besides, and what is not in the driver's types. */
 interface Internals {
