@@ -4,12 +4,12 @@
  * @module
  */
 
+import type { DnsSettings } from "../_dns_options.ts";
 import { canonicalHost, checkHost } from "../_host.ts";
 import { type Fact, resolveName } from "../_resolution.ts";
 import type { Alias } from "../lookups/lookup.ts";
 import { staticAddresses } from "../lookups/static.ts";
 import { lookupByName } from "../lookups/system.ts";
-import type { DnsSettings } from "../options.ts";
 import { viewOf } from "../resolver.ts";
 import { type Cell, type Paint, rounded, span, table, type Tone } from "./format.ts";
 

@@ -4,9 +4,9 @@
  * @module
  */
 
+import { type DnsOptions, type DnsSettings, readDnsOptions } from "../_dns_options.ts";
 import { DOH_URL_RULE, readDohUrl } from "../lookups/_doh_url.ts";
 import type { LookupName } from "../lookups/lookup.ts";
-import { type DnsOptions, type DnsSettings, readDnsOptions } from "../options.ts";
 import { type CommandName, type Flags, quoted, UsageError } from "./args.ts";
 
 /** The flag of each option. */

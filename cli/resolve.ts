@@ -4,9 +4,9 @@
  * @module
  */
 
+import type { DnsSettings } from "../_dns_options.ts";
 import { answerFor, answerJson, answerLines } from "./answer.ts";
 import type { Io } from "./io.ts";
-import type { DnsSettings } from "../options.ts";
 
 /**
  * Resolves a host and shows the answer.

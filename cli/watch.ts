@@ -5,7 +5,7 @@
  */
 
 import { LONGEST_TIMER_MS, now, sleep } from "../_clock.ts";
-import type { DnsSettings } from "../options.ts";
+import type { DnsSettings } from "../_dns_options.ts";
 import { type View, viewOf } from "../resolver.ts";
 import { printable, rounded, span, type Tone } from "./format.ts";
 import type { Io } from "./io.ts";

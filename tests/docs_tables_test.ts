@@ -56,7 +56,7 @@ function assertDefaults(table: Map<string, string>): void {
 
 Deno.test("README has every option of getDnsEngine() with its default, as the sources say it", async () => {
   const table = defaultsOf(rowsOf(sectionOf(page("README.md"), "## Options")), 0, 1);
-  const source = await read("options.ts");
+  const source = await read("_dns_options.ts") + await read("options.ts");
   const docs = new Map(
     [...source.matchAll(/^ {2}\/\*\*((?:[^*]|\*(?!\/))*)\*\/\n {2}(\w+)\?:/gm)].map((
       [, doc = "", name = ""],
