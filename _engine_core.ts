@@ -9,13 +9,13 @@ import { type AnswerSource, DepartureWatch, fixedAnswer, Lingering } from "./_ad
 import { now, type Timer, timer } from "./_clock.ts";
 import type { Lease, Slot } from "./_lease.ts";
 import { Log } from "./_log.ts";
+import { lost } from "./_lost.ts";
 import { discreet } from "./_secret.ts";
 import { SharedPool } from "./_shared_pool.ts";
 import { NameSource } from "./_source.ts";
 import { Upkeep } from "./_upkeep.ts";
 import type { Adapter, Destination } from "./adapters/adapter.ts";
 import { Dialer } from "./dialer.ts";
-import { ConnectionLostError } from "./errors.ts";
 import { staticAddresses } from "./lookups/static.ts";
 import type { EngineSettings } from "./options.ts";
 import type { CheckoutOptions, PoolSettings } from "./_pool_contract.ts";
@@ -301,12 +301,4 @@ export function destinationOf<C>(
 /** The host as it is looked up; where no network is in between, the database. */
 function hostOf<C>(url: DatabaseUrl, adapter: Adapter<C>): string {
   return adapter.local ? url.database ?? ":memory:" : canonicalHost(url.host!);
-}
-
-/** The error of a holder whose connection the pool had to terminate. */
-function lost(address: string, why: string): ConnectionLostError {
-  return new ConnectionLostError(
-    `Lost the connection to ${address}: ${why}; work under way may or may not have been done`,
-    { address },
-  );
 }

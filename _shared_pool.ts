@@ -4,10 +4,14 @@
  * @module
  */
 
+import { unlessAborted } from "./_abort.ts";
 import { now } from "./_clock.ts";
 import { Lease, type Lender, Slot } from "./_lease.ts";
-import { ConnectionLostError } from "./errors.ts";
+import { lost } from "./_lost.ts";
 import type { CheckoutOptions } from "./_pool_contract.ts";
+
+/** Why a share ends before its holder is done. */
+const TAKEN = "another holder found it broken, or took it out of the pool";
 
 /** What is shared: a pool that opens one connection at the most. */
 export interface Exclusive<C> {
@@ -140,25 +144,7 @@ export class SharedPool<C> implements Lender<C> {
       this.#leave(slot);
       const { lease, address } = slot;
       slot.lease = undefined;
-      lease?.abort(reason ?? taken(address));
+      lease?.abort(reason ?? lost(address, TAKEN));
     }
   }
-}
-
-function taken(address: string): ConnectionLostError {
-  return new ConnectionLostError(
-    `Lost the connection to ${address}: another holder found it broken, or took it out of the pool; ` +
-      "work under way may or may not have been done",
-    { address },
-  );
-}
-
-/** Waits for something, but no longer than until the signal is aborted. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).then(() => signal.removeEventListener("abort", onAbort));
-  });
 }

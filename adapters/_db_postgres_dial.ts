@@ -6,6 +6,7 @@
  */
 
 import { lookup } from "node:dns/promises";
+import { unlessAborted } from "../_abort.ts";
 import { canonicalIp } from "../_ip.ts";
 import { knock } from "./_postgres_dial.ts";
 import { readTls } from "./_tls.ts";
@@ -83,7 +84,7 @@ export async function dialDbPostgres<C extends DbPostgresClient>(
 async function opened<C extends DbPostgresClient>(client: C, signal: AbortSignal): Promise<C> {
   const connecting = client.connect();
   try {
-    await untilAborted(connecting, signal);
+    await unlessAborted(connecting, signal);
     return client;
   } catch (error) {
     connecting.then(() => client.end()).catch(() => {});
@@ -103,10 +104,10 @@ async function openByName<C extends DbPostgresClient>(
     const before = answer();
     const client = await dial(host);
     try {
-      const own = await untilAborted(ownAddress(client), signal);
+      const own = await unlessAborted(ownAddress(client), signal);
       if (before.join() === answer().join()) {
         if (before.includes(own)) return { client, address: own };
-        await untilAborted(checkOnly(ip, { host, own, answer: before, lookupAll }), signal);
+        await unlessAborted(checkOnly(ip, { host, own, answer: before, lookupAll }), signal);
         if (before.join() === answer().join()) return { client, address: ip };
       }
       await client.end();
@@ -148,17 +149,4 @@ async function checkOnly(
       system.join(", ")
     } by the operating system; use the driver "pg" or "postgresjs", which dial an address`,
   );
-}
-
-/** Waits no longer than it is wanted. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort!: () => void;
-  const aborted = new Promise<never>((_, reject) => onAbort = () => reject(signal.reason));
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    if (signal.aborted) onAbort();
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -6,6 +6,7 @@
 
 import type { Socket } from "node:net";
 import process from "node:process";
+import { unlessAborted } from "../_abort.ts";
 import { dialSocket } from "./_socket.ts";
 import { checkSecured, type TlsOptions } from "./_tls.ts";
 import type { Target } from "./adapter.ts";
@@ -70,17 +71,12 @@ async function guarded<T>(
   signal: AbortSignal,
   run: () => Promise<T>,
 ): Promise<T> {
-  let onAbort!: () => void;
-  const aborted = new Promise<never>((_, reject) => onAbort = () => reject(signal.reason));
-  signal.addEventListener("abort", onAbort, { once: true });
   try {
     signal.throwIfAborted();
-    return await Promise.race([run(), aborted]);
+    return await unlessAborted(run(), signal);
   } catch (error) {
     socket.destroy();
     throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 

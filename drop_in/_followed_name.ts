@@ -9,8 +9,8 @@
 
 import { DepartureWatch, Lingering } from "../_addresses.ts";
 import { now, sleep, type Timer, upkeepTimer } from "../_clock.ts";
+import { lost } from "../_lost.ts";
 import type { Dialer } from "../dialer.ts";
-import { ConnectionLostError } from "../errors.ts";
 import type { EngineSettings } from "../options.ts";
 import { type View, viewOf } from "../resolver.ts";
 
@@ -290,11 +290,4 @@ export class Member {
 function departedEarly(address: string): Error {
   const error = new Error(`Cannot connect to ${address}: the address departed meanwhile`);
   return Object.assign(error, { code: "ECONNRESET" });
-}
-
-function lost(address: string, why: string): ConnectionLostError {
-  return new ConnectionLostError(
-    `Lost the connection to ${address}: ${why}; work under way may or may not have been done`,
-    { address },
-  );
 }

@@ -6,6 +6,7 @@
  */
 
 import { lookup as getaddrinfo } from "node:dns/promises";
+import { unlessAborted } from "../_abort.ts";
 import { canonicalIp, ipFamily } from "../_ip.ts";
 import type { LookupError, LookupErrorKind } from "../errors.ts";
 import { codeOf, lookupFailure, textOf } from "./_failure.ts";
@@ -50,7 +51,7 @@ export function osLookupOver(call: GetAddrInfo): Lookup {
       });
       last = asked.catch(() => {});
       try {
-        const found = await orAborted(asked, signal);
+        const found = await unlessAborted(asked, signal);
         const addresses = found.flatMap(({ address }) => canonicalIp(address) ?? [])
           .filter((address) => ipFamily(address) === family);
         if (addresses.length > 0) return { addresses: [...new Set(addresses)], ttl: TTL };
@@ -61,18 +62,6 @@ export function osLookupOver(call: GetAddrInfo): Lookup {
       throw failure(Object.assign(new Error("no address"), { code: "ENOTFOUND" }), question);
     },
   };
-}
-
-/** What a promise brings, or the signal's reason as soon as it is aborted. */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort!: () => void;
-  const aborted = new Promise<never>((_, reject) => onAbort = () => reject(signal.reason));
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }
 
 function failure(error: unknown, question: Question): LookupError {
