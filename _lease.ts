@@ -59,8 +59,8 @@ export class Slot<C> implements Linked<Slot<C>> {
     this.idleSinceMs = openedAtMs;
   }
 
-  /** Whether it comes straight from its dial. */
-  isFresh(nowMs: number): boolean {
+  /** Whether it was not handed out yet, and comes straight from its dial. */
+  justOpened(nowMs: number): boolean {
     return this.uses === 0 && nowMs - this.idleSinceMs < ARRIVAL_MS;
   }
 }

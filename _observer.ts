@@ -8,7 +8,7 @@
 export interface Ended {
   /** How long it took, in seconds. */
   readonly seconds: number;
-  /** Where it was about: the address; `undefined` where there was none yet. */
+  /** The address that it was about; `undefined` where there was none yet. */
   readonly address?: string | undefined;
   /** What it failed with; missing where it went well. */
   readonly error?: unknown;

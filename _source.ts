@@ -258,7 +258,7 @@ export class NameSource<C> implements Source<C> {
     if (!this.#looks) return undefined;
     const { prePing, prePingAfterMs, hooks } = this.#settings;
     const nowMs = now();
-    const ping = prePing && !slot.isFresh(nowMs) && nowMs - slot.idleSinceMs >= prePingAfterMs;
+    const ping = prePing && !slot.justOpened(nowMs) && nowMs - slot.idleSinceMs >= prePingAfterMs;
     return ping || hooks.checkout ? this.#check(slot, ping) : undefined;
   }
 

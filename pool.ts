@@ -47,7 +47,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   readonly #observer: SafeObserver | undefined;
   readonly #limit: number;
   /** Idle for longer than that, a connection is not handed out; those that are kept all the same may be. */
-  readonly #stalesMs: number;
+  readonly #restMs: number;
   readonly #idle: LinkedList<Slot<C>> = new LinkedList();
   readonly #inUse: LinkedList<Slot<C>> = new LinkedList();
   readonly #waiters: WaitingLine<Lease<C>>;
@@ -71,7 +71,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#observer = settings.observer;
     this.#limit = settings.poolSize + settings.maxOverflow;
     const { minIdle, minSize, idleTimeoutMs } = settings;
-    this.#stalesMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
+    this.#restMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
     this.#dials = new Openings(source, settings.connectConcurrency, {
       onOpened: (opened) => this.#onOpened(opened),
       onFailed: (error, passing) => this.#onDialFailed(error, passing),
@@ -359,11 +359,11 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   #isYoung(slot: Slot<C>): boolean {
-    if (slot.expiresAtMs === Infinity && this.#stalesMs === Infinity) return true;
+    if (slot.expiresAtMs === Infinity && this.#restMs === Infinity) return true;
     const nowMs = now();
     // A dial that takes longer than the age allowed is good for one checkout: the next one would be no younger.
-    const young = nowMs < slot.expiresAtMs || slot.isFresh(nowMs);
-    return young && nowMs - slot.idleSinceMs < this.#stalesMs;
+    const young = nowMs < slot.expiresAtMs || slot.justOpened(nowMs);
+    return young && nowMs - slot.idleSinceMs < this.#restMs;
   }
 
   /** Where the caller stands: to be taken down before anything is waited for. */

@@ -102,7 +102,7 @@ function fromFact(fact: Fact, addresses: readonly string[]): Omit<HostAnswer, "h
 }
 
 /** What an answer came by. */
-export function lookupLabel({ lookup }: DnsSettings): string {
+function lookupLabel({ lookup }: DnsSettings): string {
   if (typeof lookup !== "string") return lookup.name;
   return lookup === "system" || lookup === "wire" ? lookup : "doh";
 }

@@ -52,7 +52,7 @@ export class FollowedNames<C> {
     const key = JSON.stringify([said.toLowerCase(), port, user, database]);
     let entry = this.#entries.get(key);
     if (!entry) {
-      const fresh = { given } as Entry<C>;
+      const made = { given } as Entry<C>;
       const target = {
         host,
         port,
@@ -63,10 +63,10 @@ export class FollowedNames<C> {
         keepAlive: false,
         addresses: () => [],
       };
-      const dialer = new Dialer(this.#adapter(() => fresh.given), target, this.#settings);
+      const dialer = new Dialer(this.#adapter(() => made.given), target, this.#settings);
       const forget = () => this.#entries.delete(key);
-      fresh.name = new FollowedName(said, this.#settings, dialer, forget);
-      this.#entries.set(key, entry = fresh);
+      made.name = new FollowedName(said, this.#settings, dialer, forget);
+      this.#entries.set(key, entry = made);
     }
     entry.given = given;
     return entry.name;

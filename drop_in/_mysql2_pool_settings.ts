@@ -14,7 +14,7 @@ const ROLE_TIMEOUT = 30;
 const SHORTEST_IDLE = 0.001;
 
 /** The options that only pools of mysql2 have. */
-export function limitsOf(given: Given): Mysql2PoolLimits {
+function limitsOf(given: Given): Mysql2PoolLimits {
   const names = LIMITS.filter((name) => given[name] !== undefined);
   return Object.fromEntries(names.map((name) => [name, given[name]]));
 }

@@ -7,7 +7,7 @@
 import { isIP } from "node:net";
 
 /** Largest TTL that fits into a record: 32 bits, unsigned (RFC 1035 section 3.2.1). */
-export const LARGEST_TTL: number = 2 ** 32 - 1;
+const LARGEST_TTL = 2 ** 32 - 1;
 /** Longest time that a timer keeps, in seconds (`setTimeout` counts milliseconds in 31 bits). */
 export const LONGEST_SECONDS = 2_147_483;
 
@@ -30,7 +30,7 @@ export function wrongType(subject: Subject, allowed: string, got: unknown): Type
 }
 
 /** The error for a number that is out of range. */
-export function outOfRange(subject: Subject, allowed: string, got: unknown): RangeError {
+function outOfRange(subject: Subject, allowed: string, got: unknown): RangeError {
   return new RangeError(message(subject, allowed, got));
 }
 

@@ -21,7 +21,7 @@ export function message(letter: string, body: string): Uint8Array {
 }
 
 export const SCRAM: Uint8Array = message("R", "\0\0\0\x0aSCRAM-SHA-256\0\0");
-export const AUTHENTICATED: Uint8Array = message("R", "\0\0\0\0");
+const AUTHENTICATED = message("R", "\0\0\0\0");
 export const READY: Uint8Array = new Uint8Array([...AUTHENTICATED, ...message("Z", "I")]);
 
 export const YES_TLS: Uint8Array = new TextEncoder().encode("S");

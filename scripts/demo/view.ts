@@ -106,7 +106,7 @@ function record({ servers, movedAtMs }: Scene): string {
 }
 
 /** The type of the record that holds an address. */
-export function recordType(address: string): "A" | "AAAA" {
+function recordType(address: string): "A" | "AAAA" {
   return address.includes(":") ? "AAAA" : "A";
 }
 

@@ -55,7 +55,7 @@ export async function freePort(hosts: readonly string[]): Promise<number> {
 }
 
 /** Whether a TCP server can listen on `host`. */
-export async function canBind(host: string): Promise<boolean> {
+async function canBind(host: string): Promise<boolean> {
   try {
     await letGo(await hold(host, 0));
     return true;

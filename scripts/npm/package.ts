@@ -54,7 +54,7 @@ const KEYWORDS = [
 export const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
 
 /** A built module's file, without its ending. */
-export function stem(module: string): string {
+function stem(module: string): string {
   return `./${DIST}/${module.replace(/^\.\//, "").replace(/\.ts$/, "")}`;
 }
 
@@ -65,7 +65,7 @@ export function programOf({ exports }: Config): string | undefined {
 }
 
 /** Refuses what the modules import from npm and should not. */
-export function checkDependencies(found: Readonly<Record<string, string>>): void {
+function checkDependencies(found: Readonly<Record<string, string>>): void {
   const surplus = Object.keys(found).filter((name) => !DEPENDENCIES.includes(name));
   if (surplus.length === 0) return;
   throw new Error(

@@ -34,7 +34,7 @@ export const OPTIONS = {
 } as const;
 
 /** For so long each fault lasts. */
-export const FAULT_SECONDS = 3;
+const FAULT_SECONDS = 3;
 /** Calls are made by so many at once. */
 const CALLERS = 4;
 /** Seconds within which everybody must be served again. */

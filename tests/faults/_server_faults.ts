@@ -27,14 +27,6 @@ export type Sight =
   | "POOL_TIMEOUT"
   | "RESOLVE_FAILED";
 
-/** An option that bounds a call. */
-export type Bound =
-  | "dnsTimeout"
-  | "poolTimeout"
-  | "connectTimeout"
-  | "leaseProbeAfter"
-  | "probeTimeout";
-
 /** One thing that goes wrong. */
 export interface ServerFaultCase {
   readonly name: string;
