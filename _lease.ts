@@ -63,6 +63,14 @@ export class Slot<C> implements Linked<Slot<C>> {
   justOpened(nowMs: number): boolean {
     return this.uses === 0 && nowMs - this.idleSinceMs < ARRIVAL_MS;
   }
+
+  /** Waits for something that is done on the connection, but no longer than it is open. */
+  whileOpen<T>(work: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.onEnd = () => resolve(undefined);
+      work.then(resolve, reject);
+    });
+  }
 }
 
 /** What a lease asks of its pool. */

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { now } from "./_clock.ts";
+import type { Wish } from "./_waiting_line.ts";
+
 /** How something ended that takes time. */
 export interface Ended {
   /** How long it took, in seconds. */
@@ -90,4 +93,24 @@ function safely<T>(call: () => T): T | undefined {
   } catch {
     return undefined; // Whoever measures must not be the reason that something fails.
   }
+}
+
+/** A wish whose end an observer hears of. */
+export function observed<T extends { readonly address: string }>(
+  wish: Wish<T>,
+  observer: SafeObserver,
+): Wish<T> {
+  const end = observer.waiting();
+  const seconds = () => (now() - wish.sinceMs) / 1000;
+  return {
+    ...wish,
+    resolve(value) {
+      end({ seconds: seconds(), address: value.address });
+      wish.resolve(value);
+    },
+    reject(error) {
+      end({ seconds: seconds(), error });
+      wish.reject(error);
+    },
+  };
 }

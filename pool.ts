@@ -6,8 +6,9 @@
  */
 
 import { now } from "./_clock.ts";
-import { Lease, type Lender, Slot } from "./_lease.ts";
-import { LinkedList } from "./_list.ts";
+import { Lease, type Lender, type Slot } from "./_lease.ts";
+import type { LinkedList } from "./_list.ts";
+import { observed, type SafeObserver } from "./_observer.ts";
 import { Openings } from "./_openings.ts";
 import type {
   Adopter,
@@ -17,8 +18,8 @@ import type {
   Source,
   Unfit,
 } from "./_pool_contract.ts";
-import { type Waiter, WaitingLine, type Wish } from "./_waiting_line.ts";
-import type { SafeObserver } from "./_observer.ts";
+import { Slots } from "./_slots.ts";
+import { type Waiter, WaitingLine } from "./_waiting_line.ts";
 import {
   ConnectionInUseError,
   PoolClosedError,
@@ -33,12 +34,6 @@ const DONE: Promise<void> = Promise.resolve();
 
 /** Hands out connections of one source, within limits, first come first served. */
 export class Pool<C> implements Lender<C>, Adopter<C> {
-  /** Finished dials, ever. */
-  opened = 0;
-  /** Connections closed, ever. */
-  closed = 0;
-  /** Connections given away, ever. */
-  detached = 0;
   /** Leases that are taken only to be given back: they stand for connections opened ahead of need. */
   warming = 0;
 
@@ -48,17 +43,16 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   readonly #limit: number;
   /** Idle for longer than that, a connection is not handed out; those that are kept all the same may be. */
   readonly #restMs: number;
-  readonly #idle: LinkedList<Slot<C>> = new LinkedList();
-  readonly #inUse: LinkedList<Slot<C>> = new LinkedList();
+  readonly #slots: Slots<C>;
+  /** The books' own lists: at hand, for checkouts are many. */
+  readonly #idle: LinkedList<Slot<C>>;
+  readonly #inUse: LinkedList<Slot<C>>;
   readonly #waiters: WaitingLine<Lease<C>>;
   /** Waiters who left the line while a connection is checked for them. */
   readonly #examined: Set<Waiter<Lease<C>>> = new Set();
   readonly #dials: Openings<Opened<C>>;
-  /** In use, but on an address that departed. */
-  #retired = 0;
   #resolving: AbortController | undefined;
   #ended: string | undefined;
-  readonly #closing: Set<Promise<void>> = new Set();
   #onEmpty: (() => void)[] = [];
 
   /**
@@ -69,6 +63,9 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#source = source;
     this.#settings = settings;
     this.#observer = settings.observer;
+    this.#slots = new Slots(source, () => this.#notifyEmpty());
+    this.#idle = this.#slots.idle;
+    this.#inUse = this.#slots.inUse;
     this.#limit = settings.poolSize + settings.maxOverflow;
     const { minIdle, minSize, idleTimeoutMs } = settings;
     this.#restMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
@@ -96,18 +93,34 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     };
   }
 
+  /** Finished dials, ever. */
+  get opened(): number {
+    return this.#slots.opened;
+  }
+
+  /** Connections closed, ever. */
+  get closed(): number {
+    return this.#slots.closed;
+  }
+
+  /** Connections given away, ever. */
+  get detached(): number {
+    return this.#slots.detached;
+  }
+
   /** Open connections by address: idle, in use. */
   get byAddress(): Record<string, { idle: number; inUse: number }> {
-    const counts: Record<string, { idle: number; inUse: number }> = {};
-    const of = (slot: Slot<C>) => counts[slot.address] ??= { idle: 0, inUse: 0 };
-    for (const slot of this.#idle.members()) of(slot).idle++;
-    for (const slot of this.#inUse.members()) of(slot).inUse++;
-    return counts;
+    return this.#slots.byAddress;
   }
 
   /** Open connections, idle or in use. */
   get size(): number {
-    return this.#idle.size + this.#inUse.size;
+    return this.#slots.size;
+  }
+
+  /** The connections that are out, the longest first. */
+  get leased(): readonly Slot<C>[] {
+    return this.#slots.leased;
   }
 
   /**
@@ -157,7 +170,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     }
     const reset = slot.dead ? undefined : this.#source.reset(slot);
     if (reset === undefined) return this.#return(slot);
-    return whileOpen(slot, reset).then(
+    return slot.whileOpen(reset).then(
       () => this.#return(slot),
       (reason) => this.#drop(slot, reason),
     );
@@ -180,18 +193,14 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   detach(slot: Slot<C>): void {
     this.#endUse(slot, undefined);
     slot.lease = undefined;
-    this.#leaveUse(slot);
-    slot.state = "detached";
-    this.detached++;
+    this.#slots.detach(slot);
     this.#source.part(slot);
     this.#pump();
   }
 
   /** No connection that is open now is handed out again; those in use are closed when they come back. */
   invalidateAll(): void {
-    for (const list of [this.#idle, this.#inUse]) {
-      for (const slot of list.members()) slot.spent = true;
-    }
+    for (const slot of this.#slots.members()) slot.spent = true;
   }
 
   /**
@@ -203,9 +212,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
    */
   retire(address: string): number {
     for (const slot of this.#idle.members()) {
-      if (slot.address !== address) continue;
-      this.#idle.remove(slot);
-      this.#close(slot);
+      if (slot.address === address) this.#slots.close(slot);
     }
     let out = 0;
     for (const slot of this.#inUse.members()) {
@@ -216,10 +223,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
         continue;
       }
       out++;
-      if (slot.retired) continue;
-      slot.spent = slot.retired = true;
-      slot.retiredAtMs = now();
-      this.#retired++;
+      if (!slot.retired) this.#slots.retire(slot);
     }
     this.#dials.hurry();
     this.#pump();
@@ -250,11 +254,6 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     return error !== undefined && error !== null && this.#source.judge(error) !== undefined;
   }
 
-  /** The connections that are out, the longest first. */
-  get leased(): readonly Slot<C>[] {
-    return this.#inUse.members().filter(({ lease }) => lease !== undefined);
-  }
-
   /**
    * Drops connections in use.
    *
@@ -273,9 +272,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
       const over = slot.spent ||
         nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
           this.size > minSize;
-      if (!over) continue;
-      this.#idle.remove(slot);
-      this.#close(slot);
+      if (over) this.#slots.close(slot);
     }
     this.#pump();
   }
@@ -283,8 +280,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** A connection died by itself. */
   lost(slot: Slot<C>, error: unknown): void {
     if (slot.state === "idle") {
-      this.#idle.remove(slot);
-      this.#close(slot, error ?? new Error("The connection was closed by the server"));
+      this.#slots.close(slot, error ?? new Error("The connection was closed by the server"));
       this.#pump();
     } else {
       slot.spent = slot.dead = true;
@@ -299,10 +295,8 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     slot.spent = true;
     if (!siblings || slot.condemned) return;
     this.#dials.suspect();
-    for (const list of [this.#idle, this.#inUse]) {
-      for (const other of list.members()) {
-        if (other.address === slot.address) other.spent = other.condemned = true;
-      }
+    for (const other of this.#slots.members()) {
+      if (other.address === slot.address) other.spent = other.condemned = true;
     }
   }
 
@@ -318,15 +312,12 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#waiters.rejectAll(new PoolClosedError(why));
     for (const waiter of this.#examined) this.#waiters.reject(waiter, new PoolClosedError(why));
     this.#dials.abandon(new PoolClosedError(why));
-    for (const slot of this.#idle.members()) {
-      this.#idle.remove(slot);
-      this.#close(slot);
-    }
+    for (const slot of this.#idle.members()) this.#slots.close(slot);
   }
 
   /** Fulfilled once the goodbyes under way are said. */
-  async closings(): Promise<void> {
-    await Promise.all(this.#closing);
+  closings(): Promise<void> {
+    return this.#slots.closings();
   }
 
   /** Fulfilled once no connection is in use, being opened or being closed. */
@@ -342,15 +333,12 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     for (;;) {
       const slot = this.#settings.useLifo ? this.#idle.last : this.#idle.first;
       if (slot === undefined) return undefined;
-      this.#idle.remove(slot);
-      slot.state = "inUse";
-      this.#inUse.push(slot);
+      this.#slots.take(slot);
       if (this.#fit(slot)) {
         this.#source.wake(slot);
         return slot;
       }
-      this.#leaveUse(slot);
-      this.#close(slot);
+      this.#slots.close(slot);
     }
   }
 
@@ -452,9 +440,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     }
     this.#dials.begin(this.#waiters.size, this.#ahead, this.#free);
     while (this.#waiters.size === 0 && this.#idle.size > this.#settings.poolSize) {
-      const slot = this.#idle.first!;
-      this.#idle.remove(slot);
-      this.#close(slot);
+      this.#slots.close(this.#idle.first!);
     }
   }
 
@@ -499,7 +485,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#examined.add(waiter);
     let unfit: Unfit | undefined;
     try {
-      unfit = await whileOpen(slot, check);
+      unfit = await slot.whileOpen(check);
       // Once: an answer is good for whoever waited for it, however short its TTL.
       if (!unfit && waiter.waiting && !this.#source.usable()) {
         await this.#answerFor(waiter, slot);
@@ -550,13 +536,12 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** How many more connections may be opened. */
   get #free(): number {
-    return this.#limit - (this.size - this.#retired) - this.#dials.size;
+    return this.#limit - this.#slots.counted - this.#dials.size;
   }
 
-  #onOpened({ client, address, openedAtMs, expiresAtMs, info }: Opened<C>): void {
-    this.opened++;
-    const slot = new Slot(client, address, openedAtMs, expiresAtMs, info);
-    this.#inUse.push(slot);
+  #onOpened(opened: Opened<C>): void {
+    const slot = this.#slots.add(opened);
+    const { address } = slot;
     this.#source.adopt(slot, this);
     // One that was dialled before its address departed is thrown away, and dialled again for whoever waits.
     if (this.#source.isCurrent(address)) this.#return(slot);
@@ -585,17 +570,15 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     if (waiter !== undefined && !worn && this.#idle.size === 0 && this.#handOn(slot, waiter)) {
       return DONE;
     }
-    this.#leaveUse(slot);
     const surplus = waiter === undefined && this.#idle.size >= poolSize;
     if (worn || surplus || !this.#source.isCurrent(slot.address)) {
-      const closing = this.#close(slot);
+      const closing = this.#slots.close(slot);
       this.#pump();
       return closing ?? DONE;
     }
-    slot.state = "idle";
     // The clock is the dearest thing here: it is read where somebody will ask.
     if (timesIdle || slot.uses === 0) slot.idleSinceMs = now();
-    this.#idle.push(slot);
+    this.#slots.rest(slot);
     this.#source.rest(slot);
     if (waiter !== undefined || minIdle > 0) this.#pump();
     return DONE;
@@ -605,8 +588,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   #handOn(slot: Slot<C>, waiter: Waiter<Lease<C>>): boolean {
     if (this.#settings.timesIdle) slot.idleSinceMs = now();
     if (!this.#source.usable() || !this.#fit(slot)) return false;
-    this.#inUse.remove(slot);
-    this.#inUse.push(slot);
+    this.#slots.pass(slot);
     this.#source.wake(slot);
     this.#handOver(waiter, slot);
     return true;
@@ -615,11 +597,10 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** Closes a connection in use at once; its holder's signal is aborted. */
   #drop(slot: Slot<C>, reason: unknown): void {
     if (slot.state !== "inUse") return;
-    this.#leaveUse(slot);
     const { lease } = slot;
     if (lease) this.#endUse(slot, reason);
     slot.lease = undefined;
-    this.#close(slot, reason);
+    this.#slots.close(slot, reason);
     lease?.abort(reason);
     this.#pump();
   }
@@ -636,51 +617,10 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#observer.used({ seconds, address, ...(error !== undefined && { error }) });
   }
 
-  #leaveUse(slot: Slot<C>): void {
-    this.#inUse.remove(slot);
-    if (slot.retired) this.#retired--;
-    this.#notifyEmpty();
-  }
-
-  #close(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {
-    slot.state = "closed";
-    this.closed++;
-    slot.onEnd?.();
-    const closing = this.#source.close(slot, reason);
-    if (!closing) return undefined;
-    this.#closing.add(closing);
-    return closing.finally(() => this.#closing.delete(closing));
-  }
-
   #notifyEmpty(): void {
     if (this.#inUse.size > 0 || this.#dials.size > 0) return;
     const listeners = this.#onEmpty;
     this.#onEmpty = [];
     for (const listener of listeners) listener();
   }
-}
-
-/** A wish whose end is heard of. */
-function observed<C>(wish: Wish<Lease<C>>, observer: SafeObserver): Wish<Lease<C>> {
-  const end = observer.waiting();
-  const seconds = () => (now() - wish.sinceMs) / 1000;
-  return {
-    ...wish,
-    resolve(lease) {
-      end({ seconds: seconds(), address: lease.address });
-      wish.resolve(lease);
-    },
-    reject(error) {
-      end({ seconds: seconds(), error });
-      wish.reject(error);
-    },
-  };
-}
-
-/** Waits for something that is done on a connection, but no longer than it is open. */
-function whileOpen<C, T>(slot: Slot<C>, work: Promise<T>): Promise<T | undefined> {
-  return new Promise((resolve, reject) => {
-    slot.onEnd = () => resolve(undefined);
-    work.then(resolve, reject);
-  });
 }

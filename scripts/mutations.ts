@@ -63,6 +63,7 @@ export const TESTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "_openings.ts": POOL,
   "_refresh_plan.ts": RESOLVER,
   "_resolution.ts": RESOLVER,
+  "_slots.ts": POOL,
   "_source.ts": [ENGINE, FAST, STRESS],
   "_upkeep.ts": POOL,
   "_waiting_line.ts": POOL,
@@ -75,17 +76,17 @@ export const TESTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
 /** The faults. */
 export const MUTATIONS: readonly Mutation[] = [
   // Slots: capacity, wake-ups, what is closed and what is not.
-  { file: "pool.ts", find: "if (slot.retired) this.#retired--;", put: "" },
-  { file: "pool.ts", find: "      this.#retired++;", put: "" },
-  { file: "pool.ts", find: "    this.closed++;", put: "" },
-  { file: "pool.ts", find: "    this.opened++;", put: "" },
-  { file: "pool.ts", find: "    this.detached++;", put: "" },
+  { file: "_slots.ts", find: "if (slot.retired) this.#retired--;", put: "" },
+  { file: "_slots.ts", find: "    this.#retired++;", put: "" },
+  { file: "_slots.ts", find: "    this.closed++;", put: "" },
+  { file: "_slots.ts", find: "    this.opened++;", put: "" },
+  { file: "_slots.ts", find: "    this.detached++;", put: "" },
   { file: "pool.ts", find: "slot.uses >= maxUses", put: "slot.uses > maxUses" },
   { file: "pool.ts", find: "this.#idle.size >= poolSize;", put: "this.#idle.size > poolSize;" },
   {
     file: "pool.ts",
-    find: "return this.#limit - (this.size - this.#retired) - this.#dials.size;",
-    put: "return this.#limit - (this.size - this.#retired);",
+    find: "return this.#limit - this.#slots.counted - this.#dials.size;",
+    put: "return this.#limit - this.#slots.counted;",
   },
   {
     file: "pool.ts",
@@ -248,6 +249,7 @@ export const MUTATIONS: readonly Mutation[] = [
     find: `if (verdict === "read-only" && !needsWrites) return undefined;`,
     put: "",
   },
+  { file: "_source.ts", find: "    this.#work.get(slot)?.abort();\n", put: "" },
   { file: "_source.ts", find: "!== false;\n", put: "=== true;\n" },
   { file: "_source.ts", find: "      slot.isolationLevel = undefined;", put: "" },
   {
