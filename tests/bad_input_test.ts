@@ -156,7 +156,10 @@ Deno.test("getDnsEngine() refuses a URL parameter that would send the socket som
       () => getDnsEngine(`postgresql://db.internal/x?${name}=10.0.0.9`),
       TypeError,
     );
-    assertStringIncludes(error.message, `Cannot use the URL parameter "${name}"`);
+    assertStringIncludes(
+      error.message,
+      `Cannot use the URL parameter "${name}": the address comes from DNS`,
+    );
   }
 });
 

@@ -122,6 +122,19 @@ Deno.test("dial() counts neither a failed attempt nor a wrong role as a connecti
   assertEquals(await reached(dialer, 1, [C, B]), [B]);
 });
 
+Deno.test("dial() does not put a server of another role behind the others: it may be promoted any moment", async () => {
+  const standbys = [A];
+  const { dialer, adapter } = setup(
+    {},
+    { targetSessionAttrs: "primary" },
+    (address) => ({ standby: standbys.includes(address), readOnly: false }),
+  );
+  assertEquals(await reached(dialer, 2), [B, B]);
+  assertEquals(adapter.dials, [A, B, A, B]);
+  standbys.length = 0;
+  assertEquals(await reached(dialer, 1), [A]);
+});
+
 Deno.test("dial() tries an address that failed after the others, for 5 seconds", async () => {
   using time = fakeTime();
   let down = true;

@@ -210,6 +210,19 @@ Deno.test("close() leaves no timer behind for a ping, a hook or a rollback that 
   }
 });
 
+Deno.test("close() leaves no timer behind for an address that lingers", async () => {
+  using time = fakeTime();
+  const it = lab({ dnsAddressLinger: 60, dnsRefresh: "on-demand" });
+  await it.engine.use(() => {});
+  it.dns.addresses = ["10.0.0.2"];
+  await time.advance(11);
+  const timers = watchTimers();
+  await it.engine.use(({ address }) => assertEquals(address, "10.0.0.1"));
+  assertEquals(timers.pending().length > 0, true);
+  await end(it);
+  assertEquals(timers.pending(), []);
+});
+
 Deno.test("a goodbye that hangs or fails ends with the socket dropped", async () => {
   using time = fakeTime();
   const hang = () => new Promise<void>(() => {});

@@ -935,6 +935,38 @@ Deno.test("while DNS is out, grace lets no checkout fail", async () => {
   }
 });
 
+Deno.test("status() tells the state of the answer: none, fresh, expired, in grace, fresh again", async () => {
+  using time = fakeTime();
+  const { engine, dns } = setup({ dnsRefresh: "on-demand", dnsTimeout: 2, dnsGraceTtl: 30 });
+  const states: unknown[] = [];
+  const note = () => states.push(engine.status().answer);
+  const use = () => engine.use(() => {});
+  note();
+  await use();
+  await time.advance(4);
+  note();
+  await time.advance(8);
+  note();
+  dns.failure = "transient";
+  const used = use();
+  await time.advance(2);
+  await used;
+  note();
+  await time.advance(40);
+  dns.failure = undefined;
+  await use();
+  note();
+  const [ok, failed] = [{ inGrace: false, failures: 0 }, { inGrace: true, failures: 1 }];
+  assertEquals(states, [
+    { addresses: [], age: undefined, freshFor: -Infinity, ...ok },
+    { addresses: [A], age: 4, freshFor: 6, ...ok },
+    { addresses: [A], age: 12, freshFor: -2, ...ok },
+    { addresses: [A], age: 14, freshFor: -4, ...failed },
+    { addresses: [A], age: 0, freshFor: 10, ...ok },
+  ]);
+  await engine.close();
+});
+
 Deno.test("without an answer at all, a checkout fails with what DNS said, and the next one asks again", async () => {
   using time = fakeTime();
   const at = setup();

@@ -358,3 +358,17 @@ Deno.test("Infinity and undefined are fine for a timeout, and options may be emp
   assertEquals(it.adapter.dials.length, 1);
   await end(it);
 });
+
+Deno.test("begin() throws what a function threw that gave the connection back before, in a savepoint too", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const mine = new Error("mine");
+  const giveUp = async (lease: Lease<FakeClient>) => {
+    await lease.release();
+    throw mine;
+  };
+  assertStrictEquals(await assertRejects(() => it.engine.begin(giveUp)), mine);
+  const within = await it.engine.connect();
+  assertStrictEquals(await assertRejects(() => it.engine.begin(giveUp, { within })), mine);
+  await end(it);
+});
