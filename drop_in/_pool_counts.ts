@@ -36,6 +36,6 @@ export function driverCounts(
   return {
     total: inUse + idle + connecting + starting,
     idle,
-    waiting: Math.max(0, waiting - connecting - starting),
+    waiting: Math.max(0, waiting - connecting - starting - idle),
   };
 }
