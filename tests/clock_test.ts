@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import { WallDeadline } from "../_clock.ts";
+import { runWithin, sleep, WallDeadline } from "../_clock.ts";
 import { lab } from "./_lab.ts";
+import { countListeners, watchTimers } from "./stress/pool_timers.ts";
 import { fakeTime } from "./_time.ts";
 
 Deno.test("WallDeadline is ahead until it is reached, and may end two milliseconds early but never late", async () => {
@@ -74,4 +75,25 @@ Deno.test("an engine whose wall clock steps back still sees its answer expire in
   assertFalse(served);
   await engine.close();
   await waiting.catch(() => {});
+});
+
+Deno.test("sleep() and runWithin() leave no timer and no listener behind, however they end", async () => {
+  using time = fakeTime();
+  const timers = watchTimers();
+  const fail = () => Promise.reject(new Error("no"));
+  for (const aborts of [false, true]) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const listeners = countListeners(signal);
+    const options = { signal, what: "no end" };
+    await runWithin(1000, () => {}, options);
+    await runWithin(1000, fail, options).catch(() => {});
+    assertEquals([timers.pending(), listeners()], [[], 0]);
+    const long = runWithin(1000, () => new Promise(() => {}), options).catch(() => {});
+    const slept = sleep(1000, signal).catch(() => {});
+    if (aborts) controller.abort(new Error("no"));
+    else await time.tick(1000);
+    await Promise.all([long, slept]);
+    assertEquals([timers.pending(), listeners()], [[], 0]);
+  }
 });

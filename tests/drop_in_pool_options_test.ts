@@ -70,3 +70,9 @@ Deno.test("allowAddress is refused where the pool is the driver's own", () => {
     ]
   ) assertThrows(make, TypeError, message);
 });
+
+Deno.test("what says no more than any pool does is not refused where the pool is the driver's own", async () => {
+  const options = { targetSessionAttrs: "any", poolPrePing: false } as const;
+  await new DnsPgPool(pg, { host: "/var/run", ...options }).end();
+  await new DnsMysql2Pool(mysql, { socketPath: "/var/run/mysqld.sock", ...options }).end();
+});

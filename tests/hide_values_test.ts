@@ -94,3 +94,11 @@ Deno.test("hideValues() changes the error itself, but gives a copy of one that i
   assertEquals((copy as unknown as { parameters: unknown }).parameters, []);
   assertFalse(Object.keys(copy).includes("parameters"));
 });
+
+Deno.test("hideValues() leaves nothing of a value that another one begins", () => {
+  const error = hidden(new Error("Duplicate entry 'carl gustav' for key 'name'"), [
+    "carl",
+    "carl gustav",
+  ]);
+  assertEquals(error.message, "Duplicate entry '[hidden]' for key 'name'");
+});

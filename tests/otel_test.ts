@@ -16,6 +16,7 @@ import { getDnsEngine } from "../mod.ts";
 import { openTelemetry, type OtelApi } from "../otel.ts";
 import { fakeAdapter } from "../testing/mod.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { fakeTime } from "./_time.ts";
 import { soon } from "./_waiting.ts";
 
 /** The api, with providers of its own instead of the process's. */
@@ -224,4 +225,105 @@ Deno.test("the figures reach Prometheus as text", async () => {
   await server.shutdown();
   await engine.close();
   await metrics.shutdown();
+});
+
+/** An api that writes down what it is told. */
+function noting() {
+  const log: [name: string, value?: number][] = [];
+  const readers: ((to: { observe(metric: object, value: number): void }) => void)[] = [];
+  const pools = new Set<unknown>();
+  const starts: { name: string; startTime?: number }[] = [];
+  const put = (name: string) => (value: number, attributes?: Record<string, unknown>) => {
+    log.push([name.replace("db.client.connection", "pool"), value]);
+    pools.add(attributes?.["db.client.connection.pool.name"]);
+  };
+  const make = (name: string) => ({ name, record: put(name), add: put(name) });
+  const meter = {
+    createHistogram: make,
+    createCounter: make,
+    createObservableUpDownCounter: make,
+    createObservableGauge: make,
+    addBatchObservableCallback: (reader: typeof readers[0]) => void readers.push(reader),
+    removeBatchObservableCallback: (reader: typeof readers[0]) =>
+      void readers.splice(readers.indexOf(reader), 1),
+  };
+  const span = { setAttribute() {}, setStatus() {}, end() {} };
+  const startSpan = (name: string, how: { startTime?: number }) => {
+    starts.push({ name, ...how });
+    return span;
+  };
+  const own = {
+    metrics: { getMeter: () => meter },
+    trace: { getTracer: () => ({ startSpan }) },
+  } as unknown as OtelApi;
+  /** What a collector is told now: the metrics' names. */
+  const read = () => {
+    const names: string[] = [];
+    for (const reader of [...readers]) {
+      reader({ observe: (metric) => void names.push((metric as { name: string }).name) });
+    }
+    return new Set(names);
+  };
+  return { own, log, pools, starts, read };
+}
+
+Deno.test("openTelemetry() counts as time-outs and as connects only what is one", async () => {
+  const { own, log, pools } = noting();
+  const adapter = fakeAdapter();
+  const engine = getDnsEngine("fake://10.0.0.1", {
+    adapter,
+    poolSize: 1,
+    maxOverflow: 0,
+    poolLoggingName: "orders",
+    plugins: [openTelemetry(own, { spans: false })],
+  });
+  const valuesOf = (name: string) =>
+    log.filter(([noted]) => noted === name).map(([, value]) => value!);
+  const count = (name: string) => valuesOf(name).length;
+  const timeouts = () => valuesOf("pool.timeouts").reduce((sum, value) => sum + value, 0);
+  const lease = await engine.connect();
+  assertEquals([count("pool.create_time"), count("pool.wait_time")], [1, 1]);
+  const given = AbortSignal.abort(new Error("no more"));
+  const stop = new AbortController();
+  const waiting = engine.connect({ signal: stop.signal });
+  stop.abort(new Error("no more"));
+  await assertRejects(() => waiting, Error, "no more");
+  await assertRejects(() => engine.connect({ signal: given }), Error, "no more");
+  assertEquals(timeouts(), 0);
+  await assertRejects(() => engine.connect({ timeout: 0 }));
+  assertEquals(timeouts(), 1);
+  lease.invalidate();
+  adapter.behaviour.connect = () => Promise.reject(new Error("wrong password"));
+  await assertRejects(() => engine.connect(), Error, "wrong password");
+  assertEquals([count("pool.create_time"), count("pool.wait_time")], [1, 1]);
+  assertEquals(pools, new Set(["orders"]));
+  await engine.close();
+});
+
+Deno.test("openTelemetry() tells no limit where there is none, and a closed engine is read once more and never again", async () => {
+  const { own, read } = noting();
+  const options = { adapter: fakeAdapter(), poolSize: 0 };
+  const engine = getDnsEngine("fake://10.0.0.1", { ...options, plugins: [openTelemetry(own)] });
+  await engine.use(() => {});
+  const told = read();
+  assert(told.has("db.client.connection.count"));
+  assertFalse(told.has("db.client.connection.max"));
+  assertFalse(told.has("db.client.connection.idle.max"));
+  await engine.close();
+  assert(read().has("db.client.connection.count"));
+  await Promise.resolve();
+  assertEquals(read(), new Set());
+});
+
+Deno.test("openTelemetry() has the span of a resolution begin when the name was asked for", async () => {
+  using time = fakeTime();
+  const { own, starts } = noting();
+  const { dns, engine } = engineFor(own);
+  dns.delayMs = 2000;
+  const beganMs = time.wallMs;
+  const used = engine.use(() => {});
+  await time.advance(10);
+  await used;
+  assertEquals(starts.find(({ name }) => name === "dnspool.resolve")!.startTime, beganMs);
+  await engine.close();
 });
