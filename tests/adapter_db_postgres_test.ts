@@ -32,6 +32,7 @@ import {
 } from "./_db_postgres_stand_in.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
 import { POSTGRES_SUBJECT, WHO, YES_TLS } from "./_postgres_subject.ts";
+import { type Same, someTarget } from "./_target.ts";
 import { pause, soon, until } from "./_waiting.ts";
 import type { TestServer } from "./contract_adapter.ts";
 
@@ -49,18 +50,12 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => server.stop());
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return {
+  return someTarget({
     ...WHO,
     database: "orders",
-    host: "db.internal",
     port: server.port,
-    params: {},
-    connectArgs: {},
-    keepAlive: true,
-    addresses: () => ["127.0.0.1"],
-    signal: new AbortController().signal,
     ...changes,
-  };
+  });
 }
 
 function engineFor(options: EngineOptions<Client> = {}): Engine<Client> {
@@ -146,8 +141,6 @@ function answering(answer: Uint8Array): { port: number; heard: string[] } & Asyn
 }
 
 Deno.test("dbPostgresAdapter({ Client }) gives leases whose client is Client, at compile time", () => {
-  type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-    : false;
   const engine = getDnsEngine("postgresql://app@127.0.0.1/orders", {
     adapter: dbPostgresAdapter({ Client }),
   });

@@ -16,6 +16,7 @@ import { hungUp } from "./_bad_servers.ts";
 import { asAdmin, startServer, WHO } from "./_mysql_subject.ts";
 import { withSelfSigned } from "./_self_signed_mariadb.ts";
 import { mariadbTest, ON_MARIADB } from "./_servers.ts";
+import { type Same, someTarget } from "./_target.ts";
 import { soon, until } from "./_waiting.ts";
 import { textsOf } from "./contract_adapter.ts";
 
@@ -30,23 +31,15 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => server?.stop({ mode: "immediate" }));
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return {
+  return someTarget({
     ...WHO,
-    host: "db.internal",
     port: server?.port ?? 3306,
     database: "orders",
-    params: {},
-    connectArgs: {},
-    keepAlive: true,
-    addresses: () => ["127.0.0.1"],
-    signal: new AbortController().signal,
     ...changes,
-  };
+  });
 }
 
 Deno.test("mariadbAdapter() gives leases with the driver's connection, at compile time", async () => {
-  type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-    : false;
   const engine = getDnsEngine("mariadb://app@127.0.0.1/orders", {
     adapter: mariadbAdapter(mariadb),
   });

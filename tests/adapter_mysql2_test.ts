@@ -18,6 +18,7 @@ import type { MariadbServer } from "../scripts/lab/mariadb.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
 import { asAdmin, GREETING, startServer, WHO } from "./_mysql_subject.ts";
 import { mariadbTest, ON_MARIADB } from "./_servers.ts";
+import { type Same, someTarget } from "./_target.ts";
 import { soon } from "./_waiting.ts";
 
 const adapter = mysql2Adapter(mysql);
@@ -32,23 +33,15 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => server?.stop({ mode: "immediate" }));
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return {
+  return someTarget({
     ...WHO,
-    host: "db.internal",
     port: server?.port ?? 3306,
     database: "orders",
-    params: {},
-    connectArgs: {},
-    keepAlive: true,
-    addresses: () => ["127.0.0.1"],
-    signal: new AbortController().signal,
     ...changes,
-  };
+  });
 }
 
 Deno.test("mysql2Adapter() gives leases with the connection of mysql2/promise, whichever module it is given, at compile time", async () => {
-  type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-    : false;
   const engine = getDnsEngine("mysql://app@127.0.0.1/orders", { adapter: mysql2Adapter(mysql) });
   const engineIsTyped: Same<typeof engine, Engine<mysql.Connection>> = true;
   const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<mysql.Connection>> =

@@ -22,6 +22,7 @@ import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
 import { message, READY } from "./_postgres_subject.ts";
+import { type Same, someTarget } from "./_target.ts";
 import { soon, until } from "./_waiting.ts";
 
 const WHO = { user: "app", password: "it's a s3cret", database: "orders" };
@@ -49,17 +50,12 @@ async function asAdmin(text: string): Promise<Record<string, unknown>[]> {
 const adapter = pgAdapter(pg);
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return {
+  return someTarget({
     ...WHO,
-    host: "db.internal",
     port: server.port,
-    params: {},
-    connectArgs: {},
-    keepAlive: true,
     addresses: () => [server.host],
-    signal: new AbortController().signal,
     ...changes,
-  };
+  });
 }
 
 function engineFor(query = "", options: EngineOptions<pg.Client> = {}): Engine<pg.Client> {
@@ -79,8 +75,6 @@ async function ask(client: pg.Client, expression: string): Promise<unknown> {
 }
 
 Deno.test("pgAdapter(pg) gives leases whose client is pg.Client, at compile time", () => {
-  type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-    : false;
   const engine = getDnsEngine("postgresql://app@127.0.0.1/orders", { adapter: pgAdapter(pg) });
   const engineIsTyped: Same<typeof engine, Engine<pg.Client>> = true;
   const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<pg.Client>> = true;

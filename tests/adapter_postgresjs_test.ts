@@ -24,6 +24,7 @@ import { startPostgres } from "../scripts/lab/postgres.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
 import { message, POSTGRES_SUBJECT, READY, WHO } from "./_postgres_subject.ts";
+import { type Same, someTarget } from "./_target.ts";
 import { pause, soon, until } from "./_waiting.ts";
 import type { Row, TestServer } from "./contract_adapter.ts";
 
@@ -41,18 +42,13 @@ const asAdmin = (text: string): Promise<readonly Row[]> => POSTGRES_SUBJECT.asAd
 const adapter = postgresjsAdapter(postgres);
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return {
+  return someTarget({
     ...WHO,
     database: "orders",
-    host: "db.internal",
     port: server.port,
-    params: {},
-    connectArgs: {},
-    keepAlive: true,
     addresses: () => [server.host],
-    signal: new AbortController().signal,
     ...changes,
-  };
+  });
 }
 
 /** A connection straight from the adapter. */
@@ -80,8 +76,6 @@ async function sleeping(): Promise<boolean> {
 }
 
 Deno.test("postgresjsAdapter(postgres) gives leases whose client is postgres.Sql, at compile time", () => {
-  type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-    : false;
   const engine = getDnsEngine("postgresql://app@127.0.0.1/orders", {
     adapter: postgresjsAdapter(postgres),
   });

@@ -20,6 +20,7 @@ import {
   type Lease,
 } from "../mod.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { type Same, someTarget } from "./_target.ts";
 
 const adapter = sqliteAdapter(sqlite);
 
@@ -31,16 +32,12 @@ function engineFor(url: string, options: EngineOptions<Database> = {}): Engine<D
 }
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return {
+  return someTarget({
     host: ":memory:",
     port: 0,
-    params: {},
-    connectArgs: {},
-    keepAlive: true,
     addresses: () => [":memory:"],
-    signal: new AbortController().signal,
     ...changes,
-  };
+  });
 }
 
 /** Runs a test with the path of a database that has a table `things`. */
@@ -61,8 +58,6 @@ const COUNT = "SELECT count(*) AS n FROM things";
 const INSERT = "INSERT INTO things VALUES (?)";
 
 Deno.test("sqliteAdapter(sqlite) gives leases whose client is DatabaseSync, at compile time", () => {
-  type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-    : false;
   const engine = getDnsEngine("sqlite::memory:", { adapter: sqliteAdapter(sqlite) });
   const engineIsTyped: Same<typeof engine, Engine<Database>> = true;
   const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<Database>> = true;

@@ -15,10 +15,8 @@ import * as pgModule from "npm:pg@^8.23";
 import { dnsMysql2, DnsMysql2Pool } from "../drop_in/mysql2_pool.ts";
 import { dnsPg, DnsPgPool } from "../drop_in/pg_pool.ts";
 import type { EngineStatus } from "../engine.ts";
+import type { Same } from "./_target.ts";
 
-/** Whether two types are the same. */
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
-  : false;
 const same = <A, B>(yes: Same<A, B>) => assert(yes);
 
 Deno.test("new DnsPgPool(pg, …) is a pg.Pool to the compiler, with an engine besides", async () => {

@@ -13,6 +13,7 @@ import { hungUp, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
 import { asAdmin, GREETING, packet, startServer, WHO } from "./_mysql_subject.ts";
 import { ON_MARIADB } from "./_servers.ts";
+import { someTarget } from "./_target.ts";
 import { pause, soon, until } from "./_waiting.ts";
 import { textsOf } from "./contract_adapter.ts";
 
@@ -45,18 +46,13 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => server?.stop({ mode: "immediate" }));
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return {
+  return someTarget({
     ...WHO,
-    host: "db.internal",
     port: server.port,
     database: "orders",
-    params: {},
-    connectArgs: {},
-    keepAlive: true,
     addresses: () => [server.host],
-    signal: new AbortController().signal,
     ...changes,
-  };
+  });
 }
 
 function engineFor(
