@@ -1,5 +1,6 @@
 /**
- * URL parameters on their way to a driver: those it knows, in the type it wants, and a clear error for the others.
+ * What a URL says on its way to a driver: who logs in; parameters that the driver knows, in the type it wants, and a
+ * clear error for the others.
  *
  * @module
  */
@@ -54,6 +55,17 @@ export function only(params: Destination["params"], name: string): string | unde
   throw new TypeError(
     `Cannot use the URL parameter "${name}": it stands there ${value.length} times`,
   );
+}
+
+/** User, password and database, where there are any: to a driver, `undefined` may be a value. */
+export function loginOf(
+  { user, password, database }: Destination,
+): { user?: string; password?: string; database?: string } {
+  return {
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { password }),
+    ...(database !== undefined && { database }),
+  };
 }
 
 function typed(name: string, text: string, kind: ParamKind): string | number | boolean {

@@ -105,3 +105,15 @@ export function closeOf(socket: Socket): Promise<void> {
     else socket.once("close", () => resolve());
   });
 }
+
+/** A listener that hears of the first of several signs, and of no other. */
+export function onlyOnce(
+  listener: (error?: unknown) => void,
+): (error?: unknown) => void {
+  let told = false;
+  return (error) => {
+    if (told) return;
+    told = true;
+    listener(error);
+  };
+}

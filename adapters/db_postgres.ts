@@ -11,7 +11,7 @@ import type {
   DbPostgresOptions,
 } from "./_db_postgres_driver.ts";
 import { classify, type Followed, Watch } from "./_db_postgres_watch.ts";
-import { only, type ParamKind, readParams } from "./_params.ts";
+import { loginOf, only, type ParamKind, readParams } from "./_params.ts";
 import {
   DEFAULT_PORT,
   isolationStatement,
@@ -184,9 +184,8 @@ function checkSecurity(destination: Destination): void {
 }
 
 /** Everything but TLS, whose files are still to be read, and the address. */
-function configure(
-  { user, password, database, params, connectArgs, port }: Destination,
-): Omit<DbPostgresOptions, "hostname" | "tls"> {
+function configure(destination: Destination): Omit<DbPostgresOptions, "hostname" | "tls"> {
+  const { params, connectArgs, port } = destination;
   for (const [name, instead] of Object.entries(REFUSED)) {
     if (!(name in connectArgs)) continue;
     throw new TypeError(`Cannot use "${name}" in "connectArgs": ${instead}`);
@@ -198,9 +197,7 @@ function configure(
   const applicationName = application_name ?? fallback_application_name;
   const { ssl: _, hostname: _hostname, ...args } = connectArgs;
   const all = {
-    ...(user !== undefined && { user }),
-    ...(password !== undefined && { password }),
-    ...(database !== undefined && { database }),
+    ...loginOf(destination),
     ...(applicationName !== undefined && { applicationName: String(applicationName) }),
     port,
     ...args,

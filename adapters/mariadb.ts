@@ -16,8 +16,8 @@ import {
 } from "./_mariadb_core.ts";
 import type { MariadbClient, MariadbModule } from "./_mariadb_driver.ts";
 import { askRole, classifyMysql, DEFAULT_PORT, portOf, refuseDetours, setLevel } from "./_mysql.ts";
-import { type ParamKind, readParams } from "./_params.ts";
-import { closeOf, dialSocket, handshakeOn } from "./_socket.ts";
+import { loginOf, type ParamKind, readParams } from "./_params.ts";
+import { closeOf, dialSocket, handshakeOn, onlyOnce } from "./_socket.ts";
 import { checkSecured, checkTls, readTls } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
@@ -212,11 +212,7 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
     classify,
 
     onClose(client: C, listener: (error?: unknown) => void): void {
-      let told = false;
-      const tell = (error?: unknown) => {
-        if (!told) listener(error);
-        told = true;
-      };
+      const tell = onlyOnce(listener);
       emitterOf(client).on("error", tell);
       emitterOf(client).on("end", () => tell());
       LINKS.get(client)!.socket.once("close", () => tell());
@@ -256,12 +252,10 @@ function checkModule(mariadb: unknown): void {
 
 /** Everything but TLS, whose files are still to be read, and what belongs to one connection. */
 function configure(destination: Destination) {
-  const { host, user, password, database, params, connectArgs } = destination;
+  const { host, params, connectArgs } = destination;
   const { ssl: _, ...args } = connectArgs;
   return {
-    ...(user !== undefined && { user }),
-    ...(password !== undefined && { password }),
-    ...(database !== undefined && { database }),
+    ...loginOf(destination),
     connectTimeout: 0,
     logParam: false,
     ...readParams(params, { name: "mariadb", known: PARAMS }),

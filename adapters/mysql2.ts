@@ -14,8 +14,8 @@ import type {
 } from "./_mysql2_driver.ts";
 import { type PacketSource, PacketWatch } from "./_mysql2_packets.ts";
 import { checkTlsOptions, readMysql2Tls, secure } from "./_mysql2_tls.ts";
-import { type ParamKind, readParams } from "./_params.ts";
-import { closeOf, dialSocket, handshakeOn } from "./_socket.ts";
+import { loginOf, type ParamKind, readParams } from "./_params.ts";
+import { closeOf, dialSocket, handshakeOn, onlyOnce } from "./_socket.ts";
 import { checkSecured, checkTls } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
@@ -178,11 +178,7 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
 
     onClose(client: C, listener: (error?: unknown) => void): void {
       const { core, socket } = LINKS.get(client)!;
-      let told = false;
-      const tell = (error?: unknown) => {
-        if (!told) listener(error);
-        told = true;
-      };
+      const tell = onlyOnce(listener);
       core.on("error", (error) => {
         if ((error as { fatal?: boolean }).fatal) tell(error);
       });
@@ -223,12 +219,10 @@ function checkModule(mysql2: unknown): void {
 
 /** Everything but TLS, whose files are still to be read, and the socket. */
 function configure(destination: Destination) {
-  const { host, user, password, database, params, connectArgs } = destination;
+  const { host, params, connectArgs } = destination;
   const { ssl: _, ...args } = connectArgs;
   return {
-    ...(user !== undefined && { user }),
-    ...(password !== undefined && { password }),
-    ...(database !== undefined && { database }),
+    ...loginOf(destination),
     ...readParams(params, { name: "mysql2", known: PARAMS }),
     connectTimeout: 0,
     ...args,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ParamKind, readParams } from "./_params.ts";
+import { loginOf, type ParamKind, readParams } from "./_params.ts";
 import {
   DEFAULT_PORT,
   isolationStatement,
@@ -13,7 +13,7 @@ import {
   SESSION_PARAMS,
   verdictOf,
 } from "./_postgres.ts";
-import { KEEPALIVE_MS } from "./_socket.ts";
+import { KEEPALIVE_MS, onlyOnce } from "./_socket.ts";
 import { checkTls, named, readTls, type TlsOptions } from "./_tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
@@ -200,11 +200,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     classify,
 
     onClose(client: C, listener: (error?: unknown) => void): void {
-      let told = false;
-      const tell = (error?: Error) => {
-        if (!told) listener(error);
-        told = true;
-      };
+      const tell = onlyOnce(listener);
       client.on("error", tell);
       client.on("end", tell);
     },
@@ -228,13 +224,10 @@ function checkModule(pg: unknown): void {
 }
 
 /** Everything but TLS, whose files are still to be read. */
-function configure(
-  { port, user, password, database, params, connectArgs, keepAlive }: Destination,
-) {
+function configure(destination: Destination) {
+  const { port, params, connectArgs, keepAlive } = destination;
   return {
-    ...(user !== undefined && { user }),
-    ...(password !== undefined && { password }),
-    ...(database !== undefined && { database }),
+    ...loginOf(destination),
     ...readParams(params, { name: "pg", known: PARAMS }),
     keepAlive,
     keepAliveInitialDelayMillis: KEEPALIVE_MS,
