@@ -165,7 +165,7 @@ export class FollowedName<C> {
   #watch(): () => void {
     const unwatch = this.#view.watch({
       onChange: ({ added, removed }) => {
-        for (const address of added) this.#return(address);
+        for (const address of added) this.#lingering.came(address);
         for (const address of removed) this.#lingering.left(address);
       },
     });
@@ -193,12 +193,6 @@ export class FollowedName<C> {
 
   #at(address: string): Member[] {
     return [...this.#members].filter((member) => member.address === address);
-  }
-
-  /** An address came (back). */
-  #return(address: string): void {
-    this.#lingering.came(address);
-    for (const member of this.#at(address)) member.departedAtMs = Infinity;
   }
 
   #retire(address: string): void {
@@ -250,7 +244,7 @@ interface MemberName {
 export class Member {
   /** Whether it is still being opened. */
   opening = true;
-  /** When its address departed; `Infinity` while it has not. */
+  /** When its address departed last; `Infinity` where it never did. */
   departedAtMs = Infinity;
   /** How often it had been used when somebody looked last. */
   usesSeen = 0;
