@@ -215,6 +215,9 @@ Deno.test("answerOf() takes a referral for no answer at all", () => {
   const NS = { name: "internal", type: "NS", ttl: 60, data: "ns.internal" };
   const referral = respond({ authorities: [NS] });
   assertEquals(outcome(referral), ["transient", "REFERRAL", undefined]);
+  // A name that is not there is not there, whoever else is named.
+  const noName = respond({ authorities: [NS], flags: FLAGS | 3 });
+  assertEquals(outcome(noName), ["negative", "NXDOMAIN", undefined]);
   const noData = respond({ authorities: [NS, soa(60, 50)] });
   assertEquals(outcome(noData), ["negative", "NODATA", 50]);
   const answer = respond({ authorities: [NS], answers: [a(NAME, "127.0.0.2")] });
