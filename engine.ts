@@ -12,7 +12,7 @@ import type { CheckoutOptions } from "./_pool_contract.ts";
 import { OptionReader, show } from "./_read_options.ts";
 import { type Run, savepoint, statementRunner, transaction } from "./_statements.ts";
 import type { Adapter } from "./adapters/adapter.ts";
-import type { PoolCounts } from "./errors.ts";
+import { ConnectionLostError, DnsPoolError, type PoolCounts } from "./errors.ts";
 import type { EngineOptions, EngineSettings } from "./options.ts";
 import { DatabaseUrl } from "./url.ts";
 
@@ -235,14 +235,51 @@ export class Engine<C> extends EventTarget {
   /**
    * Runs one statement on a connection of its own.
    *
+   * @typeParam Row What a row looks like; nothing checks it.
    * @param text The statement, with the driver's own placeholders.
    * @param values The bind values.
+   * @param options How the checkout differs: they end the wait for a connection, not the statement.
    * @returns The rows.
-   * @throws What the driver throws; {@linkcode TypeError} where the adapter has no `query`.
+   * @throws What the driver throws, and what {@linkcode use} does; {@linkcode TypeError} where the adapter has no
+   *   `query`.
    */
-  async query(text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+  async query<Row = unknown>(
+    text: string,
+    values?: readonly unknown[],
+    options?: ConnectOptions,
+  ): Promise<readonly Row[]> {
     const run = this.#runner("run a query");
-    return await this.use((lease) => run(lease, text, values));
+    return await this.use((lease) => run(lease, text, values), options) as readonly Row[];
+  }
+
+  /**
+   * Whether an error says that a connection was lost while somebody worked on it: the pool's own, or the driver's.
+   * Then the work may or may not have been done, and nobody but you can find out.
+   *
+   * @param error What `query`, `use`, `begin` or the driver's client threw.
+   * @returns `false` as well for what was never begun, as when no connection was to be had.
+   *
+   * @example
+   * ```ts
+   * import { getDnsEngine } from "@dnspool/dnspool";
+   * import { fakeAdapter } from "@dnspool/dnspool/testing";
+   * import { assert } from "@std/assert";
+   *
+   * const engine = getDnsEngine("fake://127.0.0.1/orders", { adapter: fakeAdapter() });
+   * const work = engine.use(() => new Promise(() => {}));
+   * const failed = work.catch((error) => engine.isDisconnect(error));
+   * await engine.use(() => {}); // by now, the first has its connection
+   * await engine.close({ drain: 0 });
+   * assert(await failed);
+   * ```
+   */
+  isDisconnect(error: unknown): boolean {
+    if (error instanceof DnsPoolError) return error instanceof ConnectionLostError;
+    try {
+      return this.#adapter.classify?.(error) === "disconnect";
+    } catch {
+      return false;
+    }
   }
 
   /**

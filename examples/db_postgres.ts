@@ -10,7 +10,7 @@
  * (tests/_db_postgres_stand_in.ts): then this file is checked and run with that, and not with the driver itself.
  */
 
-import { DnsPoolError, type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";
+import { type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";
 import { dbPostgresAdapter } from "@dnspool/dnspool/adapters/db_postgres";
 import process from "node:process";
 import * as postgres from "jsr:@db/postgres@^0.19";
@@ -32,8 +32,8 @@ export function openEngine(url: string, options: EngineOptions<Client> = {}): En
 /** One statement, on whichever connection is free. */
 export async function countOrders(engine: Engine<Client>, customer: number): Promise<number> {
   const text = "SELECT count(*)::int AS n FROM orders WHERE customer = $1";
-  const rows = await engine.query(text, [customer]);
-  return (rows as { n: number }[])[0]!.n;
+  const rows = await engine.query<{ n: number }>(text, [customer]);
+  return rows[0]!.n;
 }
 
 /** A transaction: committed when the function returns, rolled back when it throws. */
@@ -63,10 +63,7 @@ export async function tryToOrder(engine: Engine<Client>, customer: number) {
     return { placed: await placeOrder(engine, customer) };
   } catch (error) {
     // The pool gave the connection up (its server departed and fell silent), or the driver saw it break.
-    const lost = error instanceof DnsPoolError
-      ? error.code === "CONNECTION_LOST"
-      : adapter.classify?.(error) === "disconnect";
-    if (!lost) throw error;
+    if (!engine.isDisconnect(error)) throw error;
     // The server may have committed before it fell silent. dnspool sends nothing twice, and neither should you before
     // you have looked: by a number of your own with a unique index, for instance.
     return { unknown: error };

@@ -6,7 +6,7 @@
  *     DATABASE_URL=mysql://app:secret@db.internal/orders deno run -A examples/mysql2.ts
  */
 
-import { DnsPoolError, type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";
+import { type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";
 import { mysql2Adapter } from "@dnspool/dnspool/adapters/mysql2";
 import process from "node:process";
 import mysql from "npm:mysql2@^3.24/promise";
@@ -27,8 +27,8 @@ export function openEngine(url: string, options: EngineOptions<Client> = {}): En
 /** One statement, on whichever connection is free. */
 export async function countOrders(engine: Engine<Client>, customer: number): Promise<number> {
   const text = "SELECT COUNT(*) AS n FROM orders WHERE customer = ?";
-  const rows = await engine.query(text, [customer]);
-  return (rows as { n: number }[])[0]!.n;
+  const rows = await engine.query<{ n: number }>(text, [customer]);
+  return rows[0]!.n;
 }
 
 /** A transaction: committed when the function returns, rolled back when it throws. */
@@ -58,10 +58,7 @@ export async function tryToOrder(engine: Engine<Client>, customer: number) {
     return { placed: await placeOrder(engine, customer) };
   } catch (error) {
     // The pool gave the connection up (its server departed and fell silent), or the driver saw it break.
-    const lost = error instanceof DnsPoolError
-      ? error.code === "CONNECTION_LOST"
-      : adapter.classify?.(error) === "disconnect";
-    if (!lost) throw error;
+    if (!engine.isDisconnect(error)) throw error;
     // The server may have committed before it fell silent. dnspool sends nothing twice, and neither should you before
     // you have looked: by a number of your own with a unique index, for instance.
     return { unknown: error };

@@ -6,7 +6,7 @@
  *     DATABASE_URL=postgresql://app:secret@db.internal/orders deno run -A examples/pg.ts
  */
 
-import { DnsPoolError, type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";
+import { type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";
 import { pgAdapter } from "@dnspool/dnspool/adapters/pg";
 import process from "node:process";
 // @ts-types="npm:@types/pg@^8"
@@ -25,11 +25,11 @@ export function openEngine(url: string, options: EngineOptions<pg.Client> = {}):
 
 /** One statement, on whichever connection is free. */
 export async function countOrders(engine: Engine<pg.Client>, customer: number): Promise<number> {
-  const rows = await engine.query(
+  const rows = await engine.query<{ n: number }>(
     "SELECT count(*)::int AS n FROM orders WHERE customer = $1",
     [customer],
   );
-  return (rows as { n: number }[])[0]!.n;
+  return rows[0]!.n;
 }
 
 /** A transaction: committed when the function returns, rolled back when it throws. */
@@ -59,10 +59,7 @@ export async function tryToOrder(engine: Engine<pg.Client>, customer: number) {
     return { placed: await placeOrder(engine, customer) };
   } catch (error) {
     // The pool gave the connection up (its server departed and fell silent), or the driver saw it break.
-    const lost = error instanceof DnsPoolError
-      ? error.code === "CONNECTION_LOST"
-      : adapter.classify?.(error) === "disconnect";
-    if (!lost) throw error;
+    if (!engine.isDisconnect(error)) throw error;
     // The server may have committed before it fell silent. dnspool sends nothing twice, and neither should you before
     // you have looked: by a number of your own with a unique index, for instance.
     return { unknown: error };

@@ -3,7 +3,9 @@
  * ORM may do.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type Adapter, getDnsEngine, PoolTimeoutError } from "../mod.ts";
+import { fakeAdapter, type FakeClient } from "../testing/mod.ts";
 import { take, verdict } from "./_checks.ts";
 import { balanced, lab } from "./_lab.ts";
 import { fakeTime } from "./_time.ts";
@@ -82,5 +84,58 @@ Deno.test("an adapter whose onError() throws harms nobody", async () => {
   };
   assertEquals(await engine.use(({ address }) => address), "10.0.0.1");
   assertEquals(warnings, ["[db.internal] A method of the adapter failed: not today"]);
+  await engine.close();
+});
+
+Deno.test("isDisconnect() tells an error that leaves it open whether the work was done from every other", async () => {
+  using time = fakeTime();
+  const { engine } = lab();
+  const errors = async (work: () => unknown) => {
+    const failed = engine.use(work).then(() => undefined, (error) => error);
+    return engine.isDisconnect(await failed);
+  };
+  assertEquals(await errors(() => Promise.reject(verdict("disconnect"))), true);
+  assertEquals(await errors(() => Promise.reject(verdict("read-only"))), false);
+  assertEquals(await errors(() => Promise.reject(new Error("a duplicate key"))), false);
+  assertEquals(await errors(() => Promise.reject(undefined)), false);
+  const hung = errors(() => new Promise(() => {}));
+  await engine.use(() => {});
+  const closing = engine.close({ drain: 0 });
+  await time.advance(0);
+  await closing;
+  assertEquals(await hung, true);
+  assertEquals(await errors(() => {}), false, "what was never begun is not lost");
+});
+
+Deno.test("isDisconnect() is false where the adapter does not tell, or throws", async () => {
+  const classify = () => {
+    throw new Error("no idea");
+  };
+  for (const change of [{ classify }, { classify: undefined }]) {
+    const adapter = { ...fakeAdapter(), ...change } as Adapter<FakeClient>;
+    const engine = getDnsEngine("fake://127.0.0.1/orders", { adapter });
+    assertEquals(engine.isDisconnect(verdict("disconnect")), false);
+    await engine.close();
+  }
+});
+
+Deno.test("query() takes a signal and a time for the wait", async () => {
+  using time = fakeTime();
+  const { engine } = lab({ poolSize: 1, maxOverflow: 0 });
+  const lease = await engine.connect();
+  const controller = new AbortController();
+  const given = assertRejects(
+    () => engine.query("SELECT 1", [], { signal: controller.signal }),
+    Error,
+    "left",
+  );
+  const late = assertRejects(() => engine.query("SELECT 1", [], { timeout: 2 }), PoolTimeoutError);
+  controller.abort(new Error("left"));
+  await given;
+  await time.advance(2);
+  await late;
+  await lease.release();
+  const rows = await engine.query<{ address: string }>("SELECT 1", [], { timeout: 2 });
+  assertEquals(rows[0]!.address, "10.0.0.1");
   await engine.close();
 });
