@@ -74,6 +74,25 @@ Deno.test("mysql2Adapter() refuses what is not the module mysql2", () => {
 });
 
 mariadbTest(
+  "the stack of a failed statement leads to whoever asked for it, unless `trace` is off",
+  async () => {
+    for (const [query, traced] of [["", true], ["?trace=false", false]] as const) {
+      const { password, user } = WHO;
+      const url = `mysql://${user}:${encodeURIComponent(password)}@${server.host}:${server.port}`;
+      const engine = getDnsEngine(`${url}/orders${query}`, { adapter });
+      const askForNothing = async (values: readonly unknown[]) =>
+        await engine.query("SELECT * FROM nowhere WHERE name = ?", values);
+      for (const values of [[], ["d"]]) {
+        const { stack, message } = await assertRejects(() => askForNothing(values), Error);
+        assert(stack!.startsWith(`Error: ${message}\n`), stack);
+        assertEquals(stack!.includes("askForNothing"), traced, stack);
+      }
+      await engine.close();
+    }
+  },
+);
+
+mariadbTest(
   "the module of callbacks gives connections with promises too, and its aborts leave no socket",
   async () => {
     const client = await ofCallbacks.connect(server.host, targetOf());
