@@ -202,3 +202,44 @@ Deno.test("docs/events.md has each reason of terminate", async () => {
   );
   assertEquals(shown.sort(), reasons.sort());
 });
+
+/** What the drill found of a lane, as far as README shows it. */
+interface Drilled {
+  readonly lane: string;
+  readonly figures: {
+    readonly allMs: number | null;
+    readonly misrouted: number;
+    readonly hung: number;
+    readonly failed: number;
+  };
+}
+
+Deno.test("README compares pools by what the last whole drill found", async () => {
+  const { quick, results } = JSON.parse(await read("bench/results/failover.json"));
+  assertEquals(quick, false);
+  const lanes = [
+    "dnspool",
+    "pg.Pool connect, release",
+    "postgres.js",
+    "mysql2 getConnection",
+    "mariadb",
+    "PgBouncer",
+  ];
+  const rows = rowsOf(sectionOf(page("README.md"), "## How it compares"));
+  const scenarios = ["a", "a-reads", "a2", "b", "c", "d", "e"];
+  assertEquals(rows.length, scenarios.length);
+  for (const [index, scenario] of scenarios.entries()) {
+    const found: { lanes: Drilled[] } = results.find((one: { scenario: string }) =>
+      one.scenario === scenario
+    );
+    const cells = lanes.map((lane) => {
+      const { allMs, misrouted, hung, failed } = found.lanes.find((one) => one.lane === lane)!
+        .figures;
+      const moved = allMs === null ? "never" : (allMs / 1000).toFixed(1);
+      const left = hung > 0 ? `${hung} hung` : misrouted.toLocaleString("en-US");
+      const tells = ["b", "c", "d"].includes(scenario) && allMs !== null;
+      return `${moved} (${left})${tells ? `, ${failed.toLocaleString("en-US")} failed` : ""}`;
+    });
+    assertEquals([scenario, ...rows[index]!.slice(1)], [scenario, ...cells]);
+  }
+});
