@@ -75,8 +75,8 @@ export interface GetIpOptions extends DnsOptions {
  * The first address of a host name, and for how many seconds it may be used.
  *
  * A fresh answer in the cache is given without asking anybody; an expired one waits for the one resolution
- * under way, however many callers there are. When resolution fails, a stale answer serves for the grace period
- * and the seconds are what is left of that. The cache is shared with engines of the same settings. An IP
+ * under way, however many callers there are. When resolution fails, or has taken 1.8 seconds, a stale answer serves
+ * for the grace period and the seconds are what is left of that. The cache is shared with engines of the same settings. An IP
  * address or `localhost` is its own answer, good for `dnsMaxTtl`.
  *
  * @param host A host name or an IP address. The case makes no difference; a trailing dot keeps search domains out.

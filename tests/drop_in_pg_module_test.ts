@@ -92,6 +92,17 @@ async function where(client: pg.ClientBase | pg.Pool): Promise<string> {
 
 const ended = (client: pg.Client) => (client as unknown as { _ended: boolean })._ended;
 
+Deno.test("a name with a dot at its end is asked for as absolute, by Client and Pool alike", async () => {
+  await lab(async ({ dns, make, pool }) => {
+    const client = make({ host: "db.internal." });
+    await client.connect();
+    assertEquals(await where(client), first.host);
+    assertEquals(await where(pool({ host: "db.internal.", max: 1 })), first.host);
+    const asked = new Set(dns.questions.map(({ name, absolute }) => `${name} ${absolute}`));
+    assertEquals([...asked], ["db.internal true"]);
+  });
+});
+
 Deno.test("dnsPg(pg) is like pg in everything but Pool and Client", () => {
   for (const from of [pg, pgModule as typeof pg]) {
     const module = dnsPg(from);

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { denoLookup } from "../lookups/deno.ts";
 import { DnsServer } from "../testing/mod.ts";
 
 /** Runs a program with these permissions and no others; gives what it logs, and how long it took after that. */
@@ -158,4 +159,24 @@ Deno.test("a wire question holds the process up until it is answered, and with u
     assertEquals(free.logged, "asked");
     assert(free.lingered < 2, `${free.lingered} s`);
   }
+});
+
+Deno.test("Deno's own search domains are kept away from a name that is absolute", async () => {
+  const real = Deno.resolveDns;
+  const asked: string[] = [];
+  try {
+    Deno.resolveDns = ((name: string) => {
+      asked.push(name);
+      return Promise.resolve(["10.0.0.2"]);
+    }) as unknown as typeof Deno.resolveDns;
+    const { signal } = new AbortController();
+    for (const absolute of [true, false]) {
+      // A server that refuses, so that the second question, for the TTL, leads nowhere.
+      const server = { host: "127.0.0.1", port: 9 };
+      await denoLookup.lookup({ name: "db.internal", absolute, family: 4, server, signal });
+    }
+  } finally {
+    Deno.resolveDns = real;
+  }
+  assertEquals(asked, ["db.internal.", "db.internal"]);
 });
