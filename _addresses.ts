@@ -11,8 +11,8 @@ import { now, type Timer, upkeepTimer } from "./_clock.ts";
 export interface AnswerSource {
   /** The addresses in the newest answer, in order. */
   readonly addresses: readonly string[];
-  /** Whether they may be used now: no I/O, no wait, and no look at a clock by whoever gives the time. */
-  usable(nowMs?: number): boolean;
+  /** Whether they may be used now: no I/O, no wait. */
+  usable(): boolean;
   /** Waits until they may. */
   wait(signal?: AbortSignal): Promise<void>;
   /** Asks again, whatever the TTL says. */

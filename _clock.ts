@@ -13,6 +13,37 @@ export function now(): number {
   return performance.now();
 }
 
+/**
+ * A moment that many share, for one reading of the clock: its time is read when somebody asks, or else in a microtask.
+ * It may be too late by what the program does until then, during which no timer fires either, and never too early.
+ */
+export class Moment {
+  #ms: number | undefined = undefined;
+
+  /** The present one. */
+  static get present(): Moment {
+    if (present === undefined) {
+      present = new Moment();
+      DONE.then(() => present?.ms);
+    }
+    return present;
+  }
+
+  /** Its time, in milliseconds of the monotonic clock. */
+  get ms(): number {
+    if (this.#ms === undefined) {
+      this.#ms = now();
+      // Whoever comes from now on comes later.
+      if (present === this) present = undefined;
+    }
+    return this.#ms;
+  }
+}
+
+let present: Moment | undefined;
+
+const DONE: Promise<void> = Promise.resolve();
+
 /** A timer that can be cleared; clearing twice, or after it fired, is harmless. */
 export interface Timer {
   /** Stops the timer. */

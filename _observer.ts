@@ -5,7 +5,7 @@
  */
 
 import { now } from "./_clock.ts";
-import type { Wish } from "./_waiting_line.ts";
+import type { Waiter } from "./_waiting_line.ts";
 
 /** How something ended that takes time. */
 export interface Ended {
@@ -95,22 +95,21 @@ function safely<T>(call: () => T): T | undefined {
   }
 }
 
-/** A wish whose end an observer hears of. */
-export function observed<T extends { readonly address: string }>(
-  wish: Wish<T>,
+/** Lets an observer hear of a wait's end. */
+export function observe<T extends { readonly address: string }>(
+  waiter: Pick<Waiter<T>, "resolve" | "reject">,
   observer: SafeObserver,
-): Wish<T> {
+): void {
+  const { resolve, reject } = waiter;
+  const beganMs = now();
   const end = observer.waiting();
-  const seconds = () => (now() - wish.sinceMs) / 1000;
-  return {
-    ...wish,
-    resolve(value) {
-      end({ seconds: seconds(), address: value.address });
-      wish.resolve(value);
-    },
-    reject(error) {
-      end({ seconds: seconds(), error });
-      wish.reject(error);
-    },
+  const seconds = () => (now() - beganMs) / 1000;
+  waiter.resolve = (value) => {
+    end({ seconds: seconds(), address: value.address });
+    resolve(value);
+  };
+  waiter.reject = (error) => {
+    end({ seconds: seconds(), error });
+    reject(error);
   };
 }

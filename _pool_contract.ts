@@ -40,7 +40,7 @@ export interface Adopter<C> {
 /** Where connections come from, and what becomes of them. */
 export interface Source<C> {
   /** Whether the addresses known may be used now. Called at each handover: no I/O, a comparison or two. */
-  usable(nowMs?: number): boolean;
+  usable(): boolean;
   /** Waits until they may be used. */
   resolve(signal: AbortSignal): Promise<void>;
   /** Keeps the addresses fresh until the returned function is called. */

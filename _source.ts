@@ -96,8 +96,8 @@ export class NameSource<C> implements Source<C> {
     this.#tidies = settings.hooks.reset !== undefined || settings.hooks.checkin !== undefined;
   }
 
-  usable(nowMs?: number): boolean {
-    return this.#names.usable(nowMs);
+  usable(): boolean {
+    return this.#names.usable();
   }
 
   resolve(signal: AbortSignal): Promise<void> {

@@ -4,22 +4,8 @@
  * @module
  */
 
-import { now, type Timer, timer } from "./_clock.ts";
+import { Moment, now, type Timer, timer } from "./_clock.ts";
 import { type Linked, LinkedList } from "./_list.ts";
-
-/** How somebody waits. */
-export interface Wish<T> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-  /** When the wait began. */
-  readonly sinceMs: number;
-  /** How long it may take; `Infinity` for ever. */
-  readonly timeoutMs: number;
-  /** Ends the wait. */
-  readonly signal: AbortSignal | undefined;
-  /** Where it was wished for; kept only where somebody asks. */
-  readonly madeAt: string | undefined;
-}
 
 /** Somebody who waits. */
 export class Waiter<T> implements Linked<Waiter<T>> {
@@ -31,26 +17,29 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   queued = false;
   /** How often what it was given proved no good. */
   tries = 0;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
   /** When the wait began. */
-  readonly sinceMs: number;
-  /** When its time is up. */
-  readonly deadlineMs: number;
+  readonly since: Moment = Moment.present;
   /** Where it was wished for; kept only where somebody asks. */
-  readonly madeAt: string | undefined;
+  madeAt: string | undefined = undefined;
   /** Takes the listener off the signal. */
   unlisten: (() => void) | undefined = undefined;
   /** Told when the wait ends. */
   onLeave: (() => void) | undefined = undefined;
 
-  /** @param wish How it waits. */
-  constructor({ resolve, reject, sinceMs, timeoutMs, madeAt }: Wish<T>) {
-    this.resolve = resolve;
-    this.reject = reject;
-    this.sinceMs = sinceMs;
-    this.deadlineMs = sinceMs + timeoutMs;
-    this.madeAt = madeAt;
+  /**
+   * @param resolve Is given what it waited for.
+   * @param reject Is told why it waited in vain.
+   * @param timeoutMs How long it may take; `Infinity` for ever.
+   */
+  constructor(
+    public resolve: (value: T) => void,
+    public reject: (error: unknown) => void,
+    readonly timeoutMs: number,
+  ) {}
+
+  /** When its time is up. */
+  get deadlineMs(): number {
+    return this.since.ms + this.timeoutMs;
   }
 }
 
@@ -60,7 +49,10 @@ export class WaitingLine<T> {
   readonly #onLate: () => void;
   readonly #onEmpty: () => void;
   #timer: Timer | undefined;
+  /** When it goes off. */
   #timerMs = Infinity;
+  /** How long after it was set. */
+  #spanMs = Infinity;
 
   /** @param events `onLate`: somebody's time is up; `onEmpty`: the line has become empty. */
   constructor(events: { onLate: () => void; onEmpty: () => void }) {
@@ -78,23 +70,21 @@ export class WaitingLine<T> {
     return this.#line.first;
   }
 
-  /** Somebody who is not in the line yet. */
-  welcome(wish: Wish<T>): Waiter<T> {
-    const waiter = new Waiter(wish);
-    const { signal } = wish;
-    if (signal) {
-      const onAbort = () => this.reject(waiter, signal.reason);
-      signal.addEventListener("abort", onAbort, { once: true });
-      waiter.unlisten = () => signal.removeEventListener("abort", onAbort);
-    }
-    return waiter;
+  /** Lets a signal end somebody's wait. */
+  heed(waiter: Waiter<T>, signal: AbortSignal): void {
+    const onAbort = () => this.reject(waiter, signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    waiter.unlisten = () => signal.removeEventListener("abort", onAbort);
   }
 
   /** Puts somebody at the end. */
   push(waiter: Waiter<T>): void {
     waiter.queued = true;
     this.#line.push(waiter);
-    this.#watch(waiter.deadlineMs);
+    // Who comes after the timer was set, and may wait no less, need not look at the clock.
+    if (this.#timer === undefined || waiter.timeoutMs < this.#spanMs) {
+      this.#watch(waiter.deadlineMs);
+    }
   }
 
   /** Puts somebody back to the front: what it was given proved no good. */
@@ -139,12 +129,13 @@ export class WaitingLine<T> {
    */
   rejectLate(covered: number, moreMs: number, error: (waited: number) => Error): void {
     if (this.#line.size === 0) return;
-    const nowMs = now();
+    // The moment of whoever came just now: to him, not even the time between two readings has passed.
+    const nowMs = Moment.present.ms;
     let nextMs = Infinity;
     for (const [index, waiter] of this.#line.members().entries()) {
       // The covered ones: at first, their own deadline; then what a dial may take on top of it.
       const endMs = waiter.deadlineMs + (index < covered ? moreMs : 0);
-      if (endMs <= nowMs) this.reject(waiter, error((nowMs - waiter.sinceMs) / 1000));
+      if (endMs <= nowMs) this.reject(waiter, error((nowMs - waiter.since.ms) / 1000));
       else nextMs = Math.min(nextMs, waiter.deadlineMs > nowMs ? waiter.deadlineMs : endMs);
     }
     this.#timer?.clear();
@@ -164,7 +155,8 @@ export class WaitingLine<T> {
     if (this.#timer && deadlineMs >= this.#timerMs) return;
     this.#timer?.clear();
     this.#timerMs = deadlineMs;
-    this.#timer = timer(deadlineMs - now(), this.#onLate);
+    this.#spanMs = deadlineMs - now();
+    this.#timer = timer(this.#spanMs, this.#onLate);
   }
 
   #tidy(): void {

@@ -8,7 +8,7 @@
 import { now } from "./_clock.ts";
 import { Lease, type Lender, type Slot } from "./_lease.ts";
 import type { LinkedList } from "./_list.ts";
-import { observed, type SafeObserver } from "./_observer.ts";
+import { observe, type SafeObserver } from "./_observer.ts";
 import { Openings } from "./_openings.ts";
 import type {
   Adopter,
@@ -19,7 +19,7 @@ import type {
   Unfit,
 } from "./_pool_contract.ts";
 import { Slots } from "./_slots.ts";
-import { type Waiter, WaitingLine } from "./_waiting_line.ts";
+import { Waiter, WaitingLine } from "./_waiting_line.ts";
 import {
   ConnectionInUseError,
   PoolClosedError,
@@ -153,8 +153,9 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     return new Promise((resolve, reject) => {
       const waiter = this.#welcome(resolve, reject, options);
       this.#waiters.push(waiter);
-      this.#pump(waiter.sinceMs);
-      if (waiter.deadlineMs <= waiter.sinceMs) this.#rejectLate();
+      // Where there was nothing for the one before, who came in the same moment, there is nothing now.
+      if (waiter.before?.since !== waiter.since || this.#free > 0) this.#pump();
+      if (waiter.timeoutMs <= 0) this.#rejectLate();
     });
   }
 
@@ -377,9 +378,11 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     options: CheckoutOptions | undefined,
   ): Waiter<Lease<C>> {
     const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
-    const madeAt = this.#trace();
-    const wish = { resolve, reject, sinceMs: now(), timeoutMs, signal, madeAt };
-    return this.#waiters.welcome(this.#observer ? observed(wish, this.#observer) : wish);
+    const waiter = new Waiter(resolve, reject, timeoutMs);
+    waiter.madeAt = this.#trace();
+    if (this.#observer !== undefined) observe(waiter, this.#observer);
+    if (signal) this.#waiters.heed(waiter, signal);
+    return waiter;
   }
 
   get #busy(): boolean {
@@ -427,10 +430,10 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   /** Gives waiters what there is, and opens what is missing. Called whenever anything may have become free. */
-  #pump(nowMs?: number, answered = false): void {
+  #pump(answered = false): void {
     if (this.#ended !== undefined) return;
     if (this.#waiters.size > 0) {
-      if (!answered && !this.#source.usable(nowMs)) return this.#awaitAnswer();
+      if (!answered && !this.#source.usable()) return this.#awaitAnswer();
       for (;;) {
         const waiter = this.#waiters.first;
         const slot = waiter && this.#take();
@@ -454,7 +457,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#source.resolve(controller.signal).then(
       () => {
         done();
-        this.#pump(undefined, true);
+        this.#pump(true);
         this.#rejectLate();
       },
       (error) => {
@@ -571,7 +574,8 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
       return DONE;
     }
     const surplus = waiter === undefined && this.#idle.size >= poolSize;
-    if (worn || surplus || !this.#source.isCurrent(slot.address)) {
+    // Its address need not be looked at here: one that departs marks those in use.
+    if (worn || surplus) {
       const closing = this.#slots.close(slot);
       this.#pump();
       return closing ?? DONE;
@@ -618,7 +622,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   #notifyEmpty(): void {
-    if (this.#inUse.size > 0 || this.#dials.size > 0) return;
+    if (this.#onEmpty.length === 0 || this.#inUse.size > 0 || this.#dials.size > 0) return;
     const listeners = this.#onEmpty;
     this.#onEmpty = [];
     for (const listener of listeners) listener();

@@ -56,6 +56,7 @@ export const TESTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "_allow_address.ts": [["tests/allow_address_test.ts", "tests/options_test.ts"]],
   "_cached_name.ts": RESOLVER,
   "_cidr.ts": [["tests/cidr_test.ts", "tests/allow_address_test.ts", "tests/options_test.ts"]],
+  "_clock.ts": POOL,
   "_engine_core.ts": [ENGINE, STRESS],
   "_freshness.ts": RESOLVER,
   "_lease.ts": POOL,
@@ -108,12 +109,6 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "pool.ts",
     find: "if (this.#source.isCurrent(address)) this.#return(slot);",
     put: "if (address) this.#return(slot);",
-  },
-  {
-    file: "pool.ts",
-    find: "if (worn || surplus || !this.#source.isCurrent(slot.address)) {",
-    put: "if (worn || surplus) {",
-    why: "an address that departs marks its slots in use (retire), so they are worn already",
   },
   {
     file: "pool.ts",
@@ -177,6 +172,16 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "      slot.spent = slot.dead = true;",
     put: "      slot.spent = true;",
   },
+  {
+    file: "pool.ts",
+    find: "if (waiter.before?.since !== waiter.since || this.#free > 0) this.#pump();",
+    put: "if (waiter.before?.since !== waiter.since) this.#pump();",
+  },
+  {
+    file: "pool.ts",
+    find: "if (waiter.before?.since !== waiter.since || this.#free > 0) this.#pump();",
+    put: "if (waiter.before === undefined || this.#free > 0) this.#pump();",
+  },
   // Opening.
   {
     file: "_openings.ts",
@@ -203,8 +208,23 @@ export const MUTATIONS: readonly Mutation[] = [
   // Waiting.
   {
     file: "_waiting_line.ts",
-    find: "this.deadlineMs = sinceMs + timeoutMs;",
-    put: "this.deadlineMs = sinceMs + timeoutMs * 2;",
+    find: "return this.since.ms + this.timeoutMs;",
+    put: "return this.since.ms + this.timeoutMs * 2;",
+  },
+  {
+    file: "_waiting_line.ts",
+    find: "this.#timer === undefined || waiter.timeoutMs < this.#spanMs",
+    put: "this.#timer === undefined",
+  },
+  {
+    file: "_waiting_line.ts",
+    find: "const nowMs = Moment.present.ms;",
+    put: "const nowMs = now();",
+  },
+  {
+    file: "_clock.ts",
+    find: "      if (present === this) present = undefined;",
+    put: "",
   },
   {
     file: "_waiting_line.ts",

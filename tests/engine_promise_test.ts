@@ -76,6 +76,21 @@ Deno.test("connections in use on a departed address are retired: they work on, a
   await engine.close();
 });
 
+Deno.test("on demand, whoever comes after the answer's end asks, though all is in use: the waiters are served from the new address", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab({ dnsRefresh: "on-demand", poolSize: 1, maxOverflow: 0 });
+  const lease = await engine.connect();
+  const early = engine.use((lease) => lease.address);
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  const late = engine.use((lease) => lease.address);
+  await time.advance(0);
+  assertEquals(await Promise.all([early, late]), ["10.0.0.2", "10.0.0.2"]);
+  assertEquals(lease.address, "10.0.0.1");
+  await lease.release();
+  await engine.close();
+});
+
 Deno.test("an answer of two addresses that rotates does not churn the pool", async () => {
   using time = fakeTime();
   const { engine, adapter, dns } = lab();
