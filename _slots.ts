@@ -20,7 +20,7 @@ export class Slots<C> {
   detached = 0;
   /** Connections that may be handed out, the one that came back first in front. */
   readonly idle: LinkedList<Slot<C>> = new LinkedList();
-  /** Connections that somebody holds, or that are looked at or reset; the one that went out first in front. */
+  /** Connections that somebody holds, or that are looked at or reset. */
   readonly inUse: LinkedList<Slot<C>> = new LinkedList();
 
   readonly #source: Pick<Source<C>, "close">;
@@ -57,7 +57,7 @@ export class Slots<C> {
     return counts;
   }
 
-  /** Those that somebody holds, the longest first. */
+  /** Those that somebody holds. */
   get leased(): readonly Slot<C>[] {
     return this.inUse.members().filter(({ lease }) => lease !== undefined);
   }
@@ -87,12 +87,6 @@ export class Slots<C> {
     this.#leaveUse(slot);
     slot.state = "idle";
     this.idle.push(slot);
-  }
-
-  /** A connection in use goes from one holder to the next. */
-  pass(slot: Slot<C>): void {
-    this.inUse.remove(slot);
-    this.inUse.push(slot);
   }
 
   /** A connection in use is on an address that departed: it is closed when it comes back, and counts no more. */

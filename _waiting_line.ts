@@ -21,8 +21,6 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   readonly since: Moment = Moment.present;
   /** Where it was wished for; kept only where somebody asks. */
   madeAt: string | undefined = undefined;
-  /** Takes the listener off the signal. */
-  unlisten: (() => void) | undefined = undefined;
   /** Told when the wait ends. */
   onLeave: (() => void) | undefined = undefined;
 
@@ -74,7 +72,7 @@ export class WaitingLine<T> {
   heed(waiter: Waiter<T>, signal: AbortSignal): void {
     const onAbort = () => this.reject(waiter, signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    waiter.unlisten = () => signal.removeEventListener("abort", onAbort);
+    waiter.onLeave = () => signal.removeEventListener("abort", onAbort);
   }
 
   /** Puts somebody at the end. */
@@ -145,7 +143,6 @@ export class WaitingLine<T> {
 
   #leave(waiter: Waiter<T>): void {
     waiter.waiting = false;
-    waiter.unlisten?.();
     waiter.onLeave?.();
     this.stepAside(waiter);
   }

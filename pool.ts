@@ -40,6 +40,8 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   readonly #source: Source<C>;
   readonly #settings: PoolSettings;
   readonly #observer: SafeObserver | undefined;
+  /** Whether anybody asks since when, and where, a connection is in use. */
+  readonly #notesUse: boolean;
   readonly #limit: number;
   /** Idle for longer than that, a connection is not handed out; those that are kept all the same may be. */
   readonly #restMs: number;
@@ -63,6 +65,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#source = source;
     this.#settings = settings;
     this.#observer = settings.observer;
+    this.#notesUse = settings.traces || settings.observer?.timesUse === true;
     this.#slots = new Slots(source, () => this.#notifyEmpty());
     this.#idle = this.#slots.idle;
     this.#inUse = this.#slots.inUse;
@@ -118,7 +121,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     return this.#slots.size;
   }
 
-  /** The connections that are out, the longest first. */
+  /** The connections that are out. */
   get leased(): readonly Slot<C>[] {
     return this.#slots.leased;
   }
@@ -362,8 +365,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   #lend(slot: Slot<C>, takenAt: string | undefined): Lease<C> {
     slot.uses++;
-    if (this.#observer?.timesUse) slot.leasedAtMs = now();
-    if (this.#settings.traces) {
+    if (this.#notesUse) {
       slot.leasedAtMs = now();
       slot.takenAt = takenAt;
       slot.reported = false;
@@ -522,8 +524,13 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** Waits for an answer, but no longer than the waiter waits and the connection that was checked for it is open. */
   async #answerFor(waiter: Waiter<Lease<C>>, slot: Slot<C>): Promise<void> {
     const controller = new AbortController();
-    slot.onEnd = waiter.onLeave = () =>
+    const end = slot.onEnd = () =>
       controller.abort(new DOMException("Nobody waits for an answer any more", "AbortError"));
+    const { onLeave } = waiter;
+    waiter.onLeave = () => {
+      onLeave?.();
+      end();
+    };
     try {
       await this.#source.resolve(controller.signal);
     } catch (error) {
@@ -592,7 +599,6 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   #handOn(slot: Slot<C>, waiter: Waiter<Lease<C>>): boolean {
     if (this.#settings.timesIdle) slot.idleSinceMs = now();
     if (!this.#source.usable() || !this.#fit(slot)) return false;
-    this.#slots.pass(slot);
     this.#source.wake(slot);
     this.#handOver(waiter, slot);
     return true;
@@ -615,8 +621,9 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#drop(slot, unfit.error);
   }
 
-  #endUse({ leasedAtMs, address }: Slot<C>, error: unknown): void {
-    if (!this.#observer?.timesUse) return;
+  #endUse(slot: Slot<C>, error: unknown): void {
+    if (!this.#notesUse || !this.#observer?.timesUse) return;
+    const { leasedAtMs, address } = slot;
     const seconds = (now() - leasedAtMs) / 1000;
     this.#observer.used({ seconds, address, ...(error !== undefined && { error }) });
   }

@@ -182,6 +182,8 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "if (waiter.before?.since !== waiter.since || this.#free > 0) this.#pump();",
     put: "if (waiter.before === undefined || this.#free > 0) this.#pump();",
   },
+  { file: "pool.ts", find: "      onLeave?.();\n", put: "" },
+  { file: "pool.ts", find: "      end();\n", put: "" },
   // Opening.
   {
     file: "_openings.ts",
@@ -232,7 +234,6 @@ export const MUTATIONS: readonly Mutation[] = [
     put: "if (endMs < nowMs) this.reject",
   },
   { file: "_waiting_line.ts", find: "index < covered ? moreMs : 0", put: "moreMs" },
-  { file: "_waiting_line.ts", find: "    waiter.unlisten?.();", put: "" },
   { file: "_waiting_line.ts", find: "    waiter.onLeave?.();", put: "" },
   { file: "_waiting_line.ts", find: "    this.#onEmpty();", put: "" },
   // Leases.

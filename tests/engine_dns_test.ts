@@ -17,6 +17,7 @@ import type { FakeClient } from "../testing/mod.ts";
 import { balanced, type Lab, lab } from "./_lab.ts";
 import { fakeTime, type TestTime } from "./_time.ts";
 import { driverError, FakeServers } from "./stress/pool_servers.ts";
+import { countListeners } from "./stress/pool_timers.ts";
 
 const [A, B, C] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
 
@@ -680,9 +681,13 @@ Deno.test("a check that outlasts the answer is followed by a new answer before t
   await time.advance(9.9);
   servers.queryMs = 200;
   dns.addresses = [B];
-  const checkout = watch(time, engine.connect());
-  await time.advance(0.2);
-  assertEquals(checkout.value?.address, B);
+  const { signal } = new AbortController();
+  const listeners = countListeners(signal);
+  const checkout = watch(time, engine.connect({ signal }));
+  await time.advance(0.1);
+  assertEquals(listeners(), 1);
+  await time.advance(0.1);
+  assertEquals([checkout.value?.address, listeners()], [B, 0]);
   await checkout.value!.release();
   await engine.close();
 });
