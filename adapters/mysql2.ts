@@ -17,6 +17,7 @@ import { checkTlsOptions, readMysql2Tls, secure } from "./_mysql2_tls.ts";
 import { loginOf, type ParamKind, readParams } from "./_params.ts";
 import { closeOf, dialSocket, handshakeOn, onlyOnce } from "./_socket.ts";
 import { checkSecured, checkTls } from "./_tls.ts";
+import { traceHere } from "./_trace.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 export type {
@@ -272,15 +273,9 @@ async function run(
       else core.query(text, onResult);
     });
   } catch (error) {
-    if (core.config.trace !== false && error instanceof Error) traceHere(error);
+    if (core.config.trace !== false) traceHere(error);
     throw error;
   }
-}
-
-/** Gives an error that was made in a socket's event the stack of whoever awaits it, where the runtime can. */
-function traceHere(error: Error): void {
-  const { captureStackTrace } = Error as { captureStackTrace?(error: Error, above: unknown): void };
-  captureStackTrace?.(error, traceHere);
 }
 
 /** Runs one statement of the adapter's own, so that the user's settings do not change its rows. */

@@ -15,6 +15,7 @@ import {
 } from "./_postgres.ts";
 import { KEEPALIVE_MS, onlyOnce } from "./_socket.ts";
 import { checkTls, named, readTls, type TlsOptions } from "./_tls.ts";
+import { traceHere } from "./_trace.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 export type { TlsOptions } from "./_tls.ts";
@@ -63,6 +64,19 @@ interface PgInternals {
   readyForQuery?: boolean;
   getTransactionStatus?(): string | null;
 }
+
+/** What a statement gives; several in one text give a list of these. */
+interface PgResult {
+  rows: unknown[];
+  fields?: unknown[];
+}
+
+/** How the driver's own pool runs a statement. */
+type QueryWithCallback = (
+  text: string,
+  values: unknown[] | undefined,
+  done: (error: unknown, result?: PgResult | PgResult[]) => void,
+) => Promise<PgResult | PgResult[]> | undefined;
 
 /** A socket, and what those with TLS have besides. */
 interface PgStream {
@@ -210,10 +224,41 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     },
 
     async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
-      const { rows } = await client.query(text, values ? [...values] : undefined);
-      return rows;
+      try {
+        return rowsOf(await run(client, text, values));
+      } catch (error) {
+        traceHere(error);
+        throw error;
+      }
     },
   };
+}
+
+/**
+ * With a callback, as pg's own pool does it: a promise that pg makes (8.23) keeps the result from being collected while
+ * it is young, which costs a third more CPU time with results of 100 rows. A client that gives a promise all the same
+ * is as welcome.
+ */
+function run(
+  client: PgClient,
+  text: string,
+  values: readonly unknown[] | undefined,
+): Promise<PgResult | PgResult[]> {
+  return new Promise((resolve, reject) => {
+    const query = client.query as unknown as QueryWithCallback;
+    const own = values && [...values];
+    const promise = query.call(client, text, own, (error, result) => {
+      if (error) reject(error);
+      else resolve(result!);
+    });
+    promise?.then(resolve, reject);
+  });
+}
+
+/** The rows of the first result that has any. */
+function rowsOf(result: PgResult | PgResult[]): readonly unknown[] {
+  if (!Array.isArray(result)) return result.rows;
+  return result.find(({ fields }) => fields?.length)?.rows ?? [];
 }
 
 function checkModule(pg: unknown): void {

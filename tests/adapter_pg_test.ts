@@ -325,6 +325,39 @@ Deno.test("an abort before the socket is open rejects with its reason and leaves
   assertStrictEquals(await assertRejects(() => begun), reason);
 });
 
+Deno.test("the stack of a failed statement leads to whoever asked for it", async () => {
+  const engine = engineFor();
+  await engine.query("SELECT 1"); // no dial in the stack
+  const askForNothing = async () => await engine.query("SELECT nothing");
+  const { stack, message } = await assertRejects(() => askForNothing(), Error);
+  assert(stack!.startsWith(`error: ${message}\n`), stack);
+  assert(stack!.includes("askForNothing"), stack);
+  await engine.close();
+});
+
+Deno.test("query() gives the rows of the first statement that has any, where a text has several", async () => {
+  const engine = engineFor();
+  assertEquals(await engine.query("SET lock_timeout = 0; SELECT 1 AS n; SELECT 2 AS n"), [{
+    n: 1,
+  }]);
+  assertEquals(await engine.query("SET lock_timeout = 0; SET lock_timeout = 0"), []);
+  assertEquals(await engine.query("SELECT 1 AS n WHERE false; SELECT 2 AS n"), []);
+  await engine.close();
+});
+
+Deno.test("query() takes a client that knows promises only, and one that throws at once", async () => {
+  const { adapter } = noting();
+  const client = await adapter.connect("10.0.0.2", targetOf({}));
+  client.query = () => Promise.resolve({ rows: [{ n: 1 }] });
+  assertEquals(await adapter.query!(client, "SELECT 1"), [{ n: 1 }]);
+  client.query = () => Promise.reject(new Error("later"));
+  await assertRejects(() => adapter.query!(client, "SELECT 1"), Error, "later");
+  client.query = () => {
+    throw new Error("at once");
+  };
+  await assertRejects(() => adapter.query!(client, "SELECT 1"), Error, "at once");
+});
+
 /** The end of a query that failed may come a packet after its error. */
 function ready(client: pg.Client): Promise<void> {
   return until(() => adapter.inTransaction!(client) !== undefined);
