@@ -97,7 +97,8 @@ export class Lease<C> {
   readonly #lender: Lender<C>;
   readonly #slot: Slot<C>;
   #controller: AbortController | undefined = undefined;
-  #onLost: ((reason: unknown) => void) | undefined = undefined;
+  /** Those who are told when the connection is lost. */
+  #watchers: Set<(reason: unknown) => void> | undefined = undefined;
 
   /** Leases come from `engine.connect()`. */
   constructor(lender: Lender<C>, slot: Slot<C>) {
@@ -194,14 +195,18 @@ export class Lease<C> {
    */
   untilLost<T>(work: T | Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const earlier = this.#onLost;
-      this.#onLost = earlier
-        ? (reason) => {
-          earlier(reason);
-          reject(reason);
-        }
-        : reject;
-      Promise.resolve(work).then(resolve, reject);
+      const watchers = this.#watchers ??= new Set();
+      watchers.add(reject);
+      Promise.resolve(work).then(
+        (value) => {
+          watchers.delete(reject);
+          resolve(value);
+        },
+        (error) => {
+          watchers.delete(reject);
+          reject(error);
+        },
+      );
       if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);
     });
   }
@@ -213,7 +218,7 @@ export class Lease<C> {
 
   /** Tells the holder that the connection is being terminated. */
   abort(reason: unknown): void {
-    this.#onLost?.(reason);
+    for (const watcher of this.#watchers ?? []) watcher(reason);
     (this.#controller ??= new AbortController()).abort(reason);
   }
 

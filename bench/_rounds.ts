@@ -31,15 +31,21 @@ export interface RoundOptions {
   readonly rounds: number;
   /** Milliseconds for one contender in one round, about. */
   readonly batchMs: number;
+  /**
+   * Whether all do as many operations in a round, where they take about as long: the end of a batch, when some are done
+   * and others are not, must not weigh more for one of them. Default: false.
+   */
+  readonly alike?: boolean;
 }
 
 /** Times the contenders; ratios are to the first of them. */
 export async function race(
   contenders: readonly Contender[],
-  { rounds, batchMs }: RoundOptions,
+  { rounds, batchMs, alike = false }: RoundOptions,
 ): Promise<Timing[]> {
   const batches: number[] = [];
   for (const contender of contenders) batches.push(await batchFor(contender, batchMs));
+  if (alike) batches.fill(Math.max(...batches));
   const times: number[][] = contenders.map(() => []);
   for (let round = 0; round < rounds; round++) {
     // Another one begins each time, and every other round goes backwards: what one leaves behind (garbage, a warm

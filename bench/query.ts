@@ -24,7 +24,9 @@ import { quantile, race, type RoundOptions, type Timing } from "./_rounds.ts";
 
 const POOL_SIZE = 10;
 const CONCURRENCY = [1, 8, 64];
-const ROUNDS: RoundOptions = quick ? { rounds: 5, batchMs: 25 } : { rounds: 21, batchMs: 60 };
+const ROUNDS: RoundOptions = quick
+  ? { rounds: 5, batchMs: 25, alike: true }
+  : { rounds: 21, batchMs: 100, alike: true };
 const WARM_UPS = quick ? 2 : 5;
 const QUERIES = {
   "SELECT 1": "SELECT 1 AS one",

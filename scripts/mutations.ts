@@ -243,7 +243,11 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);",
     put: "",
   },
-  { file: "_lease.ts", find: "          earlier(reason);\n", put: "" },
+  {
+    file: "_lease.ts",
+    find: "    for (const watcher of this.#watchers ?? []) watcher(reason);\n",
+    put: "",
+  },
   // Where connections come from.
   {
     file: "_source.ts",

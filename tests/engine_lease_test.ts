@@ -312,6 +312,20 @@ Deno.test("untilLost() ends with its work, or as soon as the connection is termi
   assertStrictEquals(await assertRejects(() => lease.untilLost(never)), reason);
 });
 
+Deno.test("untilLost() leaves nothing behind on a lease that is held for long, however often it was called", async () => {
+  using time = fakeTime();
+  const it = lab();
+  const lease = await it.engine.connect();
+  for (let i = 0; i < 100_000; i++) lease.untilLost(i);
+  await time.settle();
+  const wait = watch(lease.untilLost(new Promise<void>(() => {})));
+  const closing = it.engine.close({ drain: 0 });
+  await time.tick(0);
+  await closing;
+  assertInstanceOf(wait.error, ConnectionLostError);
+  assertStrictEquals(lease.signal.reason, wait.error);
+});
+
 Deno.test("whoever comes to a lease after its connection was terminated is told that, and not of a release", async () => {
   using time = fakeTime();
   const it = lab();
