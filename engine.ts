@@ -344,8 +344,8 @@ export class Engine<C> extends EventTarget {
       byAddress,
       answer: {
         addresses: names.addresses,
-        age: fact && (nowMs - fact.askedAtMs) / 1000,
-        freshFor: view ? (view.freshUntilMs - nowMs) / 1000 : Infinity,
+        age: fact && toSeconds(nowMs - fact.askedAtMs),
+        freshFor: view ? toSeconds(view.freshUntilMs - nowMs) : Infinity,
         inGrace: view !== undefined && nowMs >= view.freshUntilMs && nowMs < view.graceUntilMs,
         failures: view?.entry.failures ?? 0,
       },
@@ -446,6 +446,11 @@ export class Engine<C> extends EventTarget {
       hidden: this.#settings.hideParameters,
     });
   }
+}
+
+/** To the millisecond: nobody reads further, and it stands in logs. */
+function toSeconds(ms: number): number {
+  return Math.round(ms) / 1000;
 }
 
 function readConnectOptions(options: ConnectOptions | undefined): CheckoutOptions {

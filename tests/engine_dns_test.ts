@@ -972,6 +972,16 @@ Deno.test("status() tells the state of the answer: none, fresh, expired, in grac
   await engine.close();
 });
 
+Deno.test("status() tells ages to the millisecond", async () => {
+  using time = fakeTime();
+  const { engine } = setup({ dnsRefresh: "on-demand" });
+  await engine.use(() => {});
+  await time.tick(1234.4);
+  const { age, freshFor } = engine.status().answer;
+  assertEquals([age, freshFor], [1.234, 8.766]);
+  await engine.close();
+});
+
 Deno.test("without an answer at all, a checkout fails with what DNS said, and the next one asks again", async () => {
   using time = fakeTime();
   const at = setup();
