@@ -24,7 +24,7 @@ export class Moment {
   static get present(): Moment {
     if (present === undefined) {
       present = new Moment();
-      DONE.then(() => present?.ms);
+      DONE.then(settle);
     }
     return present;
   }
@@ -43,6 +43,10 @@ export class Moment {
 let present: Moment | undefined;
 
 const DONE: Promise<void> = Promise.resolve();
+
+function settle(): void {
+  void present?.ms;
+}
 
 /** A timer that can be cleared; clearing twice, or after it fired, is harmless. */
 export interface Timer {

@@ -7,11 +7,12 @@
 
 import type { AnswerSource, Lingering } from "./_addresses.ts";
 import { now, runWithin } from "./_clock.ts";
+import { Goodbyes } from "./_goodbyes.ts";
 import type { HookedConnection, PoolHooks } from "./_hooks.ts";
 import type { Slot } from "./_lease.ts";
 import type { Log } from "./_log.ts";
 import type { SafeObserver } from "./_observer.ts";
-import { show } from "./_read_options.ts";
+import { asError, safely, textOf } from "./_thrown.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import type { Dialer } from "./dialer.ts";
 import { DisconnectionError } from "./errors.ts";
@@ -45,8 +46,6 @@ export interface SourceParts<C> {
   onOpened(): void;
 }
 
-/** A polite goodbye may take so long; after that the socket is dropped. */
-const GOODBYE_MS = 2000;
 /** A fleet does not recycle in step: ages end up to this share early (HikariCP has the same). */
 const RECYCLE_JITTER = 0.025;
 
@@ -64,6 +63,7 @@ export class NameSource<C> implements Source<C> {
   readonly #dialer: Dialer<C>;
   readonly #adapter: Adapter<C>;
   readonly #log: Log;
+  readonly #goodbyes: Goodbyes<C>;
   readonly #history: { connected: boolean };
   readonly #onOpened: () => void;
   readonly #settings: SourceSettings<C>;
@@ -92,6 +92,7 @@ export class NameSource<C> implements Source<C> {
     this.#history = parts.history;
     this.#onOpened = parts.onOpened;
     this.#settings = settings;
+    this.#goodbyes = new Goodbyes(parts, settings.hooks);
     this.#looks = settings.prePing || settings.hooks.checkout !== undefined;
     this.#tidies = settings.hooks.reset !== undefined || settings.hooks.checkin !== undefined;
   }
@@ -147,7 +148,7 @@ export class NameSource<C> implements Source<C> {
       this.#ends.delete(client);
       if (end.come) this.#names.refresh();
       this.#dialer.forget(address);
-      this.#terminate(client);
+      this.#goodbyes.drop(client);
       throw error;
     }
     this.#history.connected = true;
@@ -216,42 +217,39 @@ export class NameSource<C> implements Source<C> {
       pool.lost(slot, end.error);
     };
     if (end.come) end.tell();
-    this.#safely(() =>
+    safely(this.#log, () =>
       this.#adapter.onError?.(slot.client, (error) => {
         if (slot.state === "closed" || slot.state === "detached") return;
         const unfit = this.judge(error);
         if (unfit) pool.condemn(slot, unfit);
-      })
-    );
+      }));
   }
 
   /** From the dial on: a connection may die while its hooks run. */
   #watch(client: C): End {
     const end: End = { come: false, error: undefined, tell: undefined };
     this.#ends.set(client, end);
-    this.#safely(() =>
+    safely(this.#log, () =>
       this.#adapter.onClose?.(client, (error) => {
         end.come = true;
         end.error = error;
         end.tell?.();
-      })
-    );
+      }));
     return end;
   }
 
   part(slot: Slot<C>): void {
     this.#forget(slot);
-    this.#log.info(`Detached a connection to ${slot.address}`);
-    this.#tell("detach", slot);
+    this.#goodbyes.detach(slot);
   }
 
   wake({ client, address }: Slot<C>): void {
-    if (this.#adapter.ref) this.#safely(() => this.#adapter.ref!(client));
+    if (this.#adapter.ref) safely(this.#log, () => this.#adapter.ref!(client));
     if (this.#log.debugging) this.#log.debug(`Checked out a connection to ${address}`);
   }
 
   rest({ client }: Slot<C>): void {
-    if (this.#adapter.unref) this.#safely(() => this.#adapter.unref!(client));
+    if (this.#adapter.unref) safely(this.#log, () => this.#adapter.unref!(client));
   }
 
   check(slot: Slot<C>): Promise<Unfit | undefined> | undefined {
@@ -293,7 +291,7 @@ export class NameSource<C> implements Source<C> {
     const { resetOnReturn } = this.#settings;
     const adapter = this.#adapter;
     const open = resetOnReturn !== null && adapter.reset !== undefined &&
-      this.#safely(() => adapter.inTransaction?.(client)) !== false;
+      safely(this.#log, () => adapter.inTransaction?.(client)) !== false;
     if (!open && !this.#tidies && isolationLevel === undefined) return undefined;
     const what = `no reset of the connection to ${address}`;
     const reset = () => this.#reset(slot, open ? resetOnReturn : null);
@@ -335,7 +333,7 @@ export class NameSource<C> implements Source<C> {
 
   /** Anything may have been thrown: what the adapter stumbles over says nothing about the connection. */
   judge(error: unknown): Unfit | undefined {
-    return this.#safely(() => this.#judge(error));
+    return safely(this.#log, () => this.#judge(error));
   }
 
   #judge(error: unknown): Unfit | undefined {
@@ -351,63 +349,9 @@ export class NameSource<C> implements Source<C> {
   }
 
   close(slot: Slot<C>, reason: unknown): Promise<void> | undefined {
-    const { address, client } = slot;
-    const { hooks } = this.#settings;
     this.#work.get(slot)?.abort();
     this.#forget(slot);
-    const why = reason === undefined ? "" : `: ${textOf(reason)}`;
-    this.#log.info(`Closing a connection to ${address}${why}`);
-    if (hooks.invalidate || hooks.close) return this.#closeWithHooks(slot, reason);
-    return this.#hangUp(client, reason);
-  }
-
-  async #closeWithHooks(slot: Slot<C>, reason: unknown): Promise<void> {
-    if (reason !== undefined) await this.#tell("invalidate", slot, reason);
-    await this.#tell("close", slot);
-    await this.#hangUp(slot.client, reason);
-  }
-
-  /** A hook that nobody can be told about when it throws: it is logged. */
-  async #tell(
-    name: "invalidate" | "close" | "detach",
-    slot: Slot<C>,
-    error?: unknown,
-  ): Promise<void> {
-    try {
-      const run = () => this.#settings.hooks[name]?.(slot, error);
-      await runWithin(GOODBYE_MS, run, { what: "it did not end" });
-    } catch (failure) {
-      this.#log.warn(`The hook "${name}" failed: ${textOf(failure)}`);
-    }
-  }
-
-  /** What an adapter's plain methods throw is nobody's business but theirs: no slot is lost for it. */
-  #safely<T>(call: () => T): T | undefined {
-    try {
-      return call();
-    } catch (error) {
-      this.#log.warn(`A method of the adapter failed: ${textOf(error)}`);
-      return undefined;
-    }
-  }
-
-  #hangUp(client: C, reason: unknown): Promise<void> | undefined {
-    if (reason === undefined && this.#adapter.close) return this.#sayGoodbye(client);
-    this.#terminate(client, reason);
-    return undefined;
-  }
-
-  async #sayGoodbye(client: C): Promise<void> {
-    try {
-      const goodbye = () => this.#adapter.close!(client);
-      await runWithin(GOODBYE_MS, goodbye, { what: "no goodbye" });
-    } catch {
-      this.#terminate(client);
-    }
-  }
-
-  #terminate(client: C, reason?: unknown): void {
-    this.#safely(() => this.#dialer.discard(client, asError(reason)));
+    return this.#goodbyes.close(slot, reason);
   }
 
   #forget({ address }: Slot<C>): void {
@@ -434,21 +378,4 @@ function noEndOf(hook: string): string {
 /** By its code, not its class: a hook may come from elsewhere. */
 function isDisconnection(error: unknown): error is DisconnectionError {
   return (asError(error) as { code?: unknown } | undefined)?.code === "DISCONNECTED";
-}
-
-/** Of anything: an object of the caller's own may not even say whether it is an error. */
-function asError(value: unknown): Error | undefined {
-  try {
-    return value instanceof Error ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function textOf(error: unknown): string {
-  try {
-    return asError(error)?.message ?? show(error);
-  } catch {
-    return "something that cannot be shown";
-  }
 }

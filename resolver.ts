@@ -7,11 +7,11 @@
 
 import { Entry } from "./_cached_name.ts";
 import { now } from "./_clock.ts";
+import { type DnsOptions, type DnsSettings, readDnsOptions } from "./_dns_options.ts";
 import { View } from "./_name_view.ts";
 import type { Lookup } from "./lookups/lookup.ts";
 import { staticAddresses } from "./lookups/static.ts";
 import { lookupByName, osLookup } from "./lookups/system.ts";
-import { type DnsOptions, type DnsSettings, readDnsOptions } from "./options.ts";
 import { canonicalHost, checkHost } from "./url.ts";
 
 export type { AddressChange, View, Watcher } from "./_name_view.ts";
