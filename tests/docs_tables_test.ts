@@ -243,3 +243,26 @@ Deno.test("README compares pools by what the last whole drill found", async () =
     assertEquals([scenario, ...rows[index]!.slice(1)], [scenario, ...cells]);
   }
 });
+
+Deno.test("README says what a checkout costs by what the last whole benchmark found", async () => {
+  const { flags, results } = JSON.parse(await read("bench/results/pool.json"));
+  assertEquals(flags, []);
+  const peers = ["tarn", "generic-pool", "lightning-pool", "pg-pool"];
+  const scenes = [
+    "one at a time",
+    "bursts of 10 with Promise.all",
+    "1,000 workers on 10 connections",
+    "10,000 waiters on 10 connections",
+  ];
+  const rows = rowsOf(sectionOf(page("README.md"), "## What it costs"));
+  assertEquals(rows.length, scenes.length);
+  for (const [index, scene] of scenes.entries()) {
+    const cells = ["deno", "node", "bun"].map((runtime) => {
+      const timings: { name: string; ratio: number }[] = results[runtime].scenes[scene];
+      const ratios = timings.filter(({ name }) => peers.includes(name)).map(({ ratio }) => ratio);
+      assertEquals(ratios.length, peers.length);
+      return Math.min(...ratios).toFixed(1);
+    });
+    assertEquals([scene, ...rows[index]!.slice(1)], [scene, ...cells]);
+  }
+});
