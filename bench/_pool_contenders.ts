@@ -197,3 +197,31 @@ class NoClient {
   ref(): void {}
   unref(): void {}
 }
+
+/** What there is no getting below for those who wait: as many promises in a queue, fulfilled one after the other. */
+export function bareQueue(size: number): Pick<ContenderPool, "work"> {
+  const idle = Array.from({ length: size }, () => ({ id: ++count }));
+  let waiting: ((resource: Resource) => void)[] = [];
+  let served = 0;
+  const take = () => {
+    const resource = idle.pop();
+    if (resource) return Promise.resolve(resource);
+    return new Promise<Resource>((resolve) => waiting.push(resolve));
+  };
+  const give = (resource: Resource) => {
+    const next = waiting[served];
+    if (next === undefined) {
+      waiting = [];
+      served = 0;
+      idle.push(resource);
+      return;
+    }
+    served++;
+    next(resource);
+  };
+  return {
+    async work(budget) {
+      while (budget.left-- > 0) give(await take());
+    },
+  };
+}

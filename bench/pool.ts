@@ -6,7 +6,7 @@
  */
 
 import process from "node:process";
-import { type ContenderPool, POOLS } from "./_pool_contenders.ts";
+import { bareQueue, type ContenderPool, POOLS } from "./_pool_contenders.ts";
 import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./_report.ts";
 import { type Contender, race, type Timing } from "./_rounds.ts";
 
@@ -14,20 +14,21 @@ import { type Contender, race, type Timing } from "./_rounds.ts";
 const SIZE = 10;
 
 /** What is timed: what one contender does for so many operations. */
-type Scene = (pool: ContenderPool) => Omit<Contender, "name">;
+type Scene = (pool: Pick<ContenderPool, "work" | "burst">) => Omit<Contender, "name">;
 
-/** Each takes one and gives it back, again and again. */
-const workers = (count: number): Scene => (pool) => ({
-  async run(operations) {
+/** Each takes one and gives it back, again and again: ten times at least, for it costs something to begin. */
+const workers = (count: number) => (pool: Pick<ContenderPool, "work">) => ({
+  unit: 10 * count,
+  async run(operations: number) {
     const budget = { left: operations };
     await Promise.all(Array.from({ length: count }, () => pool.work(budget)));
   },
 });
 
 /** All come at once, and each is served once. */
-const waiters = (count: number): Scene => (pool) => ({
+const waiters = (count: number) => (pool: Pick<ContenderPool, "work">) => ({
   unit: count,
-  async run(operations) {
+  async run(operations: number) {
     for (let left = operations; left > 0; left -= count) await workers(count)(pool).run(count);
   },
 });
@@ -81,7 +82,10 @@ async function timed(scene: Scene): Promise<Timing[]> {
   return timings;
 }
 
-/** Nanoseconds for an operation of ours, with so many connections, and with so many waiters on ten. */
+/**
+ * Nanoseconds for an operation of ours, with so many connections, and with so many waiters on ten; and what as many
+ * waiters cost without a pool.
+ */
 async function curve(): Promise<Record<string, Record<string, number>>> {
   const counts = [10, 100, 1000, 10_000];
   const byCount = async (make: (count: number) => Promise<Contender>) => {
@@ -101,6 +105,9 @@ async function curve(): Promise<Record<string, Record<string, number>>> {
       await pool.burst(SIZE);
       return { name: String(count), ...waiters(count)(pool) };
     }),
+    queue: await byCount((count) =>
+      Promise.resolve({ name: String(count), ...waiters(count)(bareQueue(SIZE)) })
+    ),
   };
 }
 
@@ -149,6 +156,7 @@ const counts = Object.keys(growth.connections!);
 table("Ours, ns for an operation", ["", ...counts], [
   ["connections", ...counts.map((count) => figure(growth.connections![count]!))],
   ["waiters on 10", ...counts.map((count) => figure(growth.waiters![count]!))],
+  ["a bare queue of promises", ...counts.map((count) => figure(growth.queue![count]!))],
 ]);
 const bytes = await memory();
 if (bytes) {
