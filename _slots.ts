@@ -25,7 +25,6 @@ export class Slots<C> {
 
   readonly #source: Pick<Source<C>, "close">;
   readonly #onLeft: () => void;
-  /** In use, but on an address that departed. */
   #retired = 0;
   readonly #closing: Set<Promise<void>> = new Set();
 
@@ -43,7 +42,12 @@ export class Slots<C> {
     return this.idle.size + this.inUse.size;
   }
 
-  /** Those of them that count against the limit. */
+  /** Those in use whose address departed. */
+  get retired(): number {
+    return this.#retired;
+  }
+
+  /** Open connections that count against the limit. */
   get counted(): number {
     return this.size - this.#retired;
   }

@@ -174,6 +174,8 @@ export interface PoolCounts {
   readonly maxOverflow: number;
   /** Connections handed out now. */
   readonly inUse: number;
+  /** Those of them whose address departed: they do not count against the limit. */
+  readonly retired: number;
   /** Connections ready to be handed out. */
   readonly idle: number;
   /** Connections being opened now. */

@@ -90,6 +90,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
       poolSize,
       maxOverflow,
       inUse: this.#inUse.size,
+      retired: this.#slots.retired,
       idle: this.#idle.size,
       connecting: this.#dials.size,
       waiting: this.#waiters.size,

@@ -115,10 +115,7 @@ export class Mysql2Backend {
   #mustWait(): boolean {
     const { counts } = this.engine.pool;
     const { total } = driverCounts(counts);
-    if (counts.idle > counts.waiting || total < counts.poolSize) return false;
-    const { addresses } = this.engine.status().answer;
-    const retired = [...this.#out.values()].filter(({ address }) => !addresses.includes(address));
-    return total - retired.length >= counts.poolSize;
+    return counts.idle <= counts.waiting && total - counts.retired >= counts.poolSize;
   }
 
   #fetch(queued: boolean, deliver: Callback<PooledConnection>): void {

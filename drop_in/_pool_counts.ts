@@ -4,14 +4,7 @@
  * @module
  */
 
-/** The engine's numbers. */
-interface Counts {
-  readonly poolSize: number;
-  readonly inUse: number;
-  readonly idle: number;
-  readonly connecting: number;
-  readonly waiting: number;
-}
+import type { PoolCounts } from "../errors.ts";
 
 /** A driver's numbers. */
 export interface DriverCounts {
@@ -29,9 +22,9 @@ export interface DriverCounts {
  * @param counts The engine's numbers.
  */
 export function driverCounts(
-  { poolSize, inUse, idle, connecting, waiting }: Counts,
+  { poolSize, inUse, retired, idle, connecting, waiting }: Omit<PoolCounts, "maxOverflow">,
 ): DriverCounts {
-  const room = poolSize - inUse - idle - connecting;
+  const room = poolSize - (inUse - retired) - idle - connecting;
   const starting = Math.max(0, Math.min(waiting - connecting - idle, room));
   return {
     total: inUse + idle + connecting + starting,

@@ -24,6 +24,7 @@ import { clearDnsCache } from "../resolver.ts";
 import { freePort } from "../scripts/lab/free_port.ts";
 import { startMariadb } from "../scripts/lab/mariadb.ts";
 import { type Lab, withName } from "./_drop_in_lab.ts";
+import type { FakeLookup } from "./_fake_lookup.ts";
 import { administer, mariadbPair, where, WHO } from "./_drop_in_mariadb.ts";
 import { runProgram } from "./_drop_in_program.ts";
 import { mariadbTest } from "./_servers.ts";
@@ -47,6 +48,22 @@ const counts = ({ engine }: Pool) => {
   const { inUse, idle } = engine!.pool.counts;
   return [inUse, idle];
 };
+
+/** Moves the record, and waits until the pool knows. */
+async function moveTo(host: string, dns: FakeLookup, { engine }: Pool): Promise<void> {
+  dns.addresses = [host];
+  await until(() => engine!.status().answer.addresses[0] === host);
+}
+
+/** What becomes of callers who come in the same moment; those who are served give back at once. */
+function outcomes(pool: Pool, callers: number): Promise<string[]> {
+  const call = () =>
+    pool.getConnection().then((connection) => {
+      connection.release();
+      return "served";
+    }, ({ message }: Error) => message);
+  return Promise.all(Array.from({ length: callers }, call));
+}
 
 mariadbTest(
   "when the record moves, idle connections are closed, those that are out when they are released",
@@ -86,6 +103,61 @@ mariadbTest(
         out.release();
       }
     }),
+);
+
+mariadbTest(
+  "connections on an address that lingers make the pool full to waitForConnections and queueLimit",
+  async () => {
+    const base = { connectionLimit: 1, dnsAddressLinger: 60, poolTimeout: 2 };
+    await lab(async ({ dns, make }) => {
+      const pool = make({ ...base, waitForConnections: false });
+      const out = await pool.getConnection();
+      await moveTo(pair.second.host, dns, pool);
+      assertEquals(await outcomes(pool, 1), ["No connections available."]);
+      out.release();
+    });
+    await lab(async ({ dns, make }) => {
+      const pool = make({ ...base, queueLimit: 1 });
+      const out = await pool.getConnection();
+      await moveTo(pair.second.host, dns, pool);
+      const said = outcomes(pool, 2);
+      out.release();
+      assertEquals(await said, ["served", "Queue limit reached."]);
+    });
+  },
+);
+
+mariadbTest(
+  "a connection whose address departed and came back does not make the pool full",
+  () =>
+    lab(async ({ dns, make }) => {
+      const pool = make({ connectionLimit: 1, waitForConnections: false });
+      const out = await pool.getConnection();
+      await moveTo(pair.second.host, dns, pool);
+      await moveTo(pair.first.host, dns, pool);
+      assertEquals(await outcomes(pool, 2), ["served", "No connections available."]);
+      out.release();
+    }),
+);
+
+mariadbTest(
+  "beside connections that departed, the pool is full once it opens as many as it may, though not all at once",
+  async () => {
+    const base = { connectionLimit: 2, connectConcurrency: 1, poolTimeout: 2 };
+    const cases: [Options, string[]][] = [
+      [{ waitForConnections: false }, ["served", "served", "No connections available."]],
+      [{ queueLimit: 1 }, ["served", "served", "served", "Queue limit reached."]],
+    ];
+    for (const [options, expected] of cases) {
+      await lab(async ({ dns, make }) => {
+        const pool = make({ ...base, ...options });
+        const out = await Promise.all([pool.getConnection(), pool.getConnection()]);
+        await moveTo(pair.second.host, dns, pool);
+        assertEquals(await outcomes(pool, expected.length), expected);
+        for (const connection of out) connection.release();
+      });
+    }
+  },
 );
 
 mariadbTest(

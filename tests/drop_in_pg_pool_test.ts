@@ -15,6 +15,7 @@ import { inspect } from "node:util";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import { DnsPgPool, type DnsPgPoolOptions } from "../drop_in/pg_pool.ts";
+import type { Engine } from "../engine.ts";
 import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from "../errors.ts";
 import { clearDnsCache } from "../resolver.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
@@ -86,6 +87,23 @@ Deno.test("the record moves: a client that is out works on, does not count again
     client.release();
     await until(() => pool.totalCount === 1);
     assertEquals(await where(pool), second.host);
+  }));
+
+Deno.test("the record moves: those for whom a client will be opened beside the ones that departed do not count as waiting", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make({ max: 2, connectConcurrency: 1 });
+    const out = await Promise.all([pool.connect(), pool.connect()]);
+    dns.addresses = [second.host];
+    const engine = pool.engine as Engine<unknown>;
+    await until(() => engine.status().answer.addresses[0] === second.host);
+    const counts = () => [pool.totalCount, pool.idleCount, pool.waitingCount];
+    assertEquals(counts(), [2, 0, 0]);
+    const others = [1, 2, 3].map(async () => (await pool.connect()).release());
+    const counted = counts();
+    await Promise.all(others);
+    assertEquals(counted, [4, 0, 1]);
+    for (const client of out) client.release();
+    await until(() => String(counts()) === "2,2,0");
   }));
 
 Deno.test("the record moves: who waits for a client is served by the new server", () =>

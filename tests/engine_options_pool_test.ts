@@ -140,6 +140,7 @@ Deno.test("poolTimeout: the error has the last failed connect as its cause", asy
     poolSize: 1,
     maxOverflow: 1,
     inUse: 1,
+    retired: 0,
     idle: 0,
     connecting: 1,
     waiting: 2,

@@ -216,6 +216,7 @@ export class World {
       if (slot.state === "closed" || slot.state === "detached") this.#slots.delete(slot);
       else if (of === pool && slot.retired && slot.state === "inUse") retired++;
     }
+    if (pool.counts.retired !== retired) this.problem(`${retired} are retired: ${this.#state()}`);
     if (idle + inUse - retired + connecting > poolSize + maxOverflow) {
       this.problem(`over the limit, with ${retired} retired: ${this.#state()}`);
     }
