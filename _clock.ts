@@ -6,7 +6,7 @@
  */
 
 /** Longest delay that `setTimeout` keeps; a longer one fires at once. */
-export const LONGEST_TIMER_MS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
 
 /** Milliseconds on a clock that never goes back. Read at each call, so that tests can put a fake in its place. */
 export function now(): number {
@@ -104,7 +104,11 @@ function toDelay(delayMs: number): number {
  * @param signal Ends the wait.
  * @param start Which kind of timer: `timer` where a caller waits, `upkeepTimer` where none does.
  */
-export function sleep(delayMs: number, signal?: AbortSignal, start = timer): Promise<void> {
+export function sleep(
+  delayMs: number,
+  signal?: AbortSignal,
+  start: typeof timer = timer,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
     const onAbort = () => {
