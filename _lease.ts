@@ -197,16 +197,8 @@ export class Lease<C> {
     return new Promise((resolve, reject) => {
       const watchers = this.#watchers ??= new Set();
       watchers.add(reject);
-      Promise.resolve(work).then(
-        (value) => {
-          watchers.delete(reject);
-          resolve(value);
-        },
-        (error) => {
-          watchers.delete(reject);
-          reject(error);
-        },
-      );
+      // The two as they are, and nothing else on that promise: so an error's stack leads on to whoever awaits this one.
+      Promise.resolve(work).then(resolve, reject).then(() => watchers.delete(reject));
       if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);
     });
   }
