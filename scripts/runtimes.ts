@@ -49,7 +49,7 @@ async function run(
   if (!report) trouble = `ended with ${signal ?? code} before the last test`;
   else if (lingeredMs > LINGER_MS) trouble = "something held the process up after the last test";
   else if (code !== 0 && report.failed === 0) trouble = `exited with ${code}`;
-  const { passed = 0, failed = 0, declared = 0 } = report ?? {};
+  const { passed = 0, failed = 0, skipped = 0, declared = 0 } = report ?? {};
   if (trouble || failed > 0) {
     console.log(
       `\n== ${name} ${version} ${test}: ${trouble ?? `${failed} failed`}\n${output}${await errors}`,
@@ -57,7 +57,6 @@ async function run(
   }
   await errors;
   const subject = test.split("_")[0]!;
-  const skipped = 0;
   // What broke off, or stayed, is a failure of its own.
   const all = failed + (trouble ? 1 : 0);
   return { runtime: name, version, subject, passed, failed: all, skipped, declared };

@@ -4,14 +4,18 @@
  * @module
  */
 
-import { assert } from "@std/assert";
-import { pause } from "./_waiting.ts";
+import { assertEquals } from "@std/assert";
+import { once } from "node:events";
+import net from "node:net";
+import { Worker } from "node:worker_threads";
+import { listen, type Peer } from "./_peers.ts";
+import { pause, soon } from "./_waiting.ts";
 
 /** What a silent server of {@linkcode withMute} is to a test. */
 export interface Mute {
   readonly port: number;
   /** The first client's connection. */
-  readonly conn: Promise<Deno.Conn>;
+  readonly conn: Promise<Peer>;
   /** Fulfilled once it has said all that it ever will. */
   readonly silent: Promise<void>;
 }
@@ -22,55 +26,76 @@ export async function withMute(
   body: (mute: Mute) => Promise<void>,
   { first = false } = {},
 ): Promise<void> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using listener = await listen();
   const conn = listener.accept();
   const silent = conn.then(async (conn) => {
     for (const [index, reply] of replies.entries()) {
-      if (index > 0 || !first) await conn.read(new Uint8Array(1000));
+      if (index > 0 || !first) await conn.read();
       await conn.write(reply);
     }
     await pause(20); // for the client to take it in
   });
-  await body({ port: (listener.addr as Deno.NetAddr).port, conn, silent });
+  await body({ port: listener.port, conn, silent });
   await silent;
 }
 
 /** Waits for the other side to hang up, 5 seconds at most; returns what it had said before, as text. */
-export async function hungUp(conn: Deno.Conn): Promise<string> {
-  const limit = setTimeout(() => conn.close(), 5000);
-  const buffer = new Uint8Array(1000);
+export async function hungUp(conn: Peer): Promise<string> {
   let heard = "";
-  try {
-    for (let size; (size = await conn.read(buffer)) !== null;) {
-      heard += new TextDecoder().decode(buffer.subarray(0, size));
+  const listening = (async () => {
+    for (let bytes; (bytes = await conn.read()) !== undefined;) {
+      heard += new TextDecoder().decode(bytes);
     }
+  })();
+  try {
+    await soon(listening);
   } catch (error) {
-    assert(error instanceof Deno.errors.ConnectionReset, String(error));
+    assertEquals((error as { code?: string }).code, "ECONNRESET", String(error));
   } finally {
-    clearTimeout(limit);
+    await conn.close();
   }
-  conn.close();
   return heard;
 }
+
+/** Listens, tells the port, and accepts nobody: its thread sleeps until it is woken. */
+const SLEEPER = `
+const { parentPort, workerData } = require("node:worker_threads");
+const server = require("node:net").createServer();
+server.listen({ host: "127.0.0.1", port: 0, backlog: 1 }, () => {
+  parentPort.postMessage(server.address().port);
+  setTimeout(() => {
+    Atomics.wait(workerData, 0, 0);
+    server.close();
+  });
+});
+`;
 
 /**
  * A port on 127.0.0.1 on which the machine answers no SYN any more: its queue of connections that nobody accepted is
  * full. So it looks like a host that is out of reach, on Linux.
  */
 export async function withBlackhole(body: (port: number) => Promise<void>): Promise<void> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  const conns: Deno.Conn[] = [];
-  const controller = new AbortController();
+  const bell = new Int32Array(new SharedArrayBuffer(4));
+  const sleeper = new Worker(SLEEPER, { eval: true, workerData: bell });
+  const gone = once(sleeper, "exit");
+  const sockets: net.Socket[] = [];
   try {
-    for (let full = false; !full && conns.length < 5000;) {
-      const dialling = Deno.connect({ hostname: "127.0.0.1", port, signal: controller.signal });
-      const limit = setTimeout(() => controller.abort(), 300);
-      await dialling.then((conn) => conns.push(conn), () => full = true);
-      clearTimeout(limit);
-    }
+    const [port] = await once(sleeper, "message") as [number];
+    while (await connects(port, sockets)) { /* until it is full */ }
     await body(port);
   } finally {
-    for (const conn of conns) conn.close();
+    for (const socket of sockets) socket.destroy();
+    Atomics.store(bell, 0, 1);
+    Atomics.notify(bell, 0);
+    await gone;
   }
+}
+
+/** Whether somebody still gets in. */
+async function connects(port: number, sockets: net.Socket[]): Promise<boolean> {
+  const socket = net.connect(port, "127.0.0.1");
+  socket.on("error", () => {});
+  sockets.push(socket);
+  const connected = new Promise<boolean>((resolve) => socket.once("connect", () => resolve(true)));
+  return await Promise.race([connected, pause(300).then(() => false)]);
 }

@@ -5,11 +5,12 @@
  * @module
  */
 
+import process from "node:process";
 import { findMariadb } from "../scripts/lab/mariadb.ts";
 import { findRedis } from "../scripts/lab/redis.ts";
 
 /** A test, as `Deno.test(name, body)` takes it. */
-type Register = (name: string, body: (t: Deno.TestContext) => void | Promise<void>) => void;
+type Register = (name: string, body: () => void | Promise<void>) => void;
 
 /** How the tests on one kind of server are registered. */
 export interface Registration {
@@ -31,7 +32,7 @@ export const mariadbTest: Register = ON_MARIADB.test;
 export const redisTest: Register = needing("Redis", findRedis()).test;
 
 function needing(what: string, found: unknown): Registration {
-  if (found !== undefined || Deno.env.get("CI")) return ALWAYS;
+  if (found !== undefined || process.env.CI) return ALWAYS;
   return {
     test: (name, body) => Deno.test.ignore(`${name} (skipped: no ${what} on this machine)`, body),
     skipped: true,

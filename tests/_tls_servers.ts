@@ -4,6 +4,9 @@
  * @module
  */
 
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Certificate, type IssueOptions, makeAuthority } from "../scripts/lab/certificates.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 
@@ -72,18 +75,18 @@ export async function startTlsServers(start: StartShowing, user: string): Promis
     await stop();
     throw error;
   }
-  const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
+  const dir = await mkdtemp(join(tmpdir(), "dnspool-"));
   const files = { ca: `${dir}/ca.pem`, cert: `${dir}/cert.pem`, key: `${dir}/key.pem` };
-  await Deno.writeTextFile(files.ca, authority.cert);
-  await Deno.writeTextFile(files.cert, client.cert);
-  await Deno.writeTextFile(files.key, client.key);
+  await writeFile(files.ca, authority.cert);
+  await writeFile(files.cert, client.cert);
+  await writeFile(files.key, client.key);
   return {
     servers: Object.fromEntries(started) as Record<Shown, ShowingServer>,
     ca: authority.cert,
     client,
     files,
     async stop() {
-      await Deno.remove(dir, { recursive: true });
+      await rm(dir, { recursive: true });
       await stop();
     },
   };

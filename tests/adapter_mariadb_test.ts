@@ -13,8 +13,10 @@ import { type Engine, getDnsEngine, type Lease } from "../mod.ts";
 import { makeAuthority } from "../scripts/lab/certificates.ts";
 import type { MariadbServer } from "../scripts/lab/mariadb.ts";
 import { hungUp } from "./_bad_servers.ts";
+import { inspected } from "./_inspected.ts";
 import { asAdmin, startServer, WHO } from "./_mysql_subject.ts";
 import { withSelfSigned } from "./_self_signed_mariadb.ts";
+import { listen } from "./_peers.ts";
 import { mariadbTest, ON_MARIADB } from "./_servers.ts";
 import { type Same, someTarget } from "./_target.ts";
 import { soon, until } from "./_waiting.ts";
@@ -118,9 +120,9 @@ function fakeDriver(
 
 /** A server that lets anybody dial, for as long as the test takes. */
 async function withListener(body: (port: number) => Promise<void>): Promise<void> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using listener = await listen();
   const accepting = listener.accept();
-  await body((listener.addr as Deno.NetAddr).port);
+  await body(listener.port);
   await hungUp(await accepting);
 }
 
@@ -158,7 +160,7 @@ Deno.test("with TLS, the driver is told the name", async () => {
     [{ connectArgs: { ssl: true }, host: "10.0.0.2" }, { host: "10.0.0.2" }],
   ];
   for (const [changes, ssl] of cases) {
-    assertEquals((await toldFor(changes)).ssl as unknown, ssl, Deno.inspect(changes));
+    assertEquals((await toldFor(changes)).ssl as unknown, ssl, inspected(changes));
   }
 });
 
@@ -302,7 +304,7 @@ Deno.test("classify() tells lost connections and read-only servers from mere err
   };
   for (const [verdict, errors] of Object.entries(table)) {
     for (const error of errors) {
-      assertEquals(adapter.classify!(error) ?? "other", verdict, Deno.inspect(error));
+      assertEquals(adapter.classify!(error) ?? "other", verdict, inspected(error));
     }
   }
 });

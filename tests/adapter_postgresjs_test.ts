@@ -23,7 +23,9 @@ import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { startPostgres } from "../scripts/lab/postgres.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { inspected } from "./_inspected.ts";
 import { message, POSTGRES_SUBJECT, READY, WHO } from "./_postgres_subject.ts";
+import { listen } from "./_peers.ts";
 import { type Same, someTarget } from "./_target.ts";
 import { pause, soon, until } from "./_waiting.ts";
 import type { Row, TestServer } from "./contract_adapter.ts";
@@ -141,7 +143,7 @@ function noting() {
 
 Deno.test("the driver is told the IP, to be one connection, and to leave time and TLS to others", async () => {
   const { options, adapter } = noting();
-  await using listening = accepting();
+  await using listening = await listen();
   const bare = { user: undefined, password: undefined, database: undefined };
   const client = await adapter.connect("127.0.0.1", targetOf({ ...bare, port: listening.port }));
   const { socket, onnotice, ...told } = options[0]!;
@@ -164,7 +166,7 @@ Deno.test("the driver is told the IP, to be one connection, and to leave time an
 
 Deno.test("connectArgs win over the URL in everything but the address, under any of their names", async () => {
   const { options, adapter } = noting();
-  await using listening = accepting();
+  await using listening = await listen();
   for (
     const args of [
       { user: "u", pass: "p", database: "d" },
@@ -188,23 +190,6 @@ Deno.test("connectArgs win over the URL in everything but the address, under any
     adapter.terminate!(client);
   }
 });
-
-/** A port that lets everybody in and says nothing. */
-function accepting(): { port: number } & AsyncDisposable {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const conns: Deno.Conn[] = [];
-  const over = (async () => {
-    for await (const conn of listener) conns.push(conn);
-  })();
-  return {
-    port: (listener.addr as Deno.NetAddr).port,
-    async [Symbol.asyncDispose]() {
-      listener.close();
-      await over;
-      for (const conn of conns) conn.close();
-    },
-  };
-}
 
 Deno.test("URL parameters reach the server, a zero among them", async () => {
   const names =
@@ -251,7 +236,7 @@ Deno.test("an error while types are fetched is the connect's, and so is an end; 
     const connecting = adapter.connect("127.0.0.1", targetOf({ port }));
     const failing = assertRejects(() => soon(connecting), Error, "The connection was closed");
     await silent;
-    (await conn).close();
+    await (await conn).close();
     assertEquals(adapter.classify!(await failing), "disconnect");
   });
 });
@@ -343,22 +328,22 @@ Deno.test("a cancel that does not get through ends no process, and leaves no soc
 
 Deno.test("a cancel that is under way when its connection ends is given up", async () => {
   const answers = [READY, new TextEncoder().encode("C\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I")];
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
+  await using listener = await listen();
+  const { port } = listener;
   const connectArgs = { fetch_types: false };
   const connecting = adapter.connect("127.0.0.1", targetOf({ port, connectArgs }));
-  using conn = await listener.accept();
+  const conn = await listener.accept();
   for (const answer of answers) {
-    await conn.read(new Uint8Array(1000));
+    await conn.read();
     await conn.write(answer);
   }
   const sql = await soon(connecting);
   const query = sql`SELECT 1`;
   query.catch(() => {});
-  await conn.read(new Uint8Array(1000));
+  await conn.read();
   query.cancel();
   const cancel = await listener.accept();
-  await cancel.read(new Uint8Array(1000));
+  await cancel.read();
   adapter.terminate!(sql);
   assertEquals(await hungUp(cancel), "");
   await pause(10); // the driver has a timer of its own for its end
@@ -471,22 +456,17 @@ Deno.test("a connection that dies in a transaction whose function goes on asking
 });
 
 Deno.test("a server that hangs up in the handshake is not dialled again", async () => {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  let dials = 0;
-  const serving = (async () => {
-    for await (const conn of listener) {
-      dials++;
-      await conn.read(new Uint8Array(1000));
-      conn.close();
-    }
-  })();
+  await using listener = await listen();
+  const { port } = listener;
+  const serving = listener.accept().then(async (conn) => {
+    await conn.read();
+    await conn.close();
+  });
   const error = await assertRejects(() => soon(adapter.connect("127.0.0.1", targetOf({ port }))));
   assertEquals(adapter.classify!(error), "disconnect");
   await pause(50);
-  listener.close();
   await serving;
-  assertEquals(dials, 1);
+  assertEquals(listener.came.length, 1);
 });
 
 Deno.test("sql.begin(), savepoints and reserve() work on a connection of the pool", async () => {
@@ -634,7 +614,7 @@ Deno.test("a server that does not let us in is quoted, the password is not", asy
   assertStringIncludes(error.message, 'said: password authentication failed for user "nobody"');
   assertEquals((error.cause as { code?: string }).code, "28P01");
   assert(error.cause instanceof postgres.PostgresError);
-  assertFalse(Deno.inspect(error, { depth: 9 }).includes("s3cret"));
+  assertFalse(inspected(error).includes("s3cret"));
   await engine.close();
 });
 
@@ -644,7 +624,7 @@ Deno.test("with hideParameters, the driver's lists of values and its stack are c
   assert(error instanceof postgres.PostgresError);
   assertEquals(error.message, 'invalid input syntax for type integer: "[hidden]"');
   const all = Object.values(Object.getOwnPropertyDescriptors(error)).map(({ value }) => value);
-  assertFalse(Deno.inspect(all).includes("s3cret"), Deno.inspect(all));
+  assertFalse(inspected(all).includes("s3cret"), inspected(all));
   await engine.close();
 });
 
@@ -666,7 +646,7 @@ Deno.test("classify() tells lost connections and read-only servers from mere err
   };
   for (const [verdict, errors] of Object.entries(table)) {
     for (const error of errors) {
-      assertEquals(adapter.classify!(error) ?? "other", verdict, Deno.inspect(error));
+      assertEquals(adapter.classify!(error) ?? "other", verdict, inspected(error));
     }
   }
 });

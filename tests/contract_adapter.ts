@@ -20,6 +20,8 @@ import type { Adapter, Target } from "../adapters/adapter.ts";
 import { ConnectError, type Engine, type EngineOptions, getDnsEngine } from "../mod.ts";
 import { hungUp, withBlackhole, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { inspected } from "./_inspected.ts";
+import { runProgram } from "./_program.ts";
 import { ALWAYS, type Registration } from "./_servers.ts";
 import type { Dialect } from "./_sql_dialects.ts";
 import { pause, soon, until } from "./_waiting.ts";
@@ -204,7 +206,7 @@ async function outcomeOf<T>(promise: Promise<T>): Promise<{ value?: T; error?: u
 
 /** All that anybody could print of an error, its causes included. */
 export function textsOf(error: unknown): string {
-  const texts = [Deno.inspect(error, { depth: 9 }), JSON.stringify(error) ?? ""];
+  const texts = [inspected(error), JSON.stringify(error) ?? ""];
   for (let each = error; each instanceof Error; each = each.cause) {
     texts.push(String(each), each.stack ?? "", ...Object.values(each).map(String));
   }
@@ -388,7 +390,7 @@ const TESTS: Readonly<Record<string, <C>(stage: Stage<C>) => Promise<void>>> = {
       await stage.admin(stage.dialect.kill(id));
       if (stage.subject.noticesEnd === false) {
         const error = await assertRejects(() => soon(engine.query("SELECT 1")));
-        assertEquals(stage.adapter.classify!(error), "disconnect", Deno.inspect(error));
+        assertEquals(stage.adapter.classify!(error), "disconnect", inspected(error));
       }
       await until(() => engine.status().idle === 0);
       assertEquals(engine.status().closed, 1);
@@ -430,7 +432,7 @@ const TESTS: Readonly<Record<string, <C>(stage: Stage<C>) => Promise<void>>> = {
     await until(async () => (await stage.admin(stage.dialect.running("leep(30)"))).length > 0);
     await stage.admin(stage.dialect.kill(id));
     const { error } = await soon(outcome);
-    assertEquals(stage.adapter.classify!(error), "disconnect", Deno.inspect(error));
+    assertEquals(stage.adapter.classify!(error), "disconnect", inspected(error));
     await lease.release(error);
     assertNotEquals(await sessionOf(engine, stage), id);
   },
@@ -457,7 +459,7 @@ const TESTS: Readonly<Record<string, <C>(stage: Stage<C>) => Promise<void>>> = {
         await own.adapter.ping!(client);
         await server.kill();
         const dead = await assertRejects(() => soon(own.adapter.ping!(client)));
-        assertEquals(own.adapter.classify!(dead), "disconnect", Deno.inspect(dead));
+        assertEquals(own.adapter.classify!(dead), "disconnect", inspected(dead));
         own.adapter.terminate!(client);
         await server.start();
         await sessionOf(engine, own);
@@ -558,7 +560,7 @@ const TESTS: Readonly<Record<string, <C>(stage: Stage<C>) => Promise<void>>> = {
     assert(error instanceof Error);
     if (stage.subject.tellsReason) assertEquals(error, reason);
     const later = await assertRejects(() => soon(adapter.query!(client, "SELECT 1")));
-    assertEquals(adapter.classify!(later), "disconnect", Deno.inspect(later));
+    assertEquals(adapter.classify!(later), "disconnect", inspected(later));
     for (const { pid, id } of await stage.admin(dialect.running("leep(30)"))) {
       await stage.admin(dialect.kill(pid ?? id));
     }
@@ -576,7 +578,7 @@ const TESTS: Readonly<Record<string, <C>(stage: Stage<C>) => Promise<void>>> = {
       const client = await stage.open();
       assertEquals((await adapter.role!(client)).readOnly, true);
       const error = await assertRejects(() => adapter.query!(client, dialect.insert, ["refused"]));
-      assertEquals(adapter.classify!(error), "read-only", Deno.inspect(error));
+      assertEquals(adapter.classify!(error), "read-only", inspected(error));
       await adapter.close!(client);
     } finally {
       await stage.admin(off);
@@ -679,24 +681,12 @@ const TESTS: Readonly<Record<string, <C>(stage: Stage<C>) => Promise<void>>> = {
     const { subject, server } = stage;
     if (subject.scheme === undefined) return;
     const url = urlOf(subject, server).replace("db.internal", server.host);
-    const program = `
-      import { getDnsEngine } from "${new URL("../mod.ts", import.meta.url)}";
+    const { code, out, err } = await runProgram(`
+      import { getDnsEngine } from "root/mod.ts";
       const engine = getDnsEngine(${JSON.stringify(url)});
       await engine.query("SELECT 1");
       console.log(engine.status().idle);
-    `;
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", "--no-lock", "--no-config", "-"],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-      signal: AbortSignal.timeout(20_000),
-    }).spawn();
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(program));
-    await writer.close();
-    const { code, stdout, stderr } = await child.output();
-    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+    `);
     assertEquals([code, out], [0, "1"], err);
   },
 };

@@ -11,6 +11,7 @@ import type { Adapter, Target } from "../adapters/adapter.ts";
 import { ConnectError, type EngineOptions, getDnsEngine } from "../mod.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { inspected } from "./_inspected.ts";
 import { ALWAYS, type Registration } from "./_servers.ts";
 import {
   NAME,
@@ -121,13 +122,13 @@ async function outcome(stage: Stage, shown: Shown, changes: Partial<Target>): Pr
   try {
     return await stage.connect(shown, changes) ? "encrypted" : "plain";
   } catch (error) {
-    assert(error instanceof Error, Deno.inspect(error));
+    assert(error instanceof Error, inspected(error));
     assertFalse(
       error instanceof TypeError && error.message.startsWith("Cannot use"),
       String(error),
     );
     assertFalse(/more than 5 seconds|TimeoutError/.test(String(error)), String(error));
-    assertFalse(Deno.inspect(error).includes(stage.subject.password));
+    assertFalse(inspected(error).includes(stage.subject.password));
     return "refused";
   }
 }

@@ -11,10 +11,13 @@ import { PROGRAMS } from "../lab/postgres_binaries.ts";
 const OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
 
 /** Code with one of these stays on Deno. Of the scripts, the lab alone runs elsewhere; no ORM can be bundled. */
-const NEEDS_DENO = /\bDeno\.(?!test\()|"\.\.\/scripts\/(?!lab\/)|"npm:drizzle-orm/;
+const NEEDS_DENO = /\bDeno\.(?!test\b)|"\.\.\/scripts\/(?!lab\/)|"npm:drizzle-orm/;
 
-/** What the bundle imports by a computed name. */
-const INSTALLED = ["pg@^8.23", PROGRAMS];
+/** What the bundle, and the programs that tests start, import by a computed name. */
+const INSTALLED = ["pg@^8.23", "postgres@^3.4", "mysql2@^3.24", "mariadb@^3.5", PROGRAMS];
+
+/** Modules of the repository that such programs import. */
+const FOR_PROGRAMS = ["mod.ts", "drop_in/mysql2_pool.ts", "drop_in/pg_pool.ts"];
 
 /** Names of test files, without `.ts`: those that run everywhere, and those that do not. */
 export async function sortTests(): Promise<{ portable: string[]; bound: string[] }> {
@@ -47,14 +50,15 @@ async function anyNeedsDeno(file: URL): Promise<boolean> {
 }
 
 /**
- * Bundles test files with what runs them, and installs beside the bundle what it imports by a computed name.
+ * Bundles test files with what runs them. Beside the bundle are what it imports by a computed name, and in `package/`
+ * what tests/_program.ts gives to the programs that it starts.
  *
  * @param names Test files, without `.ts`.
  * @param dir Where the bundle goes.
  * @returns The bundle's path; its argument is the name of the file to run.
  */
 export async function bundleTests(names: readonly string[], dir: string): Promise<string> {
-  const installed = npmInstall(INSTALLED, dir);
+  const ready = Promise.all([npmInstall(INSTALLED, dir), bundleForPrograms(`${dir}/package`)]);
   const url = (path: string) => JSON.stringify(new URL(path, ROOT));
   const loads = names.map((name) =>
     `${JSON.stringify(name)}: () => import(${url(`tests/${name}.ts`)})`
@@ -69,14 +73,36 @@ export async function bundleTests(names: readonly string[], dir: string): Promis
     ...["--import-map=tests/_std/import_map.json", `--output=${dir}/bundle.js`, `${dir}/entry.ts`],
   ]);
   if (code !== 0) throw new Error(`Cannot bundle the tests: deno bundle exited with ${code}`);
-  // Node 20 and 22 know no `using`.
-  const { outputText } = ts.transpileModule(await Deno.readTextFile(`${dir}/bundle.js`), {
-    compilerOptions: OPTIONS,
-  });
+  const text = forNode20(await Deno.readTextFile(`${dir}/bundle.js`));
   const file = `${dir}/tests.mjs`;
-  await Deno.writeTextFile(file, outputText.replaceAll("Deno.test(", "globalThis.registerTest("));
-  await installed;
+  await Deno.writeTextFile(file, text.replaceAll(/\bDeno\.test\b/g, "globalThis.registerTest"));
+  await ready;
   return file;
+}
+
+/** Puts the modules for programs into a directory, each under its own path. */
+async function bundleForPrograms(dir: string): Promise<void> {
+  const code = await deno([
+    ...["bundle", "--quiet", "--no-lock", "--no-check", "--platform=deno", "--code-splitting"],
+    ...[`--outdir=${dir}`, ...FOR_PROGRAMS],
+  ]);
+  if (code !== 0) throw new Error(`Cannot bundle the package: deno bundle exited with ${code}`);
+  await Deno.writeTextFile(`${dir}/package.json`, '{"type":"module"}');
+  for await (const file of scriptsIn(dir)) {
+    await Deno.writeTextFile(file, forNode20(await Deno.readTextFile(file)));
+  }
+}
+
+async function* scriptsIn(dir: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    if (isDirectory) yield* scriptsIn(`${dir}/${name}`);
+    else if (name.endsWith(".js")) yield `${dir}/${name}`;
+  }
+}
+
+/** Node 20 and 22 know no `using`. */
+function forNode20(code: string): string {
+  return ts.transpileModule(code, { compilerOptions: OPTIONS }).outputText;
 }
 
 /** Installs packages into a directory. */

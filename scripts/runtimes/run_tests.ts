@@ -8,6 +8,7 @@
  */
 
 import process from "node:process";
+import { countMet } from "../../tests/_runtime_exceptions.ts";
 
 /** No test takes so long unless it hangs. */
 const HANG_MS = 30_000;
@@ -19,7 +20,9 @@ const { setTimeout, clearTimeout } = globalThis;
 export interface Report {
   readonly passed: number;
   readonly failed: number;
-  /** How many of the lookups' tests assert a declared exception from their contract. */
+  /** Those whose server the machine lacks, where the environment does not say `CI`. */
+  readonly skipped: number;
+  /** How many of the lookups' tests assert a declared exception from their contract; elsewhere, how many are met. */
   readonly declared: number;
 }
 
@@ -61,11 +64,19 @@ class Stack {
 Object.assign(globalThis, { AsyncDisposableStack: globalThis.AsyncDisposableStack ?? Stack });
 
 const tests: { readonly name: string; readonly run: Run }[] = [];
+const before: Run[] = [];
+const after: Run[] = [];
+const skipped: string[] = [];
 
 /** Stands in the bundle where the tests say `Deno.test`. */
-export function registerTest(name: string, run: Run): void {
-  tests.push({ name, run });
-}
+export const registerTest = Object.assign(
+  (name: string, run: Run): void => void tests.push({ name, run }),
+  {
+    beforeAll: (run: Run): void => void before.push(run),
+    afterAll: (run: Run): void => void after.unshift(run),
+    ignore: (name: string): void => void skipped.push(name),
+  },
+);
 
 /**
  * Loads the test file that the command line names, and runs its tests one after the other.
@@ -78,11 +89,15 @@ export async function runTests(
   const file = process.argv[2]!;
   await files[file]!();
   let passed = 0;
-  for (const { name, run } of tests) {
-    if (await passes(name, run)) passed++;
-  }
-  const declared = file === CONTRACT ? await countDeclared() : 0;
-  const report: Report = { passed, failed: tests.length - passed, declared };
+  let failed = 0;
+  const count = (good: boolean) => good ? passed++ : failed++;
+  const prepared = await allPass("before all tests", before);
+  if (!prepared) failed++;
+  else for (const { name, run } of tests) count(await passes(name, run));
+  if (!await allPass("after all tests", after)) failed++;
+  for (const name of skipped) console.log(`SKIPPED ${name}`);
+  const declared = file === CONTRACT ? await countDeclared() : countMet();
+  const report: Report = { passed, failed, skipped: skipped.length, declared };
   console.log(JSON.stringify(report));
   // Not process.exit(): whatever still runs holds the process up, and that is to be seen.
   process.exitCode = report.failed > 0 ? 1 : 0;
@@ -91,6 +106,13 @@ export async function runTests(
 async function countDeclared(): Promise<number> {
   const { declaredExceptions } = await import("../../tests/_lookup_subjects.ts");
   return Object.values(declaredExceptions()).reduce((sum, count) => sum + count, 0);
+}
+
+/** What comes before or after the tests; none of it counts as one, unless it fails. */
+async function allPass(name: string, runs: readonly Run[]): Promise<boolean> {
+  let good = true;
+  for (const run of runs) good = await passes(name, run) && good;
+  return good;
 }
 
 async function passes(name: string, run: Run): Promise<boolean> {
