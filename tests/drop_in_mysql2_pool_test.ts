@@ -26,7 +26,7 @@ import { startMariadb } from "../scripts/lab/mariadb.ts";
 import { type Lab, withName } from "./_drop_in_lab.ts";
 import type { FakeLookup } from "./_fake_lookup.ts";
 import { administer, mariadbPair, where, WHO } from "./_drop_in_mariadb.ts";
-import { runProgram } from "./_drop_in_program.ts";
+import { runProgram } from "./_program.ts";
 import { mariadbTest } from "./_servers.ts";
 import { pause, until } from "./_waiting.ts";
 

@@ -3,8 +3,11 @@
  */
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
 import os from "node:os";
+import { join } from "node:path";
+import process from "node:process";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import Cursor from "npm:pg-cursor@^2";
@@ -12,9 +15,9 @@ import QueryStream from "npm:pg-query-stream@^4";
 import { DnsPgPool } from "../drop_in/pg_pool.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
-import { runProgram } from "./_drop_in_program.ts";
 import { type Subject, testBehaviours } from "./_drop_in_suite.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { runProgram } from "./_program.ts";
 import { pause, until } from "./_waiting.ts";
 
 const WHO = { user: "app", password: "s3cret", database: "orders" };
@@ -24,8 +27,8 @@ let socketDir: string;
 
 Deno.test.beforeAll(async () => {
   const [host] = await loopbackPair();
-  socketDir = await Deno.makeTempDir({ prefix: "dnspool-" });
-  await Deno.chmod(socketDir, 0o777);
+  socketDir = await mkdtemp(join(os.tmpdir(), "dnspool-"));
+  await chmod(socketDir, 0o777);
   const settings = { unix_socket_directories: socketDir };
   const hba = ["local all all scram-sha-256"];
   server = await startPostgres({ host, port: await freePort([host]), ...WHO, settings, hba });
@@ -33,7 +36,7 @@ Deno.test.beforeAll(async () => {
 
 Deno.test.afterAll(async () => {
   await server.stop({ mode: "immediate" });
-  await Deno.remove(socketDir, { recursive: true });
+  await rm(socketDir, { recursive: true });
 });
 
 type Pool = pg.Pool;
@@ -739,7 +742,7 @@ const configuring: Record<string, Show> = {
       password: undefined,
       database: undefined,
     };
-    for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
+    for (const [name, value] of Object.entries(env)) process.env[name] = value;
     try {
       const pool = make(nothing as unknown as Options);
       const { rows } = await pool.query(
@@ -747,7 +750,7 @@ const configuring: Record<string, Show> = {
       );
       assertEquals(rows, [{ who: WHO.user, db: WHO.database, app: env.PGAPPNAME }]);
     } finally {
-      for (const name of Object.keys(env)) Deno.env.delete(name);
+      for (const name of Object.keys(env)) delete process.env[name];
     }
   },
 

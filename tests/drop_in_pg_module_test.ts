@@ -11,6 +11,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import net from "node:net";
+import process from "node:process";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 // @ts-types="npm:@types/pg@^8"
@@ -166,14 +167,14 @@ Deno.test("its Client connects by promise and by callback, with a config, a conn
       await client.end();
     }
     const env = { PGHOST: "db.internal", PGPORT: String(first.port), PGPASSWORD: password };
-    for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
+    for (const [name, value] of Object.entries(env)) process.env[name] = value;
     try {
       const client = new module.Client({ user, database });
       await client.connect();
       assertEquals(await where(client), first.host);
       await client.end();
     } finally {
-      for (const name of Object.keys(env)) Deno.env.delete(name);
+      for (const name of Object.keys(env)) delete process.env[name];
     }
   }));
 

@@ -21,7 +21,7 @@ import { clearDnsCache } from "../resolver.ts";
 import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../scripts/lab/postgres.ts";
 import { type Lab, withName } from "./_drop_in_lab.ts";
-import { runProgram } from "./_drop_in_program.ts";
+import { runProgram } from "./_program.ts";
 import { pause, until } from "./_waiting.ts";
 
 const WHO = { user: "app", password: "s3cret", database: "orders" };
@@ -179,6 +179,7 @@ Deno.test("errors of clients that nobody listens to do not end the process, idle
 
 Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold it up, as with pg.Pool", async () => {
   const program = (pool: string) => `
+    import process from "node:process";
     import pg from "npm:pg@^8.23";
     import { DnsPgPool } from "root/drop_in/pg_pool.ts";
     const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
@@ -186,7 +187,7 @@ Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold i
     const pool = ${pool};
     await pool.query("SELECT 1");
     const startMs = Date.now();
-    addEventListener("unload", () => console.log(Date.now() - startMs));
+    process.on("exit", () => console.log(Date.now() - startMs));
   `;
   const original = (exit: boolean) =>
     `new pg.Pool({ ...options, host: "${first.host}", allowExitOnIdle: ${exit} })`;

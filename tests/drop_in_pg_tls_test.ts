@@ -4,6 +4,9 @@
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import { dnsPg, DnsPgPool } from "../drop_in/pg_pool.ts";
@@ -37,16 +40,16 @@ Deno.test.beforeAll(async () => {
     });
   right = await start(first, NAME);
   other = await start(second, "other.internal");
-  dir = await Deno.makeTempDir({ prefix: "dnspool-" });
-  await Deno.writeTextFile(`${dir}/ca.pem`, ca);
-  await Deno.writeTextFile(`${dir}/cert.pem`, own.cert);
-  await Deno.writeTextFile(`${dir}/key.pem`, own.key);
+  dir = await mkdtemp(join(tmpdir(), "dnspool-"));
+  await writeFile(`${dir}/ca.pem`, ca);
+  await writeFile(`${dir}/cert.pem`, own.cert);
+  await writeFile(`${dir}/key.pem`, own.key);
 });
 
 Deno.test.afterAll(async () => {
   await right.stop({ mode: "immediate" });
   await other.stop({ mode: "immediate" });
-  await Deno.remove(dir, { recursive: true });
+  await rm(dir, { recursive: true });
 });
 
 /** The same, said in the ways that `pg` understands. */
