@@ -37,6 +37,8 @@ const ROWS: readonly Row[] = [
     subjects: [/^resolver$/, /^pool$/, /^engine$/],
   },
   { label: "the lookups' contract", run: "runtimes", subjects: [/^lookups$/] },
+  { label: "the adapters, on real servers", run: "runtimes", subjects: [/^adapter$/, /^tls$/] },
+  { label: "the drop-ins, on real servers", run: "runtimes", subjects: [/^drop$/] },
   {
     label: "`import` of each export",
     run: "consumers",

@@ -18,8 +18,8 @@ import type { Report } from "./runtimes/run_tests.ts";
 const PATIENCE_MS = 120_000;
 /** After its last line a process has nothing left to wait for. */
 const LINGER_MS = 2000;
-/** Processes at a time. They mostly wait, but some tests look at how soon something happens. */
-const AT_A_TIME = 2;
+/** Processes at a time. They mostly wait for servers, but some tests look at how soon something happens. */
+const AT_A_TIME = 4;
 
 /** Runs one file's tests on one runtime. */
 async function run(

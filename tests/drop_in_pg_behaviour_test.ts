@@ -129,7 +129,8 @@ const taking: Record<string, Show> = {
 
   "connect() gives a client by callback, and a function to release it": async ({ make }) => {
     const pool = make();
-    const { promise, resolve } = Promise.withResolvers<unknown[]>();
+    let resolve!: (told: unknown[]) => void;
+    const promise = new Promise<unknown[]>((fulfil) => resolve = fulfil);
     assertEquals(
       pool.connect((error, client, done) => {
         client!.query("SELECT 1 AS one", (failure, result) => {

@@ -193,7 +193,7 @@ Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold i
     `new pg.Pool({ ...options, host: "${first.host}", allowExitOnIdle: ${exit} })`;
   const ours = (exit: boolean) =>
     `new DnsPgPool(pg, { ...options, host: "db.internal", dnsLookup: lookup, allowExitOnIdle: ${exit} })`;
-  for (const pool of [original, ours]) {
+  await Promise.all([original, ours].map(async (pool) => {
     const [staying, leaving] = await Promise.all([true, false].map(async (exit) => {
       const { code, out, err } = await runProgram(program(pool(exit)));
       assertEquals(code, 0, err);
@@ -201,7 +201,7 @@ Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold i
     })) as [number, number];
     assert(staying < 1500, `${pool(true)} ended after ${staying} ms`);
     assert(leaving > 2500, `${pool(false)} ended after ${leaving} ms`);
-  }
+  }));
 });
 
 Deno.test("a server that restarts is waited for as long as connectionTimeoutMillis says, and not without it", () =>

@@ -11,6 +11,7 @@ import { makeAuthority } from "../scripts/lab/certificates.ts";
 import type { MariadbServer } from "../scripts/lab/mariadb.ts";
 import { hungUp, withMute } from "./_bad_servers.ts";
 import { fakeLookup } from "./_fake_lookup.ts";
+import { inspected } from "./_inspected.ts";
 import { asAdmin, GREETING, packet, startServer, WHO } from "./_mysql_subject.ts";
 import { ON_MARIADB } from "./_servers.ts";
 import { someTarget } from "./_target.ts";
@@ -228,7 +229,7 @@ each(
       const strict = engine.executionOptions({ isolationLevel: "serializable" });
       await strict.use(() => {});
       const [row] = await engine.query("SELECT @@tx_isolation AS level");
-      assert(Deno.inspect(row).includes("REPEATABLE-READ"), Deno.inspect(row));
+      assert(inspected(row).includes("REPEATABLE-READ"), inspected(row));
       await engine.close();
     }
   },

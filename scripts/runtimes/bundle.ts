@@ -10,8 +10,11 @@ import { PROGRAMS } from "../lab/postgres_binaries.ts";
 
 const OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
 
-/** Code with one of these stays on Deno. Of the scripts, the lab alone runs elsewhere; no ORM can be bundled. */
-const NEEDS_DENO = /\bDeno\.(?!test\b)|"\.\.\/scripts\/(?!lab\/)|"npm:drizzle-orm/;
+/**
+ * Code with one of these stays on Deno. Of the scripts, the lab alone runs elsewhere; no ORM can be bundled, and what
+ * JSR alone has is for Deno.
+ */
+const NEEDS_DENO = /\bDeno\.(?!test\b)|"\.\.\/scripts\/(?!lab\/)|"npm:drizzle-orm|"jsr:/;
 
 /** What the bundle, and the programs that tests start, import by a computed name. */
 const INSTALLED = ["pg@^8.23", "postgres@^3.4", "mysql2@^3.24", "mariadb@^3.5", PROGRAMS];
