@@ -19,7 +19,7 @@ const PATIENCE_MS = 120_000;
 /** After its last line a process has nothing left to wait for. */
 const LINGER_MS = 2000;
 /** Processes at a time. They mostly wait for servers, but some tests look at how soon something happens. */
-const AT_A_TIME = 4;
+const AT_A_TIME = 3;
 
 /** Runs one file's tests on one runtime. */
 async function run(
