@@ -18,6 +18,8 @@ export class Slots<C> {
   closed = 0;
   /** Connections given away, ever. */
   detached = 0;
+  /** Connections in use whose address departed. */
+  retired = 0;
   /** Connections that may be handed out, the one that came back first in front. */
   readonly idle: LinkedList<Slot<C>> = new LinkedList();
   /** Connections that somebody holds, or that are looked at or reset. */
@@ -25,7 +27,6 @@ export class Slots<C> {
 
   readonly #source: Pick<Source<C>, "close">;
   readonly #onLeft: () => void;
-  #retired = 0;
   readonly #closing: Set<Promise<void>> = new Set();
 
   /**
@@ -42,14 +43,9 @@ export class Slots<C> {
     return this.idle.size + this.inUse.size;
   }
 
-  /** Those in use whose address departed. */
-  get retired(): number {
-    return this.#retired;
-  }
-
   /** Open connections that count against the limit. */
   get counted(): number {
-    return this.size - this.#retired;
+    return this.size - this.retired;
   }
 
   /** Open connections by address: idle, in use. */
@@ -97,7 +93,7 @@ export class Slots<C> {
   retire(slot: Slot<C>): void {
     slot.spent = slot.retired = true;
     slot.retiredAtMs = now();
-    this.#retired++;
+    this.retired++;
   }
 
   /** A connection in use is given away. */
@@ -133,7 +129,7 @@ export class Slots<C> {
 
   #leaveUse(slot: Slot<C>): void {
     this.inUse.remove(slot);
-    if (slot.retired) this.#retired--;
+    if (slot.retired) this.retired--;
     this.#onLeft();
   }
 }

@@ -623,7 +623,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   #endUse(slot: Slot<C>, error: unknown): void {
-    if (!this.#notesUse || !this.#observer?.timesUse) return;
+    if (!this.#observer?.timesUse) return;
     const { leasedAtMs, address } = slot;
     const seconds = (now() - leasedAtMs) / 1000;
     this.#observer.used({ seconds, address, ...(error !== undefined && { error }) });

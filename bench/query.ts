@@ -25,9 +25,9 @@ import { quantile, race, type RoundOptions, type Timing } from "./_rounds.ts";
 const POOL_SIZE = 10;
 const CONCURRENCY = [1, 8, 64];
 const ROUNDS: RoundOptions = quick
-  ? { rounds: 5, batchMs: 25, alike: true }
+  ? { rounds: 4, batchMs: 20, alike: true }
   : { rounds: 21, batchMs: 100, alike: true };
-const WARM_UPS = quick ? 2 : 5;
+const WARM_UPS = quick ? 1 : 5;
 const QUERIES = {
   "SELECT 1": "SELECT 1 AS one",
   "100 rows": "SELECT id, name, amount, made FROM bench ORDER BY id LIMIT 100",

@@ -77,8 +77,8 @@ export const TESTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
 /** The faults. */
 export const MUTATIONS: readonly Mutation[] = [
   // Slots: capacity, wake-ups, what is closed and what is not.
-  { file: "_slots.ts", find: "if (slot.retired) this.#retired--;", put: "" },
-  { file: "_slots.ts", find: "    this.#retired++;", put: "" },
+  { file: "_slots.ts", find: "if (slot.retired) this.retired--;", put: "" },
+  { file: "_slots.ts", find: "    this.retired++;", put: "" },
   { file: "_slots.ts", find: "    this.closed++;", put: "" },
   { file: "_slots.ts", find: "    this.opened++;", put: "" },
   { file: "_slots.ts", find: "    this.detached++;", put: "" },
