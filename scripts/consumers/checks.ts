@@ -58,12 +58,15 @@ interface Way {
   readonly dir: string;
   readonly ending: "mjs" | "cjs";
   readonly args: readonly string[];
+  /** Whether each program gets a copy of the project, for it cannot be shared. */
+  readonly copied?: boolean;
 }
 
 function waysOf({ name, args }: Runtime, { app, deno }: Projects): Way[] {
   if (name === "deno") {
     return [
-      { how: "npm:", dir: deno, ending: "mjs", args: ["run", "-A"] },
+      // Every program that starts there writes the linked package anew, below the feet of the others.
+      { how: "npm:", dir: deno, ending: "mjs", args: ["run", "-A"], copied: true },
       { how: "import", dir: app, ending: "mjs", args: [...args, "--node-modules-dir=manual"] },
     ];
   }
@@ -95,21 +98,35 @@ export function programChecks(runtime: Runtime, projects: Projects): Check[] {
   return checks;
 }
 
-function exportsCheck({ name, version, program }: Runtime, { how, dir, ending, args }: Way): Check {
+function exportsCheck({ name, version, program }: Runtime, way: Way): Check {
+  const { how, ending, args } = way;
   return {
     runtime: name,
     version,
     subject: `every export, ${how}`,
-    run: async () => checkExports(await output(program, [...args, `exports.${ending}`], dir)),
+    run: async () =>
+      checkExports(await output(program, [...args, `exports.${ending}`], await placeOf(way))),
   };
+}
+
+/** Where a program runs. */
+async function placeOf({ dir, copied = false }: Way): Promise<string> {
+  if (!copied) return dir;
+  // Beside it: its links are relative.
+  const copy = await Deno.makeTempDir({ dir: `${dir}/..`, prefix: "copy-" });
+  for await (const { name, isFile } of Deno.readDir(dir)) {
+    if (isFile) await Deno.copyFile(`${dir}/${name}`, `${copy}/${name}`);
+  }
+  return copy;
 }
 
 function failoverCheck(
   { name, version, program }: Runtime,
-  { how, dir, ending, args }: Way,
+  way: Way,
   { driver, scheme, database, title }: Failover,
   named = driver,
 ): Check {
+  const { how, ending, args } = way;
   return {
     runtime: name,
     version,
@@ -119,7 +136,7 @@ function failoverCheck(
       if (why !== undefined) throw new Skipped(why);
       return await servers.with(database, scheme, async (task: Task) => {
         const all = [...args, `failover.${ending}`, JSON.stringify(task)];
-        return judge(JSON.parse(await output(program, all, dir)));
+        return judge(JSON.parse(await output(program, all, await placeOf(way))));
       });
     },
   };

@@ -130,34 +130,47 @@ export const MARIADB: DatabaseKind = {
 
 /** As few connections as MariaDB can be limited to, all taken. */
 async function fillMariadb(server: MariadbServer): Promise<() => Promise<void>> {
-  const others = `SELECT 1 FROM information_schema.processlist WHERE user = '${WORKER.user}'`;
-  while ((await askMariadb(server, others)).length > 0) await pause(10);
-  await askMariadb(server, "SET GLOBAL max_connections = 10");
+  // Held until the end: callers that come meanwhile may have taken the place kept for the administrator.
+  const admin = await mysql.createConnection(server.adminUrl());
   const taken: mysql.Connection[] = [];
-  for (let full = false; !full;) {
-    try {
-      const connection = await mysql.createConnection(server.url());
-      connection.on("error", () => {}); // the server may end it first
-      taken.push(connection);
-    } catch (error) {
-      full = true;
-      if ((error as { code?: string }).code !== "ER_CON_COUNT_ERROR") throw error;
-    }
-  }
-  return async () => {
+  const end = async () => {
     for (const connection of taken) connection.destroy();
-    await askMariadb(server, "SET GLOBAL max_connections = 100");
+    await admin.query("SET GLOBAL max_connections = 100");
+    await admin.end();
   };
+  try {
+    const others = `SELECT 1 FROM information_schema.processlist WHERE user = '${WORKER.user}'`;
+    while ((await rowsOf(admin, others)).length > 0) await pause(10);
+    await admin.query("SET GLOBAL max_connections = 10");
+    for (let full = false; !full;) {
+      try {
+        const connection = await mysql.createConnection(server.url());
+        connection.on("error", () => {}); // the server may end it first
+        taken.push(connection);
+      } catch (error) {
+        full = true;
+        if ((error as { code?: string }).code !== "ER_CON_COUNT_ERROR") throw error;
+      }
+    }
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  return end;
 }
 
 async function askMariadb(server: MariadbServer, text: string): Promise<unknown[]> {
   const connection = await mysql.createConnection(server.adminUrl());
   try {
-    const [rows] = await connection.query(text);
-    return Array.isArray(rows) ? rows : [];
+    return await rowsOf(connection, text);
   } finally {
     await connection.end();
   }
+}
+
+async function rowsOf(connection: mysql.Connection, text: string): Promise<unknown[]> {
+  const [rows] = await connection.query(text);
+  return Array.isArray(rows) ? rows : [];
 }
 
 /** Every kind. */
