@@ -32,17 +32,6 @@ export class LinkedList<T extends Linked<T>> {
     this.size++;
   }
 
-  /** Adds a member at the beginning. */
-  unshift(member: T): void {
-    const { first } = this;
-    member.before = undefined;
-    member.after = first;
-    if (first) first.before = member;
-    else this.last = member;
-    this.first = member;
-    this.size++;
-  }
-
   /** Takes a member out; it must be in this list. */
   remove(member: T): void {
     const { before, after } = member;

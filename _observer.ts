@@ -5,7 +5,7 @@
  */
 
 import { now } from "./_clock.ts";
-import type { Waiter } from "./_waiting_line.ts";
+import { Refusal, type Waiter } from "./_waiting_line.ts";
 
 /** How something ended that takes time. */
 export interface Ended {
@@ -97,19 +97,16 @@ function safely<T>(call: () => T): T | undefined {
 
 /** Lets an observer hear of a wait's end. */
 export function observe<T extends { readonly address: string }>(
-  waiter: Pick<Waiter<T>, "resolve" | "reject">,
+  waiter: Pick<Waiter<T>, "resolve">,
   observer: SafeObserver,
 ): void {
-  const { resolve, reject } = waiter;
+  const { resolve } = waiter;
   const beganMs = now();
   const end = observer.waiting();
-  const seconds = () => (now() - beganMs) / 1000;
-  waiter.resolve = (value) => {
-    end({ seconds: seconds(), address: value.address });
-    resolve(value);
-  };
-  waiter.reject = (error) => {
-    end({ seconds: seconds(), error });
-    reject(error);
+  waiter.resolve = (outcome) => {
+    const seconds = (now() - beganMs) / 1000;
+    if (outcome instanceof Refusal) end({ seconds, error: outcome.error });
+    else end({ seconds, address: outcome.address });
+    resolve(outcome);
   };
 }

@@ -5,16 +5,42 @@
  */
 
 import { Moment, now, type Timer, timer } from "./_clock.ts";
-import { type Linked, LinkedList } from "./_list.ts";
+import { Queue, type Queued, type Row } from "./_queue.ts";
+
+/**
+ * What a promise is resolved with in order to be rejected: to keep the function that rejects it, beside the one that
+ * resolves it, would be so much more memory for each who waits.
+ */
+export class Refusal {
+  /** @param error Why. */
+  constructor(readonly error: unknown) {}
+
+  /** What the promise does next. */
+  then(_resolve: unknown, reject: (error: unknown) => void): void {
+    reject(this.error);
+  }
+}
+
+/** Ends somebody's wait. */
+type Resolve<T> = (outcome: T | Refusal) => void;
+
+/** What {@linkcode keep} was given last: with it, no promise needs an executor of its own. */
+let kept: Resolve<unknown>;
+
+function keep(resolve: Resolve<unknown>): void {
+  kept = resolve;
+}
 
 /** Somebody who waits. */
-export class Waiter<T> implements Linked<Waiter<T>> {
-  before: Waiter<T> | undefined = undefined;
-  after: Waiter<T> | undefined = undefined;
+export class Waiter<T> implements Queued<Waiter<T>> {
+  /** What he is given in the end. */
+  readonly promise: Promise<T> = new Promise<unknown>(keep) as Promise<T>;
+  /** Ends the wait. */
+  resolve: Resolve<T> = kept;
+  row: Row<Waiter<T>> | undefined = undefined;
+  seat = 0;
   /** Whether the wait goes on. */
   waiting = true;
-  /** Whether it stands in the line; not, for instance, while a connection is being checked for it. */
-  queued = false;
   /** How often what it was given proved no good. */
   tries = 0;
   /** When the wait began. */
@@ -24,16 +50,13 @@ export class Waiter<T> implements Linked<Waiter<T>> {
   /** Told when the wait ends. */
   onLeave: (() => void) | undefined = undefined;
 
-  /**
-   * @param resolve Is given what it waited for.
-   * @param reject Is told why it waited in vain.
-   * @param timeoutMs How long it may take; `Infinity` for ever.
-   */
-  constructor(
-    public resolve: (value: T) => void,
-    public reject: (error: unknown) => void,
-    readonly timeoutMs: number,
-  ) {}
+  /** @param timeoutMs How long it may take; `Infinity` for ever. */
+  constructor(readonly timeoutMs: number) {}
+
+  /** Whether it stands in the line; not, for instance, while a connection is being checked for it. */
+  get queued(): boolean {
+    return this.row !== undefined;
+  }
 
   /** When its time is up. */
   get deadlineMs(): number {
@@ -43,7 +66,10 @@ export class Waiter<T> implements Linked<Waiter<T>> {
 
 /** The line. Its timer holds the process up, for somebody waits. */
 export class WaitingLine<T> {
-  readonly #line: LinkedList<Waiter<T>> = new LinkedList();
+  /** When the one who came last began to wait; `undefined` while nobody waits. */
+  newest: Moment | undefined = undefined;
+
+  readonly #line: Queue<Waiter<T>> = new Queue();
   readonly #onLate: () => void;
   readonly #onEmpty: () => void;
   #timer: Timer | undefined;
@@ -77,8 +103,8 @@ export class WaitingLine<T> {
 
   /** Puts somebody at the end. */
   push(waiter: Waiter<T>): void {
-    waiter.queued = true;
     this.#line.push(waiter);
+    this.newest = waiter.since;
     // Who comes after the timer was set, and may wait no less, need not look at the clock.
     if (this.#timer === undefined || waiter.timeoutMs < this.#spanMs) {
       this.#watch(waiter.deadlineMs);
@@ -87,7 +113,6 @@ export class WaitingLine<T> {
 
   /** Puts somebody back to the front: what it was given proved no good. */
   unshift(waiter: Waiter<T>): void {
-    waiter.queued = true;
     this.#line.unshift(waiter);
     this.#watch(waiter.deadlineMs);
   }
@@ -95,7 +120,6 @@ export class WaitingLine<T> {
   /** Takes somebody out of the line who goes on waiting. */
   stepAside(waiter: Waiter<T>): void {
     if (!waiter.queued) return;
-    waiter.queued = false;
     this.#line.remove(waiter);
     this.#tidy();
   }
@@ -110,7 +134,7 @@ export class WaitingLine<T> {
   reject(waiter: Waiter<T>, error: unknown): void {
     if (!waiter.waiting) return;
     this.#leave(waiter);
-    waiter.reject(error);
+    waiter.resolve(new Refusal(error));
   }
 
   /** Ends everybody's wait. */
@@ -158,6 +182,7 @@ export class WaitingLine<T> {
 
   #tidy(): void {
     if (this.#line.size > 0) return;
+    this.newest = undefined;
     this.#timer?.clear();
     this.#timer = undefined;
     this.#onEmpty();

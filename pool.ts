@@ -145,22 +145,22 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
             if (this.#observer !== undefined) this.#observer.served();
             return Promise.resolve(this.#lend(slot, this.#trace()));
           }
-          return new Promise((resolve, reject) => {
-            this.#examine(this.#welcome(resolve, reject, undefined), slot, check);
-          });
+          const waiter = this.#welcome(undefined);
+          this.#examine(waiter, slot, check);
+          return waiter.promise;
         }
       }
     }
     if (this.#ended !== undefined) return Promise.reject(new PoolClosedError(this.#ended));
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#settings.single && this.#busy) return Promise.reject(this.#inUseError());
-    return new Promise((resolve, reject) => {
-      const waiter = this.#welcome(resolve, reject, options);
-      this.#waiters.push(waiter);
-      // Where there was nothing for the one before, who came in the same moment, there is nothing now.
-      if (waiter.before?.since !== waiter.since || this.#free > 0) this.#pump();
-      if (waiter.timeoutMs <= 0) this.#rejectLate();
-    });
+    const waiter = this.#welcome(options);
+    const { newest } = this.#waiters;
+    this.#waiters.push(waiter);
+    // Where there was nothing for the one before, who came in the same moment, there is nothing now.
+    if (newest !== waiter.since || this.#free > 0) this.#pump();
+    if (waiter.timeoutMs <= 0) this.#rejectLate();
+    return waiter.promise;
   }
 
   /** Takes a connection back; only a lease calls this, once. */
@@ -375,13 +375,9 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   /** Somebody who waits from now on. */
-  #welcome(
-    resolve: (lease: Lease<C>) => void,
-    reject: (error: unknown) => void,
-    options: CheckoutOptions | undefined,
-  ): Waiter<Lease<C>> {
+  #welcome(options: CheckoutOptions | undefined): Waiter<Lease<C>> {
     const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
-    const waiter = new Waiter(resolve, reject, timeoutMs);
+    const waiter = new Waiter<Lease<C>>(timeoutMs);
     waiter.madeAt = this.#trace();
     if (this.#observer !== undefined) observe(waiter, this.#observer);
     if (signal) this.#waiters.heed(waiter, signal);

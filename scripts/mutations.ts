@@ -15,6 +15,7 @@ export interface Mutation {
   readonly why?: string;
 }
 
+const QUEUE = [["tests/queue_test.ts"]];
 const FAST = ["tests/pool_scenarios_test.ts", "tests/waiting_line_test.ts"];
 const ENGINE = [
   "tests/addresses_test.ts",
@@ -67,6 +68,7 @@ export const TESTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "_slots.ts": POOL,
   "_source.ts": [ENGINE, FAST, STRESS],
   "_upkeep.ts": POOL,
+  "_queue.ts": QUEUE,
   "_waiting_line.ts": POOL,
   "dialer.ts": [ENGINE],
   "engine.ts": [ENGINE],
@@ -174,13 +176,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: "pool.ts",
-    find: "if (waiter.before?.since !== waiter.since || this.#free > 0) this.#pump();",
-    put: "if (waiter.before?.since !== waiter.since) this.#pump();",
+    find: "if (newest !== waiter.since || this.#free > 0) this.#pump();",
+    put: "if (newest !== waiter.since) this.#pump();",
   },
   {
     file: "pool.ts",
-    find: "if (waiter.before?.since !== waiter.since || this.#free > 0) this.#pump();",
-    put: "if (waiter.before === undefined || this.#free > 0) this.#pump();",
+    find: "if (newest !== waiter.since || this.#free > 0) this.#pump();",
+    put: "if (newest === undefined || this.#free > 0) this.#pump();",
   },
   { file: "pool.ts", find: "      onLeave?.();\n", put: "" },
   { file: "pool.ts", find: "      end();\n", put: "" },
@@ -234,8 +236,29 @@ export const MUTATIONS: readonly Mutation[] = [
     put: "if (endMs < nowMs) this.reject",
   },
   { file: "_waiting_line.ts", find: "index < covered ? moreMs : 0", put: "moreMs" },
+  { file: "_waiting_line.ts", find: "    this.newest = undefined;\n", put: "" },
   { file: "_waiting_line.ts", find: "    waiter.onLeave?.();", put: "" },
   { file: "_waiting_line.ts", find: "    this.#onEmpty();", put: "" },
+  // Queues.
+  { file: "_queue.ts", find: "if (this.size === 0) return this.push(member);", put: "" },
+  { file: "_queue.ts", find: "if (row.taken === 0) this.#leaveRow(row);", put: "" },
+  { file: "_queue.ts", find: "if (before) before.after = after;", put: "if (before) {}" },
+  { file: "_queue.ts", find: "if (!before) this.#begin = 0;", put: "" },
+  {
+    file: "_queue.ts",
+    find: "if (!after) this.#end = before ? SEATS : 0;",
+    put: "if (!after) this.#end = 0;",
+  },
+  {
+    file: "_queue.ts",
+    find: "if (!after) this.#end = before ? SEATS : 0;",
+    put: "if (!after) this.#end = SEATS;",
+  },
+  {
+    file: "_queue.ts",
+    find: "while (seats[this.#begin] === undefined) this.#begin++;",
+    put: "if (seats[this.#begin] === undefined) this.#begin++;",
+  },
   // Leases.
   { file: "_lease.ts", find: "    if (slot.lease !== this) return DONE;\n", put: "" },
   {

@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertFalse } from "@std/assert";
-import { Waiter, WaitingLine } from "../_waiting_line.ts";
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { Refusal, Waiter, WaitingLine } from "../_waiting_line.ts";
 import { countListeners } from "./stress/pool_timers.ts";
 import { fakeTime } from "./_time.ts";
 
@@ -12,11 +12,13 @@ function setup(cover: { covered: number; moreMs: number } = { covered: 0, moreMs
     onEmpty: () => said.push("empty"),
   });
   const waiter = (name: string, seconds: number, signal?: AbortSignal): Waiter<string> => {
-    const waiter = new Waiter<string>(
-      (value) => said.push(`${name} got ${value}`),
-      (error) => said.push(`${name}: ${(error as Error).message}`),
-      seconds * 1000,
-    );
+    const waiter = new Waiter<string>(seconds * 1000);
+    waiter.resolve = (outcome) =>
+      said.push(
+        outcome instanceof Refusal
+          ? `${name}: ${(outcome.error as Error).message}`
+          : `${name} got ${outcome}`,
+      );
     if (signal) line.heed(waiter, signal);
     return waiter;
   };
@@ -178,6 +180,35 @@ Deno.test("WaitingLine serves and rejects nobody twice", () => {
   line.reject(waiter, new Error("no again"));
   line.rejectAll(new Error("nor this"));
   assertEquals(said, ["empty", "a: no"]);
+});
+
+Deno.test("Waiter.promise gives what its waiter was served, or the very error that it was refused with", async () => {
+  using _time = fakeTime();
+  const { line } = setup();
+  const [served, refused] = [new Waiter<string>(9000), new Waiter<string>(9000)];
+  line.push(served);
+  line.push(refused);
+  line.serve(served, "it");
+  const error = new Error("no");
+  line.reject(refused, error);
+  assertEquals(await served.promise, "it");
+  assert(await assertRejects(() => refused.promise) === error);
+});
+
+Deno.test("WaitingLine knows when the one who came last began to wait, as long as anybody waits", async () => {
+  await using time = fakeTime();
+  const { line, join } = setup();
+  assertEquals(line.newest, undefined);
+  const first = join("first", 9);
+  const second = join("second", 9);
+  await time.advance(1);
+  const third = join("third", 9);
+  assert(line.newest === third.since);
+  assert(line.newest !== second.since);
+  for (const waiter of [third, second]) line.serve(waiter, "it");
+  assert(line.newest === third.since);
+  line.serve(first, "it");
+  assertEquals(line.newest, undefined);
 });
 
 Deno.test("WaitingLine puts back to the front whom it is told to, and rejects all", () => {
