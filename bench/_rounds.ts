@@ -10,8 +10,8 @@ export interface Contender {
   readonly name: string;
   /** Operations come in multiples of so many. Default: 1. */
   readonly unit?: number;
-  /** Does it, so many times. */
-  run(operations: number): Promise<void>;
+  /** Does it, so many times; resolves with the nanoseconds for one of them where it is timed elsewhere. */
+  run(operations: number): Promise<number | void>;
 }
 
 /** What came of one contender. */
@@ -36,12 +36,17 @@ export interface RoundOptions {
    * and others are not, must not weigh more for one of them. Default: false.
    */
   readonly alike?: boolean;
+  /**
+   * Whether garbage is collected before each batch, where the runtime lets us: for batches that leave much, and are too
+   * short to collect their own. Default: false.
+   */
+  readonly clean?: boolean;
 }
 
 /** Times the contenders; ratios are to the first of them. */
 export async function race(
   contenders: readonly Contender[],
-  { rounds, batchMs, alike = false }: RoundOptions,
+  { rounds, batchMs, alike = false, clean = false }: RoundOptions,
 ): Promise<Timing[]> {
   const batches: number[] = [];
   for (const contender of contenders) batches.push(await batchFor(contender, batchMs));
@@ -53,6 +58,7 @@ export async function race(
     const count = contenders.length;
     for (let turn = 0; turn < count; turn++) {
       const index = (round + (round % 2 === 0 ? turn : count - turn)) % count;
+      if (clean) (globalThis as { gc?: () => void }).gc?.();
       times[index]!.push(await time(contenders[index]!, batches[index]!));
     }
   }
@@ -84,11 +90,9 @@ async function batchFor(contender: Contender, batchMs: number): Promise<number> 
 
 /** Nanoseconds for one operation. */
 async function time(contender: Contender, operations: number): Promise<number> {
-  // Nobody collects what the one before left behind.
-  (globalThis as { gc?: () => void }).gc?.();
   const startMs = performance.now();
-  await contender.run(operations);
-  return (performance.now() - startMs) * 1e6 / operations;
+  const ns = await contender.run(operations);
+  return ns ?? (performance.now() - startMs) * 1e6 / operations;
 }
 
 /** A quantile by linear interpolation. */

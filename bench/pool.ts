@@ -6,12 +6,16 @@
  */
 
 import process from "node:process";
+import { contenderHere, Isolate, serveBatches } from "./_isolates.ts";
 import { bareQueue, type ContenderPool, POOLS } from "./_pool_contenders.ts";
 import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./_report.ts";
 import { type Contender, race, type Timing } from "./_rounds.ts";
 
 /** So many connections, unless a scene says otherwise. */
 const SIZE = 10;
+
+/** Operations of each scene before anything is timed: by then, its code is compiled. */
+const WARM_UP = quick ? 10_000 : 50_000;
 
 /** What is timed: what one contender does for so many operations. */
 type Scene = (pool: Pick<ContenderPool, "work" | "burst">) => Omit<Contender, "name">;
@@ -33,6 +37,12 @@ const waiters = (count: number) => (pool: Pick<ContenderPool, "work">) => ({
   },
 });
 
+/** Stands for a pool where only a scene's numbers are asked for. */
+const NOBODY: Pick<ContenderPool, "work" | "burst"> = {
+  work: () => Promise.resolve(),
+  burst: () => Promise.resolve(),
+};
+
 const SCENES: Readonly<Record<string, Scene>> = {
   "one at a time": workers(1),
   "1,000 workers on 10 connections": workers(1000),
@@ -46,40 +56,55 @@ const SCENES: Readonly<Record<string, Scene>> = {
 };
 
 /** What there is no getting below. */
-const BASELINES: readonly Contender[] = [
-  {
-    name: "await of a resolved promise",
-    async run(operations) {
-      const promise = Promise.resolve();
-      for (let i = 0; i < operations; i++) await promise;
-    },
+const BASELINES: Readonly<Record<string, (operations: number) => Promise<void>>> = {
+  async "await of a resolved promise"(operations) {
+    const promise = Promise.resolve();
+    for (let i = 0; i < operations; i++) await promise;
   },
-  {
-    name: "pop, clock, Set check, await, push",
-    async run(operations) {
-      const idle = [{ address: "127.0.0.2" }];
-      const current = new Set(["127.0.0.2"]);
-      const untilMs = performance.now() + 3_600_000;
-      const take = () => {
-        const slot = idle.pop()!;
-        if (performance.now() >= untilMs || !current.has(slot.address)) throw new Error("stale");
-        return Promise.resolve(slot);
-      };
-      for (let i = 0; i < operations; i++) idle.push(await take());
-    },
+  async "pop, clock, Set check, await, push"(operations) {
+    const idle = [{ address: "127.0.0.2" }];
+    const current = new Set(["127.0.0.2"]);
+    const untilMs = performance.now() + 3_600_000;
+    const take = () => {
+      const slot = idle.pop()!;
+      if (performance.now() >= untilMs || !current.has(slot.address)) throw new Error("stale");
+      return Promise.resolve(slot);
+    };
+    for (let i = 0; i < operations; i++) idle.push(await take());
   },
-];
+};
 
-async function timed(scene: Scene): Promise<Timing[]> {
-  const pools = Object.values(POOLS).map((make) => make(SIZE));
-  const contenders: Contender[] = [];
-  for (const pool of pools) {
-    await pool.burst(SIZE); // open
-    contenders.push({ name: pool.name, ...scene(pool) });
+/** A contender's thread: one pool for all scenes. */
+async function serve(name: string): Promise<void> {
+  const baseline = BASELINES[name];
+  if (baseline) return serveBatches((_, operations) => baseline(operations));
+  const pool = POOLS[name]!(SIZE);
+  await pool.burst(SIZE); // open
+  const scenes = Object.entries(SCENES).map(([title, scene]) => [title, scene(pool)] as const);
+  const runs = new Map(scenes);
+  serveBatches(async (title, operations) => void await runs.get(title)!.run(operations));
+}
+
+/** All scenes, each with all contenders. */
+async function timed(): Promise<Record<string, readonly Timing[]>> {
+  const names = [...Object.keys(POOLS), ...Object.keys(BASELINES)];
+  const isolates = names.map((name) => new Isolate(import.meta.url, name));
+  for (const title of Object.keys(SCENES)) {
+    for (const isolate of isolates) await isolate.time(title, WARM_UP);
   }
-  const timings = await race([...contenders, ...BASELINES], ROUNDS);
-  for (const pool of pools) await pool.end();
-  return timings;
+  const results: Record<string, readonly Timing[]> = {};
+  for (const [title, scene] of Object.entries(SCENES)) {
+    const { unit = 1 } = scene(NOBODY);
+    const contenders = isolates.map((isolate) => ({
+      name: isolate.name,
+      unit: isolate.name in POOLS ? unit : 1,
+      run: (operations: number) => isolate.time(title, operations),
+    }));
+    results[title] = await race(contenders, ROUNDS);
+    show(title, results[title]);
+  }
+  for (const isolate of isolates) await isolate.end();
+  return results;
 }
 
 /**
@@ -145,25 +170,25 @@ async function memory(): Promise<Record<string, { slot: number; waiter: number }
   return result;
 }
 
-const scenes: Record<string, readonly Timing[]> = {};
-console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
-for (const [title, scene] of Object.entries(SCENES)) {
-  scenes[title] = await timed(scene);
-  show(title, scenes[title]);
+async function main(): Promise<void> {
+  console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
+  const scenes = await timed();
+  const growth = await curve();
+  const counts = Object.keys(growth.connections!);
+  table("Ours, ns for an operation", ["", ...counts], [
+    ["connections", ...counts.map((count) => figure(growth.connections![count]!))],
+    ["waiters on 10", ...counts.map((count) => figure(growth.waiters![count]!))],
+    ["a bare queue of promises", ...counts.map((count) => figure(growth.queue![count]!))],
+  ]);
+  const bytes = await memory();
+  if (bytes) {
+    table(
+      "Bytes of heap",
+      ["", "idle connection", "waiter"],
+      Object.entries(bytes).map(([name, { slot, waiter }]) => [name, `${slot}`, `${waiter}`]),
+    );
+  }
+  finish({ scenes, growth, bytes });
 }
-const growth = await curve();
-const counts = Object.keys(growth.connections!);
-table("Ours, ns for an operation", ["", ...counts], [
-  ["connections", ...counts.map((count) => figure(growth.connections![count]!))],
-  ["waiters on 10", ...counts.map((count) => figure(growth.waiters![count]!))],
-  ["a bare queue of promises", ...counts.map((count) => figure(growth.queue![count]!))],
-]);
-const bytes = await memory();
-if (bytes) {
-  table(
-    "Bytes of heap",
-    ["", "idle connection", "waiter"],
-    Object.entries(bytes).map(([name, { slot, waiter }]) => [name, `${slot}`, `${waiter}`]),
-  );
-}
-finish({ scenes, growth, bytes });
+
+await (contenderHere === undefined ? main() : serve(contenderHere));

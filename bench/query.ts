@@ -25,8 +25,8 @@ import { quantile, race, type RoundOptions, type Timing } from "./_rounds.ts";
 const POOL_SIZE = 10;
 const CONCURRENCY = [1, 8, 64];
 const ROUNDS: RoundOptions = quick
-  ? { rounds: 4, batchMs: 20, alike: true }
-  : { rounds: 21, batchMs: 100, alike: true };
+  ? { rounds: 4, batchMs: 20, alike: true, clean: true }
+  : { rounds: 21, batchMs: 100, alike: true, clean: true };
 const WARM_UPS = quick ? 1 : 5;
 const QUERIES = {
   "SELECT 1": "SELECT 1 AS one",
