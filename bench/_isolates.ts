@@ -7,33 +7,27 @@
 
 import { parentPort, Worker, workerData } from "node:worker_threads";
 
-/** What a thread is asked to do. */
-interface Batch {
-  readonly scene: string;
-  readonly operations: number;
-}
-
-/** A contender on its thread. */
-export class Isolate {
+/** A contender on its thread, which does one batch after the other. */
+export class Isolate<Batch, Outcome> {
   readonly #worker: Worker;
 
   /**
-   * @param file The program, which calls {@linkcode serveBatches} where {@linkcode contenderHere} says so.
+   * @param file The program, which calls {@linkcode serve} where {@linkcode contenderHere} names somebody.
    * @param name Which contender.
    */
   constructor(file: string, readonly name: string) {
     this.#worker = new Worker(new URL(file), { workerData: name });
   }
 
-  /** Does a scene's operations there; resolves with the nanoseconds that one of them took. */
-  time(scene: string, operations: number): Promise<number> {
+  /** Does a batch there. */
+  run(batch: Batch): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       this.#worker.once("error", reject);
-      this.#worker.once("message", (ns: number) => {
+      this.#worker.once("message", (outcome: Outcome) => {
         this.#worker.off("error", reject);
-        resolve(ns);
+        resolve(outcome);
       });
-      this.#worker.postMessage({ scene, operations } satisfies Batch);
+      this.#worker.postMessage(batch);
     });
   }
 
@@ -46,11 +40,7 @@ export class Isolate {
 /** The contender whose thread this is; `undefined` on the main thread. */
 export const contenderHere: string | undefined = parentPort ? workerData : undefined;
 
-/** Does what the main thread asks for, and tells it how long it took. */
-export function serveBatches(run: (scene: string, operations: number) => Promise<void>): void {
-  parentPort!.on("message", async ({ scene, operations }: Batch) => {
-    const startMs = performance.now();
-    await run(scene, operations);
-    parentPort!.postMessage((performance.now() - startMs) * 1e6 / operations);
-  });
+/** Does the batches that the main thread asks for. */
+export function serve<Batch, Outcome>(run: (batch: Batch) => Promise<Outcome>): void {
+  parentPort!.on("message", async (batch: Batch) => parentPort!.postMessage(await run(batch)));
 }

@@ -36,17 +36,12 @@ export interface RoundOptions {
    * and others are not, must not weigh more for one of them. Default: false.
    */
   readonly alike?: boolean;
-  /**
-   * Whether garbage is collected before each batch, where the runtime lets us: for batches that leave much, and are too
-   * short to collect their own. Default: false.
-   */
-  readonly clean?: boolean;
 }
 
 /** Times the contenders; ratios are to the first of them. */
 export async function race(
   contenders: readonly Contender[],
-  { rounds, batchMs, alike = false, clean = false }: RoundOptions,
+  { rounds, batchMs, alike = false }: RoundOptions,
 ): Promise<Timing[]> {
   const batches: number[] = [];
   for (const contender of contenders) batches.push(await batchFor(contender, batchMs));
@@ -58,7 +53,6 @@ export async function race(
     const count = contenders.length;
     for (let turn = 0; turn < count; turn++) {
       const index = (round + (round % 2 === 0 ? turn : count - turn)) % count;
-      if (clean) (globalThis as { gc?: () => void }).gc?.();
       times[index]!.push(await time(contenders[index]!, batches[index]!));
     }
   }

@@ -6,7 +6,7 @@
  */
 
 import process from "node:process";
-import { contenderHere, Isolate, serveBatches } from "./_isolates.ts";
+import { contenderHere, Isolate, serve } from "./_isolates.ts";
 import { bareQueue, type ContenderPool, POOLS } from "./_pool_contenders.ts";
 import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./_report.ts";
 import { type Contender, race, type Timing } from "./_rounds.ts";
@@ -74,23 +74,33 @@ const BASELINES: Readonly<Record<string, (operations: number) => Promise<void>>>
   },
 };
 
+/** What a contender's thread is asked for; it tells the nanoseconds for one operation. */
+interface Batch {
+  readonly scene: string;
+  readonly operations: number;
+}
+
 /** A contender's thread: one pool for all scenes. */
-async function serve(name: string): Promise<void> {
-  const baseline = BASELINES[name];
-  if (baseline) return serveBatches((_, operations) => baseline(operations));
-  const pool = POOLS[name]!(SIZE);
-  await pool.burst(SIZE); // open
-  const scenes = Object.entries(SCENES).map(([title, scene]) => [title, scene(pool)] as const);
+async function contend(name: string): Promise<void> {
+  const pool = POOLS[name]?.(SIZE);
+  await pool?.burst(SIZE); // open
+  const scenes = Object.entries(SCENES).map(([title, scene]) =>
+    [title, pool ? scene(pool).run : BASELINES[name]!] as const
+  );
   const runs = new Map(scenes);
-  serveBatches(async (title, operations) => void await runs.get(title)!.run(operations));
+  serve(async ({ scene, operations }: Batch) => {
+    const startMs = performance.now();
+    await runs.get(scene)!(operations);
+    return (performance.now() - startMs) * 1e6 / operations;
+  });
 }
 
 /** All scenes, each with all contenders. */
 async function timed(): Promise<Record<string, readonly Timing[]>> {
   const names = [...Object.keys(POOLS), ...Object.keys(BASELINES)];
-  const isolates = names.map((name) => new Isolate(import.meta.url, name));
+  const isolates = names.map((name) => new Isolate<Batch, number>(import.meta.url, name));
   for (const title of Object.keys(SCENES)) {
-    for (const isolate of isolates) await isolate.time(title, WARM_UP);
+    for (const isolate of isolates) await isolate.run({ scene: title, operations: WARM_UP });
   }
   const results: Record<string, readonly Timing[]> = {};
   for (const [title, scene] of Object.entries(SCENES)) {
@@ -98,7 +108,7 @@ async function timed(): Promise<Record<string, readonly Timing[]>> {
     const contenders = isolates.map((isolate) => ({
       name: isolate.name,
       unit: isolate.name in POOLS ? unit : 1,
-      run: (operations: number) => isolate.time(title, operations),
+      run: (operations: number) => isolate.run({ scene: title, operations }),
     }));
     results[title] = await race(contenders, ROUNDS);
     show(title, results[title]);
@@ -191,4 +201,4 @@ async function main(): Promise<void> {
   finish({ scenes, growth, bytes });
 }
 
-await (contenderHere === undefined ? main() : serve(contenderHere));
+await (contenderHere === undefined ? main() : contend(contenderHere));

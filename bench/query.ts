@@ -19,14 +19,15 @@ import { mysql2Adapter } from "../adapters/mysql2.ts";
 import { pgAdapter } from "../adapters/pg.ts";
 import { DnsPgPool } from "../drop_in/pg_pool.ts";
 import { type Adapter, type EngineOptions, getDnsEngine, type Lookup } from "../mod.ts";
+import { contenderHere, Isolate, serve } from "./_isolates.ts";
 import { finish, quick, runtimeName, table } from "./_report.ts";
 import { quantile, race, type RoundOptions, type Timing } from "./_rounds.ts";
 
 const POOL_SIZE = 10;
 const CONCURRENCY = [1, 8, 64];
 const ROUNDS: RoundOptions = quick
-  ? { rounds: 4, batchMs: 20, alike: true, clean: true }
-  : { rounds: 21, batchMs: 100, alike: true, clean: true };
+  ? { rounds: 4, batchMs: 20, alike: true }
+  : { rounds: 21, batchMs: 100, alike: true };
 const WARM_UPS = quick ? 1 : 5;
 const QUERIES = {
   "SELECT 1": "SELECT 1 AS one",
@@ -36,10 +37,11 @@ const HOST = "db.internal";
 
 /** Runs one statement, and gives its rows. */
 interface Client {
-  readonly name: string;
   query(sql: string): Promise<unknown>;
-  end(): Promise<unknown>;
 }
+
+/** A driver's clients, ours first. */
+type Clients = Readonly<Record<string, () => Client>>;
 
 /** What came of one client in one race. */
 interface Result extends Timing {
@@ -83,14 +85,14 @@ class Where {
   }
 
   /** As it comes; and with the driver's own pools' order, the last to come back first: fewer sessions at work. */
-  engines<C>(adapter: Adapter<C>): Client[] {
-    return [
-      this.#engine("dnspool", adapter),
-      this.#engine("dnspool, poolUseLifo", adapter, { poolUseLifo: true }),
-    ];
+  engines<C>(adapter: Adapter<C>): Clients {
+    return {
+      "dnspool": () => this.#engine(adapter),
+      "dnspool, poolUseLifo": () => this.#engine(adapter, { poolUseLifo: true }),
+    };
   }
 
-  #engine<C>(name: string, adapter: Adapter<C>, options: EngineOptions<C> = {}): Client {
+  #engine<C>(adapter: Adapter<C>, options: EngineOptions<C> = {}): Client {
     const url = new URL(this.#url);
     url.hostname = HOST;
     const engine = getDnsEngine(url, {
@@ -100,97 +102,121 @@ class Where {
       maxOverflow: 0,
       ...options,
     });
-    return {
-      name,
-      query: (sql) => engine.query(sql),
-      end: () => engine.close(),
-    };
+    return { query: (sql) => engine.query(sql) };
   }
 }
 
-function onPg(where: Where): Client[] {
-  const pool = new pg.Pool({ ...where.config, max: POOL_SIZE });
-  const { dnsLookup } = where;
-  const dropIn = new DnsPgPool(pg, { ...where.config, host: HOST, max: POOL_SIZE, dnsLookup });
-  const sql = postgres({ ...where.config, max: POOL_SIZE });
-  return [
+function onPg(where: Where): Clients {
+  const { config, dnsLookup } = where;
+  return {
     ...where.engines(pgAdapter(pg)),
-    {
-      name: "dnspool's drop-in",
-      query: async (text) => (await dropIn.query(text)).rows,
-      end: () => dropIn.end(),
+    "dnspool's drop-in"() {
+      const pool = new DnsPgPool(pg, { ...config, host: HOST, max: POOL_SIZE, dnsLookup });
+      return { query: async (text) => (await pool.query(text)).rows };
     },
-    {
-      name: "pg.Pool",
-      query: async (text) => (await pool.query(text)).rows,
-      end: () => pool.end(),
+    "pg.Pool"() {
+      const pool = new pg.Pool({ ...config, max: POOL_SIZE });
+      return { query: async (text) => (await pool.query(text)).rows };
     },
-    { name: "postgres.js", query: (text) => sql.unsafe(text), end: () => sql.end() },
-  ];
+    "postgres.js"() {
+      const sql = postgres({ ...config, max: POOL_SIZE });
+      return { query: (text) => sql.unsafe(text) };
+    },
+  };
 }
 
-function onMysql2(where: Where): Client[] {
-  const pool = mysql.createPool({ ...where.config, connectionLimit: POOL_SIZE });
-  return [
+function onMysql2(where: Where): Clients {
+  return {
     ...where.engines(mysql2Adapter(mysql)),
-    {
-      name: "mysql2's pool",
-      query: async (sql) => (await pool.query(sql))[0],
-      end: () => pool.end(),
+    "mysql2's pool"() {
+      const pool = mysql.createPool({ ...where.config, connectionLimit: POOL_SIZE });
+      return { query: async (sql) => (await pool.query(sql))[0] };
     },
-  ];
+  };
 }
 
-function onMariadb(where: Where): Client[] {
-  const pool = mariadb.createPool({ ...where.config, connectionLimit: POOL_SIZE });
-  return [
+function onMariadb(where: Where): Clients {
+  return {
     ...where.engines(mariadbAdapter(mariadb)),
-    { name: "mariadb's pool", query: (sql) => pool.query(sql), end: () => pool.end() },
-  ];
+    "mariadb's pool"() {
+      const pool = mariadb.createPool({ ...where.config, connectionLimit: POOL_SIZE });
+      return { query: (sql) => pool.query(sql) };
+    },
+  };
 }
 
-const DRIVERS: Readonly<Record<string, () => Client[]>> = {
+const DRIVERS: Readonly<Record<string, () => Clients>> = {
   "pg": () => onPg(new Where("BENCH_POSTGRES")),
   "mysql2": () => onMysql2(new Where("BENCH_MARIADB")),
   "mariadb": () => onMariadb(new Where("BENCH_MARIADB")),
 };
 
-/** So many workers run the statement, until it has been run often enough. */
+/** What a contender's thread is asked for. */
+interface Batch {
+  readonly sql: string;
+  readonly concurrency: number;
+  readonly operations: number;
+}
+
+/** What it tells. */
+interface Outcome {
+  /** Nanoseconds for one call. */
+  readonly ns: number;
+  /** Of each call. */
+  readonly tookMs: readonly number[];
+  /** This process's CPU time for one call, in microseconds. */
+  readonly cpuUs: number;
+}
+
+/** A contender's thread: so many workers run the statement, until it has been run often enough. */
+function contend(client: Client): void {
+  serve(async ({ sql, concurrency, operations }: Batch): Promise<Outcome> => {
+    let left = operations;
+    const tookMs: number[] = [];
+    const work = async () => {
+      while (left-- > 0) {
+        const startMs = performance.now();
+        await client.query(sql);
+        tookMs.push(performance.now() - startMs);
+      }
+    };
+    const before = process.cpuUsage();
+    const startMs = performance.now();
+    await Promise.all(Array.from({ length: concurrency }, work));
+    const ns = (performance.now() - startMs) * 1e6 / operations;
+    const { user, system } = process.cpuUsage(before);
+    return { ns, tookMs, cpuUs: (user + system) / operations };
+  });
+}
+
+/** One statement, run by so many workers, with each contender. */
 async function timed(
-  clients: readonly Client[],
+  isolates: readonly Isolate<Batch, Outcome>[],
   sql: string,
   concurrency: number,
 ): Promise<Result[]> {
-  const tookMs: number[][] = clients.map(() => []);
-  const cpuUs: number[][] = clients.map(() => []);
-  const contenders = clients.map((client, index) => ({
-    name: client.name,
+  const outcomes: Outcome[][] = isolates.map(() => []);
+  const contenders = isolates.map((isolate, index) => ({
+    name: isolate.name.slice(isolate.name.indexOf("/") + 1),
     unit: concurrency,
     async run(operations: number) {
-      let left = operations;
-      const before = process.cpuUsage();
-      const work = async () => {
-        while (left-- > 0) {
-          const startMs = performance.now();
-          await client.query(sql);
-          tookMs[index]!.push(performance.now() - startMs);
-        }
-      };
-      await Promise.all(Array.from({ length: concurrency }, work));
-      const { user, system } = process.cpuUsage(before);
-      cpuUs[index]!.push((user + system) / operations);
+      const outcome = await isolate.run({ sql, concurrency, operations });
+      outcomes[index]!.push(outcome);
+      return outcome.ns;
     },
   }));
-  for (let time = 0; time < WARM_UPS; time++) { // open, and warm, the first one no less than the last
+  for (let time = 0; time < WARM_UPS; time++) { // open, and warm
     for (const { run } of contenders) await run(POOL_SIZE * 40);
   }
-  for (const list of tookMs) list.length = 0;
   const timings = await race(contenders, ROUNDS);
-  return timings.map((timing, index) => ({
-    ...timing,
-    p99Ms: quantile(tookMs[index]!, 0.99),
-    cpuUs: quantile(cpuUs[index]!.slice(-ROUNDS.rounds), 0.5),
-  }));
+  return timings.map((timing, index) => {
+    const counted = outcomes[index]!.slice(-ROUNDS.rounds);
+    return {
+      ...timing,
+      p99Ms: quantile(counted.flatMap(({ tookMs }) => tookMs), 0.99),
+      cpuUs: quantile(counted.map(({ cpuUs }) => cpuUs), 0.5),
+    };
+  });
 }
 
 function show(title: string, results: readonly Result[]): void {
@@ -205,17 +231,29 @@ function show(title: string, results: readonly Result[]): void {
   table(title, ["", "us", "times ours", "quartiles", "p99, ms", "CPU, us"], rows);
 }
 
-console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
-const results: Record<string, Result[]> = {};
-for (const [driver, open] of Object.entries(DRIVERS)) {
-  const clients = open();
-  for (const [query, sql] of Object.entries(QUERIES)) {
-    for (const concurrency of CONCURRENCY) {
-      const title = `${driver}: ${query}, ${concurrency} at a time`;
-      results[title] = await timed(clients, sql, concurrency);
-      show(title, results[title]);
+async function main(): Promise<void> {
+  console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
+  const results: Record<string, Result[]> = {};
+  for (const [driver, clients] of Object.entries(DRIVERS)) {
+    const names = Object.keys(clients());
+    const isolates = names.map((name) =>
+      new Isolate<Batch, Outcome>(import.meta.url, `${driver}/${name}`)
+    );
+    for (const [query, sql] of Object.entries(QUERIES)) {
+      for (const concurrency of CONCURRENCY) {
+        const title = `${driver}: ${query}, ${concurrency} at a time`;
+        results[title] = await timed(isolates, sql, concurrency);
+        show(title, results[title]);
+      }
     }
+    for (const isolate of isolates) await isolate.end();
   }
-  for (const client of clients) await client.end();
+  finish(results);
 }
-finish(results);
+
+if (contenderHere === undefined) {
+  await main();
+} else {
+  const [driver = "", name = ""] = contenderHere.split("/");
+  contend(DRIVERS[driver]!()[name]!());
+}

@@ -9,10 +9,9 @@
 import { deno, ROOT } from "../scripts/_run.ts";
 import { RESULT } from "./_report.ts";
 
-/** Contenders let the garbage be collected between them; V8 must not forget their code over that. */
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
-  deno: [Deno.execPath(), "run", "-A", "--no-lock", "--v8-flags=--expose-gc,--no-flush-bytecode"],
-  node: ["npx", "--yes", "node@22", "--expose-gc", "--no-flush-bytecode"],
+  deno: [Deno.execPath(), "run", "-A", "--no-lock", "--v8-flags=--expose-gc"],
+  node: ["npx", "--yes", "node@22", "--expose-gc"],
   bun: ["npx", "--yes", "bun@1", "--expose-gc"],
 };
 
