@@ -4,19 +4,19 @@
  * @module
  */
 
-import { now, runWithin } from "./_clock.ts";
-import { EngineCore, type EngineEventMap } from "./_engine_core.ts";
-import { need, setUp } from "./_engine_setup.ts";
-import { Lease } from "./_lease.ts";
-import type { CheckoutOptions } from "./_pool_contract.ts";
-import { OptionReader, show } from "./_read_options.ts";
-import { type Run, savepoint, statementRunner, transaction } from "./_statements.ts";
+import { now, runWithin } from "./internal/clock.ts";
+import { EngineCore, type EngineEventMap } from "./engine/core.ts";
+import { need, setUp } from "./engine/setup.ts";
+import { Lease } from "./pool/lease.ts";
+import type { CheckoutOptions } from "./pool/contract.ts";
+import { OptionReader, show } from "./internal/option_reader.ts";
+import { type Run, savepoint, statementRunner, transaction } from "./engine/statements.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "./errors.ts";
-import type { EngineOptions, EngineSettings } from "./options.ts";
-import { DatabaseUrl } from "./url.ts";
+import type { EngineOptions, EngineSettings } from "./engine/options.ts";
+import { DatabaseUrl } from "./engine/url.ts";
 
-export type { EngineEventMap } from "./_engine_core.ts";
+export type { EngineEventMap } from "./engine/core.ts";
 
 /** How one checkout differs from the others. */
 export interface ConnectOptions {

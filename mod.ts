@@ -25,16 +25,16 @@
  * @module
  */
 
-export type { AllowAddress } from "./_allow_address.ts";
-export type { HookedConnection, PoolHooks } from "./_hooks.ts";
-export type { Lease } from "./_lease.ts";
-export type { Echo, Logger } from "./_log.ts";
-export type { End, Ended, EngineObserver } from "./_observer.ts";
+export type { AllowAddress } from "./resolver/allow_address.ts";
+export type { HookedConnection, PoolHooks } from "./pool/connection/hooks.ts";
+export type { Lease } from "./pool/lease.ts";
+export type { Echo, Logger } from "./internal/log.ts";
+export type { End, Ended, EngineObserver } from "./pool/observer.ts";
 export type { Adapter, Destination, Role, Target, TlsState } from "./adapters/adapter.ts";
 export * from "./engine.ts";
 export * from "./errors.ts";
 export type { Alias, Answer, Lookup, LookupName, NameServer, Question } from "./lookups/lookup.ts";
-export type { Balance, WantedRole } from "./dialer.ts";
-export type { DnsOptions, EngineOptions, Plugin } from "./options.ts";
+export type { Balance, WantedRole } from "./pool/connection/dialer.ts";
+export type { DnsOptions, EngineOptions, Plugin } from "./engine/options.ts";
 export { type AddressChange, clearDnsCache, type GetIpOptions, getIpWithTtl } from "./resolver.ts";
-export { DatabaseUrl, type DatabaseUrlParts } from "./url.ts";
+export { DatabaseUrl, type DatabaseUrlParts } from "./engine/url.ts";

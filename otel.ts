@@ -20,9 +20,9 @@
  * @module
  */
 
-import type { End, Ended, EngineObserver } from "./_observer.ts";
+import type { End, Ended, EngineObserver } from "./pool/observer.ts";
 import type { Engine } from "./engine.ts";
-import type { Plugin } from "./options.ts";
+import type { Plugin } from "./engine/options.ts";
 
 /** What is attached to a figure or a span. */
 export type OtelAttributes = Record<string, string | number | boolean>;

@@ -5,16 +5,16 @@
  * @module
  */
 
-import { Entry } from "./_cached_name.ts";
-import { now } from "./_clock.ts";
-import { type DnsOptions, type DnsSettings, readDnsOptions } from "./_dns_options.ts";
-import { View } from "./_name_view.ts";
+import { Entry } from "./resolver/cache_entry.ts";
+import { now } from "./internal/clock.ts";
+import { type DnsOptions, type DnsSettings, readDnsOptions } from "./resolver/options.ts";
+import { View } from "./resolver/view.ts";
 import type { Lookup } from "./lookups/lookup.ts";
 import { staticAddresses } from "./lookups/static.ts";
 import { lookupByName, osLookup } from "./lookups/system.ts";
-import { canonicalHost, checkHost } from "./url.ts";
+import { canonicalHost, checkHost } from "./engine/url.ts";
 
-export type { AddressChange, View, Watcher } from "./_name_view.ts";
+export type { AddressChange, View, Watcher } from "./resolver/view.ts";
 
 /** Names that nobody is interested in are forgotten beyond this number, the oldest first. */
 const MOST_ENTRIES = 1000;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { loadDriver } from "./_load.ts";
+import { loadDriver } from "./shared/load_driver.ts";
 import { DriverUnavailableError } from "../errors.ts";
 import type { Adapter } from "./adapter.ts";
 import { lazyMariadbAdapter, type MariadbClient, type MariadbModule } from "./mariadb.ts";

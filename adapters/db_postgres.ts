@@ -4,22 +4,22 @@
  * @module
  */
 
-import { askSystem, dialDbPostgres, type LookupAll } from "./_db_postgres_dial.ts";
+import { askSystem, dialDbPostgres, type LookupAll } from "./db_postgres/dial.ts";
 import type {
   DbPostgresClient,
   DbPostgresModule,
   DbPostgresOptions,
-} from "./_db_postgres_driver.ts";
-import { classify, type Followed, Watch } from "./_db_postgres_watch.ts";
-import { loginOf, only, type ParamKind, readParams } from "./_params.ts";
+} from "./db_postgres/driver.ts";
+import { classify, type Followed, Watch } from "./db_postgres/client_state.ts";
+import { loginOf, only, type ParamKind, readParams } from "./shared/params.ts";
 import {
   DEFAULT_PORT,
   isolationStatement,
   ROLE_QUERY,
   roleOf,
   SESSION_PARAMS,
-} from "./_postgres.ts";
-import { checkTls } from "./_tls.ts";
+} from "./shared/postgres.ts";
+import { checkTls } from "./shared/tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 const PARAMS: Readonly<Record<string, ParamKind>> = SESSION_PARAMS;
@@ -31,12 +31,12 @@ const REFUSED: Readonly<Record<string, string>> = {
   tls: 'write "ssl": true, or an object with "ca", as for the other drivers',
 };
 
-export type { LookupAll } from "./_db_postgres_dial.ts";
+export type { LookupAll } from "./db_postgres/dial.ts";
 export type {
   DbPostgresClient,
   DbPostgresModule,
   DbPostgresOptions,
-} from "./_db_postgres_driver.ts";
+} from "./db_postgres/driver.ts";
 
 /** What is known of a connection. */
 interface Known {

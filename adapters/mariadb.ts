@@ -13,12 +13,19 @@ import {
   loggerOf,
   type MariadbCore,
   streamOf,
-} from "./_mariadb_core.ts";
-import type { MariadbClient, MariadbModule } from "./_mariadb_driver.ts";
-import { askRole, classifyMysql, DEFAULT_PORT, portOf, refuseDetours, setLevel } from "./_mysql.ts";
-import { loginOf, type ParamKind, readParams } from "./_params.ts";
-import { closeOf, dialSocket, handshakeOn, onlyOnce } from "./_socket.ts";
-import { checkSecured, checkTls, readTls } from "./_tls.ts";
+} from "./mariadb/internals.ts";
+import type { MariadbClient, MariadbModule } from "./mariadb/driver.ts";
+import {
+  askRole,
+  classifyMysql,
+  DEFAULT_PORT,
+  portOf,
+  refuseDetours,
+  setLevel,
+} from "./shared/mysql.ts";
+import { loginOf, type ParamKind, readParams } from "./shared/params.ts";
+import { closeOf, dialSocket, handshakeOn, onlyOnce } from "./shared/socket.ts";
+import { checkSecured, checkTls, readTls } from "./shared/tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 export type {
@@ -27,7 +34,7 @@ export type {
   MariadbLogger,
   MariadbModule,
   MariadbStatement,
-} from "./_mariadb_driver.ts";
+} from "./mariadb/driver.ts";
 
 /** What is kept of a connection that was opened here. */
 interface Link {

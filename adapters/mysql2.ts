@@ -5,19 +5,26 @@
  */
 
 import type { Socket } from "node:net";
-import { askRole, classifyMysql, DEFAULT_PORT, portOf, refuseDetours, setLevel } from "./_mysql.ts";
+import {
+  askRole,
+  classifyMysql,
+  DEFAULT_PORT,
+  portOf,
+  refuseDetours,
+  setLevel,
+} from "./shared/mysql.ts";
 import type {
   Mysql2Client,
   Mysql2Config,
   Mysql2Module,
   Mysql2PromiseModule,
-} from "./_mysql2_driver.ts";
-import { type PacketSource, PacketWatch } from "./_mysql2_packets.ts";
-import { checkTlsOptions, readMysql2Tls, secure } from "./_mysql2_tls.ts";
-import { loginOf, type ParamKind, readParams } from "./_params.ts";
-import { closeOf, dialSocket, handshakeOn, onlyOnce } from "./_socket.ts";
-import { checkSecured, checkTls } from "./_tls.ts";
-import { traceHere } from "./_trace.ts";
+} from "./mysql2/driver.ts";
+import { type PacketSource, PacketWatch } from "./mysql2/packets.ts";
+import { checkTlsOptions, readMysql2Tls, secure } from "./mysql2/tls.ts";
+import { loginOf, type ParamKind, readParams } from "./shared/params.ts";
+import { closeOf, dialSocket, handshakeOn, onlyOnce } from "./shared/socket.ts";
+import { checkSecured, checkTls } from "./shared/tls.ts";
+import { traceHere } from "../internal/thrown.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 export type {
@@ -26,7 +33,7 @@ export type {
   Mysql2Module,
   Mysql2PromiseModule,
   Mysql2Tls,
-} from "./_mysql2_driver.ts";
+} from "./mysql2/driver.ts";
 
 /** What is told of a statement. */
 type OnResult = (error: Error | null, rows: unknown, fields: unknown) => void;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { loginOf, type ParamKind, readParams } from "./_params.ts";
+import { loginOf, type ParamKind, readParams } from "./shared/params.ts";
 import {
   DEFAULT_PORT,
   isolationStatement,
@@ -12,13 +12,13 @@ import {
   roleOf,
   SESSION_PARAMS,
   verdictOf,
-} from "./_postgres.ts";
-import { KEEPALIVE_MS, onlyOnce } from "./_socket.ts";
-import { checkTls, named, readTls, type TlsOptions } from "./_tls.ts";
-import { traceHere } from "./_trace.ts";
+} from "./shared/postgres.ts";
+import { KEEPALIVE_MS, onlyOnce } from "./shared/socket.ts";
+import { checkTls, named, readTls, type TlsOptions } from "./shared/tls.ts";
+import { traceHere } from "../internal/thrown.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
-export type { TlsOptions } from "./_tls.ts";
+export type { TlsOptions } from "./shared/tls.ts";
 
 /** What the adapter sets on a new client; `connectArgs` may add whatever else the driver knows. */
 export interface PgConfig {

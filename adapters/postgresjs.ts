@@ -4,16 +4,22 @@
  * @module
  */
 
-import { DEFAULT_PORT, isolationStatement, ROLE_QUERY, roleOf, verdictOf } from "./_postgres.ts";
-import { dialPostgres } from "./_postgres_dial.ts";
-import type { ErrorFields } from "./_postgres_messages.ts";
-import type { PostgresjsFunction, PostgresjsSql } from "./_postgresjs_driver.ts";
-import { configure, isDirect, withPassword } from "./_postgresjs_options.ts";
-import { DriverSocket } from "./_postgresjs_socket.ts";
-import { checkSecured, checkTls, readTls } from "./_tls.ts";
+import {
+  DEFAULT_PORT,
+  isolationStatement,
+  ROLE_QUERY,
+  roleOf,
+  verdictOf,
+} from "./shared/postgres.ts";
+import { dialPostgres } from "./shared/postgres_socket.ts";
+import type { ErrorFields } from "./shared/postgres_protocol.ts";
+import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
+import { configure, isDirect, withPassword } from "./postgresjs/options.ts";
+import { DriverSocket } from "./postgresjs/socket.ts";
+import { checkSecured, checkTls, readTls } from "./shared/tls.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
-export type { PostgresjsFunction, PostgresjsOptions, PostgresjsSql } from "./_postgresjs_driver.ts";
+export type { PostgresjsFunction, PostgresjsOptions, PostgresjsSql } from "./postgresjs/driver.ts";
 
 /** What there is besides, and what is not in the driver's types. */
 interface Internals {

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { loadDriver } from "./_load.ts";
-import { type ParamKind, readParams, TLS_PARAMS } from "./_params.ts";
+import { loadDriver } from "./shared/load_driver.ts";
+import { type ParamKind, readParams, TLS_PARAMS } from "./shared/params.ts";
 import type { Adapter, Destination, Role, Target } from "./adapter.ts";
 
 /** What the adapter knows of the options of `DatabaseSync`; `connectArgs` may add whatever else it has. */

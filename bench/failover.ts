@@ -13,8 +13,8 @@
  * @module
  */
 
-import { findMariadb } from "../scripts/lab/mariadb.ts";
-import { ROOT } from "../scripts/_run.ts";
+import { findMariadb } from "../lab/mariadb.ts";
+import { ROOT } from "../scripts/check/run_deno.ts";
 import { type Figures, figuresOf, medianFigures, slicesOf } from "./failover/figures.ts";
 import { missedGoals } from "./failover/goals.ts";
 import { type LaneReport, LANES, type LaneSpec } from "./failover/lanes.ts";

@@ -13,8 +13,8 @@ import {
   getDnsEngine,
   type Lookup,
 } from "../mod.ts";
-import { finish, quick, table } from "./_report.ts";
-import { type SimulatedTime, simulateTime } from "./_simulated_time.ts";
+import { finish, quick, table } from "./report.ts";
+import { type SimulatedTime, simulateTime } from "./simulated_time.ts";
 
 const PROCESSES = quick ? 200 : 1000;
 const POOL_SIZE = 10;

@@ -10,12 +10,12 @@
  */
 
 import config from "../deno.json" with { type: "json" };
-import { ROOT } from "../scripts/_run.ts";
-import { buildPackage } from "../scripts/npm.ts";
-import { findRuntime, type Runtime } from "../scripts/runtimes/binaries.ts";
-import { npmInstall } from "../scripts/runtimes/bundle.ts";
-import { figure, quick, table } from "./_report.ts";
-import { quantile } from "./_rounds.ts";
+import { ROOT } from "../scripts/check/run_deno.ts";
+import { buildPackage } from "../scripts/package/npm.ts";
+import { findRuntime, type Runtime } from "../scripts/test/runtimes/binaries.ts";
+import { npmInstall } from "../scripts/test/runtimes/bundle.ts";
+import { figure, quick, table } from "./report.ts";
+import { quantile } from "./rounds.ts";
 
 const OURS = config.name;
 const PEERS = ["pg-pool@3.14.0", "tarn@3.1.2", "undici@7.30.0"];

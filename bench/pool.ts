@@ -6,10 +6,10 @@
  */
 
 import process from "node:process";
-import { contenderHere, Isolate, serve } from "./_isolates.ts";
-import { bareQueue, type ContenderPool, POOLS } from "./_pool_contenders.ts";
-import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./_report.ts";
-import { type Contender, race, type Timing } from "./_rounds.ts";
+import { contenderHere, Isolate, serve } from "./isolates.ts";
+import { bareQueue, type ContenderPool, POOLS } from "./pool_contenders.ts";
+import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./report.ts";
+import { type Contender, race, type Timing } from "./rounds.ts";
 
 /** So many connections, unless a scene says otherwise. */
 const SIZE = 10;

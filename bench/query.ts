@@ -19,9 +19,9 @@ import { mysql2Adapter } from "../adapters/mysql2.ts";
 import { pgAdapter } from "../adapters/pg.ts";
 import { DnsPgPool } from "../drop_in/pg_pool.ts";
 import { type Adapter, type EngineOptions, getDnsEngine, type Lookup } from "../mod.ts";
-import { contenderHere, Isolate, serve } from "./_isolates.ts";
-import { finish, quick, runtimeName, table } from "./_report.ts";
-import { quantile, race, type RoundOptions, type Timing } from "./_rounds.ts";
+import { contenderHere, Isolate, serve } from "./isolates.ts";
+import { finish, quick, runtimeName, table } from "./report.ts";
+import { quantile, race, type RoundOptions, type Timing } from "./rounds.ts";
 
 const POOL_SIZE = 10;
 const CONCURRENCY = [1, 8, 64];

@@ -8,9 +8,9 @@
 import mysql from "npm:mysql2@^3.24/promise";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
-import { freePort, loopbackPair } from "../scripts/lab/free_port.ts";
-import { startMariadb } from "../scripts/lab/mariadb.ts";
-import { startPostgres } from "../scripts/lab/postgres.ts";
+import { freePort, loopbackPair } from "../lab/free_port.ts";
+import { startMariadb } from "../lab/mariadb.ts";
+import { startPostgres } from "../lab/postgres.ts";
 
 const WHO = { user: "bench", password: "bench", database: "bench" };
 const TABLE = "CREATE TABLE bench (id int PRIMARY KEY, name varchar(40), amount decimal(12, 2), " +

@@ -9,10 +9,10 @@
 import CacheableLookup from "npm:cacheable-lookup@7.0.0";
 import { interceptors } from "npm:undici@7.30.0";
 import type { Lookup } from "../lookups/lookup.ts";
-import { readDnsOptions } from "../options.ts";
+import { readDnsOptions } from "../engine/options.ts";
 import { clearDnsCache, getIpWithTtl, viewOf } from "../resolver.ts";
-import { finish, quick, ROUNDS, runtimeName, show } from "./_report.ts";
-import { type Contender, race } from "./_rounds.ts";
+import { finish, quick, ROUNDS, runtimeName, show } from "./report.ts";
+import { type Contender, race } from "./rounds.ts";
 
 const HOST = "db.internal";
 const ADDRESS = "127.0.0.2";

@@ -6,8 +6,8 @@
  * @module
  */
 
-import { deno, ROOT } from "../scripts/_run.ts";
-import { RESULT } from "./_report.ts";
+import { deno, ROOT } from "../scripts/check/run_deno.ts";
+import { RESULT } from "./report.ts";
 
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
   deno: [Deno.execPath(), "run", "-A", "--no-lock", "--v8-flags=--expose-gc"],

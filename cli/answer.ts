@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { DnsSettings } from "../_dns_options.ts";
-import { canonicalHost, checkHost } from "../_host.ts";
-import { type Fact, resolveName } from "../_resolution.ts";
+import type { DnsSettings } from "../resolver/options.ts";
+import { canonicalHost, checkHost } from "../internal/host_name.ts";
+import { type Fact, resolveName } from "../resolver/resolution.ts";
 import type { Alias } from "../lookups/lookup.ts";
 import { staticAddresses } from "../lookups/static.ts";
 import { lookupByName } from "../lookups/system.ts";

@@ -5,7 +5,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { nearest } from "../_read_options.ts";
+import { nearest } from "../internal/option_reader.ts";
 
 /** The command line cannot be meant. The message shows nothing in which a password might stand. */
 export class UsageError extends Error {

@@ -4,16 +4,16 @@
  * @module
  */
 
-import { destinationOf } from "../_engine_core.ts";
-import { hostPort } from "../_ip.ts";
-import { withoutPassword } from "../_secret.ts";
+import { destinationOf } from "../engine/core.ts";
+import { hostPort } from "../internal/ip.ts";
+import { withoutPassword } from "../internal/redact.ts";
 import type { Adapter, Role } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
-import type { WantedRole } from "../dialer.ts";
+import type { WantedRole } from "../pool/connection/dialer.ts";
 import { getDnsEngine } from "../engine.ts";
 import { DnsPoolError } from "../errors.ts";
-import { type EngineOptions, type EngineSettings, readEngineOptions } from "../options.ts";
-import { DatabaseUrl } from "../url.ts";
+import { type EngineOptions, type EngineSettings, readEngineOptions } from "../engine/options.ts";
+import { DatabaseUrl } from "../engine/url.ts";
 import { answerFor, answerJson, answerLines, askWire, type HostAnswer, hostOf } from "./answer.ts";
 import { type Flags, UsageError } from "./args.ts";
 import { dnsOptions, numberOf, usageError } from "./dns_flags.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type DnsOptions, type DnsSettings, readDnsOptions } from "../_dns_options.ts";
-import { DOH_URL_RULE, readDohUrl } from "../lookups/_doh_url.ts";
+import { type DnsOptions, type DnsSettings, readDnsOptions } from "../resolver/options.ts";
+import { DOH_URL_RULE, readDohUrl } from "../lookups/internal/doh_url.ts";
 import type { LookupName } from "../lookups/lookup.ts";
 import { type CommandName, type Flags, quoted, UsageError } from "./args.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import type { Role } from "../adapters/adapter.ts";
-import { fits, type WantedRole } from "../dialer.ts";
+import { fits, type WantedRole } from "../pool/connection/dialer.ts";
 import type { HostAnswer } from "./answer.ts";
 import type { ServerReport, TlsVerdict } from "./servers.ts";
 

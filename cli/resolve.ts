@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DnsSettings } from "../_dns_options.ts";
+import type { DnsSettings } from "../resolver/options.ts";
 import { answerFor, answerJson, answerLines } from "./answer.ts";
 import type { Io } from "./io.ts";
 

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { now, runWithin } from "../_clock.ts";
-import { withoutPassword } from "../_secret.ts";
+import { now, runWithin } from "../internal/clock.ts";
+import { withoutPassword } from "../internal/redact.ts";
 import type { Adapter, Destination, Role, TlsState } from "../adapters/adapter.ts";
-import { Dialer, type DialerSettings } from "../dialer.ts";
+import { Dialer, type DialerSettings } from "../pool/connection/dialer.ts";
 import { ConnectError, DriverUnavailableError } from "../errors.ts";
 import { printable } from "./format.ts";
 

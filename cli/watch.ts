@@ -4,8 +4,8 @@
  * @module
  */
 
-import { LONGEST_TIMER_MS, now, sleep } from "../_clock.ts";
-import type { DnsSettings } from "../_dns_options.ts";
+import { LONGEST_TIMER_MS, now, sleep } from "../internal/clock.ts";
+import type { DnsSettings } from "../resolver/options.ts";
 import { type View, viewOf } from "../resolver.ts";
 import { printable, rounded, span, type Tone } from "./format.ts";
 import type { Io } from "./io.ts";

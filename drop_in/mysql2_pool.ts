@@ -5,7 +5,7 @@
  */
 
 import type { Engine } from "../engine.ts";
-import { connector } from "./_mysql2_connection.ts";
+import { connector } from "./mysql2/connection.ts";
 import {
   checkDriver,
   classesOf,
@@ -14,13 +14,13 @@ import {
   type Mysql2Driver,
   type Mysql2PoolLimits,
   optionsOf,
-} from "./_mysql2_module.ts";
-import { poolClassOf } from "./_mysql2_pool_class.ts";
-import { moduleLike } from "./_module_like.ts";
-import type { DnsPoolOptions } from "./_pool_options.ts";
+} from "./mysql2/module.ts";
+import { poolClassOf } from "./mysql2/pool_class.ts";
+import { moduleLike } from "./shared/module_proxy.ts";
+import type { DnsPoolOptions } from "./shared/options.ts";
 
-export type { DnsPoolOptions } from "./_pool_options.ts";
-export type { Mysql2Driver, Mysql2PoolLimits } from "./_mysql2_module.ts";
+export type { DnsPoolOptions } from "./shared/options.ts";
+export type { Mysql2Driver, Mysql2PoolLimits } from "./mysql2/module.ts";
 
 /** Options of the module's own pool, and dnspool's. */
 export type DnsMysql2PoolOptions<M extends Mysql2Driver> =

@@ -5,14 +5,14 @@
  */
 
 import type { Engine } from "../engine.ts";
-import { moduleLike } from "./_module_like.ts";
-import { clientClass } from "./_pg_client_class.ts";
-import { checkDriver, type PgDriver } from "./_pg_module.ts";
-import { isDnsPgPool, poolClassOf } from "./_pg_pool_class.ts";
-import { copyOptions, type DnsPoolOptions, type Given } from "./_pool_options.ts";
+import { moduleLike } from "./shared/module_proxy.ts";
+import { clientClass } from "./pg/client_class.ts";
+import { checkDriver, type PgDriver } from "./pg/module.ts";
+import { isDnsPgPool, poolClassOf } from "./pg/pool_class.ts";
+import { copyOptions, type DnsPoolOptions, type Given } from "./shared/options.ts";
 
-export type { DnsPoolOptions } from "./_pool_options.ts";
-export type { PgDriver } from "./_pg_module.ts";
+export type { DnsPoolOptions } from "./shared/options.ts";
+export type { PgDriver } from "./pg/module.ts";
 
 /** Options of the module's own pool, and dnspool's. */
 export type DnsPgPoolOptions<P extends PgDriver> =

@@ -7,7 +7,7 @@
  *     DATABASE_URL=postgresql://app:secret@db.internal/orders deno run -A examples/db_postgres.ts
  *
  * Where JSR does not answer, the tests of dnspool map the import of the driver to a stand-in over npm:pg
- * (tests/_db_postgres_stand_in.ts): then this file is checked and run with that, and not with the driver itself.
+ * (tests/support/db_postgres_stand_in.ts): then this file is checked and run with that, and not with the driver itself.
  */
 
 import { type Engine, type EngineOptions, getDnsEngine } from "@dnspool/dnspool";

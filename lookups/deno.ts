@@ -9,11 +9,11 @@
  * @module
  */
 
-import { hostPort } from "../_ip.ts";
+import { hostPort } from "../internal/ip.ts";
 import type { LookupError, LookupErrorKind } from "../errors.ts";
-import { lookupFailure, textOf } from "./_failure.ts";
-import { wire } from "./_lazy.ts";
-import { maySetServers, missingNet } from "./_permissions.ts";
+import { lookupFailure, textOf } from "./internal/failure.ts";
+import { wire } from "./internal/lazy.ts";
+import { maySetServers, missingNet } from "./internal/deno_permissions.ts";
 import type { Answer, Lookup, Question } from "./lookup.ts";
 import { nodeAddressesWithTtl, nodeServers } from "./node.ts";
 import { osLookup } from "./os.ts";

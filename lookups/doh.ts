@@ -9,11 +9,11 @@
  */
 
 import { LookupError } from "../errors.ts";
-import { answerOf, nameOf } from "./_answer.ts";
-import { DOH_URL_RULE, hostOf, readDohUrl } from "./_doh_url.ts";
-import { codeOf, lookupFailure, textOf } from "./_failure.ts";
-import { readResponse, writeQuery } from "./_message.ts";
-import { isGranted } from "./_permissions.ts";
+import { answerOf, nameOf } from "./internal/answer.ts";
+import { DOH_URL_RULE, hostOf, readDohUrl } from "./internal/doh_url.ts";
+import { codeOf, lookupFailure, textOf } from "./internal/failure.ts";
+import { readResponse, writeQuery } from "./internal/message.ts";
+import { isGranted } from "./internal/deno_permissions.ts";
 import type { Answer, Lookup, Question } from "./lookup.ts";
 
 /** Bytes of the largest DNS message. */

@@ -8,10 +8,10 @@
  */
 
 import { Resolver } from "node:dns/promises";
-import { canonicalIp, hostPort } from "../_ip.ts";
+import { canonicalIp, hostPort } from "../internal/ip.ts";
 import type { LookupError, LookupErrorKind } from "../errors.ts";
-import { codeOf, lookupFailure, textOf } from "./_failure.ts";
-import { maySetServers } from "./_permissions.ts";
+import { codeOf, lookupFailure, textOf } from "./internal/failure.ts";
+import { maySetServers } from "./internal/deno_permissions.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 
 /** The resolver ends a lookup by its signal. (c-ares makes 5 seconds of anything longer.) */

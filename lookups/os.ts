@@ -6,10 +6,10 @@
  */
 
 import { lookup as getaddrinfo } from "node:dns/promises";
-import { unlessAborted } from "../_abort.ts";
-import { canonicalIp, ipFamily } from "../_ip.ts";
+import { unlessAborted } from "../internal/async.ts";
+import { canonicalIp, ipFamily } from "../internal/ip.ts";
 import type { LookupError, LookupErrorKind } from "../errors.ts";
-import { codeOf, lookupFailure, textOf } from "./_failure.ts";
+import { codeOf, lookupFailure, textOf } from "./internal/failure.ts";
 import type { Answer, Lookup, Question } from "./lookup.ts";
 
 /** Seconds that its answer counts for: it does not tell. */

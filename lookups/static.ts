@@ -4,7 +4,7 @@
  * @module
  */
 
-import { canonicalIp } from "../_ip.ts";
+import { canonicalIp } from "../internal/ip.ts";
 
 /**
  * The addresses of a host that needs no DNS.

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { doh, wire } from "./_lazy.ts";
+import { doh, wire } from "./internal/lazy.ts";
 import { denoLookup } from "./deno.ts";
 import type { Lookup, LookupName } from "./lookup.ts";
 import { nodeLookup } from "./node.ts";

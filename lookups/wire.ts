@@ -12,13 +12,13 @@
  * @module
  */
 
-import { hostPort, ipFamily } from "../_ip.ts";
+import { hostPort, ipFamily } from "../internal/ip.ts";
 import { LookupError } from "../errors.ts";
-import { answerOf, nameOf } from "./_answer.ts";
-import { overTcp, overUdp, type Peer, withoutZone } from "./_exchange.ts";
-import { codeOf, lookupFailure, textOf } from "./_failure.ts";
-import { type Query, readResponse, type Response, writeQuery } from "./_message.ts";
-import { missingNet } from "./_permissions.ts";
+import { answerOf, nameOf } from "./internal/answer.ts";
+import { overTcp, overUdp, type Peer, withoutZone } from "./internal/transport.ts";
+import { codeOf, lookupFailure, textOf } from "./internal/failure.ts";
+import { type Query, readResponse, type Response, writeQuery } from "./internal/message.ts";
+import { missingNet } from "./internal/deno_permissions.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 import { nodeServers } from "./node.ts";
 

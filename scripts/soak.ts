@@ -1,6 +1,6 @@
 /**
  * `deno task soak`: 64 workers on two real servers for ten minutes, while the name moves, servers are killed and frozen,
- * the network loses things and DNS fails; and the ledger (`tests/ledger_postgres_test.ts`) for as long.
+ * the network loses things and DNS fails; and the ledger (`tests/scenarios/ledger_postgres_test.ts`) for as long.
  *
  * `deno task soak --seconds=60 --seed=7 deno node@22 bun@1` runs the workers on those runtimes, all at once. It prints the
  * figures, and fails where something is left, lost or grew. Exit status: 0, or 1.
@@ -8,15 +8,15 @@
  * @module
  */
 
-import { freePort, loopbackPair } from "./lab/free_port.ts";
-import { type PostgresServer, startPostgres } from "./lab/postgres.ts";
-import { deno, ROOT } from "./_run.ts";
+import { freePort, loopbackPair } from "../lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "../lab/postgres.ts";
+import { deno, ROOT } from "./check/run_deno.ts";
 import { doHarm, type Site } from "./soak/harm.ts";
 import type { SoakReport } from "./soak/program.ts";
-import { test } from "./test.ts";
+import { test } from "./test/test.ts";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
-import { seededRandom } from "../testing/_dns_random.ts";
+import { seededRandom } from "../testing/dns/random.ts";
 import { DnsServer, TcpProxy } from "../testing/mod.ts";
 
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
@@ -173,7 +173,9 @@ if (import.meta.main) {
   if (options.parts.includes("ledger")) {
     Deno.env.set("DNSPOOL_LEDGER_SECONDS", String(options.seconds));
     Deno.env.set("DNSPOOL_SEED", String(options.seed));
-    if (await test(["tests/ledger_postgres_test.ts"]) !== 0) problems.push("the ledger failed");
+    if (await test(["tests/scenarios/ledger_postgres_test.ts"]) !== 0) {
+      problems.push("the ledger failed");
+    }
   }
   for (const problem of problems) console.log(`SOAK: ${problem}`);
   console.log(problems.length === 0 ? "soak: ok" : `soak: ${problems.length} problems`);

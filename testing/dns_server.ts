@@ -7,7 +7,7 @@
  * @module
  */
 
-import { now, type Timer, timer } from "../_clock.ts";
+import { now, type Timer, timer } from "../internal/clock.ts";
 import {
   checkAddress,
   checkKeys,
@@ -17,12 +17,12 @@ import {
   keyOf,
   type Subject,
   wrongType,
-} from "./_dns_checks.ts";
-import { checkFault, type DnsFault, Faults, repliesTo } from "./_dns_faults.ts";
-import { type DnsQuery, QueryLog } from "./_dns_log.ts";
-import { readQuery } from "./_dns_message.ts";
-import { type Random, seededRandom } from "./_dns_random.ts";
-import { type Client, joinHostPort, Sockets } from "./_dns_sockets.ts";
+} from "./dns/validate.ts";
+import { checkFault, type DnsFault, Faults, repliesTo } from "./dns/faults.ts";
+import { type DnsQuery, QueryLog } from "./dns/query_log.ts";
+import { readQuery } from "./dns/message.ts";
+import { type Random, seededRandom } from "./dns/random.ts";
+import { type Client, joinHostPort, Sockets } from "./dns/sockets.ts";
 import {
   answerFrom,
   cached,
@@ -31,10 +31,10 @@ import {
   type Stepper,
   type TtlRounding,
   Zone,
-} from "./_dns_zone.ts";
+} from "./dns/zone.ts";
 
-export type { DnsExtraRecord, DnsFault } from "./_dns_faults.ts";
-export type { DnsQuery } from "./_dns_log.ts";
+export type { DnsExtraRecord, DnsFault } from "./dns/faults.ts";
+export type { DnsQuery } from "./dns/query_log.ts";
 export type {
   DnsAlias,
   DnsRecords,
@@ -42,7 +42,7 @@ export type {
   DnsSchedule,
   DnsWeights,
   TtlRounding,
-} from "./_dns_zone.ts";
+} from "./dns/zone.ts";
 
 /** How a {@linkcode DnsServer} is started. */
 export interface DnsServerOptions {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { canonicalIp } from "../_ip.ts";
-import { now, sleep, type Timer, timer } from "../_clock.ts";
+import { canonicalIp } from "../internal/ip.ts";
+import { now, sleep, type Timer, timer } from "../internal/clock.ts";
 import {
   checkAddresses,
   checkKeys,
@@ -13,11 +13,11 @@ import {
   checkTtl,
   type Subject,
   wrongType,
-} from "./_dns_checks.ts";
-import { type SwitchoverResult, Tally, type TallySettings } from "./_tally.ts";
+} from "./dns/validate.ts";
+import { type SwitchoverResult, Tally, type TallySettings } from "./switchover/tally.ts";
 import type { DnsServer } from "./dns_server.ts";
 
-export type { SwitchoverResult } from "./_tally.ts";
+export type { SwitchoverResult } from "./switchover/tally.ts";
 
 /** The part of an engine that a switchover needs. */
 export interface SwitchoverEngine {

@@ -15,9 +15,9 @@ import {
   LONGEST_SECONDS,
   type Subject,
   wrongType,
-} from "./_dns_checks.ts";
-import { joinHostPort } from "./_dns_sockets.ts";
-import { Link, type LinkFault } from "./_tcp_link.ts";
+} from "./dns/validate.ts";
+import { joinHostPort } from "./dns/sockets.ts";
+import { Link, type LinkFault } from "./tcp/link.ts";
 
 /** Where something listens. */
 export interface TcpEndpoint {

@@ -15,9 +15,9 @@ import {
 import { getDnsEngine } from "../mod.ts";
 import { openTelemetry, type OtelApi } from "../otel.ts";
 import { fakeAdapter } from "../testing/mod.ts";
-import { fakeLookup } from "./_fake_lookup.ts";
-import { fakeTime } from "./_time.ts";
-import { soon } from "./_waiting.ts";
+import { fakeLookup } from "./support/fake_lookup.ts";
+import { fakeTime } from "./support/time.ts";
+import { soon } from "./support/waiting.ts";
 
 /** The api, with providers of its own instead of the process's. */
 function providers() {

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { preparePostgres } from "../../scripts/lab/postgres.ts";
-import { deno, ROOT } from "../../scripts/_run.ts";
+import { preparePostgres } from "../../lab/postgres.ts";
+import { deno, ROOT } from "../../scripts/check/run_deno.ts";
 import type { Programs } from "./run.ts";
 import { NAMESERVER } from "./stage.ts";
 

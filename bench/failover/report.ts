@@ -4,7 +4,7 @@
  * @module
  */
 
-import { table } from "../_report.ts";
+import { table } from "../report.ts";
 import type { Figures } from "./figures.ts";
 import type { Scenario } from "./scenarios.ts";
 

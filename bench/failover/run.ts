@@ -4,7 +4,7 @@
  * @module
  */
 
-import { pause } from "../../scripts/lab/processes.ts";
+import { pause } from "../../lab/processes.ts";
 import type { Timeline } from "./figures.ts";
 import { type LaneOrders, type LaneReport, type LaneSpec, READY, REPORT } from "./lanes.ts";
 import type { Scenario, Scene } from "./scenarios.ts";

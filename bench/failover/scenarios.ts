@@ -4,7 +4,7 @@
  * @module
  */
 
-import { pause } from "../../scripts/lab/processes.ts";
+import { pause } from "../../lab/processes.ts";
 import type { LaneOrders } from "./lanes.ts";
 import { dropPackets, type Names, type Servers } from "./stage.ts";
 

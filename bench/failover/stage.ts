@@ -9,10 +9,10 @@ import { lookup } from "node:dns/promises";
 import mysql from "npm:mysql2@^3.24/promise";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
-import { freePort } from "../../scripts/lab/free_port.ts";
-import { type MariadbServer, startMariadb } from "../../scripts/lab/mariadb.ts";
-import { type PostgresServer, startPostgres } from "../../scripts/lab/postgres.ts";
-import { ordinaryUser, pause } from "../../scripts/lab/processes.ts";
+import { freePort } from "../../lab/free_port.ts";
+import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
+import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { ordinaryUser, pause } from "../../lab/processes.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { TTL_MS } from "./figures.ts";
 import { type LaneSpec, POOL_SIZE } from "./lanes.ts";

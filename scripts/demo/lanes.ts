@@ -8,7 +8,7 @@ import { Resolver } from "node:dns/promises";
 import net from "node:net";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
-import { pause } from "../lab/processes.ts";
+import { pause } from "../../lab/processes.ts";
 import type { Lane } from "./measure.ts";
 
 /** Stores row `id`, and says on which server. */

@@ -6,11 +6,11 @@
 
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
-import { sleep } from "../../_clock.ts";
+import { sleep } from "../../internal/clock.ts";
 import { getDnsEngine } from "../../mod.ts";
 import { DnsServer } from "../../testing/mod.ts";
-import { freePort, loopbackPair } from "../lab/free_port.ts";
-import { type PostgresOptions, type PostgresServer, startPostgres } from "../lab/postgres.ts";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { type PostgresOptions, type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { atMost, type Insert, plainPool, work } from "./lanes.ts";
 import { Lane } from "./measure.ts";
 import type { Result } from "./summary.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { PostgresServer } from "../lab/postgres.ts";
-import { pause } from "../lab/processes.ts";
+import type { PostgresServer } from "../../lab/postgres.ts";
+import { pause } from "../../lab/processes.ts";
 import type { DnsFault, DnsServer, TcpProxy } from "../../testing/mod.ts";
 
 /** One of two servers, and the proxy in front of it. */

@@ -12,7 +12,7 @@ import process from "node:process";
 import pg from "npm:pg@^8.23";
 import { pgAdapter } from "../../adapters/pg.ts";
 import { type Engine, getDnsEngine, type Lease } from "../../mod.ts";
-import { seededRandom } from "../../testing/_dns_random.ts";
+import { seededRandom } from "../../testing/dns/random.ts";
 import { countTimers } from "./timers.ts";
 
 /** What the program has to say in the end. */

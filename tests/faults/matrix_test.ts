@@ -5,9 +5,9 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { KINDS } from "./_databases.ts";
-import { type Cell, runMatrix } from "./_matrix.ts";
-import { putTables, renderTables } from "./_table.ts";
+import { KINDS } from "./databases.ts";
+import { type Cell, runMatrix } from "./matrix.ts";
+import { putTables, renderTables } from "./table.ts";
 
 const DOCS = new URL("../../docs/reliability.md", import.meta.url);
 const all: Cell[] = [];

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { plain, putTables, renderTables, rowsIn } from "./_table.ts";
+import { plain, putTables, renderTables, rowsIn } from "./table.ts";
 
 Deno.test("docs/reliability.md says of each fault what the tests hold the code to", async () => {
   const text = await Deno.readTextFile(new URL("../../docs/reliability.md", import.meta.url));

@@ -6,17 +6,17 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { canonicalIp, ipFamily } from "../../_ip.ts";
+import { canonicalIp, ipFamily } from "../../internal/ip.ts";
 import { LookupError } from "../../errors.ts";
-import { answerOf } from "../../lookups/_answer.ts";
-import { type Query, readResponse } from "../../lookups/_message.ts";
+import { answerOf } from "../../lookups/internal/answer.ts";
+import { type Query, readResponse } from "../../lookups/internal/message.ts";
 import { dohLookup } from "../../lookups/doh.ts";
 import type { Answer, Lookup } from "../../lookups/lookup.ts";
 import { wireLookup } from "../../lookups/wire.ts";
-import { seededRandom } from "../../testing/_dns_random.ts";
-import { serveHttp } from "../_doh_bridge.ts";
-import { a, rawDns, reply } from "../_raw_dns.ts";
-import { mutatedResponse, NAME } from "./_mutated_responses.ts";
+import { seededRandom } from "../../testing/dns/random.ts";
+import { serveHttp } from "../support/doh_bridge.ts";
+import { a, rawDns, reply } from "../support/raw_dns.ts";
+import { mutatedResponse, NAME } from "./mutated_responses.ts";
 
 const COUNT = Number(Deno.env.get("DNSPOOL_STRESS") ?? 2000);
 const SEED = Number(Deno.env.get("DNSPOOL_SEED") ?? Math.floor(Math.random() * 2 ** 32));

@@ -5,12 +5,12 @@
  * @module
  */
 
-import { sleep } from "../../_clock.ts";
-import { HOOK_NAMES, type PoolHooks } from "../../_hooks.ts";
+import { sleep } from "../../internal/clock.ts";
+import { HOOK_NAMES, type PoolHooks } from "../../pool/connection/hooks.ts";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { DisconnectionError } from "../../errors.ts";
 import { type FakeAdapter, fakeAdapter, type FakeClient } from "../../testing/mod.ts";
-import { fail, type FakeLookup, fakeLookup } from "../_fake_lookup.ts";
+import { fail, type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { driverError, FakeServers } from "./pool_servers.ts";
 
 /** Decides on the order in which things are finished: fast-check's scheduler. */

@@ -6,9 +6,9 @@
  */
 
 import fc from "npm:fast-check@^4";
-import type { Lease } from "../../_lease.ts";
+import type { Lease } from "../../pool/lease.ts";
 import type { FakeClient } from "../../testing/mod.ts";
-import { fakeTime, type TestTime } from "../_time.ts";
+import { fakeTime, type TestTime } from "../support/time.ts";
 import { type Action, type Again, anyAction, anyWorld } from "./pool_actions.ts";
 import { ALL_ADDRESSES, type Order } from "./pool_faults.ts";
 import { World, type WorldPlan } from "./pool_world.ts";

@@ -1,6 +1,6 @@
 /**
  * The long run of random actions: `DNSPOOL_STRESS_ACTIONS`, 100,000 by default, from `DNSPOOL_STRESS_SEED`, a new one
- * by default. The short one is `tests/pool_stress_test.ts`.
+ * by default. The short one is `tests/pool/stress_test.ts`.
  *
  * @module
  */

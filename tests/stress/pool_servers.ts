@@ -5,7 +5,7 @@
  * @module
  */
 
-import { now, sleep } from "../../_clock.ts";
+import { now, sleep } from "../../internal/clock.ts";
 import type { Role, Target } from "../../adapters/adapter.ts";
 import type { FakeAdapter, FakeBehaviour, FakeClient } from "../../testing/mod.ts";
 

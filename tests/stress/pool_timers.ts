@@ -42,7 +42,9 @@ export function watchTimers(): TimerWatch {
 function isOfEngine(stack: string): boolean {
   if (OTHERS.test(stack)) return false;
   const frames = stack.split("\n").slice(1);
-  const caller = frames.find((frame) => !/_clock\.ts|pool_timers\.ts|<anonymous>/.test(frame));
+  const caller = frames.find((frame) =>
+    !/internal\/clock\.ts|pool_timers\.ts|<anonymous>/.test(frame)
+  );
   return caller !== undefined && !caller.includes("/tests/");
 }
 

@@ -5,17 +5,17 @@
  * @module
  */
 
-import { EngineCore } from "../../_engine_core.ts";
-import type { Lease, Slot } from "../../_lease.ts";
+import { EngineCore } from "../../engine/core.ts";
+import type { Lease, Slot } from "../../pool/lease.ts";
 import { Engine } from "../../engine.ts";
 import { DnsPoolError } from "../../errors.ts";
 import type { Question } from "../../lookups/lookup.ts";
-import { type EngineOptions, readEngineOptions } from "../../options.ts";
-import type { Pool } from "../../pool.ts";
+import { type EngineOptions, readEngineOptions } from "../../engine/options.ts";
+import type { Pool } from "../../pool/pool.ts";
 import type { FakeClient } from "../../testing/mod.ts";
-import { DatabaseUrl } from "../../url.ts";
-import { seeded } from "../_fake_lookup.ts";
-import type { TestTime } from "../_time.ts";
+import { DatabaseUrl } from "../../engine/url.ts";
+import { seeded } from "../support/fake_lookup.ts";
+import type { TestTime } from "../support/time.ts";
 import { Faults, type Order } from "./pool_faults.ts";
 import { driverError } from "./pool_servers.ts";
 import { countListeners, watchTimers } from "./pool_timers.ts";

@@ -13,10 +13,10 @@ import process from "node:process";
 import fc from "npm:fast-check@^4";
 import { ResolveError } from "../../errors.ts";
 import type { Answer, Lookup, Question } from "../../lookups/lookup.ts";
-import type { DnsOptions } from "../../options.ts";
+import type { DnsOptions } from "../../engine/options.ts";
 import { clearDnsCache, getIpWithTtl, type View } from "../../resolver.ts";
-import { fail, seeded, viewBy } from "../_fake_lookup.ts";
-import { fakeTime, type TestTime } from "../_time.ts";
+import { fail, seeded, viewBy } from "../support/fake_lookup.ts";
+import { fakeTime, type TestTime } from "../support/time.ts";
 
 /** How one caller wants the name resolved. */
 type Options = Required<

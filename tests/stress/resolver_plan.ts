@@ -8,8 +8,8 @@
  */
 
 import process from "node:process";
-import { RefreshPlan } from "../../_refresh_plan.ts";
-import { fakeCache, type Rounding, seeded } from "../_fake_lookup.ts";
+import { RefreshPlan } from "../../resolver/refresh_schedule.ts";
+import { fakeCache, type Rounding, seeded } from "../support/fake_lookup.ts";
 
 /** One situation. */
 export interface Situation {

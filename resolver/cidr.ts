@@ -1,0 +1,81 @@
+/**
+ * Ranges of IP addresses in CIDR notation (RFC 4632, RFC 4291 section 2.3).
+ *
+ * @module
+ */
+
+import { canonicalIp } from "../internal/ip.ts";
+
+/** An IPv6 address that carries an IPv4 one (RFC 4291 section 2.5.5.2), in its one spelling. */
+const MAPPED = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/;
+/** The bits of `::ffff:0:0/96`. */
+const MAPPED_BITS = 96;
+const V4_BITS = 32;
+const V6_BITS = 128;
+
+/** The addresses that begin with the same bits. */
+export interface Cidr {
+  /** The range, in its one spelling: `"10.0.0.0/8"`. */
+  readonly text: string;
+  /** 32 or 128. */
+  readonly width: number;
+  /** How many of the first bits they share. */
+  readonly prefix: number;
+  /** Those bits. */
+  readonly bits: bigint;
+}
+
+/**
+ * Reads a range, or a single address. One of IPv4-mapped IPv6 addresses is the IPv4 range that they stand for.
+ *
+ * @param text Such as `"10.0.0.0/8"`, `"fd00::/8"` or `"10.0.0.5"`.
+ * @returns The range; `undefined` where `text` is none, or has bits after the prefix that are not 0.
+ */
+export function parseCidr(text: string): Cidr | undefined {
+  const [, host = "", length] = /^([^/]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? [];
+  const given = canonicalIp(host);
+  if (given === undefined) return undefined;
+  const ip = withoutMapping(given);
+  const width = widthOf(ip);
+  const unmapped = ip === given ? 0 : MAPPED_BITS;
+  const prefix = length === undefined ? width : Number(length) - unmapped;
+  if (prefix < 0 || prefix > width) return undefined;
+  const bits = valueOf(ip) >> BigInt(width - prefix);
+  if (bits << BigInt(width - prefix) !== valueOf(ip)) return undefined;
+  return { text: `${ip}/${prefix}`, width, prefix, bits };
+}
+
+/**
+ * Whether an address is in a range.
+ *
+ * @param cidr The range.
+ * @param ip The address, in its one spelling and {@linkcode withoutMapping}.
+ */
+export function inCidr({ width, prefix, bits }: Cidr, ip: string): boolean {
+  return widthOf(ip) === width && valueOf(ip) >> BigInt(width - prefix) === bits;
+}
+
+/**
+ * The IPv4 address that an IPv4-mapped IPv6 address stands for, which is where a socket to it goes; any other
+ * address as it is.
+ *
+ * @param ip The address, in its one spelling.
+ */
+export function withoutMapping(ip: string): string {
+  const [, high, low] = MAPPED.exec(ip) ?? [];
+  if (high === undefined || low === undefined) return ip;
+  const [a, b] = [parseInt(high, 16), parseInt(low, 16)];
+  return [a >> 8, a & 255, b >> 8, b & 255].join(".");
+}
+
+function widthOf(ip: string): number {
+  return ip.includes(":") ? V6_BITS : V4_BITS;
+}
+
+function valueOf(ip: string): bigint {
+  if (!ip.includes(":")) return ip.split(".").reduce((sum, byte) => sum << 8n | BigInt(byte), 0n);
+  const [head = [], tail = []] = ip.split("::").map((part) => part.split(":").filter(Boolean));
+  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => "0");
+  const groups = [...head, ...zeros, ...tail];
+  return groups.reduce((sum, group) => sum << 16n | BigInt(`0x${group}`), 0n);
+}

@@ -1,0 +1,138 @@
+/**
+ * Runs a test file on a runtime that has no `Deno.test`: a line for each test that fails, and the counts as JSON in the
+ * last line. `scripts/test/runtimes/bundle.ts` bundles it together with the files, and `scripts/test/runtimes.ts` reads that.
+ *
+ * What `Deno.test` does besides is not done here: it looks for leaks, and stops an uncaught error at the test.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { countMet } from "../../../tests/support/runtime_exceptions.ts";
+
+/** No test takes so long unless it hangs. */
+const HANG_MS = 30_000;
+
+/** The real ones: tests fake the clock. */
+const { setTimeout, clearTimeout } = globalThis;
+
+/** The last line. */
+export interface Report {
+  readonly passed: number;
+  readonly failed: number;
+  /** Those whose server the machine lacks, where the environment does not say `CI`. */
+  readonly skipped: number;
+  /** How many of the lookups' tests assert a declared exception from their contract; elsewhere, how many are met. */
+  readonly declared: number;
+}
+
+/** The file whose tests do. */
+const CONTRACT = "lookups/contract_test";
+
+/** The part of Deno's test context that the tests use. */
+interface Context {
+  step(name: string, run: Run): Promise<boolean>;
+}
+type Run = (context: Context) => void | Promise<void>;
+
+/** Node has it from 24 on; the part that the tests use. */
+class Stack {
+  readonly #last: (() => unknown)[] = [];
+
+  use<T extends Partial<AsyncDisposable & Disposable>>(value: T): T {
+    this.defer(() => (value[Symbol.asyncDispose] ?? value[Symbol.dispose])!.call(value));
+    return value;
+  }
+
+  adopt<T>(value: T, end: (value: T) => unknown): T {
+    this.defer(() => end(value));
+    return value;
+  }
+
+  defer(end: () => unknown): void {
+    this.#last.push(end);
+  }
+
+  async disposeAsync(): Promise<void> {
+    for (const end of this.#last.splice(0).reverse()) await end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disposeAsync();
+  }
+}
+Object.assign(globalThis, { AsyncDisposableStack: globalThis.AsyncDisposableStack ?? Stack });
+
+const tests: { readonly name: string; readonly run: Run }[] = [];
+const before: Run[] = [];
+const after: Run[] = [];
+const skipped: string[] = [];
+
+/** Stands in the bundle where the tests say `Deno.test`. */
+export const registerTest = Object.assign(
+  (name: string, run: Run): void => void tests.push({ name, run }),
+  {
+    beforeAll: (run: Run): void => void before.push(run),
+    afterAll: (run: Run): void => void after.unshift(run),
+    ignore: (name: string): void => void skipped.push(name),
+  },
+);
+
+/**
+ * Loads the test file that the command line names, and runs its tests one after the other.
+ *
+ * @param files By name, such as `resolver/grace_test`.
+ */
+export async function runTests(
+  files: Readonly<Record<string, () => Promise<unknown>>>,
+): Promise<void> {
+  const file = process.argv[2]!;
+  await files[file]!();
+  let passed = 0;
+  let failed = 0;
+  const count = (good: boolean) => good ? passed++ : failed++;
+  const prepared = await allPass("before all tests", before);
+  if (!prepared) failed++;
+  else for (const { name, run } of tests) count(await passes(name, run));
+  if (!await allPass("after all tests", after)) failed++;
+  for (const name of skipped) console.log(`SKIPPED ${name}`);
+  const declared = file === CONTRACT ? await countDeclared() : countMet();
+  const report: Report = { passed, failed, skipped: skipped.length, declared };
+  console.log(JSON.stringify(report));
+  // Not process.exit(): whatever still runs holds the process up, and that is to be seen.
+  process.exitCode = report.failed > 0 ? 1 : 0;
+}
+
+async function countDeclared(): Promise<number> {
+  const { declaredExceptions } = await import("../../../tests/support/lookup_subjects.ts");
+  return Object.values(declaredExceptions()).reduce((sum, count) => sum + count, 0);
+}
+
+/** What comes before or after the tests; none of it counts as one, unless it fails. */
+async function allPass(name: string, runs: readonly Run[]): Promise<boolean> {
+  let good = true;
+  for (const run of runs) good = await passes(name, run) && good;
+  return good;
+}
+
+async function passes(name: string, run: Run): Promise<boolean> {
+  let hang: ReturnType<typeof setTimeout> | undefined;
+  let passed = true;
+  const step = async (step: string, run: Run) => {
+    const good = await passes(`${name} ... ${step}`, run);
+    passed &&= good;
+    return good;
+  };
+  try {
+    const hangs = new Promise((_, reject) => {
+      hang = setTimeout(() => reject(new Error("It hangs")), HANG_MS);
+    });
+    await Promise.race([run({ step }), hangs]);
+  } catch (error) {
+    console.log(`FAILED ${name}\n${error instanceof Error ? error.stack : String(error)}`);
+    passed = false;
+  } finally {
+    clearTimeout(hang);
+  }
+  return passed;
+}

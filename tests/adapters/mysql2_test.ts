@@ -1,0 +1,391 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import * as mariadb from "npm:mariadb@^3.5";
+import mysqlOfCallbacks from "npm:mysql2@^3.24";
+import mysql from "npm:mysql2@^3.24/promise";
+import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
+import { Readable } from "node:stream";
+import type { Target } from "../../adapters/adapter.ts";
+import {
+  lazyMysql2Adapter,
+  mysql2Adapter,
+  type Mysql2Client,
+  type Mysql2Config,
+  type Mysql2PromiseModule,
+} from "../../adapters/mysql2.ts";
+import { type Engine, getDnsEngine, type Lease } from "../../mod.ts";
+import type { MariadbServer } from "../../lab/mariadb.ts";
+import { hungUp, withMute } from "../support/bad_servers.ts";
+import { inspected } from "../support/inspected.ts";
+import { asAdmin, GREETING, startServer, WHO } from "../support/mysql_subject.ts";
+import { listen } from "../support/peers.ts";
+import { meets, STACKS_END_AT_THEN } from "../support/runtime_exceptions.ts";
+import { mariadbTest, ON_MARIADB } from "../support/servers.ts";
+import { type Same, someTarget } from "../support/target.ts";
+import { soon } from "../support/waiting.ts";
+
+const adapter = mysql2Adapter(mysql);
+const ofCallbacks = mysql2Adapter(mysqlOfCallbacks);
+
+let server: MariadbServer;
+
+Deno.test.beforeAll(async () => {
+  if (!ON_MARIADB.skipped) server = await startServer();
+});
+
+Deno.test.afterAll(() => server?.stop({ mode: "immediate" }));
+
+function targetOf(changes: Partial<Target> = {}): Target {
+  return someTarget({
+    ...WHO,
+    port: server?.port ?? 3306,
+    database: "orders",
+    ...changes,
+  });
+}
+
+Deno.test("mysql2Adapter() gives leases with the connection of mysql2/promise, whichever module it is given, at compile time", async () => {
+  const engine = getDnsEngine("mysql://app@127.0.0.1/orders", { adapter: mysql2Adapter(mysql) });
+  const engineIsTyped: Same<typeof engine, Engine<mysql.Connection>> = true;
+  const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<mysql.Connection>> =
+    true;
+  const clientIsTyped: Same<Lease<mysql.Connection>["client"], mysql.Connection> = true;
+  const eitherIsTyped: Same<typeof adapter, typeof ofCallbacks> = true;
+  assert(engineIsTyped && leaseIsTyped && clientIsTyped && eitherIsTyped);
+  assertEquals([adapter.name, adapter.defaultPort], ["mysql2", 3306]);
+  await engine.close();
+});
+
+Deno.test("mysql2Adapter() refuses what is not the module mysql2", () => {
+  class Connection {}
+  const others = [
+    undefined,
+    null,
+    {},
+    "mysql2",
+    mariadb,
+    { default: mysql },
+    { createConnection() {}, Connection },
+  ];
+  for (const value of others) {
+    assertThrows(
+      () => mysql2Adapter(value as unknown as typeof mysql),
+      TypeError,
+      'Cannot use this as the driver "mysql2": it has no connections with promises, pass what `import mysql from "mysql2/promise"` gives, of version 3.14 or later',
+    );
+  }
+});
+
+mariadbTest(
+  "the stack of a failed statement leads to whoever asked for it, unless `trace` is off",
+  async () => {
+    for (const [query, traced] of [["", true], ["?trace=false", false]] as const) {
+      const { password, user } = WHO;
+      const url = `mysql://${user}:${encodeURIComponent(password)}@${server.host}:${server.port}`;
+      const engine = getDnsEngine(`${url}/orders${query}`, { adapter });
+      const askForNothing = async (values: readonly unknown[]) =>
+        await engine.query("SELECT * FROM nowhere WHERE name = ?", values);
+      for (const values of [[], ["d"]]) {
+        const { stack, message } = await assertRejects(() => askForNothing(values), Error);
+        assert(stack!.startsWith(`Error: ${message}\n`), stack);
+        const leads = traced && !meets(STACKS_END_AT_THEN);
+        assertEquals(stack!.includes("askForNothing"), leads, stack);
+      }
+      await engine.close();
+    }
+  },
+);
+
+mariadbTest(
+  "the module of callbacks gives connections with promises too, and its aborts leave no socket",
+  async () => {
+    const client = await ofCallbacks.connect(server.host, targetOf());
+    assert(
+      client instanceof
+        (mysql as unknown as { PromiseConnection: new () => object }).PromiseConnection,
+    );
+    assertEquals([...await ofCallbacks.query!(client, "SELECT 1 AS n")], [{ n: 1 }]);
+    const wrong = targetOf({ password: "x" });
+    const error = await assertRejects(() => ofCallbacks.connect(server.host, wrong));
+    assertEquals((error as { errno?: number }).errno, 1045);
+    await ofCallbacks.close!(client);
+    for (const params of [{}, { sslmode: "verify-full" }]) {
+      await withMute([GREETING], async ({ port, conn, silent }) => {
+        const controller = new AbortController();
+        const { signal } = controller;
+        const connecting = ofCallbacks.connect("127.0.0.1", targetOf({ port, params, signal }));
+        connecting.catch(() => {});
+        await silent;
+        const reason = new Error("enough");
+        controller.abort(reason);
+        assertStrictEquals(await assertRejects(() => soon(connecting)), reason);
+        await hungUp(await conn);
+      }, { first: true });
+    }
+  },
+);
+
+/** A driver that is not one. */
+function fakeDriver(
+  createConnection: (config: Mysql2Config) => Promise<Mysql2Client>,
+): Mysql2PromiseModule<Mysql2Client> {
+  return Object.assign({ createConnection }, { PromiseConnection: class {} });
+}
+
+/** A server that lets anybody dial, for as long as the test takes. */
+async function withListener(body: (port: number) => Promise<void>): Promise<void> {
+  await using listener = await listen();
+  const accepting = listener.accept();
+  await body(listener.port);
+  await hungUp(await accepting);
+}
+
+/** What the driver is told by a connect to a server that is not there for it. */
+async function toldFor(changes: Partial<Target>): Promise<Mysql2Config> {
+  let told: Mysql2Config | undefined;
+  const noting = mysql2Adapter(fakeDriver((config) => {
+    told = config;
+    return Promise.reject(new Error("noted"));
+  }));
+  await withListener(async (port) => {
+    await assertRejects(
+      () => noting.connect("127.0.0.1", targetOf({ ...changes, port })),
+      Error,
+      "noted",
+    );
+    assertEquals([told!.port, told!.connectTimeout, told!.stream.destroyed], [port, 0, true]);
+  });
+  return told!;
+}
+
+Deno.test("the driver is told the name, the socket, and nothing that was not given", async () => {
+  const bare = { user: undefined, password: undefined, database: undefined };
+  assertEquals(Object.keys(await toldFor(bare)).sort(), [
+    "connectTimeout",
+    "host",
+    "port",
+    "stream",
+  ]);
+  const { stream: _, port: __, ...told } = await toldFor({
+    params: { charset: "x", dateStrings: "true", maxPreparedStatements: "10" },
+    connectArgs: { charset: "y", host: "10.0.0.9", enableKeepAlive: false },
+  });
+  assertEquals(told as unknown, {
+    ...WHO,
+    database: "orders",
+    connectTimeout: 0,
+    host: "db.internal",
+    charset: "y",
+    dateStrings: true,
+    maxPreparedStatements: 10,
+    enableKeepAlive: false,
+  });
+});
+
+Deno.test("with TLS, mysql2 is told to check the name, and which one", async () => {
+  const NAME = "db.internal";
+  const checked = { rejectUnauthorized: true, verifyIdentity: true };
+  const own = { ca: "…" };
+  const cases: [Partial<Target>, host: string, ssl: unknown][] = [
+    [{}, NAME, undefined],
+    [{ params: { sslmode: "disable" } }, NAME, undefined],
+    [{ connectArgs: { ssl: false } }, NAME, undefined],
+    [{ params: { sslmode: "verify-full" } }, NAME, checked],
+    [{ params: { sslmode: "verify-ca" } }, NAME, { ...checked, verifyIdentity: false }],
+    [{ params: { sslmode: "require" } }, NAME, {
+      rejectUnauthorized: false,
+      verifyIdentity: false,
+    }],
+    // By itself, mysql2 checks no name.
+    [{ connectArgs: { ssl: true } }, NAME, checked],
+    [{ connectArgs: { ssl: own } }, NAME, { ...checked, ca: "…" }],
+    [{ connectArgs: { ssl: { verifyIdentity: false } } }, NAME, {
+      ...checked,
+      verifyIdentity: false,
+    }],
+    [{ connectArgs: { ssl: { rejectUnauthorized: false } } }, NAME, {
+      rejectUnauthorized: false,
+      verifyIdentity: false,
+    }],
+    [{ connectArgs: { ssl: { servername: "other" } } }, "other", checked],
+    [{ connectArgs: { ssl: true }, host: "10.0.0.2" }, "10.0.0.2", checked],
+  ];
+  for (const [changes, host, ssl] of cases) {
+    const told = await toldFor(changes);
+    assertEquals([told.host, told.ssl], [host, ssl as Mysql2Config["ssl"]], inspected(changes));
+  }
+  assertEquals(own, { ca: "…" });
+});
+
+Deno.test("options of TLS that mysql2 would ignore, or that say the same thing twice, are refused", () => {
+  const engineWith = (ssl: object, query = "") =>
+    getDnsEngine(`mysql://db.internal/orders${query}`, { adapter, connectArgs: { ssl } });
+  for (const name of ["checkServerIdentity", "crl", "pfx", "requestCert"]) {
+    assertThrows(
+      () => engineWith({ [name]: "x" }),
+      TypeError,
+      `Cannot use "ssl.${name}" in "connectArgs": mysql2 would ignore it; those it knows are ca, cert,`,
+    );
+  }
+  assertThrows(
+    () => engineWith({ verifyIdentity: false }, "?sslmode=verify-full"),
+    TypeError,
+    'Cannot use both, for they contradict each other: sslmode=verify-full in the URL says how the certificate is checked, and so does "ssl.verifyIdentity" in "connectArgs"',
+  );
+});
+
+Deno.test("a connection whose TLS is not as asked for is not believed, whatever the driver says", async () => {
+  const trouble: [socket: unknown, message: string][] = [
+    [{}, "Cannot use this connection: TLS was asked for, and it has none"],
+    [
+      { encrypted: true, authorized: false, getPeerCertificate() {} },
+      "Cannot trust the server's certificate: it is not of an authority that is trusted",
+    ],
+    [
+      {
+        encrypted: true,
+        authorized: true,
+        getPeerCertificate: () => ({
+          subject: { CN: "other.internal" },
+          subjectaltname: "DNS:other.internal",
+        }),
+      },
+      "Cannot trust the server's certificate: Hostname/IP does not match certificate's altnames: Host: db.internal. is not in the cert's altnames: DNS:other.internal",
+    ],
+  ];
+  for (const [stream, message] of trouble) {
+    const gullible = mysql2Adapter(
+      fakeDriver(() =>
+        Promise.resolve({ connection: { stream, on() {} } } as unknown as Mysql2Client)
+      ),
+    );
+    await withListener(async (port) => {
+      const target = targetOf({ port, params: { sslmode: "verify-full" } });
+      await assertRejects(() => gullible.connect("127.0.0.1", target), Error, message);
+    });
+  }
+});
+
+Deno.test("an abort while the driver is loading rejects with its reason", async () => {
+  const controller = new AbortController();
+  let loaded!: () => void;
+  const loading = new Promise<void>((resolve) => loaded = resolve);
+  const late = lazyMysql2Adapter(() => loading.then(() => mysql));
+  const connecting = late.connect("127.0.0.1", targetOf({ port: 1, signal: controller.signal }));
+  const reason = new Error("enough");
+  controller.abort(reason);
+  loaded();
+  assertStrictEquals(await assertRejects(() => connecting), reason);
+});
+
+mariadbTest(
+  "rows that are read slowly, and a file that is sent, leave the transaction known",
+  async () => {
+    const infileStreamFactory = () => Readable.from([Buffer.from("1\n2\n3\n")]);
+    const target = targetOf({ connectArgs: { infileStreamFactory, flags: ["LOCAL_FILES"] } });
+    const client = await adapter.connect(server.host, target);
+    await client.query("CREATE TEMPORARY TABLE numbers (n int) ENGINE = InnoDB");
+    await client.query("SET autocommit = 0");
+    assertEquals(adapter.inTransaction!(client), false);
+    await client.query("LOAD DATA LOCAL INFILE 'here' INTO TABLE numbers");
+    assertEquals(adapter.inTransaction!(client), true);
+    await client.query("COMMIT");
+    assertEquals(adapter.inTransaction!(client), false);
+    await client.query("SET autocommit = 1");
+    const { connection } = client as unknown as { connection: mysqlOfCallbacks.Connection };
+    let count = 0;
+    for await (
+      const _ of connection.query("SELECT seq FROM seq_1_to_500").stream({ highWaterMark: 1 })
+    ) count++;
+    assertEquals([count, adapter.inTransaction!(client)], [500, false]);
+    await adapter.close!(client);
+  },
+);
+
+mariadbTest(
+  "a statement that is prepared, and not run, says nothing of the transaction",
+  async () => {
+    const client = await adapter.connect(server.host, targetOf());
+    await client.query("BEGIN");
+    await client.prepare("DO 1");
+    assertEquals(adapter.inTransaction!(client), true);
+    await client.prepare("SELECT ? + 1");
+    assertEquals(adapter.inTransaction!(client), true);
+    await client.rollback();
+    assertEquals(adapter.inTransaction!(client), false);
+    await adapter.close!(client);
+  },
+);
+
+mariadbTest("whatever a dead connection emits after its end ends no process", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  const ended = new Promise<void>((resolve) => {
+    (client as unknown as { connection: { stream: Socket } }).connection.stream
+      .once("close", () => resolve());
+  });
+  await asAdmin(server, `KILL ${client.threadId}`);
+  await soon(ended);
+  // Nobody handles what becomes of this one.
+  (client as unknown as { connection: mysqlOfCallbacks.Connection }).connection.query("SELECT 1");
+  adapter.terminate!(client);
+});
+
+Deno.test("inTransaction() does not know on a connection that cannot be looked into", async () => {
+  const client = { connection: { on() {} } } as unknown as Mysql2Client;
+  const opaque = mysql2Adapter(fakeDriver(({ stream }) => {
+    Object.assign((client as unknown as { connection: object }).connection, { stream });
+    return Promise.resolve(client);
+  }));
+  await withListener(async (port) => {
+    await opaque.connect("127.0.0.1", targetOf({ port }));
+    assertEquals(opaque.inTransaction!(client), undefined);
+    opaque.terminate!(client);
+  });
+});
+
+Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
+  const READ_ONLY =
+    "The MySQL server is running with the --super-read-only option so it cannot execute this statement";
+  const numbered = (errno: number, message = "said the server") =>
+    Object.assign(new Error(message), { errno });
+  const coded = (code: string, message = "x") => Object.assign(new Error(message), { code });
+  const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
+    "disconnect": [
+      ...[1053, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2006, 2013, 2055, 3032, 3169, 4031]
+        .map((errno) => numbered(errno)),
+      numbered(1047, "WSREP has not yet prepared node for application use"),
+      ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")
+        .map((code) => coded(code)),
+      coded("PROTOCOL_CONNECTION_LOST"),
+      coded("PROTOCOL_UNEXPECTED_PACKET"),
+      new Error("Can't add new command when connection is in closed state"),
+      new Error("Can't write in closed state"),
+      coded("HANDSHAKE_SSL_ERROR", "read ECONNRESET"),
+      coded(
+        "HANDSHAKE_SSL_ERROR",
+        "Client network socket disconnected before secure TLS connection was established",
+      ),
+    ],
+    "read-only": [numbered(1290, READ_ONLY), numbered(1792), numbered(1836), numbered(1874)],
+    "other": [
+      // Wrong password, no such database, too many clients, deadlock, lock wait, duplicate, interrupted, no such table
+      ...[1045, 1049, 1040, 1213, 1205, 1062, 1317, 1146, 1036, 1290, 1047].map((errno) =>
+        numbered(errno)
+      ),
+      coded("HANDSHAKE_SSL_ERROR", "certificate has expired"),
+      coded("HANDSHAKE_NO_SSL_SUPPORT"),
+      coded("PROTOCOL_SEQUENCE_TIMEOUT"),
+      Object.assign(new Error("x"), { errno: "1053" }),
+      undefined,
+      null,
+      "PROTOCOL_CONNECTION_LOST",
+      5,
+      {},
+    ],
+  };
+  for (const [verdict, errors] of Object.entries(table)) {
+    for (const error of errors) {
+      assertEquals(adapter.classify!(error) ?? "other", verdict, inspected(error));
+    }
+  }
+});

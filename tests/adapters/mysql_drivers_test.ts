@@ -1,0 +1,434 @@
+/** What mysql2 and mariadb have in common, besides the contract, on a real MariaDB server. */
+
+import { assert, assertEquals, assertFalse, assertRejects, assertThrows } from "@std/assert";
+import * as mariadb from "npm:mariadb@^3.5";
+import mysql from "npm:mysql2@^3.24/promise";
+import type { Adapter, Target } from "../../adapters/adapter.ts";
+import { mariadbAdapter } from "../../adapters/mariadb.ts";
+import { mysql2Adapter } from "../../adapters/mysql2.ts";
+import { type Engine, type EngineOptions, getDnsEngine } from "../../mod.ts";
+import { makeAuthority } from "../../lab/certificates.ts";
+import type { MariadbServer } from "../../lab/mariadb.ts";
+import { hungUp, withMute } from "../support/bad_servers.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
+import { inspected } from "../support/inspected.ts";
+import { asAdmin, GREETING, packet, startServer, WHO } from "../support/mysql_subject.ts";
+import { ON_MARIADB } from "../support/servers.ts";
+import { someTarget } from "../support/target.ts";
+import { pause, soon, until } from "../support/waiting.ts";
+import { textsOf } from "../contracts/adapter.ts";
+
+/** What both drivers' clients can do. */
+interface Client {
+  query(text: string): Promise<unknown>;
+}
+
+const ADAPTERS = [mysql2Adapter(mysql), mariadbAdapter(mariadb)] as unknown as Adapter<Client>[];
+
+let server: MariadbServer;
+let ca: string;
+
+Deno.test.beforeAll(async () => {
+  if (ON_MARIADB.skipped) return;
+  const authority = await makeAuthority();
+  ca = authority.cert;
+  server = await startServer({ tls: await authority.issue({ names: ["db.internal"] }) });
+  await asAdmin(server, "CREATE TABLE things (name varchar(100) UNIQUE)");
+  await asAdmin(
+    server,
+    "CREATE PROCEDURE both_of() BEGIN SELECT 1 AS a; SELECT 2 AS b; END",
+  );
+  await asAdmin(
+    server,
+    "CREATE PROCEDURE half_done() BEGIN START TRANSACTION; INSERT INTO things VALUES ('half'); SIGNAL SQLSTATE '45000'; END",
+  );
+});
+
+Deno.test.afterAll(() => server?.stop({ mode: "immediate" }));
+
+function targetOf(changes: Partial<Target> = {}): Target {
+  return someTarget({
+    ...WHO,
+    port: server.port,
+    database: "orders",
+    addresses: () => [server.host],
+    ...changes,
+  });
+}
+
+function engineFor(
+  adapter: Adapter<Client>,
+  query = "",
+  options: EngineOptions<Client> = {},
+): Engine<Client> {
+  return getDnsEngine(server.url("db.internal") + query, {
+    adapter,
+    dnsLookup: fakeLookup([server.host], 60),
+    dnsFallback: false,
+    ...options,
+  });
+}
+
+/** How often the server was asked to roll back, by anybody. */
+async function rollbacks(): Promise<number> {
+  const [row] = await asAdmin(server, "SHOW GLOBAL STATUS LIKE 'Com_rollback'");
+  return Number(row!.Value);
+}
+
+function each(name: string, test: (adapter: Adapter<Client>) => Promise<void>): void {
+  for (const adapter of ADAPTERS) ON_MARIADB.test(`${adapter.name}: ${name}`, () => test(adapter));
+}
+
+ON_MARIADB.test("a URL alone brings the driver, one default for each dialect", async () => {
+  const drivers: Readonly<Record<string, string>> = {
+    "mysql": "mysql2",
+    "mysql+mysql2": "mysql2",
+    "mysql+mariadb": "mariadb",
+    "mariadb": "mariadb",
+    "mariadb+mariadb": "mariadb",
+    "mariadb+mysql2": "mysql2",
+  };
+  for (const [scheme, driver] of Object.entries(drivers)) {
+    const engine = getDnsEngine(server.url().replace(/^\w+/, scheme));
+    assertEquals([scheme, engine.driver], [scheme, driver]);
+    const [row] = await engine.query("SELECT @@bind_address AS ip");
+    assertEquals((row as { ip: string }).ip, server.host);
+    await engine.close();
+  }
+  assertThrows(
+    () => getDnsEngine("mysql+pg://h/d"),
+    TypeError,
+    'Cannot use the driver "pg" of the database URL: for mysql it is one of mysql2, mariadb, or give the option "adapter"',
+  );
+});
+
+each("no round trip is made at checkin when no transaction is open", async (adapter) => {
+  const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+  const histories = [
+    [],
+    ["SELECT 1"],
+    ["SELECT '', 1"],
+    ["SET @a = 1"],
+    ["BEGIN", "INSERT INTO things VALUES ('a')", "COMMIT"],
+    ["BEGIN", "SELECT * FROM things", "ROLLBACK"],
+    ["SELEC 1", "SELECT 1"],
+    ["CALL both_of()"],
+    ["SET autocommit = 0", "SELECT 1", "SET autocommit = 1"],
+  ];
+  for (const history of histories) {
+    const lease = await engine.connect();
+    for (const text of history) await lease.client.query(text).catch(() => {});
+    const before = await rollbacks();
+    await lease.release();
+    assertEquals(await rollbacks(), before, history.join("; "));
+    assertEquals(engine.status().idle, 1);
+    await asAdmin(server, "DELETE FROM things");
+  }
+  assertEquals(engine.status().opened, 1);
+  await engine.close();
+});
+
+each(
+  "whatever may have left a transaction open is rolled back at checkin, once",
+  async (adapter) => {
+    const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    const histories: (readonly string[])[] = [
+      ["BEGIN"],
+      ["START TRANSACTION READ ONLY"],
+      ["BEGIN", "INSERT INTO things VALUES ('b')"],
+      ["BEGIN", "SELECT ''"],
+      ["BEGIN", "SELEC 1"],
+      ["SET autocommit = 0", "INSERT INTO things VALUES ('b')"],
+      // The server's error does not say that a transaction is open.
+      ["CALL half_done()"],
+      ["SELEC 1"],
+    ];
+    for (const history of histories) {
+      const lease = await engine.connect();
+      for (const text of history) await lease.client.query(text).catch(() => {});
+      const before = await rollbacks();
+      await lease.release();
+      assertEquals(await rollbacks(), before + 1, history.join("; "));
+      assertEquals(await engine.query("SELECT name FROM things").then((rows) => [...rows]), []);
+      await engine.query("SET autocommit = 1");
+    }
+    assertEquals(engine.status().opened, 1);
+    await engine.close();
+  },
+);
+
+each("inTransaction() does not know while a statement is under way", async (adapter) => {
+  const client = await adapter.connect(server.host, targetOf());
+  assertEquals(adapter.inTransaction!(client), false);
+  const beginning = client.query("BEGIN");
+  assertEquals(adapter.inTransaction!(client), undefined);
+  await beginning;
+  assertEquals(adapter.inTransaction!(client), true);
+  const running = [client.query("SELECT SLEEP(0.05)"), client.query("COMMIT")];
+  assertEquals(adapter.inTransaction!(client), undefined);
+  await Promise.all(running);
+  assertEquals(adapter.inTransaction!(client), false);
+  await adapter.query!(client, "SELECT ? + 1", [1]);
+  assertEquals(adapter.inTransaction!(client), false);
+  await adapter.close!(client);
+});
+
+each(
+  "a transaction whose last statement is still under way is rolled back at checkin",
+  async (adapter) => {
+    const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    const lease = await engine.connect();
+    await lease.client.query("BEGIN");
+    await lease.client.query("INSERT INTO things VALUES ('c')");
+    const running = lease.client.query("SELECT SLEEP(0.1)");
+    await lease.release();
+    await running;
+    assertEquals([...await engine.query("SELECT * FROM things")], []);
+    assertEquals(engine.status().opened, 1);
+    await engine.close();
+  },
+);
+
+each(
+  "query() gives the rows of the first result that has any, as the user's settings have them",
+  async (adapter) => {
+    const client = await adapter.connect(server.host, targetOf());
+    const rowsOf = async (text: string, values?: readonly unknown[]) =>
+      structuredClone([...await adapter.query!(client, text, values)]);
+    assertEquals(await rowsOf("CALL both_of()"), [{ a: 1 }]);
+    assertEquals(await rowsOf("INSERT INTO things VALUES ('d') RETURNING name"), [{ name: "d" }]);
+    assertEquals(await rowsOf("SELECT 1 AS n WHERE 1 = 0"), []);
+    assertEquals(await rowsOf("DELETE FROM things"), []);
+    assertEquals(await rowsOf("DELETE FROM things WHERE name = ?", ["d"]), []);
+    await adapter.close!(client);
+    const lists = engineFor(adapter, "?rowsAsArray=true", {
+      targetSessionAttrs: "read-write",
+      isolationLevel: "serializable",
+    });
+    assertEquals([...await lists.query("SELECT 1, 'x'")].map((row) => [...row as unknown[]]), [
+      [1, "x"],
+    ]);
+    await lists.close();
+  },
+);
+
+each("bind values stay out of errors, and so do statements' own", async (adapter) => {
+  const client = await adapter.connect(server.host, targetOf());
+  for (const text of ["SELEC ?", "SELECT ? FROM nowhere", "SELECT * FROM things WHERE nme = ?"]) {
+    const error = await assertRejects(() => adapter.query!(client, text, ["s3cret'value"]));
+    assertFalse(textsOf(error).includes("s3cret"), textsOf(error));
+  }
+  await adapter.close!(client);
+});
+
+each(
+  "a driver whose results the user has set up otherwise is asked all the same",
+  async (adapter) => {
+    for (const query of ["?rowsAsArray=true", "?nestTables=true"]) {
+      const engine = engineFor(adapter, query, { targetSessionAttrs: "primary" });
+      const strict = engine.executionOptions({ isolationLevel: "serializable" });
+      await strict.use(() => {});
+      const [row] = await engine.query("SELECT @@tx_isolation AS level");
+      assert(inspected(row).includes("REPEATABLE-READ"), inspected(row));
+      await engine.close();
+    }
+  },
+);
+
+each(
+  "role(): a server is a standby where it is kept read-only, and read-only for a session that is",
+  async (adapter) => {
+    const roleWith = async (setting: string, back: string) => {
+      await asAdmin(server, setting);
+      try {
+        const client = await adapter.connect(server.host, targetOf());
+        const role = await adapter.role!(client);
+        await adapter.close!(client);
+        return role;
+      } finally {
+        await asAdmin(server, back);
+      }
+    };
+    assertEquals(
+      await roleWith("SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"),
+      { standby: true, readOnly: true },
+    );
+    assertEquals(
+      await roleWith("SET GLOBAL tx_read_only = 1", "SET GLOBAL tx_read_only = 0"),
+      { standby: false, readOnly: true },
+    );
+  },
+);
+
+each("what the server says is classified as what it is", async (adapter) => {
+  const client = await adapter.connect(server.host, targetOf());
+  const verdictOn = async (text: string) =>
+    adapter.classify!(await assertRejects(() => client.query(text)));
+  await client.query("START TRANSACTION READ ONLY");
+  assertEquals(await verdictOn("INSERT INTO things VALUES ('e')"), "read-only"); // 1792
+  await client.query("ROLLBACK");
+  assertEquals(await verdictOn("SELEC 1"), undefined);
+  assertEquals(await verdictOn("SELECT * FROM nowhere"), undefined);
+  const { id } = (await adapter.query!(client, "SELECT CONNECTION_ID() AS id"))[0] as {
+    id: unknown;
+  };
+  const sleeping = assertRejects(() => client.query("SELECT SLEEP(30)"));
+  await pause(50);
+  await asAdmin(server, `KILL QUERY ${id}`);
+  assertEquals(adapter.classify!(await soon(sleeping)), undefined); // 1317
+  await adapter.close!(client);
+  // Another option of the server's is at fault here.
+  assertEquals(
+    adapter.classify!(
+      Object.assign(new Error("running with the --secure-file-priv option so it cannot"), {
+        errno: 1290,
+      }),
+    ),
+    undefined,
+  );
+});
+
+each("a server that shuts down, and one that has too many clients", async (adapter) => {
+  const own = await startServer();
+  try {
+    const { host, port } = own;
+    await asAdmin(own, "SET GLOBAL max_connections = 10");
+    const clients: Client[] = [];
+    const refused = await assertRejects(async () => {
+      for (let n = 0; n < 20; n++) clients.push(await adapter.connect(host, targetOf({ port })));
+    });
+    // It may last, so it is told at once: no disconnect.
+    assertEquals([(refused as { errno?: number }).errno, adapter.classify!(refused)], [
+      1040,
+      undefined,
+    ]);
+    const ends = clients.map((client) =>
+      new Promise<void>((resolve) => adapter.onClose!(client, () => resolve()))
+    );
+    const running = assertRejects(() => clients[0]!.query("SELECT SLEEP(30)"));
+    await pause(50);
+    await own.stop();
+    assertEquals(adapter.classify!(await soon(running)), "disconnect");
+    await soon(Promise.all(ends));
+    for (const client of clients) adapter.terminate!(client);
+  } finally {
+    await own.stop();
+  }
+});
+
+const OK = packet(2, [0, 0, 0, 2, 0, 0, 0]);
+
+each(
+  "close() sends COM_QUIT before it hangs up, and terminate() sends nothing",
+  async (adapter) => {
+    for (const [how, farewell] of [["close", "\x01\0\0\0\x01"], ["terminate", ""]] as const) {
+      await withMute([GREETING, OK], async ({ port, conn, silent }) => {
+        const client = await soon(adapter.connect("127.0.0.1", targetOf({ port })));
+        await silent;
+        const heard = hungUp(await conn);
+        await soon(Promise.resolve(adapter[how]!(client)));
+        assertEquals(await heard, farewell);
+      }, { first: true });
+    }
+  },
+);
+
+each(
+  "over TLS, the end of an idle connection is noticed, and close() is polite",
+  async (adapter) => {
+    const connectArgs = { ssl: { ca } };
+    const open = () => adapter.connect(server.host, targetOf({ connectArgs }));
+    const idOf = async (client: Client) =>
+      ((await adapter.query!(client, "SELECT CONNECTION_ID() AS id"))[0] as { id: unknown }).id;
+    const killed = await open();
+    const ended = new Promise<void>((resolve) => adapter.onClose!(killed, () => resolve()));
+    await asAdmin(server, `KILL ${await idOf(killed)}`);
+    await soon(ended);
+    adapter.terminate!(killed);
+
+    const before = server.log.length;
+    const polite = await open();
+    const id = await idOf(polite);
+    await soon(adapter.close!(polite));
+    await until(async () =>
+      (await asAdmin(server, `SELECT 1 FROM information_schema.processlist WHERE id = ${id}`))
+        .length === 0
+    );
+    await pause(50);
+    const complaint = new RegExp(`Aborted connection ${id} `);
+    assertFalse(complaint.test(server.log.slice(before)), server.log.slice(before));
+  },
+);
+
+each(
+  "over TLS, terminate() drops the socket, and pending work rejects with the reason",
+  async (adapter) => {
+    const connectArgs = { ssl: { ca } };
+    const client = await adapter.connect(server.host, targetOf({ connectArgs }));
+    const reason = new Error("the server departed");
+    let calls = 0;
+    adapter.onClose!(client, () => calls++);
+    const running = assertRejects(() => client.query("SELECT SLEEP(30)"));
+    await pause(20);
+    adapter.terminate!(client, reason);
+    assertEquals(await soon(running), reason);
+    await until(() => calls > 0);
+    await pause(20);
+    assertEquals(calls, 1);
+  },
+);
+
+each("close() while a statement runs leaves none pending", async (adapter) => {
+  const client = await adapter.connect(server.host, targetOf());
+  const running = client.query("SELECT SLEEP(0.2)").then(() => "done", adapter.classify);
+  await pause(20);
+  await soon(adapter.close!(client));
+  assertEquals(await soon(running), adapter.name === "mysql2" ? "done" : "disconnect");
+});
+
+each("terminate() without a reason lets pending work reject as lost", async (adapter) => {
+  const client = await adapter.connect(server.host, targetOf());
+  const running = assertRejects(() => client.query("SELECT SLEEP(30)"));
+  await pause(20);
+  adapter.terminate!(client);
+  assertEquals(adapter.classify!(await soon(running)), "disconnect");
+});
+
+each(
+  "an argument that would send connections elsewhere is refused when the engine is made",
+  (adapter) => {
+    for (const name of ["stream", ...(adapter.name === "mariadb" ? ["permitRedirect"] : [])]) {
+      assertThrows(
+        () => engineFor(adapter, "", { connectArgs: { [name]: true } }),
+        TypeError,
+        `Cannot use "${name}" in "connectArgs": every connection goes to an address of the host in the URL`,
+      );
+    }
+    return Promise.resolve();
+  },
+);
+
+each("connectArgs win over the URL, the port included", async (adapter) => {
+  const engine = getDnsEngine("x://nobody:wrong@db.internal:1/nowhere", {
+    adapter,
+    dnsLookup: fakeLookup([server.host], 60),
+    connectArgs: { ...WHO, port: server.port, database: "orders" },
+  });
+  const [row] = await engine.query("SELECT CONCAT(CURRENT_USER(), ' ', DATABASE()) AS who");
+  assertEquals(Object.values(row as object), ["app@% orders"]);
+  await engine.close();
+});
+
+each("compressed connections work as others do", async (adapter) => {
+  const engine = engineFor(adapter, "?compress=true", { poolSize: 1, maxOverflow: 0 });
+  const long = "x".repeat(100_000);
+  const [row] = await engine.query("SELECT ? AS text", [long]);
+  assertEquals((row as { text: string }).text, long);
+  const lease = await engine.connect();
+  await lease.client.query("BEGIN");
+  assertEquals(adapter.inTransaction!(lease.client), true);
+  await lease.client.query("COMMIT");
+  assertEquals(adapter.inTransaction!(lease.client), false);
+  await lease.release();
+  await engine.close();
+});

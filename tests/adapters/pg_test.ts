@@ -1,0 +1,598 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import type { Target } from "../../adapters/adapter.ts";
+import {
+  lazyPgAdapter,
+  pgAdapter,
+  type PgClient,
+  type PgConfig,
+  type PgModule,
+} from "../../adapters/pg.ts";
+import {
+  ConnectError,
+  DatabaseUrl,
+  type Engine,
+  type EngineOptions,
+  getDnsEngine,
+  type Lease,
+} from "../../mod.ts";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { hungUp, withMute } from "../support/bad_servers.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
+import { inspected } from "../support/inspected.ts";
+import { message, READY } from "../support/postgres_subject.ts";
+import { runProgram } from "../support/program.ts";
+import { meets, STACKS_END_AT_THEN } from "../support/runtime_exceptions.ts";
+import { type Same, someTarget } from "../support/target.ts";
+import { soon, until } from "../support/waiting.ts";
+
+const WHO = { user: "app", password: "it's a s3cret", database: "orders" };
+
+let server: PostgresServer;
+
+Deno.test.beforeAll(async () => {
+  const [host] = await loopbackPair();
+  server = await startPostgres({ host, port: await freePort([host]), ...WHO });
+  await asAdmin("CREATE TABLE things (n int)");
+});
+
+Deno.test.afterAll(() => server.stop({ mode: "immediate" }));
+
+async function asAdmin(text: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: server.url() });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const adapter = pgAdapter(pg);
+
+function targetOf(changes: Partial<Target> = {}): Target {
+  return someTarget({
+    ...WHO,
+    port: server.port,
+    addresses: () => [server.host],
+    ...changes,
+  });
+}
+
+function engineFor(query = "", options: EngineOptions<pg.Client> = {}): Engine<pg.Client> {
+  const url = `${
+    DatabaseUrl.parse(server.url()).with({ host: "db.internal" }).render({ hidePassword: false })
+  }${query}`;
+  return getDnsEngine(url, {
+    adapter,
+    dnsLookup: fakeLookup([server.host], 60),
+    connectTimeout: 30,
+    ...options,
+  });
+}
+
+async function ask(client: pg.Client, expression: string): Promise<unknown> {
+  return (await client.query({ text: `SELECT ${expression}`, rowMode: "array" })).rows[0]?.[0];
+}
+
+Deno.test("pgAdapter(pg) gives leases whose client is pg.Client, at compile time", () => {
+  const engine = getDnsEngine("postgresql://app@127.0.0.1/orders", { adapter: pgAdapter(pg) });
+  const engineIsTyped: Same<typeof engine, Engine<pg.Client>> = true;
+  const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<pg.Client>> = true;
+  const clientIsTyped: Same<Lease<pg.Client>["client"], pg.Client> = true;
+  assert(engineIsTyped && leaseIsTyped && clientIsTyped);
+  assertEquals([adapter.name, adapter.defaultPort], ["pg", 5432]);
+});
+
+Deno.test("pgAdapter() refuses what is not the module pg", () => {
+  for (const value of [undefined, null, {}, "pg", new pg.Client(), { default: pg }]) {
+    assertThrows(
+      () => pgAdapter(value as typeof pg),
+      TypeError,
+      'Cannot use this as the driver "pg": it has no class "Client", pass what `import pg from "pg"` gives',
+    );
+  }
+});
+
+Deno.test("URL parameters and connectArgs reach the driver, and connectArgs win", async () => {
+  const settings =
+    "application_name,statement_timeout,lock_timeout,idle_in_transaction_session_timeout,work_mem,client_encoding"
+      .split(",");
+  const tell = async (engine: Engine<pg.Client>) => {
+    await using lease = await engine.connect();
+    const told = await ask(
+      lease.client,
+      `json_build_array(${settings.map((name) => `current_setting('${name}')`)})`,
+    );
+    return told;
+  };
+  const query = "?application_name=from%20the%20url&statement_timeout=11000&lock_timeout=12000" +
+    "&idle_in_transaction_session_timeout=13000&options=-c%20work_mem%3D5MB&client_encoding=UTF8";
+  const plain = engineFor(query);
+  assertEquals(await tell(plain), ["from the url", "11s", "12s", "13s", "5MB", "UTF8"]);
+  await plain.close();
+  const argued = engineFor(query, {
+    connectArgs: { application_name: "from the arguments", statement_timeout: 21_000 },
+  });
+  assertEquals(await tell(argued), ["from the arguments", "21s", "12s", "13s", "5MB", "UTF8"]);
+  await argued.close();
+  const fallback = engineFor("?fallback_application_name=fallback");
+  assertEquals((await tell(fallback) as string[])[0], "fallback");
+  await fallback.close();
+});
+
+Deno.test("query_timeout of the URL bounds a query, and the connection is not handed out before it is free", async () => {
+  const warnings: string[] = [];
+  const logger = { debug() {}, info() {}, warn: (line: string) => void warnings.push(line) };
+  const engine = engineFor("?query_timeout=100", { poolSize: 1, maxOverflow: 0, logger });
+  await assertRejects(() => engine.query("SELECT pg_sleep(0.3)"), Error, "Query read timeout");
+  assertEquals(await engine.query("SELECT 1 AS n"), [{ n: 1 }]);
+  // The rollback had no answer in time either.
+  assertEquals(engine.status().opened, 2);
+  assertEquals(warnings.length, 1);
+  await engine.close();
+});
+
+/** A module whose client notes its configuration and connects to nothing. */
+function noting(): { configs: PgConfig[]; adapter: ReturnType<typeof pgAdapter<PgClient>> } {
+  const configs: PgConfig[] = [];
+  class Client implements PgClient {
+    constructor(config: PgConfig) {
+      configs.push(config);
+    }
+    connect = () => Promise.resolve();
+    end = () => Promise.resolve();
+    query = () => Promise.resolve({ rows: [] });
+    on = () => this;
+  }
+  return { configs, adapter: pgAdapter<PgClient>({ Client }) };
+}
+
+Deno.test("the driver is told the IP, keepalive after 30 s, and nothing that was not given", async () => {
+  const { configs, adapter } = noting();
+  const bare = { user: undefined, password: undefined, database: undefined };
+  await adapter.connect("10.0.0.2", targetOf({ ...bare, port: 1234 }));
+  await adapter.connect("fd00::2", targetOf({ port: 1234, keepAlive: false }));
+  assertEquals(configs, [
+    { host: "10.0.0.2", port: 1234, keepAlive: true, keepAliveInitialDelayMillis: 30_000 },
+    { ...WHO, host: "fd00::2", port: 1234, keepAlive: false, keepAliveInitialDelayMillis: 30_000 },
+  ]);
+});
+
+Deno.test("connectArgs win over the URL in everything but the address", async () => {
+  const { configs, adapter } = noting();
+  const args = {
+    user: "u",
+    password: "p",
+    database: "d",
+    port: 6543,
+    keepAlive: false,
+    keepAliveInitialDelayMillis: 1,
+    application_name: "x",
+    types: {},
+  };
+  const params = { application_name: "y" };
+  await adapter.connect(
+    "10.0.0.2",
+    targetOf({ params, connectArgs: { ...args, host: "10.0.0.9" } }),
+  );
+  assertEquals(configs as unknown[], [{ ...args, host: "10.0.0.2" }]);
+});
+
+Deno.test("with TLS, the certificate is checked for the name, and an IP address is not sent as one", async () => {
+  const { configs, adapter } = noting();
+  const NAME = "db.internal";
+  const own = { ca: "…" };
+  const cases: [Partial<Target>, unknown][] = [
+    [{}, undefined],
+    [{ params: { sslmode: "disable" } }, false],
+    [{ params: { sslmode: "verify-full" } }, { servername: NAME, rejectUnauthorized: true }],
+    [{ params: { sslmode: "require" } }, { servername: NAME, rejectUnauthorized: false }],
+    [{ connectArgs: { ssl: true } }, { servername: NAME }],
+    [{ connectArgs: { ssl: own } }, { servername: NAME, ca: "…" }],
+    [{ connectArgs: { ssl: own }, params: { sslmode: "verify-full" } }, {
+      servername: NAME,
+      rejectUnauthorized: true,
+      ca: "…",
+    }],
+    [{ connectArgs: { ssl: { servername: "other" } } }, { servername: "other" }],
+    [{ connectArgs: { ssl: false } }, false],
+    [{ connectArgs: { ssl: true }, host: "10.0.0.2" }, { host: "10.0.0.2" }],
+    [{ connectArgs: { ssl: true }, host: "fd00::2" }, { host: "fd00::2" }],
+  ];
+  for (const [changes] of cases) await adapter.connect("10.0.0.2", targetOf(changes));
+  assertEquals(configs.map(({ ssl }) => ssl as unknown), cases.map(([, ssl]) => ssl));
+  assertEquals(own, { ca: "…" });
+});
+
+Deno.test("a client's key, which pg hides from view, still reaches the TLS handshake", async () => {
+  const seen: unknown[] = [];
+  class Client extends pg.Client {
+    override connect(): Promise<never> {
+      const { ssl } = this.connection as unknown as { ssl: Record<string, unknown> };
+      seen.push([ssl.servername, ssl.cert, ssl.key]);
+      return Promise.reject(new Error("far enough"));
+    }
+  }
+  const adapter = pgAdapter({ Client } as unknown as PgModule<pg.Client>);
+  const ssl = { cert: "a certificate", key: "a key" };
+  // Once more, when it is hidden already.
+  for (let i = 0; i < 2; i++) {
+    const target = targetOf({ connectArgs: { ssl } });
+    await assertRejects(() => adapter.connect("10.0.0.2", target), Error, "far enough");
+  }
+  assertEquals(seen, Array(2).fill(["db.internal", "a certificate", "a key"]));
+});
+
+Deno.test("sslmode: disable connects, verify-full never falls back to plain text, anything else is refused", async () => {
+  const plain = engineFor("?sslmode=disable");
+  assertEquals(await plain.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), [{
+    ssl: false,
+  }]);
+  await plain.close();
+  const secure = engineFor("?sslmode=verify-full");
+  await assertRejects(
+    () => secure.connect(),
+    ConnectError,
+    "The server does not support SSL connections",
+  );
+  await secure.close();
+  for (const mode of ["prefer", "allow", "no-verify", "", "DISABLE"]) {
+    assertThrows(
+      () => engineFor(`?sslmode=${mode}`),
+      TypeError,
+      `Cannot use sslmode=${mode}: it is one of disable, require, verify-ca, verify-full; nothing falls back to plain text`,
+    );
+  }
+});
+
+Deno.test("a URL parameter that pg would ignore is refused by name, and so is one that stands there twice", () => {
+  const refused: [query: string, message: string][] = [
+    [
+      "?aplication_name=x",
+      'Cannot use the URL parameter "aplication_name": pg would ignore it; those it knows are application_name, client_encoding,',
+    ],
+    [
+      "?sslrootcert=x",
+      'Cannot use the URL parameter "sslrootcert" without TLS: add sslmode=verify-full',
+    ],
+    ["?constructor=x", 'Cannot use the URL parameter "constructor": pg would ignore it;'],
+    ["?lock_timeout=2s", 'Cannot use "2s" for the URL parameter "lock_timeout": it is a number'],
+    [
+      "?application_name=a&application_name=b",
+      'Cannot use the URL parameter "application_name": it stands there 2 times',
+    ],
+    [
+      "?sslmode=disable&sslmode=verify-full",
+      'Cannot use the URL parameter "sslmode": it stands there 2 times',
+    ],
+  ];
+  for (const [query, message] of refused) {
+    assertThrows(() => engineFor(query), TypeError, message);
+  }
+});
+
+const REFUSED = message("E", "SFATAL\0C53300\0Mtoo many\0\0");
+const NO_TLS = new TextEncoder().encode("N");
+
+Deno.test("an abort whose reason is no error rejects with it all the same", async () => {
+  await withMute([], async ({ port, conn, silent }) => {
+    const controller = new AbortController();
+    const target = targetOf({ port, signal: controller.signal });
+    const outcome = adapter.connect("127.0.0.1", target).catch((reason) => reason);
+    await silent;
+    controller.abort("enough");
+    assertEquals(await soon(outcome) as unknown, "enough");
+    await hungUp(await conn);
+  });
+});
+
+Deno.test("a server that refuses without hanging up is hung up on", async () => {
+  const refusals = [
+    [REFUSED, {}, "too many"],
+    [NO_TLS, { sslmode: "verify-full" }, "The server does not support SSL connections"],
+  ] as const;
+  for (const [reply, params, message] of refusals) {
+    await withMute([reply], async ({ port, conn }) => {
+      const connecting = adapter.connect("127.0.0.1", targetOf({ port, params }));
+      await assertRejects(() => soon(connecting), Error, message);
+      await hungUp(await conn);
+    });
+  }
+});
+
+Deno.test("an abort before the socket is open rejects with its reason and leaves no socket", async () => {
+  const reason = new Error("enough");
+  const { configs, adapter: noted } = noting();
+  const aborted = targetOf({ signal: AbortSignal.abort(reason) });
+  assertStrictEquals(await assertRejects(() => noted.connect(server.host, aborted)), reason);
+  assertEquals(configs, []);
+
+  // While the driver is loading
+  const controller = new AbortController();
+  let loaded!: () => void;
+  const loading = new Promise<void>((resolve) => loaded = resolve);
+  const late = lazyPgAdapter(() => loading.then(() => pg));
+  const connecting = late.connect(server.host, targetOf({ signal: controller.signal }));
+  controller.abort(reason);
+  loaded();
+  assertStrictEquals(await assertRejects(() => connecting), reason);
+
+  // Right after the dial began
+  const early = new AbortController();
+  const begun = adapter.connect(server.host, targetOf({ signal: early.signal }));
+  await Promise.resolve();
+  early.abort(reason);
+  assertStrictEquals(await assertRejects(() => begun), reason);
+});
+
+Deno.test("the stack of a failed statement leads to whoever asked for it", async () => {
+  const engine = engineFor();
+  await engine.query("SELECT 1"); // no dial in the stack
+  const askForNothing = async () => await engine.query("SELECT nothing");
+  const { stack, message } = await assertRejects(() => askForNothing(), Error);
+  assert(stack!.startsWith(`error: ${message}\n`), stack);
+  assertEquals(stack!.includes("askForNothing"), !meets(STACKS_END_AT_THEN), stack);
+  await engine.close();
+});
+
+Deno.test("query() gives the rows of the first statement that has any, where a text has several", async () => {
+  const engine = engineFor();
+  assertEquals(await engine.query("SET lock_timeout = 0; SELECT 1 AS n; SELECT 2 AS n"), [{
+    n: 1,
+  }]);
+  assertEquals(await engine.query("SET lock_timeout = 0; SET lock_timeout = 0"), []);
+  assertEquals(await engine.query("SELECT 1 AS n WHERE false; SELECT 2 AS n"), []);
+  await engine.close();
+});
+
+Deno.test("query() takes a client that knows promises only, and one that throws at once", async () => {
+  const { adapter } = noting();
+  const client = await adapter.connect("10.0.0.2", targetOf({}));
+  client.query = () => Promise.resolve({ rows: [{ n: 1 }] });
+  assertEquals(await adapter.query!(client, "SELECT 1"), [{ n: 1 }]);
+  client.query = () => Promise.reject(new Error("later"));
+  await assertRejects(() => adapter.query!(client, "SELECT 1"), Error, "later");
+  client.query = () => {
+    throw new Error("at once");
+  };
+  await assertRejects(() => adapter.query!(client, "SELECT 1"), Error, "at once");
+});
+
+/** The end of a query that failed may come a packet after its error. */
+function ready(client: pg.Client): Promise<void> {
+  return until(() => adapter.inTransaction!(client) !== undefined);
+}
+
+/** Notes what is sent on a connection from now on. */
+function spyOn(client: pg.Client): unknown[] {
+  const sent: unknown[] = [];
+  const query = client.query;
+  client.query = ((...args: unknown[]) => {
+    sent.push(args[0]);
+    return Reflect.apply(query, client, args);
+  }) as typeof query;
+  return sent;
+}
+
+Deno.test("an open transaction is rolled back at checkin, by one ROLLBACK", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  const lease = await engine.connect();
+  const { client } = lease;
+  const pid = await ask(client, "pg_backend_pid()");
+  await client.query("BEGIN");
+  await client.query("INSERT INTO things VALUES (1)");
+  const sent = spyOn(client);
+  await lease.release();
+  assertEquals(sent, ["ROLLBACK"]);
+  const next = await engine.connect();
+  assertStrictEquals(next.client, client);
+  assertEquals(await ask(client, "pg_backend_pid()"), pid);
+  assertEquals(await ask(client, "count(*)::int FROM things"), 0);
+  assertEquals(adapter.inTransaction!(client), false);
+  await next.release();
+  await engine.close();
+});
+
+Deno.test("a failed transaction is rolled back at checkin, and so is one whose last query is still under way", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  for (const last of ["SELECT 1 / 0", "SELECT pg_sleep(0.1)"]) {
+    const lease = await engine.connect();
+    const { client } = lease;
+    await client.query("BEGIN");
+    await client.query("INSERT INTO things VALUES (1)");
+    const running = client.query(last);
+    if (last.includes("/")) await assertRejects(() => running, Error, "division by zero");
+    const sent = spyOn(client);
+    const released = lease.release();
+    await running.catch(() => {});
+    await released;
+    assertEquals(sent, ["ROLLBACK"]);
+    const next = await engine.connect();
+    assertStrictEquals(next.client, client);
+    assertEquals(await ask(client, "count(*)::int FROM things"), 0);
+    await next.release();
+    await engine.dispose();
+  }
+  await engine.close();
+});
+
+Deno.test("no round trip is made at checkin when no transaction is open", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  const histories = [
+    [],
+    ["SELECT 1"],
+    ["BEGIN", "INSERT INTO things VALUES (2)", "COMMIT"],
+    ["BEGIN", "INSERT INTO things VALUES (3)", "ROLLBACK"],
+    ["BEGIN", "SELECT 1 / 0", "ROLLBACK"],
+    ["SELECT 1 / 0"],
+  ];
+  for (const history of histories) {
+    const lease = await engine.connect();
+    for (const text of history) {
+      if (text.includes("/")) await assertRejects(() => lease.client.query(text));
+      else await lease.client.query(text);
+    }
+    await ready(lease.client);
+    const sent = spyOn(lease.client);
+    await lease.release();
+    assertEquals(sent, [], history.join("; "));
+    assertEquals(engine.status().idle, 1);
+  }
+  assertEquals(engine.status().opened, 1);
+  assertEquals(await engine.query("SELECT n FROM things"), [{ n: 2 }]);
+  await engine.close();
+});
+
+Deno.test("inTransaction() knows without asking, and does not know while a query is under way", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  assertEquals(adapter.inTransaction!(client), false);
+  await client.query("BEGIN");
+  assertEquals(adapter.inTransaction!(client), true);
+  await assertRejects(() => client.query("SELECT 1 / 0"));
+  await ready(client);
+  assertEquals(adapter.inTransaction!(client), true);
+  await adapter.reset!(client, "rollback");
+  assertEquals(adapter.inTransaction!(client), false);
+  const beginning = client.query("BEGIN");
+  assertEquals(adapter.inTransaction!(client), undefined);
+  await beginning;
+  await client.query("INSERT INTO things VALUES (4)");
+  await adapter.reset!(client, "commit");
+  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(await ask(client, "count(*)::int FROM things WHERE n = 4"), 1);
+  await adapter.close!(client);
+  // A pg that does not tell
+  assertEquals(adapter.inTransaction!({ readyForQuery: true } as unknown as pg.Client), undefined);
+});
+
+Deno.test("close() sends Terminate before it hangs up, and terminate() sends nothing", async () => {
+  for (const [how, farewell] of [["close", "X\0\0\0\x04"], ["terminate", ""]] as const) {
+    await withMute([READY], async ({ port, conn, silent }) => {
+      const client = await soon(adapter.connect("127.0.0.1", targetOf({ port })));
+      await silent;
+      const heard = hungUp(await conn);
+      await soon(Promise.resolve(adapter[how]!(client)));
+      assertEquals(await heard, farewell);
+    });
+  }
+});
+
+Deno.test("terminate() drops the socket at once; pending work rejects with the reason; again, it is harmless", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  const heard: unknown[] = [];
+  adapter.onClose!(client, (error) => heard.push(error));
+  const ended = new Promise((resolve) => client.once("end", () => resolve(undefined)));
+  const reason = new Error("the server departed");
+  const pending = [client.query("SELECT pg_sleep(30)"), client.query("SELECT 1")];
+  const outcomes = Promise.allSettled(pending);
+  adapter.terminate!(client, reason);
+  adapter.terminate!(client, new Error("again"));
+  for (const outcome of await soon(outcomes)) {
+    assert(outcome.status === "rejected");
+    assertStrictEquals(outcome.reason, reason);
+  }
+  await adapter.close!(client);
+  adapter.terminate!(client);
+  await soon(ended);
+  assertEquals(heard, [reason]);
+  const error = await assertRejects(() => client.query("SELECT 1"));
+  assertEquals(adapter.classify!(error), "disconnect");
+});
+
+Deno.test("terminate() without a reason lets pending work reject as lost", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  const pending = client.query("SELECT pg_sleep(30)");
+  pending.catch(() => {});
+  adapter.terminate!(client);
+  const error = await assertRejects(() => soon(pending), Error, "Connection terminated");
+  assertEquals(adapter.classify!(error), "disconnect");
+});
+
+Deno.test("a query is cancelled at the address of its connection, which is the host that its client has", async () => {
+  const client = await adapter.connect(server.host, targetOf());
+  const { host, port } = client;
+  assertEquals([host, port], [server.host, server.port]);
+  const pid = await ask(client, "pg_backend_pid()");
+  const query = new pg.Query("SELECT pg_sleep(30)");
+  const ended = new Promise<Error>((resolve) => query.once("error", resolve));
+  client.query(query);
+  const sleeping = `SELECT 1 FROM pg_stat_activity WHERE pid = ${pid} AND wait_event = 'PgSleep'`;
+  await until(async () => (await asAdmin(sleeping)).length === 1);
+  const other = new pg.Client({ host, port }) as pg.Client & {
+    cancel(client: pg.Client, query: pg.Query): void;
+    connection: { stream: { once(event: "close", listener: () => void): void } };
+  };
+  const hungUp = new Promise<void>((resolve) => other.connection.stream.once("close", resolve));
+  other.cancel(client, query);
+  const error = await soon(ended);
+  assertEquals(error.message, "canceling statement due to user request");
+  assertEquals(adapter.classify!(error), undefined);
+  assertEquals(await ask(client, "pg_backend_pid()"), pid);
+  await soon(hungUp);
+  await adapter.close!(client);
+});
+
+Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
+  const coded = (code: string) => Object.assign(new Error("said the server"), { code });
+  const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
+    "disconnect": [
+      // Class 08 and 57P01 to 57P05
+      ..."08000 08001 08003 08004 08006 08007 08P01 57P01 57P02 57P03 57P04 57P05".split(" ").map(
+        coded,
+      ),
+      ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")
+        .map(coded),
+      new Error("Connection terminated"),
+      new Error("Connection terminated unexpectedly"),
+      new Error("Client has encountered a connection error and is not queryable"),
+      new Error("Client was closed and is not queryable"),
+    ],
+    "read-only": [coded("25006")],
+    "other": [
+      // Wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax
+      ..."28P01 28000 3D000 53300 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08".split(
+        " ",
+      ).map(coded),
+      coded("ENOENT"),
+      new Error("the Connection terminated"),
+      Object.assign(new Error("x"), { code: 25006 }),
+      undefined,
+      null,
+      "Connection terminated",
+      5,
+      {},
+    ],
+  };
+  for (const [verdict, errors] of Object.entries(table)) {
+    for (const error of errors) {
+      assertEquals(adapter.classify!(error) ?? "other", verdict, inspected(error));
+    }
+  }
+});
+
+Deno.test("a URL alone brings the driver, one default for the dialect, and it works", async () => {
+  for (const scheme of ["postgresql", "postgres", "postgresql+pg"]) {
+    const url = server.url("db.internal").replace(/^\w+/, scheme);
+    const engine = getDnsEngine(url, { dnsLookup: fakeLookup([server.host], 60) });
+    assertEquals(engine.driver, "pg");
+    assertEquals(await engine.query("SELECT host(inet_server_addr()) AS ip"), [{
+      ip: server.host,
+    }]);
+    await engine.close();
+  }
+});
+
+Deno.test("close() of the engine is waited for to the end by a program that does nothing else", async () => {
+  const { code, out, err } = await runProgram(`
+    import { getDnsEngine } from "root/mod.ts";
+    const engine = getDnsEngine(${JSON.stringify(server.url())});
+    await engine.query("SELECT 1");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await engine.close();
+    console.log(engine.status().closed);
+  `);
+  assertEquals([code, out], [0, "1"], err);
+});

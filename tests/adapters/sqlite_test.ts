@@ -1,0 +1,435 @@
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import sqlite from "node:sqlite";
+import { loadDriver } from "../../adapters/shared/load_driver.ts";
+import type { Target } from "../../adapters/adapter.ts";
+import { sqliteAdapter, type SqliteDatabase, type SqliteModule } from "../../adapters/sqlite.ts";
+import {
+  ConnectError,
+  DriverUnavailableError,
+  type Engine,
+  type EngineOptions,
+  getDnsEngine,
+  type Lease,
+} from "../../mod.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
+import { type Same, someTarget } from "../support/target.ts";
+
+const adapter = sqliteAdapter(sqlite);
+
+type Database = sqlite.DatabaseSync;
+
+/** An engine for a test: `url` follows `sqlite:`. */
+function engineFor(url: string, options: EngineOptions<Database> = {}): Engine<Database> {
+  return getDnsEngine(`sqlite:${url}`, { adapter, ...options });
+}
+
+function targetOf(changes: Partial<Target> = {}): Target {
+  return someTarget({
+    host: ":memory:",
+    port: 0,
+    addresses: () => [":memory:"],
+    ...changes,
+  });
+}
+
+/** Runs a test with the path of a database that has a table `things`. */
+async function withFile(test: (path: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
+  try {
+    const path = `${dir}/things.db`;
+    const database = new sqlite.DatabaseSync(path);
+    database.exec("CREATE TABLE things (name TEXT UNIQUE)");
+    database.close();
+    await test(path);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+const COUNT = "SELECT count(*) AS n FROM things";
+const INSERT = "INSERT INTO things VALUES (?)";
+
+Deno.test("sqliteAdapter(sqlite) gives leases whose client is DatabaseSync, at compile time", () => {
+  const engine = getDnsEngine("sqlite::memory:", { adapter: sqliteAdapter(sqlite) });
+  const engineIsTyped: Same<typeof engine, Engine<Database>> = true;
+  const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<Database>> = true;
+  const plain = getDnsEngine("sqlite::memory:", { adapter: sqliteAdapter() });
+  const plainIsTyped: Same<typeof plain, Engine<SqliteDatabase>> = true;
+  assert(engineIsTyped && leaseIsTyped && plainIsTyped);
+});
+
+Deno.test("sqliteAdapter() refuses what is not the module", () => {
+  for (const value of [null, {}, "sqlite", sqlite.DatabaseSync]) {
+    assertThrows(
+      () => sqliteAdapter(value as unknown as typeof sqlite),
+      TypeError,
+      'Cannot use this as the driver "sqlite": it has no class "DatabaseSync"',
+    );
+  }
+});
+
+Deno.test("a URL alone brings the driver, in memory under all of its names", async () => {
+  for (const url of ["sqlite::memory:", "sqlite://", "sqlite:///:memory:", "sqlite+sqlite://"]) {
+    const engine = getDnsEngine(url);
+    assertEquals(engine.driver, "sqlite");
+    await engine.query("CREATE TABLE things (name TEXT)");
+    await engine.query(INSERT, ["here"]);
+    assertEquals(await engine.query("SELECT name FROM things"), [{ name: "here" }]);
+    assertEquals(engine.status().opened, 1);
+    assertEquals(await engine.use(({ address }) => address), ":memory:");
+    await engine.close();
+  }
+});
+
+Deno.test("three slashes are a path from here, four one from the root", () =>
+  withFile(async (path) => {
+    const here = Deno.cwd();
+    try {
+      const slash = path.lastIndexOf("/");
+      Deno.chdir(path.slice(0, slash));
+      for (const url of [`//${path}`, `///${path}`, `///${path.slice(slash + 1)}`]) {
+        const engine = engineFor(url);
+        if (url === `//${path}`) {
+          // Two and the path's own: that is three.
+          await assertRejects(() => engine.query(COUNT), ConnectError, "unable to open");
+        } else {
+          assertEquals(await engine.query(COUNT), [{ n: 0 }]);
+        }
+        await engine.close();
+      }
+    } finally {
+      Deno.chdir(here);
+    }
+  }));
+
+Deno.test("what is written to a file is there for the next engine", () =>
+  withFile(async (path) => {
+    for (const n of [1, 2]) {
+      const engine = engineFor(`///${path}`);
+      await engine.query(INSERT, [`${n}`]);
+      assertEquals(await engine.query(COUNT), [{ n }]);
+      await engine.close();
+    }
+  }));
+
+Deno.test("one connection serves all in turn: transactions do not mix", () =>
+  withFile(async (path) => {
+    for (const url of [`///${path}`, ":memory:"]) {
+      const engine = engineFor(url);
+      await engine.use(({ client }) =>
+        client.exec("CREATE TABLE IF NOT EXISTS things (name TEXT)")
+      );
+      const transfer = (name: string, fails: boolean) =>
+        engine.begin(async ({ client }) => {
+          client.prepare(INSERT).run(name);
+          await Promise.resolve();
+          await new Promise((resolve) => setTimeout(resolve));
+          if (fails) throw new Error(name);
+        }).catch(() => {});
+      await Promise.all(["a", "b", "c", "d"].map((name, i) => transfer(name, i % 2 === 0)));
+      assertEquals(await engine.query("SELECT name FROM things ORDER BY name"), [
+        { name: "b" },
+        { name: "d" },
+      ]);
+      assertEquals([engine.status().opened, engine.status().poolSize], [1, 1]);
+      await engine.close();
+    }
+  }));
+
+Deno.test("begin() within a lease is a savepoint", async () => {
+  const engine = engineFor(":memory:");
+  await engine.query("CREATE TABLE things (name TEXT)");
+  await engine.begin(async (lease) => {
+    lease.client.prepare(INSERT).run("outer");
+    await assertRejects(
+      () =>
+        engine.begin(({ client }) => {
+          client.prepare(INSERT).run("inner");
+          throw new Error("undo");
+        }, { within: lease }),
+      Error,
+      "undo",
+    );
+  });
+  assertEquals(await engine.query("SELECT name FROM things"), [{ name: "outer" }]);
+  await engine.close();
+});
+
+Deno.test("poolSize gives a file more connections, and timeout lets a writer wait for another", () =>
+  withFile(async (path) => {
+    const engine = engineFor(`///${path}?timeout=50`, { poolSize: 2 });
+    const first = await engine.connect();
+    const second = await engine.connect();
+    assert(first.client !== second.client);
+    assertEquals(engine.status().inUse, 2);
+    assertEquals(engine.status().maxOverflow, 0);
+    first.client.exec("BEGIN IMMEDIATE");
+    const startMs = performance.now();
+    await assertRejects(
+      () => Promise.resolve().then(() => second.client.exec("BEGIN IMMEDIATE")),
+      Error,
+      "database is locked",
+    );
+    assert(performance.now() - startMs > 40);
+    await first.release();
+    second.client.exec("BEGIN IMMEDIATE");
+    await second.release();
+    await engine.close();
+    const argued = engineFor(`///${path}?timeout=50`, { connectArgs: { timeout: 70 } });
+    assertEquals(await argued.query("PRAGMA busy_timeout"), [{ timeout: 70 }]);
+    await argued.close();
+  }));
+
+Deno.test("options that would close or double the connection of a database in memory are refused", () => {
+  const refused: [options: EngineOptions<Database>, what: string][] = [
+    [{ poolClass: "null" }, 'the pool class "null"'],
+    [{ poolSize: 2 }, 'a "poolSize" other than 1'],
+    [{ poolSize: 0 }, 'a "poolSize" other than 1'],
+    [{ maxOverflow: 1 }, 'a "maxOverflow" other than 0'],
+    [{ maxOverflow: -1 }, 'a "maxOverflow" other than 0'],
+    [{ poolRecycle: 60 }, 'the option "poolRecycle"'],
+    [{ idleTimeout: 60 }, 'the option "idleTimeout"'],
+    [{ maxUses: 60 }, 'the option "maxUses"'],
+  ];
+  const urls = [":memory:", "//", "///file::memory:", "///file:x%3Fcache=shared&mode=memory"];
+  for (const url of urls) {
+    for (const [options, what] of refused) {
+      assertThrows(
+        () => engineFor(url, options),
+        TypeError,
+        `Cannot use ${what} with a database in memory: its data are in its one connection, and are gone with it`,
+      );
+    }
+  }
+  for (const [options] of refused) engineFor("///file.db", options);
+  for (const poolClass of ["static", "assertion"] as const) engineFor(":memory:", { poolClass });
+  engineFor(":memory:", { poolSize: 1, maxOverflow: 0 });
+});
+
+Deno.test('the pool classes "static" and "assertion" keep a database in memory', async () => {
+  for (const poolClass of ["static", "assertion"] as const) {
+    const engine = engineFor(":memory:", { poolClass });
+    await engine.query("CREATE TABLE things (name TEXT)");
+    assertEquals(await engine.query(COUNT), [{ n: 0 }]);
+    assertEquals(engine.status().opened, 1);
+    await engine.close();
+  }
+});
+
+Deno.test("dispose() goes on with a new connection: a database in memory begins anew", async () => {
+  const engine = engineFor(":memory:");
+  await engine.query("CREATE TABLE things (name TEXT)");
+  await engine.dispose();
+  await assertRejects(() => engine.query(COUNT), Error, "no such table: things");
+  await engine.close();
+});
+
+Deno.test("an open transaction is rolled back at checkin, or committed where that is asked for", async () => {
+  for (const how of ["rollback", "commit"] as const) {
+    const engine = engineFor(":memory:", { poolResetOnReturn: how });
+    await engine.query("CREATE TABLE things (name TEXT)");
+    await engine.use(({ client }) => {
+      client.exec("BEGIN");
+      client.prepare(INSERT).run("x");
+    });
+    assertEquals(await engine.query(COUNT), [{ n: how === "commit" ? 1 : 0 }]);
+    assertEquals(engine.status().opened, 1);
+    await engine.close();
+  }
+});
+
+Deno.test("inTransaction() knows without asking; where a version does not, reset() minds no missing transaction", async () => {
+  const database = await adapter.connect(":memory:", targetOf());
+  assertEquals(adapter.inTransaction!(database), false);
+  database.exec("BEGIN");
+  assertEquals(adapter.inTransaction!(database), true);
+  await adapter.reset!(database, "rollback");
+  assertEquals(adapter.inTransaction!(database), false);
+  for (const how of ["rollback", "commit"] as const) await adapter.reset!(database, how);
+  await adapter.close!(database);
+  await assertRejects(() => adapter.reset!(database, "rollback"), Error, "database is not open");
+});
+
+Deno.test("query() gives plain rows, and takes values", async () => {
+  const engine = engineFor(":memory:");
+  const rows = await engine.query("SELECT ? + 1 AS n, ? AS t, ? AS b, NULL AS z", [
+    20,
+    "it's",
+    new Uint8Array([1]),
+  ]);
+  assertEquals(rows, [{ n: 21, t: "it's", b: new Uint8Array([1]), z: null }]);
+  assertStrictEquals(Object.getPrototypeOf(rows[0]), Object.prototype);
+  assertEquals(await engine.query("CREATE TABLE things (name TEXT)"), []);
+  assertEquals(await engine.query("INSERT INTO things VALUES (?) RETURNING name", ["x"]), [
+    { name: "x" },
+  ]);
+  await assertRejects(() => engine.query("SELEC 1"), Error, "syntax error");
+  await engine.close();
+  const arrays = engineFor(":memory:", { connectArgs: { returnArrays: true } });
+  assertEquals(await arrays.query("SELECT 1, 2"), [[1, 2]]);
+  await arrays.close();
+});
+
+Deno.test("query() refuses several statements, of which the driver would run the first only", async () => {
+  const engine = engineFor(":memory:");
+  const one = [
+    "SELECT 1 AS n",
+    "  SELECT 1 AS n ;",
+    "SELECT 1 AS n; -- that is all",
+    "/* first; */ SELECT 1 AS n;;\n/* last; */ -- really",
+  ];
+  for (const text of one) assertEquals(await engine.query(text), [{ n: 1 }]);
+  const several = ["SELECT 1; SELECT 2", "CREATE TABLE a (n); CREATE TABLE b (n)", "SELECT 1; x"];
+  for (const text of several) {
+    await assertRejects(
+      () => engine.query(text),
+      TypeError,
+      'Cannot run several statements at once: give one, or use the method "exec" of the client',
+    );
+  }
+  assertEquals(await engine.query("SELECT name FROM sqlite_schema"), []);
+  await engine.use(({ client }) => client.exec(several[1]!));
+  assertEquals(await engine.query("SELECT count(*) AS n FROM sqlite_schema"), [{ n: 2 }]);
+  await engine.close();
+});
+
+Deno.test("readOnly is a role, and so is PRAGMA query_only; a write on either is a read-only error", () =>
+  withFile(async (path) => {
+    const readable = engineFor(`///${path}?readOnly=true`);
+    assertEquals(await readable.query(COUNT), [{ n: 0 }]);
+    const error = await assertRejects(() => readable.query(INSERT, ["x"]));
+    assertEquals(adapter.classify!(error), "read-only");
+    await readable.close();
+
+    const options = { targetSessionAttrs: "read-write", poolTimeout: 0.1 } as const;
+    const wanting = engineFor(`///${path}?readOnly=true`, options);
+    const refused = await assertRejects(() => wanting.connect(), ConnectError, "read-only");
+    assertStringIncludes(refused.message, `Cannot connect to "${path}"`);
+    await wanting.close();
+    const content = engineFor(`///${path}`, options);
+    await content.query(INSERT, ["x"]);
+    await content.close();
+
+    const database = await adapter.connect(path, targetOf());
+    assertEquals(await adapter.role!(database), { standby: false, readOnly: false });
+    database.exec("PRAGMA query_only = 1");
+    assertEquals(await adapter.role!(database), { standby: false, readOnly: true });
+    await adapter.close!(database);
+  }));
+
+Deno.test("foreign keys are enforced, unless the URL says otherwise", async () => {
+  for (const [query, on] of [["", 1], ["?enableForeignKeyConstraints=false", 0]] as const) {
+    const engine = engineFor(`:memory:${query}`);
+    assertEquals(await engine.query("PRAGMA foreign_keys"), [{ foreign_keys: on }]);
+    await engine.close();
+  }
+});
+
+Deno.test("options about DNS have no meaning, and nobody is asked", async () => {
+  const dnsLookup = fakeLookup(["10.0.0.1"], 1);
+  const engine = engineFor(":memory:", { dnsLookup, dnsFamily: 6, dnsTimeout: 1 });
+  assertEquals(await engine.query("SELECT 1 AS n"), [{ n: 1 }]);
+  assertEquals(dnsLookup.questions.length, 0);
+  assertEquals(engine.status().answer.addresses, [":memory:"]);
+  assertEquals(engine.status().answer.freshFor, Infinity);
+  await engine.close();
+});
+
+Deno.test("what SQLite has no use for is refused when the engine is made", () => {
+  const refused: [url: string, options: EngineOptions<Database>, message: string][] = [
+    ["//db.internal/things", {}, "sqlite has no host, write sqlite:///path or sqlite::memory:"],
+    ["//app:secret@/things", {}, "Cannot use the user of the database URL: SQLite has none"],
+    [
+      "///things?sslmode=require",
+      {},
+      'Cannot use the URL parameter "sslmode": SQLite has no network',
+    ],
+    ["///things?journal=wal", {}, 'Cannot use the URL parameter "journal": sqlite would ignore it'],
+    ["///things?readOnly=yes", {}, '"readOnly": it is "true" or "false"'],
+    ["///things", { connectArgs: { timeout: 0.5 } }, 'Cannot use 0.5 for "timeout": it is a whole'],
+    ["///things", { connectArgs: { timeout: "5; x" } }, 'Cannot use "5; x" for "timeout"'],
+    ["///things", { connectArgs: { open: false } }, 'Cannot use "open" in "connectArgs"'],
+    ["///things", { isolationLevel: "serializable" }, 'has no method "setIsolationLevel"'],
+  ];
+  for (const [url, options, message] of refused) {
+    const error = assertThrows(() => engineFor(url, options), TypeError, message);
+    assertFalse(error.message.includes("secret"));
+  }
+  assertThrows(() => getDnsEngine("sqlite+pg:///x"), TypeError, "for sqlite it is one of sqlite");
+});
+
+Deno.test("a database that cannot be opened is a ConnectError that names it", async () => {
+  const engine = engineFor("////no/such/place.db");
+  await assertRejects(
+    () => engine.connect(),
+    ConnectError,
+    'Cannot connect to "/no/such/place.db": /no/such/place.db said: unable to open database file',
+  );
+  await engine.close();
+});
+
+Deno.test("close() and terminate() end it, and again they are harmless; what comes after is a disconnect", async () => {
+  for (const end of ["close", "terminate"] as const) {
+    const database = await adapter.connect(":memory:", targetOf());
+    await adapter.ping!(database);
+    await adapter[end]!(database);
+    await adapter[end]!(database);
+    const error = await assertRejects(() => adapter.ping!(database), Error, "database is not open");
+    assertEquals(adapter.classify!(error), "disconnect");
+  }
+});
+
+Deno.test("a connection that its holder closes is not handed out for long", () =>
+  withFile(async (path) => {
+    const engine = engineFor(`///${path}`, { poolPrePing: true });
+    await engine.use(({ client }) => client.close());
+    assertEquals(await engine.query(COUNT), [{ n: 0 }]);
+    await engine.close();
+  }));
+
+Deno.test("classify() knows a disconnect and a read-only database, and takes nothing else for one", () => {
+  const others = [
+    undefined,
+    null,
+    {},
+    "database is not open",
+    new Error("no such table: things"),
+    Object.assign(new Error("attempt to write a readonly database"), { errcode: 1 }),
+  ];
+  for (const error of others) assertEquals(adapter.classify!(error), undefined);
+  const moved = Object.assign(new Error("attempt to write a readonly database"), { errcode: 1032 });
+  assertEquals(adapter.classify!(moved), "read-only");
+});
+
+Deno.test("an abort before it is opened rejects with its reason", async () => {
+  const reason = new Error("enough");
+  const opened: string[] = [];
+  class DatabaseSync extends sqlite.DatabaseSync {
+    constructor(path: string) {
+      super(path);
+      opened.push(path);
+    }
+  }
+  const noting = sqliteAdapter({ DatabaseSync } as SqliteModule<Database>);
+  const target = targetOf({ signal: AbortSignal.abort(reason) });
+  assertStrictEquals(await assertRejects(() => noting.connect(":memory:", target)), reason);
+  assertEquals(opened, []);
+});
+
+Deno.test("a runtime that has no such module says so, and which ones have it", async () => {
+  const error = await assertRejects(
+    () => loadDriver("sqlite", { specifiers: ["node:no_such_module"], otherwise: "nobody has it" }),
+    DriverUnavailableError,
+    'Cannot load the driver "sqlite": nobody has it',
+  );
+  assertEquals([error.code, error.driver], ["DRIVER_UNAVAILABLE", "sqlite"]);
+  assert(error.cause instanceof Error);
+});

@@ -1,0 +1,155 @@
+/** The command line as a program of its own, on Deno and on Node: outputs, colours, signals, exit status. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { VERSION } from "../../cli/version.ts";
+import { DnsServer } from "../../testing/mod.ts";
+import { onDeno, onNode, runProgram, type Runtime, start } from "../support/cli.ts";
+
+const DOCS = new URL("../../docs/command_line.md", import.meta.url);
+
+/** The same on each runtime, with a DNS server of its own. */
+function onEach(
+  name: string,
+  test: (runtime: Runtime, dns: DnsServer) => Promise<void>,
+): void {
+  Deno.test(name, async (t) => {
+    await using node = await onNode();
+    for (const runtime of [onDeno(), node]) {
+      await t.step(runtime.name, async () => {
+        await using dns = await DnsServer.start();
+        dns.set("db.internal", ["127.0.0.2"], { ttl: 1 });
+        await test(runtime, dns);
+      });
+    }
+  });
+}
+
+onEach("--help, as the docs have it", async (runtime) => {
+  const docs = await Deno.readTextFile(DOCS);
+  for (const args of [[], ["resolve"], ["watch"], ["check"]]) {
+    const { code, out, err } = await runProgram(runtime, [...args, "--help"]);
+    assertEquals([code, err], [0, ""]);
+    assertStringIncludes(docs, `\`\`\`text\n${out}\`\`\`\n`);
+  }
+  assertEquals(await runProgram(runtime, ["--version"]), { code: 0, out: `${VERSION}\n`, err: "" });
+});
+
+onEach("results go to standard output, reasons to standard error", async (runtime, dns) => {
+  const flags = ["--nameserver", dns.address, "--lookup", "wire", "--no-fallback"];
+  const good = await runProgram(runtime, ["resolve", "db.internal", ...flags]);
+  assertEquals([good.code, good.err], [0, ""]);
+  assertStringIncludes(good.out, "\n  addresses  127.0.0.2\n");
+  const bad = await runProgram(runtime, ["resolve", "none.internal", ...flags]);
+  assertEquals([bad.code, bad.out], [1, ""]);
+  assertMatch(bad.err, /NXDOMAIN\)\n$/);
+  const wrong = await runProgram(runtime, ["resolve", "db.internal", "--wire"]);
+  assertEquals([wrong.code, wrong.out], [2, ""]);
+  assertMatch(
+    wrong.err,
+    /^Cannot use the flag "--wire" .*\n"dnspool resolve --help" explains it\n$/,
+  );
+  assertEquals((await runProgram(runtime, [])).code, 2);
+});
+
+onEach("colours are there when they are asked for, and never in JSON", async (runtime, dns) => {
+  const args = ["resolve", "db.internal", "--nameserver", dns.address];
+  const coloured = { FORCE_COLOR: "1" };
+  const plain = (await runProgram(runtime, args)).out;
+  const painted = (await runProgram(runtime, args, coloured)).out;
+  assertEquals(plain.includes("\x1b"), false);
+  assertStringIncludes(painted, "\x1b[32m127.0.0.2\x1b[0m");
+  for (const rest of [["--no-color"], ["--json"]]) {
+    assertEquals(
+      (await runProgram(runtime, [...args, ...rest], coloured)).out.includes("\x1b"),
+      false,
+    );
+  }
+});
+
+onEach("watch goes on until Ctrl-C, which is status 0", async (runtime, dns) => {
+  const flags = ["--nameserver", dns.address, "--lookup", "wire", "--no-fallback"];
+  const running = start(runtime, ["watch", "db.internal", ...flags]);
+  assertMatch(await running.line(), /^\S+Z {2}127\.0\.0\.2 {2}TTL 1 s, age \d+\.\d ms$/);
+  dns.set("db.internal", ["127.0.0.3"], { ttl: 1 });
+  const movedMs = performance.now();
+  assertMatch(await running.line(), / {2}127\.0\.0\.3 {2}TTL 1 s, .* of 127\.0\.0\.2$/);
+  const tookMs = performance.now() - movedMs;
+  assert(tookMs < 3000, `${tookMs}`);
+  dns.fault("db.internal", { rcode: "SERVFAIL" });
+  assertMatch(await running.line(), / {2}failed: .*: SERVFAIL; {2}127\.0\.0\.3 serves on, age /);
+  dns.heal();
+  assertMatch(await running.line(), / {2}127\.0\.0\.3 {2}TTL 1 s, .* {2}recovered after /);
+  const stoppedMs = performance.now();
+  running.kill("SIGINT");
+  const { code, err } = await running.end();
+  assertEquals([code, err], [0, ""]);
+  assert(performance.now() - stoppedMs < 3000, "it took its time to end");
+});
+
+onEach("watch ends likewise by SIGTERM", async (runtime, dns) => {
+  const running = start(runtime, ["watch", "db.internal", "--nameserver", dns.address, "--json"]);
+  assertEquals(JSON.parse(await running.line()).event, "answer");
+  running.kill("SIGTERM");
+  const { code, err } = await running.end();
+  assertEquals([code, err], [0, ""]);
+});
+
+Deno.test("on Node, it runs through npm's link, and does nothing when it is imported", async () => {
+  await using node = await onNode();
+  const file = node.command[1]!;
+  await Deno.symlink(file, `${file}.link`);
+  const linked = await runProgram({ ...node, command: ["node", `${file}.link`] }, ["--version"]);
+  assertEquals(linked, { code: 0, out: `${VERSION}\n`, err: "" });
+  const program = `import(${JSON.stringify(file)}).then(({ main }) => main(["--version"]))`;
+  const imported = await runProgram({ ...node, command: ["node", "-e"] }, [program]);
+  assertEquals(imported, { code: 0, out: `${VERSION}\n`, err: "" });
+});
+
+Deno.test("on Deno, the permissions that the docs name are enough", async () => {
+  const flags = ["--allow-net", "--allow-env", "--allow-sys=networkInterfaces"];
+  const docs = await Deno.readTextFile(DOCS);
+  assertStringIncludes(docs, `deno run ${flags.join(" ")} jsr:@dnspool/dnspool/cli`);
+  await using dns = await DnsServer.start();
+  dns.set("db.internal", ["127.0.0.2"], { ttl: 3 });
+  const deno = onDeno();
+  const command = deno.command.flatMap((arg) => arg === "-A" ? ["--no-prompt", ...flags] : [arg]);
+  for (const lookup of ["system", "wire"]) {
+    const args = ["resolve", "db.internal", "--nameserver", dns.address, "--lookup", lookup];
+    const { code, out, err } = await runProgram({ ...deno, command }, args);
+    assertEquals([code, err], [0, ""]);
+    assertStringIncludes(out, "\n  TTL        3 s\n");
+  }
+});
+
+onEach("watch ends when nobody reads any more", async (runtime, dns) => {
+  const args = ["watch", "db.internal", "--nameserver", dns.address, "--lookup", "wire"];
+  const [program = "", ...first] = runtime.command;
+  const child = new Deno.Command(program, {
+    args: [...first, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(20_000),
+  }).spawn();
+  const err = new Response(child.stderr).text();
+  const reader = child.stdout.getReader();
+  await reader.read();
+  await reader.cancel();
+  dns.set("db.internal", ["127.0.0.3"], { ttl: 1 });
+  const { code, signal } = await child.status;
+  assertEquals([code, signal, await err], [0, null, ""]);
+});
+
+onEach("resolve that is interrupted ends with the signal's status", async (runtime, dns) => {
+  dns.fault("*", { drop: true });
+  const table = [["SIGINT", 130], ["SIGTERM", 143]] as const;
+  for (const [signal, expected] of table) {
+    const asked = dns.nextQuery("db.internal");
+    const args = ["resolve", "db.internal", "--nameserver", dns.address, "--lookup", "wire"];
+    const running = start(runtime, args);
+    await asked;
+    running.kill(signal);
+    const { code, out, err } = await running.end();
+    assertEquals([code, out, err], [expected, "", ""]);
+  }
+});

@@ -1,0 +1,167 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { answerLines, type HostAnswer } from "../../cli/answer.ts";
+import { painter } from "../../cli/format.ts";
+import { clearDnsCache } from "../../resolver.ts";
+import { DnsServer } from "../../testing/mod.ts";
+import { call } from "../support/cli.ts";
+
+/** Runs `resolve` against a server of its own. */
+async function withServer(
+  test: (
+    dns: DnsServer,
+    resolve: (...args: string[]) => ReturnType<typeof call>,
+  ) => Promise<void>,
+): Promise<void> {
+  await using dns = await DnsServer.start();
+  dns.set("db.internal", { cname: "node-a.internal" }, { ttl: 5 });
+  dns.set("node-a.internal", { cname: "node-b.internal" }, { ttl: 30 });
+  dns.set("node-b.internal", ["127.0.0.2", "127.0.0.3"], { ttl: 300 });
+  await test(dns, (...args) => {
+    clearDnsCache();
+    return call(["resolve", ...args, "--nameserver", dns.address, "--no-fallback"]);
+  });
+  clearDnsCache();
+}
+
+/** A text with the time in it made the same for all runs. */
+function timeless(text: string): string {
+  return text.replace(/\d+\.\d ms/, "… ms");
+}
+
+Deno.test("resolve shows addresses, TTL, chain, server and time", async () => {
+  await withServer(async (dns, resolve) => {
+    const { code, out, err } = await resolve("DB.internal.", "--lookup", "wire");
+    assertEquals([code, err], [0, ""]);
+    assertEquals(
+      timeless(out),
+      `db.internal.
+  addresses  127.0.0.2, 127.0.0.3
+  TTL        5 s
+  chain      db.internal -> node-a.internal (TTL 5 s) -> node-b.internal (TTL 30 s)
+  server     ${dns.address}
+  lookup     wire
+  time       … ms`,
+    );
+  });
+});
+
+Deno.test("resolve says what the system's lookup does not tell", async () => {
+  await withServer(async (dns, resolve) => {
+    const { code, out } = await resolve("db.internal");
+    assertEquals(code, 0);
+    assertEquals(
+      timeless(out),
+      `db.internal
+  addresses  127.0.0.2, 127.0.0.3
+  TTL        5 s
+  chain      not told (lookup "wire" tells)
+  server     ${dns.address}
+  lookup     system
+  time       … ms`,
+    );
+  });
+});
+
+Deno.test("resolve --json is one object; seconds, and null for what is not known", async () => {
+  await withServer(async (dns, resolve) => {
+    const { out } = await resolve("db.internal", "--lookup", "wire", "--json");
+    const { took, ...rest } = JSON.parse(out);
+    assert(took > 0 && took < 10, `${took}`);
+    assertEquals(rest, {
+      host: "db.internal",
+      addresses: ["127.0.0.2", "127.0.0.3"],
+      ttl: 5,
+      chain: [
+        { name: "db.internal", target: "node-a.internal", ttl: 5 },
+        { name: "node-a.internal", target: "node-b.internal", ttl: 30 },
+      ],
+      server: dns.address,
+      source: "dns",
+      lookup: "wire",
+    });
+    const system = JSON.parse((await resolve("db.internal", "--json")).out);
+    assertEquals([system.chain, system.lookup], [null, "system"]);
+  });
+});
+
+Deno.test("resolve takes the family and the time that it is told", async () => {
+  await withServer(async (dns, resolve) => {
+    dns.set("db.internal", ["127.0.0.2", "fd00::2"]);
+    const addressesOf = async (family: string) =>
+      JSON.parse((await resolve("db.internal", "--json", "--family", family)).out).addresses;
+    assertEquals(await addressesOf("4"), ["127.0.0.2"]);
+    assertEquals(await addressesOf("6"), ["fd00::2"]);
+    assertEquals(await addressesOf("both"), ["127.0.0.2", "fd00::2"]);
+    dns.fault("*", { drop: true });
+    const startMs = performance.now();
+    const { code } = await resolve("silent.invalid", "--lookup", "wire", "--timeout", "0.3");
+    const tookMs = performance.now() - startMs;
+    assertEquals(code, 1);
+    assert(tookMs > 200 && tookMs < 3000, `${tookMs}`);
+  });
+});
+
+Deno.test("a resolve that fails ends with status 1 and the reason", async () => {
+  await withServer(async (dns, resolve) => {
+    const none = await resolve("none.invalid", "--lookup", "wire");
+    assertEquals(none, {
+      code: 1,
+      out: "",
+      err:
+        `Cannot resolve "none.invalid": Cannot look up A of "none.invalid" at ${dns.address}: there is no such name (NXDOMAIN)`,
+    });
+    const json = await resolve("none.invalid", "--lookup", "wire", "--json");
+    assertEquals([json.code, json.err], [1, ""]);
+    assertEquals(JSON.parse(json.out), {
+      host: "none.invalid",
+      error: {
+        code: "RESOLVE_FAILED",
+        kind: "negative",
+        reason: "NXDOMAIN",
+        message: none.err,
+      },
+    });
+    dns.fault("broken.invalid", { rcode: "SERVFAIL" });
+    const broken = await resolve("broken.invalid", "--lookup", "wire");
+    assertMatch(broken.err, /^Cannot resolve "broken\.invalid": .*: SERVFAIL$/);
+  });
+});
+
+Deno.test("resolve knows what needs no DNS, and what only the operating system knows", async () => {
+  const { code, out } = await call(["resolve", "LOCALHOST"]);
+  assertEquals(code, 0);
+  assertEquals(
+    out,
+    `localhost
+  addresses  127.0.0.1, ::1
+  source     no DNS is needed`,
+  );
+  const ip = JSON.parse((await call(["resolve", "FD00:0::2", "--json"])).out);
+  assertEquals(ip, {
+    host: "fd00::2",
+    addresses: ["fd00::2"],
+    ttl: null,
+    chain: null,
+    server: null,
+    source: "none",
+    lookup: "system",
+    took: 0,
+  });
+  const fromOs: HostAnswer = {
+    host: "db",
+    addresses: ["127.0.0.2"],
+    ttl: 5,
+    chain: undefined,
+    server: undefined,
+    source: "os",
+    lookup: "system",
+    took: 1.5,
+  };
+  assertEquals(answerLines(fromOs, painter(false)), [
+    "  addresses  127.0.0.2",
+    "  TTL        5 s",
+    "  server     the operating system (hosts file, search domains)",
+    "  lookup     system",
+    "  time       1.5 s",
+  ]);
+});

@@ -1,0 +1,36 @@
+import { assertEquals } from "@std/assert";
+import { inspectServers } from "../../cli/servers.ts";
+import { readEngineOptions } from "../../engine/options.ts";
+import { fakeAdapter } from "../../testing/mod.ts";
+
+const PASSWORD = "tr0ub/dor&3";
+
+Deno.test("inspectServers(): a server that lets one in and does not tell its role, without the password in its words", async () => {
+  const adapter = fakeAdapter({
+    role() {
+      throw new Error(`no role for app:${encodeURIComponent(PASSWORD)}\n(${PASSWORD})`);
+    },
+  });
+  const reports = await inspectServers(["10.0.0.1"], {
+    adapter,
+    destination: {
+      host: "db.internal",
+      port: 1,
+      password: PASSWORD,
+      params: {},
+      connectArgs: {},
+      keepAlive: true,
+    },
+    settings: readEngineOptions({}),
+    signal: new AbortController().signal,
+  });
+  assertEquals(reports.map(({ connect, ...rest }) => ({ ...rest, connected: connect! >= 0 })), [{
+    address: "10.0.0.1",
+    connected: true,
+    tls: "unknown",
+    role: undefined,
+    version: undefined,
+    error: { code: undefined, message: "no role for app:*** (***)" },
+  }]);
+  assertEquals(adapter.open, []);
+});

@@ -1,0 +1,339 @@
+/**
+ * `dnsMysql2(mysql2)`: a module like mysql2 whose pools and connections follow DNS, on real MariaDB servers.
+ */
+
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import mysqlOfCallbacks from "npm:mysql2@^3.24";
+import * as callbackModule from "npm:mysql2@^3.24";
+import mysql from "npm:mysql2@^3.24/promise";
+import * as promiseModule from "npm:mysql2@^3.24/promise";
+import { dnsMysql2, DnsMysql2Pool, type DnsPoolOptions } from "../../drop_in/mysql2_pool.ts";
+import { ConnectionLostError } from "../../errors.ts";
+import { clearDnsCache } from "../../resolver.ts";
+import { freePort } from "../../lab/free_port.ts";
+import { startMariadb } from "../../lab/mariadb.ts";
+import { coreOf, mariadbPair, where, WHO } from "../support/drop_in_mariadb.ts";
+import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
+import { mariadbTest } from "../support/servers.ts";
+import { pause, until } from "../support/waiting.ts";
+
+const pair = mariadbPair();
+
+/** What libraries look at. */
+interface Looked {
+  readonly departed: boolean;
+  readonly stream: {
+    readonly destroyed: boolean;
+    once(event: string, heard: () => void): void;
+    destroy(): void;
+  };
+  _protocolError: (Error & { code: string }) | null;
+  __knex__disposed: unknown;
+}
+type Core = mysqlOfCallbacks.Connection & Looked;
+
+interface Lab {
+  readonly dns: FakeLookup;
+  /** A connection with promises. */
+  open(config?: mysql.ConnectionOptions): Promise<mysql.Connection>;
+  /** One with callbacks, being opened. */
+  create(config?: mysql.ConnectionOptions): Core;
+}
+
+/** Connections for a name that points at the first server, with a TTL of half a pair.second. */
+async function lab(
+  test: (lab: Lab) => Promise<void>,
+  options: DnsPoolOptions = {},
+): Promise<void> {
+  clearDnsCache();
+  const dns = fakeLookup([pair.first.host], 0.5);
+  const all = { dnsLookup: dns, dnsFallback: false, ...options };
+  const [promises, callbacks] = [dnsMysql2(mysql, all), dnsMysql2(mysqlOfCallbacks, all)];
+  const cores: Core[] = [];
+  const base = { ...WHO, host: "db.internal", port: pair.first.port };
+  try {
+    await test({
+      dns,
+      async open(config) {
+        const connection = await promises.createConnection({ ...base, ...config });
+        cores.push(coreOf<Core>(connection));
+        return connection;
+      },
+      create(config) {
+        const core = callbacks.createConnection({ ...base, ...config }) as Core;
+        cores.push(core);
+        return core;
+      },
+    });
+  } finally {
+    for (const core of cores) {
+      core.stream.destroy();
+      await until(() => core.stream.destroyed);
+    }
+    await pause(30); // scouts and dropped sockets close a moment later
+  }
+}
+
+const opened = (core: Core) =>
+  new Promise<void>((resolve, reject) =>
+    core.connect((error) => error ? reject(error) : resolve())
+  );
+
+Deno.test("dnsMysql2(mysql2) is like mysql2 in everything but what opens connections", () => {
+  const own = /^(connect|default|create(Pool|Connection|PoolCluster)(Promise)?)$/;
+  for (const from of [mysqlOfCallbacks, mysql, callbackModule, promiseModule]) {
+    const module = dnsMysql2(from as typeof mysql) as unknown as Record<string, unknown>;
+    for (const [name, value] of Object.entries(from)) {
+      if (own.test(name)) assert(module[name] !== value, name);
+      else assertStrictEquals(module[name], value, name);
+    }
+    const { createPoolCluster } = module as { createPoolCluster: () => unknown };
+    assertThrows(createPoolCluster, TypeError, "Cannot make a pool cluster that follows DNS");
+  }
+});
+
+Deno.test("dnsMysql2(): options are read at once, and refused by name", () => {
+  assertThrows(() => dnsMysql2({} as typeof mysql), TypeError, "no functions");
+  const misspelt = { dnsNameserver: [] } as DnsPoolOptions;
+  assertThrows(() => dnsMysql2(mysql, misspelt), TypeError, 'did you mean "dnsNameservers"?');
+  const module = dnsMysql2(mysqlOfCallbacks);
+  const given = { host: "db.internal", stream: () => {} } as mysqlOfCallbacks.PoolOptions;
+  assertThrows(() => module.createPool(given), TypeError, '"stream"');
+  assertThrows(() => module.createConnection(given), TypeError, '"stream"');
+});
+
+mariadbTest(
+  "its createPool follows DNS, by the module's options, and its own win",
+  () =>
+    lab(async ({ dns }) => {
+      const module = dnsMysql2(mysqlOfCallbacks, { dnsLookup: dns, dnsFallback: false });
+      const base = { ...WHO, host: "db.internal", port: pair.first.port };
+      const pool = module.createPool(base);
+      assert(pool instanceof DnsMysql2Pool);
+      assertEquals(await where(pool.promise()), pair.first.host);
+      const other = module.createPool(
+        { ...base, dnsLookup: fakeLookup([pair.second.host], 60) } as never,
+      );
+      assertEquals(await where(other.promise()), pair.second.host);
+      dns.addresses = [pair.second.host];
+      await until(async () => await where(pool.promise()) === pair.second.host);
+      for (const one of [pool, other]) await one.promise().end();
+    }),
+);
+
+mariadbTest(
+  "its createConnection: with promises and with callbacks, by options and by URI",
+  () =>
+    lab(async ({ dns, open, create }) => {
+      const byPromise = await open();
+      assert(byPromise instanceof mysql.Connection);
+      assertEquals(await where(byPromise), pair.first.host);
+
+      const core = create();
+      assert(core instanceof mysqlOfCallbacks.Connection);
+      await opened(core);
+      assertEquals(await where(core.promise()), pair.first.host);
+
+      // Without waiting for it.
+      assertEquals(await where(create().promise()), pair.first.host);
+
+      const { user, password, database } = WHO;
+      const uri = `mysql://${user}:${password}@db.internal:${pair.first.port}/${database}`;
+      const options = { dnsLookup: dns, dnsFallback: false };
+      const byUri = await dnsMysql2(mysql, options).createConnection(uri);
+      assertEquals(await where(byUri), pair.first.host);
+      await byUri.end();
+      const { createConnectionPromise, createPoolPromise } = dnsMysql2(
+        mysqlOfCallbacks,
+        options,
+      ) as unknown as {
+        createConnectionPromise: typeof mysql.createConnection;
+        createPoolPromise: typeof mysql.createPool;
+      };
+      const promised = await createConnectionPromise(uri);
+      assertEquals(await where(promised), pair.first.host);
+      await promised.end();
+      const pool = createPoolPromise(uri);
+      assertEquals(await where(pool), pair.first.host);
+      await pool.end();
+    }),
+);
+
+mariadbTest(
+  "a connection in use when its address departs works on, and reports itself unusable",
+  () =>
+    lab(async ({ dns, create }) => {
+      const core = create();
+      await opened(core);
+      const looked = () => [core.departed, core.__knex__disposed, core._protocolError];
+      assertEquals(looked(), [false, undefined, null]);
+      await core.promise().beginTransaction();
+      dns.addresses = [pair.second.host];
+      await until(() => core.departed);
+      assertEquals(core.__knex__disposed, `the address ${pair.first.host} departed`);
+      assertEquals(core._protocolError!.code, "PROTOCOL_CONNECTION_LOST");
+      assertEquals(await where(core.promise()), pair.first.host);
+      await core.promise().commit();
+      const next = create();
+      await opened(next);
+      assertEquals([await where(next.promise()), next.departed], [pair.second.host, false]);
+      // The address comes back, before the connection was let go of.
+      dns.addresses = [pair.first.host, pair.second.host];
+      await until(() => !core.departed);
+      assertEquals(looked(), [false, undefined, null]);
+      core.__knex__disposed = "broken";
+      assertEquals(core.__knex__disposed, "broken");
+    }),
+);
+
+mariadbTest(
+  "a departed connection that nobody uses is closed, one in use or in a transaction is not",
+  () =>
+    lab(async ({ dns, open }) => {
+      const [idle, used, busy] = [await open(), await open(), await open()];
+      await where(idle);
+      await busy.beginTransaction();
+      dns.addresses = [pair.second.host];
+      await until(() => coreOf<Core>(idle).departed);
+      const startMs = performance.now();
+      while (performance.now() - startMs < 4000) {
+        assertEquals(await where(used), pair.first.host);
+        await pause(500);
+      }
+      await until(() => coreOf<Core>(idle).stream.destroyed);
+      assert(performance.now() - startMs > 4500);
+      assert(!coreOf<Core>(used).stream.destroyed);
+      assert(!coreOf<Core>(busy).stream.destroyed);
+      assertEquals(await where(busy), pair.first.host);
+    }),
+);
+
+mariadbTest(
+  "the name is watched while a connection is open, and not after",
+  () =>
+    lab(async ({ dns, open }) => {
+      const connection = await open();
+      await pause(1200);
+      assert(dns.questions.length >= 3, `${dns.questions.length} questions`);
+      await connection.end();
+      await until(() => coreOf<Core>(connection).stream.destroyed);
+      await pause(50);
+      const last = dns.questions.length;
+      await pause(1200);
+      assertEquals(dns.questions.length, last);
+    }),
+);
+
+mariadbTest(
+  "a read-only error makes a connection unusable, and asks DNS at once",
+  () =>
+    lab(async ({ dns, create }) => {
+      dns.ttl = 300;
+      clearDnsCache();
+      const core = create();
+      await opened(core);
+      const connection = core.promise();
+      await connection.query("CREATE TABLE IF NOT EXISTS things (n int)");
+      await pause(1000); // DNS is asked once a second at most
+      const asked = dns.questions.length;
+      await connection.query("START TRANSACTION READ ONLY");
+      await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
+      await connection.query("ROLLBACK");
+      await pause(20);
+      assertEquals(core.__knex__disposed, "the server is read-only");
+      assertEquals(dns.questions.length, asked + 1);
+    }),
+);
+
+mariadbTest(
+  "the error of a connection that nobody listens to does not end the process",
+  () =>
+    lab(async ({ create, open }) => {
+      const [victim, killer] = [create(), await open()];
+      await opened(victim);
+      await killer.query(`KILL ${victim.threadId}`);
+      await until(() => victim.stream.destroyed);
+      await assertRejects(() => victim.promise().query("SELECT 1"));
+      const { Connection } = mysqlOfCallbacks;
+      const plain = dnsMysql2(mysqlOfCallbacks).createConnection({ host: "127.0.0.1", port: 1 });
+      assert(plain instanceof Connection);
+      await until(() => (plain as Core).stream.destroyed);
+    }),
+);
+
+mariadbTest(
+  "a departed server that no longer answers loses the connections that work on it",
+  async () => {
+    const port = await freePort([pair.first.host]);
+    await using frozen = await startMariadb({ ...WHO, host: pair.first.host, port });
+    await lab(async ({ dns, open }) => {
+      const connection = await open({ port });
+      await frozen.freeze();
+      await pause(50);
+      const stuck = assertRejects(() => connection.query("SELECT 1"));
+      dns.addresses = [pair.second.host];
+      const error = await stuck;
+      assert(error instanceof ConnectionLostError, String(error));
+      await frozen.thaw();
+    }, { probeTimeout: 0.5 });
+  },
+);
+
+mariadbTest(
+  "of several addresses, one that lets a connection in is taken",
+  () =>
+    lab(async ({ dns, open }) => {
+      const port = await freePort([pair.first.host, pair.second.host]);
+      await using only = await startMariadb({ ...WHO, host: pair.second.host, port });
+      dns.addresses = [pair.first.host, pair.second.host];
+      clearDnsCache();
+      const connection = await open({ port });
+      assertEquals(await where(connection), pair.second.host);
+      await connection.end();
+      await until(() => coreOf<Core>(connection).stream.destroyed);
+      assert(only.running);
+    }),
+);
+
+mariadbTest(
+  "targetSessionAttrs: a server of the wanted role is taken",
+  () =>
+    lab(async ({ open }) => {
+      assertEquals(await where(await open()), pair.first.host);
+    }, { targetSessionAttrs: "read-write" }),
+);
+
+mariadbTest(
+  "a connect that fails, fails as mysql2's own does",
+  () =>
+    lab(async ({ dns, open, create }) => {
+      const port = await freePort([pair.first.host]);
+      const codeOf = async (opening: Promise<unknown>): Promise<string> =>
+        (await assertRejects(() => opening) as Error & { code: string }).code;
+      assertEquals(await codeOf(open({ port })), "ECONNREFUSED");
+      assertEquals(await codeOf(opened(create({ port }))), "ECONNREFUSED");
+      assertEquals(await codeOf(open({ password: "wrong" })), "ER_ACCESS_DENIED_ERROR");
+      dns.failure = "negative";
+      clearDnsCache();
+      assertEquals(await codeOf(open()), "ENOTFOUND");
+      dns.failure = undefined;
+      dns.delayMs = 2000;
+      clearDnsCache();
+      const startMs = performance.now();
+      assertEquals(await codeOf(open({ connectTimeout: 200 })), "ETIMEDOUT");
+      assert(performance.now() - startMs < 1500);
+    }),
+);
+
+mariadbTest(
+  "destroy() while a connection is being opened ends the attempt",
+  () =>
+    lab(async ({ dns, create }) => {
+      dns.delayMs = 300;
+      clearDnsCache();
+      const core = create();
+      core.destroy();
+      await until(() => core.stream.destroyed);
+      assertEquals([core.threadId as number | null, core.departed], [null, false]);
+    }),
+);

@@ -1,0 +1,85 @@
+/**
+ * mysql2's drop-ins and TLS: the socket goes to an address, the certificate is checked for the name, a client's
+ * certificate is shown.
+ */
+
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import mysql from "npm:mysql2@^3.24/promise";
+import { dnsMysql2, DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
+import { makeAuthority } from "../../lab/certificates.ts";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
+import { asAdmin, WHO as USER } from "../support/mysql_subject.ts";
+import { mariadbTest, ON_MARIADB } from "../support/servers.ts";
+import { until } from "../support/waiting.ts";
+
+const WHO = { ...USER, database: "orders" };
+const NAME = "db.internal";
+
+let right: MariadbServer;
+let other: MariadbServer;
+let options: mysql.PoolOptions;
+
+if (!ON_MARIADB.skipped) {
+  Deno.test.beforeAll(async () => {
+    const authority = await makeAuthority();
+    const ca = authority.cert;
+    const own = await authority.issue({ client: WHO.user });
+    const [first, second] = await loopbackPair();
+    const port = await freePort([first, second]);
+    const start = async (host: string, name: string) => {
+      const tls = { ...await authority.issue({ names: [name] }), ca };
+      const server = await startMariadb({ ...WHO, host, port, tls });
+      await asAdmin(server, `ALTER USER '${WHO.user}'@'%' REQUIRE X509`);
+      return server;
+    };
+    right = await start(first, NAME);
+    other = await start(second, "other.internal");
+    options = { ...WHO, host: NAME, port, ssl: { ca, ...own, verifyIdentity: true } };
+  });
+  Deno.test.afterAll(async () => {
+    await right.stop({ mode: "immediate" });
+    await other.stop({ mode: "immediate" });
+  });
+}
+
+async function cipher(client: mysql.Pool | mysql.Connection): Promise<string> {
+  const [rows] = await client.query<mysql.RowDataPacket[]>("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
+  return rows[0]!.Value;
+}
+
+const asking: Record<string, (host: string) => Promise<string>> = {
+  async DnsMysql2Pool(host) {
+    const pool = new DnsMysql2Pool(mysql, { ...options, dnsLookup: fakeLookup([host], 60) });
+    try {
+      return await cipher(pool);
+    } finally {
+      await pool.end();
+    }
+  },
+  async "createConnection of dnsMysql2"(host) {
+    const module = dnsMysql2(mysql, { dnsLookup: fakeLookup([host], 60) });
+    const connection = await module.createConnection(options);
+    const { stream } = (connection as unknown as { connection: { stream: { destroyed: boolean } } })
+      .connection;
+    try {
+      return await cipher(connection);
+    } finally {
+      await connection.end();
+      await until(() => stream.destroyed);
+    }
+  },
+};
+
+for (const [name, ask] of Object.entries(asking)) {
+  mariadbTest(
+    `${name}, TLS: the certificate is for the name, and the client shows its own`,
+    async () => {
+      assert((await ask(right.host)).length > 0);
+      const error = await assertRejects(() => ask(other.host)) as Error & { code: string };
+      assertEquals(error.code, "HANDSHAKE_SSL_ERROR"); // what mysql2 makes of it
+      assertStringIncludes(error.message, "altnames");
+    },
+  );
+}

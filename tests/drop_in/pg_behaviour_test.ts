@@ -1,0 +1,905 @@
+/**
+ * What can be observed of `pg.Pool`, of the original and of `DnsPgPool`, on a real PostgreSQL.
+ */
+
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
+import os from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import Cursor from "npm:pg-cursor@^2";
+import QueryStream from "npm:pg-query-stream@^4";
+import { DnsPgPool } from "../../drop_in/pg_pool.ts";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { type Subject, testBehaviours } from "../support/drop_in_suite.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
+import { runProgram } from "../support/program.ts";
+import { pause, until } from "../support/waiting.ts";
+
+const WHO = { user: "app", password: "s3cret", database: "orders" };
+
+let server: PostgresServer;
+let socketDir: string;
+
+Deno.test.beforeAll(async () => {
+  const [host] = await loopbackPair();
+  socketDir = await mkdtemp(join(os.tmpdir(), "dnspool-"));
+  await chmod(socketDir, 0o777);
+  const settings = { unix_socket_directories: socketDir };
+  const hba = ["local all all scram-sha-256"];
+  server = await startPostgres({ host, port: await freePort([host]), ...WHO, settings, hba });
+});
+
+Deno.test.afterAll(async () => {
+  await server.stop({ mode: "immediate" });
+  await rm(socketDir, { recursive: true });
+});
+
+type Pool = pg.Pool;
+type Options = pg.PoolConfig & { port?: number };
+
+const clients: WeakMap<Pool, pg.PoolClient[]> = new WeakMap();
+
+function watched(pool: Pool): Pool {
+  const all: pg.PoolClient[] = [];
+  clients.set(pool, all);
+  pool.on("connect", (client) => all.push(client));
+  return pool;
+}
+
+const makers = {
+  original: {
+    make: (options: Options) =>
+      watched(new pg.Pool({ ...WHO, host: server.host, port: server.port, ...options })),
+    clear,
+  },
+  DnsPgPool: {
+    make: (options: Options) =>
+      watched(
+        new DnsPgPool(pg, {
+          ...WHO,
+          host: "db.internal",
+          port: server.port,
+          dnsLookup: fakeLookup([server.host], 60),
+          dnsFallback: false,
+          ...options,
+        }),
+      ),
+    clear,
+  },
+};
+
+async function clear(pool: Pool): Promise<void> {
+  if (!pool.ending) await pool.end();
+  const ended = (client: pg.PoolClient) => (client as unknown as { _ended: boolean })._ended;
+  await until(() => clients.get(pool)!.every(ended));
+  await pause(1); // the `end` event comes a tick after
+}
+
+const counts = ({ totalCount, idleCount, waitingCount }: Pool) => [
+  totalCount,
+  idleCount,
+  waitingCount,
+];
+const useCount = (client: pg.PoolClient) =>
+  (client as unknown as { _poolUseCount: number })._poolUseCount;
+const pid = async (client: pg.ClientBase): Promise<number> =>
+  (await client.query("SELECT pg_backend_pid() AS pid")).rows[0].pid;
+
+/** Ends a session from outside. */
+async function kill(id: number): Promise<void> {
+  const admin = new pg.Client({ connectionString: server.url() });
+  await admin.connect();
+  await admin.query("SELECT pg_terminate_backend($1)", [id]);
+  await admin.end();
+}
+
+function events(pool: Pool): string[] {
+  const log: string[] = [];
+  const names = new Map<pg.PoolClient, number>();
+  const name = (client: pg.PoolClient) => {
+    if (!names.has(client)) names.set(client, names.size + 1);
+    return names.get(client);
+  };
+  pool.on("connect", (client) => log.push(`connect ${name(client)}`));
+  pool.on("acquire", (client) => log.push(`acquire ${name(client)}`));
+  pool.on("release", (error, client) => log.push(`release ${name(client)} ${error ?? "well"}`));
+  pool.on("remove", (client) => log.push(`remove ${name(client)}`));
+  return log;
+}
+
+type Show = (subject: Subject<Pool, Options>) => Promise<void>;
+
+const taking: Record<string, Show> = {
+  "connect() gives a client by promise; release() makes it idle at once": async ({ make }) => {
+    const pool = make();
+    assertEquals(counts(pool), [0, 0, 0]);
+    const connecting = pool.connect();
+    assertEquals(counts(pool), [1, 0, 0]);
+    const client = await connecting;
+    assertEquals(counts(pool), [1, 0, 0]);
+    assertEquals((await client.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+    client.release();
+    assertEquals(counts(pool), [1, 1, 0]);
+  },
+
+  "connect() gives a client by callback, and a function to release it": async ({ make }) => {
+    const pool = make();
+    let resolve!: (told: unknown[]) => void;
+    const promise = new Promise<unknown[]>((fulfil) => resolve = fulfil);
+    assertEquals(
+      pool.connect((error, client, done) => {
+        client!.query("SELECT 1 AS one", (failure, result) => {
+          done();
+          resolve([error, failure, result.rows, pool.idleCount]);
+        });
+      }),
+      undefined,
+    );
+    assertEquals(await promise, [undefined, null, [{ one: 1 }], 1]);
+  },
+
+  "a pool is an instance of pg.Pool, with its parts": async ({ make }) => {
+    const pool = make({ max: 3, idleTimeoutMillis: 500 });
+    assert(pool instanceof pg.Pool);
+    const { max, min, maxUses, allowExitOnIdle, maxLifetimeSeconds, idleTimeoutMillis } = pool
+      .options as pg.PoolOptions & { min: number };
+    assertEquals(
+      [max, min, maxUses, allowExitOnIdle, maxLifetimeSeconds, idleTimeoutMillis],
+      [3, 0, Infinity, false, 0, 500],
+    );
+    assertEquals((pool.options as pg.PoolConfig).password, WHO.password);
+    assert(!JSON.stringify(pool.options).includes(WHO.password));
+    const { Client } = pool as unknown as { Client: unknown };
+    assertStrictEquals(Client, pg.Client);
+    const client = await pool.connect();
+    assert(client instanceof pg.Client);
+    assertEquals([client.database, client.user, client.port], ["orders", "app", server.port]);
+    client.release();
+  },
+
+  "max clients at once, and whoever comes later is served in turn": async ({ make }) => {
+    const pool = make({ max: 2 });
+    const [first, second] = await Promise.all([pool.connect(), pool.connect()]);
+    const served: number[] = [];
+    const waiters = [1, 2, 3].map((n) =>
+      pool.connect().then((client) => {
+        served.push(n);
+        return client;
+      })
+    );
+    assertEquals(counts(pool), [2, 0, 3]);
+    first.release();
+    (await waiters[0]!).release();
+    (await waiters[1]!).release();
+    (await waiters[2]!).release();
+    second.release();
+    assertEquals(served, [1, 2, 3]);
+    assertEquals(counts(pool), [2, 2, 0]);
+  },
+
+  "poolSize is another word for max": async ({ make }) => {
+    const pool = make({ poolSize: 1 } as Options);
+    const client = await pool.connect();
+    const waiter = pool.connect();
+    assertEquals(counts(pool), [1, 0, 1]);
+    client.release();
+    (await waiter).release();
+  },
+
+  "fifty queries at once on five clients": async ({ make }) => {
+    const pool = make({ max: 5 });
+    let most = 0;
+    pool.on("acquire", () => most = Math.max(most, pool.totalCount));
+    const results = await Promise.all(
+      Array.from({ length: 50 }, (_, n) => pool.query("SELECT $1::int AS n", [n])),
+    );
+    assertEquals(results.map(({ rows }) => rows[0].n), Array.from({ length: 50 }, (_, n) => n));
+    assertEquals([most, pool.totalCount], [5, 5]);
+  },
+
+  "the client that came back last goes out first": async ({ make }) => {
+    const pool = make();
+    const all = await Promise.all([pool.connect(), pool.connect(), pool.connect()]);
+    for (const client of all) client.release();
+    assertStrictEquals(await pool.connect(), all[2]);
+    assertStrictEquals(await pool.connect(), all[1]);
+    for (const client of all.slice(1)) client.release();
+  },
+
+  "the promises are of the class that was given": async ({ make }) => {
+    class Mine<T> extends Promise<T> {}
+    const pool = make({ Promise: Mine } as unknown as Options);
+    const connecting = pool.connect();
+    assert(connecting instanceof Mine);
+    (await connecting).release();
+    const querying = pool.query("SELECT 1");
+    assert(querying instanceof Promise);
+    await querying;
+    const ending = pool.end();
+    assert(ending instanceof Mine);
+    await ending;
+  },
+};
+
+const querying: Record<string, Show> = {
+  "query() takes text, values, a config, and a callback in the last place": async ({ make }) => {
+    const pool = make();
+    const one = [{ one: 1 }];
+    assertEquals((await pool.query("SELECT 1 AS one")).rows, one);
+    assertEquals((await pool.query("SELECT $1::int AS one", [1])).rows, one);
+    assertEquals((await pool.query({ text: "SELECT $1::int AS one", values: [1] })).rows, one);
+    assertEquals((await pool.query({ text: "SELECT 1, 2", rowMode: "array" })).rows, [[1, 2]]);
+    const named = { name: "of its own", text: "SELECT $1::int AS one" };
+    assertEquals((await pool.query(named, [1])).rows, one);
+    assertEquals((await pool.query(named, [1])).rows, one);
+    const byCallback = (call: (callback: (error: Error, result: pg.QueryResult) => void) => void) =>
+      new Promise((resolve, reject) =>
+        call((error, result) => error ? reject(error) : resolve(result.rows))
+      );
+    assertEquals(await byCallback((callback) => pool.query("SELECT 1 AS one", callback)), one);
+    assertEquals(
+      await byCallback((callback) => pool.query("SELECT $1::int AS one", [1], callback)),
+      one,
+    );
+    assertEquals(
+      await byCallback((callback) => pool.query({ text: "SELECT 1 AS one" }, callback)),
+      one,
+    );
+    assertEquals(counts(pool), [1, 1, 0]);
+  },
+
+  "query() refuses a function in the first place": async ({ make }) => {
+    const pool = make();
+    const error = await new Promise<Error>((resolve) =>
+      (pool as unknown as { query(callback: unknown): void }).query(resolve)
+    );
+    assertEquals(
+      error.message,
+      "Passing a function as the first parameter to pool.query is not supported",
+    );
+  },
+
+  "a failed query() rejects with the server's error, and its client is closed": async (
+    { make },
+  ) => {
+    const pool = make();
+    const log = events(pool);
+    const error = await assertRejects(() => pool.query("SELECT no_such_column"));
+    assert(error instanceof pg.DatabaseError);
+    assertEquals(error.code, "42703");
+    const byCallback = await new Promise<pg.DatabaseError>((resolve) =>
+      pool.query("SELECT no_such_column", (error) => resolve(error as pg.DatabaseError))
+    );
+    assertEquals(byCallback.code, "42703");
+    await until(() => log.includes("remove 2"));
+    assertEquals(counts(pool), [0, 0, 0]);
+  },
+
+  "a session that is ended in the middle of query() rejects it": async ({ make }) => {
+    const pool = make();
+    const client = await pool.connect();
+    const id = await pid(client);
+    client.release();
+    const query = pool.query("SELECT pg_sleep(5)");
+    const rejected = assertRejects(() => query);
+    await pause(50);
+    await kill(id);
+    const error = await rejected as pg.DatabaseError;
+    assertEquals(error.code, "57P01");
+    await until(() => pool.totalCount === 0);
+  },
+
+  "a query that cannot be sent is an error like any other": async ({ make }) => {
+    const pool = make();
+    await assertRejects(() => pool.query(null as unknown as string), TypeError);
+    await until(() => pool.totalCount === 0);
+  },
+
+  "cursors and query streams run on a client": async ({ make }) => {
+    const pool = make();
+    const client = await pool.connect();
+    const cursor = client.query(new Cursor("SELECT * FROM generate_series(1, 5) AS n"));
+    assertEquals(await cursor.read(2), [{ n: 1 }, { n: 2 }]);
+    await cursor.close();
+    const stream = client.query(new QueryStream("SELECT * FROM generate_series(1, 3) AS n"));
+    const rows = [];
+    for await (const row of stream) rows.push(row);
+    assertEquals(rows, [{ n: 1 }, { n: 2 }, { n: 3 }]);
+    client.release();
+    assertEquals(counts(pool), [1, 1, 0]);
+  },
+
+  "a query object of the driver's own goes through query()": async ({ make }) => {
+    const pool = make();
+    const rows: unknown[] = [];
+    const query = new pg.Query("SELECT 1 AS one");
+    query.on("row", (row) => rows.push(row));
+    const ended = new Promise((resolve) => query.on("end", resolve));
+    pool.query(query);
+    await ended;
+    assertEquals(rows, [{ one: 1 }]);
+    await until(() => pool.idleCount === 1);
+  },
+
+  "notifications reach the client that listens": async ({ make }) => {
+    const pool = make();
+    const client = await pool.connect();
+    const heard = new Promise((resolve) => client.on("notification", resolve));
+    await client.query("LISTEN news");
+    await pool.query("SELECT pg_notify('news', 'good')");
+    assertEquals((await heard as pg.Notification).payload, "good");
+    client.release();
+  },
+
+  "queries of a connect listener run before those of the holder": async ({ make }) => {
+    const pool = make();
+    pool.on("connect", (client) => {
+      client.query("SET search_path TO elsewhere");
+    });
+    assertEquals((await pool.query("SHOW search_path")).rows, [{ search_path: "elsewhere" }]);
+  },
+
+  "a transaction that is left open stays open, and so do the session's settings": async (
+    { make },
+  ) => {
+    const pool = make({ max: 1 });
+    const client = await pool.connect();
+    await client.query("BEGIN");
+    await client.query("SET LOCAL application_name TO 'left open'");
+    client.release();
+    const { rows } = await pool.query("SHOW application_name");
+    assertEquals(rows, [{ application_name: "left open" }]);
+    await pool.query("ROLLBACK");
+  },
+
+  "a client that is released with a query under way is handed on": async ({ make }) => {
+    const pool = make({ max: 1 });
+    const client = await pool.connect();
+    const sleeping = client.query("SELECT pg_sleep(0.1)");
+    client.release();
+    assertEquals(counts(pool), [1, 1, 0]);
+    assertEquals((await pool.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+    await sleeping;
+  },
+};
+
+const releasing: Record<string, Show> = {
+  "events come in order, with their client": async ({ make }) => {
+    const pool = make();
+    const log = events(pool);
+    const client = await pool.connect();
+    client.release();
+    (await pool.connect()).release();
+    assertEquals(log, ["connect 1", "acquire 1", "release 1 well", "acquire 1", "release 1 well"]);
+    await pool.end();
+    await until(() => log.length === 6);
+    assertEquals(log[5], "remove 1");
+  },
+
+  "release(true) and release(error) close the client": async ({ make }) => {
+    const pool = make();
+    const log = events(pool);
+    const id = await pool.connect().then(async (client) => {
+      const id = await pid(client);
+      client.release(true);
+      return id;
+    });
+    assertEquals(counts(pool), [0, 0, 0]);
+    (await pool.connect()).release(new Error("no good"));
+    assertEquals(counts(pool), [0, 0, 0]);
+    await until(() => log.includes("remove 1") && log.includes("remove 2"));
+    assertEquals(log.filter((line) => line.startsWith("release")), [
+      "release 1 true",
+      "release 2 Error: no good",
+    ]);
+    const { rows } = await pool.query("SELECT 1 FROM pg_stat_activity WHERE pid = $1", [id]);
+    assertEquals(rows, []);
+  },
+
+  "releasing twice is an error, by whichever way, and frees nothing": async ({ make }) => {
+    const pool = make({ max: 1 });
+    const text = "Release called on client which has already been released to the pool.";
+    const client = await pool.connect();
+    const { release } = client;
+    client.release();
+    assertThrows(() => client.release(), Error, text);
+    const again = await pool.connect();
+    assertStrictEquals(again, client);
+    assertThrows(() => release(), Error, text);
+    assertEquals(counts(pool), [1, 0, 0]);
+    again.release();
+    await new Promise<void>((resolve, reject) =>
+      pool.connect((_error, client, done) => {
+        done();
+        try {
+          assertThrows(() => done(), Error, text);
+          assertThrows(() => client!.release(), Error, text);
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      })
+    );
+  },
+
+  "a client counts how often it was released": async ({ make }) => {
+    const pool = make();
+    for (const n of [1, 2, 3]) {
+      const client = await pool.connect();
+      client.release();
+      assertEquals(useCount(client), n);
+    }
+  },
+
+  "maxUses closes a client after so many": async ({ make }) => {
+    const pool = make({ maxUses: 2 });
+    const first = await pool.connect();
+    first.release();
+    const second = await pool.connect();
+    assertStrictEquals(second, first);
+    second.release();
+    assertEquals(counts(pool), [0, 0, 0]);
+    const third = await pool.connect();
+    assert(third !== first);
+    third.release();
+  },
+
+  "a client that its holder ended is not handed out again": async ({ make, follows }) => {
+    const pool = make();
+    const log = events(pool);
+    const client = await pool.connect();
+    await client.end();
+    await pause(1);
+    // pg.Pool keeps its place for it.
+    assertEquals(pool.totalCount, follows ? 0 : 1);
+    client.release();
+    await until(() => log.includes("remove 1"));
+    assertEquals(counts(pool), [0, 0, 0]);
+    assertEquals((await pool.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+  },
+
+  "a client that died in its holder's hands fails his queries and tells him; he may still release it":
+    async ({ make, follows }) => {
+      const pool = make();
+      const log = events(pool);
+      const errors: unknown[] = [];
+      pool.on("error", (error) => errors.push(error));
+      const client = await pool.connect();
+      const heard: string[] = [];
+      client.on("error", (error) => heard.push(error.message));
+      await kill(await pid(client));
+      await until(() => heard.length > 0);
+      await assertRejects(() => client.query("SELECT 1"));
+      await pause(20);
+      const gone = [pool.totalCount, log.includes("remove 1")];
+      // pg.Pool keeps its place for it.
+      assertEquals(gone, follows ? [0, true] : [1, false]);
+      client.release();
+      assertThrows(() => client.release());
+      await until(() => log.includes("remove 1"));
+      assertEquals([counts(pool), errors], [[0, 0, 0], []]);
+    },
+
+  "an idle client that dies is removed, and the pool says so once": async ({ make }) => {
+    const pool = make();
+    const log = events(pool);
+    const errors: unknown[][] = [];
+    pool.on("error", (error, client) => errors.push([error, client]));
+    const client = await pool.connect();
+    const id = await pid(client);
+    client.release();
+    await kill(id);
+    await until(() => log.includes("remove 1"));
+    assertEquals(errors.length, 1);
+    const [error, about] = errors[0] as [pg.DatabaseError & { client: unknown }, unknown];
+    assertEquals(error.code, "57P01");
+    assertStrictEquals(error.client, client);
+    assertStrictEquals(about, client);
+    assertEquals(counts(pool), [0, 0, 0]);
+    assertEquals((await pool.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+  },
+};
+
+const ageing: Record<string, Show> = {
+  "idleTimeoutMillis closes idle clients, down to min": async ({ make }) => {
+    const pool = make({ idleTimeoutMillis: 100, min: 1 });
+    const all = await Promise.all([pool.connect(), pool.connect(), pool.connect()]);
+    for (const client of all) client.release();
+    assertEquals(pool.totalCount, 3);
+    await until(() => pool.totalCount === 1);
+    await pause(300);
+    assertEquals(counts(pool), [1, 1, 0]);
+  },
+
+  "idleTimeoutMillis 0 closes none": async ({ make }) => {
+    const pool = make({ idleTimeoutMillis: 0 });
+    (await pool.connect()).release();
+    await pause(300);
+    assertEquals(counts(pool), [1, 1, 0]);
+  },
+
+  "maxLifetimeSeconds: a client past its time is not handed out again": async ({ make }) => {
+    const pool = make({ maxLifetimeSeconds: 1 });
+    const first = await pool.connect();
+    first.release();
+    await pause(1100);
+    const second = await pool.connect();
+    assert(second !== first);
+    second.release();
+    assertEquals(counts(pool), [1, 1, 0]);
+  },
+
+  "maxLifetimeSeconds: one that is out counts as expired, and is closed when it comes back": async (
+    { make },
+  ) => {
+    const pool = make({ maxLifetimeSeconds: 1 });
+    const client = await pool.connect();
+    assertEquals(pool.expiredCount, 0);
+    await pause(1100);
+    assertEquals([pool.expiredCount, pool.totalCount], [1, 1]);
+    assertEquals((await client.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+    client.release();
+    assertEquals([pool.expiredCount, pool.totalCount], [0, 0]);
+  },
+};
+
+const failing: Record<string, Show> = {
+  "a refused connect rejects with the socket's error, and leaves nothing": async ({ make }) => {
+    const pool = make({ port: await freePort([server.host]) });
+    const error = await assertRejects(() => pool.connect()) as Error & { code: string };
+    assertEquals(error.code, "ECONNREFUSED");
+    const byCallback = await new Promise<unknown[]>((resolve) =>
+      pool.connect((error, client, done) => resolve([error, client, typeof done]))
+    );
+    assertEquals((byCallback[0] as { code: string }).code, "ECONNREFUSED");
+    assertEquals(byCallback.slice(1), [undefined, "function"]);
+    const byQuery = await assertRejects(() => pool.query("SELECT 1")) as Error & { code: string };
+    assertEquals(byQuery.code, "ECONNREFUSED");
+    assertEquals(counts(pool), [0, 0, 0]);
+  },
+
+  "a server that lets nobody in is quoted: wrong password, no such database": async ({ make }) => {
+    const cases: [Options, string][] = [
+      [{ password: "wrong" }, "28P01"],
+      [{ database: "no_such_database" }, "3D000"],
+    ];
+    for (const [options, code] of cases) {
+      const pool = make(options);
+      const error = await assertRejects(() => pool.connect());
+      assert(error instanceof pg.DatabaseError);
+      assertEquals(error.code, code);
+      assertEquals(counts(pool), [0, 0, 0]);
+    }
+  },
+
+  "a failed connect lets the next in": async ({ make }) => {
+    let wrong = true;
+    const password = () => wrong ? "wrong" : WHO.password;
+    const pool = make({ max: 1, password });
+    const first = pool.connect();
+    const second = pool.connect();
+    second.catch(() => {});
+    await assertRejects(() => first, pg.DatabaseError);
+    wrong = false;
+    // The one that waited was already being let in with what was right at the time.
+    const client = await second.catch(() => pool.connect());
+    client.release();
+    assertEquals(counts(pool), [1, 1, 0]);
+  },
+
+  "connectionTimeoutMillis ends the wait for somebody else's client": async ({ make }) => {
+    const pool = make({ max: 1, connectionTimeoutMillis: 200 });
+    const client = await pool.connect();
+    const startMs = performance.now();
+    await assertRejects(
+      () => pool.connect(),
+      Error,
+      "timeout exceeded when trying to connect",
+    );
+    const tookMs = performance.now() - startMs;
+    assert(tookMs > 190 && tookMs < 2000, `after ${tookMs} ms`);
+    const error = await new Promise((resolve) => pool.connect((error) => resolve(error)));
+    assertEquals((error as Error).message, "timeout exceeded when trying to connect");
+    assertEquals(counts(pool), [1, 0, 0]);
+    client.release();
+    assertEquals((await pool.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+  },
+
+  "connectionTimeoutMillis ends the wait for a server that is silent": async ({ make }) => {
+    const sockets: net.Socket[] = [];
+    const silent = net.createServer((socket) => void sockets.push(socket));
+    const port = await freePort([server.host]);
+    await new Promise<void>((resolve) => silent.listen(port, server.host, resolve));
+    try {
+      const pool = make({ port, connectionTimeoutMillis: 200 });
+      const startMs = performance.now();
+      await assertRejects(
+        () => pool.connect(),
+        Error,
+        "Connection terminated due to connection timeout",
+      );
+      const tookMs = performance.now() - startMs;
+      assert(tookMs > 190 && tookMs < 2000, `after ${tookMs} ms`);
+      await until(() => pool.totalCount === 0);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => silent.close(resolve));
+    }
+  },
+
+  "with TLS asked for, a server without it is an error": async ({ make }) => {
+    const pool = make({ ssl: true });
+    await assertRejects(
+      () => pool.connect(),
+      Error,
+      "The server does not support SSL connections",
+    );
+  },
+};
+
+const configuring: Record<string, Show> = {
+  "onConnect is waited for, before anybody has the client or hears of it": async ({ make }) => {
+    const log: string[] = [];
+    const pool = make({
+      onConnect: async (client) => {
+        log.push("begin");
+        await client.query("SET application_name TO 'prepared'");
+        log.push("end");
+      },
+    });
+    pool.on("connect", () => log.push("connect"));
+    assertEquals((await pool.query("SHOW application_name")).rows, [{
+      application_name: "prepared",
+    }]);
+    assertEquals(log, ["begin", "end", "connect"]);
+    await pool.query("SELECT 1");
+    assertEquals(log.length, 3);
+  },
+
+  "an onConnect that fails, fails the caller, and nothing is left": async ({ make }) => {
+    const log: string[] = [];
+    for (
+      const onConnect of [
+        () => Promise.reject(new Error("not today")),
+        () => {
+          throw new Error("not today");
+        },
+      ]
+    ) {
+      const pool = make({ onConnect });
+      pool.on("connect", () => log.push("connect"));
+      pool.on("remove", () => log.push("remove"));
+      await assertRejects(() => pool.connect(), Error, "not today");
+      await until(() => pool.totalCount === 0);
+    }
+    assertEquals(log, []);
+  },
+
+  "verify is asked about each new client, and may refuse it": async ({ make }) => {
+    let good = false;
+    let asked = 0;
+    const pool = make({
+      verify: (_client, done) => {
+        asked++;
+        done(good ? undefined : new Error("not this one"));
+      },
+    });
+    const log = events(pool);
+    await assertRejects(() => pool.connect(), Error, "not this one");
+    await until(() => log.includes("remove 1"));
+    assertEquals(log, ["connect 1", "acquire 1", "release 1 Error: not this one", "remove 1"]);
+    good = true;
+    (await pool.connect()).release();
+    (await pool.connect()).release();
+    assertEquals(asked, 2);
+  },
+
+  "a password may come from a function, later too": async ({ make }) => {
+    let asked = 0;
+    const pool = make({
+      password: () => {
+        asked++;
+        return Promise.resolve(WHO.password);
+      },
+    });
+    const [first, second] = await Promise.all([pool.connect(), pool.connect()]);
+    assertEquals(asked, 2);
+    (pool.options as pg.PoolConfig).password = "wrong by now";
+    await assertRejects(() => pool.connect(), Error, "password authentication failed");
+    first.release();
+    second.release();
+  },
+
+  "a connection string says it all, and wins": async ({ make, follows }) => {
+    const host = follows ? "db.internal" : server.host;
+    const { user, password, database } = WHO;
+    const connectionString =
+      `postgres://${user}:${password}@${host}:${server.port}/${database}?application_name=stringed`;
+    const pool = make({ connectionString, user: "nobody", host: "nowhere.invalid", port: 1 });
+    const { rows } = await pool.query(
+      "SELECT current_user AS who, current_setting('application_name') AS app",
+    );
+    assertEquals(rows, [{ who: user, app: "stringed" }]);
+  },
+
+  "the environment fills in what the options leave out": async ({ make, follows }) => {
+    const env = {
+      PGHOST: follows ? "db.internal" : server.host,
+      PGPORT: String(server.port),
+      PGUSER: WHO.user,
+      PGPASSWORD: WHO.password,
+      PGDATABASE: WHO.database,
+      PGAPPNAME: "from the environment",
+    };
+    const nothing = {
+      host: undefined,
+      port: undefined,
+      user: undefined,
+      password: undefined,
+      database: undefined,
+    };
+    for (const [name, value] of Object.entries(env)) process.env[name] = value;
+    try {
+      const pool = make(nothing as unknown as Options);
+      const { rows } = await pool.query(
+        "SELECT current_user AS who, current_database() AS db, current_setting('application_name') AS app",
+      );
+      assertEquals(rows, [{ who: WHO.user, db: WHO.database, app: env.PGAPPNAME }]);
+    } finally {
+      for (const name of Object.keys(env)) delete process.env[name];
+    }
+  },
+
+  "options of the client reach it: types, time-outs, names, server options": async ({ make }) => {
+    const pool = make({
+      types: { getTypeParser: () => (value: string) => `<${value}>` } as unknown as NonNullable<
+        pg.PoolConfig["types"]
+      >,
+      statement_timeout: 1234,
+      lock_timeout: 2345,
+      idle_in_transaction_session_timeout: 3456,
+      application_name: "its name",
+      options: "-c search_path=its_own",
+    });
+    const show = async (name: string) =>
+      Object.values((await pool.query(`SHOW ${name}`)).rows[0])[0];
+    assertEquals(
+      [
+        await show("statement_timeout"),
+        await show("lock_timeout"),
+        await show("idle_in_transaction_session_timeout"),
+        await show("application_name"),
+        await show("search_path"),
+      ],
+      ["<1234ms>", "<2345ms>", "<3456ms>", "<its name>", "<its_own>"],
+    );
+  },
+
+  "query_timeout ends a query on the client's side": async ({ make }) => {
+    const pool = make({ query_timeout: 100 });
+    await assertRejects(() => pool.query("SELECT pg_sleep(2)"), Error, "Query read timeout");
+    await until(() => pool.totalCount === 0);
+  },
+
+  "a client class of one's own is used": async ({ make }) => {
+    class Mine extends pg.Client {
+      readonly mine = true;
+    }
+    const pool = make({ Client: Mine as unknown as NonNullable<Options["Client"]> });
+    const client = await pool.connect();
+    assert(client instanceof Mine && client.mine);
+    client.release();
+  },
+
+  "pipeline mode goes through": async ({ make }) => {
+    const pool = make({ pipeline: true });
+    const client = await pool.connect();
+    const results = await Promise.all([1, 2, 3].map((n) => client.query(`SELECT ${n} AS n`)));
+    assertEquals(results.map(({ rows }) => rows[0].n), [1, 2, 3]);
+    client.release();
+  },
+
+  "log is told what is going on": async ({ make }) => {
+    const lines: unknown[] = [];
+    const pool = make({ log: (...parts: unknown[]) => void lines.push(parts[0]) });
+    await pool.query("SELECT 1");
+    assert(lines.length > 2 && lines.every((line) => typeof line === "string"));
+  },
+
+  "a socket path is dialled as ever": async ({ make }) => {
+    if (os.platform() === "win32") return;
+    const pool = make({ host: socketDir });
+    const { rows } = await pool.query("SELECT inet_server_addr() IS NULL AS by_socket");
+    assertEquals([rows, counts(pool)], [[{ by_socket: true }], [1, 1, 0]]);
+  },
+
+  "an IP address is dialled as ever": async ({ make }) => {
+    const pool = make({ host: server.host });
+    assertEquals((await pool.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+    assertEquals(counts(pool), [1, 1, 0]);
+  },
+};
+
+const ending: Record<string, Show> = {
+  "end() waits for the clients that are out": async ({ make }) => {
+    const pool = make();
+    const out = await pool.connect();
+    await pool.query("SELECT 1");
+    assertEquals([pool.ending, pool.ended], [false, false]);
+    let over = false;
+    const end = pool.end().then(() => over = true);
+    assertEquals([pool.ending, pool.ended], [true, false]);
+    await pause(50);
+    assertEquals(over, false);
+    assertEquals((await out.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+    out.release();
+    await end;
+    assertEquals([pool.ending, pool.ended, pool.totalCount], [true, true, 0]);
+  },
+
+  "end() takes a callback; a pool that was never used ends at once": async ({ make }) => {
+    const pool = make();
+    const error = await new Promise<unknown>((resolve) => {
+      const end = pool.end as (callback: (error?: Error) => void) => unknown;
+      assertEquals(end.call(pool, resolve), undefined);
+    });
+    assertEquals([error, pool.ended], [undefined, true]);
+  },
+
+  "after end() nothing is given any more, and a second end() is an error": async ({ make }) => {
+    const pool = make();
+    await pool.end();
+    const closed = "Cannot use a pool after calling end on the pool";
+    await assertRejects(() => pool.connect(), Error, closed);
+    await assertRejects(() => pool.query("SELECT 1"), Error, closed);
+    assertEquals(
+      ((await new Promise<unknown>((resolve) => pool.connect(resolve))) as Error).message,
+      closed,
+    );
+    const twice = "Called end on pool more than once";
+    await assertRejects(() => pool.end(), Error, twice);
+    const end = pool.end as (callback: (error?: Error) => void) => unknown;
+    assertEquals(
+      ((await new Promise<unknown>((resolve) => end.call(pool, resolve))) as Error).message,
+      twice,
+    );
+  },
+};
+
+Deno.test("DnsPgPool: errors of clients of a socket path that nobody listens to do not end the process either", async () => {
+  const options = { ...WHO, host: socketDir, port: server.port };
+  const { code, out, err } = await runProgram(`
+    import pg from "npm:pg@^8.23";
+    import { DnsPgPool } from "root/drop_in/pg_pool.ts";
+    const pool = new DnsPgPool(pg, ${JSON.stringify(options)});
+    const clients = await Promise.all([pool.connect(), pool.connect()]);
+    const ids = await Promise.all(clients.map(async (client) =>
+      (await client.query("SELECT pg_backend_pid() AS id")).rows[0].id
+    ));
+    clients[1].release();
+    const killer = new pg.Client(${JSON.stringify(options)});
+    await killer.connect();
+    await killer.query("SELECT pg_terminate_backend(id) FROM unnest($1::int[]) AS id", [ids]);
+    await killer.end();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    clients[0].release();
+    console.log((await pool.query("SELECT 1 AS one")).rows[0].one);
+    await pool.end();
+  `);
+  assertEquals([code, out], [0, "1"], err);
+});
+
+testBehaviours<Pool, Options>(makers, {
+  ...taking,
+  ...querying,
+  ...releasing,
+  ...ageing,
+  ...failing,
+  ...configuring,
+  ...ending,
+});

@@ -1,0 +1,409 @@
+/**
+ * `dnsPg(pg)`: a module like `pg` whose pools and clients follow DNS, on real PostgreSQL servers.
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import net from "node:net";
+import process from "node:process";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+// @ts-types="npm:@types/pg@^8"
+import * as pgModule from "npm:pg@^8.23";
+import { dnsPg, type DnsPoolOptions } from "../../drop_in/pg_pool.ts";
+import { ConnectionLostError } from "../../errors.ts";
+import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
+import { pause, until } from "../support/waiting.ts";
+
+const WHO = { user: "app", password: "s3cret", database: "orders" };
+
+let first: PostgresServer;
+let second: PostgresServer;
+
+Deno.test.beforeAll(async () => {
+  const hosts = await loopbackPair();
+  const port = await freePort(hosts);
+  first = await startPostgres({ host: hosts[0], port, ...WHO });
+  second = await startPostgres({ host: hosts[1], port, ...WHO });
+});
+
+Deno.test.afterAll(async () => {
+  await first.stop({ mode: "immediate" });
+  await second.stop({ mode: "immediate" });
+});
+
+/** What libraries look at. */
+interface Looked {
+  departed: boolean;
+  _invalid: unknown;
+  __knex__disposed: unknown;
+}
+
+type Client = pg.Client & Looked;
+
+interface Lab {
+  readonly dns: FakeLookup;
+  /** Clients of one module, for the name. */
+  make(config?: pg.ClientConfig): Client;
+  pool(config?: pg.PoolConfig): pg.Pool;
+}
+
+/** Clients for a name that points at the first server, with a TTL of half a second. */
+async function lab(
+  test: (lab: Lab) => Promise<void>,
+  options: DnsPoolOptions = {},
+): Promise<void> {
+  clearDnsCache();
+  const dns = fakeLookup([first.host], 0.5);
+  const module = dnsPg(pg, { dnsLookup: dns, dnsFallback: false, ...options });
+  const all: (pg.Client | pg.Pool)[] = [];
+  const keep = <T extends pg.Client | pg.Pool>(one: T): T => {
+    all.push(one);
+    return one;
+  };
+  const base = { ...WHO, host: "db.internal", port: first.port };
+  try {
+    await test({
+      dns,
+      make: (config) => keep(new module.Client({ ...base, ...config }) as Client),
+      pool: (config) => keep(new module.Pool({ ...base, ...config })),
+    });
+  } catch (error) {
+    // What hangs would be waited for.
+    for (const one of all) one.end().catch(() => {});
+    throw error;
+  }
+  for (const one of all) await one.end();
+  await pause(20); // scouts and dropped sockets close a moment later
+}
+
+async function where(client: pg.ClientBase | pg.Pool): Promise<string> {
+  const { rows } = await client.query("SELECT host(inet_server_addr()) AS host");
+  return rows[0].host;
+}
+
+const ended = (client: pg.Client) => (client as unknown as { _ended: boolean })._ended;
+
+Deno.test("a name with a dot at its end is asked for as absolute, by Client and Pool alike", async () => {
+  await lab(async ({ dns, make, pool }) => {
+    const client = make({ host: "db.internal." });
+    await client.connect();
+    assertEquals(await where(client), first.host);
+    assertEquals(await where(pool({ host: "db.internal.", max: 1 })), first.host);
+    const asked = new Set(dns.questions.map(({ name, absolute }) => `${name} ${absolute}`));
+    assertEquals([...asked], ["db.internal true"]);
+  });
+});
+
+Deno.test("dnsPg(pg) is like pg in everything but Pool and Client", () => {
+  for (const from of [pg, pgModule as typeof pg]) {
+    const module = dnsPg(from);
+    for (const name of Object.keys(from) as (keyof typeof pg)[]) {
+      if (["Pool", "Client", "native", "default"].includes(name)) continue;
+      assertStrictEquals(module[name], from[name], name);
+    }
+    assertStrictEquals(module.types, pg.types);
+    assert(module.Client.prototype instanceof pg.Client);
+    assert(module.Pool.prototype instanceof pg.Pool);
+    assertEquals(module.native, null);
+    const { default: self } = module as unknown as { default?: unknown };
+    if (self !== undefined) assertStrictEquals(self, module);
+    assertStrictEquals(
+      (module.Client as unknown as { Query: unknown }).Query,
+      (pg.Client as unknown as { Query: unknown }).Query,
+    );
+  }
+});
+
+Deno.test("dnsPg(): options are read at once, and refused by name", () => {
+  assertThrows(() => dnsPg({} as typeof pg), TypeError, 'no classes "Client" and "Pool"');
+  const misspelt = { dnsNameserver: [] } as DnsPoolOptions;
+  assertThrows(() => dnsPg(pg, misspelt), TypeError, 'did you mean "dnsNameservers"?');
+  const module = dnsPg(pg);
+  const stream = () => new net.Socket();
+  for (const Class of [module.Client, module.Pool]) {
+    assertThrows(() => new Class({ host: "db.internal", stream }), TypeError, '"stream"');
+  }
+});
+
+Deno.test("its Pool follows DNS, by the module's options, and its own win", () =>
+  lab(async ({ dns, pool }) => {
+    const followed = pool();
+    assertEquals(await where(followed), first.host);
+    const other = pool({ dnsLookup: fakeLookup([second.host], 60) } as pg.PoolConfig);
+    assertEquals(await where(other), second.host);
+    dns.addresses = [second.host];
+    await until(() => followed.totalCount === 0);
+    assertEquals(await where(followed), second.host);
+  }));
+
+Deno.test("its Client connects by promise and by callback, with a config, a connection string, or the environment", () =>
+  lab(async ({ dns, make }) => {
+    const byPromise = make();
+    assertStrictEquals(await byPromise.connect(), byPromise);
+    assertEquals(await where(byPromise), first.host);
+
+    const byCallback = make();
+    const error = await new Promise((resolve) => byCallback.connect(resolve));
+    assertEquals(error, null);
+    assertEquals(await where(byCallback), first.host);
+
+    const module = dnsPg(pg, { dnsLookup: dns });
+    const { user, password, database } = WHO;
+    const url = `postgres://${user}:${password}@db.internal:${first.port}/${database}`;
+    for (const config of [url, { connectionString: url }]) {
+      const client = new module.Client(config);
+      await client.connect();
+      assertEquals(await where(client), first.host);
+      await client.end();
+    }
+    const env = { PGHOST: "db.internal", PGPORT: String(first.port), PGPASSWORD: password };
+    for (const [name, value] of Object.entries(env)) process.env[name] = value;
+    try {
+      const client = new module.Client({ user, database });
+      await client.connect();
+      assertEquals(await where(client), first.host);
+      await client.end();
+    } finally {
+      for (const name of Object.keys(env)) delete process.env[name];
+    }
+  }));
+
+Deno.test("a client that is in use when its address departs works on, and reports itself unusable", () =>
+  lab(async ({ dns, make }) => {
+    const client = make();
+    await client.connect();
+    assertEquals([client.departed, client._invalid, client.__knex__disposed], [
+      false,
+      undefined,
+      undefined,
+    ]);
+    await client.query("BEGIN");
+    dns.addresses = [second.host];
+    await until(() => client.departed);
+    assertEquals(client._invalid, true);
+    assertEquals(client.__knex__disposed, `the address ${first.host} departed`);
+    assertEquals(await where(client), first.host);
+    await client.query("COMMIT");
+    const next = make();
+    await next.connect();
+    assertEquals([await where(next), next.departed], [second.host, false]);
+    // The address comes back, before the client was let go of.
+    dns.addresses = [first.host, second.host];
+    await until(() => !client.departed);
+    assertEquals(client._invalid, undefined);
+  }));
+
+Deno.test("what a library itself has against a client stays so", () =>
+  lab(async ({ make }) => {
+    const client = make();
+    await client.connect();
+    client._invalid = true;
+    client.__knex__disposed = "broken";
+    assertEquals([client._invalid, client.__knex__disposed, client.departed], [
+      true,
+      "broken",
+      false,
+    ]);
+  }));
+
+Deno.test("a departed client that nobody uses is closed, one in a transaction is not", () =>
+  lab(async ({ dns, make }) => {
+    const [idle, busy, fresh] = [make(), make(), make()];
+    for (const client of [idle, busy, fresh]) await client.connect();
+    await busy.query("BEGIN");
+    let heard = 0;
+    idle.on("end", () => heard++);
+    dns.addresses = [second.host];
+    await until(() => idle.departed);
+    const startMs = performance.now();
+    await pause(4000);
+    await until(() => ended(idle));
+    assert(performance.now() - startMs > 4500);
+    assert(!ended(busy));
+    assertEquals(await where(busy), first.host);
+    await until(() => heard === 1);
+  }));
+
+Deno.test("the name is watched while a client is open, and not after", () =>
+  lab(async ({ dns, make }) => {
+    const [one, other] = [make(), make()];
+    await Promise.all([one.connect(), other.connect()]);
+    assertEquals(dns.questions.length, 1);
+    await pause(1200);
+    const asked = dns.questions.length;
+    assert(asked >= 3, `${asked} questions`);
+    await one.end();
+    await pause(600);
+    assert(dns.questions.length > asked);
+    await other.end();
+    await pause(50);
+    const last = dns.questions.length;
+    await pause(1200);
+    assertEquals(dns.questions.length, last);
+  }));
+
+Deno.test("clients share the cache of all names", () =>
+  lab(async ({ dns, make }) => {
+    dns.ttl = 60;
+    const client = make();
+    await client.connect();
+    const options = { dnsLookup: dns, dnsFallback: false };
+    assertEquals((await getIpWithTtl("db.internal", options))[0], first.host);
+    assertEquals(dns.questions.length, 1);
+  }));
+
+Deno.test("a read-only error makes a client unusable, and asks DNS at once", () =>
+  lab(async ({ dns, make }) => {
+    dns.ttl = 300;
+    clearDnsCache();
+    const client = make();
+    await client.connect();
+    await pause(1000); // DNS is asked once a second at most
+    const asked = dns.questions.length;
+    await client.query("BEGIN READ ONLY");
+    await client.query("CREATE TABLE things (n int)").catch(() => {});
+    await client.query("ROLLBACK");
+    await pause(20);
+    assertEquals(client.__knex__disposed, "the server is read-only");
+    assertEquals(client._invalid, true);
+    assertEquals(dns.questions.length, asked + 1);
+  }));
+
+Deno.test("the error of a client that nobody listens to does not end the process", () =>
+  lab(async ({ make }) => {
+    const [victim, killer] = [make(), make()];
+    await Promise.all([victim.connect(), killer.connect()]);
+    const { rows } = await victim.query("SELECT pg_backend_pid() AS id");
+    await killer.query("SELECT pg_terminate_backend($1)", [rows[0].id]);
+    await until(() => ended(victim));
+    await assertRejects(() => victim.query("SELECT 1"));
+  }));
+
+Deno.test("a departed server that no longer answers loses the clients that work on it", async () => {
+  const port = await freePort([first.host]);
+  await using frozen = await startPostgres({ ...WHO, host: first.host, port });
+  await lab(async ({ dns, make }) => {
+    const client = make({ port });
+    await client.connect();
+    await frozen.freeze();
+    await pause(50);
+    const startMs = performance.now();
+    const stuck = assertRejects(() => client.query("SELECT 1"));
+    dns.addresses = [second.host];
+    const error = await stuck;
+    const tookMs = performance.now() - startMs;
+    assert(error instanceof ConnectionLostError, String(error));
+    assert(tookMs < 2500, `after ${tookMs} ms`);
+    await frozen.thaw();
+    await until(() => ended(client));
+  }, { probeTimeout: 0.5 });
+});
+
+Deno.test("of several addresses, one that lets a client in is taken", () =>
+  lab(async ({ dns, make }) => {
+    const port = await freePort([first.host, second.host]);
+    await using only = await startPostgres({ ...WHO, host: second.host, port });
+    dns.addresses = [first.host, second.host];
+    clearDnsCache();
+    const client = make({ port });
+    await client.connect();
+    assertEquals(await where(client), second.host);
+    await client.end();
+    assert(only.running);
+  }));
+
+Deno.test("a server that is down is waited for as long as connectionTimeoutMillis says, once a client died of it", () =>
+  lab(async ({ make }) => {
+    const port = await freePort([first.host]);
+    await using server = await startPostgres({ ...WHO, host: first.host, port });
+    const client = make({ port });
+    await client.connect();
+    await server.kill();
+    await until(() => ended(client));
+    const hasty = await assertRejects(() => make({ port }).connect()) as Error & { code: string };
+    assertEquals(hasty.code, "ECONNREFUSED");
+    const brief = make({ port, connectionTimeoutMillis: 400 });
+    const error = await assertRejects(() => brief.connect()) as Error & { code: string };
+    assertEquals(error.code, "ECONNREFUSED");
+    const patient = make({ port, connectionTimeoutMillis: 20_000 });
+    const connecting = patient.connect();
+    await server.start();
+    await connecting;
+    assertEquals(await where(patient), first.host);
+    await patient.end();
+  }));
+
+Deno.test("targetSessionAttrs: a server of another role is waited for, no longer than connectionTimeoutMillis", () =>
+  lab(async ({ make }) => {
+    const options = "-c default_transaction_read_only=on";
+    const startMs = performance.now();
+    await assertRejects(
+      () => make({ options, connectionTimeoutMillis: 700 }).connect(),
+      Error,
+      '"read-write" is wanted',
+    );
+    const tookMs = performance.now() - startMs;
+    assert(tookMs > 250 && tookMs < 2500, `after ${tookMs} ms`);
+    const client = make();
+    await client.connect();
+    assertEquals(await where(client), first.host);
+  }, { targetSessionAttrs: "read-write" }));
+
+Deno.test("a connect that fails, fails as pg's own does", () =>
+  lab(async ({ dns, make }) => {
+    const port = await freePort([first.host]);
+    const codeOf = async (client: pg.Client): Promise<string> =>
+      (await assertRejects(() => client.connect()) as Error & { code: string }).code;
+    assertEquals(await codeOf(make({ port })), "ECONNREFUSED");
+    assertEquals(await codeOf(make({ password: "wrong" })), "28P01");
+    const byCallback = await new Promise<unknown>((resolve) => make({ port }).connect(resolve));
+    assertEquals((byCallback as { code: string }).code, "ECONNREFUSED");
+    dns.failure = "negative";
+    clearDnsCache();
+    assertEquals(await codeOf(make()), "ENOTFOUND");
+  }));
+
+Deno.test("connectionTimeoutMillis bounds the resolution as well", () =>
+  lab(async ({ dns, make }) => {
+    dns.delayMs = 2000;
+    clearDnsCache();
+    const startMs = performance.now();
+    await assertRejects(
+      () => make({ connectionTimeoutMillis: 200 }).connect(),
+      Error,
+      "Connection terminated due to connection timeout",
+    );
+    const tookMs = performance.now() - startMs;
+    assert(tookMs < 1500, `after ${tookMs} ms`);
+  }));
+
+Deno.test("end() while a client connects ends the attempt", () =>
+  lab(async ({ dns, make }) => {
+    dns.delayMs = 300;
+    clearDnsCache();
+    const client = make();
+    const connecting = assertRejects(() => client.connect(), Error, "Connection terminated");
+    await client.end();
+    await connecting;
+  }));
+
+Deno.test("an IP address is dialled as ever", async () => {
+  const { Client } = dnsPg(pg);
+  const client = new Client({ ...WHO, host: first.host, port: first.port }) as Client;
+  await client.connect();
+  assertEquals([await where(client), client.departed], [first.host, false]);
+  await client.end();
+  const nobody = new Client({ host: "::1", port: 1 });
+  const error = await new Promise((resolve) => nobody.connect(resolve));
+  assertStringIncludes(String((error as { code: string }).code), "E");
+});

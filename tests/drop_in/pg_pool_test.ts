@@ -1,0 +1,504 @@
+/**
+ * What `DnsPgPool` does that `pg.Pool` does not, on real PostgreSQL servers.
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import process from "node:process";
+import { inspect } from "node:util";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { DnsPgPool, type DnsPgPoolOptions } from "../../drop_in/pg_pool.ts";
+import type { Engine } from "../../engine.ts";
+import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from "../../errors.ts";
+import { clearDnsCache } from "../../resolver.ts";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { type Lab, withName } from "../support/drop_in_lab.ts";
+import { runProgram } from "../support/program.ts";
+import { pause, until } from "../support/waiting.ts";
+
+const WHO = { user: "app", password: "s3cret", database: "orders" };
+
+let first: PostgresServer;
+let second: PostgresServer;
+
+Deno.test.beforeAll(async () => {
+  const hosts = await loopbackPair();
+  const port = await freePort(hosts);
+  first = await startPostgres({ host: hosts[0], port, ...WHO });
+  second = await startPostgres({ host: hosts[1], port, ...WHO });
+});
+
+Deno.test.afterAll(async () => {
+  await first.stop({ mode: "immediate" });
+  await second.stop({ mode: "immediate" });
+});
+
+type Options = DnsPgPoolOptions<typeof pg>;
+
+type Pool = InstanceType<typeof pg.Pool> & { readonly engine: unknown };
+
+/** Pools for a name that points at the first server. */
+function lab(test: (lab: Lab<Pool, Options>) => Promise<void>): Promise<void> {
+  const { host, port } = first;
+  return withName(host, {
+    open: (options) => new DnsPgPool(pg, { ...WHO, host: "db.internal", port, ...options }),
+    end: async (pool) => pool.ending || await pool.end(),
+  }, test);
+}
+
+async function where(pool: { query(text: string): Promise<pg.QueryResult> }): Promise<string> {
+  const { rows } = await pool.query("SELECT host(inet_server_addr()) AS host");
+  return rows[0].host;
+}
+
+const pid = async (client: pg.ClientBase): Promise<number> =>
+  (await client.query("SELECT pg_backend_pid() AS pid")).rows[0].pid;
+
+Deno.test("the record moves: idle clients are closed without being asked for, the next one is open to the new server", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make();
+    const removed: pg.PoolClient[] = [];
+    pool.on("remove", (client) => removed.push(client));
+    const clients = await Promise.all([pool.connect(), pool.connect()]);
+    for (const client of clients) client.release();
+    assertEquals(await where(pool), first.host);
+    dns.addresses = [second.host];
+    await until(() => removed.length === 2);
+    assertEquals([pool.totalCount, pool.idleCount], [0, 0]);
+    assertEquals(await where(pool), second.host);
+  }));
+
+Deno.test("the record moves: a client that is out works on, does not count against max, and is closed when it is released", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make({ max: 1 });
+    const client = await pool.connect();
+    dns.addresses = [second.host];
+    await pause(800);
+    assertEquals(await where(client), first.host);
+    assertEquals(await where(pool), second.host);
+    client.release();
+    await until(() => pool.totalCount === 1);
+    assertEquals(await where(pool), second.host);
+  }));
+
+Deno.test("the record moves: those for whom a client will be opened beside the ones that departed do not count as waiting", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make({ max: 2, connectConcurrency: 1 });
+    const out = await Promise.all([pool.connect(), pool.connect()]);
+    dns.addresses = [second.host];
+    const engine = pool.engine as Engine<unknown>;
+    await until(() => engine.status().answer.addresses[0] === second.host);
+    const counts = () => [pool.totalCount, pool.idleCount, pool.waitingCount];
+    assertEquals(counts(), [2, 0, 0]);
+    const others = [1, 2, 3].map(async () => (await pool.connect()).release());
+    const counted = counts();
+    await Promise.all(others);
+    assertEquals(counted, [4, 0, 1]);
+    for (const client of out) client.release();
+    await until(() => String(counts()) === "2,2,0");
+  }));
+
+Deno.test("the record moves: who waits for a client is served by the new server", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make({ max: 1 });
+    const client = await pool.connect();
+    const waiter = where(pool);
+    dns.addresses = [second.host];
+    assertEquals(await waiter, second.host);
+    client.release();
+  }));
+
+Deno.test("the socket goes to the address, and the client still says the name", () =>
+  lab(async ({ make }) => {
+    const pool = make();
+    const client = await pool.connect();
+    const { connectionParameters } = client as unknown as { connectionParameters: pg.ClientConfig };
+    assertEquals([client.host, connectionParameters.host], [first.host, "db.internal"]);
+    client.release();
+  }));
+
+Deno.test("a read-only error that an ORM keeps to itself: the client is not handed out again, and DNS is asked at once", () =>
+  lab(async ({ dns, make }) => {
+    for (const targetSessionAttrs of ["any", "read-write"] as const) {
+      dns.ttl = 300;
+      clearDnsCache();
+      const pool = make({ targetSessionAttrs });
+      const client = await pool.connect();
+      const id = await pid(client);
+      await pause(1000); // DNS is asked once a second at most
+      const asked = dns.questions.length;
+      await client.query("BEGIN READ ONLY");
+      await client.query("CREATE TABLE things (n int)").catch(() => {});
+      await client.query("ROLLBACK");
+      client.release();
+      await pause(20);
+      assertEquals(dns.questions.length, asked + 1);
+      const next = await pool.connect();
+      assert(await pid(next) !== id);
+      next.release();
+    }
+  }));
+
+Deno.test("errors of clients that nobody listens to do not end the process, idle or out", async () => {
+  const { code, out, err } = await runProgram(`
+    import pg from "npm:pg@^8.23";
+    import { DnsPgPool } from "root/drop_in/pg_pool.ts";
+    const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
+    const { user, password, database } = ${JSON.stringify(WHO)};
+    const options = { user, password, database, port: ${first.port}, max: 3, dnsLookup: lookup };
+    const hosts = ["db.internal", "${first.host}"];
+    for (const host of hosts) {
+      const pool = new DnsPgPool(pg, { ...options, host });
+      const [out, idle] = await Promise.all([pool.connect(), pool.connect()]);
+      const ids = [];
+      for (const client of [out, idle]) {
+        ids.push((await client.query("SELECT pg_backend_pid() AS id")).rows[0].id);
+      }
+      idle.release();
+      const killer = await new pg.Client({ ...options, host: "${first.host}" });
+      await killer.connect();
+      await killer.query("SELECT pg_terminate_backend(id) FROM unnest($1::int[]) AS id", [ids]);
+      await killer.end();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      console.log(pool.totalCount, pool.idleCount);
+      out.release();
+      console.log((await pool.query("SELECT 1 AS one")).rows[0].one);
+      await pool.end();
+    }
+  `);
+  assertEquals([code, out], [0, "0 0\n1\n0 0\n1"], err);
+});
+
+Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold it up, as with pg.Pool", async () => {
+  const program = (pool: string) => `
+    import process from "node:process";
+    import pg from "npm:pg@^8.23";
+    import { DnsPgPool } from "root/drop_in/pg_pool.ts";
+    const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
+    const options = { ...${JSON.stringify(WHO)}, port: ${first.port}, idleTimeoutMillis: 3000 };
+    const pool = ${pool};
+    await pool.query("SELECT 1");
+    const startMs = Date.now();
+    process.on("exit", () => console.log(Date.now() - startMs));
+  `;
+  const original = (exit: boolean) =>
+    `new pg.Pool({ ...options, host: "${first.host}", allowExitOnIdle: ${exit} })`;
+  const ours = (exit: boolean) =>
+    `new DnsPgPool(pg, { ...options, host: "db.internal", dnsLookup: lookup, allowExitOnIdle: ${exit} })`;
+  await Promise.all([original, ours].map(async (pool) => {
+    const [staying, leaving] = await Promise.all([true, false].map(async (exit) => {
+      const { code, out, err } = await runProgram(program(pool(exit)));
+      assertEquals(code, 0, err);
+      return Number(out);
+    })) as [number, number];
+    assert(staying < 1500, `${pool(true)} ended after ${staying} ms`);
+    assert(leaving > 2500, `${pool(false)} ended after ${leaving} ms`);
+  }));
+});
+
+Deno.test("a server that restarts is waited for as long as connectionTimeoutMillis says, and not without it", () =>
+  lab(async ({ make }) => {
+    const port = await freePort([first.host]);
+    await using server = await startPostgres({ ...WHO, host: first.host, port });
+    const patient = make({ port, connectionTimeoutMillis: 10_000 });
+    const hasty = make({ port });
+    for (const pool of [patient, hasty]) assertEquals(await where(pool), first.host);
+    await server.kill();
+    await until(() => patient.totalCount + hasty.totalCount === 0);
+    const waiting = where(patient);
+    const error = await assertRejects(() => where(hasty)) as Error & { code: string };
+    assertEquals(error.code, "ECONNREFUSED");
+    await server.start();
+    assertEquals(await waiting, first.host);
+    for (const pool of [patient, hasty]) await pool.end();
+  }));
+
+Deno.test("targetSessionAttrs: a server of another role is waited for, no longer than connectionTimeoutMillis", () =>
+  lab(async ({ make }) => {
+    const readOnly = { options: "-c default_transaction_read_only=on" };
+    const pool = make({
+      ...readOnly,
+      targetSessionAttrs: "read-write",
+      connectionTimeoutMillis: 1000,
+    });
+    const startMs = performance.now();
+    const error = await assertRejects(() => pool.connect(), ConnectError, "read-only");
+    const tookMs = performance.now() - startMs;
+    assert(tookMs > 990 && tookMs < 2600, `after ${tookMs} ms`);
+    assertStringIncludes(error.message, '"read-write" is wanted');
+    const fitting = make({ ...readOnly, targetSessionAttrs: "read-only" });
+    assertEquals(await where(fitting), first.host);
+  }));
+
+Deno.test("a name that cannot be resolved is an error as node:dns has it, for whoever reads the code", () =>
+  lab(async ({ dns, make }) => {
+    const cases = [["negative", "ENOTFOUND"], ["transient", "EAI_AGAIN"]] as const;
+    for (const [failure, code] of cases) {
+      dns.failure = failure;
+      clearDnsCache();
+      const pool = make({ dnsMaxRetries: 1 });
+      const error = await assertRejects(() => pool.query("SELECT 1")) as Error & {
+        code: string;
+        hostname: string;
+      };
+      assertEquals([error.code, error.hostname], [code, "db.internal"]);
+      assert(error.cause instanceof ResolveError);
+      assertEquals(pool.totalCount, 0);
+    }
+  }));
+
+Deno.test("a client that died, and is never released, takes no place with it, and end() does not wait for it", () =>
+  lab(async ({ make }) => {
+    const [pool, killer] = [make({ max: 1 }), make()];
+    for (let i = 0; i < 3; i++) {
+      const id = await pid(await pool.connect());
+      const waiter = i === 2 ? where(pool) : undefined;
+      await killer.query("SELECT pg_terminate_backend($1)", [id]);
+      if (waiter) assertEquals(await waiter, first.host);
+      else await until(() => pool.totalCount === 0);
+    }
+    await pool.connect().then(async (client) => {
+      await killer.query("SELECT pg_terminate_backend($1)", [await pid(client)]);
+    });
+    await pool.end();
+  }));
+
+Deno.test("a client that comes too late for its caller becomes idle", () =>
+  lab(async ({ dns, make }) => {
+    dns.delayMs = 1000;
+    dns.ttl = 60;
+    clearDnsCache();
+    const pool = make({ connectionTimeoutMillis: 600 });
+    await assertRejects(
+      () => pool.connect(),
+      Error,
+      "Connection terminated due to connection timeout",
+    );
+    assertEquals(pool.totalCount, 1);
+    await until(() => pool.idleCount === 1);
+    assertEquals(await where(pool), first.host);
+  }));
+
+Deno.test("an onConnect that hangs is given up with the attempt, and its place is free again", () =>
+  lab(async ({ make }) => {
+    let hangs = true;
+    const pool = make({
+      max: 1,
+      connectionTimeoutMillis: 300,
+      onConnect: () => hangs ? new Promise(() => {}) : undefined,
+    });
+    await assertRejects(() => pool.connect());
+    await until(() => pool.totalCount === 0);
+    hangs = false;
+    assertEquals(await where(pool), first.host);
+  }));
+
+Deno.test("a connect listener that throws fails the caller, and the pool goes on", () =>
+  lab(async ({ make }) => {
+    const pool = make();
+    pool.once("connect", () => {
+      throw new Error("no good listener");
+    });
+    await assertRejects(() => pool.connect(), Error, "no good listener");
+    assertEquals(await where(pool), first.host);
+  }));
+
+Deno.test("what a callback throws is an uncaught error, as with pg.Pool", async () => {
+  for (const pool of ["new pg.Pool(options)", "new DnsPgPool(pg, options)"]) {
+    const { code, out, err } = await runProgram(`
+      import process from "node:process";
+      import pg from "npm:pg@^8.23";
+      import { DnsPgPool } from "root/drop_in/pg_pool.ts";
+      const options = { ...${JSON.stringify(WHO)}, host: "${first.host}", port: ${first.port} };
+      process.on("uncaughtException", (error, origin) => console.log(origin, error.message));
+      const pool = ${pool};
+      pool.connect((error, client, done) => {
+        done();
+        throw new Error("thrown by a callback");
+      });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      console.log(pool.idleCount);
+      await pool.end();
+    `);
+    assertEquals([code, out], [0, "uncaughtException thrown by a callback\n1"], err);
+  }
+});
+
+Deno.test("a departed server that no longer answers loses the clients that are out, and new ones are served meanwhile", async () => {
+  const port = await freePort([first.host, second.host]);
+  await using frozen = await startPostgres({ ...WHO, host: first.host, port });
+  await using other = await startPostgres({ ...WHO, host: second.host, port });
+  await lab(async ({ dns, make }) => {
+    const pool = make({ port, max: 1, probeTimeout: 0.5 });
+    assertEquals(await where(pool), frozen.host);
+    await frozen.freeze();
+    await pause(50);
+    const startMs = performance.now();
+    const stuck = assertRejects(() => pool.query("SELECT 1"));
+    dns.addresses = [other.host];
+    assertEquals(await where(pool), other.host);
+    const servedMs = performance.now() - startMs;
+    const error = await stuck;
+    const tookMs = performance.now() - startMs;
+    await frozen.thaw();
+    assert(error instanceof ConnectionLostError, String(error));
+    assert(servedMs < 1500, `served after ${servedMs} ms`);
+    assert(tookMs < 2500, `rejected after ${tookMs} ms`);
+    await pool.end();
+  });
+});
+
+Deno.test("end() tells those who wait for a client", () =>
+  lab(async ({ make }) => {
+    const pool = make({ max: 1 });
+    const client = await pool.connect();
+    const waiter = assertRejects(
+      () => pool.connect(),
+      Error,
+      "Cannot use a pool after calling end on the pool",
+    );
+    const end = pool.end();
+    assert((await waiter).cause instanceof PoolClosedError);
+    client.release();
+    await end;
+    assert((client as unknown as { _ended: boolean })._ended);
+  }));
+
+Deno.test("the engine behind the pool tells more", () =>
+  lab(async ({ dns, make }) => {
+    const pool = make();
+    const { engine } = pool as unknown as { engine: import("../../engine.ts").Engine<unknown> };
+    const changes: unknown[] = [];
+    engine.addEventListener("addresschange", ({ detail }) => changes.push(detail.addresses));
+    await pool.query("SELECT 1");
+    assertEquals(engine.status().answer.addresses, [first.host]);
+    dns.addresses = [second.host];
+    await until(() => changes.length === 1);
+    assertEquals(changes, [[second.host]]);
+  }));
+
+Deno.test("the password is nowhere to be seen", () =>
+  lab(async ({ make }) => {
+    const { user, password, database } = WHO;
+    const pool = make();
+    const client = await pool.connect();
+    for (const depth of [1, 5, Infinity]) {
+      assert(!inspect(pool, { depth }).includes(password));
+    }
+    client.release();
+    const url = `postgres://${user}:${password}@db.internal:${first.port}/${database}`;
+    const refused = make({ connectionString: url, options: "-c no_such_setting=1" });
+    const error = await assertRejects(() => refused.connect());
+    assert(!inspect(error, { depth: 9 }).includes(password));
+  }));
+
+Deno.test("options that make no sense here are refused by name", () => {
+  const port = 1;
+  const cases: [object, typeof TypeError | typeof RangeError, string][] = [
+    [{ stream: () => {} }, TypeError, '"stream": it would bypass DNS'],
+    [{ connection: {} }, TypeError, '"connection": it would bypass DNS'],
+    [{ poolTimeout: 3 }, TypeError, 'it is "connectionTimeoutMillis", in milliseconds'],
+    [{ connectTimeout: 3 }, TypeError, 'it is "connectionTimeoutMillis", in milliseconds'],
+    [{ idleTimeout: 3 }, TypeError, 'it is "idleTimeoutMillis", in milliseconds'],
+    [{ poolRecycle: 3 }, TypeError, 'it is "maxLifetimeSeconds"'],
+    [{ maxOverflow: 3 }, TypeError, 'it is part of "max"'],
+    [{ minIdle: 3 }, TypeError, 'it is "min"'],
+    [{ dnsNameserver: ["10.0.0.2"] }, TypeError, 'did you mean "dnsNameservers"?'],
+    [{ dnsTimeout: 12_000 }, RangeError, "did you mean 12?"],
+    [{ targetSessionAttrs: "write" }, TypeError, '"targetSessionAttrs": it is one of'],
+    [{ max: -1 }, RangeError, 'Cannot use -1 for "max": it is a number of clients from 0'],
+    [{ max: "many" }, TypeError, 'Cannot use "many" for "max"'],
+    [{ min: 3, max: 2 }, RangeError, 'Cannot use 3 for "min": it is at most "max", which is 2'],
+    [{ idleTimeoutMillis: -1 }, RangeError, '"idleTimeoutMillis"'],
+    [{ connectionTimeoutMillis: "soon" }, TypeError, '"connectionTimeoutMillis"'],
+    [{ maxLifetimeSeconds: "long" }, TypeError, '"maxLifetimeSeconds"'],
+    [{ onConnect: "SET x TO 1" }, TypeError, '"onConnect": it is a function'],
+    [{ verify: true }, TypeError, '"verify": it is a function'],
+    [{ host: "no host" }, TypeError, 'the host "no host"'],
+  ];
+  for (const [options, Class, message] of cases) {
+    const make = () => new DnsPgPool(pg, { host: "db.internal", port, ...options } as Options);
+    assertThrows(make, Class, message);
+  }
+});
+
+Deno.test("numbers may come as text, as they do from the environment; nothing, 0 and null mean what they mean to pg.Pool", async () => {
+  const options = { max: "3", min: "1", idleTimeoutMillis: null, connectionTimeoutMillis: "0" };
+  const pool = new DnsPgPool(pg, { host: "db.internal", ...options } as unknown as Options);
+  const { engine } = pool as unknown as { engine: import("../../engine.ts").Engine<unknown> };
+  assertEquals(engine.status().poolSize, 3);
+  await pool.end();
+});
+
+Deno.test("what is no pg is refused", () => {
+  for (const module of [undefined, {}, { Client: pg.Client }, { Pool: pg.Pool }]) {
+    assertThrows(
+      () => new DnsPgPool(module as unknown as typeof pg),
+      TypeError,
+      'it has no classes "Client" and "Pool"',
+    );
+  }
+  class Foreign {
+    readonly host = undefined;
+  }
+  const Client = Foreign as unknown as NonNullable<pg.PoolConfig["Client"]>;
+  assertThrows(() => new DnsPgPool(pg, { Client }), TypeError, "it is not pg's own or a subclass");
+});
+
+Deno.test("an IP address, a list of hosts and a socket path are not followed, and that is said once each", async () => {
+  const warnings: string[] = [];
+  const hear = (warning: Error & { code?: string }) => {
+    if (warning.code === "DNSPOOL_HOST_NOT_FOLLOWED") warnings.push(warning.message);
+  };
+  process.on("warning", hear);
+  const port = await freePort([first.host]);
+  const hosts = ["127.0.0.1", "one.invalid,two.invalid", "/no/such/dir", "localhost"];
+  for (let round = 0; round < 2; round++) {
+    for (const host of hosts) {
+      const pool = new DnsPgPool(pg, { ...WHO, host, port });
+      const original = new pg.Pool({ ...WHO, host, port });
+      const [ours, its] = await Promise.all(
+        [pool, original].map((pool) => pool.query("SELECT 1").catch((error) => error.code)),
+      );
+      assertEquals(ours, its);
+      await Promise.all([pool.end(), original.end()]);
+    }
+  }
+  await pause(10);
+  process.off("warning", hear);
+  assertEquals(warnings, [
+    'DnsPgPool does not follow DNS for the host "127.0.0.1", which is an IP address',
+    'DnsPgPool does not follow DNS for the host "one.invalid,two.invalid", which is a list of hosts',
+    'DnsPgPool does not follow DNS for the host "/no/such/dir", which is a socket path',
+  ]);
+});
+
+Deno.test("what only an engine can do is refused where the host is a socket path", () => {
+  assertThrows(
+    () => new DnsPgPool(pg, { host: "/var/run", targetSessionAttrs: "read-write" }),
+    TypeError,
+    'Cannot use the option "targetSessionAttrs" with a host that is a socket',
+  );
+  assertThrows(
+    () => new DnsPgPool(pg, { host: "/var/run", poolTimeout: 3 } as Options),
+    TypeError,
+    '"poolTimeout"',
+  );
+});
+
+Deno.test("the class is made once for a module", () => {
+  const [one, other] = [1, 2].map(() => new DnsPgPool(pg, { host: "db.internal" }));
+  assertStrictEquals(one!.constructor, other!.constructor);
+  assert(one instanceof pg.Pool);
+  for (const pool of [one, other]) assert(pool instanceof DnsPgPool);
+  const others = [new pg.Pool(), undefined, {}, "pool"] as unknown[];
+  for (const pool of others) assert(!(pool instanceof DnsPgPool));
+});

@@ -1,0 +1,78 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import mysql from "npm:mysql2@^3.24/promise";
+import { dnsMysql2, DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
+import { dnsPg, DnsPgPool } from "../../drop_in/pg_pool.ts";
+import { dnsPoolOptions, driverOptions } from "../../drop_in/shared/options.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
+
+Deno.test("dnsPoolOptions() and driverOptions() tell dnspool's options from the driver's", () => {
+  const ours = { dnsTimeout: 3, allowAddress: ["10.0.0.0/8"], loadBalance: "random" };
+  const theirs = { host: "db.internal", max: 3, user: "app" };
+  const given = { ...ours, ...theirs };
+  assertEquals(dnsPoolOptions(given) as unknown, ours);
+  assertEquals(driverOptions(given), theirs);
+});
+
+Deno.test("an option that begins with dns and is none is refused, and no word of an engine is said", () => {
+  const message =
+    'Cannot use the option "dnsTimout": there is no such option, did you mean "dnsTimeout"?';
+  const options = { host: "db.internal", dnsTimout: 3 };
+  for (
+    const make of [
+      () => new DnsPgPool(pg, options),
+      () => new DnsMysql2Pool(mysql, options),
+      () => dnsPg(pg, { dnsTimout: 3 } as object),
+    ]
+  ) assertEquals(assertThrows(make, TypeError).message, message);
+});
+
+Deno.test("a module like the driver's takes dnspool's options only", () => {
+  for (const make of [dnsPg.bind(null, pg), dnsMysql2.bind(null, mysql)]) {
+    const { message } = assertThrows(() => make({ retireGrase: 5 } as object), TypeError);
+    assertEquals(
+      message,
+      'Cannot use the option "retireGrase": there is no such option, did you mean "retireGrace"?',
+    );
+    assertThrows(() => make({ max: 3 } as object), TypeError, "dnspool's are allowAddress, ");
+  }
+});
+
+Deno.test("allowAddress: a drop-in connects to no address that it does not allow", async () => {
+  const options = () => ({
+    host: "db.internal",
+    port: 1,
+    dnsLookup: fakeLookup(["127.0.0.1"], 60),
+    dnsFallback: false,
+    dnsMaxRetries: 1,
+    allowAddress: ["10.0.0.0/8"],
+  });
+  const refusal = '"allowAddress" does not allow';
+  const ofPg = new DnsPgPool(pg, options());
+  await assertRejects(() => ofPg.connect(), Error, refusal);
+  await ofPg.end();
+  const ofMysql2 = new DnsMysql2Pool(mysql, options());
+  await assertRejects(() => ofMysql2.getConnection(), Error, refusal);
+  await ofMysql2.end();
+  const { host, port, ...own } = options();
+  const client = new (dnsPg(pg, own).Client)({ host, port });
+  await assertRejects(() => client.connect(), Error, refusal);
+});
+
+Deno.test("allowAddress is refused where the pool is the driver's own", () => {
+  const allowAddress = ["10.0.0.0/8"];
+  const message = 'Cannot use the option "allowAddress" with a host that is a socket';
+  for (
+    const make of [
+      () => new DnsPgPool(pg, { host: "/var/run", allowAddress }),
+      () => new DnsMysql2Pool(mysql, { socketPath: "/var/run/mysqld.sock", allowAddress }),
+    ]
+  ) assertThrows(make, TypeError, message);
+});
+
+Deno.test("what says no more than any pool does is not refused where the pool is the driver's own", async () => {
+  const options = { targetSessionAttrs: "any", poolPrePing: false } as const;
+  await new DnsPgPool(pg, { host: "/var/run", ...options }).end();
+  await new DnsMysql2Pool(mysql, { socketPath: "/var/run/mysqld.sock", ...options }).end();
+});

@@ -1,0 +1,111 @@
+/**
+ * At compile time: a drop-in's types are those of the module that is passed in.
+ */
+
+import { assert } from "@std/assert";
+import { drizzle } from "npm:drizzle-orm@^0.45/node-postgres";
+import { drizzle as drizzleOnMysql2 } from "npm:drizzle-orm@^0.45/mysql2";
+import { MysqlDialect, type MysqlPool, PostgresDialect, type PostgresPool } from "npm:kysely@^0.29";
+import mysqlOfCallbacks from "npm:mysql2@^3.24";
+import mysql from "npm:mysql2@^3.24/promise";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+// @ts-types="npm:@types/pg@^8"
+import * as pgModule from "npm:pg@^8.23";
+import { dnsMysql2, DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
+import { dnsPg, DnsPgPool } from "../../drop_in/pg_pool.ts";
+import type { EngineStatus } from "../../engine.ts";
+import type { Same } from "../support/target.ts";
+
+const same = <A, B>(yes: Same<A, B>) => assert(yes);
+
+Deno.test("new DnsPgPool(pg, …) is a pg.Pool to the compiler, with an engine besides", async () => {
+  const pool = new DnsPgPool(pg, {
+    host: "db.internal",
+    max: 5,
+    onConnect: (client) => void client.query("SELECT 1"),
+    dnsNameservers: ["10.0.0.2"],
+    targetSessionAttrs: "read-write",
+  });
+  const plain: pg.Pool = pool;
+  same<Awaited<ReturnType<typeof connect>>, pg.PoolClient>(true);
+  same<Awaited<ReturnType<typeof rows>>, { n: number }[]>(true);
+  same<ReturnType<typeof status>, EngineStatus | undefined>(true);
+  const dialect: PostgresPool = pool;
+  drizzle({ client: pool });
+  new PostgresDialect({ pool: dialect });
+  await plain.end();
+
+  function connect() {
+    return pool.connect();
+  }
+  async function rows() {
+    return (await pool.query<{ n: number }>("SELECT 1 AS n")).rows;
+  }
+  function status() {
+    return pool.engine?.status();
+  }
+});
+
+Deno.test("the options are the module's and dnspool's, and nothing else", () => {
+  // @ts-expect-error a misspelt option of pg
+  const misspelt = () => new DnsPgPool(pg, { maximum: 5 });
+  // @ts-expect-error an option of dnspool with a value of another type
+  const mistyped = () => new DnsPgPool(pg, { dnsTimeout: "5 s" });
+  // @ts-expect-error what is no module
+  const wrong = () => new DnsPgPool({ Client: pg.Client });
+  assert([misspelt, mistyped, wrong].length === 3);
+});
+
+Deno.test("dnsPg(pg) has the type of what was passed in", () => {
+  const module = dnsPg(pg, { dnsNameservers: ["10.0.0.2"] });
+  same<typeof module, typeof pg>(true);
+  const namespace = dnsPg(pgModule);
+  same<typeof namespace, typeof pgModule>(true);
+  const client: pg.Client = new module.Client();
+  assert(client instanceof pg.Client);
+});
+
+Deno.test("new DnsMysql2Pool(mysql2, …) is the module's pool to the compiler, with an engine besides", async () => {
+  const ofPromises = new DnsMysql2Pool(mysql, {
+    host: "db.internal",
+    connectionLimit: 5,
+    dnsNameservers: ["10.0.0.2"],
+    targetSessionAttrs: "read-write",
+    poolTimeout: 5,
+  });
+  const plain: mysql.Pool = ofPromises;
+  same<Awaited<ReturnType<typeof connect>>, mysql.PoolConnection>(true);
+  same<ReturnType<typeof status>, EngineStatus | undefined>(true);
+  drizzleOnMysql2({ client: ofPromises });
+  const ofCallbacks = new DnsMysql2Pool(mysqlOfCallbacks, "mysql://app@db.internal/orders");
+  const core: mysqlOfCallbacks.Pool = ofCallbacks;
+  const dialect: MysqlPool = ofCallbacks;
+  new MysqlDialect({ pool: dialect });
+  await plain.end();
+  await core.promise().end();
+
+  function connect() {
+    return ofPromises.getConnection();
+  }
+  function status() {
+    return ofPromises.engine?.status();
+  }
+});
+
+Deno.test("the options are mysql2's and dnspool's, and nothing else", () => {
+  // @ts-expect-error a misspelt option of mysql2
+  const misspelt = () => new DnsMysql2Pool(mysql, { connectionLimits: 5 });
+  // @ts-expect-error an option of dnspool with a value of another type
+  const mistyped = () => new DnsMysql2Pool(mysql, { dnsTimeout: "5 s" });
+  // @ts-expect-error what is no module
+  const wrong = () => new DnsMysql2Pool({ createPool: mysql.createPool }, {});
+  assert([misspelt, mistyped, wrong].length === 3);
+});
+
+Deno.test("dnsMysql2(mysql2) has the type of what was passed in", () => {
+  const module = dnsMysql2(mysql, { dnsNameservers: ["10.0.0.2"] });
+  same<typeof module, typeof mysql>(true);
+  const ofCallbacks = dnsMysql2(mysqlOfCallbacks);
+  same<typeof ofCallbacks, typeof mysqlOfCallbacks>(true);
+});

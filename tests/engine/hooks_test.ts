@@ -1,0 +1,288 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { HOOK_NAMES, type PoolHooks } from "../../pool/connection/hooks.ts";
+import { sleep } from "../../internal/clock.ts";
+import { DisconnectionError, type EngineOptions } from "../../mod.ts";
+import type { FakeClient } from "../../testing/mod.ts";
+import { assertAtRest, end, keepLines, noted, take, verdict, watch } from "../support/checks.ts";
+import { type Lab, lab } from "../support/fake_engine.ts";
+import { fakeTime, type TestTime } from "../support/time.ts";
+
+/** A lab whose hooks, pings and resets write down that they were called. */
+function noting(options: EngineOptions<FakeClient> = {}): Lab & { log: string[] } {
+  const log: string[] = [];
+  const it = lab({ hooks: noted(log), ...options }, {
+    ping: ({ id }) => void log.push(`(ping ${id})`),
+    reset: ({ id }, how) => void log.push(`(${how} ${id})`),
+  });
+  return { ...it, log };
+}
+
+/** What was written since the last time. */
+function since({ log }: { log: string[] }): string[] {
+  return log.splice(0);
+}
+
+Deno.test("hooks of a new connection: firstConnect, connect, checkout; of the next one: connect, checkout", async () => {
+  using _time = fakeTime();
+  const it = noting();
+  const [first] = await take(it, 1);
+  assertEquals(since(it), ["firstConnect 1", "connect 1", "checkout 1"]);
+  const [second] = await take(it, 1);
+  assertEquals(since(it), ["connect 2", "checkout 2"]);
+  await second!.release();
+  since(it);
+  const [again] = await take(it, 1);
+  assertEquals(since(it), ["checkout 2"]);
+  await first!.release();
+  await again!.release();
+  await end(it);
+});
+
+Deno.test("hooks of a return: reset, rollback, checkin, and close where there is no place for it", async () => {
+  using _time = fakeTime();
+  const it = noting({ poolSize: 1 });
+  const [kept, overflowing] = await take(it, 2);
+  since(it);
+  await kept!.release();
+  assertEquals(since(it), ["reset 1", "checkin 1"]);
+  overflowing!.client.inTransaction = true;
+  await overflowing!.release();
+  assertEquals(since(it), ["reset 2", "(rollback 2)", "checkin 2", "close 2"]);
+  await end(it);
+  assertEquals(since(it), ["close 1"]);
+});
+
+Deno.test("hooks of a failed ping: invalidate, close, connect, checkout", async () => {
+  using _time = fakeTime();
+  const it = noting({ poolPrePing: true });
+  await it.engine.use(() => {});
+  it.adapter.behaviour.ping = () => Promise.reject(verdict("disconnect"));
+  since(it);
+  const [lease] = await take(it, 1);
+  assertEquals(since(it), ["invalidate 1", "close 1", "connect 2", "checkout 2"]);
+  await lease!.release();
+  await end(it);
+});
+
+Deno.test("hooks of a lease that is invalidated, hard and softly, with an error, detached", async () => {
+  using time = fakeTime();
+  const it = noting();
+  const [hard, soft, failed, given] = await take(it, 4);
+  since(it);
+  hard!.invalidate();
+  await time.settle();
+  assertEquals(since(it), ["invalidate 1", "close 1"]);
+  soft!.invalidate(undefined, { soft: true });
+  assertEquals(since(it), []);
+  await soft!.release();
+  assertEquals(since(it), ["reset 2", "checkin 2", "close 2"]);
+  await failed!.release(verdict("disconnect"));
+  await time.settle();
+  assertEquals(since(it), ["invalidate 3", "close 3"]);
+  const client = given!.detach();
+  await time.settle();
+  assertEquals(since(it), ["detach 4"]);
+  await it.adapter.close!(client);
+  await end(it, [client]);
+});
+
+Deno.test("hooks of a connection whose time is over, or whose address departed: close, no invalidate", async () => {
+  using time = fakeTime();
+  const it = noting({ poolRecycle: 60 });
+  await it.engine.use(() => {});
+  await time.advance(60);
+  since(it);
+  await it.engine.use(() => {});
+  assertEquals(since(it), ["close 1", "connect 2", "checkout 2", "reset 2", "checkin 2"]);
+  it.dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  assertEquals(since(it), ["close 2"]);
+  await end(it);
+});
+
+Deno.test("a hook is given client, address and notes, and invalidate the reason as well", async () => {
+  using _time = fakeTime();
+  const reason = verdict("disconnect", "gone");
+  const seen: unknown[] = [];
+  const it = lab({
+    hooks: {
+      connect({ client, address, info }) {
+        info["from"] = "connect";
+        seen.push([client.id, address]);
+      },
+      invalidate: (_, error) => void seen.push(error),
+      close: ({ info }) => void seen.push(info),
+    },
+  });
+  await it.engine.use((lease) => {
+    assertEquals(lease.info, { from: "connect" });
+    lease.invalidate(reason);
+  });
+  await end(it);
+  assertEquals(seen, [[1, "10.0.0.1"], reason, { from: "connect" }]);
+});
+
+Deno.test("firstConnect is called again if it throws, and once per pool", async () => {
+  using _time = fakeTime();
+  let failures = 2;
+  const it = noting({});
+  const log: string[] = [];
+  const other = lab({
+    hooks: {
+      firstConnect({ client }) {
+        log.push(`firstConnect ${client.id}`);
+        if (failures-- > 0) throw new Error("not yet");
+      },
+    },
+  });
+  for (let i = 0; i < 2; i++) await assertRejects(() => other.engine.connect(), Error, "not yet");
+  await other.engine.use(() => {});
+  assertEquals(log, ["firstConnect 1", "firstConnect 2", "firstConnect 3"]);
+  await end(other);
+
+  await it.engine.use(() => {});
+  await it.engine.dispose();
+  since(it);
+  await it.engine.use((lease) => lease.invalidate());
+  await it.engine.use(() => {});
+  assertEquals(since(it).filter((entry) => entry.startsWith("firstConnect")), ["firstConnect 2"]);
+  await end(it);
+});
+
+Deno.test("when firstConnect fails, those who waited for it go on with their own", async () => {
+  using time = fakeTime();
+  const first: number[] = [];
+  const it = lab({
+    hooks: {
+      async firstConnect({ client }) {
+        first.push(client.id);
+        await sleep(100);
+        if (client.id === 1) throw new Error("not this one");
+      },
+    },
+  });
+  const waits = [1, 2, 3].map(() => watch(it.engine.connect()));
+  await time.tick(300);
+  assertEquals(waits.map(({ state }) => state).sort(), ["fulfilled", "fulfilled", "rejected"]);
+  assertEquals(first, [1, 2]);
+  for (const { value } of waits) await value?.release();
+  await end(it);
+});
+
+/** What a hook may do that it should not. */
+const misdeeds: Readonly<Record<string, () => void | Promise<void>>> = {
+  "throws": () => {
+    throw new Error("misbehaved");
+  },
+  "throws nothing": () => {
+    throw undefined;
+  },
+  "rejects": () => Promise.reject(new Error("misbehaved")),
+  "rejects late": () => sleep(50).then(() => Promise.reject(new Error("misbehaved"))),
+  "says that the connection is no good": () => {
+    throw new DisconnectionError("misbehaved");
+  },
+  "never ends": () => new Promise(() => {}),
+};
+
+/** Everything that makes a hook be called. */
+const occasions: Readonly<Record<string, (it: Lab) => Promise<unknown>>> = {
+  connect: ({ engine }) => engine.connect().then((lease) => lease.release()),
+  overflow: async ({ engine }) => {
+    const leases = await Promise.allSettled([engine.connect(), engine.connect()]);
+    for (const lease of leases) if (lease.status === "fulfilled") await lease.value.release();
+  },
+  transaction: ({ engine }) => engine.begin(() => engine.query("SELECT 1")),
+  rollback: ({ engine }) => engine.begin(() => Promise.reject(new Error("mine"))),
+  invalidate: ({ engine }) => engine.use((lease) => lease.invalidate()),
+  "soft invalidate": ({ engine }) =>
+    engine.use((lease) => lease.invalidate(undefined, { soft: true })),
+  error: ({ engine }) => engine.use(() => Promise.reject(verdict("disconnect"))),
+  detach: ({ engine, adapter }) =>
+    engine.use((lease) => adapter.close!(lease.detach() as FakeClient)),
+};
+
+/** Runs until a promise is settled, however long hooks take. */
+async function settled(time: TestTime, promise: Promise<unknown>): Promise<void> {
+  const watched = watch(promise);
+  for (let i = 0; watched.state === "pending"; i++) {
+    assert(i < 600, "it never ends");
+    await time.tick(100);
+  }
+}
+
+for (const name of HOOK_NAMES) {
+  Deno.test(`a hook ${name} that misbehaves costs no place in the pool`, async () => {
+    using time = fakeTime();
+    for (const misdeed of Object.values(misdeeds)) {
+      for (const occasion of Object.values(occasions)) {
+        let bad = false;
+        const hooks: PoolHooks<FakeClient> = { [name]: () => bad ? misdeed() : undefined };
+        const options = { poolSize: 1, maxOverflow: 1, connectTimeout: 2, poolTimeout: 8 };
+        const it = lab({ hooks, logger: keepLines(), dnsRefresh: "on-demand", ...options });
+        if (name !== "firstConnect") await it.engine.use(() => {});
+        bad = true;
+        await settled(time, occasion(it));
+        // Whatever is still going on in the background comes to its end.
+        await time.advance(10);
+        assertAtRest(it);
+        bad = false;
+        const leases = await take(it, 2);
+        await assertRejects(() => it.engine.connect({ timeout: 0 }));
+        for (const lease of leases) await lease.release();
+        bad = true;
+        const detached = it.adapter.clients.filter(() => it.engine.status().detached > 0);
+        await settled(time, end(it, detached));
+        assertEquals(it.adapter.open, []);
+      }
+    }
+  });
+}
+
+Deno.test("what a hook throws is what the checkout is rejected with; on the way back it is logged", async () => {
+  using _time = fakeTime();
+  const failure = new Error("misbehaved");
+  for (const name of ["firstConnect", "connect", "checkout"]) {
+    const it = lab({ hooks: { [name]: () => Promise.reject(failure) } });
+    assertStrictEquals(await assertRejects(() => it.engine.connect()), failure);
+    await end(it);
+  }
+  for (const name of ["reset", "checkin"]) {
+    const logger = keepLines();
+    const it = lab({ logger, hooks: { [name]: () => Promise.reject(failure) } });
+    await it.engine.use(() => {});
+    assertEquals(logger.lines, [
+      "warn [db.internal] Closing a connection to 10.0.0.1 that cannot be reset: misbehaved",
+    ]);
+    assertEquals(it.adapter.open, []);
+    await end(it);
+  }
+  for (const name of ["invalidate", "close", "detach"]) {
+    const logger = keepLines();
+    const it = lab({ logger, hooks: { [name]: () => Promise.reject(failure) } });
+    const [lease, other] = await take(it, 2);
+    lease!.invalidate();
+    const client = other!.detach();
+    await it.adapter.close!(client);
+    await end(it, [client]);
+    assertEquals(logger.lines, [`warn [db.internal] The hook "${name}" failed: misbehaved`]);
+  }
+});
+
+Deno.test("a connect hook that hangs is given up after connectTimeout, its connection terminated", async () => {
+  using time = fakeTime();
+  const it = lab({
+    connectTimeout: 3,
+    poolSize: 1,
+    maxOverflow: 0,
+    hooks: { connect: ({ client }) => client.id === 1 ? new Promise(() => {}) : undefined },
+  });
+  const wait = watch(it.engine.connect());
+  await time.advance(2.999);
+  assertEquals(wait.state, "pending");
+  await time.advance(0.001);
+  assertEquals((wait.error as Error).message, 'no end of the hook "connect" within 3 seconds');
+  assertEquals(it.adapter.clients[0]!.log, ["terminate"]);
+  await it.engine.use(({ client }) => assertEquals(client.id, 2));
+  await end(it);
+});

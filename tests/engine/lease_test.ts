@@ -1,0 +1,339 @@
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertInstanceOf,
+  assertNotStrictEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { sleep } from "../../internal/clock.ts";
+import { ConnectionLostError, type Lease } from "../../mod.ts";
+import type { FakeClient } from "../../testing/mod.ts";
+import { assertAtRest, end, give, keepLines, take, verdict, watch } from "../support/checks.ts";
+import { lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+/** Every way to be done with a lease. */
+const endings: Readonly<Record<string, (lease: Lease<FakeClient>) => unknown>> = {
+  "release()": (lease) => lease.release(),
+  "release(error)": (lease) => lease.release(verdict("disconnect")),
+  "invalidate()": (lease) => lease.invalidate(),
+  "invalidate(error)": (lease) => lease.invalidate(verdict("disconnect")),
+  "soft invalidate()": (lease) => {
+    lease.invalidate(undefined, { soft: true });
+    return lease.release();
+  },
+  "detach()": (lease) => lease.detach(),
+  "asyncDispose": (lease) => lease[Symbol.asyncDispose](),
+};
+
+/** Every call that a holder whose lease is over may still make. */
+const laterCalls: Readonly<Record<string, (lease: Lease<FakeClient>) => unknown>> = {
+  ...endings,
+  "detach()": (lease) => assertThrows(() => lease.detach(), TypeError),
+  "client": (lease) => assertThrows(() => lease.client, TypeError),
+  "borrowIsolationLevel()": (lease) => lease.borrowIsolationLevel("serializable"),
+};
+
+Deno.test("a lease tells client, address and notes, and whether it is over", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const lease = await it.engine.connect();
+  assertStrictEquals(lease.client, it.adapter.clients[0]);
+  assertEquals([lease.address, lease.info, lease.released], ["10.0.0.1", {}, false]);
+  assertFalse(lease.signal.aborted);
+  assertStrictEquals(lease.signal, lease.signal);
+  await lease.release();
+  assertEquals([lease.address, lease.released, lease.signal.aborted], ["10.0.0.1", true, false]);
+  await end(it);
+});
+
+for (const [ending, finish] of Object.entries(endings)) {
+  Deno.test(`after ${ending} a lease cannot touch whoever has the connection now`, async () => {
+    using time = fakeTime();
+    for (const [call, later] of Object.entries(laterCalls)) {
+      const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
+      const lease = await it.engine.connect();
+      await finish(lease);
+      await time.settle();
+      assert(lease.released, call);
+      assertThrows(
+        () => lease.client,
+        TypeError,
+        "Cannot use the client of a lease that was released or invalidated",
+      );
+      const other = await it.engine.connect();
+      const before = it.engine.status();
+      const log = [...other.client.log];
+      await later(lease);
+      await later(lease);
+      await time.settle();
+      assertEquals(it.engine.status(), before, call);
+      assertEquals([other.released, other.signal.aborted, other.client.open], [false, false, true]);
+      assertEquals(other.client.log, log);
+      await assertRejects(() => it.engine.connect());
+      await other.release();
+    }
+  });
+}
+
+Deno.test("releasing twice at once gives one connection back", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 }, { reset: () => sleep(10) });
+  const lease = await it.engine.connect();
+  await Promise.all([lease.release(), lease.release(), lease[Symbol.asyncDispose]()]);
+  assertEquals(it.engine.status().idle, 1);
+  const [next] = await take(it, 1);
+  await assertRejects(() => it.engine.connect());
+  await next!.release();
+  await end(it);
+});
+
+Deno.test("a connection that is being reset is nobody's yet", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 0 }, { reset: () => sleep(10) });
+  const lease = await it.engine.connect();
+  lease.client.inTransaction = true;
+  const release = watch(lease.release());
+  const next = watch(it.engine.connect());
+  await time.tick(9);
+  assertEquals([release.state, next.state], ["pending", "pending"]);
+  await time.tick(1);
+  assertEquals([release.state, next.state], ["fulfilled", "fulfilled"]);
+  await next.value!.release();
+  await end(it);
+});
+
+Deno.test("release() is done when a connection that has no place is closed", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 1, hooks: { close: () => sleep(10) } });
+  const [kept, surplus] = await take(it, 2);
+  await kept!.release();
+  const release = watch(surplus!.release());
+  await time.tick(9);
+  assertEquals([release.state, surplus!.released], ["pending", true]);
+  await time.tick(1);
+  assertEquals(release.state, "fulfilled");
+  const closing = watch(it.engine.close());
+  await time.tick(10);
+  assertEquals([closing.state, it.adapter.open], ["fulfilled", []]);
+});
+
+Deno.test("await using gives the lease back, whatever is thrown", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const work = async (fail: boolean) => {
+    await using lease = await it.engine.connect();
+    if (fail) throw new Error(`failed on ${lease.client.id}`);
+    return lease.client.id;
+  };
+  assertEquals(await work(false), 1);
+  await assertRejects(() => work(true), Error, "failed on 1");
+  assertAtRest(it);
+  await end(it);
+});
+
+Deno.test("release(error): a lost connection is closed, any other error leaves it in the pool", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  for (const error of [new Error("syntax error"), verdict("read-only"), null, undefined]) {
+    const lease = await it.engine.connect();
+    await lease.release(error);
+    assertEquals(it.engine.status().idle, 1);
+  }
+  const lease = await it.engine.connect();
+  await lease.release(verdict("disconnect"));
+  assertEquals(it.adapter.clients.map(({ log }) => log), [["terminate"]]);
+  await end(it);
+});
+
+Deno.test("release(error): a read-only server is left only by those who asked for one that takes writes", async () => {
+  using _time = fakeTime();
+  for (
+    const [targetSessionAttrs, idle] of [["any", 1], ["standby", 1], ["read-write", 0]] as const
+  ) {
+    const it = lab({ targetSessionAttrs }, {
+      role: () => ({ standby: targetSessionAttrs === "standby", readOnly: false }),
+    });
+    await it.engine.use(() => Promise.reject(verdict("read-only"))).catch(() => {});
+    assertEquals(it.engine.status().idle, idle);
+    await end(it);
+  }
+});
+
+Deno.test("release() and invalidate() take anything for an error, and lose nothing over it", async () => {
+  using time = fakeTime();
+  const hostile = {
+    get code() {
+      throw new Error("do not look");
+    },
+    get verdict() {
+      throw new Error("do not look");
+    },
+    get message() {
+      throw new Error("do not look");
+    },
+  };
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const bare = Object.create(null);
+  const foreign = [
+    0,
+    "",
+    "gone",
+    false,
+    10n,
+    Symbol("gone"),
+    () => {},
+    [],
+    new Map(),
+    { code: "DISCONNECTED" },
+    bare,
+    hostile,
+    proxy,
+  ];
+  for (const error of foreign) {
+    const logger = keepLines();
+    const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0, echoPool: "debug", logger });
+    const lease = await it.engine.connect();
+    await lease.release(error);
+    assertAtRest(it);
+    assertEquals(it.engine.status().idle, 1);
+    const again = await it.engine.connect();
+    again.invalidate(error);
+    await time.settle();
+    assertEquals(it.engine.status().idle, 0);
+    await it.engine.use(({ client }) => assertEquals(client.id, 2));
+    await end(it);
+  }
+});
+
+Deno.test("invalidate() knows its one option", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const lease = await it.engine.connect();
+  const invalidate = (options: unknown) =>
+    lease.invalidate(undefined, options as { soft?: boolean });
+  assertThrows(() => invalidate(true), TypeError, "Cannot use true as the options of invalidate");
+  assertThrows(() => invalidate(null), TypeError, "Cannot use null as the options of invalidate");
+  assertThrows(() => invalidate({ soft: 1 }), TypeError, 'Cannot use 1 for "soft"');
+  assertThrows(() => invalidate({ softly: true }), TypeError, 'did you mean "soft"?');
+  assertFalse(lease.released);
+  await lease.release();
+  assertEquals(it.engine.status().idle, 1);
+  await end(it);
+});
+
+Deno.test("a soft invalidation is for one connection and for the time after the lease", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const [first, second] = await take(it, 2);
+  first!.invalidate(new Error("tired"), { soft: true });
+  first!.invalidate(undefined, { soft: true });
+  assertEquals(await it.adapter.query!(first!.client, "SELECT 1"), [{ address: "10.0.0.1" }]);
+  await give([first!, second!]);
+  assertEquals(it.adapter.clients.map(({ open }) => open), [false, true]);
+  await end(it);
+});
+
+Deno.test("detach() gives the place back, and nothing that happens later touches the connection", async () => {
+  using time = fakeTime();
+  const closes: number[] = [];
+  const it = lab({
+    poolSize: 1,
+    maxOverflow: 0,
+    idleTimeout: 60,
+    hooks: { close: ({ client }) => void closes.push(client.id) },
+  });
+  const lease = await it.engine.connect();
+  const waiter = watch(it.engine.connect());
+  lease.info["note"] = 1;
+  const { info } = lease;
+  const client = lease.detach();
+  await time.settle();
+  assertEquals(waiter.value!.client.id, 2);
+  assertNotStrictEquals(lease.info, info);
+  assertEquals(lease.info, { note: 1 });
+  it.engine.pool.invalidate();
+  it.dns.addresses = ["10.0.0.2"];
+  await time.advance(120);
+  await waiter.value!.release();
+  it.adapter.kill(client);
+  client.open = true;
+  await end(it, [client]);
+  assertEquals([client.open, client.log], [true, []]);
+  assertEquals(closes, [2]);
+});
+
+Deno.test("a connection that dies in use is closed when it comes back, without a reset that could not work", async () => {
+  using _time = fakeTime();
+  const logger = keepLines();
+  const it = lab({ logger }, { reset: () => Promise.reject(new Error("it is dead")) });
+  const lease = await it.engine.connect();
+  lease.client.inTransaction = true;
+  it.adapter.kill(lease.client, new Error("reset by peer"));
+  assertFalse(lease.released);
+  await lease.release();
+  await it.engine.use(({ client }) => assertEquals(client.id, 2));
+  assertEquals(logger.lines, []);
+  assertAtRest(it);
+  await it.engine.close();
+});
+
+Deno.test("a connection that dies idle is not handed out", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  await give(await take(it, 2));
+  it.adapter.kill(it.adapter.clients[0]!);
+  assertEquals(it.engine.status().idle, 1);
+  await it.engine.use(({ client }) => assertEquals(client.id, 2));
+  assertEquals(it.engine.status().closed, 1);
+  await it.engine.close();
+});
+
+Deno.test("untilLost() ends with its work, or as soon as the connection is terminated, for everybody who waits", async () => {
+  using time = fakeTime();
+  const it = lab();
+  const lease = await it.engine.connect();
+  assertEquals(await lease.untilLost(1), 1);
+  assertEquals(await lease.untilLost(Promise.resolve(2)), 2);
+  await assertRejects(() => lease.untilLost(Promise.reject(new Error("mine"))), Error, "mine");
+  const never = new Promise<void>(() => {});
+  const waits = [watch(lease.untilLost(never)), watch(lease.untilLost(never))];
+  const closing = it.engine.close({ drain: 0 });
+  await time.tick(0);
+  await closing;
+  await time.settle();
+  const { reason } = lease.signal;
+  assertInstanceOf(reason, ConnectionLostError);
+  for (const { error } of waits) assertStrictEquals(error, reason);
+  assertStrictEquals(await assertRejects(() => lease.untilLost(never)), reason);
+});
+
+Deno.test("untilLost() leaves nothing behind on a lease that is held for long, however often it was called", async () => {
+  using time = fakeTime();
+  const it = lab();
+  const lease = await it.engine.connect();
+  for (let i = 0; i < 100_000; i++) lease.untilLost(i);
+  await time.settle();
+  const wait = watch(lease.untilLost(new Promise<void>(() => {})));
+  const closing = it.engine.close({ drain: 0 });
+  await time.tick(0);
+  await closing;
+  assertInstanceOf(wait.error, ConnectionLostError);
+  assertStrictEquals(lease.signal.reason, wait.error);
+});
+
+Deno.test("whoever comes to a lease after its connection was terminated is told that, and not of a release", async () => {
+  using time = fakeTime();
+  const it = lab();
+  const lease = await it.engine.connect();
+  const closing = it.engine.close({ drain: 0 });
+  await time.tick(0);
+  await closing;
+  const error = assertThrows(() => lease.client, ConnectionLostError);
+  assertStrictEquals(error, lease.signal.reason);
+  await lease.release();
+});

@@ -1,0 +1,295 @@
+/**
+ * What the options that reach the driver change, and who may change the options.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { sleep } from "../../internal/clock.ts";
+import {
+  ConnectError,
+  type Engine,
+  type EngineOptions,
+  getDnsEngine,
+  PoolTimeoutError,
+} from "../../mod.ts";
+import { fakeAdapter, type FakeClient, type Target } from "../../testing/mod.ts";
+import { assertAtRest, end, give, take, watch } from "../support/checks.ts";
+import { lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+/** What the adapter is told with these options. */
+async function targetWith(options: EngineOptions<FakeClient>): Promise<Target> {
+  let target: Target | undefined;
+  const it = lab(options, { connect: (_, given) => void (target = given) });
+  await it.engine.use(() => {});
+  await end(it);
+  return target!;
+}
+
+Deno.test("connectArgs reaches the adapter as it is, apart from what the URL gives", async () => {
+  using _time = fakeTime();
+  const { connectArgs, user, password, database, host, port } = await targetWith({
+    connectArgs: { application_name: "orders", user: "root" },
+  });
+  assertEquals(connectArgs, { application_name: "orders", user: "root" });
+  assertEquals([user, password, database, host, port], [
+    "app",
+    "secret",
+    "orders",
+    "db.internal",
+    1,
+  ]);
+  assertEquals((await targetWith({})).connectArgs, {});
+});
+
+Deno.test("keepAlive reaches the adapter; true by default", async () => {
+  using _time = fakeTime();
+  assertEquals((await targetWith({})).keepAlive, true);
+  assertEquals((await targetWith({ keepAlive: false })).keepAlive, false);
+});
+
+Deno.test("isolationLevel is set on every new connection, before the hooks see it", async () => {
+  using _time = fakeTime();
+  const seen: (string | undefined)[] = [];
+  const note = ({ client }: { client: FakeClient }) => void seen.push(client.isolationLevel);
+  const it = lab({
+    isolationLevel: "repeatable read",
+    hooks: { firstConnect: note, connect: note },
+  });
+  await give(await take(it, 2));
+  await give(await take(it, 2));
+  assertEquals(seen, Array(3).fill("repeatable read"));
+  assertEquals(it.adapter.clients.map(({ log }) => log), [
+    ["isolation repeatable read"],
+    ["isolation repeatable read"],
+  ]);
+  await end(it);
+  const plain = lab();
+  await plain.engine.use(({ client }) => assertEquals(client.isolationLevel, undefined));
+  await end(plain);
+});
+
+Deno.test("isolationLevel: a connection on which it cannot be set is terminated, and the checkout fails", async () => {
+  using _time = fakeTime();
+  const it = lab({ isolationLevel: "no such level", poolSize: 1, maxOverflow: 0 }, {
+    setIsolationLevel: () => Promise.reject(new Error("invalid value")),
+  });
+  await assertRejects(() => it.engine.connect(), ConnectError, "said: invalid value");
+  assertEquals(it.adapter.open, []);
+  assertAtRest(it);
+  it.adapter.behaviour.setIsolationLevel = () => {};
+  await it.engine.use(() => {});
+  await it.engine.close();
+});
+
+Deno.test("executionOptions({ isolationLevel }): for the time of each lease of the sibling, on the same pool", async () => {
+  using _time = fakeTime();
+  const it = lab({ isolationLevel: "read committed", poolSize: 1, maxOverflow: 0 });
+  const sibling = it.engine.executionOptions({ isolationLevel: "serializable" });
+  const level = ({ client }: { client: FakeClient }) => client.isolationLevel;
+  assertEquals(await it.engine.use(level), "read committed");
+  assertEquals(await sibling.use(level), "serializable");
+  assertEquals(await sibling.begin(level), "serializable");
+  assertEquals(await it.engine.use(level), "read committed");
+  assertEquals(it.adapter.clients[0]!.log, [
+    "isolation read committed",
+    "isolation serializable",
+    "isolation read committed",
+    "isolation serializable",
+    "BEGIN",
+    "COMMIT",
+    "isolation read committed",
+  ]);
+  assertEquals(it.adapter.dials.length, 1);
+  assertEquals(sibling.status(), it.engine.status());
+  let events = 0;
+  sibling.addEventListener("retire", () => events++);
+  it.engine.dispatchEvent(new CustomEvent("retire"));
+  assertEquals(events, 1);
+  await end(it);
+  await assertRejects(() => sibling.connect(), Error, "the engine is closed");
+});
+
+Deno.test("executionOptions({ isolationLevel }): where it cannot be set or taken back, the connection is closed", async () => {
+  using time = fakeTime();
+  const it = lab({ connectTimeout: 2, logger: { debug() {}, info() {}, warn() {} } });
+  const sibling = it.engine.executionOptions({ isolationLevel: "serializable" });
+  it.adapter.behaviour.setIsolationLevel = () => Promise.reject(new Error("not now"));
+  await assertRejects(() => sibling.connect(), Error, "not now");
+  assertAtRest(it);
+  it.adapter.behaviour.setIsolationLevel = (_, level) => {
+    if (level === undefined) throw new Error("not any more");
+  };
+  await sibling.use(() => {});
+  it.adapter.behaviour.setIsolationLevel = () => new Promise(() => {});
+  const hung = watch(sibling.connect());
+  await time.advance(2);
+  assertEquals(hung.state, "rejected");
+  assertEquals(it.adapter.open, []);
+  const controller = new AbortController();
+  const aborted = watch(sibling.connect({ signal: controller.signal }));
+  await time.settle();
+  controller.abort(new Error("never mind"));
+  await time.settle();
+  assertEquals((aborted.error as Error).message, "never mind");
+  assertEquals(it.adapter.open, []);
+  await end(it);
+});
+
+Deno.test("what the options ask of the adapter, it must be able to do", () => {
+  const { ping: _ping, role: _role, setIsolationLevel: _set, query: _query, ...poor } =
+    fakeAdapter();
+  const asks: [EngineOptions<FakeClient>, string, string][] = [
+    [{ poolPrePing: true }, "poolPrePing", "ping"],
+    [{ targetSessionAttrs: "primary" }, "targetSessionAttrs", "role"],
+    [{ isolationLevel: "serializable" }, "isolationLevel", "setIsolationLevel"],
+  ];
+  for (const [options, option, method] of asks) {
+    const make = () => getDnsEngine("fake://127.0.0.1", { adapter: poor, ...options });
+    assertEquals(
+      assertThrows(make, TypeError).message,
+      `Cannot use the option "${option}": the adapter "fake" has no method "${method}"`,
+    );
+  }
+  const engine = getDnsEngine("fake://127.0.0.1", { adapter: poor });
+  assertThrows(
+    () => engine.executionOptions({ isolationLevel: "serializable" }),
+    TypeError,
+    'has no method "setIsolationLevel"',
+  );
+});
+
+Deno.test("an adapter without query: engine.query and engine.begin say so, and nothing is checked out", async () => {
+  const { query: _, ...poor } = fakeAdapter();
+  const engine = getDnsEngine("fake://127.0.0.1", { adapter: poor });
+  const query = await assertRejects(() => engine.query("SELECT 1"), TypeError);
+  assertEquals(
+    query.message,
+    'Cannot run a query: the adapter "fake" has no method "query"',
+  );
+  const begin = await assertRejects(() => engine.begin(() => {}), TypeError);
+  assertEquals(
+    begin.message,
+    'Cannot begin a transaction: the adapter "fake" has no method "query"',
+  );
+  assertEquals(engine.status().opened, 0);
+  await engine.close();
+});
+
+Deno.test("an adapter of three members is enough for connect, use and release", async () => {
+  const { name, defaultPort, connect } = fakeAdapter();
+  const engine = getDnsEngine("fake://127.0.0.1", {
+    adapter: { name, defaultPort, connect },
+    poolSize: 1,
+    maxOverflow: 0,
+  });
+  const first = await engine.use(({ client }) => client);
+  const lease = await engine.connect();
+  assertStrictEquals(lease.client, first);
+  lease.invalidate();
+  await engine.use(({ client }) => assert(client !== first));
+  await engine.close();
+  const { opened, closed } = engine.status();
+  assertEquals({ opened, closed }, { opened: 2, closed: 2 });
+});
+
+Deno.test("plugins change URL and options in turn, and see the finished engine", async () => {
+  using _time = fakeTime();
+  const created: unknown[] = [];
+  const adapter = fakeAdapter();
+  const engine = getDnsEngine("fake://app:secret@db.internal/orders", {
+    adapter,
+    poolSize: 9,
+    plugins: [
+      () => {},
+      ({ url, options }) => {
+        assertEquals([url.host, options.poolSize], ["db.internal", 9]);
+        return {
+          url: url.with({ host: "127.0.0.1" }),
+          options: { poolSize: 1, maxOverflow: 0, poolTimeout: 0 },
+          created: (engine) => void created.push(engine),
+        };
+      },
+      ({ url, options }) => {
+        assertEquals([url.host, options.poolSize], ["127.0.0.1", 1]);
+        return { created: () => void created.push("second") };
+      },
+    ],
+  });
+  assertEquals(created, [engine, "second"]);
+  assertEquals(engine.url.host, "127.0.0.1");
+  const lease: { release(): Promise<void> } = await engine.connect();
+  await assertRejects(() => engine.connect(), PoolTimeoutError);
+  await lease.release();
+  assertEquals(adapter.dials, ["127.0.0.1"]);
+  await engine.close();
+});
+
+Deno.test("what a plugin changes is checked like what the caller gives", () => {
+  const make = (change: { options: EngineOptions }) => () =>
+    getDnsEngine("fake://127.0.0.1", { adapter: fakeAdapter(), plugins: [() => change] });
+  assertThrows(make({ options: { poolSize: -1 } }), RangeError, 'Cannot use -1 for "poolSize"');
+  for (const name of ["creator", "pool"]) {
+    const options = { [name]: () => {} } as EngineOptions;
+    assertThrows(make({ options }), TypeError, `Cannot use the option "${name}": it opens`);
+  }
+  for (const plugins of [5, "x", {}, null, [5], [null]]) {
+    const options = { adapter: fakeAdapter(), plugins } as unknown as EngineOptions<FakeClient>;
+    const error = assertThrows(() => getDnsEngine("fake://127.0.0.1", options), TypeError);
+    assert(error.message.endsWith('for "plugins": it is a list of functions'), error.message);
+  }
+});
+
+Deno.test("creator and pool are refused wherever the URL leads", () => {
+  for (
+    const url of ["fake://db.internal", "fake://127.0.0.1", "fake://localhost", "fake://[::1]"]
+  ) {
+    for (const name of ["creator", "pool"]) {
+      const options = { adapter: fakeAdapter(), [name]: () => {} };
+      const error = assertThrows(() => getDnsEngine<FakeClient>(url, options), TypeError);
+      assertEquals(
+        error.message,
+        `Cannot use the option "${name}": it opens connections by itself and would bypass DNS; write an adapter instead`,
+      );
+    }
+  }
+});
+
+Deno.test("hooks may be methods that need their object", async () => {
+  using time = fakeTime();
+  class Counter {
+    readonly #calls: string[] = [];
+    calls(): string {
+      return this.#calls.join(" ");
+    }
+    #count(name: string) {
+      this.#calls.push(name);
+      return sleep(1);
+    }
+    firstConnect() {
+      return this.#count("firstConnect");
+    }
+    connect() {
+      return this.#count("connect");
+    }
+    checkout() {
+      return this.#count("checkout");
+    }
+    checkin() {
+      return this.#count("checkin");
+    }
+    close() {
+      return this.#count("close");
+    }
+  }
+  const counter = new Counter();
+  const it = lab({ hooks: counter });
+  const used = watch(it.engine.use(() => {}));
+  await time.tick(10);
+  assertEquals(used.state, "fulfilled");
+  const closed = watch((it.engine as Engine<FakeClient>).close());
+  await time.tick(10);
+  assertEquals(closed.state, "fulfilled");
+  assertEquals(counter.calls(), "firstConnect connect checkout checkin close");
+});

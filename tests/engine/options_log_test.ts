@@ -1,0 +1,261 @@
+/**
+ * What the options of logging change, and what never stands in a log.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
+import { clearDnsCache, type EngineEventMap, type EngineOptions, getDnsEngine } from "../../mod.ts";
+import { fakeAdapter, type FakeClient } from "../../testing/mod.ts";
+import { end, give, keepLines, take, verdict } from "../support/checks.ts";
+import { lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+/** What a short life of an engine writes. */
+async function linesWith(options: EngineOptions<FakeClient>): Promise<string[]> {
+  const logger = keepLines();
+  const it = lab({ logger, ...options });
+  await it.engine.query("SELECT $1", [7]);
+  await it.engine.begin(({ client }) => it.adapter.query!(client, "UPDATE t SET x = 1"));
+  await it.engine.use((lease) => lease.invalidate(new Error("no good")));
+  const lease = await it.engine.connect();
+  const client = lease.detach();
+  await it.adapter.close!(client);
+  await end(it, [client]);
+  return logger.lines;
+}
+
+Deno.test("echo: statements of the engine's own are logged; by default nothing is", async () => {
+  using _time = fakeTime();
+  assertEquals(await linesWith({}), []);
+  assertEquals(await linesWith({ echo: false, echoPool: false }), []);
+  const statements = [
+    "info [db.internal] SELECT $1 [7]",
+    "info [db.internal] BEGIN",
+    "info [db.internal] COMMIT",
+  ];
+  assertEquals(await linesWith({ echo: true }), statements);
+  assertEquals(await linesWith({ echo: "debug" }), statements);
+});
+
+Deno.test('echoPool: connections as they open and close; with "debug" each checkout and checkin', async () => {
+  using _time = fakeTime();
+  assertEquals(await linesWith({ echoPool: true }), [
+    "info [db.internal] Opened a connection to 10.0.0.1",
+    "info [db.internal] Closing a connection to 10.0.0.1: no good",
+    "info [db.internal] Opened a connection to 10.0.0.1",
+    "info [db.internal] Detached a connection to 10.0.0.1",
+  ]);
+  assertEquals(await linesWith({ echoPool: "debug" }), [
+    "info [db.internal] Opened a connection to 10.0.0.1",
+    "debug [db.internal] Checked out a connection to 10.0.0.1",
+    "debug [db.internal] Checked in a connection to 10.0.0.1",
+    "debug [db.internal] Checked out a connection to 10.0.0.1",
+    "debug [db.internal] Checked in a connection to 10.0.0.1",
+    "debug [db.internal] Checked out a connection to 10.0.0.1",
+    "info [db.internal] Closing a connection to 10.0.0.1: no good",
+    "info [db.internal] Opened a connection to 10.0.0.1",
+    "debug [db.internal] Checked out a connection to 10.0.0.1",
+    "info [db.internal] Detached a connection to 10.0.0.1",
+  ]);
+});
+
+Deno.test("loggingName and poolLoggingName stand in front of the lines, and the latter in errors", async () => {
+  using _time = fakeTime();
+  const lines = await linesWith({
+    echo: true,
+    echoPool: true,
+    loggingName: "app",
+    poolLoggingName: "pool 1",
+  });
+  assertEquals(lines.slice(0, 2), [
+    "info [pool 1] Opened a connection to 10.0.0.1",
+    "info [app] SELECT $1 [7]",
+  ]);
+  const it = lab({ poolLoggingName: "pool 1" });
+  await end(it);
+  const error = await it.engine.connect().catch((error) => error);
+  assertEquals(error.message, 'Cannot check out a connection to "pool 1": the engine is closed');
+});
+
+Deno.test("hideParameters: no bind value in a line, only how many there are", async () => {
+  using _time = fakeTime();
+  const lines = await linesWith({ echo: true, hideParameters: true });
+  assertEquals(lines[0], "info [db.internal] SELECT $1 [1 values hidden]");
+  assertFalse(lines.join().includes("7"));
+});
+
+Deno.test("bind values that cannot be shown fail no query", async () => {
+  using _time = fakeTime();
+  const logger = keepLines();
+  const it = lab({ echo: true, logger });
+  const circle: { self?: unknown } = {};
+  circle.self = circle;
+  for (const value of [circle, { toJSON: () => assert(false) }, 10n, undefined, () => 1]) {
+    assertEquals(await it.engine.query("SELECT $1", [value]), [{ address: "10.0.0.1" }]);
+  }
+  assertEquals(logger.lines.slice(0, 3), [
+    "info [db.internal] SELECT $1 [1 values]",
+    "info [db.internal] SELECT $1 [1 values]",
+    'info [db.internal] SELECT $1 ["10"]',
+  ]);
+  await end(it);
+});
+
+Deno.test("no line has the password, whatever the driver says", async () => {
+  using _time = fakeTime();
+  const logger = keepLines();
+  const it = lab({ echo: "debug", echoPool: "debug", logger });
+  const failures = [
+    verdict("disconnect", "lost fake://app:secret@db.internal"),
+    new Error("secret"),
+  ];
+  for (const failure of failures) {
+    await it.engine.use((lease) => lease.invalidate(failure));
+    await it.engine.use(() => Promise.reject(failure)).catch(() => {});
+  }
+  it.adapter.behaviour.reset = () => Promise.reject(new Error("secret"));
+  await it.engine.use(({ client }) => {
+    client.inTransaction = true;
+  });
+  await end(it);
+  assert(logger.lines.length > 10);
+  assertFalse(logger.lines.join("\n").includes("secret"), logger.lines.join("\n"));
+});
+
+Deno.test("a rollback cut short because the address departed is no failed reset to the log", async () => {
+  using _time = fakeTime();
+  const logger = keepLines();
+  let cutShort: ((reason: unknown) => void) | undefined;
+  const rollback = () => new Promise<void>((_, reject) => cutShort = reject);
+  const it = lab({ logger, echoPool: true, dnsMinTtl: 0 }, { reset: rollback });
+  const { terminate } = it.adapter;
+  it.adapter.terminate = (client, reason) => {
+    terminate!(client);
+    cutShort?.(reason);
+  };
+  const [lease] = await take(it, 1);
+  lease!.client.inTransaction = true;
+  const released = lease!.release();
+  it.dns.addresses = ["10.0.0.2"];
+  clearDnsCache();
+  await it.engine.use(() => {});
+  await released;
+  assertEquals(logger.lines, [
+    "info [db.internal] Opened a connection to 10.0.0.1",
+    "info [db.internal] Closing a connection to 10.0.0.1: The address 10.0.0.1 departed",
+    "info [db.internal] Opened a connection to 10.0.0.2",
+  ]);
+  await end(it);
+});
+
+Deno.test("a logger that throws fails no query, no checkin and no hook, and does not end the upkeep", async () => {
+  using time = fakeTime();
+  const fail = () => {
+    throw new Error("no space left on device");
+  };
+  const hooks = { reset: fail, close: fail };
+  const it = lab({
+    logger: { debug: fail, info: fail, warn: fail },
+    echo: true,
+    echoPool: "debug",
+    leaseWarnAfter: 20,
+    hooks,
+  });
+  const reported: string[] = [];
+  it.engine.addEventListener("longlease", ({ detail }) => reported.push(detail.address));
+  assertEquals(await it.engine.query("SELECT 1"), [{ address: "10.0.0.1" }]);
+  await it.engine.begin(({ client }) => it.adapter.query!(client, "UPDATE t SET x = 1"));
+  const leases = await take(it, 2);
+  await time.advance(30);
+  assertEquals(reported, ["10.0.0.1", "10.0.0.1"]);
+  await give(leases);
+  await end(it);
+});
+
+Deno.test("logger: console by default", async () => {
+  using _time = fakeTime();
+  const lines: unknown[] = [];
+  const { info } = console;
+  console.info = (...args: unknown[]) => void lines.push(...args);
+  try {
+    const engine = getDnsEngine("fake://127.0.0.1", { adapter: fakeAdapter(), echo: true });
+    await engine.query("SELECT 1");
+    await engine.close();
+  } finally {
+    console.info = info;
+  }
+  assertEquals(lines, ["[127.0.0.1] SELECT 1"]);
+});
+
+Deno.test("executionOptions({ loggingToken }) stands in the lines of the sibling's statements", async () => {
+  using _time = fakeTime();
+  const logger = keepLines();
+  const it = lab({ echo: true, logger });
+  const sibling = it.engine.executionOptions({ loggingToken: "job 5" });
+  await sibling.query("SELECT 1");
+  await sibling.executionOptions({ isolationLevel: "serializable" }).query("SELECT 2");
+  await it.engine.query("SELECT 3");
+  assertEquals(logger.lines, [
+    "info [db.internal] [job 5] SELECT 1",
+    "info [db.internal] [job 5] SELECT 2",
+    "info [db.internal] SELECT 3",
+  ]);
+  await end(it);
+});
+
+Deno.test("leaseWarnAfter: a lease that is out for so long is reported once, with where it was taken", async () => {
+  using time = fakeTime();
+  const logger = keepLines();
+  const events: EngineEventMap["longlease"]["detail"][] = [];
+  const it = lab({ leaseWarnAfter: 20, logger, poolSize: 1, maxOverflow: 0, poolTimeout: 300 });
+  it.engine.addEventListener("longlease", ({ detail }) => events.push(detail));
+  const lease = await takeLease(it);
+  // One that waits, and is told where it began to wait, not who gave it the connection.
+  const waiter = waitForLease(it);
+  await time.advance(19.9);
+  assertEquals(events, []);
+  await time.advance(40);
+  assertEquals(events.length, 1);
+  const [{ address, seconds, takenAt }] = events as [typeof events[0] & object];
+  assertEquals(address, "10.0.0.1");
+  assert(seconds >= 20 && seconds <= 21, `${seconds}`);
+  assertStringIncludes(takenAt!, "takeLease");
+  assertMatch(
+    logger.lines[0]!,
+    /^warn \[db\.internal\] A connection to 10\.0\.0\.1 has been in use for 2\d seconds, taken here:\n/,
+  );
+  assertStringIncludes(logger.lines[0]!, "takeLease");
+  await lease.release();
+  const second = await waiter;
+  await time.advance(30);
+  assertEquals(events.length, 2);
+  assertStringIncludes(events[1]!.takenAt!, "waitForLease");
+  await second.release();
+  await time.advance(60);
+  assertEquals([events.length, logger.lines.length], [2, 2]);
+  await end(it);
+});
+
+// Not `return engine.connect()`: on Bun a call in that place leaves no frame of its caller.
+async function takeLease({ engine }: ReturnType<typeof lab>) {
+  return await engine.connect();
+}
+
+async function waitForLease({ engine }: ReturnType<typeof lab>) {
+  return await engine.connect();
+}
+
+Deno.test("leaseWarnAfter is off by default, and looks at leases of a disposed pool too", async () => {
+  using time = fakeTime();
+  for (const [options, count] of [[{}, 0], [{ leaseWarnAfter: 20 }, 2]] as const) {
+    const logger = keepLines();
+    const it = lab({ ...options, logger });
+    const leases = await take(it, 2);
+    await it.engine.dispose();
+    await time.advance(3600);
+    assertEquals(logger.lines.length, count);
+    await give(leases);
+    await end(it);
+  }
+});

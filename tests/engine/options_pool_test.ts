@@ -1,0 +1,719 @@
+/**
+ * What each option of the pool changes: sizes, waits, ages, checks, order, ahead of need.
+ *
+ * @module
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertGreater,
+  assertInstanceOf,
+  assertLess,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { sleep } from "../../internal/clock.ts";
+import {
+  ConnectError,
+  ConnectionInUseError,
+  type EngineOptions,
+  getDnsEngine,
+  PoolTimeoutError,
+} from "../../mod.ts";
+import { type FakeAdapter, fakeAdapter, type FakeClient } from "../../testing/mod.ts";
+import { assertAtRest, dice, end, give, refused, take, verdict, watch } from "../support/checks.ts";
+import { type Lab, lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+/** The connection that the next checkout gets. */
+function idOfNext({ engine }: Lab): Promise<number> {
+  return engine.use(({ client }) => client.id);
+}
+
+Deno.test("poolSize: so many connections are kept; by default 5, with 0 all of them", async () => {
+  using _time = fakeTime();
+  for (const [options, kept] of [[{}, 5], [{ poolSize: 2 }, 2], [{ poolSize: 0 }, 12]] as const) {
+    const it = lab(options);
+    await give(await take(it, 12));
+    assertEquals(it.engine.status().idle, kept);
+    await end(it);
+  }
+});
+
+Deno.test("poolSize: what came back while somebody waited for an answer is kept for him, and closed when he leaves", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 1, dnsRefresh: "on-demand" });
+  const leases = await take(it, 4);
+  await time.advance(10);
+  it.dns.delayMs = 1000;
+  const controller = new AbortController();
+  const wait = watch(it.engine.connect({ signal: controller.signal }));
+  await give(leases);
+  assertEquals(it.engine.status().idle, 4);
+  controller.abort();
+  await time.settle();
+  assertEquals([wait.state, it.engine.status().idle], ["rejected", 1]);
+  await end(it);
+});
+
+Deno.test("maxOverflow: so many are opened above poolSize; by default 10, with -1 or Infinity without end", async () => {
+  using _time = fakeTime();
+  for (
+    const [maxOverflow, most] of [[undefined, 11], [0, 1], [3, 4], [-1, 99], [
+      Infinity,
+      99,
+    ]] as const
+  ) {
+    const options = maxOverflow === undefined ? {} : { maxOverflow };
+    const it = lab({ ...options, poolSize: 1, poolTimeout: 0 });
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 99 }, async (_, i) => {
+        // One after the other, so that no dial has to wait for another.
+        for (let turn = 0; turn < i * 50; turn++) await null;
+        return await it.engine.connect();
+      }),
+    );
+    const leases = outcomes.flatMap((o) => o.status === "fulfilled" ? [o.value] : []);
+    assertEquals([leases.length, it.engine.status().overflow], [most, most - 1]);
+    await give(leases);
+    await end(it);
+  }
+});
+
+Deno.test("poolTimeout: how long a checkout waits; 0 fails now, Infinity waits for ever; connect({ timeout }) differs", async () => {
+  using time = fakeTime();
+  const cases: [EngineOptions, { timeout?: number }, number][] = [
+    [{}, {}, 30],
+    [{ poolTimeout: 0.25 }, {}, 0.25],
+    [{ poolTimeout: 0 }, {}, 0],
+    [{ poolTimeout: 5 }, { timeout: 1 }, 1],
+    [{ poolTimeout: 1 }, { timeout: 5 }, 5],
+  ];
+  for (const [options, connectOptions, seconds] of cases) {
+    const it = lab({ poolSize: 1, maxOverflow: 0, ...options as EngineOptions<FakeClient> });
+    const lease = await it.engine.connect();
+    const wait = watch(it.engine.connect(connectOptions));
+    if (seconds > 0) await time.advance(seconds - 0.001);
+    assertEquals(wait.state, "pending");
+    await time.tick(seconds > 0 ? 1 : 0);
+    assertInstanceOf(wait.error, PoolTimeoutError);
+    assertEquals(wait.error.waited, seconds);
+    await lease.release();
+    await end(it);
+  }
+  const patient = lab({
+    poolSize: 1,
+    maxOverflow: 0,
+    poolTimeout: Infinity,
+    dnsRefresh: "on-demand",
+  });
+  const lease = await patient.engine.connect();
+  const wait = watch(patient.engine.connect());
+  // Past the longest delay of a timer, which is 24.8 days.
+  await time.advance(31 * 86_400);
+  assertEquals(wait.state, "pending");
+  await lease.release();
+  await time.settle();
+  await wait.value!.release();
+  await end(patient);
+});
+
+Deno.test("poolTimeout: the error has the last failed connect as its cause", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 1, poolTimeout: 2 });
+  const [lease] = await take(it, 1);
+  const failure = new Error("too many clients");
+  it.adapter.behaviour.connect = () => Promise.reject(failure);
+  const failed = await assertRejects(() => it.engine.connect(), ConnectError);
+  it.adapter.behaviour.connect = () => {};
+  assertStrictEquals(failed.cause, failure);
+  it.adapter.behaviour.connect = () => new Promise(() => {});
+  const [first, second] = [1, 2].map(() => watch(it.engine.connect()));
+  await time.advance(2);
+  assertEquals([first!.state, second!.state], ["pending", "rejected"]);
+  assertInstanceOf(second!.error, PoolTimeoutError);
+  assertStrictEquals(second!.error.cause, failed);
+  assertEquals(second!.error.counts, {
+    poolSize: 1,
+    maxOverflow: 1,
+    inUse: 1,
+    retired: 0,
+    idle: 0,
+    connecting: 1,
+    waiting: 2,
+  });
+  await lease!.release();
+  await time.settle();
+  // The one that hangs is given up; once a connect succeeded, the failure is history.
+  await time.advance(10);
+  it.adapter.behaviour.connect = () => {};
+  const last = await it.engine.connect();
+  const late = await assertRejects(() => it.engine.connect({ timeout: 0 }), PoolTimeoutError);
+  assertEquals(late.cause, undefined);
+  await give([first!.value!, last]);
+  await end(it);
+});
+
+Deno.test("a failed connect is nobody's who has another one on its way", async () => {
+  using time = fakeTime();
+  const it = lab({ connectRetry: false }, {
+    async connect() {
+      const first = it.adapter.dials.length === 1;
+      await sleep(first ? 10 : 20);
+      if (first) throw refused();
+    },
+  });
+  const controller = new AbortController();
+  const given = watch(it.engine.connect({ signal: controller.signal }));
+  const kept = watch(it.engine.connect());
+  await time.tick(5);
+  controller.abort();
+  await time.tick(15);
+  assertEquals([given.state, kept.state], ["rejected", "fulfilled"]);
+  assertEquals(it.adapter.dials.length, 2);
+  await kept.value!.release();
+  await end(it);
+});
+
+Deno.test("poolTimeout 0 still opens a connection where there is room: only the queue fails at once", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 }, { connect: () => sleep(3000) });
+  const waits = [1, 2, 3].map(() => watch(it.engine.connect()));
+  await time.settle();
+  assertEquals(waits.map(({ state }) => state), ["pending", "pending", "rejected"]);
+  await time.advance(3);
+  await give(waits.slice(0, 2).map(({ value }) => value!));
+  await end(it);
+});
+
+Deno.test("poolTimeout 0 opens a connection at once, also after a dial that nobody waited for any more failed", async () => {
+  using time = fakeTime();
+  const it = lab({ poolTimeout: 0 }, {
+    async connect() {
+      await sleep(10);
+      if (it.adapter.dials.length === 1) throw refused();
+    },
+  });
+  const controller = new AbortController();
+  const given = watch(it.engine.connect({ signal: controller.signal }));
+  await time.tick(5);
+  controller.abort();
+  await time.tick(5);
+  assertEquals(given.state, "rejected");
+  const next = watch(it.engine.connect());
+  await time.tick(10);
+  assertEquals(next.state, "fulfilled");
+  await next.value!.release();
+  await end(it);
+});
+
+Deno.test("poolRecycle: older connections are replaced at checkout, up to 2.5 % sooner so that a fleet does not do it in step", async () => {
+  using time = fakeTime();
+  const replacedAt = async (random: number) => {
+    using _dice = dice(random);
+    const it = lab({ poolRecycle: 100 });
+    const startMs = time.nowMs;
+    await idOfNext(it);
+    await time.advance(97);
+    while (await idOfNext(it) === 1) await time.tick(10);
+    const seconds = (time.nowMs - startMs) / 1000;
+    await end(it);
+    return seconds;
+  };
+  assertEquals(await replacedAt(0), 100);
+  assertEquals(await replacedAt(0.4), 99);
+  assertEquals(await replacedAt(1 - Number.EPSILON), 97.5);
+  const it = lab({ dnsRefresh: "on-demand" });
+  await idOfNext(it);
+  await time.advance(1_000_000);
+  assertEquals(await idOfNext(it), 1);
+  await end(it);
+});
+
+Deno.test("poolRecycle: age counts from before the dial, and a dial that takes longer is good for one checkout", async () => {
+  using time = fakeTime();
+  const it = lab({ poolRecycle: 2 }, { connect: () => sleep(1500) });
+  const use = async () => {
+    const id = watch(idOfNext(it));
+    while (id.state === "pending") await time.tick(100);
+    return id.value;
+  };
+  assertEquals(await use(), 1);
+  await time.tick(500);
+  assertEquals(await use(), 2);
+  it.adapter.behaviour.connect = () => sleep(3000);
+  it.engine.pool.invalidate();
+  assertEquals([await use(), await use()], [3, 4]);
+  await end(it);
+});
+
+Deno.test("poolPrePing: a dead connection is found before it is handed out, a fresh one is not pinged", async () => {
+  using _time = fakeTime();
+  for (const poolPrePing of [false, true]) {
+    const it = lab({ poolPrePing });
+    await idOfNext(it);
+    it.adapter.behaviour.ping = () => Promise.reject(verdict("disconnect"));
+    assertEquals(await idOfNext(it), poolPrePing ? 2 : 1);
+    assertEquals(it.adapter.clients.at(-1)!.log, []);
+    await end(it);
+  }
+});
+
+Deno.test("poolPrePing: one failed ping condemns its siblings, which are not pinged any more", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolPrePing: true });
+  await give(await take(it, 3));
+  it.adapter.behaviour.ping = () => Promise.reject(verdict("disconnect"));
+  await give(await take(it, 3));
+  assertEquals(it.adapter.clients.slice(0, 3).map(({ log }) => log), [
+    ["ping", "terminate"],
+    ["close"],
+    ["close"],
+  ]);
+  await end(it);
+});
+
+Deno.test("poolPrePing: a ping that is not answered is given up after connectTimeout", async () => {
+  using time = fakeTime();
+  const it = lab({ poolPrePing: true, connectTimeout: 2 });
+  await idOfNext(it);
+  it.adapter.behaviour.ping = () => new Promise(() => {});
+  const id = watch(idOfNext(it));
+  await time.advance(1.999);
+  assertEquals(id.state, "pending");
+  await time.advance(0.001);
+  assertEquals(id.value, 2);
+  await end(it);
+});
+
+Deno.test("poolPrePing: one that was opened ahead of need and has waited since is pinged", async () => {
+  using time = fakeTime();
+  const it = lab({ poolPrePing: true, poolSize: 2, minIdle: 1 });
+  const lease = await it.engine.connect();
+  await time.settle();
+  await time.advance(60);
+  assertEquals(await idOfNext(it), 2);
+  assertEquals(it.adapter.clients[1]!.log, ["ping"]);
+  await lease.release();
+  await end(it);
+});
+
+Deno.test("prePingAfter: a connection used within that time is not pinged, but its address is looked at all the same", async () => {
+  using time = fakeTime();
+  for (const [prePingAfter, idle, pings] of [[0, 0, 1], [5, 4.999, 0], [5, 5, 1]] as const) {
+    const it = lab({ poolPrePing: true, prePingAfter });
+    await idOfNext(it);
+    await time.advance(idle);
+    await idOfNext(it);
+    assertEquals(it.adapter.clients[0]!.log, Array(pings).fill("ping"));
+    await end(it);
+  }
+  const it = lab({ poolPrePing: true, prePingAfter: 3600, dnsRefresh: "on-demand" });
+  await idOfNext(it);
+  it.dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  assertEquals(await it.engine.use(({ address }) => address), "10.0.0.2");
+  assertEquals(it.adapter.clients[0]!.log, ["close"]);
+  await end(it);
+});
+
+Deno.test("poolUseLifo: the last to come back goes out first, so that the others can grow idle", async () => {
+  using time = fakeTime();
+  for (const [poolUseLifo, left] of [[false, 3], [true, 1]] as const) {
+    const it = lab({ poolUseLifo, idleTimeout: 60 });
+    await give(await take(it, 3));
+    for (let i = 0; i < 20; i++) {
+      await it.engine.use(() => {});
+      await time.advance(10);
+    }
+    assertEquals(it.engine.status().idle, left);
+    await end(it);
+  }
+});
+
+Deno.test("poolResetOnReturn: what ends an open transaction at checkin, for retired and overflowing connections as well", async () => {
+  using time = fakeTime();
+  const cases = [["rollback", ["rollback"]], ["commit", ["commit"]], [null, []]] as const;
+  for (const [poolResetOnReturn, expected] of cases) {
+    const it = lab({ poolResetOnReturn, poolSize: 1 });
+    const [kept, overflowing, soft, departed] = await take(it, 4);
+    soft!.invalidate(undefined, { soft: true });
+    it.dns.addresses = ["10.0.0.1", "10.0.0.2"];
+    await time.advance(10);
+    it.dns.addresses = ["10.0.0.2"];
+    await time.advance(10);
+    for (const lease of [kept, overflowing, soft, departed]) {
+      const { client } = lease!;
+      client.inTransaction = true;
+      await lease!.release();
+      assertEquals(client.log, [...expected, "close"]);
+    }
+    await end(it);
+  }
+});
+
+Deno.test("poolResetOnReturn: a reset that fails or hangs closes the connection, is logged and never thrown", async () => {
+  using time = fakeTime();
+  const warnings: string[] = [];
+  const logger = { debug() {}, info() {}, warn: (line: string) => void warnings.push(line) };
+  for (
+    const [reset, why] of [
+      [() => Promise.reject(new Error("no way back")), "no way back"],
+      [
+        () => new Promise<void>(() => {}),
+        "no reset of the connection to 10.0.0.1 within 3 seconds",
+      ],
+    ] as const
+  ) {
+    const it = lab({ poolSize: 1, maxOverflow: 0, connectTimeout: 3, logger }, { reset });
+    const lease = await it.engine.connect();
+    lease.client.inTransaction = true;
+    const release = watch(lease.release());
+    const next = watch(idOfNext(it));
+    await time.advance(3);
+    assertEquals([release.state, next.value], ["fulfilled", 2]);
+    assertEquals(it.adapter.clients[0]!.log, ["rollback", "terminate"]);
+    assertEquals(warnings.splice(0), [
+      `[db.internal] Closing a connection to 10.0.0.1 that cannot be reset: ${why}`,
+    ]);
+    await end(it);
+  }
+});
+
+Deno.test('poolClass "null": a connection for each lease, closed when the lease is over, never handed on', async () => {
+  using time = fakeTime();
+  const it = lab({ poolClass: "null" }, { connect: () => sleep(10) });
+  const waits = [1, 2].map(() => watch(it.engine.connect()));
+  await time.tick(10);
+  const third = watch(it.engine.connect());
+  await time.tick(5);
+  // Somebody waits for a connection, and still is not given a used one.
+  await waits[0]!.value!.release();
+  assertFalse(it.adapter.clients[0]!.open);
+  assertEquals(third.state, "pending");
+  await time.tick(5);
+  assertEquals(third.value!.client.id, 3);
+  await give([waits[1]!.value!, third.value!]);
+  assertEquals(it.adapter.open, []);
+  await end(it);
+});
+
+Deno.test('poolClass "assertion": the second lease is refused while the first is out or wanted, with ping and hooks too', async () => {
+  using time = fakeTime();
+  const hooks = { checkout: () => sleep(10) };
+  const plain = {};
+  for (const options of [plain, { hooks }, { hooks, poolPrePing: true }]) {
+    const it = lab({ poolClass: "assertion", ...options }, { connect: () => sleep(10) });
+    const takeFirst = async function takeFirst() {
+      return await it.engine.connect();
+    };
+    for (let round = 0; round < 3; round++) {
+      const first = watch(takeFirst());
+      const second = await assertRejects(() => it.engine.connect(), ConnectionInUseError);
+      // While it is being opened, nobody has it yet.
+      assertEquals(second.takenAt === undefined, round === 0 || options !== plain);
+      await time.tick(20);
+      await assertRejects(() => it.engine.connect(), ConnectionInUseError, "takeFirst");
+      await first.value!.release();
+    }
+    assertEquals(it.adapter.dials.length, 1);
+    await end(it);
+  }
+  // A dial that nobody waits for any more is nobody's.
+  const it = lab({ poolClass: "assertion" }, { connect: () => sleep(10) });
+  const controller = new AbortController();
+  const given = watch(it.engine.connect({ signal: controller.signal }));
+  await time.tick(5);
+  controller.abort();
+  const next = watch(it.engine.connect());
+  await time.tick(5);
+  assertEquals([given.state, next.value?.client.id], ["rejected", 1]);
+  await next.value!.release();
+  await end(it);
+});
+
+Deno.test("the limits of a queue are refused with another pool class", () => {
+  for (const poolClass of ["null", "static", "assertion"] as const) {
+    for (const name of ["poolSize", "maxOverflow", "minIdle", "minSize"]) {
+      const error = assertThrows(
+        () => getDnsEngine("fake://db/x", { adapter: fakeAdapter(), poolClass, [name]: 1 }),
+        TypeError,
+      );
+      assertEquals(
+        error.message,
+        `Cannot use the option "${name}" with the pool class "${poolClass}": it is for "queue"`,
+      );
+    }
+  }
+});
+
+Deno.test("idleTimeout: a connection idle for so long is closed, by the clock even where no timer came to it", async () => {
+  using time = fakeTime();
+  const it = lab({ idleTimeout: 60 });
+  await give(await take(it, 3));
+  await time.advance(30);
+  await idOfNext(it);
+  await time.advance(31);
+  assertEquals(it.adapter.open.map(({ id }) => id), [1]);
+  await time.advance(60);
+  assertEquals(it.adapter.open, []);
+  await idOfNext(it);
+  time.stall(61);
+  assertEquals(await idOfNext(it), 5);
+  await end(it);
+
+  const forever = lab();
+  await idOfNext(forever);
+  await time.advance(86_400);
+  assertEquals(await idOfNext(forever), 1);
+  await end(forever);
+});
+
+Deno.test("maxUses: a connection is replaced after so many checkouts", async () => {
+  using _time = fakeTime();
+  for (const [maxUses, ids] of [[3, [1, 1, 1, 2, 2, 2, 3]], [1, [1, 2, 3, 4, 5, 6, 7]]] as const) {
+    const it = lab({ maxUses });
+    const seen: number[] = [];
+    while (seen.length < ids.length) seen.push(await idOfNext(it));
+    assertEquals(seen, [...ids]);
+    await end(it);
+  }
+});
+
+Deno.test("minIdle: after the first use so many are opened in the background, and kept", async () => {
+  using time = fakeTime();
+  const it = lab({ minIdle: 3, idleTimeout: 60 }, { connect: () => sleep(100) });
+  await time.advance(10);
+  assertEquals(it.adapter.dials, []);
+  it.adapter.behaviour.connect = () => Promise.reject(refused());
+  await assertRejects(() => it.engine.connect(), ConnectError);
+  await time.advance(10);
+  assertEquals(it.adapter.dials.splice(0).length, 1);
+  it.adapter.behaviour.connect = () => sleep(100);
+  const first = watch(it.engine.connect());
+  await time.advance(1);
+  assertEquals([it.engine.status().idle, it.engine.status().inUse], [3, 1]);
+  await first.value!.release();
+  // The idle ones are not closed for their idleness, as long as they are no more than wanted.
+  await time.advance(600);
+  assertEquals([it.engine.status().idle, it.adapter.dials.length], [3, 4]);
+  const leases = await take(it, 3);
+  await time.advance(2);
+  assertEquals([it.engine.status().idle, it.engine.status().inUse], [3, 3]);
+  await give(leases);
+  await time.advance(70);
+  assertEquals(it.engine.status().idle, 3);
+  await end(it);
+});
+
+Deno.test("minSize: so many connections, idle or in use, are not closed for their idleness, and none is opened for them", async () => {
+  using time = fakeTime();
+  const it = lab({ minSize: 2, idleTimeout: 60 });
+  const [first, ...others] = await take(it, 4);
+  await give(others);
+  assertEquals(it.adapter.dials.length, 4);
+  await time.advance(600);
+  // One in use and one idle.
+  assertEquals([it.engine.status().idle, it.engine.status().inUse], [1, 1]);
+  assertEquals(await idOfNext(it), 4);
+  await first!.release();
+  await time.advance(600);
+  assertEquals(it.engine.status().idle, 2);
+  assertEquals(it.adapter.dials.length, 4);
+  await end(it);
+});
+
+Deno.test("minIdle: while connects fail, they are tried again ahead of need every half second, and nobody waits for that", async () => {
+  using time = fakeTime();
+  const it = lab({ minIdle: 2, connectRetry: false });
+  await it.engine.use(() => {});
+  await time.settle();
+  it.adapter.behaviour.connect = () => Promise.reject(refused());
+  it.engine.pool.invalidate();
+  await assertRejects(() => it.engine.connect(), ConnectError);
+  const before = it.adapter.dials.length;
+  await time.advance(10);
+  const tries = it.adapter.dials.length - before;
+  assertGreater(tries, 20);
+  assertLess(tries, 45);
+  it.adapter.behaviour.connect = () => {};
+  await time.advance(1);
+  assertEquals(it.engine.status().idle, 2);
+  await end(it);
+});
+
+Deno.test("engine.warm() opens connections before they are needed, minIdle of them by default", async () => {
+  using time = fakeTime();
+  const kept = { minIdle: 3 };
+  for (
+    const [options, count, idle] of [
+      [{}, undefined, 1],
+      [kept, undefined, 3],
+      [{}, 4, 4],
+      [{ poolClass: "static" as const }, undefined, 1],
+    ] as const
+  ) {
+    const it = lab(options);
+    await it.engine.warm(count);
+    assertEquals([it.engine.status().idle, it.adapter.dials.length], [idle, idle]);
+    await it.engine.warm(count);
+    assertEquals(it.adapter.dials.length, idle);
+    if (options === kept) {
+      // And they are kept afterwards.
+      const leases = await take(it, 3);
+      await time.advance(2);
+      assertEquals(it.engine.status().idle, 3);
+      await give(leases);
+    }
+    await end(it);
+  }
+});
+
+Deno.test("engine.warm() refuses what the pool cannot keep, and tells why a connection could not be opened", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 3 });
+  for (const count of [0, -1, 4, 1.5, NaN, "2", null]) {
+    const error = await assertRejects(() => it.engine.warm(count as number), RangeError);
+    const shown = typeof count === "string" ? `"${count}"` : count;
+    assertEquals(
+      error.message,
+      `Cannot warm ${shown} connections: it is a whole number from 1 to 3`,
+    );
+  }
+  it.adapter.behaviour.connect = () => {
+    if (it.adapter.dials.length === 2) throw new Error("no room");
+  };
+  await assertRejects(() => it.engine.warm(3), ConnectError, "no room");
+  assertAtRest(it);
+  assertEquals(it.engine.status().idle, 2);
+  await end(it);
+});
+
+Deno.test("connectTimeout: one attempt, all addresses together; what arrives later is thrown away", async () => {
+  using time = fakeTime();
+  const it = lab({ connectTimeout: 4, poolSize: 1, maxOverflow: 0 }, {
+    connect: (address) => sleep(address === "10.0.0.1" ? 60_000 : 3000),
+  });
+  const wait = watch(it.engine.connect());
+  await time.advance(3.999);
+  assertEquals(wait.state, "pending");
+  await time.advance(0.001);
+  assertInstanceOf(wait.error, ConnectError);
+  assertEquals(
+    wait.error.message,
+    'Cannot connect to "db.internal": 10.0.0.1:1 said: no connection within 4 seconds',
+  );
+  assertAtRest(it);
+  await end(it);
+
+  const two = lab({ connectTimeout: 8 }, it.adapter.behaviour);
+  two.dns.addresses = ["10.0.0.1", "10.0.0.2"];
+  const other = watch(two.engine.use(({ address }) => address));
+  await time.advance(7);
+  assertEquals(other.value, "10.0.0.2");
+  await time.advance(60);
+  assertEquals(two.adapter.open.map(({ address }) => address), ["10.0.0.2"]);
+  await end(two);
+});
+
+Deno.test("connectConcurrency: so many connections open at once, by default 4", async () => {
+  using time = fakeTime();
+  for (const [options, most] of [[{}, 4], [{ connectConcurrency: 1 }, 1]] as const) {
+    let running = 0;
+    let seen = 0;
+    const it = lab({ ...options, poolSize: 20 }, {
+      async connect() {
+        seen = Math.max(seen, ++running);
+        await sleep(10);
+        running--;
+      },
+    });
+    const waits = Array.from({ length: 20 }, () => it.engine.connect());
+    await time.tick(10 * 20);
+    await give(await Promise.all(waits));
+    assertEquals([seen, it.adapter.dials.length], [most, 20]);
+    // After an outage, which one at a time probes, so many open at once again.
+    const { connect } = it.adapter.behaviour;
+    it.adapter.behaviour.connect = () => Promise.reject(refused());
+    it.engine.pool.invalidate();
+    const again = Array.from({ length: 20 }, () => it.engine.connect());
+    await time.advance(1);
+    seen = 0;
+    it.adapter.behaviour.connect = connect!;
+    await time.advance(1);
+    await give(await Promise.all(again));
+    assertEquals(seen, most);
+    await end(it);
+  }
+});
+
+Deno.test("connectRetry: once connected before, a checkout waits for a server that is down; without it, or before, it fails at once", async () => {
+  using time = fakeTime();
+  for (const connectRetry of [true, false]) {
+    const it = lab({ connectRetry, poolTimeout: 5 });
+    it.adapter.behaviour.connect = () => Promise.reject(refused());
+    await assertRejects(() => it.engine.connect(), ConnectError);
+    it.adapter.behaviour.connect = () => {};
+    await it.engine.use((lease) => lease.invalidate());
+    it.adapter.behaviour.connect = () => Promise.reject(refused());
+    const startMs = time.nowMs;
+    const wait = watch(it.engine.connect());
+    while (wait.state === "pending") await time.tick(10);
+    assertInstanceOf(wait.error, ConnectError);
+    assertInstanceOf(wait.error.cause, Error);
+    assertEquals(wait.error.cause.message, "connection refused");
+    assertEquals(Math.round((time.nowMs - startMs) / 100) / 10, connectRetry ? 5 : 0);
+    if (connectRetry) {
+      assertEquals(
+        wait.error.message,
+        'Cannot connect to "db.internal" within 5 seconds: ' +
+          'Cannot connect to "db.internal": 10.0.0.1:1 said: connection refused',
+      );
+      const late = watch(it.engine.connect());
+      await time.advance(1);
+      it.adapter.behaviour.connect = () => {};
+      await time.advance(0.5);
+      assertEquals(late.state, "fulfilled");
+      await late.value!.release();
+    }
+    await end(it);
+  }
+});
+
+Deno.test("connectRetry: a wrong password is told at once", async () => {
+  using time = fakeTime();
+  const it = lab();
+  await it.engine.use((lease) => lease.invalidate());
+  it.adapter.behaviour.connect = () =>
+    Promise.reject(Object.assign(new Error("password authentication failed"), { code: "28P01" }));
+  const wait = watch(it.engine.connect());
+  await time.settle();
+  assert(wait.error instanceof ConnectError, String(wait.error));
+  await end(it);
+});
+
+Deno.test("a connection of which the adapter cannot tell whether a transaction is open is reset", async () => {
+  using _time = fakeTime();
+  const tells: (FakeAdapter["inTransaction"] | undefined)[] = [
+    undefined,
+    () => undefined,
+    () => {
+      throw new Error("not today");
+    },
+    () => true,
+    () => false,
+  ];
+  const logs: string[][] = [];
+  for (const inTransaction of tells) {
+    const { engine, adapter } = lab({ logger: { debug() {}, info() {}, warn() {} } });
+    Object.assign(adapter, { inTransaction });
+    await engine.use(() => {});
+    logs.push(adapter.clients[0]!.log);
+    await engine.close();
+  }
+  const reset = ["rollback", "close"];
+  assertEquals(logs, [reset, reset, reset, reset, ["close"]]);
+});

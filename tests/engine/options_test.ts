@@ -1,0 +1,860 @@
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { getDnsEngine } from "../../engine.ts";
+import { type EngineOptions, readDnsOptions, readEngineOptions } from "../../engine/options.ts";
+import { type GetIpOptions, getIpWithTtl } from "../../resolver.ts";
+import { fakeAdapter } from "../../testing/fake_adapter.ts";
+
+type Options = Record<string, unknown>;
+type Kind = typeof TypeError | typeof RangeError;
+
+/** How a value reads in a message. */
+const SHOWN: readonly (readonly [value: unknown, shown: string])[] = [
+  [null, "null"],
+  [true, "true"],
+  [false, "false"],
+  [5, "5"],
+  [NaN, "NaN"],
+  [5n, "5"],
+  ["5", '"5"'],
+  ["", '""'],
+  ["x".repeat(50), `"${"x".repeat(40)}…"`],
+  [Symbol("s"), "Symbol(s)"],
+  [[], "a list"],
+  [[5], "a list"],
+  [{}, "an object"],
+  [new Date(0), "an object"],
+  [() => 5, "a function"],
+];
+
+function make(options: unknown): unknown {
+  return getDnsEngine("postgresql://app@127.0.0.1/orders", options as EngineOptions);
+}
+
+/** Whether the adapter can do what they ask for is not looked at. */
+function accepts(options: unknown): void {
+  readEngineOptions(options);
+}
+
+function refuses(options: unknown, kind: Kind, message: string): void {
+  const error = assertThrows(() => make(options), kind);
+  assertEquals(error.message, message);
+}
+
+/** Each value that is refused for its type, with a message that names option, value and what is allowed. */
+function refusesAllBut(name: string, allowed: (value: unknown) => boolean, wanted: string): void {
+  for (const [value, shown] of SHOWN) {
+    if (allowed(value)) continue;
+    refuses({ [name]: value }, TypeError, `Cannot use ${shown} for "${name}": it is ${wanted}`);
+  }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+interface NumberOption {
+  readonly wanted: string;
+  /** The values at the bounds, and what the settings make of them. */
+  readonly good: readonly number[];
+  /** The values next to them, outside. */
+  readonly bad: readonly number[];
+  /** Waiting times: no milliseconds. */
+  readonly wait?: boolean;
+}
+
+const FROM_0: NumberOption = {
+  wanted: "a number of seconds from 0 or Infinity",
+  good: [0, 28_800, Infinity],
+  bad: [-0.001, -Infinity],
+};
+const ABOVE_0: NumberOption = {
+  wanted: "a number of seconds above 0 or Infinity",
+  good: [0.001, 28_800, Infinity],
+  bad: [0, -0.001, -Infinity],
+};
+
+const NUMBERS: Readonly<Record<string, NumberOption>> = {
+  dnsTimeout: {
+    wanted: "a number of seconds above 0 to 3600",
+    good: [0.001, 3600],
+    bad: [0, -0.001, -Infinity, Infinity],
+    wait: true,
+  },
+  connectTimeout: {
+    wanted: "a number of seconds above 0 to 3600",
+    good: [0.001, 3600],
+    bad: [0, -0.001, -Infinity, Infinity],
+    wait: true,
+  },
+  poolTimeout: {
+    wanted: "a number of seconds from 0 to 3600 or Infinity",
+    good: [0, 3600, Infinity],
+    bad: [-0.001, -Infinity],
+    wait: true,
+  },
+  dnsGraceTtl: {
+    wanted: "a number of seconds from 0",
+    good: [0, 30_000],
+    bad: [-0.001, -Infinity, Infinity],
+  },
+  dnsMaxStale: {
+    wanted: "a number of seconds from 0",
+    good: [0, 259_200],
+    bad: [-0.001, -Infinity, Infinity],
+  },
+  dnsMinTtl: {
+    wanted: "a number of seconds from 0",
+    good: [0, 300],
+    bad: [-0.001, -Infinity, Infinity],
+  },
+  dnsMaxTtl: {
+    wanted: "a number of seconds from 0",
+    good: [0.25, 86_400],
+    bad: [-0.001, -Infinity, Infinity],
+  },
+  dnsMaxRetries: {
+    wanted: "a whole number from 1 to 100",
+    good: [1, 100],
+    bad: [0, 101, 1.5, -1, -Infinity, Infinity],
+  },
+  poolSize: {
+    wanted: "a whole number from 0",
+    good: [0, 1, 10_000],
+    bad: [-1, 0.5, -Infinity, Infinity],
+  },
+  maxOverflow: {
+    wanted: "a whole number from -1 or Infinity",
+    good: [-1, 0, 10_000, Infinity],
+    bad: [-2, -1.5, 0.5, -Infinity],
+  },
+  connectConcurrency: {
+    wanted: "a whole number from 1",
+    good: [1, 1000],
+    bad: [0, 1.5, -1, -Infinity, Infinity],
+  },
+  dnsAddressLinger: {
+    wanted: "a number of seconds from 0",
+    good: [0, 30_000],
+    bad: [-0.001, -Infinity, Infinity],
+  },
+  probeTimeout: {
+    wanted: "a number of seconds above 0 to 3600",
+    good: [0.001, 3600],
+    bad: [0, -0.001, -Infinity, Infinity],
+    wait: true,
+  },
+  prePingAfter: FROM_0,
+  retireGrace: FROM_0,
+  poolRecycle: ABOVE_0,
+  idleTimeout: ABOVE_0,
+  leaseProbeAfter: ABOVE_0,
+  leaseWarnAfter: ABOVE_0,
+  maxUses: {
+    wanted: "a whole number from 1 or Infinity",
+    good: [1, 1000, Infinity],
+    bad: [0, 1.5, -1, -Infinity],
+  },
+  minIdle: {
+    wanted: "a whole number from 0 to 5",
+    good: [0, 5],
+    bad: [-1, 0.5, 6, -Infinity, Infinity],
+  },
+  minSize: {
+    wanted: "a whole number from 0 to 5",
+    good: [0, 5],
+    bad: [-1, 0.5, 6, -Infinity, Infinity],
+  },
+};
+
+const BOOLEANS = [
+  "connectRetry",
+  "dnsExtendGrace",
+  "dnsFallback",
+  "hideParameters",
+  "keepAlive",
+  "poolPrePing",
+  "poolUseLifo",
+];
+
+const CHOICES: Readonly<Record<string, readonly [good: readonly unknown[], wanted: string]>> = {
+  dnsFamily: [["auto", 4, 6, "both"], 'one of "auto", 4, 6, "both"'],
+  dnsRefresh: [["ahead", "on-demand"], 'one of "ahead", "on-demand"'],
+  echo: [[true, false, "debug"], 'one of true, false, "debug"'],
+  echoPool: [[true, false, "debug"], 'one of true, false, "debug"'],
+  loadBalance: [
+    ["ordered", "random", "round-robin", "least-connections"],
+    'one of "ordered", "random", "round-robin", "least-connections"',
+  ],
+  poolClass: [
+    ["queue", "null", "static", "assertion"],
+    'one of "queue", "null", "static", "assertion"',
+  ],
+  poolResetOnReturn: [["rollback", "commit", null], 'one of "rollback", "commit", null'],
+  targetSessionAttrs: [
+    ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"],
+    'one of "any", "read-write", "read-only", "primary", "standby", "prefer-standby"',
+  ],
+};
+
+const TEXTS = ["isolationLevel", "loggingName", "poolLoggingName"];
+
+const OTHERS = [
+  "adapter",
+  "connectArgs",
+  "dnsLookup",
+  "allowAddress",
+  "dnsNameservers",
+  "hooks",
+  "logger",
+  "observer",
+  "plugins",
+];
+
+Deno.test("every option of getDnsEngine() has its tests here", () => {
+  const { message } = assertThrows(() => make({ qwertyuiop: 1 }), TypeError);
+  const known = message.split("the options are ")[1]?.split(", ");
+  assertEquals(
+    known,
+    [...Object.keys(NUMBERS), ...BOOLEANS, ...Object.keys(CHOICES), ...TEXTS, ...OTHERS].sort(),
+  );
+});
+
+Deno.test("the defaults of getDnsEngine() are those that the docs name, in milliseconds", () => {
+  for (const none of [undefined, {}, { poolSize: undefined, creator: undefined }]) {
+    assertEquals(readEngineOptions(none), {
+      dns: {
+        timeoutMs: 12_000,
+        nameservers: [],
+        graceMs: 30_000,
+        extendGrace: true,
+        maxStaleMs: 86_400_000,
+        fallback: true,
+        maxRetries: 3,
+        minTtlMs: 250,
+        maxTtlMs: 300_000,
+        family: "auto",
+        lookup: "system",
+        allow: undefined,
+      },
+      adapter: undefined,
+      refreshAhead: true,
+      lingerMs: 0,
+      loadBalance: "ordered",
+      targetSessionAttrs: "any",
+      poolSize: 5,
+      maxOverflow: 10,
+      poolTimeoutMs: 30_000,
+      recycleMs: Infinity,
+      prePing: false,
+      prePingAfterMs: 0,
+      useLifo: false,
+      resetOnReturn: "rollback",
+      poolClass: "queue",
+      idleTimeoutMs: Infinity,
+      maxUses: Infinity,
+      minIdle: 0,
+      minSize: 0,
+      connectTimeoutMs: 10_000,
+      connectConcurrency: 4,
+      connectRetry: true,
+      connectArgs: {},
+      keepAlive: true,
+      retireGraceMs: Infinity,
+      probeTimeoutMs: 1500,
+      leaseProbeAfterMs: Infinity,
+      leaseWarnAfterMs: Infinity,
+      isolationLevel: undefined,
+      hooks: {},
+      echo: false,
+      echoPool: false,
+      logger: console,
+      loggingName: undefined,
+      poolName: undefined,
+      hideParameters: false,
+      observer: undefined,
+    });
+  }
+});
+
+Deno.test("given options replace the defaults, seconds become milliseconds, 0 and -1 become no limit", () => {
+  const adapter = fakeAdapter();
+  const dnsLookup = { name: "table", lookup: () => Promise.reject(new Error("not asked")) };
+  const logger = { debug: () => {}, info: () => {}, warn: () => {} };
+  const hooks = { connect: () => {} };
+  const settings = readEngineOptions({
+    adapter,
+    dnsTimeout: 1.5,
+    dnsNameservers: ["10.0.0.2"],
+    dnsGraceTtl: 0,
+    dnsExtendGrace: false,
+    dnsMaxStale: 1,
+    dnsFallback: false,
+    dnsMaxRetries: 1,
+    dnsMinTtl: 2,
+    dnsMaxTtl: 2,
+    dnsFamily: 6,
+    dnsLookup,
+    allowAddress: ["10.0.0.0/8"],
+    dnsRefresh: "on-demand",
+    dnsAddressLinger: 3,
+    loadBalance: "random",
+    targetSessionAttrs: "primary",
+    poolSize: 0,
+    maxOverflow: -1,
+    poolTimeout: Infinity,
+    poolRecycle: 28_800,
+    poolPrePing: true,
+    prePingAfter: 0.5,
+    poolUseLifo: true,
+    poolResetOnReturn: null,
+    poolClass: "static",
+    idleTimeout: 60,
+    maxUses: 100,
+    minIdle: 20,
+    minSize: 30,
+    connectTimeout: 0.25,
+    connectConcurrency: 1,
+    connectRetry: false,
+    connectArgs: { application_name: "x" },
+    keepAlive: false,
+    retireGrace: 5,
+    probeTimeout: 0.5,
+    leaseProbeAfter: 7,
+    leaseWarnAfter: 8,
+    isolationLevel: "serializable",
+    hooks,
+    echo: true,
+    echoPool: "debug",
+    logger,
+    loggingName: "orders",
+    poolLoggingName: "orders' pool",
+    hideParameters: true,
+  });
+  assertStrictEquals(settings.adapter, adapter);
+  assertStrictEquals(settings.dns.lookup, dnsLookup);
+  assertStrictEquals(settings.logger, logger);
+  assertStrictEquals(settings.hooks.connect, hooks.connect);
+  assertEquals(settings.dns.allow?.key, "10.0.0.0/8");
+  assertEquals({ ...settings, adapter: undefined, dns: { ...settings.dns, lookup: "system" } }, {
+    dns: {
+      timeoutMs: 1500,
+      nameservers: [{ host: "10.0.0.2", port: 53 }],
+      graceMs: 0,
+      extendGrace: false,
+      maxStaleMs: 1000,
+      fallback: false,
+      maxRetries: 1,
+      minTtlMs: 2000,
+      maxTtlMs: 2000,
+      family: 6,
+      lookup: "system",
+      allow: settings.dns.allow,
+    },
+    adapter: undefined,
+    refreshAhead: false,
+    lingerMs: 3000,
+    loadBalance: "random",
+    targetSessionAttrs: "primary",
+    poolSize: Infinity,
+    maxOverflow: Infinity,
+    poolTimeoutMs: Infinity,
+    recycleMs: 28_800_000,
+    prePing: true,
+    prePingAfterMs: 500,
+    useLifo: true,
+    resetOnReturn: null,
+    poolClass: "static",
+    idleTimeoutMs: 60_000,
+    maxUses: 100,
+    minIdle: 20,
+    minSize: 30,
+    connectTimeoutMs: 250,
+    connectConcurrency: 1,
+    connectRetry: false,
+    connectArgs: { application_name: "x" },
+    keepAlive: false,
+    retireGraceMs: 5000,
+    probeTimeoutMs: 500,
+    leaseProbeAfterMs: 7000,
+    leaseWarnAfterMs: 8000,
+    isolationLevel: "serializable",
+    hooks,
+    echo: true,
+    echoPool: "debug",
+    logger,
+    loggingName: "orders",
+    poolName: "orders' pool",
+    hideParameters: true,
+    observer: undefined,
+  });
+});
+
+Deno.test("a number of the wrong type is refused with an error that names option, value and what is allowed", () => {
+  for (const [name, { wanted }] of Object.entries(NUMBERS)) {
+    refusesAllBut(name, (value) => value === 5, wanted);
+  }
+});
+
+Deno.test("a number next to its bounds is allowed inside and refused outside, never corrected", () => {
+  for (const [name, { wanted, good, bad }] of Object.entries(NUMBERS)) {
+    for (const value of good) accepts({ [name]: value });
+    for (const value of bad) {
+      refuses({ [name]: value }, RangeError, `Cannot use ${value} for "${name}": it is ${wanted}`);
+    }
+  }
+});
+
+Deno.test("a waiting time that is plainly in milliseconds is refused, with the seconds that may be meant", () => {
+  for (const [name, { wait }] of Object.entries(NUMBERS)) {
+    if (!wait) continue;
+    for (const [value, meant] of [[3601, "3.601"], [30_000, "30"], [1e9, "1000000"]]) {
+      refuses(
+        { [name]: value },
+        RangeError,
+        `Cannot use ${value} for "${name}": it is in seconds, at most 3600; did you mean ${meant}?`,
+      );
+    }
+  }
+  // Ages and lifetimes may be long.
+  accepts({ dnsGraceTtl: 30_000, dnsMaxStale: 30_000, dnsMaxTtl: 30_000 });
+});
+
+Deno.test("dnsMinTtl is at most dnsMaxTtl", () => {
+  accepts({ dnsMinTtl: 5, dnsMaxTtl: 5 });
+  const message = (min: number, max: number) =>
+    `Cannot use ${min} for "dnsMinTtl": it is at most "dnsMaxTtl", which is ${max}`;
+  refuses({ dnsMinTtl: 5.001, dnsMaxTtl: 5 }, RangeError, message(5.001, 5));
+  refuses({ dnsMinTtl: 301 }, RangeError, message(301, 300));
+  refuses({ dnsMaxTtl: 0 }, RangeError, message(0.25, 0));
+});
+
+Deno.test("a switch is true or false, nothing else", () => {
+  for (const name of BOOLEANS) {
+    accepts({ [name]: true });
+    accepts({ [name]: false });
+    refusesAllBut(name, (value) => typeof value === "boolean", "one of true, false");
+    refuses({ [name]: 1 }, TypeError, `Cannot use 1 for "${name}": it is one of true, false`);
+  }
+});
+
+Deno.test("a choice is one of its values, in this very spelling and type", () => {
+  for (const [name, [good, wanted]] of Object.entries(CHOICES)) {
+    for (const value of good) accepts({ [name]: value });
+    refusesAllBut(name, (value) => good.includes(value), wanted);
+    for (const value of good) {
+      const other = typeof value === "string" ? value.toUpperCase() : String(value);
+      refuses({ [name]: other }, TypeError, `Cannot use "${other}" for "${name}": it is ${wanted}`);
+    }
+  }
+});
+
+Deno.test("a name is a text that is not empty", () => {
+  const good = (value: unknown) => typeof value === "string" && value !== "";
+  for (const name of TEXTS) refusesAllBut(name, good, "a text that is not empty");
+});
+
+Deno.test("minIdle and minSize are at most poolSize", () => {
+  for (const name of ["minIdle", "minSize"]) {
+    accepts({ [name]: 3, poolSize: 3 });
+    accepts({ [name]: 1000, poolSize: 0 });
+    const message = `Cannot use 4 for "${name}": it is a whole number from 0 to 3`;
+    refuses({ [name]: 4, poolSize: 3 }, RangeError, message);
+  }
+});
+
+Deno.test("logger has the methods that are used", () => {
+  accepts({ logger: console });
+  for (const [value, shown] of [...SHOWN, [{ debug() {}, info() {} }, "an object"]]) {
+    refuses(
+      { logger: value },
+      TypeError,
+      `Cannot use ${shown} for "logger": it has the methods "debug", "info" and "warn", as console has`,
+    );
+  }
+});
+
+Deno.test("observer is an object of functions, each known by name", () => {
+  accepts({ observer: { served() {}, waiting: undefined } });
+  refusesAllBut("observer", (value) => isObject(value), "an object");
+  refuses(
+    { observer: { waited: () => {} } },
+    TypeError,
+    'Cannot use the member of the observer "waited": there is no such member of the observer; there are served, waiting, connecting, resolved, used',
+  );
+});
+
+Deno.test("hooks are functions under names that exist", () => {
+  const names = [
+    "firstConnect",
+    "connect",
+    "checkout",
+    "reset",
+    "checkin",
+    "invalidate",
+    "close",
+    "detach",
+  ];
+  accepts({ hooks: Object.fromEntries(names.map((name) => [name, () => {}])) });
+  accepts({ hooks: { connect: undefined } });
+  refusesAllBut("hooks", (value) => isObject(value), "an object");
+  refuses(
+    { hooks: { onConnect: () => {} } },
+    TypeError,
+    `Cannot use the hook "onConnect": there is no such hook; there are ${names.join(", ")}`,
+  );
+  for (const [value, shown] of SHOWN) {
+    if (typeof value === "function") continue;
+    refuses(
+      { hooks: { connect: value } },
+      TypeError,
+      `Cannot use ${shown} for the hook "connect": it is a function`,
+    );
+  }
+});
+
+Deno.test("plugins are a list of functions", () => {
+  make({ plugins: [] });
+  make({ plugins: [() => {}] });
+  for (const [value, shown] of [...SHOWN, [[() => {}, 5], "a list"]] as typeof SHOWN) {
+    if (Array.isArray(value) && value.length === 0) continue;
+    refuses(
+      { plugins: value },
+      TypeError,
+      `Cannot use ${shown} for "plugins": it is a list of functions`,
+    );
+  }
+});
+
+Deno.test("dnsLookup is a name, a URL that questions may be sent to, or a lookup", () => {
+  const wanted =
+    '"system", "wire", a URL that begins with "https://" (or "http://" and a loopback IP address), without user name and password, or an object with a method "lookup"';
+  const good = [
+    "system",
+    "wire",
+    "https://dns.internal/dns-query",
+    "https://dns.internal/dns-query{?dns}",
+    "http://127.0.0.1:8053/",
+    "http://[::1]:8053/",
+  ];
+  for (const dnsLookup of good) accepts({ dnsLookup });
+  refusesAllBut("dnsLookup", () => false, wanted);
+  const bad: [value: unknown, shown: string][] = [
+    ["System", '"System"'],
+    ["dns.internal", '"dns.internal"'],
+    ["http://dns.internal/", '"http://dns.internal/"'],
+    ["http://localhost/", '"http://localhost/"'],
+    ["http://127.internal/", '"http://127.internal/"'],
+    ["udp://127.0.0.1", '"udp://127.0.0.1"'],
+    ["https://", '"https://"'],
+    ["https://me:s3cret@dns.internal/", "this URL"],
+    ["https://me@dns.internal/", "this URL"],
+    [{ lookup: "x" }, "an object"],
+    [{ name: "x" }, "an object"],
+  ];
+  for (const [value, shown] of bad) {
+    refuses(
+      { dnsLookup: value },
+      TypeError,
+      `Cannot use ${shown} for "dnsLookup": it is ${wanted}`,
+    );
+  }
+});
+
+Deno.test("allowAddress is a function, or a list of addresses and ranges", () => {
+  const good = [
+    () => true,
+    ["10.0.0.0/8"],
+    ["0.0.0.0/0", "::/0"],
+    ["10.0.0.5", "fd00::/8", "FD00::1"],
+    ["::ffff:10.0.0.0/104"],
+  ];
+  for (const allowAddress of good) accepts({ allowAddress });
+  refusesAllBut(
+    "allowAddress",
+    (value) => typeof value === "function" || (Array.isArray(value) && value.length > 0),
+    "a function of an address, or a list of at least one address or range",
+  );
+  const bad: [value: unknown, shown: string][] = [
+    ["db.internal", '"db.internal"'],
+    ["10.0.0.0/33", '"10.0.0.0/33"'],
+    ["10.0.0.0/", '"10.0.0.0/"'],
+    ["10.0.0.0/08", '"10.0.0.0/08"'],
+    ["10.0.0.5/8", '"10.0.0.5/8"'],
+    ["10.0.0.0/8/8", '"10.0.0.0/8/8"'],
+    ["10.0.0", '"10.0.0"'],
+    ["010.0.0.0/8", '"010.0.0.0/8"'],
+    ["fd00::/129", '"fd00::/129"'],
+    ["fd00::1/8", '"fd00::1/8"'],
+    ["::ffff:10.0.0.0/95", '"::ffff:10.0.0.0/95"'],
+    [" 10.0.0.0/8", '" 10.0.0.0/8"'],
+    ["", '""'],
+    [5, "5"],
+    [undefined, "undefined"],
+  ];
+  for (const [value, shown] of bad) {
+    refuses(
+      { allowAddress: ["10.0.0.0/8", value] },
+      TypeError,
+      `Cannot use ${shown} in "allowAddress": it is an IP address or a range with zeros after its prefix, such as "10.0.0.0/8" or "fd00::/8"`,
+    );
+  }
+});
+
+Deno.test("adapter is an adapter, not a driver", () => {
+  const wanted =
+    'an object with "name", "defaultPort" and a method "connect", such as pgAdapter(pg)';
+  refusesAllBut("adapter", () => false, wanted);
+  const whole = { name: "x", defaultPort: 1, connect: () => Promise.resolve({}) };
+  accepts({ adapter: whole });
+  // A driver's own pool has a method "connect" as well.
+  for (const name of ["name", "defaultPort", "connect"]) {
+    refuses(
+      { adapter: { ...whole, [name]: undefined } },
+      TypeError,
+      `Cannot use an object for "adapter": it is ${wanted}`,
+    );
+  }
+});
+
+Deno.test("connectArgs is an object, copied, and cannot send the socket somewhere else", () => {
+  refusesAllBut(
+    "connectArgs",
+    isObject,
+    "an object",
+  );
+  for (const name of ["host", "hostname", "hostaddr", "socketPath", "connectionString", "uri"]) {
+    for (const value of ["10.0.0.9", undefined]) {
+      refuses(
+        { connectArgs: { application_name: "x", [name]: value } },
+        TypeError,
+        `Cannot use "${name}" in "connectArgs": the address comes from DNS, put the host into the URL`,
+      );
+    }
+  }
+  const given: Options = { application_name: "x" };
+  const { connectArgs } = readEngineOptions({ connectArgs: given });
+  given["host"] = "10.0.0.9";
+  assertEquals(connectArgs, { application_name: "x" });
+});
+
+Deno.test("creator and pool are refused on every path, with the reason", () => {
+  const urls = [
+    "postgresql://db.internal/x",
+    "postgresql://127.0.0.1/x",
+    "postgresql://localhost/x",
+    "sqlite::memory:",
+  ];
+  for (const name of ["creator", "pool"]) {
+    for (const value of [() => {}, {}, null, 5]) {
+      for (const url of urls) {
+        const error = assertThrows(
+          () => getDnsEngine(url, { [name]: value } as EngineOptions),
+          TypeError,
+        );
+        assertEquals(
+          error.message,
+          `Cannot use the option "${name}": it opens connections by itself and would bypass DNS; write an adapter instead`,
+        );
+      }
+    }
+  }
+});
+
+Deno.test("dnsNameservers takes IP addresses with and without a port", () => {
+  const good: [text: string, host: string, port: number][] = [
+    ["10.0.0.2", "10.0.0.2", 53],
+    ["10.0.0.3:5353", "10.0.0.3", 5353],
+    ["10.0.0.3:1", "10.0.0.3", 1],
+    ["10.0.0.3:65535", "10.0.0.3", 65535],
+    ["fd00::2", "fd00::2", 53],
+    ["[fd00::2]", "fd00::2", 53],
+    ["[FD00:0::2]:5353", "fd00::2", 5353],
+    ["::1", "::1", 53],
+  ];
+  const { settings } = readDnsOptions({ dnsNameservers: good.map(([text]) => text) }, "test");
+  assertEquals(settings.nameservers, good.map(([, host, port]) => ({ host, port })));
+});
+
+Deno.test("dnsNameservers refuses everything else, and names the one that is wrong", () => {
+  refusesAllBut(
+    "dnsNameservers",
+    (value) => Array.isArray(value) && value.length > 0,
+    "a list of at least one address",
+  );
+  const texts = [
+    "",
+    "dns.internal",
+    "dns.internal:53",
+    "localhost",
+    "10.0.0",
+    "10.0.0.256",
+    "10.0.0.2:",
+    "10.0.0.2:0",
+    "10.0.0.2:65536",
+    "10.0.0.2:x",
+    "10.0.0.2:-53",
+    "10.0.0.2:53:53",
+    " 10.0.0.2",
+    "10.0.0.2,10.0.0.3",
+    "udp://10.0.0.2",
+    ":53",
+    "[]",
+    "[fd00::2",
+    "[fd00::2]53",
+    "[fd00::2]:0",
+    "[10.0.0.2]:53",
+    "fd00::2::1",
+    "fe80::1%eth0",
+  ];
+  const others: [unknown, string][] = [[5, "5"], [null, "null"], [undefined, "undefined"], [[
+    "10.0.0.2",
+  ], "a list"], [{ host: "10.0.0.2" }, "an object"]];
+  for (const [value, shown] of [...texts.map((text) => [text, `"${text}"`] as const), ...others]) {
+    refuses(
+      { dnsNameservers: ["10.0.0.2", value] },
+      TypeError,
+      `Cannot use ${shown} in "dnsNameservers": it is an IP address with an optional port from 1 to 65535, such as "10.0.0.2:5353" or "[fd00::2]:53"`,
+    );
+  }
+});
+
+Deno.test("an unknown option is refused, and the nearest one is named", () => {
+  const slips: [given: string, meant: string][] = [
+    ["pool_size", "poolSize"],
+    ["poolsize", "poolSize"],
+    ["POOL_SIZE", "poolSize"],
+    ["min_idel", "minIdle"],
+    ["poolSzie", "poolSize"],
+    ["max_overflow", "maxOverflow"],
+    ["pool_timeout", "poolTimeout"],
+    ["pool_use_lifo", "poolUseLifo"],
+    ["connect_args", "connectArgs"],
+    ["dns_grace_ttl", "dnsGraceTtl"],
+    ["dnsNameServers", "dnsNameservers"],
+    ["dnsNameserver", "dnsNameservers"],
+    ["dnsMaxTTL", "dnsMaxTtl"],
+    ["keepalive", "keepAlive"],
+    ["adaptor", "adapter"],
+  ];
+  for (const [given, meant] of slips) {
+    for (const value of [5, null]) {
+      refuses(
+        { poolSize: 1, [given]: value },
+        TypeError,
+        `Cannot use the option "${given}" of getDnsEngine: there is no such option, did you mean "${meant}"?`,
+      );
+    }
+  }
+});
+
+Deno.test("an unknown option like no other is refused with a list of those there are, the refused ones left out", () => {
+  for (
+    const name of ["qwertyuiop", "x", "poll", "creators", "__proto_", "toString", "constructor"]
+  ) {
+    const { message } = assertThrows(() => make({ [name]: 1 }), TypeError);
+    assertStringIncludes(
+      message,
+      `Cannot use the option "${name}" of getDnsEngine: there is no such option; the options are adapter, allowAddress, connectArgs,`,
+    );
+    assertFalse(/\b(pool|creator)\b/.test(message.split("the options are")[1]!), message);
+  }
+});
+
+Deno.test("options that are no object are refused", () => {
+  for (const [value, shown] of SHOWN) {
+    if (shown === "an object") continue;
+    refuses(
+      value,
+      TypeError,
+      `Cannot use ${shown} as the options of getDnsEngine: they are an object`,
+    );
+  }
+});
+
+Deno.test("getIpWithTtl() knows the DNS options and signal, and rejects what is not allowed", async () => {
+  const ask = (options: unknown) => getIpWithTtl("127.0.0.1", options as GetIpOptions);
+  assertEquals(await ask({ signal: new AbortController().signal, dnsMaxTtl: 9 }), ["127.0.0.1", 9]);
+  const refused: [options: unknown, kind: Kind, message: string][] = [
+    [
+      { dnsTimeout: 12_000 },
+      RangeError,
+      'Cannot use 12000 for "dnsTimeout": it is in seconds, at most 3600; did you mean 12?',
+    ],
+    [
+      { dnsTimeout: 0 },
+      RangeError,
+      'Cannot use 0 for "dnsTimeout": it is a number of seconds above 0 to 3600',
+    ],
+    [
+      { dnsNameservers: [] },
+      TypeError,
+      'Cannot use a list for "dnsNameservers": it is a list of at least one address',
+    ],
+    [{ signal: {} }, TypeError, 'Cannot use an object for "signal": it is an AbortSignal'],
+    [
+      { poolSize: 5 },
+      TypeError,
+      'Cannot use the option "poolSize" of getIpWithTtl: there is no such option; the options are allowAddress, dnsExtendGrace,',
+    ],
+    [
+      { dnsTimeOut: 5 },
+      TypeError,
+      'Cannot use the option "dnsTimeOut" of getIpWithTtl: there is no such option, did you mean "dnsTimeout"?',
+    ],
+    [null, TypeError, "Cannot use null as the options of getIpWithTtl: they are an object"],
+  ];
+  for (const [options, kind, message] of refused) {
+    const error = await assertRejects(() => ask(options), kind);
+    assert(error.message.startsWith(message), error.message);
+  }
+});
+
+Deno.test("connect() and close() reject options that are not allowed, and the engine goes on", async () => {
+  const engine = getDnsEngine("fake://127.0.0.1", { adapter: fakeAdapter() });
+  const connect = (options: unknown) => engine.connect(options as { timeout?: number });
+  const close = (options: unknown) => engine.close(options as { drain?: number });
+  const wait = "it is a number of seconds from 0 to 3600 or Infinity";
+  const refused: [call: () => Promise<unknown>, kind: Kind, message: string][] = [
+    [
+      () => connect({ timeout: 30_000 }),
+      RangeError,
+      'Cannot use 30000 for "timeout": it is in seconds, at most 3600; did you mean 30?',
+    ],
+    [() => connect({ timeout: -1 }), RangeError, `Cannot use -1 for "timeout": ${wait}`],
+    [() => connect({ timeout: NaN }), TypeError, `Cannot use NaN for "timeout": ${wait}`],
+    [() => connect({ timeout: "5" }), TypeError, `Cannot use "5" for "timeout": ${wait}`],
+    [() => connect({ signal: 5 }), TypeError, 'Cannot use 5 for "signal": it is an AbortSignal'],
+    [
+      () => connect({ timeOut: 5 }),
+      TypeError,
+      'Cannot use the option "timeOut" of connect: there is no such option, did you mean "timeout"?',
+    ],
+    [() => connect(5), TypeError, "Cannot use 5 as the options of connect: they are an object"],
+    [
+      () => close({ drain: 30_000 }),
+      RangeError,
+      'Cannot use 30000 for "drain": it is in seconds, at most 3600; did you mean 30?',
+    ],
+    [() => close({ drain: -1 }), RangeError, `Cannot use -1 for "drain": ${wait}`],
+    [
+      () => close({ drian: 1 }),
+      TypeError,
+      'Cannot use the option "drian" of close: there is no such option, did you mean "drain"?',
+    ],
+  ];
+  for (const [call, kind, message] of refused) {
+    assertEquals((await assertRejects(call, kind)).message, message);
+  }
+  const { opened, inUse, waiting } = engine.status();
+  assertEquals({ opened, inUse, waiting }, { opened: 0, inUse: 0, waiting: 0 });
+  assertEquals(await engine.use((lease) => lease.address, { timeout: 0 }), "127.0.0.1");
+  await engine.close();
+});

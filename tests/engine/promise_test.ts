@@ -1,0 +1,242 @@
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { type AddressChange, getDnsEngine } from "../../mod.ts";
+import { fakeAdapter } from "../../testing/mod.ts";
+import { balanced, lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+Deno.test("a connection records the address that was dialled, whatever the name says by then", async () => {
+  using time = fakeTime();
+  const { engine, adapter, dns } = lab({}, {
+    // The record moves while the dial is under way.
+    connect: () => void (dns.addresses = ["10.0.0.2"]),
+  });
+  const lease = await engine.connect();
+  assertEquals(lease.address, "10.0.0.1");
+  assertEquals(lease.client.address, "10.0.0.1");
+  await lease.release();
+  await time.advance(10);
+  assertEquals(await engine.use((lease) => [lease.address, lease.client.address]), [
+    "10.0.0.2",
+    "10.0.0.2",
+  ]);
+  assertEquals(adapter.dials, ["10.0.0.1", "10.0.0.2"]);
+  await engine.close();
+});
+
+Deno.test("the very next checkout after the answer's end goes to the new address, and the idle connection is closed", async () => {
+  using time = fakeTime();
+  const { engine, adapter, dns } = lab({ dnsRefresh: "on-demand" });
+  const changes: AddressChange[] = [];
+  engine.addEventListener("addresschange", ({ detail }) => changes.push(detail));
+  await engine.use(() => {});
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(9.999);
+  assertEquals(await engine.use((lease) => lease.address), "10.0.0.1");
+  await time.advance(0.001);
+  assertEquals(await engine.use((lease) => lease.address), "10.0.0.2");
+  assertEquals(adapter.clients[0]!.log, ["close"]);
+  assertEquals(changes, [{
+    added: ["10.0.0.2"],
+    removed: ["10.0.0.1"],
+    addresses: ["10.0.0.2"],
+    ttl: 10,
+    source: "dns",
+  }]);
+  assert(balanced(engine.status()));
+  await engine.close();
+});
+
+Deno.test("with refresh ahead, idle connections are closed when the address departs, without any checkout", async () => {
+  using time = fakeTime();
+  const { engine, adapter, dns } = lab();
+  await engine.use(() => {});
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  assertEquals(adapter.open, []);
+  assertEquals(engine.status().idle, 0);
+  await engine.close();
+});
+
+Deno.test("connections in use on a departed address are retired: they work on, and are closed at checkin", async () => {
+  using time = fakeTime();
+  const { engine, adapter, dns } = lab({ poolSize: 1, maxOverflow: 0 });
+  const retired: unknown[] = [];
+  engine.addEventListener("retire", ({ detail }) => retired.push(detail));
+  const lease = await engine.connect();
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  assertEquals(retired, [{ address: "10.0.0.1", inUse: 1 }]);
+  assert(lease.client.open);
+  // A retired lease does not count against the limit of one.
+  assertEquals(await engine.use((lease) => lease.address), "10.0.0.2");
+  await lease.release();
+  assertFalse(adapter.clients[0]!.open);
+  assertEquals(engine.status().byAddress, { "10.0.0.2": { idle: 1, inUse: 0 } });
+  assert(balanced(engine.status()));
+  await engine.close();
+});
+
+Deno.test("on demand, whoever comes after the answer's end asks, though all is in use: the waiters are served from the new address", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab({ dnsRefresh: "on-demand", poolSize: 1, maxOverflow: 0 });
+  const lease = await engine.connect();
+  const early = engine.use((lease) => lease.address);
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  const late = engine.use((lease) => lease.address);
+  await time.advance(0);
+  assertEquals(await Promise.all([early, late]), ["10.0.0.2", "10.0.0.2"]);
+  assertEquals(lease.address, "10.0.0.1");
+  await lease.release();
+  await engine.close();
+});
+
+Deno.test("an answer of two addresses that rotates does not churn the pool", async () => {
+  using time = fakeTime();
+  const { engine, adapter, dns } = lab();
+  dns.addresses = ["10.0.0.1", "10.0.0.2"];
+  dns.ttl = 1;
+  const changes: unknown[] = [];
+  engine.addEventListener("addresschange", ({ detail }) => changes.push(detail));
+  for (let i = 0; i < 20; i++) {
+    await engine.use(() => {});
+    await time.advance(1);
+    dns.addresses = dns.addresses.toReversed();
+  }
+  assertEquals(adapter.dials, ["10.0.0.1"]);
+  assertEquals(changes, []);
+  await engine.close();
+});
+
+Deno.test("checkouts after expiry join one resolution", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab({ dnsRefresh: "on-demand", poolSize: 100 });
+  await engine.use(() => {});
+  await time.advance(10);
+  dns.delayMs = 200;
+  const checkouts = Array.from({ length: 50 }, () => engine.connect());
+  await time.advance(0.2);
+  const leases = await Promise.all(checkouts);
+  assertEquals(dns.questions.length, 2);
+  for (const lease of leases) await lease.release();
+  await engine.close();
+});
+
+Deno.test("an event loop that was blocked past expiry still asks again", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab();
+  await engine.use(() => {});
+  dns.addresses = ["10.0.0.2"];
+  time.stall(11);
+  assertEquals(await engine.use((lease) => lease.address), "10.0.0.2");
+  await engine.close();
+});
+
+Deno.test("a step of the wall clock changes nothing", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab({ dnsRefresh: "on-demand" });
+  await engine.use(() => {});
+  time.step(-3600);
+  await time.advance(9.9);
+  await engine.use(() => {});
+  assertEquals(dns.questions.length, 1);
+  await time.advance(0.1);
+  await engine.use(() => {});
+  assertEquals(dns.questions.length, 2);
+  await engine.close();
+});
+
+Deno.test("whether an address is current is judged at the handover: a waiter is served from the new one", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab({ poolSize: 1, maxOverflow: 0, dnsRefresh: "on-demand" });
+  const holder = await engine.connect();
+  const waiter = engine.connect();
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  await holder.release();
+  const lease = await waiter;
+  assertEquals(lease.address, "10.0.0.2");
+  await lease.release();
+  assert(balanced(engine.status()));
+  await engine.close();
+});
+
+Deno.test("a dial that ends after its address departed is thrown away", async () => {
+  using time = fakeTime();
+  let arrive!: () => void;
+  const gate = new Promise<void>((resolve) => arrive = resolve);
+  const { engine, adapter, dns } = lab({ dnsRefresh: "on-demand", connectTimeout: 60 }, {
+    connect: (address) => address === "10.0.0.1" ? gate : undefined,
+  });
+  const early = engine.connect();
+  await time.advance(9.9);
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(0.1);
+  // Another checkout brings the new answer while the first dial is under way; who came first is served first.
+  const late = engine.connect();
+  const first = await early;
+  assertEquals(first.address, "10.0.0.2");
+  arrive();
+  const second = await late;
+  assertEquals(second.address, "10.0.0.2");
+  await time.settle();
+  assertEquals(adapter.dials.slice(0, 2), ["10.0.0.1", "10.0.0.2"]);
+  assertEquals(adapter.open.filter(({ address }) => address === "10.0.0.1"), []);
+  await Promise.all([first.release(), second.release()]);
+  assert(balanced(engine.status()));
+  await engine.close();
+});
+
+Deno.test("a failed connect gives its place back and wakes the next waiter", async () => {
+  using time = fakeTime();
+  let fail = true;
+  const { engine } = lab({ poolSize: 1, maxOverflow: 0, connectConcurrency: 1 }, {
+    async connect() {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      if (fail) throw new Error("no room");
+    },
+  });
+  const first = engine.connect();
+  const second = engine.connect();
+  first.catch(() => fail = false);
+  await time.advance(0.2);
+  const error = await assertRejects(() => first, Error, 'Cannot connect to "db.internal"');
+  assert((error.cause as Error).message === "no room");
+  await (await second).release();
+  assertEquals(engine.status().idle, 1);
+  assert(balanced(engine.status()));
+  await engine.close();
+});
+
+Deno.test("getDnsEngine() opens nothing and asks nothing", async () => {
+  const { engine, adapter, dns } = lab();
+  await engine.dispose();
+  await engine.close();
+  assertEquals(adapter.dials, []);
+  assertEquals(dns.questions, []);
+});
+
+Deno.test("engines on one name share one entry and one query", async () => {
+  using _time = fakeTime();
+  const { engine, dns } = lab();
+  const other = lab({ dnsLookup: dns }).engine;
+  await Promise.all([engine.use(() => {}), other.use(() => {})]);
+  assertEquals(dns.questions.length, 1);
+  await Promise.all([engine.close(), other.close()]);
+});
+
+Deno.test("localhost and IP addresses need no DNS; dnsFamily picks one of the addresses of localhost", async () => {
+  const hosts = [["LOCALHOST.", "auto", "127.0.0.1"], ["localhost", 6, "::1"], [
+    "[::1]",
+    4,
+    "::1",
+  ]] as const;
+  for (const [host, dnsFamily, address] of hosts) {
+    const adapter = fakeAdapter();
+    const engine = getDnsEngine(`fake://${host}/orders`, { adapter, dnsFamily });
+    await engine.use(() => {});
+    assertEquals(adapter.dials, [address]);
+    assertEquals(engine.status().answer.freshFor, Infinity);
+    await engine.close();
+  }
+});

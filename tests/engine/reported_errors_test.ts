@@ -1,0 +1,141 @@
+/**
+ * What an engine makes of errors that the server reported and the holder of the connection kept to themselves, as an
+ * ORM may do.
+ */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type Adapter, getDnsEngine, PoolTimeoutError } from "../../mod.ts";
+import { fakeAdapter, type FakeClient } from "../../testing/mod.ts";
+import { take, verdict } from "../support/checks.ts";
+import { balanced, lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+Deno.test("a lost connection that its holder says nothing of is not handed out again, nor are its siblings", async () => {
+  using time = fakeTime();
+  const { engine, adapter, dns } = lab();
+  const [first, second] = await take({ engine }, 2);
+  await second!.release();
+  await time.advance(1);
+  const asked = dns.questions.length;
+  adapter.report(first!.client, verdict("disconnect"));
+  assertEquals(first!.signal.aborted, false, "whoever has it may see by themselves");
+  await time.advance(0);
+  assertEquals(dns.questions.length, asked + 1);
+  await first!.release();
+  assertEquals(await engine.use(({ client }) => client.id), 3);
+  assertEquals(adapter.clients.map(({ open }) => open), [false, false, true]);
+  assert(balanced(engine.status()));
+  await engine.close();
+});
+
+Deno.test("a second victim of the same outage does not condemn the connections that came after it", async () => {
+  using time = fakeTime();
+  const { engine, adapter } = lab();
+  const [first, second] = await take({ engine }, 2);
+  adapter.report(first!.client, verdict("disconnect"));
+  const third = await engine.connect();
+  adapter.report(second!.client, verdict("disconnect"));
+  for (const lease of [first!, second!, third]) await lease.release();
+  await time.advance(0);
+  assertEquals(adapter.open.map(({ id }) => id), [3]);
+  await engine.close();
+});
+
+Deno.test("a read-only error that its holder says nothing of closes what is open where writes are wanted, and asks DNS anyway", async () => {
+  using time = fakeTime();
+  for (const targetSessionAttrs of ["read-write", "any"] as const) {
+    const { engine, adapter, dns } = lab({ targetSessionAttrs });
+    await engine.use(() => {});
+    await time.advance(1);
+    const asked = dns.questions.length;
+    await engine.use(({ client }) => adapter.report(client, verdict("read-only")));
+    await time.advance(0);
+    assertEquals(dns.questions.length, asked + 1);
+    assertEquals(adapter.open.length, targetSessionAttrs === "any" ? 1 : 0);
+    await engine.close();
+  }
+});
+
+Deno.test("an error that is none of the connection's changes nothing, nor does one of a connection that is gone", async () => {
+  using time = fakeTime();
+  const { engine, adapter, dns } = lab();
+  const lease = await engine.connect();
+  adapter.report(lease.client, new Error("syntax error"));
+  await lease.release();
+  const detached = (await engine.connect()).detach();
+  await time.advance(1);
+  const asked = dns.questions.length;
+  adapter.report(detached, verdict("disconnect"));
+  await time.advance(0);
+  assertEquals([dns.questions.length, engine.status().opened], [asked, 1]);
+  await engine.close();
+  adapter.report(adapter.clients[0]!, verdict("disconnect"));
+  await time.advance(0);
+  assertEquals(dns.questions.length, asked);
+});
+
+Deno.test("an adapter whose onError() throws harms nobody", async () => {
+  using _time = fakeTime();
+  const warnings: string[] = [];
+  const logger = { debug() {}, info() {}, warn: (line: string) => void warnings.push(line) };
+  const { engine, adapter } = lab({ logger });
+  adapter.onError = () => {
+    throw new Error("not today");
+  };
+  assertEquals(await engine.use(({ address }) => address), "10.0.0.1");
+  assertEquals(warnings, ["[db.internal] A method of the adapter failed: not today"]);
+  await engine.close();
+});
+
+Deno.test("isDisconnect() tells an error that leaves it open whether the work was done from every other", async () => {
+  using time = fakeTime();
+  const { engine } = lab();
+  const errors = async (work: () => unknown) => {
+    const failed = engine.use(work).then(() => undefined, (error) => error);
+    return engine.isDisconnect(await failed);
+  };
+  assertEquals(await errors(() => Promise.reject(verdict("disconnect"))), true);
+  assertEquals(await errors(() => Promise.reject(verdict("read-only"))), false);
+  assertEquals(await errors(() => Promise.reject(new Error("a duplicate key"))), false);
+  assertEquals(await errors(() => Promise.reject(undefined)), false);
+  const hung = errors(() => new Promise(() => {}));
+  await engine.use(() => {});
+  const closing = engine.close({ drain: 0 });
+  await time.advance(0);
+  await closing;
+  assertEquals(await hung, true);
+  assertEquals(await errors(() => {}), false, "what was never begun is not lost");
+});
+
+Deno.test("isDisconnect() is false where the adapter does not tell, or throws", async () => {
+  const classify = () => {
+    throw new Error("no idea");
+  };
+  for (const change of [{ classify }, { classify: undefined }]) {
+    const adapter = { ...fakeAdapter(), ...change } as Adapter<FakeClient>;
+    const engine = getDnsEngine("fake://127.0.0.1/orders", { adapter });
+    assertEquals(engine.isDisconnect(verdict("disconnect")), false);
+    await engine.close();
+  }
+});
+
+Deno.test("query() takes a signal and a time for the wait", async () => {
+  using time = fakeTime();
+  const { engine } = lab({ poolSize: 1, maxOverflow: 0 });
+  const lease = await engine.connect();
+  const controller = new AbortController();
+  const given = assertRejects(
+    () => engine.query("SELECT 1", [], { signal: controller.signal }),
+    Error,
+    "left",
+  );
+  const late = assertRejects(() => engine.query("SELECT 1", [], { timeout: 2 }), PoolTimeoutError);
+  controller.abort(new Error("left"));
+  await given;
+  await time.advance(2);
+  await late;
+  await lease.release();
+  const rows = await engine.query<{ address: string }>("SELECT 1", [], { timeout: 2 });
+  assertEquals(rows[0]!.address, "10.0.0.1");
+  await engine.close();
+});

@@ -1,0 +1,374 @@
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import { sleep } from "../../internal/clock.ts";
+import { ConnectionLostError, type Engine, type Lease } from "../../mod.ts";
+import type { FakeClient } from "../../testing/mod.ts";
+import { assertAtRest, end, give, take, verdict, watch } from "../support/checks.ts";
+import { type Lab, lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+/** What the first connection was asked so far. */
+function asked({ adapter }: Lab): string[] {
+  return adapter.clients[0]!.log.map((entry) => entry.replace(/dnspool_\d+/, "s"));
+}
+
+/** A statement on a lease. */
+function run({ adapter }: Lab, { client }: Lease<FakeClient>, text: string) {
+  return adapter.query!(client, text);
+}
+
+Deno.test("use() gives what the function returns, sync or not, and takes the connection back", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 0 });
+  assertEquals(await it.engine.use(({ client }) => client.id), 1);
+  assertEquals(await it.engine.use(({ client }) => Promise.resolve(client.id)), 1);
+  assertEquals(it.engine.status().idle, 1);
+  await end(it);
+});
+
+Deno.test("use() throws what the function throws, sync or not, whatever it is, and takes the connection back", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 0 });
+  for (const error of [new Error("mine"), "mine", undefined, null]) {
+    const ways = [() => Promise.reject(error), () => {
+      throw error;
+    }];
+    for (const way of ways) {
+      const outcome = await it.engine.use(way).then(() => "fine", (error) => [error]);
+      assertEquals(outcome, [error]);
+      assertAtRest(it);
+    }
+  }
+  assertEquals(it.adapter.dials.length, 1);
+  await end(it);
+});
+
+Deno.test("use() lets its function release, invalidate or detach by itself", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 0 });
+  await it.engine.use((lease) => lease.release());
+  assertEquals(it.engine.status().idle, 1);
+  await it.engine.use((lease) => lease.invalidate());
+  assertEquals(it.engine.status().idle, 0);
+  const client = await it.engine.use((lease) => lease.detach());
+  assert(client.open);
+  await it.adapter.close!(client);
+  await end(it, [client]);
+});
+
+Deno.test("query() gives the rows and hands text and values on as they are", async () => {
+  using _time = fakeTime();
+  const seen: unknown[] = [];
+  const it = lab({}, {
+    query(_, text, values) {
+      seen.push([text, values]);
+      return [{ x: 1 }];
+    },
+  });
+  const values = [1, "two", null];
+  assertEquals(await it.engine.query("SELECT $1", values), [{ x: 1 }]);
+  assertEquals(await it.engine.query("SELECT 1"), [{ x: 1 }]);
+  assertEquals(seen, [["SELECT $1", values], ["SELECT 1", []]]);
+  await end(it);
+});
+
+Deno.test("query() that fails gives the connection back; that meets a lost connection closes it", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  for (const [error, idle] of [[new Error("syntax"), 1], [verdict("disconnect"), 0]] as const) {
+    it.adapter.behaviour.query = () => Promise.reject(error);
+    assertStrictEquals(await assertRejects(() => it.engine.query("SELECT 1")), error);
+    assertEquals(it.engine.status().idle, idle);
+    assertAtRest(it);
+  }
+  await end(it);
+});
+
+Deno.test("begin() commits when its function returns, and gives what it returned", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const result = await it.engine.begin(async (lease) => {
+    await run(it, lease, "INSERT");
+    return 5;
+  });
+  assertEquals(result, 5);
+  assertEquals(asked(it), ["BEGIN", "INSERT", "COMMIT"]);
+  await end(it);
+});
+
+Deno.test("begin() rolls back when its function throws, and throws what it threw", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  for (const error of [new Error("mine"), undefined]) {
+    const ways = [() => Promise.reject(error), () => {
+      throw error;
+    }];
+    for (const way of ways) {
+      assertEquals(await it.engine.begin(way).then(() => "fine", (error) => [error]), [error]);
+      assertEquals(asked(it).splice(-2), ["BEGIN", "ROLLBACK"]);
+      assertAtRest(it);
+    }
+  }
+  assertEquals(it.adapter.dials.length, 1);
+  await end(it);
+});
+
+Deno.test("begin(): a commit that fails is thrown, and what it left is rolled back, whatever the checkin does", async () => {
+  using _time = fakeTime();
+  for (const poolResetOnReturn of ["rollback", "commit", null] as const) {
+    const failure = new Error("deferred constraint");
+    const it = lab({ poolResetOnReturn }, {
+      query(_, text) {
+        if (text === "COMMIT") throw failure;
+        return [];
+      },
+    });
+    assertStrictEquals(await assertRejects(() => it.engine.begin(() => {})), failure);
+    assertEquals(asked(it), ["BEGIN", "COMMIT", "ROLLBACK"]);
+    assertEquals(it.engine.status().idle, 1);
+    await end(it);
+  }
+});
+
+Deno.test("begin(): where the rollback fails too, the first error is thrown and the connection closed", async () => {
+  using _time = fakeTime();
+  for (const poolResetOnReturn of ["rollback", null] as const) {
+    const it = lab({ poolResetOnReturn }, {
+      query(_, text) {
+        if (text === "ROLLBACK") throw new Error("no");
+        return [];
+      },
+    });
+    await assertRejects(
+      () => it.engine.begin(() => Promise.reject(new Error("mine"))),
+      Error,
+      "mine",
+    );
+    assertEquals(asked(it), ["BEGIN", "ROLLBACK", "terminate"]);
+    assertAtRest(it);
+    await end(it);
+  }
+});
+
+Deno.test("begin(): a transaction that cannot be begun is no transaction", async () => {
+  using _time = fakeTime();
+  let ran = false;
+  const it = lab({}, { query: () => Promise.reject(new Error("no")) });
+  await assertRejects(() => it.engine.begin(() => ran = true), Error, "no");
+  assertEquals([ran, it.engine.status().inUse], [false, 0]);
+  await end(it);
+});
+
+Deno.test("begin(): a lost connection in the middle: its error is thrown, siblings are not trusted", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  await give(await take(it, 2));
+  const lost = verdict("disconnect");
+  const error = await assertRejects(() =>
+    it.engine.begin(() => {
+      it.adapter.behaviour.query = () => Promise.reject(new Error("not queryable"));
+      return Promise.reject(lost);
+    })
+  );
+  assertStrictEquals(error, lost);
+  it.adapter.behaviour.query = () => [];
+  const before = it.adapter.dials.length;
+  await it.engine.query("SELECT 1");
+  assertEquals(it.adapter.dials.length, before + 1);
+  await end(it);
+});
+
+Deno.test("begin(): a connection that the pool terminates: ConnectionLostError at once, and no second run", async () => {
+  using time = fakeTime();
+  const it = lab();
+  let runs = 0;
+  const work = watch(it.engine.begin(async (lease) => {
+    runs++;
+    await sleep(60_000);
+    await run(it, lease, "INSERT");
+  }));
+  await time.tick(1);
+  const closing = watch(it.engine.close({ drain: 1 }));
+  await time.advance(1);
+  assertInstanceOf(work.error, ConnectionLostError);
+  assertEquals(
+    work.error.message,
+    "Lost the connection to 10.0.0.1: the engine was closed; work under way may or may not have been done",
+  );
+  assertEquals(closing.state, "fulfilled");
+  await time.advance(60);
+  assertEquals([runs, asked(it)], [1, ["BEGIN", "terminate"]]);
+});
+
+Deno.test("begin() in begin() is a transaction of its own on another connection", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  await it.engine.begin(async (outer) => {
+    await it.engine.begin((inner) => assert(inner.client !== outer.client));
+  });
+  assertEquals(it.adapter.clients.map(({ log }) => log), [["BEGIN", "COMMIT"], [
+    "BEGIN",
+    "COMMIT",
+  ]]);
+  await end(it);
+});
+
+Deno.test("begin({ within }) is a savepoint in the transaction of that lease, at any depth", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const names = new Set<string>();
+  const result = await it.engine.begin(async (outer) => {
+    const inner = await it.engine.begin(async (lease) => {
+      assertStrictEquals(lease, outer);
+      await it.engine.begin((lease) => run(it, lease, "INSERT 2"), { within: lease });
+      return 7;
+    }, { within: outer });
+    for (const entry of outer.client.log) names.add(/dnspool_\d+/.exec(entry)?.[0] ?? "");
+    await run(it, outer, "INSERT 1");
+    return inner;
+  });
+  assertEquals(result, 7);
+  assertEquals(names.size, 3);
+  assertEquals(asked(it), [
+    "BEGIN",
+    "SAVEPOINT s",
+    "SAVEPOINT s",
+    "INSERT 2",
+    "RELEASE SAVEPOINT s",
+    "RELEASE SAVEPOINT s",
+    "INSERT 1",
+    "COMMIT",
+  ]);
+  assertEquals(it.adapter.dials.length, 1);
+  await end(it);
+});
+
+Deno.test("begin({ within }): what the function throws rolls back to the savepoint, and the outer one goes on", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  await it.engine.begin(async (outer) => {
+    const failing = () => Promise.reject(new Error("mine"));
+    await assertRejects(() => it.engine.begin(failing, { within: outer }), Error, "mine");
+    assert(outer.client.inTransaction);
+  });
+  assertEquals(asked(it), ["BEGIN", "SAVEPOINT s", "ROLLBACK TO SAVEPOINT s", "COMMIT"]);
+  await end(it);
+});
+
+Deno.test("begin({ within }): a lease that is over has no transaction", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const lease = await it.engine.connect();
+  await lease.release();
+  await assertRejects(
+    () => it.engine.begin(() => {}, { within: lease }),
+    TypeError,
+    "Cannot use the client of a lease that was released",
+  );
+  await it.engine.begin(async (lease) => {
+    lease.invalidate();
+    await assertRejects(() => it.engine.begin(() => {}, { within: lease }), TypeError);
+  }).catch(() => {});
+  assertAtRest(it);
+  await end(it);
+});
+
+Deno.test("a function that is none is refused before anything is checked out", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const calls: [(fn: never) => Promise<unknown>, string][] = [
+    [(fn) => it.engine.use(fn), "Cannot use a connection with"],
+    [(fn) => it.engine.begin(fn), "Cannot begin a transaction with"],
+  ];
+  for (const [call, start] of calls) {
+    for (
+      const [fn, shown] of [[undefined, "undefined"], [5, "5"], ["x", '"x"'], [{}, "an object"], [
+        [],
+        "a list",
+      ]] as const
+    ) {
+      const error = await assertRejects(() => call(fn as never), TypeError);
+      assertEquals(error.message, `${start} ${shown}: it is a function`);
+    }
+  }
+  assertEquals([it.dns.questions.length, it.adapter.dials.length], [0, 0]);
+  await end(it);
+});
+
+Deno.test("options of begin(), use() and connect() that cannot be meant are refused, and the pool goes on", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
+  const calls: Record<string, (options: never) => Promise<unknown>> = {
+    connect: (options) => it.engine.connect(options),
+    use: (options) => it.engine.use(() => {}, options),
+    begin: (options) => it.engine.begin(() => {}, options),
+  };
+  const wait = "it is a number of seconds from 0 to 3600 or Infinity";
+  const refused: [options: unknown, kind: typeof TypeError | typeof RangeError, end: string][] = [
+    [null, TypeError, "they are an object"],
+    [5, TypeError, "they are an object"],
+    ["x", TypeError, "they are an object"],
+    [[], TypeError, "they are an object"],
+    [() => {}, TypeError, "they are an object"],
+    [{ timeout: "5" }, TypeError, `Cannot use "5" for "timeout": ${wait}`],
+    [{ timeout: null }, TypeError, `Cannot use null for "timeout": ${wait}`],
+    [{ timeout: NaN }, TypeError, `Cannot use NaN for "timeout": ${wait}`],
+    [{ timeout: -0.001 }, RangeError, `Cannot use -0.001 for "timeout": ${wait}`],
+    [{ timeout: 3600.1 }, RangeError, "did you mean 3.6001?"],
+    [{ signal: {} }, TypeError, 'Cannot use an object for "signal": it is an AbortSignal'],
+    [{ signal: null }, TypeError, 'Cannot use null for "signal": it is an AbortSignal'],
+    [{ signal: new AbortController() }, TypeError, "it is an AbortSignal"],
+    [{ timeOut: 1 }, TypeError, 'did you mean "timeout"?'],
+    [{ isolationLevel: "serializable" }, TypeError, "there is no such option"],
+  ];
+  for (const [options, kind, message] of refused) {
+    for (const [name, call] of Object.entries(calls)) {
+      const error = await assertRejects(() => call(options as never), kind);
+      assert(error.message.includes(message), `${name}: ${error.message}`);
+    }
+  }
+  const lease = await it.engine.connect();
+  for (const within of [null, 5, "x", {}, lease.client]) {
+    const error = await assertRejects(
+      () => it.engine.begin(() => {}, { within: within as Lease<FakeClient> }),
+      TypeError,
+    );
+    assert(error.message.endsWith('for "within": it is a lease'), error.message);
+  }
+  const slip = { within: lease, timeOut: 1 };
+  await assertRejects(() => it.engine.begin(() => {}, slip), TypeError, 'did you mean "timeout"?');
+  await lease.release();
+  await end(it);
+});
+
+Deno.test("Infinity and undefined are fine for a timeout, and options may be empty", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const engine: Engine<FakeClient> = it.engine;
+  for (const options of [undefined, {}, { timeout: Infinity }, { timeout: 0 }, { timeout: 3600 }]) {
+    await (await engine.connect(options)).release();
+    await engine.use(() => {}, options);
+    await engine.begin(() => {}, options);
+  }
+  assertEquals(it.adapter.dials.length, 1);
+  await end(it);
+});
+
+Deno.test("begin() throws what a function threw that gave the connection back before, in a savepoint too", async () => {
+  using _time = fakeTime();
+  const it = lab();
+  const mine = new Error("mine");
+  const giveUp = async (lease: Lease<FakeClient>) => {
+    await lease.release();
+    throw mine;
+  };
+  assertStrictEquals(await assertRejects(() => it.engine.begin(giveUp)), mine);
+  const within = await it.engine.connect();
+  assertStrictEquals(await assertRejects(() => it.engine.begin(giveUp, { within })), mine);
+  await end(it);
+});

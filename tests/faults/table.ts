@@ -1,0 +1,110 @@
+/**
+ * The fault matrix as tables in docs/reliability.md: the rows are what the tests hold the code to, the figures come from
+ * a run.
+ *
+ * @module
+ */
+
+import { KINDS } from "./databases.ts";
+import { DNS_FAULTS } from "./dns_faults.ts";
+import { type Cell, expected } from "./matrix.ts";
+import { SERVER_FAULTS } from "./server_faults.ts";
+
+const BEGIN = "<!-- faults: written by `deno task test:faults` -->";
+const END = "<!-- /faults -->";
+
+/** Where no run has figures. */
+const UNKNOWN = "– / –";
+
+/**
+ * Both tables.
+ *
+ * @param cells What a run measured; empty: no figures.
+ */
+export function renderTables(cells: readonly Cell[]): string {
+  const heads = KINDS.map(({ name }) => name);
+  const servers = SERVER_FAULTS.filter(({ cold }) => !cold).map((fault) => {
+    const { sees } = expected(fault, DNS_FAULTS[0]!);
+    const figures = heads.map((kind) =>
+      figuresOf(cells, (cell) => cell.database === kind && cell.server === fault.name)
+    );
+    return [
+      fault.name,
+      seen(sees),
+      fault.bound.map((option) => `\`${option}\``).join(", "),
+      ...figures,
+    ];
+  });
+  const [warm, cold] = [SERVER_FAULTS[0]!, SERVER_FAULTS.find(({ cold }) => cold)!];
+  const names = DNS_FAULTS.map((fault) => {
+    const sides = [warm, cold].map((server) => [
+      seen(expected(server, fault).sees),
+      ...heads.map((kind) =>
+        figuresOf(
+          cells,
+          (cell) =>
+            cell.database === kind && cell.server === server.name && cell.dns === fault.name,
+        )
+      ),
+    ]);
+    return [fault.name, ...sides.flat()];
+  });
+  return [
+    table(["server", "callers see", "the longest call is bounded by", ...heads], servers),
+    table(["DNS", "callers see", ...heads, "with a new engine", ...heads], names),
+  ].join("\n\n");
+}
+
+/**
+ * A document with the tables in their place.
+ *
+ * @param text The document.
+ * @param tables The tables.
+ * @throws {Error} where it has no place for them.
+ */
+export function putTables(text: string, tables: string): string {
+  const { from, to } = placeIn(text);
+  return `${text.slice(0, from)}\n\n${tables}\n\n${text.slice(to)}`;
+}
+
+/** The tables in a document, without their figures and however they are aligned. */
+export function rowsIn(text: string): string {
+  const { from, to } = placeIn(text);
+  return plain(text.slice(from, to));
+}
+
+/** Tables without figures and alignment. */
+export function plain(tables: string): string {
+  return tables
+    .replace(/\d+\.\d \/ \d+\.\d/g, UNKNOWN)
+    .replace(/-{2,}/g, "-")
+    .replace(/ +/g, " ")
+    .trim();
+}
+
+function placeIn(text: string): { from: number; to: number } {
+  const from = text.indexOf(BEGIN) + BEGIN.length;
+  const to = text.indexOf(END);
+  if (from < BEGIN.length || to < from) {
+    throw new Error(`Cannot find the place of the tables: it is between "${BEGIN}" and "${END}"`);
+  }
+  return { from, to };
+}
+
+function seen(sees: readonly string[]): string {
+  const shown = sees.map((sight) => /^[A-Z_]+$/.test(sight) ? `\`${sight}\`` : sight);
+  return shown.length > 0 ? shown.join(", ") : "results only";
+}
+
+/** The longest call and the longest recovery, in seconds. */
+function figuresOf(cells: readonly Cell[], which: (cell: Cell) => boolean): string {
+  const chosen = cells.filter(which);
+  if (chosen.length === 0) return UNKNOWN;
+  const most = (of: (cell: Cell) => number) => Math.max(...chosen.map(of)).toFixed(1);
+  return `${most(({ longest }) => longest)} / ${most(({ recovery }) => recovery)}`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, head.map(() => "--"), ...rows];
+  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}

@@ -1,0 +1,99 @@
+import { assert, assertEquals, assertFalse } from "@std/assert";
+import { runWithin, sleep, WallDeadline } from "../../internal/clock.ts";
+import { lab } from "../support/fake_engine.ts";
+import { countListeners, watchTimers } from "../stress/pool_timers.ts";
+import { fakeTime } from "../support/time.ts";
+
+Deno.test("WallDeadline is ahead until it is reached, and may end two milliseconds early but never late", async () => {
+  using time = fakeTime();
+  for (const leftMs of [0.5, 1, 2.5, 10, 1000.7]) {
+    const deadline = new WallDeadline();
+    assertFalse(deadline.ahead);
+    const untilMs = time.nowMs + leftMs;
+    deadline.set(untilMs);
+    while (time.nowMs < untilMs - 3) {
+      assert(deadline.ahead, `${untilMs - time.nowMs} ms before its end`);
+      await time.tick(Math.min(50, untilMs - 3 - time.nowMs + 0.1));
+    }
+    await time.tick(Math.max(0, untilMs - time.nowMs));
+    assertFalse(deadline.ahead);
+  }
+});
+
+Deno.test("WallDeadline: a step back of the wall clock does not put the end off, a step forward brings it nearer", async () => {
+  using time = fakeTime();
+  const back = new WallDeadline();
+  back.set(time.nowMs + 1000);
+  time.step(-3600);
+  assert(back.ahead);
+  await time.tick(1000);
+  assertFalse(back.ahead);
+
+  const forward = new WallDeadline();
+  forward.set(time.nowMs + 1000);
+  time.step(3600);
+  assertFalse(forward.ahead);
+});
+
+Deno.test("WallDeadline: what a blocked event loop keeps the timer from saying, the clock says", () => {
+  using time = fakeTime();
+  const deadline = new WallDeadline();
+  deadline.set(time.nowMs + 1000);
+  time.stall(2);
+  assertFalse(deadline.ahead);
+});
+
+Deno.test("WallDeadline can be set again, nearer, further or to none", async () => {
+  using time = fakeTime();
+  const deadline = new WallDeadline();
+  deadline.set(time.nowMs + 1000);
+  deadline.set(time.nowMs + 5000);
+  await time.tick(2000);
+  assert(deadline.ahead);
+  deadline.set(time.nowMs + 100);
+  await time.tick(100);
+  assertFalse(deadline.ahead);
+  deadline.set(time.nowMs + 1000);
+  deadline.set(-Infinity);
+  assertFalse(deadline.ahead);
+});
+
+Deno.test("an engine whose wall clock steps back still sees its answer expire in time", async () => {
+  using time = fakeTime();
+  // Refreshes fail, so that the answer is not renewed ahead of its end.
+  const { engine, dns } = lab({ dnsGraceTtl: 0 });
+  await engine.use(() => {});
+  time.step(-3600);
+  dns.delayMs = 1e6;
+  await time.advance(9.9);
+  assertEquals(await engine.use(({ address }) => address), "10.0.0.1");
+  await time.advance(0.1);
+  let served = false;
+  const waiting = engine.connect().then((lease) => lease.release()).then(() => served = true);
+  waiting.catch(() => {});
+  await time.settle();
+  assertFalse(served);
+  await engine.close();
+  await waiting.catch(() => {});
+});
+
+Deno.test("sleep() and runWithin() leave no timer and no listener behind, however they end", async () => {
+  using time = fakeTime();
+  const timers = watchTimers();
+  const fail = () => Promise.reject(new Error("no"));
+  for (const aborts of [false, true]) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const listeners = countListeners(signal);
+    const options = { signal, what: "no end" };
+    await runWithin(1000, () => {}, options);
+    await runWithin(1000, fail, options).catch(() => {});
+    assertEquals([timers.pending(), listeners()], [[], 0]);
+    const long = runWithin(1000, () => new Promise(() => {}), options).catch(() => {});
+    const slept = sleep(1000, signal).catch(() => {});
+    if (aborts) controller.abort(new Error("no"));
+    else await time.tick(1000);
+    await Promise.all([long, slept]);
+    assertEquals([timers.pending(), listeners()], [[], 0]);
+  }
+});

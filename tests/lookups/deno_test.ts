@@ -1,0 +1,182 @@
+import { assert, assertEquals } from "@std/assert";
+import { denoLookup } from "../../lookups/deno.ts";
+import { DnsServer } from "../../testing/mod.ts";
+
+/** Runs a program with these permissions and no others; gives what it logs, and how long it took after that. */
+async function run(
+  program: string,
+  permissions: readonly string[],
+): Promise<{ logged: unknown; lingered: number }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-prompt", "--no-check", "--no-lock", "--config=deno.json"],
+      ...[...permissions, "-"],
+    ],
+    cwd: new URL("../../", import.meta.url),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+    signal: AbortSignal.timeout(20_000),
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(program));
+  await writer.close();
+  const errors = new Response(child.stderr).text();
+  let output = "";
+  let lastMs = performance.now();
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    output += text;
+    lastMs = performance.now();
+  }
+  const { code } = await child.status;
+  const lingered = (performance.now() - lastMs) / 1000;
+  if (code !== 0) throw new Error(`It exited with ${code}: ${await errors}`);
+  await errors;
+  return { logged: JSON.parse(output), lingered };
+}
+
+/** Asks one question, and logs the answer or what the error says. */
+function asking(
+  choice: string,
+  question: {
+    name: string;
+    family?: 4 | 6;
+    server?: DnsServer;
+    unref?: boolean;
+    patience?: number;
+  },
+): string {
+  const { name, family = 4, server, unref = false, patience = 5000 } = question;
+  const at = server && JSON.stringify({ host: server.host, port: server.port });
+  return `
+    import { lookupByName } from "${new URL("../../lookups/system.ts", import.meta.url)}";
+    setTimeout(() => {}, 300); // so that an uncaught exception has its time
+    const controller = new AbortController();
+    const limit = setTimeout(() => controller.abort("silence"), ${patience});
+    Deno.unrefTimer(limit);
+    const question = { name: "${name}", family: ${family}, server: ${at}, unref: ${unref} };
+    lookupByName("${choice}").lookup({ ...question, signal: controller.signal }).then(
+      (answer) => [answer.ttl, ...answer.addresses],
+      (error) => [error.kind ?? error, error.message],
+    ).then((logged) => console.log(JSON.stringify(logged)));
+    ${unref ? 'console.log(JSON.stringify("asked"));' : ""}
+  `;
+}
+
+async function servers(): Promise<{ v4: DnsServer; v6: DnsServer } & AsyncDisposable> {
+  const v4 = await DnsServer.start();
+  const v6 = await DnsServer.start({ host: "::1" });
+  for (const server of [v4, v6]) {
+    server.set("my_db.internal", ["127.0.0.2"], { ttl: 60 });
+    server.set("db.internal", ["127.0.0.2"], { ttl: 60 });
+  }
+  const dispose = async () => {
+    await v4.close();
+    await v6.close();
+  };
+  return { v4, v6, [Symbol.asyncDispose]: dispose };
+}
+
+const READ = "--allow-read";
+
+Deno.test("wire names the permissions that it lacks, and raises no uncaught exception", async () => {
+  await using all = await servers();
+  for (const [server, any] of [[all.v4, "0.0.0.0:0"], [all.v6, "[::]:0"]] as const) {
+    const { address } = server;
+    const table = [
+      [[], `${any},${address}`],
+      [[`--allow-net=${any}`], address],
+      [[`--allow-net=${address}`], any],
+    ] as const;
+    const program = asking("wire", { name: "db.internal", server });
+    for (const [permissions, missing] of table) {
+      const { logged } = await run(program, [READ, ...permissions]);
+      const why = `the permission is missing, run with --allow-net=${missing}`;
+      assertEquals(logged, ["config", `Cannot look up A of "db.internal" at ${address}: ${why}`]);
+    }
+    const { logged } = await run(program, [READ, `--allow-net=${any},${address}`]);
+    assertEquals(logged, [60, "127.0.0.2"]);
+  }
+});
+
+Deno.test("wire names no server where the system's may not be read", async () => {
+  const { logged } = await run(asking("wire", { name: "db.internal" }), [READ, "--allow-net"]);
+  const why = "no server is known, and the system's configuration names none that may be read";
+  assertEquals(logged, ["config", `Cannot look up A of "db.internal": ${why}`]);
+});
+
+Deno.test("doh names the permission that it lacks", async () => {
+  for (
+    const [url, host] of [
+      ["https://10.0.0.2/dns-query", "10.0.0.2:443"],
+      ["http://127.0.0.1/dns-query", "127.0.0.1:80"],
+      ["http://[::1]:8053/dns-query", "[::1]:8053"],
+    ] as const
+  ) {
+    const { logged } = await run(asking(url, { name: "db.internal" }), [READ]);
+    const why = `the permission is missing, run with --allow-net=${host}`;
+    const whom = new URL(url).host;
+    assertEquals(logged, ["config", `Cannot look up A of "db.internal" at ${whom}: ${why}`]);
+  }
+});
+
+Deno.test("a name that Deno refuses is asked for with wire, where that is permitted", async () => {
+  await using all = await servers();
+  const server = all.v4;
+  const program = asking("system", { name: "my_db.internal", server });
+  const { logged } = await run(program, [READ, `--allow-net=0.0.0.0:0,${server.address}`]);
+  assertEquals(logged, [60, "127.0.0.2"]);
+  assertEquals(server.count("my_db.internal"), 1);
+});
+
+Deno.test("a name that Deno refuses is asked of the operating system, where wire is not permitted", async () => {
+  await using all = await servers();
+  const server = all.v4;
+  const program = asking("system", { name: "my_db.internal", server });
+  const whom = 'Cannot look up A of "my_db.internal" at the operating system';
+  const withoutName = await run(program, [READ, `--allow-net=${server.address}`]);
+  const why = "the permission is missing, run with --allow-net=my_db.internal";
+  assertEquals(withoutName.logged, ["config", `${whom}: ${why}`]);
+  const withName = await run(program, [READ, `--allow-net=${server.address},my_db.internal`]);
+  // What it says depends on the machine.
+  const [kind] = withName.logged as string[];
+  assert(kind !== "config" && kind !== "negative", String(withName.logged));
+  assertEquals(server.count("my_db.internal"), 0);
+});
+
+Deno.test("a wire question holds the process up until it is answered, and with unref it does not", async () => {
+  await using all = await servers();
+  const server = all.v4;
+  server.fault("db.internal", { drop: true });
+  server.fault("my_db.internal", [{ protocol: "udp", truncate: true }, { drop: true }]);
+  const permissions = [READ, `--allow-net=0.0.0.0:0,${server.address}`];
+  for (const name of ["db.internal", "my_db.internal"]) {
+    const held = await run(asking("wire", { name, server, patience: 600 }), permissions);
+    assertEquals(held.logged, ["silence", null]);
+    const question = { name, server, unref: true };
+    const free = await run(asking("wire", question), permissions);
+    assertEquals(free.logged, "asked");
+    assert(free.lingered < 2, `${free.lingered} s`);
+  }
+});
+
+Deno.test("Deno's own search domains are kept away from a name that is absolute", async () => {
+  const real = Deno.resolveDns;
+  const asked: string[] = [];
+  try {
+    Deno.resolveDns = ((name: string) => {
+      asked.push(name);
+      return Promise.resolve(["10.0.0.2"]);
+    }) as unknown as typeof Deno.resolveDns;
+    const { signal } = new AbortController();
+    for (const absolute of [true, false]) {
+      // A server that refuses, so that the second question, for the TTL, leads nowhere.
+      const server = { host: "127.0.0.1", port: 9 };
+      await denoLookup.lookup({ name: "db.internal", absolute, family: 4, server, signal });
+    }
+  } finally {
+    Deno.resolveDns = real;
+  }
+  assertEquals(asked, ["db.internal.", "db.internal"]);
+});

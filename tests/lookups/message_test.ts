@@ -1,0 +1,321 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { LookupError } from "../../errors.ts";
+import { answerOf } from "../../lookups/internal/answer.ts";
+import { nameToAsk, type Query, readResponse, writeQuery } from "../../lookups/internal/message.ts";
+import {
+  a,
+  decode,
+  FLAGS,
+  OPT,
+  type RawMessage,
+  type RawRecord,
+  reply,
+} from "../support/raw_dns.ts";
+
+const NAME = "db.internal";
+const QUERY: Query = { id: 7, name: NAME, family: 4, edns: false };
+const ASKED = { name: NAME, family: 4, whom: "127.0.0.1:53" } as const;
+/** Where the answers of a response to QUERY begin. */
+const ANSWERS_AT = 12 + NAME.length + 2 + 4;
+
+function cname(name: string, data: string, ttl = 60): RawRecord {
+  return { name, type: "CNAME", ttl, data };
+}
+
+function soa(ttl: number, minimum: number): RawRecord {
+  const data = { mname: "a", rname: "b", serial: 1, refresh: 1, retry: 1, expire: 1, minimum };
+  return { name: "internal", type: "SOA", ttl, data };
+}
+
+function respond(changes: Partial<RawMessage>): Uint8Array {
+  return reply(writeQuery(QUERY), changes);
+}
+
+/** What becomes of a response: the answer's facts, or the error's. */
+function outcome(message: Uint8Array, query = QUERY): unknown {
+  try {
+    const { addresses, ttl } = answerOf(readResponse(message, query), { ...ASKED, ...query });
+    return [ttl, ...addresses];
+  } catch (error) {
+    if (!(error instanceof LookupError)) throw error;
+    return [error.kind, error.reason, error.negativeTtl];
+  }
+}
+
+/** A response with one answer that is made of these bytes. */
+function rawAnswer(...bytes: number[]): Uint8Array {
+  const head = respond({});
+  const message = new Uint8Array(head.length + bytes.length);
+  message.set(head);
+  message.set(bytes, head.length);
+  message[7] = 1; // one answer
+  return message;
+}
+
+/** Type, class IN, TTL 60. */
+const A_HEAD = [0, 1, 0, 1, 0, 0, 0, 60];
+const CNAME_HEAD = [0, 5, 0, 1, 0, 0, 0, 60];
+const OWNER = [0xc0, 12];
+
+function unreadable(message: Uint8Array, why: string): void {
+  const { message: text } = assertThrows(() => readResponse(message, QUERY), Error);
+  assertEquals(text, `the response cannot be read: ${why}`);
+}
+
+Deno.test("readResponse() reads what npm:dns-packet wrote", () => {
+  const message = respond({
+    answers: [cname(NAME, "a.internal", 9), a("a.internal", "127.0.0.2", 8)],
+    authorities: [{ name: "internal", type: "NS", data: "ns.internal" }],
+    additionals: [OPT],
+  });
+  assertEquals(readResponse(message, QUERY), {
+    rcode: "NOERROR",
+    truncated: false,
+    edns: true,
+    addresses: [{ owner: "a.internal", ttl: 8, address: "127.0.0.2" }],
+    aliases: [{ owner: NAME, ttl: 9, target: "a.internal" }],
+    negativeTtl: undefined,
+    referral: true,
+  });
+});
+
+Deno.test("readResponse() takes nothing but the response to the question", () => {
+  const good = respond({ answers: [a(NAME, "127.0.0.2")] });
+  assertEquals(outcome(good), [60, "127.0.0.2"]);
+  const refusals: [Uint8Array, string][] = [
+    [respond({ id: 8 }), "the response has another id"],
+    [respond({ type: "query" }), "the message is no response"],
+    [respond({ flags: FLAGS | 1 << 11 }), "the message is no response"],
+    [respond({ questions: [] }), "the response is to another question"],
+    [
+      respond({ questions: [{ name: "db.external", type: "A" }] }),
+      "the response is to another question",
+    ],
+    [respond({ questions: [{ name: NAME, type: "AAAA" }] }), "the response is to another question"],
+  ];
+  for (const [message, why] of refusals) {
+    assertEquals(assertThrows(() => readResponse(message, QUERY), Error).message, why);
+  }
+  const otherClass = good.slice();
+  otherClass[ANSWERS_AT - 1] = 3;
+  assertThrows(() => readResponse(otherClass, QUERY), Error, "another question");
+});
+
+Deno.test("readResponse() compares names without regard to letter case", () => {
+  const questions = [{ name: "DB.Internal", type: "A" }];
+  const answers = [cname("db.INTERNAL", "A.Internal"), a("a.internal", "127.0.0.2")];
+  assertEquals(outcome(respond({ questions, answers })), [60, "127.0.0.2"]);
+});
+
+Deno.test("readResponse() refuses an address whose length is wrong, of which dns-packet makes one", () => {
+  assertEquals(outcome(rawAnswer(...OWNER, ...A_HEAD, 0, 4, 127, 0, 0, 2)), [60, "127.0.0.2"]);
+  for (const [size, bytes] of [[3, 4], [5, 5], [0, 4], [16, 16]] as const) {
+    const data = new Array(bytes).fill(127);
+    unreadable(rawAnswer(...OWNER, ...A_HEAD, 0, size, ...data), "an address has a wrong length");
+  }
+  unreadable(rawAnswer(...OWNER, ...A_HEAD, 0, 4, 127, 0, 0), "a record reaches beyond its end");
+});
+
+Deno.test("readResponse() refuses an alias that is not as long as it says", () => {
+  const good = rawAnswer(...OWNER, ...CNAME_HEAD, 0, 3, 1, 97, 0);
+  assertEquals(outcome(good), ["negative", "NODATA", undefined]);
+  for (const size of [2, 4]) {
+    const message = rawAnswer(...OWNER, ...CNAME_HEAD, 0, size, 1, 97, 0, 0);
+    unreadable(message, "a record is not as long as it says");
+  }
+});
+
+Deno.test("readResponse() passes over records of other classes and types, whatever is in them", () => {
+  const chaos = rawAnswer(...OWNER, 0, 1, 0, 3, 0, 0, 0, 60, 0, 4, 127, 0, 0, 2);
+  const flush = rawAnswer(...OWNER, 0, 1, 0x80, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 2);
+  const unknown = rawAnswer(...OWNER, 0xff, 0, 0, 1, 0, 0, 0, 60, 0, 3, 0xff, 0xff, 0xff);
+  for (const message of [chaos, flush, unknown]) {
+    assertEquals(outcome(message), ["negative", "NODATA", undefined]);
+  }
+});
+
+Deno.test("readResponse() refuses names that have no end or are too long", () => {
+  const here = ANSWERS_AT;
+  const rest = [...A_HEAD, 0, 4, 127, 0, 0, 2];
+  unreadable(rawAnswer(0xc0, here, ...rest), "a name has no end");
+  unreadable(rawAnswer(0xc0, here + 4, ...rest), "a name has no end");
+  unreadable(rawAnswer(1, 97, 0xc0, here, ...rest), "a name has no end");
+  unreadable(rawAnswer(0xff, 0xff, ...rest), "a name has no end");
+  unreadable(rawAnswer(0x40, ...rest), "a name is too long");
+  unreadable(rawAnswer(0x80, ...rest), "a name is too long");
+  const labels = (count: number) => new Array(count).fill([1, 97]).flat();
+  assertEquals(outcome(rawAnswer(...labels(127), 0, ...rest)), ["negative", "NODATA", undefined]);
+  unreadable(rawAnswer(...labels(128), 0, ...rest), "a name is too long");
+  unreadable(rawAnswer(5, 97), "it ends too early");
+});
+
+Deno.test("readResponse() follows 127 compression pointers of a name, and no more", () => {
+  for (const [pointers, expected] of [[127, "127.0.0.2"], [128, undefined]] as const) {
+    // The chain stands in a TXT record, and ends at the question's name.
+    const chain = [...OWNER, 0, 16, 0, 1, 0, 0, 0, 60, 0, 2 * (pointers - 1)];
+    let at = 12;
+    for (let index = 0; index < pointers - 1; index++) {
+      const next = ANSWERS_AT + 12 + 2 * index;
+      chain.push(0xc0 | at >> 8, at & 0xff);
+      at = next;
+    }
+    chain.push(0xc0 | at >> 8, at & 0xff, ...A_HEAD, 0, 4, 127, 0, 0, 2);
+    const message = rawAnswer(...chain);
+    message[7] = 2;
+    if (expected) assertEquals(outcome(message), [60, expected]);
+    else unreadable(message, "a name has no end");
+  }
+});
+
+Deno.test("a dot inside a label is no dot between two", () => {
+  // One label "db.internal", an A record under it, and one under the real name's alias.
+  const label = new TextEncoder().encode(NAME);
+  const message = rawAnswer(label.length, ...label, 0, ...A_HEAD, 0, 4, 127, 0, 0, 66);
+  assertEquals(outcome(message), ["negative", "NODATA", undefined]);
+});
+
+Deno.test("readResponse() refuses a message cut anywhere, and takes one with something behind it", () => {
+  const message = respond({
+    answers: [cname(NAME, "a.internal"), a("a.internal", "127.0.0.2")],
+    authorities: [soa(60, 60)],
+    additionals: [OPT],
+  });
+  for (let length = 0; length < message.length; length++) {
+    assertThrows(() => readResponse(message.subarray(0, length), QUERY), Error);
+  }
+  const longer = new Uint8Array(message.length + 10);
+  longer.set(message);
+  assertEquals(outcome(longer), [60, "127.0.0.2"]);
+});
+
+Deno.test("answerOf() names every response code, those of EDNS too", () => {
+  const words = ["FORMERR", "SERVFAIL", , "NOTIMP", "REFUSED", "YXDOMAIN"];
+  words.push("YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "RCODE11");
+  for (const [index, word] of words.entries()) {
+    if (word === undefined) continue;
+    assertEquals(outcome(respond({ flags: FLAGS | index + 1 })), ["transient", word, undefined]);
+  }
+  const badVersion = respond({ additionals: [{ ...OPT, extendedRcode: 1 }] });
+  assertEquals(outcome(badVersion), ["transient", "BADVERS", undefined]);
+  const cookie = respond({ flags: FLAGS | 7, additionals: [{ ...OPT, extendedRcode: 1 }] });
+  assertEquals(outcome(cookie), ["transient", "RCODE23", undefined]);
+});
+
+Deno.test("answerOf() remembers a no for the smaller of the SOA record's TTL and minimum, and the chain's", () => {
+  const table = [
+    [[soa(60, 50)], [], 50],
+    [[soa(40, 50)], [], 40],
+    [[soa(2 ** 31, 50)], [], 0],
+    [[soa(60, 2 ** 32 - 1)], [], 0],
+    [[soa(30, 70), soa(60, 50)], [], 30],
+    [[soa(60, 50)], [cname(NAME, "a.internal", 20)], 20],
+    [[], [cname(NAME, "a.internal", 20)], undefined],
+  ] as const;
+  for (const [authorities, answers, expected] of table) {
+    const noName = respond({ flags: FLAGS | 3, authorities, answers });
+    assertEquals(outcome(noName), ["negative", "NXDOMAIN", expected]);
+    const noData = respond({ authorities, answers });
+    assertEquals(outcome(noData), ["negative", "NODATA", expected]);
+  }
+});
+
+Deno.test("answerOf() takes a referral for no answer at all", () => {
+  const NS = { name: "internal", type: "NS", ttl: 60, data: "ns.internal" };
+  const referral = respond({ authorities: [NS] });
+  assertEquals(outcome(referral), ["transient", "REFERRAL", undefined]);
+  // A name that is not there is not there, whoever else is named.
+  const noName = respond({ authorities: [NS], flags: FLAGS | 3 });
+  assertEquals(outcome(noName), ["negative", "NXDOMAIN", undefined]);
+  const noData = respond({ authorities: [NS, soa(60, 50)] });
+  assertEquals(outcome(noData), ["negative", "NODATA", 50]);
+  const answer = respond({ authorities: [NS], answers: [a(NAME, "127.0.0.2")] });
+  assertEquals(outcome(answer), [60, "127.0.0.2"]);
+});
+
+Deno.test("answerOf() takes the first of two aliases, and an address before an alias", () => {
+  const answers = [
+    cname(NAME, "a.internal"),
+    cname(NAME, "b.internal"),
+    a("b.internal", "127.0.0.66"),
+    a("a.internal", "127.0.0.2"),
+    cname("a.internal", "b.internal"),
+  ];
+  assertEquals(outcome(respond({ answers })), [60, "127.0.0.2"]);
+});
+
+Deno.test("answerOf() tells the chain, each alias with a TTL of its own", () => {
+  const chainOf = (answers: readonly RawRecord[], age = 0) =>
+    answerOf(readResponse(respond({ answers }), QUERY), { ...ASKED, age }).chain;
+  assertEquals(chainOf([a(NAME, "127.0.0.2")]), []);
+  const answers = [
+    a("b.internal", "127.0.0.2", 5),
+    cname("a.internal", "B.internal", 2 ** 31),
+    cname("c.internal", "b.internal"),
+    cname(NAME, "a.internal", 30),
+  ];
+  assertEquals(chainOf(answers, 10), [
+    { name: NAME, target: "a.internal", ttl: 20 },
+    { name: "a.internal", target: "b.internal", ttl: 0 },
+  ]);
+});
+
+Deno.test("a hostile message of 64 KiB is read in no time", () => {
+  const chain: number[] = [];
+  let at = 12;
+  for (let next = ANSWERS_AT + 12; next < 0x3ff0; next += 2) {
+    chain.push(0xc0 | at >> 8, at & 0xff);
+    at = next;
+  }
+  const bytes = [...OWNER, 0, 16, 0, 1, 0, 0, 0, 60, chain.length >> 8, chain.length & 0xff];
+  bytes.push(...chain);
+  let count = 1;
+  const record = [0xc0 | at >> 8, at & 0xff, ...A_HEAD, 0, 4, 127, 0, 0, 2];
+  for (; bytes.length + record.length < 65_000; count++) bytes.push(...record);
+  const pointers = rawAnswer(...bytes);
+  pointers.set([count >> 8, count & 0xff], 6);
+
+  const aliases = Array.from({ length: 2000 }, (_, i) => cname(`${i}.x`, `${i + 1}.x`));
+  const long = respond({ answers: [cname(NAME, "0.x"), ...aliases.reverse()] });
+
+  for (const message of [pointers, long]) {
+    const tookMs: number[] = [];
+    for (let tries = 0; tries < 3; tries++) { // the machine may be busy with something else
+      const startMs = performance.now();
+      try {
+        outcome(message);
+      } catch {
+        // what becomes of it does not matter here
+      }
+      tookMs.push(performance.now() - startMs);
+    }
+    assert(Math.min(...tookMs) < 50, `it took ${tookMs.join(", ")} ms`);
+  }
+});
+
+Deno.test("nameToAsk() gives names as they are written into questions", () => {
+  const table: [string, string | undefined][] = [
+    ["db.internal", "db.internal"],
+    ["DB.Internal.", "db.internal"],
+    ["_sip._tcp.my_db.internal", "_sip._tcp.my_db.internal"],
+    ["dätenbank.internal", "xn--dtenbank-0za.internal"],
+    ["x".repeat(63), "x".repeat(63)],
+    ["x".repeat(64), undefined],
+    ["a.".repeat(126) + "a", "a.".repeat(126) + "a"],
+    ["a.".repeat(126) + "ab", undefined],
+    ["a..b", undefined],
+    [".a", undefined],
+    ["", undefined],
+    [".", undefined],
+    ["a b", undefined],
+    ["a\\b", undefined],
+    ["ä/b", undefined],
+    ["ä@b", undefined],
+    ["ä:1", undefined],
+  ];
+  for (const [name, expected] of table) assertEquals(nameToAsk(name), expected, name);
+});
+
+Deno.test("writeQuery() writes what npm:dns-packet reads", () => {
+  const { id, flags, questions } = decode(writeQuery({ ...QUERY, family: 6 }));
+  assertEquals([id, flags, questions.map(({ type }) => type)], [7, 0x100, ["AAAA"]]);
+});

@@ -1,3 +1,0 @@
-import { contractTests } from "./_lookup_subjects.ts";
-
-for (const { name, run } of contractTests()) Deno.test(`lookup ${name}`, run);

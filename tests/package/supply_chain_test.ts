@@ -1,0 +1,108 @@
+/**
+ * What is published, what it depends on, and who may publish it.
+ */
+
+import { assert, assertEquals, assertFalse } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
+
+const ROOT = new URL("../../", import.meta.url);
+const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
+
+/** The files that `publish.include` names, as paths from the root. */
+async function published(): Promise<string[]> {
+  const files: string[] = [];
+  for (const pattern of config.publish.include) {
+    const [, folder, ending = ""] = /^([a-z_]+\/)\*\*\/\*(\.ts)$/.exec(pattern) ?? [];
+    if (folder === undefined) files.push(pattern);
+    else files.push(...(await filesBelow(folder)).filter((file) => file.endsWith(ending)));
+  }
+  return [...new Set(files)].sort();
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
+    if (isDirectory) files.push(...await filesBelow(`${folder}${name}/`));
+    else files.push(folder + name);
+  }
+  return files;
+}
+
+/** What is imported, literally, by a source without its comments. */
+function importsOf(source: string): string[] {
+  const code = source.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  const statements = code.matchAll(/^(?:import |(?:import|export|\})[^\n"]* from )"([^"\n]+)";$/gm);
+  const calls = code.matchAll(/\bimport\(\s*"([^"]+)"/g);
+  return [...statements, ...calls].map(([, specifier]) => specifier!);
+}
+
+Deno.test("what is published is sources and documents: no test, no script, no benchmark, nothing hidden", async () => {
+  const files = await published();
+  const odd = files.filter((file) =>
+    !/^(?:(?:adapters|cli|drop_in|engine|internal|lookups|pool|resolver|testing)\/)?(?:[a-z0-9][a-z0-9_]*\/)*[a-z0-9][a-z0-9_]*\.ts$/
+      .test(file)
+  );
+  assertEquals(odd, ["CHANGELOG.md", "LICENSE", "README.md", "deno.json"]);
+  assertEquals(files.filter((file) => /_test\.ts$/.test(file)), []);
+});
+
+Deno.test("everything that a published source imports is published, and every export is", async () => {
+  const files = new Set(await published());
+  for (const entry of Object.values(config.exports)) assert(files.has(entry.slice(2)), entry);
+  for (const file of [...files].filter((file) => file.endsWith(".ts"))) {
+    for (const specifier of importsOf(await read(file))) {
+      if (!specifier.startsWith(".")) continue;
+      const path = new URL(specifier, new URL(file, ROOT)).href.slice(ROOT.href.length);
+      assert(files.has(path), `${file} imports ${path}, which is not published`);
+    }
+  }
+});
+
+Deno.test("SECURITY.md names each dependency at run time, and no other", async () => {
+  const packages = new Set<string>();
+  for (const file of await published()) {
+    if (!file.endsWith(".ts")) continue;
+    for (const specifier of importsOf(await read(file))) {
+      assertFalse(/^(jsr|https?):/.test(specifier), `${file} imports ${specifier}`);
+      const [, name] = /^npm:((?:@[^/]+\/)?[^/@]+)/.exec(specifier) ?? [];
+      if (name) packages.add(name);
+      else assert(/^(\.|node:)/.test(specifier), `${file} imports ${specifier}`);
+    }
+  }
+  const table = (await read("SECURITY.md")).split("## What it depends on")[1]!.split("\n## ")[0]!;
+  const named = [...table.matchAll(/^\| `([^`]+)`/gm)].map(([, name]) => name!);
+  assertEquals(named.sort(), [...packages].sort());
+});
+
+Deno.test("a workflow may do nothing but what it names, and runs actions by their commits", async () => {
+  for await (const { name } of Deno.readDir(new URL(".github/workflows/", ROOT))) {
+    const text = await read(`.github/workflows/${name}`);
+    assert(/^permissions:/m.test(text), `${name} names no permissions`);
+    assertFalse(/write-all|secrets\.|pull_request_target/.test(text), name);
+    for (const [, what] of text.matchAll(/uses: (\S+)/g)) {
+      assert(/@[0-9a-f]{40}$/.test(what!), `${name} uses ${what}`);
+    }
+    // Only what publishes may prove who it is, and nothing may write to the repository.
+    const writes = [...text.matchAll(/^ +([a-z-]+): write/gm)].map(([, what]) => what);
+    assertEquals(writes, name === "publish.yml" ? ["id-token", "id-token"] : [], name);
+  }
+});
+
+Deno.test("importsOf() finds imports of every form, and none in comments and texts", () => {
+  const source = `
+/** import { a } from "in-a-comment"; */
+import { a } from "./a.ts";
+import type { B } from "./b.ts";
+import {
+  c,
+} from "npm:c@1";
+import "./d.ts";
+export * from "./e.ts";
+export { f } from "./f.ts";
+export type Echo = boolean | "debug";
+const g = await import("./g.ts");
+const text = 'import { h } from "in-a-text"';
+`;
+  const expected = ["./a.ts", "./b.ts", "npm:c@1", "./d.ts", "./e.ts", "./f.ts", "./g.ts"];
+  assertEquals(importsOf(source), expected);
+});

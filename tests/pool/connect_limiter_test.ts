@@ -1,0 +1,52 @@
+import { assertEquals } from "@std/assert";
+import { Openings } from "../../pool/connect_limiter.ts";
+import { fakeTime } from "../support/time.ts";
+
+/** Openings that fail, and what becomes of them: whether each timer set meanwhile holds the process up. */
+function setup(passes: boolean) {
+  const log: string[] = [];
+  const openings = new Openings<never>(
+    {
+      open: () => Promise.reject(new Error("no")),
+      mayPass: () => passes,
+      keepFresh() {
+        log.push("watched");
+        return () => log.push("unwatched");
+      },
+    },
+    4,
+    {
+      onOpened() {},
+      onFailed: (_, passing) => void log.push(passing ? "failed in passing" : "failed"),
+      onReady: () => void log.push("ready"),
+    },
+  );
+  const { setTimeout: set } = globalThis;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+    log.push("timer");
+    const id = set(...args);
+    return Object.assign(Object(id), { unref: () => void log.push("that holds nobody up") });
+  }) as typeof setTimeout;
+  return { openings, log };
+}
+
+Deno.test("Openings: a pause that nobody waits for holds no process up, and no name is watched for it", async () => {
+  using time = fakeTime();
+  const { openings, log } = setup(false);
+  openings.begin(0, 1, 1);
+  await time.settle();
+  openings.begin(0, 1, 1);
+  assertEquals(log, ["failed", "timer", "that holds nobody up"]);
+  openings.idle();
+});
+
+Deno.test("Openings: a pause that somebody waits for holds the process up, and the name is watched meanwhile", async () => {
+  using time = fakeTime();
+  const { openings, log } = setup(true);
+  openings.begin(1, 0, 1);
+  await time.settle();
+  openings.begin(1, 0, 1);
+  assertEquals(log, ["failed in passing", "watched", "timer"]);
+  openings.hurry();
+  assertEquals(log.slice(3), ["unwatched"]);
+});

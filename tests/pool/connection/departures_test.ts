@@ -1,0 +1,185 @@
+import { assert, assertEquals, assertFalse } from "@std/assert";
+import { DepartureWatch, fixedAnswer, Lingering } from "../../../pool/connection/departures.ts";
+import { fakeTime, type TestTime } from "../../support/time.ts";
+
+const [A, B] = ["10.0.0.1", "10.0.0.2"];
+
+Deno.test("fixedAnswer() may always be used, and asks nobody", async () => {
+  const answer = fixedAnswer([A, B]);
+  assertEquals([answer.addresses, answer.usable()], [[A, B], true]);
+  await answer.wait();
+  await answer.refresh();
+  answer.keepFresh()();
+});
+
+Deno.test("Lingering without a time lets an address go at once", () => {
+  const ended: string[] = [];
+  const lingering = new Lingering(0, (address) => ended.push(address));
+  lingering.left(A);
+  assertEquals([ended, lingering.has(A)], [[A], false]);
+});
+
+Deno.test("Lingering keeps an address for its time, and says when it is over", async () => {
+  using time = fakeTime();
+  const ended: string[] = [];
+  const lingering = new Lingering(3000, (address) => ended.push(address));
+  assertFalse(lingering.has(A));
+  lingering.left(A);
+  await time.advance(1);
+  lingering.left(B);
+  await time.advance(1.999);
+  assertEquals([lingering.has(A), ended], [true, []]);
+  await time.advance(0.001);
+  assertEquals([lingering.has(A), lingering.has(B), ended], [false, true, [A]]);
+  await time.advance(1);
+  assertEquals([lingering.has(B), ended], [false, [A, B]]);
+});
+
+Deno.test("Lingering goes by the clock, however late its timer is", async () => {
+  using time = fakeTime();
+  const ended: string[] = [];
+  const lingering = new Lingering(3000, (address) => ended.push(address));
+  lingering.left(A);
+  time.stall(3);
+  assertEquals([lingering.has(A), ended], [false, []]);
+  await time.advance(0);
+  assertEquals(ended, [A]);
+});
+
+Deno.test("Lingering forgets an address that came back, and begins anew when it leaves again", async () => {
+  using time = fakeTime();
+  const ended: string[] = [];
+  const lingering = new Lingering(3000, (address) => ended.push(address));
+  lingering.left(A);
+  await time.advance(2);
+  lingering.came(A);
+  assertFalse(lingering.has(A));
+  await time.advance(2);
+  assertEquals(ended, []);
+  lingering.left(A);
+  await time.advance(2.999);
+  assert(lingering.has(A));
+  lingering.clear();
+  await time.advance(1);
+  assertEquals([ended, lingering.has(A)], [[], false]);
+});
+
+/** Leases on departed addresses: when each was retired, and whether the server answers. */
+function watching(time: TestTime, graceSeconds = Infinity) {
+  const lab = {
+    retired: [] as number[],
+    /** What a probe says, after how many milliseconds. */
+    answer: { alive: true, afterMs: 0 },
+    probes: [] as number[],
+    terminated: [] as string[],
+    aborted: 0,
+    watch: undefined as unknown as DepartureWatch,
+    /** A lease on the address is retired now. */
+    depart(): void {
+      lab.retired.push(time.nowMs);
+      lab.watch.watch(A);
+    },
+  };
+  const startMs = time.nowMs;
+  lab.watch = new DepartureWatch(graceSeconds * 1000, {
+    oldest: () => lab.retired.length ? Math.min(...lab.retired) : undefined,
+    terminate(address, byMs, why) {
+      const due = lab.retired.filter((ms) => ms <= byMs);
+      lab.retired = lab.retired.filter((ms) => ms > byMs);
+      lab.terminated.push(`${time.nowMs - startMs}: ${due.length} on ${address}, ${why}`);
+    },
+    probe(_, signal) {
+      lab.probes.push(time.nowMs - startMs);
+      const { alive, afterMs } = lab.answer;
+      return new Promise((resolve) => {
+        const end = setTimeout(() => resolve(alive), afterMs);
+        signal.addEventListener("abort", () => {
+          lab.aborted++;
+          clearTimeout(end);
+          resolve(true);
+        });
+      });
+    },
+  });
+  return lab;
+}
+
+const SILENT = "its address departed, and the server no longer answers";
+
+Deno.test("DepartureWatch terminates the leases of a server that is silent, as soon as that is known", async () => {
+  using time = fakeTime();
+  const lab = watching(time);
+  lab.answer = { alive: false, afterMs: 2000 };
+  lab.depart();
+  await time.advance(1.999);
+  assertEquals(lab.terminated, []);
+  await time.advance(0.001);
+  assertEquals(lab.terminated, [`2000: 1 on ${A}, ${SILENT}`]);
+  await time.advance(60);
+  assertEquals(lab.probes, [0]);
+});
+
+Deno.test("DepartureWatch leaves the leases of a live server alone, and asks it every 5 seconds while they are out", async () => {
+  using time = fakeTime();
+  const lab = watching(time);
+  lab.depart();
+  await time.advance(11);
+  assertEquals([lab.probes, lab.terminated], [[0, 5000, 10_000], []]);
+  lab.answer.alive = false;
+  await time.advance(4);
+  assertEquals(lab.terminated, [`15000: 1 on ${A}, ${SILENT}`]);
+  lab.answer.alive = true;
+  lab.depart();
+  await time.advance(1);
+  lab.retired = [];
+  await time.advance(60);
+  assertEquals(lab.probes, [0, 5000, 10_000, 15_000, 15_000]);
+});
+
+Deno.test("DepartureWatch terminates each lease when its own grace is over, however often the address departs", async () => {
+  using time = fakeTime();
+  const lab = watching(time, 3);
+  lab.depart();
+  await time.advance(2);
+  lab.depart();
+  await time.advance(1);
+  const why = "its address departed 3 seconds ago";
+  assertEquals(lab.terminated, [`3000: 1 on ${A}, ${why}`]);
+  await time.advance(1.999);
+  assertEquals(lab.terminated.length, 1);
+  await time.advance(0.001);
+  assertEquals(lab.terminated[1], `5000: 1 on ${A}, ${why}`);
+});
+
+Deno.test("DepartureWatch asks at once when an address departs again", async () => {
+  using time = fakeTime();
+  const lab = watching(time);
+  lab.depart();
+  await time.advance(1);
+  lab.answer.alive = false;
+  lab.depart();
+  await time.advance(0);
+  assertEquals(lab.terminated, [`1000: 2 on ${A}, ${SILENT}`]);
+});
+
+Deno.test("DepartureWatch asks one question at a time", async () => {
+  using time = fakeTime();
+  const lab = watching(time);
+  lab.answer.afterMs = 1000;
+  lab.depart();
+  await time.advance(0.5);
+  lab.depart();
+  await time.advance(0.5);
+  assertEquals(lab.probes, [0]);
+});
+
+Deno.test("DepartureWatch.clear() gives up probes and timers", async () => {
+  using time = fakeTime();
+  const lab = watching(time, 3);
+  lab.answer = { alive: false, afterMs: 2000 };
+  lab.depart();
+  await time.advance(1);
+  lab.watch.clear();
+  await time.advance(60);
+  assertEquals([lab.aborted, lab.probes.length, lab.terminated], [1, 1, []]);
+});

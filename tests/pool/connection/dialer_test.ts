@@ -1,0 +1,434 @@
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import type { Role, Target } from "../../../adapters/adapter.ts";
+import { Dialer, type DialerSettings, type WantedRole } from "../../../pool/connection/dialer.ts";
+import { ConnectError } from "../../../errors.ts";
+import {
+  type FakeAdapter,
+  fakeAdapter,
+  type FakeBehaviour,
+  type FakeClient,
+} from "../../../testing/mod.ts";
+import { fakeTime } from "../../support/time.ts";
+
+const [A, B, C] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
+const ALL = [A, B, C];
+const FOREVER = new AbortController().signal;
+const PASSWORD = "tr0ub/dor&3";
+
+function refused(code = "ECONNREFUSED"): Error {
+  return Object.assign(new Error(`connect ${code}`), { code });
+}
+
+/** A server that never answers, and a driver that lets go when it is told to. */
+function silent({ signal }: Pick<Target, "signal">): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+function setup(
+  behaviour: FakeBehaviour = {},
+  settings: Partial<DialerSettings> = {},
+  roles?: (address: string) => Role,
+): { dialer: Dialer<FakeClient>; adapter: FakeAdapter } {
+  const adapter = fakeAdapter(behaviour);
+  if (roles) adapter.role = ({ address }) => Promise.resolve(roles(address));
+  const target = {
+    host: "db.internal",
+    port: 5432,
+    user: "app",
+    password: PASSWORD,
+    params: {},
+    connectArgs: {},
+    keepAlive: true,
+    addresses: () => [],
+  };
+  const dialer = new Dialer(adapter, target, {
+    connectTimeoutMs: 10_000,
+    probeTimeoutMs: 2000,
+    loadBalance: "ordered",
+    targetSessionAttrs: "any",
+    isolationLevel: undefined,
+    ...settings,
+  });
+  return { dialer, adapter };
+}
+
+/** The addresses that so many dials end up at. */
+async function reached(dialer: Dialer<FakeClient>, count: number, addresses = ALL) {
+  const result: string[] = [];
+  for (let i = 0; i < count; i++) result.push((await dialer.dial(addresses, FOREVER)).address);
+  return result;
+}
+
+Deno.test('dial() takes the first address, with loadBalance "ordered"', async () => {
+  const { dialer } = setup();
+  assertEquals(await reached(dialer, 3), [A, A, A]);
+});
+
+Deno.test('dial() takes any address first, with loadBalance "random"', async () => {
+  const { dialer, adapter } = setup({
+    connect: () => Promise.reject(refused()),
+  }, { loadBalance: "random" });
+  const orders = new Set<string>();
+  for (let i = 0; i < 300; i++) {
+    adapter.dials.length = 0;
+    await assertRejects(() => dialer.dial(ALL, FOREVER), ConnectError);
+    orders.add(adapter.dials.join());
+  }
+  assertEquals(orders.size, 6);
+});
+
+Deno.test('dial() takes turns however the answer rotates, with loadBalance "round-robin"', async () => {
+  const { dialer } = setup({}, { loadBalance: "round-robin" });
+  const addresses: string[] = [];
+  for (const answer of [ALL, [B, C, A], [C, A, B], ALL, ALL, ALL]) {
+    addresses.push(...await reached(dialer, 1, answer));
+  }
+  assertEquals(addresses, [A, B, C, A, B, C]);
+});
+
+Deno.test('dial() takes the address with the fewest connections, with loadBalance "least-connections"', async () => {
+  const { dialer } = setup({}, { loadBalance: "least-connections" });
+  assertEquals(await reached(dialer, 6), [A, B, C, A, B, C]);
+  dialer.forget(B);
+  assertEquals(await reached(dialer, 1), [B]);
+  // Those under way count as well.
+  const pending = ALL.map(() => dialer.dial(ALL, FOREVER));
+  const addresses = (await Promise.all(pending)).map(({ address }) => address);
+  assertEquals(addresses.sort(), ALL);
+});
+
+Deno.test("dial() counts neither a failed attempt nor a wrong role as a connection", async () => {
+  using time = fakeTime();
+  let well = false;
+  const { dialer } = setup(
+    { connect: (address) => !well && address === A ? Promise.reject(refused()) : undefined },
+    { loadBalance: "least-connections", targetSessionAttrs: "primary" },
+    (address) => ({ standby: !well && address === B, readOnly: false }),
+  );
+  assertEquals(await reached(dialer, 1, [A, B, C]), [C]);
+  well = true;
+  await time.advance(5);
+  // C has one connection, the others have none: were they counted, C would be as good and come first.
+  assertEquals(await reached(dialer, 1, [C, A]), [A]);
+  assertEquals(await reached(dialer, 1, [C, B]), [B]);
+});
+
+Deno.test("dial() does not put a server of another role behind the others: it may be promoted any moment", async () => {
+  const standbys = [A];
+  const { dialer, adapter } = setup(
+    {},
+    { targetSessionAttrs: "primary" },
+    (address) => ({ standby: standbys.includes(address), readOnly: false }),
+  );
+  assertEquals(await reached(dialer, 2), [B, B]);
+  assertEquals(adapter.dials, [A, B, A, B]);
+  standbys.length = 0;
+  assertEquals(await reached(dialer, 1), [A]);
+});
+
+Deno.test("dial() tries an address that failed after the others, for 5 seconds", async () => {
+  using time = fakeTime();
+  let down = true;
+  const { dialer, adapter } = setup({
+    connect: (address) => down && address === A ? Promise.reject(refused()) : undefined,
+  });
+  assertEquals(await reached(dialer, 2), [B, B]);
+  assertEquals(adapter.dials, [A, B, B]);
+  down = false;
+  await time.advance(4.999);
+  assertEquals(await reached(dialer, 1), [B]);
+  await time.advance(0.001);
+  assertEquals(await reached(dialer, 1), [A]);
+});
+
+Deno.test("dial() tries an address that failed all the same when no other is left, and then it is as good as any", async () => {
+  using _time = fakeTime();
+  let down = [A, B, C];
+  const { dialer, adapter } = setup({
+    connect: (address) => down.includes(address) ? Promise.reject(refused()) : undefined,
+  });
+  await assertRejects(() => dialer.dial(ALL, FOREVER), ConnectError);
+  assertEquals(adapter.dials, ALL);
+  down = [B, C];
+  assertEquals(await reached(dialer, 1, [B, C, A]), [A]);
+  assertEquals(await reached(dialer, 1, [B, C, A]), [A]);
+  assertEquals(adapter.dials, [...ALL, B, C, A, A]);
+});
+
+Deno.test("dial() goes through the whole list within connectTimeout, each address with its share of what is left", async () => {
+  using time = fakeTime();
+  const begun: [string, number][] = [];
+  const startMs = time.nowMs;
+  const { dialer } = setup({
+    connect(address, target) {
+      begun.push([address, time.nowMs - startMs]);
+      return address === A ? Promise.reject(refused()) : silent(target);
+    },
+  });
+  const failing = assertRejects(() => dialer.dial(ALL, FOREVER), ConnectError);
+  await time.advance(10);
+  const error = await failing;
+  assertEquals(time.nowMs - startMs, 10_000);
+  assertEquals(begun, [[A, 0], [B, 0], [C, 5000]]);
+  assertEquals(error.attempts.map(({ address }) => address), ALL);
+  assertEquals(error.cause, error.attempts[2]!.error);
+});
+
+Deno.test("dial() discards the late connection of a driver that ignores abort", async () => {
+  using time = fakeTime();
+  const { dialer, adapter } = setup({
+    connect: () => new Promise((resolve) => setTimeout(resolve, 15_000)),
+  });
+  // The fake adapter would notice the abort in the end.
+  const { connect } = adapter;
+  adapter.connect = (ip, target) => connect(ip, { ...target, signal: FOREVER });
+  const late = assertRejects(() => dialer.dial([A], FOREVER), ConnectError, "within 10 seconds");
+  const controller = new AbortController();
+  const aborted = assertRejects(() => dialer.dial([B], controller.signal), Error, "never mind");
+  await time.advance(1);
+  controller.abort(new Error("never mind"));
+  await aborted;
+  await time.advance(9);
+  await late;
+  assertEquals(adapter.clients, []);
+  await time.advance(6);
+  assertEquals(adapter.clients.map(({ log }) => log), [["terminate"], ["terminate"]]);
+});
+
+Deno.test("dial() ends with the signal's reason, and dials nothing after it", async () => {
+  using time = fakeTime();
+  const { dialer, adapter } = setup({ connect: (_, target) => silent(target) });
+  const controller = new AbortController();
+  const dial = assertRejects(() => dialer.dial(ALL, controller.signal), Error, "enough");
+  await time.advance(1);
+  controller.abort(new Error("enough"));
+  await dial;
+  assertEquals(adapter.dials, [A]);
+  await assertRejects(() => dialer.dial(ALL, controller.signal), Error, "enough");
+  assertEquals(adapter.dials, [A]);
+  const last = new AbortController();
+  const single = assertRejects(() => dialer.dial([B], last.signal), Error, "enough of it");
+  await time.settle();
+  last.abort(new Error("enough of it"));
+  assertFalse(await single instanceof ConnectError);
+});
+
+const PRIMARY = { standby: false, readOnly: false };
+const LOCKED = { standby: false, readOnly: true };
+const STANDBY = { standby: true, readOnly: true };
+const FITTING: [WantedRole, Role[]][] = [
+  ["any", [PRIMARY, LOCKED, STANDBY]],
+  ["read-write", [PRIMARY]],
+  ["read-only", [LOCKED, STANDBY]],
+  ["primary", [PRIMARY, LOCKED]],
+  ["standby", [STANDBY]],
+  ["prefer-standby", [PRIMARY, LOCKED, STANDBY]],
+];
+
+Deno.test("dial() lets in the servers of the wanted role, and hangs up on the others", async () => {
+  for (const [targetSessionAttrs, fitting] of FITTING) {
+    for (const role of [PRIMARY, LOCKED, STANDBY]) {
+      const { dialer, adapter } = setup({}, { targetSessionAttrs }, () => role);
+      const error = await dialer.dial([A], FOREVER).then(() => undefined, (error) => error);
+      assertEquals(error === undefined, fitting.includes(role), targetSessionAttrs);
+      assertEquals(adapter.open.length, error ? 0 : 1);
+      if (error) assertStringIncludes(error.message, `and "${targetSessionAttrs}" is wanted`);
+    }
+  }
+});
+
+Deno.test('dial() with "prefer-standby" takes the primary only where no standby lets it in', async () => {
+  let down = [C];
+  const { dialer, adapter } = setup(
+    { connect: (address) => down.includes(address) ? Promise.reject(refused()) : undefined },
+    { targetSessionAttrs: "prefer-standby" },
+    (address) => address === A ? PRIMARY : STANDBY,
+  );
+  assertEquals(await reached(dialer, 1), [B]);
+  down = [B, C];
+  assertEquals(await reached(dialer, 1), [A]);
+  assertEquals(adapter.open.map(({ address }) => address), [B, A]);
+});
+
+Deno.test("dial() says of each address what it answered, and never the password", async () => {
+  const { dialer } = setup(
+    {
+      connect(address) {
+        if (address === A) throw refused();
+        if (address === B) throw new Error(`bad login app:${PASSWORD}@${B}`);
+      },
+    },
+    { targetSessionAttrs: "read-write" },
+    () => STANDBY,
+  );
+  const error = await assertRejects(() => dialer.dial(ALL, FOREVER), ConnectError);
+  assertEquals(
+    error.message,
+    'Cannot connect to "db.internal": 10.0.0.1:5432 said: connect ECONNREFUSED; ' +
+      "10.0.0.2:5432 said: bad login app:***@10.0.0.2; " +
+      '10.0.0.3:5432 said: it is a standby, read-only, and "read-write" is wanted',
+  );
+  assertEquals(error.attempts.map(({ address }) => address), ALL);
+  assertInstanceOf(error.cause, Error);
+});
+
+Deno.test("no message has the password in it, as it is or as it stands in a URL", async () => {
+  const texts = [PASSWORD, encodeURIComponent(PASSWORD)];
+  for (const text of texts) {
+    const { dialer } = setup({ connect: () => Promise.reject(new Error(`cannot use "${text}"`)) });
+    const error = await assertRejects(() => dialer.dial([A], FOREVER), ConnectError);
+    for (const last of [error, new Error(`a hook saw "${text}"`)]) {
+      const late = dialer.giveUp(last, 1.5);
+      assertStringIncludes(late.message, "***");
+      assertStringIncludes(late.message, 'Cannot connect to "db.internal" within 1.5 seconds');
+      for (const secret of texts) assertFalse((error.message + late.message).includes(secret));
+    }
+  }
+});
+
+Deno.test("mayPass() tells what may pass by itself from what will not", async () => {
+  const wrongPassword = Object.assign(new Error("password authentication failed"), {
+    code: "28P01",
+  });
+  const starting = Object.assign(new Error("the database system is starting up"), {
+    verdict: "disconnect",
+  });
+  const timeout = new DOMException("no connection within 10 seconds", "TimeoutError");
+  const cases: [what: string, error: unknown, first: boolean, later: boolean][] = [
+    ["refused", refused(), false, true],
+    ["reset", refused("ECONNRESET"), false, true],
+    ["unreachable", refused("EHOSTUNREACH"), false, true],
+    ["timed out", refused("ETIMEDOUT"), false, true],
+    ["our own time-out", timeout, false, true],
+    ["starting up", starting, false, true],
+    ["wrong password", wrongPassword, false, false],
+    ["anything else", new Error("no such database"), false, false],
+    ["not an error", undefined, false, false],
+  ];
+  for (const [what, reason, first, later] of cases) {
+    const { dialer } = setup({ connect: () => Promise.reject(reason) });
+    const error = await assertRejects(() => dialer.dial([A], FOREVER), ConnectError);
+    assertEquals(dialer.mayPass(error, false), first, `${what}, at first`);
+    assertEquals(dialer.mayPass(error, true), later, `${what}, later`);
+    assertFalse(dialer.mayPass(reason, true), `${what}, not from a dial`);
+  }
+  const { dialer } = setup({}, { targetSessionAttrs: "primary" }, () => STANDBY);
+  const error = await assertRejects(() => dialer.dial([A], FOREVER), ConnectError);
+  assert(dialer.mayPass(error, false), "a role is waited for from the beginning");
+});
+
+Deno.test("mayPass() with several addresses: a role is worth waiting for, a wrong password on one of them is not", async () => {
+  const wrongPassword = Object.assign(new Error("no"), { code: "28P01" });
+  const standby = () => STANDBY;
+  const cases: [b: unknown, first: boolean, later: boolean][] = [
+    [refused(), true, true],
+    [wrongPassword, false, false],
+  ];
+  for (const [reason, first, later] of cases) {
+    const behaviour: FakeBehaviour = {
+      connect: (address) => address === B ? Promise.reject(reason) : undefined,
+    };
+    const { dialer } = setup(behaviour, { targetSessionAttrs: "primary" }, standby);
+    const error = await assertRejects(() => dialer.dial([A, B], FOREVER), ConnectError);
+    assertEquals([dialer.mayPass(error, false), dialer.mayPass(error, true)], [first, later]);
+  }
+  const behaviour: FakeBehaviour = {
+    connect: (address) => Promise.reject(address === B ? refused() : wrongPassword),
+  };
+  const { dialer } = setup(behaviour);
+  const error = await assertRejects(() => dialer.dial([A, B], FOREVER), ConnectError);
+  assertFalse(dialer.mayPass(error, true));
+});
+
+Deno.test("dial() takes an adapter's word for the address that a connection is open to", async () => {
+  const { dialer, adapter } = setup({}, { loadBalance: "least-connections" });
+  adapter.address = ({ id }) => id === 1 ? B : undefined;
+  assertEquals((await dialer.dial([A, B], FOREVER)).address, B);
+  // It counts there, and not where it was sent.
+  assertEquals(await reached(dialer, 2, [A, B]), [A, A]);
+  dialer.forget(B);
+  assertEquals(await reached(dialer, 1, [A, B]), [B]);
+});
+
+Deno.test("probe() takes any answer for a sign of life, and silence for none", async () => {
+  using time = fakeTime();
+  const cases: [what: string, connect: NonNullable<FakeBehaviour["connect"]>, alive: boolean][] = [
+    ["lets one in", () => {}, true],
+    ["refused", () => Promise.reject(refused()), true],
+    ["too many clients", () => Promise.reject(new Error("sorry, too many clients already")), true],
+    ["reset", () => Promise.reject(refused("ECONNRESET")), true],
+    ["silence", (_, target) => silent(target), false],
+    ["a driver that ignores abort", () => new Promise(() => {}), false],
+    ["unreachable", () => Promise.reject(refused("EHOSTUNREACH")), false],
+    ["no route", () => Promise.reject(refused("ENETUNREACH")), false],
+    ["the kernel gave up", () => Promise.reject(refused("ETIMEDOUT")), false],
+  ];
+  for (const [what, connect, alive] of cases) {
+    const { dialer, adapter } = setup({ connect });
+    const startMs = time.nowMs;
+    const probe = dialer.probe(A);
+    await time.settle();
+    if (what === "silence") await time.advance(1.999);
+    await time.advance(2);
+    assertEquals(await probe, alive, what);
+    assert(time.nowMs - startMs <= 4000);
+    assertEquals(adapter.open, [], "no connection is left");
+  }
+});
+
+Deno.test("probe() is ended by its signal, and leaves no connection", async () => {
+  using time = fakeTime();
+  const { dialer, adapter } = setup({
+    connect: () => new Promise((resolve) => setTimeout(resolve, 1000)),
+  });
+  const controller = new AbortController();
+  let ended = false;
+  dialer.probe(A, controller.signal).then(() => ended = true);
+  await time.settle();
+  controller.abort();
+  await time.settle();
+  assert(ended);
+  await time.advance(2);
+  assertEquals(adapter.open, []);
+});
+
+Deno.test("abandon() gives up attempts at an address that departed, and passes over it from then on", async () => {
+  using time = fakeTime();
+  const { dialer, adapter } = setup({ connect: (_, target) => silent(target) });
+  const dials = [[A, B, C], [B, C, A]].map((addresses) =>
+    assertRejects(() => dialer.dial(addresses, FOREVER), ConnectError)
+  );
+  await time.advance(1);
+  dialer.abandon(A);
+  await time.settle();
+  assertEquals(adapter.dials, [A, B, B], "the first goes on at once, the second is not disturbed");
+  dialer.abandon(B);
+  await time.settle();
+  assertEquals(adapter.dials, [A, B, B, C, C]);
+  await time.advance(9);
+  const [first, second] = await Promise.all(dials);
+  assertEquals(first!.attempts.map(({ address }) => address), [A, B, C]);
+  assertEquals(second!.attempts.map(({ address }) => address), [B, C], "A is not tried any more");
+  assertStringIncludes(first!.message, "10.0.0.1:5432 said: the address departed meanwhile");
+});
+
+Deno.test("endedEarly() is an error that may pass, and says what the driver said", () => {
+  const { dialer } = setup();
+  const cause = new Error("terminating");
+  const error = dialer.endedEarly(A, cause);
+  assertEquals(
+    error.message,
+    'Cannot connect to "db.internal": 10.0.0.1:5432 said: the connection was closed at once',
+  );
+  assertEquals((error.cause as Error).cause, cause);
+  assert(dialer.mayPass(error, true));
+});

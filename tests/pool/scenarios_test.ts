@@ -1,0 +1,720 @@
+/**
+ * The scenarios that a pool of SQLAlchemy's kind must stand, by their numbers in the specification.
+ *
+ * @module
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
+import { sleep } from "../../internal/clock.ts";
+import {
+  ConnectError,
+  ConnectionInUseError,
+  DisconnectionError,
+  type EngineOptions,
+  type Lease,
+  PoolClosedError,
+  PoolTimeoutError,
+} from "../../mod.ts";
+import type { FakeBehaviour, FakeClient } from "../../testing/mod.ts";
+import {
+  assertAtRest,
+  dice,
+  end,
+  give,
+  noted,
+  refused,
+  take,
+  verdict,
+  watch,
+} from "../support/checks.ts";
+import { type Lab, lab } from "../support/fake_engine.ts";
+import { fakeTime, type TestTime } from "../support/time.ts";
+
+Deno.test("1. Pool built, disposed, recreated: no connection opened, no DNS question asked", async () => {
+  using _time = fakeTime();
+  const first = lab();
+  await first.engine.dispose();
+  await first.engine.dispose();
+  await end(first);
+  const second = lab({ dnsLookup: first.dns });
+  await end(second);
+  assertEquals([first.adapter.dials, second.adapter.dials], [[], []]);
+  assertEquals(first.dns.questions, []);
+});
+
+Deno.test("2. info survives checkin and is cleared on reconnect; a detached copy is private", async () => {
+  using _time = fakeTime();
+  const seen: Record<string, unknown>[] = [];
+  const it = lab({ hooks: { connect: ({ info }) => void seen.push(info) } });
+  await it.engine.use(({ info }) => {
+    info["note"] = "mine";
+  });
+  const lease = await it.engine.connect();
+  assertEquals(lease.info, { note: "mine" });
+  lease.invalidate();
+  const other = await it.engine.connect();
+  assertEquals(other.info, {});
+  other.info["note"] = "yours";
+  const client = other.detach();
+  other.info["note"] = "private";
+  assertEquals(seen, [{ note: "mine" }, { note: "yours" }]);
+  await it.adapter.close!(client);
+  await end(it, [client]);
+});
+
+Deno.test("3. poolSize 3, maxOverflow Infinity, six out and back: three stay, three closed", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 3, maxOverflow: Infinity });
+  const leases = await take(it, 6);
+  assertEquals([it.engine.status().inUse, it.engine.status().overflow], [6, 3]);
+  await give(leases);
+  const { idle, closed, overflow } = it.engine.status();
+  assertEquals({ idle, closed, overflow }, { idle: 3, closed: 3, overflow: 0 });
+  assertEquals(it.adapter.open.length, 3);
+  await give(await take(it, 3));
+  assertEquals(it.adapter.dials.length, 6);
+  await end(it);
+});
+
+Deno.test("4. 3 + 0 all out, poolTimeout 2: the fourth fails at about 2 s; poolTimeout 0.5 works to sub-second precision", async () => {
+  using time = fakeTime();
+  for (const [poolTimeout, justBefore] of [[2, 1.999], [0.5, 0.499]] as const) {
+    const it = lab({ poolSize: 3, maxOverflow: 0, poolTimeout, poolLoggingName: "orders" });
+    const leases = await take(it, 3);
+    const fourth = watch(it.engine.connect());
+    await time.advance(justBefore);
+    assertEquals(fourth.state, "pending");
+    await time.advance(0.001);
+    assertInstanceOf(fourth.error, PoolTimeoutError);
+    assertEquals(fourth.error.waited, poolTimeout);
+    assertEquals(
+      fourth.error.message,
+      `Cannot check out a connection to "orders" within ${poolTimeout} seconds: ` +
+        "3 in use, 0 idle, 0 connecting, 1 waiting, pool size 3, overflow 0",
+    );
+    await give(leases);
+    await end(it);
+  }
+});
+
+Deno.test("5. Ten racers on 2 + 1: nobody times out early; the maximum is never exceeded, in forty workers either", async () => {
+  using time = fakeTime();
+  const racing = lab({ poolSize: 2, maxOverflow: 1, poolTimeout: 3 }, {
+    connect: () => sleep(50),
+  });
+  const ends: number[] = [];
+  const startMs = time.nowMs;
+  const racers = Array.from(
+    { length: 10 },
+    () =>
+      racing.engine.use(() => sleep(4000)).catch((error) => {
+        assertInstanceOf(error, PoolTimeoutError);
+        ends.push(time.nowMs - startMs);
+      }),
+  );
+  await time.advance(5);
+  await Promise.all(racers);
+  assertEquals(ends, Array(7).fill(3000));
+  assertEquals(racing.adapter.dials.length, 3);
+  await end(racing);
+
+  const busy = lab({ poolSize: 2, maxOverflow: 1 }, { connect: () => sleep(3) });
+  let holders = 0;
+  let most = 0;
+  const workers = Array.from({ length: 40 }, async (_, worker) => {
+    for (let round = 0; round < 20; round++) {
+      await busy.engine.use(async () => {
+        most = Math.max(most, ++holders, busy.adapter.open.length);
+        await sleep((worker * 7 + round * 3) % 5);
+        holders--;
+      });
+    }
+  });
+  await time.advance(5);
+  await Promise.all(workers);
+  assertEquals(most, 3);
+  await end(busy);
+});
+
+Deno.test("6. Connect fails in overflow: the overflow count is as before, and the next waiter gets its try at once", async () => {
+  using time = fakeTime();
+  let failing = true;
+  const it = lab({ poolSize: 1, maxOverflow: 1, connectRetry: false });
+  const held = await it.engine.connect();
+  it.adapter.behaviour.connect = async () => {
+    await sleep(100);
+    if (failing) throw refused();
+  };
+  const first = watch(it.engine.connect());
+  const second = watch(it.engine.connect());
+  await time.tick(100);
+  assertInstanceOf(first.error, ConnectError);
+  // The second one's dial began at the very moment at which the first one's failed.
+  assertEquals(it.adapter.dials.length, 3);
+  assertEquals([it.engine.status().overflow, it.engine.status().connecting], [0, 1]);
+  failing = false;
+  await time.tick(100);
+  assertEquals(second.state, "fulfilled");
+  assertEquals(it.engine.status().overflow, 1);
+  await give([held, second.value!]);
+  await end(it);
+});
+
+Deno.test("7. One connect hangs: others go on", async () => {
+  using time = fakeTime();
+  let hung = 0;
+  const it = lab({ poolSize: 2, maxOverflow: 3, connectConcurrency: 5, connectTimeout: 60 }, {
+    connect: () => ++hung === 1 ? new Promise(() => {}) : sleep(10),
+  });
+  const waits = Array.from({ length: 5 }, () => watch(it.engine.connect()));
+  await time.tick(10);
+  // Whoever came first is served first: what hangs is the place of the one who came last.
+  assertEquals(waits.map(({ state }) => state), [
+    ...Array(4).fill("fulfilled"),
+    "pending",
+  ]);
+  await waits[0]!.value!.release();
+  await time.settle();
+  assertEquals(waits[4]!.state, "fulfilled");
+  await give(waits.map(({ value }) => value!));
+  assertEquals(it.engine.status().connecting, 1);
+  await time.advance(60);
+  await end(it);
+});
+
+Deno.test("8. Waiters blocked, the holder invalidates: all are served", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 1 });
+  const holders = await take(it, 2);
+  const order: number[] = [];
+  const waiters = Array.from({ length: 6 }, (_, i) =>
+    it.engine.use(() => {
+      order.push(i);
+      return sleep(10);
+    }));
+  await time.settle();
+  assertEquals(order, []);
+  for (const holder of holders) holder.invalidate();
+  await time.tick(30);
+  await Promise.all(waiters);
+  assertEquals(order, [0, 1, 2, 3, 4, 5]);
+  assertEquals(it.adapter.dials.length, 4);
+  await end(it);
+});
+
+Deno.test("9. dispose with one out: idle closed, the one still works, closed at checkin", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 2, maxOverflow: 0 });
+  const [lease, other] = await take(it, 2);
+  await other!.release();
+  const waits = [watch(it.engine.connect()), watch(it.engine.connect())];
+  await time.settle();
+  assertEquals(waits.map(({ state }) => state), ["fulfilled", "pending"]);
+  await waits[0]!.value!.release();
+  await give([waits[1]!.value ?? await it.engine.connect()]);
+  await it.engine.dispose();
+  assertFalse(it.adapter.clients[1]!.open);
+  assertEquals(await it.adapter.query!(lease!.client, "SELECT 1"), [{ address: "10.0.0.1" }]);
+  await it.engine.use(({ client }) => assertEquals(client.id, 3));
+  await lease!.release();
+  assertEquals(it.adapter.clients[0]!.log, ["SELECT 1", "close"]);
+  await end(it);
+});
+
+Deno.test("9. dispose with one out: whoever waits is rejected with a PoolClosedError", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 0 }, { connect: () => sleep(10) });
+  const dialling = watch(it.engine.connect());
+  await time.tick(5);
+  await it.engine.dispose();
+  await time.settle();
+  assertInstanceOf(dialling.error, PoolClosedError);
+  const holder = it.engine.connect();
+  await time.tick(10);
+  const lease = await holder;
+  const queued = watch(it.engine.connect());
+  await it.engine.dispose();
+  await time.settle();
+  assertInstanceOf(queued.error, PoolClosedError);
+  await lease.release();
+  assertEquals(it.adapter.open, []);
+  await end(it);
+});
+
+Deno.test("10. poolSize 0: unlimited", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 0, maxOverflow: 0, poolTimeout: 0 });
+  await give(await take(it, 100));
+  const { opened, idle, closed } = it.engine.status();
+  assertEquals({ opened, idle, closed }, { opened: 100, idle: 100, closed: 0 });
+  await end(it);
+});
+
+Deno.test("11. 2 + 2, four out, five times: ten closed, two open", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 2, maxOverflow: 2 });
+  for (let round = 0; round < 5; round++) await give(await take(it, 4));
+  assertEquals([it.engine.status().closed, it.adapter.open.length], [10, 2]);
+  await end(it);
+});
+
+Deno.test("12. recycle 30: at age 1 reused, at 35 replaced", async () => {
+  using time = fakeTime();
+  const it = lab({ poolRecycle: 30 });
+  const idOfNext = () => it.engine.use(({ client }) => client.id);
+  assertEquals(await idOfNext(), 1);
+  await time.advance(1);
+  assertEquals(await idOfNext(), 1);
+  // Use does not make it younger.
+  await time.advance(34);
+  assertEquals(await idOfNext(), 2);
+  assertEquals(it.adapter.clients[0]!.log, ["close"]);
+  await end(it);
+});
+
+Deno.test("13. Pool invalidated: the next checkout is new. Softly invalidated: usable until checkin, then replaced", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 2, maxOverflow: 0 });
+  const leases = await take(it, 2);
+  await leases[0]!.release();
+  it.engine.pool.invalidate();
+  assert(leases[1]!.client.open);
+  await it.engine.use(({ client }) => assertEquals(client.id, 3));
+  await leases[1]!.release();
+  assertEquals(it.adapter.open.map(({ id }) => id), [3]);
+
+  const lease = await it.engine.connect();
+  lease.invalidate(undefined, { soft: true });
+  assertFalse(lease.released);
+  await it.adapter.query!(lease.client, "SELECT 1");
+  await lease.release();
+  assertEquals(lease.released, true);
+  assertEquals(it.adapter.clients[2]!.log, ["SELECT 1", "close"]);
+  await it.engine.use(({ client }) => assertEquals(client.id, 4));
+  await end(it);
+});
+
+Deno.test("14. Reconnect of a pooled slot fails: nothing is counted as out; full capacity later; no connect or checkout hook ran", async () => {
+  using time = fakeTime();
+  const log: string[] = [];
+  const it = lab({
+    poolSize: 2,
+    maxOverflow: 1,
+    connectRetry: false,
+    hooks: noted(log, ["connect", "checkout"]),
+  });
+  await give(await take(it, 2));
+  log.length = 0;
+  it.engine.pool.invalidate();
+  it.adapter.behaviour.connect = () => {
+    throw refused();
+  };
+  for (let round = 0; round < 5; round++) {
+    await assertRejects(() => it.engine.connect(), ConnectError, "connection refused");
+    assertAtRest(it);
+  }
+  assertEquals([log, it.adapter.open.length], [[], 0]);
+  it.adapter.behaviour.connect = () => {};
+  const leases = await take(it, 3);
+  const fourth = watch(it.engine.connect());
+  await time.settle();
+  assertEquals(fourth.state, "pending");
+  await give(leases);
+  await time.settle();
+  await fourth.value!.release();
+  await end(it);
+});
+
+Deno.test("15. A checkout hook throws anything: the slot is back. Throws DisconnectionError once: old closed, a new one handed out", async () => {
+  using time = fakeTime();
+  let failures: unknown[] = [];
+  const it = lab({
+    poolSize: 1,
+    maxOverflow: 0,
+    poolTimeout: 0,
+    hooks: {
+      checkout() {
+        if (failures.length > 0) throw failures.shift();
+      },
+    },
+  });
+  for (const failure of [new Error("no"), "no", null, undefined, 0]) {
+    failures = [failure];
+    const outcome = watch(it.engine.connect());
+    await time.settle();
+    assertEquals([outcome.state, outcome.error], ["rejected", failure]);
+    assertAtRest(it);
+  }
+  assertEquals(it.adapter.dials.length, 1);
+
+  failures = [new DisconnectionError("gone")];
+  await it.engine.use(({ client }) => assertEquals(client.id, 2));
+  assertEquals(it.adapter.clients[0]!.log, ["terminate"]);
+
+  const second = new DisconnectionError("gone again");
+  failures = [new DisconnectionError("gone"), second];
+  assertStrictEquals(await assertRejects(() => it.engine.connect()), second);
+  assertEquals(it.adapter.open, []);
+  await it.engine.use(({ client }) => assertEquals(client.id, 4));
+  await end(it);
+});
+
+Deno.test("16. A connect hook throws: slot freed, socket terminated, next checkout works", async () => {
+  using _time = fakeTime();
+  for (const name of ["connect", "firstConnect"] as const) {
+    let failure: Error | undefined = new Error("not this one");
+    const it = lab({
+      poolSize: 1,
+      maxOverflow: 0,
+      hooks: {
+        [name]() {
+          if (failure) throw failure;
+        },
+      },
+    });
+    assertStrictEquals(await assertRejects(() => it.engine.connect()), failure);
+    assertAtRest(it);
+    assertEquals(it.adapter.clients[0]!.log, ["terminate"]);
+    failure = undefined;
+    await it.engine.use(({ client }) => assertEquals(client.id, 2));
+    await end(it);
+  }
+});
+
+Deno.test("17. Fifteen simultaneous disconnects: each closed once, fifteen reopened", async () => {
+  using time = fakeTime();
+  const closes: string[] = [];
+  const it = lab({ poolSize: 15, maxOverflow: 0, hooks: noted(closes, ["close"]) });
+  const leases = await take(it, 15);
+  await Promise.all(leases.map((lease) => lease.release(verdict("disconnect"))));
+  await time.settle();
+  assertEquals(closes.length, new Set(closes).size);
+  assertEquals(it.adapter.clients.map(({ log }) => log), Array(15).fill(["terminate"]));
+  const again = await take(it, 15);
+  assertEquals(it.adapter.dials.length, 30);
+  await give(again);
+  assertEquals(it.engine.status().idle, 15);
+  assertEquals(closes.length, 15);
+  await end(it);
+});
+
+Deno.test("18. Size 1, detach: another opens; closing the detached one is real", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
+  const lease = await it.engine.connect();
+  const client = lease.detach();
+  assert(lease.released);
+  await it.engine.use((other) => assertEquals(other.client.id, 2));
+  assert(client.open);
+  await lease.release();
+  assert(client.open);
+  await it.adapter.close!(client);
+  assertEquals([client.open, it.adapter.open.length], [false, 1]);
+  assertEquals(it.engine.status().detached, 1);
+  await end(it, [client]);
+});
+
+Deno.test("19. Return 1, 2, 3: LIFO gives 3, FIFO gives 1", async () => {
+  using _time = fakeTime();
+  for (const [poolUseLifo, expected] of [[true, [3, 2, 1]], [false, [1, 2, 3]]] as const) {
+    const it = lab({ poolUseLifo });
+    await give(await take(it, 3));
+    const leases = await take(it, 3);
+    assertEquals(leases.map(({ client }) => client.id), [...expected]);
+    await give(leases);
+    await end(it);
+  }
+});
+
+Deno.test('20. Reset null: nothing rolled back; "commit": only commit; "rollback" with an open transaction: once', async () => {
+  using _time = fakeTime();
+  const cases = [
+    [null, ["BEGIN"]],
+    ["commit", ["BEGIN", "commit"]],
+    ["rollback", ["BEGIN", "rollback"]],
+  ] as const;
+  for (const [poolResetOnReturn, expected] of cases) {
+    const it = lab({ poolResetOnReturn });
+    // Without a transaction there is nothing to reset, and no round trip for it.
+    await it.engine.use(() => {});
+    await it.engine.use(({ client }) => it.adapter.query!(client, "BEGIN"));
+    assertEquals(it.adapter.clients[0]!.log, [...expected]);
+    assertEquals(it.engine.status().idle, 1);
+    await end(it);
+  }
+});
+
+Deno.test("21. A slow firstConnect finishes before any concurrent lease is handed out", async () => {
+  using time = fakeTime();
+  const log: string[] = [];
+  const it = lab({
+    hooks: {
+      ...noted(log, ["connect", "checkout"]),
+      async firstConnect({ client }) {
+        log.push(`firstConnect ${client.id}`);
+        await sleep(500);
+        log.push("done");
+      },
+    },
+  });
+  const checkouts = Array.from({ length: 3 }, () => it.engine.connect());
+  await time.tick(499);
+  assertEquals(log, ["firstConnect 1"]);
+  await time.tick(1);
+  const leases = await Promise.all(checkouts);
+  assertEquals(log.slice(0, 2), ["firstConnect 1", "done"]);
+  assertEquals(log.filter((entry) => entry.startsWith("connect")).length, 3);
+  assertEquals(log.filter((entry) => entry.startsWith("firstConnect")).length, 1);
+  await give(leases);
+  await end(it);
+});
+
+Deno.test('22. "assertion" refuses the second; "null" reopens; "static" shares', async () => {
+  using _time = fakeTime();
+  const strict = lab({ poolClass: "assertion" });
+  const lease = await (async function takeFirst() {
+    return await strict.engine.connect(); // on Bun, without `await`, there would be no frame of it
+  })();
+  const error = await assertRejects(() => strict.engine.connect(), ConnectionInUseError);
+  assertStringIncludes(error.message, "the first is in use, taken here:");
+  assertStringIncludes(error.takenAt!, "takeFirst");
+  await lease.release();
+  await strict.engine.use(({ client }) => assertEquals(client.id, 1));
+  await end(strict);
+
+  const fresh = lab({ poolClass: "null" });
+  await give(await take(fresh, 20));
+  assertEquals([fresh.adapter.dials.length, fresh.adapter.open.length], [20, 0]);
+  await end(fresh);
+
+  const shared = lab({ poolClass: "static" });
+  const leases = await take(shared, 3);
+  assertEquals(leases.map(({ client }) => client.id), [1, 1, 1]);
+  await give(leases);
+  await shared.engine.use(({ client }) => assertEquals(client.id, 1));
+  assertEquals(shared.adapter.dials.length, 1);
+  await end(shared);
+});
+
+Deno.test("23. Pre-ping skipped when fresh, run on reuse; server restarted: replaced silently; still down: connect error, counters unchanged", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolPrePing: true, connectRetry: false });
+  const use = () => it.engine.use(({ client }) => client.id);
+  assertEquals(await use(), 1);
+  assertEquals(it.adapter.clients[0]!.log, []);
+  assertEquals(await use(), 1);
+  assertEquals(it.adapter.clients[0]!.log, ["ping"]);
+
+  it.adapter.behaviour.ping = ({ id }) => {
+    if (id === 1) throw verdict("disconnect");
+  };
+  assertEquals(await use(), 2);
+  assertEquals(it.adapter.clients.map(({ log }) => log), [["ping", "ping", "terminate"], []]);
+
+  it.adapter.behaviour.ping = it.adapter.behaviour.connect = () => {
+    throw refused();
+  };
+  for (let round = 0; round < 3; round++) {
+    await assertRejects(() => use(), ConnectError, "connection refused");
+    assertAtRest(it);
+  }
+  it.adapter.behaviour.ping = it.adapter.behaviour.connect = () => {};
+  assertEquals(await use(), 3);
+  await end(it);
+});
+
+Deno.test("24. Disconnect in mid-query: that lease invalidated, idle siblings to that address replaced at their next checkout, a second victim does not replace them again", async () => {
+  using _time = fakeTime();
+  const it = lab({ poolSize: 5, maxOverflow: 0 });
+  const [first, second, ...others] = await take(it, 5);
+  await give(others);
+  const failed = await assertRejects(() =>
+    it.engine.use(() => Promise.reject(verdict("disconnect", "mid-query")))
+  );
+  assertEquals((failed as Error).message, "mid-query");
+  assertEquals(it.adapter.clients[2]!.log, ["terminate"]);
+  // The idle ones are still there, and replaced when their turn comes.
+  assertEquals(it.engine.status().idle, 2);
+  const renewed = await take(it, 3);
+  assertEquals(renewed.map(({ client }) => client.id), [6, 7, 8]);
+  await give(renewed);
+  // Two more victims of the same outage: what was opened since stays.
+  await first!.release(verdict("disconnect"));
+  second!.invalidate(verdict("disconnect"));
+  const again = await take(it, 3);
+  assertEquals(again.map(({ client }) => client.id), [6, 7, 8]);
+  await give(again);
+  assertEquals(it.adapter.dials.length, 8);
+  await end(it);
+});
+
+/** What a checkout may have to wait for, each thing for a millisecond or more. */
+interface Situation {
+  readonly options?: EngineOptions<FakeClient>;
+  readonly behaviour?: FakeBehaviour;
+  /** What happened before; what it returns happens when the checkout has begun. */
+  prepare?(it: Lab, time: TestTime): Promise<(() => void) | void>;
+  /** The checkout. By default `engine.connect()`. */
+  connect?(it: Lab, signal?: AbortSignal): Promise<Lease<FakeClient>>;
+}
+
+/** Hooks that take a millisecond each. */
+const slowHooks = Object.fromEntries(
+  ["firstConnect", "connect", "checkout", "reset", "checkin", "invalidate", "close"]
+    .map((name) => [name, () => sleep(1)]),
+);
+
+const situations: Readonly<Record<string, Situation>> = {
+  "a cold start": {
+    options: { hooks: slowHooks },
+    behaviour: { connect: () => sleep(2) },
+    prepare: ({ dns }) => Promise.resolve(void (dns.delayMs = 2)),
+  },
+  "an idle connection, a stale answer": {
+    options: { hooks: slowHooks, poolPrePing: true },
+    behaviour: { ping: () => sleep(1) },
+    async prepare(it, time) {
+      await tickUntil(time, it.engine.use(() => {}));
+      await time.advance(10);
+      it.dns.delayMs = 2;
+    },
+  },
+  "an idle connection that is dead": {
+    options: { hooks: slowHooks, poolPrePing: true },
+    behaviour: {
+      connect: () => sleep(1),
+      async ping({ id }) {
+        await sleep(1);
+        if (id === 1) throw verdict("disconnect");
+      },
+    },
+    prepare: (it, time) => tickUntil(time, it.engine.use(() => {})),
+  },
+  "a connection that another one holds": {
+    options: { hooks: slowHooks },
+    behaviour: { reset: () => sleep(1) },
+    async prepare(it, time) {
+      const holder = await tickUntil(time, it.engine.connect());
+      holder.client.inTransaction = true;
+      return () => void setTimeout(() => holder.release(), 2);
+    },
+  },
+  "a name that has moved": {
+    options: { poolPrePing: true },
+    behaviour: { connect: () => sleep(2) },
+    async prepare(it, time) {
+      await tickUntil(time, it.engine.use(() => {}));
+      await time.advance(10);
+      it.dns.addresses = ["10.0.0.2"];
+      it.dns.delayMs = 2;
+    },
+  },
+  "a server that is down for a moment": {
+    async prepare(it, time) {
+      await it.engine.use((lease) => lease.invalidate());
+      const backMs = time.nowMs + 3;
+      it.adapter.behaviour.connect = async () => {
+        await sleep(1);
+        if (time.nowMs < backMs) throw refused();
+      };
+    },
+  },
+  "a connection that all share": {
+    options: { poolClass: "static" },
+    behaviour: { connect: () => sleep(2) },
+    prepare: ({ dns }) => Promise.resolve(void (dns.delayMs = 2)),
+  },
+  "an isolation level of its own": {
+    behaviour: { connect: () => sleep(1), setIsolationLevel: () => sleep(2) },
+    connect: ({ engine }, signal) =>
+      engine.executionOptions({ isolationLevel: "serializable" })
+        .connect(signal ? { signal } : undefined),
+  },
+};
+
+/** Moves the time until a promise is settled. */
+async function tickUntil<T>(time: TestTime, promise: Promise<T>): Promise<T> {
+  const watched = watch(promise);
+  while (watched.state === "pending") await time.tick(1);
+  return await promise;
+}
+
+/** One checkout in a situation of its own, aborted so many milliseconds and microtasks after it began. */
+async function abortAfter(
+  time: TestTime,
+  situation: Situation,
+  after: { ms: number; microtasks: number } | undefined,
+): Promise<{ state: string; tookMs: number }> {
+  const { connect = ({ engine }, signal) => engine.connect(signal ? { signal } : undefined) } =
+    situation;
+  const sizes = situation.options?.poolClass ? {} : { poolSize: 1, maxOverflow: 0 };
+  const it = lab({ dnsRefresh: "on-demand", ...sizes, ...situation.options }, situation.behaviour);
+  const begin = await situation.prepare?.(it, time);
+  const startMs = time.nowMs;
+  const controller = new AbortController();
+  const reason = new Error("changed my mind");
+  const abort = async ({ microtasks }: { microtasks: number }) => {
+    for (let i = 0; i < microtasks; i++) await null;
+    controller.abort(reason);
+  };
+  let endMs = Infinity;
+  const checkout = watch(
+    connect(it, after && controller.signal).finally(() => endMs = time.nowMs),
+  );
+  // Somebody else wants the same one connection, and did not change his mind.
+  const rival = watch(connect(it));
+  begin?.();
+  if (after?.ms === 0) abort(after);
+  else if (after) setTimeout(abort, after.ms, after);
+  await time.tick(600);
+  assert(checkout.state !== "pending", "the checkout never ended");
+  if (checkout.state === "rejected") assertStrictEquals(checkout.error, reason);
+  assert(checkout.value?.client.open ?? true);
+  await Promise.all([checkout.value?.release(), time.tick(600)]);
+  assertEquals(rival.state, "fulfilled", `the rival starved: ${rival.error}`);
+  await Promise.all([rival.value!.release(), time.tick(600)]);
+  assertAtRest(it);
+  await tickUntil(time, end(it));
+  return { state: checkout.state, tookMs: endMs - startMs };
+}
+
+/** More microtasks than a checkout needs from one timer to the next. */
+const MICROTASKS = 40;
+
+for (const [name, situation] of Object.entries(situations)) {
+  Deno.test(`25. Abort at every await of checkout: nothing leaks, nobody starves: ${name}`, async () => {
+    using time = fakeTime();
+    // A backoff without jitter takes the same time each time.
+    using _dice = dice(0.5);
+    const { tookMs } = await abortAfter(time, situation, undefined);
+    const states: string[] = [];
+    for (let ms = 0; ms <= tookMs; ms++) {
+      for (let microtasks = 0; microtasks < MICROTASKS; microtasks++) {
+        const { state } = await abortAfter(time, situation, { ms, microtasks });
+        states.push(state);
+      }
+    }
+    // The first was aborted, the last had its lease before.
+    assertEquals([states.at(0), states.at(-1)], ["rejected", "fulfilled"]);
+  });
+}
+
+Deno.test("25. Abort at every await of checkout: a signal that is aborted beforehand", async () => {
+  using _time = fakeTime();
+  for (const poolClass of ["queue", "null", "static", "assertion"] as const) {
+    const it = lab({ poolClass });
+    const reason = new Error("no more");
+    const signal = AbortSignal.abort(reason);
+    assertStrictEquals(await assertRejects(() => it.engine.connect({ signal })), reason);
+    assertEquals([it.dns.questions, it.adapter.dials], [[], []]);
+    await end(it);
+  }
+});

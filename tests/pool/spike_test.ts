@@ -1,0 +1,39 @@
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { sleep } from "../../internal/clock.ts";
+import { end } from "../support/checks.ts";
+import { lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+/**
+ * HikariCP's spike demand test: fifty requests at once to a pool of fifty that is empty, a connect takes 150 ms and
+ * a query 2 ms. A pool that opens a connection for each request opens fifty, to use most of them once.
+ */
+Deno.test("HikariCP's spike test: fifty requests need few connections", async () => {
+  using time = fakeTime();
+  const it = lab({ poolSize: 50, maxOverflow: 0 }, {
+    connect: () => sleep(150),
+    query: async () => {
+      await sleep(2);
+      return [];
+    },
+  });
+  const startMs = time.nowMs;
+  const served: number[] = [];
+  const requests = Array.from({ length: 50 }, async (_, i) => {
+    await it.engine.query("SELECT 1");
+    served.push(i);
+    return time.nowMs - startMs;
+  });
+  await time.advance(1);
+  const lastMs = Math.max(...await Promise.all(requests));
+  const { opened } = it.engine.status();
+  console.log(
+    `${opened} connections were opened for 50 requests, the last served after ${lastMs} ms`,
+  );
+  // Four dials at once; each of the four serves twelve or thirteen, while four more are on their way.
+  assertLessOrEqual(opened, 8);
+  assertLessOrEqual(lastMs, 150 + 13 * 2);
+  assertEquals(served, served.toSorted((a, b) => a - b));
+  assert(it.adapter.open.length === opened);
+  await end(it);
+});

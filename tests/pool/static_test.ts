@@ -1,0 +1,195 @@
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { sleep } from "../../internal/clock.ts";
+import { ConnectionLostError, PoolClosedError } from "../../mod.ts";
+import { assertAtRest, end, give, refused, take, verdict, watch } from "../support/checks.ts";
+import { lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+Deno.test('poolClass "static": concurrent first checkouts wait for one dial', async () => {
+  using time = fakeTime();
+  const it = lab({ poolClass: "static" }, { connect: () => sleep(10) });
+  const waits = Array.from({ length: 20 }, () => it.engine.connect());
+  await time.tick(10);
+  const leases = await Promise.all(waits);
+  assertEquals(new Set(leases.map(({ client }) => client)).size, 1);
+  assertEquals(it.engine.status().inUse, 1);
+  await give(leases);
+  await end(it);
+});
+
+Deno.test('poolClass "static": the connection is reset when the last holder is done, not before', async () => {
+  using _time = fakeTime();
+  const it = lab({ poolClass: "static" });
+  const [first, second] = await take(it, 2);
+  first!.client.inTransaction = true;
+  await first!.release();
+  await first!.release();
+  const [client] = it.adapter.clients;
+  assertEquals(client!.log, []);
+  await second!.release();
+  assertEquals(client!.log, ["rollback"]);
+  await end(it);
+});
+
+Deno.test('poolClass "static": a holder who finds the connection broken ends it for all', async () => {
+  using _time = fakeTime();
+  const ways = [
+    (lease: { release(error: unknown): Promise<void> }) => lease.release(verdict("disconnect")),
+    (lease: { invalidate(error: unknown): void }) => lease.invalidate(verdict("disconnect")),
+  ];
+  for (const tell of ways) {
+    const it = lab({ poolClass: "static" });
+    const [first, second] = await take(it, 2);
+    const third = watch(it.engine.use(() => new Promise(() => {})));
+    await it.engine.use(() => {});
+    await tell(first!);
+    assert(second!.signal.aborted && second!.released);
+    assertInstanceOf(second!.signal.reason, ConnectionLostError);
+    assertEquals(second!.signal.reason.address, "10.0.0.1");
+    await second!.release(verdict("disconnect"));
+    await it.engine.use(({ client }) => assertEquals(client.id, 2));
+    assertEquals([third.state, third.error], ["rejected", third.error]);
+    assertInstanceOf(third.error, ConnectionLostError);
+    assertEquals(it.adapter.clients[0]!.log, ["terminate"]);
+    await end(it);
+  }
+});
+
+Deno.test('poolClass "static": an error that says nothing about the connection leaves it shared', async () => {
+  using _time = fakeTime();
+  const it = lab({ poolClass: "static" });
+  const [first, second] = await take(it, 2);
+  await first!.release(new Error("syntax error"));
+  assertEquals(second!.signal.aborted, false);
+  await second!.release(new Error("syntax error"));
+  assertEquals(it.engine.status().idle, 1);
+  await end(it);
+});
+
+Deno.test('poolClass "static": a detached connection is the caller\'s, the other holders are told, and another one opens', async () => {
+  using _time = fakeTime();
+  const it = lab({ poolClass: "static" });
+  const [first, second] = await take(it, 2);
+  const client = first!.detach();
+  assert(second!.signal.aborted);
+  assert(client.open);
+  await second!.release();
+  await it.engine.use((lease) => assertEquals(lease.client.id, 2));
+  assertEquals(it.engine.status().detached, 1);
+  await it.adapter.close!(client);
+  await end(it, [client]);
+});
+
+Deno.test('poolClass "static": an aborted checkout ends at once, and the connection becomes idle', async () => {
+  using time = fakeTime();
+  const it = lab({ poolClass: "static" }, { connect: () => sleep(10) });
+  const controllers = [new AbortController(), new AbortController()];
+  const waits = controllers.map(({ signal }) => watch(it.engine.connect({ signal })));
+  await time.tick(5);
+  controllers[0]!.abort(new Error("no more"));
+  await time.settle();
+  assertEquals(waits.map(({ state }) => state), ["rejected", "pending"]);
+  controllers[1]!.abort(new Error("no more"));
+  await time.tick(5);
+  assertEquals([waits[1]!.state, it.engine.status().idle], ["rejected", 1]);
+  await it.engine.use(({ client }) => assertEquals(client.id, 1));
+  await end(it);
+});
+
+Deno.test("poolClass \"static\": one caller's short patience is not another's", async () => {
+  using time = fakeTime();
+  const it = lab({ poolClass: "static" });
+  await it.engine.use((lease) => lease.invalidate());
+  it.adapter.behaviour.connect = () => Promise.reject(refused());
+  const hasty = watch(it.engine.connect({ timeout: 0.2 }));
+  const patient = watch(it.engine.connect({ timeout: 20 }));
+  await time.advance(5);
+  assertEquals([hasty.state, patient.state], ["rejected", "pending"]);
+  it.adapter.behaviour.connect = () => {};
+  await time.advance(1);
+  assertEquals(patient.state, "fulfilled");
+  await patient.value!.release();
+  await end(it);
+});
+
+Deno.test('poolClass "static": a share is handed out with a fresh answer only, and who gives up waiting for one leaves nothing behind', async () => {
+  using time = fakeTime();
+  const it = lab({ poolClass: "static", dnsRefresh: "on-demand" });
+  const [holder] = await take(it, 1);
+  await time.advance(10);
+  it.dns.addresses = ["10.0.0.2"];
+  assertEquals(await it.engine.use(({ address }) => address), "10.0.0.2");
+  await holder!.release();
+  const [other] = await take(it, 1);
+  await time.advance(10);
+  it.dns.delayMs = 1000;
+  const controller = new AbortController();
+  const wait = watch(it.engine.connect({ signal: controller.signal }));
+  await other!.release();
+  controller.abort();
+  await time.settle();
+  assertEquals([wait.state, it.engine.status().idle], ["rejected", 1]);
+  await end(it);
+});
+
+Deno.test('poolClass "static": who moves with the name gets a new connection while the old one is still out', async () => {
+  using time = fakeTime();
+  const it = lab({ poolClass: "static" });
+  const [old] = await take(it, 1);
+  it.dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  const lease = await it.engine.connect();
+  assertEquals([old!.address, lease.address], ["10.0.0.1", "10.0.0.2"]);
+  assert(old!.client.open);
+  await give([old!, lease]);
+  assertEquals(it.adapter.open.map(({ address }) => address), ["10.0.0.2"]);
+  await end(it);
+});
+
+Deno.test('poolClass "static": idleTimeout and poolRecycle count when it is back, not while it is shared', async () => {
+  using time = fakeTime();
+  const it = lab({ poolClass: "static", idleTimeout: 60, poolRecycle: 100 });
+  let lease = await it.engine.connect();
+  for (let i = 0; i < 20; i++) {
+    await time.advance(30);
+    const next = await it.engine.connect({ timeout: 0 });
+    await lease.release();
+    lease = next;
+  }
+  assertEquals(it.adapter.dials.length, 1);
+  await lease.release();
+  await it.engine.use(({ client }) => assertEquals(client.id, 2));
+  await end(it);
+});
+
+Deno.test('poolClass "static": a sibling\'s isolation level is taken back when the connection is', async () => {
+  using _time = fakeTime();
+  const it = lab({ poolClass: "static" });
+  const sibling = it.engine.executionOptions({ isolationLevel: "serializable" });
+  await sibling.use(({ client }) => assertEquals(client.isolationLevel, "serializable"));
+  assertEquals(it.adapter.clients[0]!.log, ["isolation serializable", "isolation default"]);
+  await end(it);
+});
+
+Deno.test('poolClass "static": no share is handed out once the engine is closed or its pool disposed', async () => {
+  using time = fakeTime();
+  const it = lab({ poolClass: "static" });
+  const lease = await it.engine.connect();
+  await it.engine.dispose();
+  await it.engine.use(({ client }) => assertEquals(client.id, 2));
+  await lease.release();
+  const [last] = await take(it, 1);
+  const closing = watch(it.engine.close({ drain: 50 }));
+  await time.advance(1);
+  // While the lease is still out, and with an answer that has expired.
+  for (let round = 0; round < 2; round++) {
+    await assertRejects(() => it.engine.connect(), PoolClosedError, "the engine is closed");
+    await time.advance(20);
+  }
+  await time.advance(10);
+  assertEquals(closing.state, "fulfilled");
+  assertInstanceOf(last!.signal.reason, ConnectionLostError);
+  await last!.release();
+  assertEquals(it.adapter.open, []);
+  assertAtRest(it);
+});

@@ -1,0 +1,147 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { LookupError, ResolveError } from "../../errors.ts";
+import { lookupByName } from "../../lookups/system.ts";
+import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
+import { fakeLookup, viewBy } from "../support/fake_lookup.ts";
+import { lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+Deno.test("getIpWithTtl() and an engine of the same settings share one entry, whoever comes first", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab();
+  const options = { dnsLookup: dns, dnsFallback: false };
+  assertEquals(await getIpWithTtl("db.internal", options), ["10.0.0.1", 10]);
+  await engine.use(() => {});
+  assertEquals(dns.questions.length, 1);
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  await engine.use(() => {});
+  const asked = dns.questions.length;
+  assertEquals((await getIpWithTtl("DB.internal", options))[0], "10.0.0.2");
+  assertEquals(dns.questions.length, asked);
+  await engine.close();
+});
+
+Deno.test("callers with other clamps and patience share the answer, and each sees its own seconds", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 100);
+  const ask = (rest: object) => getIpWithTtl("db.internal", { dnsLookup: dns, ...rest });
+  assertEquals(await ask({}), ["10.0.0.1", 100]);
+  assertEquals(await ask({ dnsMaxTtl: 20, dnsTimeout: 1 }), ["10.0.0.1", 20]);
+  assertEquals(await ask({ dnsMinTtl: 200, dnsMaxRetries: 9 }), ["10.0.0.1", 200]);
+  assertEquals(dns.questions.length, 1);
+  await time.advance(20);
+  dns.addresses = ["10.0.0.2"];
+  assertEquals(await ask({ dnsMinTtl: 200 }), ["10.0.0.1", 180]);
+  assertEquals(await ask({ dnsMaxTtl: 20 }), ["10.0.0.2", 20]);
+  assertEquals(await ask({ dnsMinTtl: 200 }), ["10.0.0.2", 200]);
+  assertEquals(dns.questions.length, 2);
+});
+
+Deno.test("in grace, the seconds are what is left of it; of a fresh answer, what is left of the TTL", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 10);
+  const options = { dnsLookup: dns, dnsFallback: false, dnsMaxRetries: 1 };
+  const ask = () => getIpWithTtl("db.internal", options);
+  await ask();
+  dns.failure = "negative";
+  const leave = viewBy(dns, { dnsMaxRetries: 1 }).keepFresh();
+  await time.advance(9.7);
+  assert(dns.questions.length > 1);
+  assertEquals(await ask(), ["10.0.0.1", 1]);
+  await time.advance(0.3);
+  assertEquals(await ask(), ["10.0.0.1", 30]);
+  await time.advance(10.5);
+  assertEquals(await ask(), ["10.0.0.1", 20]);
+  leave();
+});
+
+Deno.test("nothing cached and a failure: the lookup's own error is the cause, and a later call asks again", async () => {
+  using _time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 10);
+  dns.failure = "config";
+  const options = { dnsLookup: dns, dnsFallback: false };
+  const error = await assertRejects(() => getIpWithTtl("db.internal", options), ResolveError);
+  assert(error.cause instanceof LookupError);
+  dns.failure = undefined;
+  assertEquals(await getIpWithTtl("db.internal", options), ["10.0.0.1", 10]);
+});
+
+Deno.test("an answer that is over when it arrives is given to who waited for it, with 0 seconds", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 1);
+  dns.delayMs = 1500;
+  const caller = getIpWithTtl("db.internal", { dnsLookup: dns, dnsMaxRetries: 1 });
+  await time.advance(1.5);
+  assertEquals(await caller, ["10.0.0.1", 0]);
+});
+
+Deno.test("an IP address is its own answer whatever dnsFamily says; localhost answers by family", async () => {
+  const dnsLookup = fakeLookup([], 10);
+  const ask = (host: string, dnsFamily: 4 | 6) => getIpWithTtl(host, { dnsLookup, dnsFamily });
+  assertEquals(await ask("10.1.2.3", 6), ["10.1.2.3", 300]);
+  assertEquals(await ask("fd00::1", 4), ["fd00::1", 300]);
+  assertEquals(await ask("localhost", 6), ["::1", 300]);
+  assertEquals(await ask("localhost", 4), ["127.0.0.1", 300]);
+  assertEquals(dnsLookup.questions.length, 0);
+});
+
+Deno.test("a host that cannot be meant is a TypeError", async () => {
+  for (const host of ["", "a b", 7, undefined, null]) {
+    await assertRejects(() => getIpWithTtl(host as string), TypeError);
+  }
+});
+
+Deno.test("clearDnsCache() makes every caller ask again", async () => {
+  using _time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const ask = () => getIpWithTtl("db.internal", { dnsLookup: dns });
+  await ask();
+  clearDnsCache();
+  dns.addresses = ["10.0.0.2"];
+  assertEquals(await ask(), ["10.0.0.2", 300]);
+  assertEquals(dns.questions.length, 2);
+});
+
+Deno.test("a caller's signal ends its wait with the signal's reason", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  dns.delayMs = 1000;
+  const controller = new AbortController();
+  const caller = getIpWithTtl("db.internal", { dnsLookup: dns, signal: controller.signal });
+  const rejected = assertRejects(() => caller, Error, "enough");
+  await time.tick(10);
+  controller.abort(new Error("enough"));
+  await rejected;
+  assertEquals(dns.running, 0);
+});
+
+Deno.test("without options the system's lookup is asked once for each TTL, and a host may be spelled as one likes", async () => {
+  using time = fakeTime();
+  clearDnsCache();
+  const system = lookupByName("system");
+  const dns = fakeLookup(["10.0.0.1"], 4);
+  const real = system.lookup;
+  system.lookup = dns.lookup;
+  try {
+    assertEquals(await getIpWithTtl("db.internal"), ["10.0.0.1", 4]);
+    await time.advance(1.5);
+    for (const host of ["db.internal", "DB.internal", "db.internal"]) {
+      assertEquals(await getIpWithTtl(host), ["10.0.0.1", 3]);
+    }
+    assertEquals(await getIpWithTtl("db.internal", {}), ["10.0.0.1", 3]);
+    assertEquals(dns.questions.length, 1);
+    dns.addresses = ["10.0.0.2"];
+    await time.advance(2.5);
+    assertEquals(await getIpWithTtl("DB.internal"), ["10.0.0.2", 4]);
+    assertEquals(await getIpWithTtl("db.internal"), ["10.0.0.2", 4]);
+    assertEquals(dns.questions.length, 2);
+    dns.addresses = ["10.0.0.3"];
+    clearDnsCache();
+    assertEquals(await getIpWithTtl("db.internal"), ["10.0.0.3", 4]);
+    assertEquals(dns.questions.length, 3);
+  } finally {
+    system.lookup = real;
+    clearDnsCache();
+  }
+});

@@ -1,0 +1,312 @@
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { ResolveError } from "../../errors.ts";
+import { clearDnsCache, type View } from "../../resolver.ts";
+import { type FakeLookup, fakeLookup, viewBy } from "../support/fake_lookup.ts";
+import { fakeTime, type TestTime } from "../support/time.ts";
+
+/** Whether a caller is given an answer, after how many seconds, and which. */
+async function call(
+  time: TestTime,
+  view: View,
+): Promise<{ seconds: number; address: string | undefined }> {
+  const startMs = time.nowMs;
+  let settled = view.usable(startMs);
+  let ok = settled;
+  if (!settled) {
+    view.wait().then(() => ok = true, () => {}).finally(() => settled = true);
+    await time.settle();
+    while (!settled) await time.tick(5);
+  }
+  const seconds = Math.round((time.nowMs - startMs) / 100) / 10;
+  return { seconds, address: ok ? view.addresses[0] : undefined };
+}
+
+/** A view whose answer, 10.0.0.1 for 10 seconds, came now, and whose server then fails. */
+async function failing(
+  options: Parameters<typeof viewBy>[1] = {},
+  kind: FakeLookup["failure"] = "transient",
+): Promise<{ dns: FakeLookup; view: View }> {
+  const dns = fakeLookup(["10.0.0.1"], 10);
+  const view = viewBy(dns, { dnsMaxRetries: 1, ...options });
+  await view.wait();
+  dns.failure = kind;
+  return { dns, view };
+}
+
+for (const kind of ["transient", "ambiguous", "negative", "config"] as const) {
+  Deno.test(`when resolution fails (${kind}), the stale answer serves for dnsGraceTtl without a wait`, async () => {
+    using time = fakeTime();
+    const { view } = await failing({}, kind);
+    await time.advance(10);
+    assertEquals(await call(time, view), { seconds: 0, address: "10.0.0.1" });
+    await time.advance(29.9);
+    assert(view.usable(time.nowMs));
+    await time.advance(0.1);
+    assertFalse(view.usable(time.nowMs));
+  });
+}
+
+Deno.test("grace counts from the moment that a slow failure is known, not from before it", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsTimeout: 1.5 });
+  dns.delayMs = 3_600_000;
+  await time.advance(10);
+  assertEquals(await call(time, view), { seconds: 1.5, address: "10.0.0.1" });
+  await time.advance(29.9);
+  assert(view.usable(time.nowMs));
+  await time.advance(0.1);
+  assertFalse(view.usable(time.nowMs));
+});
+
+Deno.test("while DNS is silent the stale answer serves after 1.8 seconds, and the question goes on for the rest of dnsTimeout", async () => {
+  for (const kept of [true, false]) {
+    using time = fakeTime();
+    const { dns, view } = await failing({ dnsTimeout: 8 });
+    const leave = kept ? view.keepFresh() : () => {};
+    const errors: unknown[] = [];
+    const unwatch = view.watch({ onError: (error) => errors.push(error) });
+    dns.delayMs = 3_600_000;
+    await time.advance(10);
+    const askedMs = dns.askedAtMs.at(-1)!;
+    const late = kept ? (time.nowMs - askedMs) / 1000 : 0;
+    assertEquals(await call(time, view), { seconds: 1.8, address: "10.0.0.1" });
+    assertEquals(Math.round(view.graceUntilMs - time.nowMs), 30_000);
+    assertEquals(await call(time, view), { seconds: 0, address: "10.0.0.1" });
+    await time.advance(6.1 - late);
+    assertEquals([dns.running, errors.length], [1, 0]);
+    await time.advance(0.2);
+    assertEquals(errors.length, 1);
+    assertEquals([dns.questions.length, view.entry.failures], [2, 1]);
+    leave();
+    unwatch();
+  }
+});
+
+Deno.test("an answer that comes after 1.8 seconds is in force at once, and ends grace", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsTimeout: 8 });
+  dns.failure = undefined;
+  dns.addresses = ["10.0.0.2"];
+  dns.delayMs = 3000;
+  await time.advance(10);
+  assertEquals(await call(time, view), { seconds: 1.8, address: "10.0.0.1" });
+  await time.advance(1.1);
+  assertEquals(view.addresses, ["10.0.0.1"]);
+  await time.advance(0.1);
+  assertEquals(view.addresses, ["10.0.0.2"]);
+  assertEquals([view.graceUntilMs, dns.questions.length], [-Infinity, 2]);
+});
+
+Deno.test("who has no stale answer to use, or may use none, waits for the whole of dnsTimeout", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsTimeout: 8 });
+  const strict = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 8, dnsGraceTtl: 0 });
+  const brief = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 8, dnsMaxStale: 1 });
+  dns.delayMs = 3_600_000;
+  await time.advance(10);
+  const startMs = time.nowMs;
+  const told: [boolean, number][] = [];
+  for (const one of [view, strict, brief]) {
+    const tell = (ok: boolean) => told.push([ok, Math.round((time.nowMs - startMs) / 100) / 10]);
+    one.wait().then(() => tell(true), () => tell(false));
+  }
+  await time.advance(9);
+  assertEquals(told, [[true, 1.8], [false, 8], [false, 8]]);
+});
+
+Deno.test("a failure ahead of expiry is known before it: nobody waits at expiry, and grace counts from there", async () => {
+  using time = fakeTime();
+  const { view } = await failing();
+  const leave = view.keepFresh();
+  await time.advance(10);
+  assert(view.usable(time.nowMs));
+  assertEquals(Math.round(view.graceUntilMs - view.freshUntilMs), 30_000);
+  leave();
+});
+
+Deno.test("a failure long before expiry, where nobody keeps the answer fresh, does not spare the question at expiry", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing();
+  await time.advance(2);
+  await view.refresh();
+  assertEquals(dns.questions.length, 2);
+  dns.failure = undefined;
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(8);
+  assertEquals(await call(time, view), { seconds: 0, address: "10.0.0.2" });
+  assertEquals(dns.questions.length, 3);
+});
+
+Deno.test("when grace runs out the next caller waits for one question, and the next grace is twice as long", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsTimeout: 2 });
+  dns.failure = undefined;
+  dns.delayMs = 3_600_000;
+  await time.advance(10);
+  const lengths: number[] = [];
+  for (let i = 0; i < 6; i++) {
+    // The background question may be under way already.
+    assertFalse(view.usable(time.nowMs));
+    const { seconds, address } = await call(time, view);
+    assert(seconds <= 2, `${seconds}`);
+    assertEquals(address, "10.0.0.1");
+    const { graceUntilMs } = view;
+    lengths.push(Math.round((graceUntilMs - time.nowMs) / 1000));
+    while (view.usable(time.nowMs)) {
+      // Not in step with dnsTimeout: a question that fails in the moment of the end would begin the next grace.
+      await time.tick(Math.max(1, Math.min(487, graceUntilMs - time.nowMs)));
+    }
+  }
+  assertEquals(lengths, [30, 60, 120, 240, 300, 300]);
+});
+
+Deno.test("without dnsExtendGrace every grace is as long as the first", async () => {
+  using time = fakeTime();
+  const { view } = await failing({ dnsExtendGrace: false, dnsGraceTtl: 5 });
+  await time.advance(10);
+  for (let i = 0; i < 3; i++) {
+    await call(time, view);
+    assertEquals(Math.round(view.graceUntilMs - time.nowMs), 5000);
+    await time.advance(10);
+  }
+});
+
+Deno.test("in grace one question at a time is asked in the background, at least every 5 seconds, by timer or by callers", async () => {
+  for (const kept of [true, false]) {
+    using time = fakeTime();
+    const { dns, view } = await failing({ dnsGraceTtl: 600 });
+    const leave = kept ? view.keepFresh() : () => {};
+    await time.advance(10);
+    await call(time, view);
+    const first = dns.questions.length;
+    for (let i = 0; i < 600; i++) {
+      if (!kept) assert(view.usable(time.nowMs));
+      await time.tick(100);
+    }
+    const asked = dns.askedAtMs.slice(first - 1);
+    const gaps = asked.slice(1).map((atMs, index) => atMs - asked[index]!);
+    assert(Math.max(...gaps) <= 5100 && Math.min(...gaps) >= 400, `${gaps}`);
+    assert(gaps.length >= 12 && gaps.length <= 22);
+    assertEquals(dns.mostAtOnce, 1);
+    leave();
+  }
+});
+
+Deno.test("a success ends grace: the new answer is given, and the next grace begins with the base", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing();
+  await time.advance(10);
+  await call(time, view);
+  await time.advance(30);
+  await call(time, view);
+  assertEquals(Math.round(view.graceUntilMs - time.nowMs), 60_000);
+  dns.failure = undefined;
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(5);
+  assert(view.usable(time.nowMs));
+  await time.settle();
+  assertEquals(view.addresses, ["10.0.0.2"]);
+  assertEquals(view.entry.failures, 0);
+  dns.failure = "transient";
+  await time.advance(10);
+  await call(time, view);
+  assertEquals(Math.round(view.graceUntilMs - time.nowMs), 30_000);
+});
+
+Deno.test("dnsMaxStale ends grace: after that a failure is an error", async () => {
+  using time = fakeTime();
+  const { view } = await failing({ dnsMaxStale: 20 });
+  await time.advance(10);
+  await call(time, view);
+  await time.advance(19.9);
+  assert(view.usable(time.nowMs));
+  await time.advance(0.1);
+  assertFalse(view.usable(time.nowMs));
+  await assertRejects(() => view.wait(), ResolveError, "Scripted: transient");
+});
+
+Deno.test("with dnsGraceTtl 0 a failure at expiry is an error at once", async () => {
+  using time = fakeTime();
+  const { view } = await failing({ dnsGraceTtl: 0 });
+  await time.advance(10);
+  await assertRejects(() => view.wait(), ResolveError);
+});
+
+Deno.test("each set of options has its own grace on the same answer", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsGraceTtl: 5 });
+  const patient = viewBy(dns, { dnsMaxRetries: 1, dnsGraceTtl: 50 });
+  const none = viewBy(dns, { dnsMaxRetries: 1, dnsGraceTtl: 0 });
+  await time.advance(10);
+  await call(time, view);
+  assertEquals([view, patient, none].map((one) => one.usable(time.nowMs)), [true, true, false]);
+  await time.advance(6);
+  assertEquals([view, patient, none].map((one) => one.usable(time.nowMs)), [false, true, false]);
+});
+
+Deno.test("one failed resolution is reported once to each watcher, however many wait", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsTimeout: 2 });
+  const errors: unknown[] = [];
+  const unwatch = view.watch({ onError: (error) => errors.push(error) });
+  await time.advance(10);
+  dns.delayMs = 100;
+  const callers = Array.from({ length: 20 }, () => view.wait());
+  await time.advance(0.1);
+  await Promise.all(callers);
+  assertEquals(errors.map(String), ["LookupError: Scripted: transient"]);
+  unwatch();
+});
+
+Deno.test("clearDnsCache() ends grace and the failure count", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing();
+  await time.advance(10);
+  await call(time, view);
+  assertEquals(view.entry.failures, 1);
+  clearDnsCache();
+  assertEquals(view.entry.failures, 0);
+  assertFalse(view.usable(time.nowMs));
+  dns.failure = "negative";
+  await assertRejects(() => view.wait(), ResolveError);
+});
+
+Deno.test("a caller whose own dnsTimeout is over falls back on the stale answer, while the query goes on for others", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsTimeout: 10 });
+  const hasty = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 1 });
+  dns.failure = undefined;
+  dns.delayMs = 5000;
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  const patient = view.wait();
+  await time.advance(0.5);
+  assertEquals(await call(time, hasty), { seconds: 1.1, address: "10.0.0.1" });
+  assertEquals(dns.running, 1);
+  await time.advance(4);
+  await patient;
+  assertEquals([view.addresses, hasty.addresses], [["10.0.0.2"], ["10.0.0.2"]]);
+  assertEquals(dns.questions.length, 2);
+});
+
+Deno.test("a hasty caller's failure is not the failure of one who has more patience", async () => {
+  using time = fakeTime();
+  const { dns, view } = await failing({ dnsTimeout: 10 });
+  const hasty = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 0.5 });
+  dns.failure = undefined;
+  dns.delayMs = 700;
+  dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  const early = call(time, hasty);
+  await time.settle();
+  let done = false;
+  const patient = view.wait().then(() => done = true);
+  assertEquals(await early, { seconds: 0.5, address: "10.0.0.1" });
+  assertFalse(view.usable(time.nowMs));
+  await time.advance(0.6);
+  assertFalse(done);
+  await time.advance(0.2);
+  await patient;
+  assertEquals(view.addresses, ["10.0.0.2"]);
+  assertEquals([dns.questions.length, dns.mostAtOnce], [3, 1]);
+});

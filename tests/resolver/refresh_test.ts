@@ -1,0 +1,302 @@
+import { assert, assertEquals, assertFalse } from "@std/assert";
+import { clearDnsCache } from "../../resolver.ts";
+import { fakeCache, fakeLookup, type Rounding, seeded, viewBy } from "../support/fake_lookup.ts";
+import { lab } from "../support/fake_engine.ts";
+import { fakeTime } from "../support/time.ts";
+
+Deno.test("with TTL 1 s and a server that takes 200 ms, a minute of checkouts waits for DNS once, at first", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab();
+  dns.ttl = 1;
+  dns.delayMs = 200;
+  let waits = 0;
+  const untilMs = time.nowMs + 60_000;
+  while (time.nowMs < untilMs) {
+    let done = false;
+    const checkout = engine.use(() => {}).then(() => done = true);
+    await time.settle();
+    if (!done) {
+      waits++;
+      await time.tick(200);
+    }
+    await checkout;
+    await time.tick(7);
+  }
+  assertEquals(waits, 1);
+  assertEquals(dns.mostAtOnce, 1);
+  assert(dns.questions.length <= 60 * 2.2);
+  await engine.close();
+});
+
+Deno.test("on demand, there is exactly one query for each TTL, however many call", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab({ dnsRefresh: "on-demand", poolSize: 20 });
+  dns.ttl = 1;
+  for (let i = 0; i < 600; i++) {
+    await Promise.all([1, 2, 3].map(() => engine.use(() => {})));
+    await time.tick(50);
+  }
+  assertEquals(dns.questions.length, 30);
+  await engine.close();
+});
+
+Deno.test("10,000 callers at expiry send one query", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 1);
+  const view = viewBy(dns);
+  await view.wait();
+  await time.advance(1);
+  dns.delayMs = 100;
+  const callers = Array.from({ length: 10_000 }, () => view.wait());
+  await time.advance(0.1);
+  await Promise.all(callers);
+  assertEquals([dns.questions.length, dns.mostAtOnce], [2, 1]);
+});
+
+/** The worst delay from a change at the authority to the new answer here, less the TTL and an uncached lookup. */
+async function latest(ttl: number, rounding: Rounding, seed: number) {
+  using time = fakeTime();
+  const random = seeded(seed);
+  const real = Math.random;
+  Math.random = random;
+  try {
+    const [latencyMs, fetchMs] = [10, 40];
+    await time.tick(Math.floor(random() * 1000));
+    let address = "10.0.0.1";
+    const authority = { ttl, address: () => address };
+    const cache = fakeCache(authority, rounding, fetchMs);
+    const dns = fakeLookup([], ttl);
+    dns.respond = async () => {
+      const { address, ttl, readyMs } = cache.ask(time.nowMs);
+      await new Promise((resolve) => setTimeout(resolve, readyMs - time.nowMs + latencyMs));
+      return { addresses: [address], ttl };
+    };
+    const view = viewBy(dns);
+    const first = view.wait();
+    await time.tick(latencyMs + fetchMs);
+    await first;
+    const leave = view.keepFresh();
+    let changedMs = 0;
+    let worstMs = -Infinity;
+    const unwatch = view.watch({
+      onChange: () => worstMs = Math.max(worstMs, time.nowMs - changedMs),
+    });
+    for (let n = 2; n < 10; n++) {
+      await time.tick(Math.floor((1 + random()) * ttl * 1000));
+      changedMs = time.nowMs;
+      address = `10.0.0.${n}`;
+      await time.tick(Math.ceil((ttl + 0.3) * 1000 + latencyMs + 2 * fetchMs));
+      assertEquals(view.addresses, [address], `TTL ${ttl}, ${rounding}, seed ${seed}`);
+    }
+    leave();
+    unwatch();
+    const gaps = dns.askedAtMs.slice(1).map((atMs, index) => atMs - dns.askedAtMs[index]!);
+    const ttls = (dns.askedAtMs.at(-1)! - dns.askedAtMs[0]!) / 1000 / ttl;
+    return {
+      lateMs: worstMs - ttl * 1000 - latencyMs - fetchMs,
+      gapMs: Math.min(...gaps),
+      perTtl: dns.askedAtMs.length / ttls,
+    };
+  } finally {
+    Math.random = real;
+  }
+}
+
+for (const ttl of [1, 2, 5, 30]) {
+  for (const rounding of ["none", "floor", "ceil", "second-arithmetic"] as const) {
+    Deno.test(`with TTL ${ttl} and a cache in between that rounds "${rounding}", a change is noticed within TTL + 0.3 s`, async () => {
+      for (let seed = 1; seed <= 25; seed++) {
+        const { lateMs, gapMs, perTtl } = await latest(ttl, rounding, seed);
+        const where = `seed ${seed}: ${lateMs} ms late, gap ${gapMs} ms, ${perTtl} for each TTL`;
+        assert(lateMs <= 300, where);
+        assert(gapMs >= 250, where);
+        assert(perTtl <= 7, where);
+      }
+    });
+  }
+}
+
+Deno.test("nobody keeps the answer fresh any more: no question is sent, and the answer expires", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 1);
+  const view = viewBy(dns);
+  await view.wait();
+  const leave = view.keepFresh();
+  const another = view.keepFresh();
+  await time.advance(10);
+  leave();
+  leave();
+  const asked = dns.questions.length;
+  await time.advance(10);
+  assert(dns.questions.length > asked);
+  assert(view.usable(time.nowMs));
+  another();
+  const asked2 = dns.questions.length;
+  await time.advance(10);
+  assertEquals(dns.questions.length, asked2);
+  assertFalse(view.usable(time.nowMs));
+});
+
+Deno.test("the deadline is the truth: after a stall of the event loop a stale answer is not used, whatever timers say", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 1);
+  const view = viewBy(dns);
+  await view.wait();
+  const leave = view.keepFresh();
+  time.stall(0.999);
+  assert(view.usable(time.nowMs));
+  time.stall(0.001);
+  assertFalse(view.usable(time.nowMs));
+  await time.advance(0);
+  assert(view.usable(time.nowMs));
+  leave();
+});
+
+Deno.test("a step of the wall clock makes no question and no answer expire", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 10);
+  const view = viewBy(dns);
+  await view.wait();
+  for (const seconds of [3600, -7200]) {
+    time.step(seconds);
+    await time.advance(1);
+    assert(view.usable(time.nowMs));
+  }
+  assertEquals(dns.questions.length, 1);
+});
+
+Deno.test("refresh() asks at once, but no more than once a second for a name, whoever asks", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const view = viewBy(dns);
+  const other = viewBy(dns, { dnsMaxTtl: 60 });
+  await view.wait();
+  const leaves = [view.keepFresh(), other.keepFresh()];
+  await time.advance(1);
+  await Promise.all([view.refresh(), other.refresh(), view.refresh()]);
+  assertEquals(dns.questions.length, 2);
+  for (let i = 0; i < 9; i++) {
+    await time.advance(0.1);
+    await Promise.all([view.refresh(), other.refresh()]);
+  }
+  assertEquals(dns.questions.length, 2);
+  await time.advance(0.1);
+  assertEquals(dns.questions.length, 3);
+  await time.advance(10);
+  assertEquals(dns.questions.length, 3);
+  for (const leave of leaves) leave();
+});
+
+Deno.test("refresh() while a question is under way waits for that one, and asks no other", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  dns.delayMs = 500;
+  const view = viewBy(dns);
+  const caller = view.wait();
+  await time.advance(0.1);
+  let settled = false;
+  const refreshed = view.refresh().then(() => settled = true);
+  await time.advance(0.399);
+  assertFalse(settled);
+  await time.advance(0.001);
+  await Promise.all([caller, refreshed]);
+  await time.advance(10);
+  assert(view.usable(time.nowMs));
+  assertEquals(dns.questions.length, 1);
+});
+
+Deno.test("a refresh() that comes too early where nobody keeps the answer fresh makes it expire when its second is over", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const view = viewBy(dns);
+  await view.wait();
+  await time.advance(0.4);
+  dns.addresses = ["10.0.0.2"];
+  await view.refresh();
+  await time.advance(0.599);
+  assert(view.usable(time.nowMs));
+  await time.advance(0.001);
+  assertFalse(view.usable(time.nowMs));
+  assertEquals(dns.questions.length, 1);
+  await view.wait();
+  assertEquals(view.addresses, ["10.0.0.2"]);
+  await time.advance(299);
+  assert(view.usable(time.nowMs));
+});
+
+Deno.test("a refresh() that had to wait is not forgotten when the last one who kept the answer fresh leaves", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const view = viewBy(dns);
+  await view.wait();
+  const leave = view.keepFresh();
+  await time.advance(0.4);
+  await view.refresh();
+  leave();
+  await time.advance(0.6);
+  assertFalse(view.usable(time.nowMs));
+});
+
+Deno.test("the question that a lost connection asks for goes on when it was the last connection", async () => {
+  using time = fakeTime();
+  const { engine, adapter, dns } = lab();
+  dns.ttl = 300;
+  await engine.use(() => {});
+  await time.advance(60);
+  dns.addresses = ["10.0.0.2"];
+  dns.delayMs = 100;
+  adapter.kill(adapter.clients[0]!);
+  assertEquals(adapter.open, []);
+  await time.advance(0.1);
+  assertEquals(viewBy(dns).addresses, ["10.0.0.2"]);
+  await engine.close();
+});
+
+Deno.test("close() ends the query that nobody waits for", async () => {
+  using time = fakeTime();
+  const { engine, dns } = lab();
+  dns.ttl = 1;
+  await engine.use(() => {});
+  dns.delayMs = 60_000;
+  await time.advance(2);
+  assertEquals(dns.running, 1);
+  await engine.close();
+  await time.settle();
+  assertEquals(dns.running, 0);
+});
+
+Deno.test("after clearDnsCache() an answer that is kept fresh is asked for at once, and a change is heard of as one", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const view = viewBy(dns);
+  await view.wait();
+  const leave = view.keepFresh();
+  const changes: unknown[] = [];
+  const unwatch = view.watch({
+    onChange: ({ added, removed }) => changes.push({ added, removed }),
+  });
+  dns.addresses = ["10.0.0.2"];
+  clearDnsCache();
+  assertFalse(view.usable(time.nowMs));
+  await time.advance(0);
+  assert(view.usable(time.nowMs));
+  assertEquals(changes, [{ added: ["10.0.0.2"], removed: ["10.0.0.1"] }]);
+  clearDnsCache();
+  await time.advance(0);
+  assertEquals(changes.length, 1);
+  leave();
+  unwatch();
+});
+
+Deno.test("a TTL of 0 counts for dnsMinTtl; the answer is good for whoever waited for it even where that is 0", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 0);
+  dns.delayMs = 100;
+  const view = viewBy(dns, { dnsMinTtl: 0 });
+  const callers = [view.wait(), view.wait()];
+  await time.advance(0.1);
+  await Promise.all(callers);
+  assertEquals(view.addresses, ["10.0.0.1"]);
+  assertFalse(view.usable(time.nowMs));
+  assertEquals(dns.questions.length, 1);
+});

@@ -1,0 +1,160 @@
+/**
+ * What was acknowledged is there, once, and what is not there was reported: through flips, kills and freezes of a
+ * replicated pair. `DNSPOOL_LEDGER_SECONDS` says for how long, `DNSPOOL_SEED` in which order.
+ */
+
+import { assertEquals, assertGreater } from "@std/assert";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import type { Adapter } from "../../adapters/adapter.ts";
+import { pgAdapter } from "../../adapters/pg.ts";
+import { clearDnsCache, type Engine, getDnsEngine } from "../../mod.ts";
+import { type Loss, ReplicatedPair } from "../../lab/replicated_pair.ts";
+import { DnsServer } from "../../testing/mod.ts";
+import { seeded } from "../support/fake_lookup.ts";
+import { balance, type Entry, FOUND, type Found, Ledger, LEDGER_TABLE } from "../support/ledger.ts";
+import { pause, until } from "../support/waiting.ts";
+
+const SECONDS = Number(
+  Deno.env.get("DNSPOOL_LEDGER_SECONDS") ?? (Deno.env.get("CI") ? 60 : 15),
+);
+const SEED = Number(Deno.env.get("DNSPOOL_SEED") ?? 1);
+const LOSSES: readonly Loss[] = ["killed", "frozen", "stopped", "frozen and thawed"];
+const HOST = "db.internal";
+const NOTHING = { lost: [], torn: [], unknown: [], untold: [], elsewhere: [], replayed: [] };
+
+// deno-lint-ignore no-explicit-any -- whatever the client is, the engine only hands it back
+const ADAPTERS: Readonly<Record<string, Adapter<any>>> = { pg: pgAdapter(pg) };
+
+for (const [name, adapter] of Object.entries(ADAPTERS)) {
+  Deno.test(`${name}: what was acknowledged is there, once, and what is not there was reported`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const random = seeded(SEED);
+    const pair = stack.use(await ReplicatedPair.start(LEDGER_TABLE));
+    const dns = stack.use(await DnsServer.start());
+    dns.set(HOST, [pair.primary.host]);
+    clearDnsCache();
+    const make = (targetSessionAttrs: "any" | "read-write"): Engine<unknown> => {
+      const engine: Engine<unknown> = getDnsEngine(pair.primary.url(HOST), {
+        adapter,
+        dnsNameservers: [dns.address],
+        dnsLookup: "wire",
+        dnsFallback: false,
+        poolSize: 4,
+        maxOverflow: 0,
+        connectTimeout: 2,
+        targetSessionAttrs,
+      });
+      stack.defer(() => engine.close({ drain: 0 }));
+      return engine;
+    };
+    const engines = [make("any"), make("read-write")];
+    const ledger = new Ledger();
+    stack.defer(() => ledger.stop());
+    for (const engine of engines) ledger.work(engine, 4);
+
+    const told: Record<string, number> = { flicker: 0 };
+    const endMs = performance.now() + SECONDS * 1000;
+    for (let turn = 0; performance.now() < endMs; turn++) {
+      await pause(300 + random() * 700);
+      if (random() < 0.3) {
+        // DNS is ahead of the servers for a moment, as in the middle of many a failover.
+        told.flicker!++;
+        dns.set(HOST, [pair.standbyAddress!]);
+        await pause(random() * 1500);
+        dns.set(HOST, [pair.primary.host]);
+        await pause(1200);
+      }
+      // Each of them once, and then as it comes.
+      const loss = LOSSES[turn < LOSSES.length ? turn : Math.floor(random() * LOSSES.length)]!;
+      told[loss] = (told[loss] ?? 0) + 1;
+      const old = pair.primary.host;
+      const bury = await pair.failOver(loss);
+      await pause(random() * 1000);
+      dns.set(HOST, [pair.primary.host]);
+      const before = ledger.entries.length;
+      await until(
+        () => {
+          const { host } = pair.primary;
+          const late = ledger.entries.slice(before);
+          return late.some(({ outcome, address }) =>
+            outcome === "acknowledged" && address === host
+          );
+        },
+        `work on ${pair.primary.host} after ${old} was ${loss}`,
+      );
+      await pause(random() * 1000);
+      await bury();
+      await pair.addStandby(old);
+    }
+    await ledger.stop();
+
+    const { entries } = ledger;
+    const rows = await pair.ask(FOUND);
+    const result = balance(entries, rows as unknown as Found[], pair.terms);
+    const reported = entries.filter(({ outcome }) => outcome === "reported");
+    console.log(
+      `seed ${SEED}: ${
+        JSON.stringify(told)
+      }; ${ledger.acknowledged} acknowledged, ${reported.length} reported, of which ${result.inDoubt.length} are there all the same; ${
+        JSON.stringify(codes(reported))
+      }`,
+    );
+    assertEquals({ ...result, inDoubt: undefined }, { ...NOTHING, inDoubt: undefined });
+    assertGreater(ledger.acknowledged, SECONDS * 20);
+    assertEquals(new Set(reported.filter(({ error }) => !(error instanceof Error))).size, 0);
+    for (const engine of engines) {
+      await engine.close();
+      const { opened, closed, idle, inUse } = engine.status();
+      assertEquals([closed, idle, inUse], [opened, 0, 0]);
+    }
+  });
+}
+
+/** How often which error was reported. */
+function codes(reported: readonly Entry[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { error } of reported) {
+    const code = (error as { code?: string }).code ?? (error as Error).message;
+    counts[code] = (counts[code] ?? 0) + 1;
+  }
+  return counts;
+}
+
+Deno.test("balance() finds a row that is lost, torn, unknown, untold, elsewhere, and a function that was called again", () => {
+  const terms = [{ address: "a", timeline: "1", untilMs: 100 }];
+  const entry = {
+    address: "a",
+    beganMs: 50,
+    calls: 1,
+    outcome: "acknowledged" as const,
+    error: undefined,
+  };
+  const entries = [
+    { ...entry, id: 1 },
+    { ...entry, id: 2 },
+    { ...entry, id: 3, outcome: "under way" as const, calls: 2 },
+    { ...entry, id: 4, address: "b" },
+    { ...entry, id: 5, beganMs: 101 },
+    { ...entry, id: 6, outcome: "reported" as const },
+    { ...entry, id: 7, outcome: "reported" as const },
+    { ...entry, id: 8, outcome: "reported" as const, calls: 0 },
+  ];
+  const row = { parts: 2, different: 2, address: "a", timeline: "1" };
+  const found = [
+    { ...row, id: 2, parts: 3 },
+    { ...row, id: 4 },
+    { ...row, id: 5 },
+    { ...row, id: 6 },
+    { ...row, id: 9, different: 1 },
+  ];
+  assertEquals(balance(entries, found, terms), {
+    lost: [1],
+    torn: [2, 9],
+    unknown: [9],
+    untold: [3],
+    elsewhere: [4, 5],
+    replayed: [3],
+    inDoubt: [6],
+  });
+});

@@ -1,0 +1,51 @@
+/**
+ * Workers that write into a table `ledger` while its server is demoted.
+ *
+ * @module
+ */
+
+import type { Engine } from "../../engine.ts";
+import { pause } from "./waiting.ts";
+
+/** Workers that insert numbered rows until they are told to stop; what came of each. */
+export class Writers {
+  readonly acknowledged: {
+    readonly id: number;
+    readonly address: string;
+    readonly atMs: number;
+  }[] = [];
+  readonly failed: unknown[] = [];
+  #over = false;
+  #id = 0;
+  readonly #running: Promise<void>[];
+
+  /**
+   * @param engine Where they work.
+   * @param count How many.
+   * @param whereAmI What the server calls its address, in SQL.
+   */
+  constructor(engine: Pick<Engine<unknown>, "query">, count: number, whereAmI: string) {
+    const text = (id: number) =>
+      `INSERT INTO ledger VALUES (${id}) RETURNING ${whereAmI} AS address`;
+    this.#running = Array.from({ length: count }, () => this.#work((id) => engine.query(text(id))));
+  }
+
+  async stop(): Promise<void> {
+    this.#over = true;
+    await Promise.all(this.#running);
+  }
+
+  async #work(insert: (id: number) => Promise<readonly unknown[]>): Promise<void> {
+    while (!this.#over) {
+      const id = ++this.#id;
+      try {
+        const [row] = await insert(id);
+        const { address } = row as { address: string };
+        this.acknowledged.push({ id, address, atMs: performance.now() });
+      } catch (error) {
+        this.failed.push(error);
+      }
+      await pause(2);
+    }
+  }
+}

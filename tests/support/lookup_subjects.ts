@@ -1,0 +1,92 @@
+/**
+ * The lookups that this runtime has, each put to its contract.
+ *
+ * @module
+ */
+
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import process from "node:process";
+import { LookupError } from "../../errors.ts";
+import type { Lookup } from "../../lookups/lookup.ts";
+import { lookupByName, osLookup } from "../../lookups/system.ts";
+import { dohBridge } from "./doh_bridge.ts";
+import * as exceptions from "./lookup_exceptions.ts";
+import { dohContract } from "../contracts/doh.ts";
+import { type ContractTest, lookupContract, type Subject } from "../contracts/lookup.ts";
+import { wireContract } from "../contracts/wire.ts";
+
+const { deno, bun, node } = process.versions as Partial<Record<string, string>>;
+
+function builtIn(): exceptions.Exceptions {
+  if (deno) return exceptions.DENO;
+  if (bun) return exceptions.BUN;
+  return node?.startsWith("20.") ? exceptions.NODE_20 : exceptions.NODE;
+}
+
+function opened(lookup: Lookup): Subject["open"] {
+  return () => Promise.resolve({ lookup, close: () => Promise.resolve() });
+}
+
+const SUBJECTS: readonly Subject[] = [
+  { name: "system", exceptions: builtIn(), open: opened(lookupByName("system")) },
+  {
+    name: "wire",
+    exceptions: deno ? exceptions.WIRE_ON_DENO : exceptions.WIRE,
+    open: opened(lookupByName("wire")),
+  },
+  {
+    name: "doh",
+    exceptions: exceptions.DOH,
+    async open(dns) {
+      const { url, close } = await dohBridge(dns);
+      return { lookup: lookupByName(url as `http://${string}`), close };
+    },
+  },
+];
+
+const { signal } = new AbortController();
+
+/** The operating system's resolver cannot be told which server to ask: what is the same on every machine. */
+const OS: Readonly<Record<string, () => Promise<void>>> = {
+  "knows the hosts file, and gives its answers 5 seconds": async () => {
+    const answer = await osLookup.lookup({ name: "localhost", family: 4, signal });
+    assertEquals(answer, { addresses: ["127.0.0.1"], ttl: 5 });
+  },
+  "cannot tell a name that there is not from an outage": async () => {
+    const question = { name: "test.invalid", family: 4 as const, signal };
+    const error = await osLookup.lookup(question).catch((error) => error);
+    assertEquals([error instanceof LookupError, error.kind], [true, "ambiguous"]);
+  },
+  "asks nothing when it is aborted before it begins": async () => {
+    const reason = new Error("The caller left");
+    const question = { name: "localhost", family: 4 as const, signal: AbortSignal.abort(reason) };
+    assertStrictEquals(await osLookup.lookup(question).catch((error) => error), reason);
+  },
+  "rejects with the signal's reason when it is aborted in flight; the call itself goes on":
+    async () => {
+      const reason = new Error("The caller left");
+      const controller = new AbortController();
+      const question = { name: "localhost", family: 4 as const, signal: controller.signal };
+      const asked = osLookup.lookup(question);
+      controller.abort(reason);
+      assertStrictEquals(await asked.catch((error) => error), reason);
+      await osLookup.lookup({ ...question, signal }); // which waits for the call
+    },
+};
+
+/** Every test of every lookup. */
+export function contractTests(): ContractTest[] {
+  return [
+    ...SUBJECTS.flatMap(lookupContract),
+    ...wireContract(),
+    ...dohContract(),
+    ...Object.entries(OS).map(([name, run]) => ({ name: `os ${name}`, run })),
+  ];
+}
+
+/** How many of the tests assert a declared exception, by lookup. */
+export function declaredExceptions(): Record<string, number> {
+  return Object.fromEntries(
+    SUBJECTS.map(({ name, exceptions }) => [name, Object.keys(exceptions).length]),
+  );
+}

@@ -1,0 +1,76 @@
+/**
+ * Programs in a process of their own, for what concerns the whole process: whether it ends, and of what.
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import process from "node:process";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+
+/** It is stopped after that. */
+const PATIENCE_MS = 15_000;
+
+/** What became of it. */
+export interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+  readonly seconds: number;
+}
+
+/** Where the sources are; on other runtimes, scripts/test/runtimes/bundle.ts puts them beside the bundle, as JavaScript. */
+const BUNDLED = !import.meta.url.endsWith(".ts");
+const ROOT = new URL(BUNDLED ? "package/" : "../../", import.meta.url);
+
+const { deno, bun } = process.versions as Partial<Record<string, string>>;
+
+/** How a runtime is told to run what it reads from its standard input, as a module. */
+function argsFor(): string[] {
+  if (bun) return ["run", "-"];
+  if (!deno) return ["--input-type=module", "-"];
+  return [
+    "run",
+    "-A",
+    "--no-check",
+    "--no-lock",
+    BUNDLED ? "--no-config" : "--config=deno.json",
+    "-",
+  ];
+}
+
+/** The program as this runtime takes it. */
+function sourceOf(program: string): string {
+  const local = program.replaceAll(
+    /"root\/([\w/]+)\.ts"/g,
+    (_, path) => JSON.stringify(new URL(`${path}.${BUNDLED ? "js" : "ts"}`, ROOT)),
+  );
+  // Where there is no `npm:`, what is imported is installed.
+  return deno ? local : local.replaceAll(/"npm:(@?[^@"]+)@[^/"]*/g, '"$1');
+}
+
+/**
+ * Runs a program on this runtime; it is stopped after 15 seconds.
+ *
+ * @param program Its source, as a module in JavaScript. `"root/mod.ts"` is the module of the repository; what is
+ * imported from npm is written as for Deno.
+ * @returns What became of it.
+ */
+export async function runProgram(program: string): Promise<Outcome> {
+  const startMs = performance.now();
+  const child = spawn(process.execPath, argsFor(), {
+    cwd: fileURLToPath(ROOT),
+    env: { ...process.env, NO_COLOR: "1" },
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  child.on("error", () => {}); // of the signal: the exit says it
+  child.stdin.on("error", () => {}); // whoever fails early does not read to the end
+  const exit = once(child, "exit");
+  child.stdin.end(sourceOf(program));
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [code] = await exit as [number | null];
+  const seconds = (performance.now() - startMs) / 1000;
+  return { code, out: out.trim(), err: err.trim(), seconds };
+}

@@ -1,0 +1,125 @@
+/**
+ * DNS messages and a DNS server for tests that decide over every byte; testing/ has the server for all others.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { createServer, type Server } from "node:net";
+import dnsPacket from "npm:dns-packet@^5.6.1";
+import type { NameServer } from "../../lookups/lookup.ts";
+
+/** One record, as npm:dns-packet takes it. */
+export interface RawRecord {
+  readonly name: string;
+  readonly type: string;
+  readonly class?: string;
+  readonly ttl?: number;
+  readonly data?: unknown;
+  readonly udpPayloadSize?: number;
+  readonly extendedRcode?: number;
+}
+
+/** One message, as npm:dns-packet takes and gives it. */
+export interface RawMessage {
+  readonly id: number;
+  readonly type: "query" | "response";
+  readonly flags: number;
+  readonly questions: readonly { readonly name: string; readonly type: string }[];
+  readonly answers?: readonly RawRecord[];
+  readonly authorities?: readonly RawRecord[];
+  readonly additionals?: readonly RawRecord[];
+}
+
+interface DnsPacket {
+  encode(message: RawMessage): Uint8Array;
+  decode(message: Uint8Array): Required<RawMessage>;
+}
+const packet = dnsPacket as unknown as DnsPacket;
+
+/** The flags of an ordinary response: recursion desired and available. */
+export const FLAGS = 0x180;
+export const TRUNCATED = 0x200;
+
+/** Reads a message with npm:dns-packet. */
+export function decode(message: Uint8Array): Required<RawMessage> {
+  return packet.decode(Buffer.from(message));
+}
+
+/** Writes a message with npm:dns-packet. */
+export function encode(message: RawMessage): Uint8Array {
+  return new Uint8Array(packet.encode(message));
+}
+
+/** The response to a query, changed as `changes` says. */
+export function reply(query: Uint8Array, changes: Partial<RawMessage> = {}): Uint8Array {
+  const { id, questions } = decode(query);
+  return encode({ id, questions, type: "response", flags: FLAGS, ...changes });
+}
+
+/** An A record. */
+export function a(name: string, data: string, ttl = 60): RawRecord {
+  return { name, type: "A", ttl, data };
+}
+
+/** An OPT record. */
+export const OPT: RawRecord = { name: ".", type: "OPT", udpPayloadSize: 1232 };
+
+/** A query that came in. */
+export interface Incoming {
+  readonly message: Uint8Array;
+  readonly protocol: "udp" | "tcp";
+  /** The client's. */
+  readonly port: number;
+  send(message: Uint8Array): void;
+  /** Closes the connection, where there is one. */
+  end(): void;
+}
+
+/** Starts a server on the loopback interface that leaves every answer to `answer`. */
+export async function rawDns(
+  answer: (query: Incoming) => void,
+): Promise<{ server: NameServer; close(): Promise<void> }> {
+  for (;;) {
+    const udp = createSocket("udp4");
+    const tcp = createServer();
+    await new Promise<void>((resolve) => udp.bind(0, "127.0.0.1", resolve));
+    const { port } = udp.address();
+    if (await listens(tcp, port)) {
+      serve(udp, tcp, answer);
+      const close = async () => {
+        await new Promise<void>((resolve) => udp.close(() => resolve()));
+        await new Promise<void>((resolve) => tcp.close(() => resolve()));
+      };
+      return { server: { host: "127.0.0.1", port }, close };
+    }
+    udp.close();
+  }
+}
+
+function listens(tcp: Server, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    tcp.once("error", () => resolve(false));
+    tcp.listen(port, "127.0.0.1", () => resolve(true));
+  });
+}
+
+function serve(udp: UdpSocket, tcp: Server, answer: (query: Incoming) => void): void {
+  udp.on("message", (message, { port, address }) => {
+    const send = (bytes: Uint8Array) => udp.send(bytes, port, address, () => {});
+    answer({ message, protocol: "udp", port, send, end: () => {} });
+  });
+  tcp.on("connection", (socket) => {
+    socket.on("error", () => {});
+    socket.on("data", (chunk: Uint8Array) => {
+      const send = (bytes: Uint8Array) => {
+        socket.write(Uint8Array.of(bytes.length >> 8, bytes.length & 0xff));
+        socket.write(bytes);
+      };
+      const end = () => void socket.end();
+      const message = chunk.subarray(2);
+      answer({ message, protocol: "tcp", port: socket.remotePort!, send, end });
+    });
+  });
+}

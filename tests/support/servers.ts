@@ -1,0 +1,40 @@
+/**
+ * Tests on servers whose programs the machine may lack. There they are skipped, with the reason in their name; where the
+ * environment says `CI`, they run and fail.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { findMariadb } from "../../lab/mariadb.ts";
+import { findRedis } from "../../lab/redis.ts";
+
+/** A test, as `Deno.test(name, body)` takes it. */
+type Register = (name: string, body: () => void | Promise<void>) => void;
+
+/** How the tests on one kind of server are registered. */
+export interface Registration {
+  readonly test: Register;
+  /** All of them are skipped: nothing is to be started for them. */
+  readonly skipped: boolean;
+}
+
+/** For servers that come with what the tests import. */
+export const ALWAYS: Registration = { test: (name, body) => Deno.test(name, body), skipped: false };
+
+/** For what needs a real MariaDB server. */
+export const ON_MARIADB: Registration = needing("MariaDB", findMariadb());
+
+/** `Deno.test` for what needs a real MariaDB server. */
+export const mariadbTest: Register = ON_MARIADB.test;
+
+/** `Deno.test` for what needs a real Redis server. */
+export const redisTest: Register = needing("Redis", findRedis()).test;
+
+function needing(what: string, found: unknown): Registration {
+  if (found !== undefined || process.env.CI) return ALWAYS;
+  return {
+    test: (name, body) => Deno.test.ignore(`${name} (skipped: no ${what} on this machine)`, body),
+    skipped: true,
+  };
+}
