@@ -4,12 +4,14 @@
  * @module
  */
 
-import { now, runWithin } from "./internal/clock.ts";
+import { deadline } from "./internal/async.ts";
+import { now } from "./internal/clock.ts";
 import { EngineCore, type EngineEventMap } from "./engine/core.ts";
 import { need, setUp } from "./engine/setup.ts";
 import { Lease } from "./pool/lease.ts";
 import type { CheckoutOptions } from "./pool/contract.ts";
-import { OptionReader, show } from "./internal/option_reader.ts";
+import { show } from "./internal/argument_error.ts";
+import { OptionReader } from "./internal/option_reader.ts";
 import { type Run, savepoint, statementRunner, transaction } from "./engine/statements.ts";
 import type { Adapter } from "./adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "./errors.ts";
@@ -290,9 +292,9 @@ export class Engine<C> extends EventTarget {
    */
   executionOptions(options: ExecutionOptions): Engine<C> {
     const reader = new OptionReader(options, "executionOptions");
-    const isolationLevel = reader.text("isolationLevel");
-    const loggingToken = reader.text("loggingToken");
-    reader.done("executionOptions");
+    const isolationLevel = reader.string("isolationLevel");
+    const loggingToken = reader.string("loggingToken");
+    reader.done();
     if (isolationLevel !== undefined) {
       need(this.#adapter, "setIsolationLevel", { for: "isolationLevel" });
     }
@@ -371,8 +373,8 @@ export class Engine<C> extends EventTarget {
    */
   async close(options?: { drain?: number }): Promise<void> {
     const reader = new OptionReader(options, "close");
-    const drainMs = reader.waitAsMs("drain", DRAIN, { min: 0, infinite: true });
-    reader.done("close");
+    const drainMs = reader.timeoutAsMs("drain", DRAIN, { min: 0, infinite: true });
+    reader.done();
     await this.#core.close(drainMs);
   }
 
@@ -425,7 +427,7 @@ export class Engine<C> extends EventTarget {
     try {
       lease.borrowIsolationLevel(isolationLevel);
       const set = () => this.#adapter.setIsolationLevel!(lease.client, isolationLevel);
-      await lease.untilLost(runWithin(this.#settings.connectTimeoutMs, set, {
+      await lease.untilLost(deadline(this.#settings.connectTimeoutMs, set, {
         signal: checkout.signal,
         what: `no isolation level set on the connection to ${lease.address}`,
       }));
@@ -456,8 +458,8 @@ function toSeconds(ms: number): number {
 function readConnectOptions(options: ConnectOptions | undefined): CheckoutOptions {
   const reader = new OptionReader(options, "connect");
   const signal = reader.signal();
-  const timeoutMs = reader.waitAsMs("timeout", NaN, { min: 0, infinite: true });
-  reader.done("connect");
+  const timeoutMs = reader.timeoutAsMs("timeout", NaN, { min: 0, infinite: true });
+  reader.done();
   return { signal, timeoutMs: Number.isNaN(timeoutMs) ? undefined : timeoutMs };
 }
 
@@ -469,6 +471,6 @@ function readBeginOptions<C>(options: BeginOptions<C> | undefined): BeginOptions
   });
   // Those are for the checkout, which reads them.
   for (const name of ["signal", "timeout"]) reader.value(name, undefined, () => undefined);
-  reader.done("begin");
+  reader.done();
   return options ?? {};
 }

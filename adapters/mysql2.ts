@@ -24,7 +24,7 @@ import { checkTlsOptions, readMysql2Tls, secure } from "./mysql2/tls.ts";
 import { loginOf, type ParamKind, readParams } from "./shared/params.ts";
 import { closeOf, dialSocket, handshakeOn, onlyOnce } from "./shared/socket.ts";
 import { checkSecured, checkTls } from "./shared/tls.ts";
-import { traceHere } from "../internal/thrown.ts";
+import { captureStackHere } from "../internal/thrown.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 export type {
@@ -280,7 +280,7 @@ async function run(
       else core.query(text, onResult);
     });
   } catch (error) {
-    if (core.config.trace !== false) traceHere(error);
+    if (core.config.trace !== false) captureStackHere(error);
     throw error;
   }
 }

@@ -15,7 +15,7 @@ import {
 } from "./shared/postgres.ts";
 import { KEEPALIVE_MS, onlyOnce } from "./shared/socket.ts";
 import { checkTls, named, readTls, type TlsOptions } from "./shared/tls.ts";
-import { traceHere } from "../internal/thrown.ts";
+import { captureStackHere } from "../internal/thrown.ts";
 import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
 
 export type { TlsOptions } from "./shared/tls.ts";
@@ -227,7 +227,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       try {
         return rowsOf(await run(client, text, values));
       } catch (error) {
-        traceHere(error);
+        captureStackHere(error);
         throw error;
       }
     },

@@ -5,7 +5,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { nearest } from "../internal/option_reader.ts";
+import { nearest } from "../internal/argument_error.ts";
 
 /** The command line cannot be meant. The message shows nothing in which a password might stand. */
 export class UsageError extends Error {

@@ -6,7 +6,7 @@
 
 import { destinationOf } from "../engine/core.ts";
 import { hostPort } from "../internal/ip.ts";
-import { withoutPassword } from "../internal/redact.ts";
+import { redactPassword } from "../internal/redact.ts";
 import type { Adapter, Role } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
 import type { WantedRole } from "../pool/connection/dialer.ts";
@@ -54,7 +54,7 @@ export async function check(text: string | undefined, flags: Flags, io: Io): Pro
     if (error instanceof DnsPoolError) throw error;
     // Not foreseen: nobody knows what stands in it.
     const text = error instanceof Error ? error.stack ?? error.message : String(error);
-    throw new Error(withoutPassword(text, subject.url.password));
+    throw new Error(redactPassword(text, subject.url.password));
   }
 }
 

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { now, runWithin } from "../internal/clock.ts";
-import { withoutPassword } from "../internal/redact.ts";
+import { deadline } from "../internal/async.ts";
+import { now } from "../internal/clock.ts";
+import { redactPassword } from "../internal/redact.ts";
 import type { Adapter, Destination, Role, TlsState } from "../adapters/adapter.ts";
 import { Dialer, type DialerSettings } from "../pool/connection/dialer.ts";
 import { ConnectError, DriverUnavailableError } from "../errors.ts";
@@ -98,7 +99,7 @@ async function inspectServer<C>(
   try {
     const limitMs = settings.connectTimeoutMs;
     const ask = () => askServer(client, adapter);
-    const found = await runWithin(limitMs, ask, {
+    const found = await deadline(limitMs, ask, {
       signal,
       what: `${address} did not tell its role`,
     });
@@ -155,7 +156,7 @@ function refusal(
     tls: handshakeVerdict(String(code), String(message)),
     error: {
       code: typeof code === "string" ? code : undefined,
-      message: printable(withoutPassword(text, password)),
+      message: printable(redactPassword(text, password)),
     },
   };
 }
@@ -171,7 +172,7 @@ function handshakeVerdict(code: string, message: string): TlsVerdict {
 async function hangUp<C>(client: C, adapter: Adapter<C>): Promise<void> {
   try {
     const goodbye = () => adapter.close?.(client);
-    await runWithin(GOODBYE_MS, async () => await goodbye(), { what: "no goodbye" });
+    await deadline(GOODBYE_MS, async () => await goodbye(), { what: "no goodbye" });
   } catch {
     adapter.terminate?.(client);
   }

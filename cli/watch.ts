@@ -4,7 +4,8 @@
  * @module
  */
 
-import { LONGEST_TIMER_MS, now, sleep } from "../internal/clock.ts";
+import { delay } from "../internal/async.ts";
+import { MAX_TIMER_MS, now } from "../internal/clock.ts";
 import type { DnsSettings } from "../resolver/options.ts";
 import { type View, viewOf } from "../resolver.ts";
 import { printable, rounded, span, type Tone } from "./format.ts";
@@ -54,7 +55,7 @@ export async function watch(
   const stopKeeping = view.keepFresh();
   try {
     view.wait(io.signal).catch(() => {}); // the watcher hears of it
-    for (;;) await sleep(LONGEST_TIMER_MS, io.signal);
+    for (;;) await delay(MAX_TIMER_MS, io.signal);
   } catch {
     return 0;
   } finally {

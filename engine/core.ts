@@ -15,7 +15,7 @@ import { now, type Timer, timer } from "../internal/clock.ts";
 import type { Lease, Slot } from "../pool/lease.ts";
 import { Log } from "../internal/log.ts";
 import { connectionLost } from "../pool/connection/close.ts";
-import { discreet } from "../internal/redact.ts";
+import { redactingLogger } from "../internal/redact.ts";
 import { SharedPool } from "../pool/static_pool.ts";
 import { NameSource } from "../pool/connection/source.ts";
 import { Upkeep } from "../pool/housekeeper.ts";
@@ -94,7 +94,7 @@ export class EngineCore<C> {
     this.#adapter = adapter;
     this.host = hostOf(url, adapter);
     this.name = settings.poolName ?? this.host;
-    const logger = discreet(settings.logger, url.password);
+    const logger = redactingLogger(settings.logger, url.password);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
     this.#poolLog = new Log(logger, settings.echoPool, this.name);
     const fixed = adapter.local ? [this.host] : staticAddresses(this.host, settings.dns.family);

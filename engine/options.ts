@@ -8,7 +8,8 @@ import { type DnsOptions, type DnsSettings, dnsSettings } from "../resolver/opti
 import { HOOK_NAMES, type PoolHooks } from "../pool/connection/hooks.ts";
 import type { Echo, Logger } from "../internal/log.ts";
 import { type EngineObserver, OBSERVER_NAMES, SafeObserver } from "../pool/observer.ts";
-import { OptionReader, show } from "../internal/option_reader.ts";
+import { show } from "../internal/argument_error.ts";
+import { OptionReader } from "../internal/option_reader.ts";
 import type { Adapter } from "../adapters/adapter.ts";
 import type { Balance, WantedRole } from "../pool/connection/dialer.ts";
 import type { DatabaseUrl } from "./url.ts";
@@ -218,7 +219,7 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     ),
     poolSize: poolSize === 0 ? Infinity : poolSize,
     maxOverflow: maxOverflow === -1 ? Infinity : maxOverflow,
-    poolTimeoutMs: reader.waitAsMs("poolTimeout", 30, { min: 0, infinite: true }),
+    poolTimeoutMs: reader.timeoutAsMs("poolTimeout", 30, { min: 0, infinite: true }),
     recycleMs: reader.secondsAsMs("poolRecycle", Infinity, { above: 0, infinite: true }),
     prePing: reader.boolean("poolPrePing", false),
     prePingAfterMs: reader.secondsAsMs("prePingAfter", 0, { min: 0, infinite: true }),
@@ -229,29 +230,29 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     maxUses: reader.number("maxUses", Infinity, { min: 1, whole: true, infinite: true }),
     minIdle: reader.number("minIdle", 0, { min: 0, max: poolSize || Infinity, whole: true }),
     minSize: reader.number("minSize", 0, { min: 0, max: poolSize || Infinity, whole: true }),
-    connectTimeoutMs: reader.waitAsMs("connectTimeout", 10, { above: 0 }),
+    connectTimeoutMs: reader.timeoutAsMs("connectTimeout", 10, { above: 0 }),
     connectConcurrency: reader.number("connectConcurrency", 4, { min: 1, whole: true }),
     connectRetry: reader.boolean("connectRetry", true),
     connectArgs: readConnectArgs(reader),
     keepAlive: reader.boolean("keepAlive", true),
     retireGraceMs: reader.secondsAsMs("retireGrace", Infinity, { min: 0, infinite: true }),
-    probeTimeoutMs: reader.waitAsMs("probeTimeout", 1.5, { above: 0 }),
+    probeTimeoutMs: reader.timeoutAsMs("probeTimeout", 1.5, { above: 0 }),
     leaseProbeAfterMs: reader.secondsAsMs("leaseProbeAfter", Infinity, {
       above: 0,
       infinite: true,
     }),
     leaseWarnAfterMs: reader.secondsAsMs("leaseWarnAfter", Infinity, { above: 0, infinite: true }),
-    isolationLevel: reader.text("isolationLevel"),
+    isolationLevel: reader.string("isolationLevel"),
     hooks: readFunctions<PoolHooks<C>>(reader, "hooks", HOOK_NAMES),
     observer: readObserver(reader),
     echo: reader.oneOf<Echo>("echo", false, [true, false, "debug"]),
     echoPool: reader.oneOf<Echo>("echoPool", false, [true, false, "debug"]),
     logger: reader.value<Logger>("logger", console, readLogger),
-    loggingName: reader.text("loggingName"),
-    poolName: reader.text("poolLoggingName"),
+    loggingName: reader.string("loggingName"),
+    poolName: reader.string("poolLoggingName"),
     hideParameters: reader.boolean("hideParameters", false),
   };
-  reader.done("getDnsEngine");
+  reader.done();
   return settings;
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { destinationOf } from "./core.ts";
-import { show } from "../internal/option_reader.ts";
+import { show } from "../internal/argument_error.ts";
 import type { Adapter } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "./options.ts";

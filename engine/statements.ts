@@ -5,7 +5,7 @@
  * @module
  */
 
-import { hideValues } from "../internal/redact.ts";
+import { redactValues } from "../internal/redact.ts";
 import type { Lease } from "../pool/lease.ts";
 import type { Log } from "../internal/log.ts";
 import type { Adapter } from "../adapters/adapter.ts";
@@ -46,7 +46,7 @@ export function statementRunner<C>(
   }
   const prefix = token ? `[${token}] ` : "";
   const run: Run<C> = (lease, text, values) => {
-    if (log.talking) log.info(prefix + text + suffix(values, hidden));
+    if (log.infoEnabled) log.info(prefix + text + suffix(values, hidden));
     return adapter.query!(lease.client, text, values);
   };
   if (!hidden) return run;
@@ -54,7 +54,7 @@ export function statementRunner<C>(
     try {
       return await run(lease, text, values);
     } catch (error) {
-      throw values?.length ? hideValues(error, text, values) : error;
+      throw values?.length ? redactValues(error, text, values) : error;
     }
   };
 }

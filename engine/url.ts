@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkHost, isHost, noHostLists } from "../internal/host_name.ts";
+import { checkHost, hostListError, isHost } from "../internal/host_name.ts";
 import { hostPort, ipFamily } from "../internal/ip.ts";
 
 export { canonicalHost, checkHost } from "../internal/host_name.ts";
@@ -279,7 +279,7 @@ function checkAuthority(match: RegExpExecArray): void {
   if (host && MISPLACED_AT.test(`/${database}?${query}`) || authority.includes("@")) throw rawAt();
   if (goodPort && goodHost) return;
   if (`${database}${query}`.includes("@")) throw rawAt();
-  if (authority.includes(",")) throw noHostLists();
+  if (authority.includes(",")) throw hostListError();
   if (!goodPort) {
     // Without an "@" before it, this may be a password after which the host was forgotten.
     const found = port === "" ? "nothing" : user === undefined ? "something else" : `"${port}"`;

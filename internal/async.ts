@@ -1,18 +1,20 @@
 /**
- * Waits that somebody else may end.
+ * Waits that can be aborted or limited in time.
  *
  * @module
  */
 
+import { maintenanceTimer, timer } from "./clock.ts";
+
 /**
- * Waits for something, but no longer than until the signal is aborted.
+ * Waits for a promise until a signal is aborted.
  *
- * @param promise What is waited for; what comes of it later is nobody's any more, a rejection included.
+ * @param promise The promise. If the signal is aborted first, its outcome is ignored, a rejection included.
  * @param signal Ends the wait.
- * @returns What it gives.
- * @throws What it throws; or the signal's reason.
+ * @returns The promise's value.
+ * @throws The promise's rejection, or the signal's reason.
  */
-export function unlessAborted<T>(
+export function abortable<T>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,
 ): Promise<T> {
@@ -23,4 +25,69 @@ export function unlessAborted<T>(
     signal.addEventListener("abort", onAbort, { once: true });
     promise.then(resolve, reject).then(() => signal.removeEventListener("abort", onAbort));
   });
+}
+
+/**
+ * Waits for a number of milliseconds.
+ *
+ * @param delayMs The number of milliseconds.
+ * @param signal Ends the wait.
+ * @param start The kind of timer: `timer` if a caller waits for it, else `maintenanceTimer`.
+ * @throws The signal's reason, as soon as it is aborted.
+ */
+export function delay(
+  delayMs: number,
+  signal?: AbortSignal,
+  start: typeof timer = timer,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const onAbort = () => {
+      pause.clear();
+      reject(signal!.reason);
+    };
+    const pause = start(delayMs, () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/**
+ * Runs an abortable function with a time limit. If the function ignores the abort, its result is discarded.
+ *
+ * @param limitMs The limit, in milliseconds.
+ * @param run The function; it is given the signal that is aborted at the limit.
+ * @param options `signal` aborts it from outside; `what` begins the message of the `TimeoutError`.
+ * @returns What the function returned.
+ * @throws {DOMException} named `TimeoutError` at the limit; or the signal's reason.
+ */
+export async function deadline<T>(
+  limitMs: number,
+  run: (signal: AbortSignal) => T | Promise<T>,
+  options: { signal?: AbortSignal | undefined; what: string },
+): Promise<T> {
+  const { signal, what } = options;
+  signal?.throwIfAborted();
+  const controller = new AbortController();
+  let stop!: (reason: unknown) => void;
+  const stopped = new Promise<never>((_, reject) => stop = reject);
+  stopped.catch(() => {});
+  const end = (reason: unknown) => {
+    controller.abort(reason);
+    stop(reason);
+  };
+  const onAbort = () => end(signal!.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const limit = maintenanceTimer(limitMs, () => {
+    const seconds = Number((limitMs / 1000).toFixed(3));
+    end(new DOMException(`${what} within ${seconds} seconds`, "TimeoutError"));
+  });
+  try {
+    return await Promise.race([run(controller.signal), stopped]);
+  } finally {
+    limit.clear();
+    signal?.removeEventListener("abort", onAbort);
+  }
 }

@@ -1,49 +1,43 @@
 /**
- * Host names: what may be one, and how two are compared.
+ * Validates and compares host names.
  *
  * @module
  */
 
+import { mustBe, mustBeUndisclosed } from "./argument_error.ts";
 import { canonicalIp } from "./ip.ts";
 
+/** The values that a host may have (RFC 1035 section 2.3.4 for the lengths). */
+const HOST = "a host name of at most 253 characters in labels of 1 to 63, or an IP address";
+
 /**
- * A host name as it is compared: in lower case, without the trailing dot. An IP address in its one spelling.
+ * Returns a host in the form in which hosts are compared: lower case, without the trailing dot; an IP address in its
+ * canonical spelling.
  *
  * @param host A host name or an IP address.
- * @returns The name to compare and to look up.
  */
 export function canonicalHost(host: string): string {
   return canonicalIp(host) ?? host.toLowerCase().replace(/\.$/, "");
 }
 
 /**
- * Checks a host: a name that DNS can be asked for, or an IP address (RFC 1035 section 2.3.4 for the lengths).
+ * Checks that a host is a name that DNS can be asked for, or an IP address.
  *
  * @param host The host as it was given.
  * @returns The same.
- * @throws {TypeError} where it is neither.
+ * @throws {TypeError} if it is neither.
  */
 export function checkHost(host: string): string {
-  if (typeof host !== "string") {
-    throw new TypeError(`Cannot use a value of type ${typeof host} as a host: it is a text`);
-  }
-  if (isHost(host)) return host;
-  if (host.includes(",")) throw noHostLists();
-  if (/%2f|\/|\\/i.test(host)) {
-    throw new TypeError(
-      "Cannot use a socket path as the host: it is a host name or an IP address",
-    );
-  }
+  if (typeof host === "string" && isHost(host)) return host;
+  if (typeof host !== "string") throw mustBe("host", HOST, host);
+  if (host.includes(",")) throw hostListError();
+  if (/%2f|\/|\\/i.test(host)) throw mustBeUndisclosed("host", HOST, "a socket path");
   // Beside an "@" there may be a password.
-  const shown = host.includes("@")
-    ? 'a host with an "@" in it'
-    : `the host ${JSON.stringify(host)}`;
-  throw new TypeError(
-    `Cannot use ${shown}: it is a name of at most 253 characters in labels of 1 to 63, or an IP address`,
-  );
+  if (host.includes("@")) throw mustBeUndisclosed("host", HOST, 'a string with an "@"');
+  throw mustBe("host", HOST, host);
 }
 
-/** Whether a text is a name that DNS can be asked for, or an IP address. */
+/** Returns whether a string is a name that DNS can be asked for, or an IP address. */
 export function isHost(text: string): boolean {
   if (canonicalIp(text) !== undefined) return true;
   const name = text.replace(/\.$/, "");
@@ -51,9 +45,7 @@ export function isHost(text: string): boolean {
     name.split(".").every((label) => label !== "" && label.length <= 63);
 }
 
-/** The error for `host1,host2`, which libpq knows. */
-export function noHostLists(): TypeError {
-  return new TypeError(
-    "Cannot use a list of hosts: give one name, which may have several addresses",
-  );
+/** Makes the error for `host1,host2`, which libpq allows. */
+export function hostListError(): TypeError {
+  return mustBeUndisclosed("host", "one name, which may have several addresses", "a list");
 }

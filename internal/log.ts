@@ -1,54 +1,52 @@
 /**
- * What the engine writes to a log, and how much of it.
+ * Writes the engine's log lines.
  *
  * @module
  */
 
-/** Where log lines go; `console` is one. */
+/** Receives log lines; `console` is one. */
 export interface Logger {
-  /** Checkouts and checkins, with `"debug"`. */
+  /** Receives checkouts and checkins, with `echo: "debug"`. */
   debug(message: string): void;
-  /** Statements and connections, with `true`. */
+  /** Receives statements and connections, with `echo: true`. */
   info(message: string): void;
-  /** What somebody should look at. */
+  /** Receives warnings, whatever `echo` says. */
   warn(message: string): void;
 }
 
-/** `true` is info; `"debug"` is that and more. */
+/** What is logged beside warnings: nothing (`false`), info lines (`true`), info and debug lines (`"debug"`). */
 export type Echo = boolean | "debug";
 
-/** Writes lines with the engine's name in front. */
+/** Writes lines that begin with the engine's name. */
 export class Log {
   readonly #logger: Logger;
   readonly #prefix: string;
-  /** Whether details are wanted. */
-  readonly debugging: boolean;
-  /** Whether anything but warnings is wanted. */
-  readonly talking: boolean;
+  readonly debugEnabled: boolean;
+  readonly infoEnabled: boolean;
 
   /**
-   * @param logger Where the lines go.
-   * @param echo How much is wanted.
-   * @param name Stands in front of each line.
+   * @param logger Receives the lines.
+   * @param echo What is logged beside warnings.
+   * @param name Begins each line.
    */
   constructor(logger: Logger, echo: Echo, name: string) {
     this.#logger = logger;
     this.#prefix = `[${name}] `;
-    this.talking = echo !== false;
-    this.debugging = echo === "debug";
+    this.infoEnabled = echo !== false;
+    this.debugEnabled = echo === "debug";
   }
 
-  /** A line, where lines are wanted. */
+  /** Logs at info level if enabled. */
   info(message: string): void {
-    if (this.talking) this.#logger.info(this.#prefix + message);
+    if (this.infoEnabled) this.#logger.info(this.#prefix + message);
   }
 
-  /** A line, where details are wanted. */
+  /** Logs at debug level if enabled. */
   debug(message: string): void {
-    if (this.debugging) this.#logger.debug(this.#prefix + message);
+    if (this.debugEnabled) this.#logger.debug(this.#prefix + message);
   }
 
-  /** A line, wanted or not. */
+  /** Logs a warning. */
   warn(message: string): void {
     this.#logger.warn(this.#prefix + message);
   }

@@ -1,47 +1,47 @@
 /**
- * Keeps bind values out of what a driver says of a statement that failed.
+ * Keeps bind values out of a driver's errors, and the password out of log lines and messages.
  *
  * @module
  */
 
 import type { Logger } from "./log.ts";
 
-/** Properties of a driver's error that name things, and never hold a value; the stack is treated apart. */
-const FACTS =
+/** Properties of a driver's error that never hold a bind value. The stack is redacted separately. */
+const SAFE_FIELDS =
   /^(code|errno|name|stack|cause|severity|schema|table|column|dataType|constraint|file|line|routine|position|sql_?state)$/i;
 
 /**
- * Takes bind values out of an error and its causes: out of its texts, and whole where the driver keeps them in a
- * list. What the error is (class, code, constraint) stays.
+ * Removes bind values from an error and its causes: from its strings, and from every array property. Class, code and
+ * constraint stay.
  *
- * @param error What was thrown; it is changed.
- * @param statement The statement: it takes the place of one with the values filled in.
- * @param values The values.
- * @returns The error; a copy where it does not let itself be changed.
+ * @param error The thrown value; it is changed in place.
+ * @param statement The statement with placeholders. It replaces the driver's copy with the values filled in.
+ * @param values The bind values.
+ * @returns The error; a copy if its properties cannot be changed.
  */
-export function hideValues(
+export function redactValues(
   error: unknown,
   statement: string,
   values: readonly unknown[],
 ): unknown {
-  const clean = cleaner(values);
+  const clean = valueRedactor(values);
   const seen = new Set<unknown>();
-  const hide = (error: unknown): unknown => {
+  const redact = (error: unknown): unknown => {
     if (!(error instanceof Error) || seen.has(error)) return error;
     seen.add(error);
     const open = isLocked(error) ? copyOf(error) : error;
     cleanError(open, statement, clean);
-    const cause = hide(open.cause);
+    const cause = redact(open.cause);
     if (cause !== open.cause) put(open, "cause", cause);
     return open;
   };
-  return hide(error);
+  return redact(error);
 }
 
 function cleanError(error: Error, statement: string, clean: (text: string) => string): void {
   const { message, stack } = error;
   for (const name of Object.getOwnPropertyNames(error)) {
-    if (FACTS.test(name)) continue;
+    if (SAFE_FIELDS.test(name)) continue;
     const value = (error as unknown as Record<string, unknown>)[name];
     if (name === "sql") put(error, name, statement);
     else if (Array.isArray(value)) put(error, name, []);
@@ -51,7 +51,7 @@ function cleanError(error: Error, statement: string, clean: (text: string) => st
   if (stack !== undefined) put(error, "stack", stack.replace(message, () => error.message));
 }
 
-/** postgres.js sets statement, values and stack in stone. */
+/** Returns whether an error has read-only properties: postgres.js makes statement, values and stack non-writable. */
 function isLocked(error: Error): boolean {
   return Object.values(Object.getOwnPropertyDescriptors(error))
     .some(({ configurable, writable }) => !configurable && !writable);
@@ -67,11 +67,11 @@ function copyOf(error: Error): Error {
   return copy;
 }
 
-/** The server's own words in an object, as `@db/postgres` keeps them. */
+/** Redacts the server's fields in a plain object, as `@db/postgres` keeps them. */
 function cleanFields(fields: object, clean: (text: string) => string): object {
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) =>
-      [name, typeof value === "string" && !FACTS.test(name) ? clean(value) : value] as const
+      [name, typeof value === "string" && !SAFE_FIELDS.test(name) ? clean(value) : value] as const
     ),
   );
 }
@@ -91,17 +91,17 @@ function put(error: Error, name: string, value: unknown): void {
   });
 }
 
-/** Replaces the values where they stand by themselves, not within a longer word or number. */
-function cleaner(values: readonly unknown[]): (text: string) => string {
-  const texts = [...new Set(values.flatMap(spellings))].sort((a, b) => b.length - a.length);
+/** Makes a function that replaces whole-word occurrences of the values. */
+function valueRedactor(values: readonly unknown[]): (text: string) => string {
+  const texts = [...new Set(values.flatMap(representations))].sort((a, b) => b.length - a.length);
   if (texts.length === 0) return (text) => text;
   const any = texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|");
   const pattern = new RegExp(`(?<!\\w)(?:${any})(?!\\w)`, "g");
   return (text) => text.replace(pattern, "[hidden]");
 }
 
-/** How a value may stand in a text. */
-function spellings(value: unknown): string[] {
+/** Returns the strings by which a value may occur in a driver's message. */
+function representations(value: unknown): string[] {
   if (value === null || value === undefined || typeof value === "boolean") return [];
   if (value instanceof Uint8Array) {
     return value.length > 0
@@ -114,7 +114,7 @@ function spellings(value: unknown): string[] {
   }
   if (typeof value === "object") {
     try {
-      return [JSON.stringify(value), ...Object.values(value).flatMap(spellings)];
+      return [JSON.stringify(value), ...Object.values(value).flatMap(representations)];
     } catch {
       return [];
     }
@@ -123,20 +123,20 @@ function spellings(value: unknown): string[] {
   return text === "" ? [] : [text, text.replaceAll("'", "''"), text.replaceAll("'", "\\'")];
 }
 
-/** A text without the password, neither as it is nor as it stands in a URL. */
-export function withoutPassword(text: string, password: string | undefined): string {
+/** Removes the password from a string, in plain and in URL-encoded form. */
+export function redactPassword(text: string, password: string | undefined): string {
   if (!password) return text;
   return text.replaceAll(password, "***")
     .replaceAll(encodeURIComponent(password.toWellFormed()), "***");
 }
 
-/** A logger that is never told the password, and that harms nobody when it fails. */
-export function discreet(logger: Logger, password: string | undefined): Logger {
+/** Wraps a logger: the password is removed from each line, and what the logger throws is ignored. */
+export function redactingLogger(logger: Logger, password: string | undefined): Logger {
   const writer = (level: keyof Logger) => (message: string) => {
     try {
-      logger[level](withoutPassword(message, password));
+      logger[level](redactPassword(message, password));
     } catch {
-      // There is nowhere left to say it.
+      // A logger that fails must not fail the operation that it logs.
     }
   };
   return { debug: writer("debug"), info: writer("info"), warn: writer("warn") };

@@ -1,13 +1,13 @@
 /**
- * What somebody else's code may throw, which is anything.
+ * Handles what other code throws: adapters, drivers, hooks and callbacks may throw any value.
  *
  * @module
  */
 
+import { show } from "./argument_error.ts";
 import type { Log } from "./log.ts";
-import { show } from "./option_reader.ts";
 
-/** Of anything: an object of the caller's own may not even say whether it is an error. */
+/** Returns a thrown value if it is an error. A revoked proxy throws at `instanceof`, and is none. */
 export function asError(value: unknown): Error | undefined {
   try {
     return value instanceof Error ? value : undefined;
@@ -16,43 +16,56 @@ export function asError(value: unknown): Error | undefined {
   }
 }
 
-/** What is said of it in a log. */
-export function textOf(thrown: unknown): string {
+/** Returns the message of a thrown value, for a log line or another message. */
+export function messageOf(thrown: unknown): string {
   try {
     return asError(thrown)?.message ?? show(thrown);
   } catch {
-    return "something that cannot be shown";
+    return "a value that cannot be shown";
   }
 }
 
-/** What an adapter's plain methods throw is nobody's business but theirs: it is logged, and no slot is lost for it. */
-export function safely<T>(log: Log, call: () => T): T | undefined {
+/** Returns the `code` of a thrown value, such as `ECONNREFUSED`, or `""`. */
+export function codeOf(thrown: unknown): string {
+  try {
+    const { code } = (thrown ?? {}) as { code?: unknown };
+    return typeof code === "string" || typeof code === "number" ? String(code) : "";
+  } catch {
+    return "";
+  }
+}
+
+/** Returns whether a thrown value is the `TimeoutError` of a signal or of `deadline()`. */
+export function isTimeout(thrown: unknown): boolean {
+  return asError(thrown)?.name === "TimeoutError" && thrown instanceof DOMException;
+}
+
+/** Calls a synchronous method of an adapter. Logs and swallows what it throws, so that no slot is lost for it. */
+export function callAdapter<T>(log: Log, call: () => T): T | undefined {
   try {
     return call();
   } catch (error) {
-    log.warn(`A method of the adapter failed: ${textOf(error)}`);
+    log.warn(`A method of the adapter failed: ${messageOf(error)}`);
     return undefined;
   }
 }
 
-/** Gives an error that was made in a socket's event the stack of whoever awaits it, where the runtime can. */
-export function traceHere(error: unknown): void {
-  const { captureStackTrace } = Error as { captureStackTrace?(error: Error, above: unknown): void };
-  if (error instanceof Error) captureStackTrace?.(error, traceHere);
-}
-
 /**
- * Runs what belongs to the caller outside of our promises: what it throws is an uncaught error, as with the driver's own
- * pool.
- *
- * @param run Calls the callback.
+ * Calls a callback of the user's code. What it throws becomes an uncaught error, as with the driver's own pool, and
+ * does not reject a promise of the package.
  */
-export function outside(run: () => void): void {
+export function callUserCode(call: () => void): void {
   try {
-    run();
+    call();
   } catch (error) {
     queueMicrotask(() => {
       throw error;
     });
   }
+}
+
+/** Gives an error that was made in a socket's event the stack of the code that awaits it, if the runtime can. */
+export function captureStackHere(error: unknown): void {
+  const { captureStackTrace } = Error as { captureStackTrace?(error: Error, above: unknown): void };
+  if (error instanceof Error) captureStackTrace?.(error, captureStackHere);
 }

@@ -61,7 +61,7 @@ export function sharedPrograms<Name extends string>(
       await attempt.then(({ dir }) => dir.remove(), () => {});
     };
     try {
-      const { dir, owner, version, program } = await unlessAborted(attempt, signal);
+      const { dir, owner, version, program } = await abortable(attempt, signal);
       return {
         version,
         workDir: dir.path,
@@ -92,7 +92,7 @@ function made(
 }
 
 /** Waits for `promise`, or for the end of the caller's patience. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);

@@ -6,7 +6,7 @@
  */
 
 import { lookup as getaddrinfo } from "node:dns/promises";
-import { unlessAborted } from "../internal/async.ts";
+import { abortable } from "../internal/async.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
 import type { LookupError, LookupErrorKind } from "../errors.ts";
 import { codeOf, lookupFailure, textOf } from "./internal/failure.ts";
@@ -51,7 +51,7 @@ export function osLookupOver(call: GetAddrInfo): Lookup {
       });
       last = asked.catch(() => {});
       try {
-        const found = await unlessAborted(asked, signal);
+        const found = await abortable(asked, signal);
         const addresses = found.flatMap(({ address }) => canonicalIp(address) ?? [])
           .filter((address) => ipFamily(address) === family);
         if (addresses.length > 0) return { addresses: [...new Set(addresses)], ttl: TTL };

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { now, type Timer, timer, upkeepTimer } from "../internal/clock.ts";
+import { maintenanceTimer, now, type Timer, timer } from "../internal/clock.ts";
 
 /** Opens one connection. */
 export interface Opener<T> {
@@ -112,7 +112,7 @@ export class Openings<T> {
   /** Until the next try; where somebody waits for it, the name is watched, for a change of address ends the pause. */
   #rest(pauseMs: number, waited: boolean): Timer {
     const unwatch = waited ? this.#opener.keepFresh() : () => {};
-    const pause = (waited ? timer : upkeepTimer)(pauseMs, () => {
+    const pause = (waited ? timer : maintenanceTimer)(pauseMs, () => {
       this.#pause = undefined;
       unwatch();
       this.#events.onReady();

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { now, type Timer, upkeepTimer } from "../internal/clock.ts";
+import { maintenanceTimer, now, type Timer } from "../internal/clock.ts";
 import type { Slot } from "./lease.ts";
 
 /** When something is due; durations in milliseconds, `Infinity` for never. */
@@ -67,7 +67,7 @@ export class Upkeep<C> {
   /** A connection was opened: there is something to look after. */
   start(): void {
     if (this.#timer || this.#stopped || this.#periodMs === Infinity) return;
-    this.#timer = upkeepTimer(this.#periodMs, () => {
+    this.#timer = maintenanceTimer(this.#periodMs, () => {
       this.#timer = undefined;
       this.#look();
       if (this.#pool.size > 0 || this.#settings.minIdle > 0) this.start();

@@ -165,7 +165,7 @@ export class Lease<C> {
   invalidate(error?: unknown, options?: { soft?: boolean }): void {
     const reader = new OptionReader(options, "invalidate");
     const soft = reader.boolean("soft", false);
-    reader.done("invalidate");
+    reader.done();
     const slot = this.#slot;
     if (slot.lease !== this) return;
     if (soft) return this.#lender.invalidateSoftly(slot);

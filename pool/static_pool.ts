@@ -4,7 +4,7 @@
  * @module
  */
 
-import { unlessAborted } from "../internal/async.ts";
+import { abortable } from "../internal/async.ts";
 import { now } from "../internal/clock.ts";
 import { Lease, type Lender, Slot } from "./lease.ts";
 import { connectionLost } from "./connection/close.ts";
@@ -97,7 +97,7 @@ export class SharedPool<C> implements Lender<C> {
     const first = this.#coming === undefined;
     const coming = this.#coming ??= this.#fetch(options).finally(() => this.#coming = undefined);
     try {
-      await unlessAborted(coming, options?.signal);
+      await abortable(coming, options?.signal);
     } catch (error) {
       // Whoever sent for it may have had less time than this one, who sends again.
       if (first || options?.signal?.aborted) throw error;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Moment, now, type Timer, timer } from "../internal/clock.ts";
+import { now, Tick, type Timer, timer } from "../internal/clock.ts";
 import { Queue, type Queued, type Row } from "./chunked_queue.ts";
 
 /**
@@ -44,7 +44,7 @@ export class Waiter<T> implements Queued<Waiter<T>> {
   /** How often what it was given proved no good. */
   tries = 0;
   /** When the wait began. */
-  readonly since: Moment = Moment.present;
+  readonly since: Tick = Tick.current;
   /** Where it was wished for; kept only where somebody asks. */
   madeAt: string | undefined = undefined;
   /** Told when the wait ends. */
@@ -67,7 +67,7 @@ export class Waiter<T> implements Queued<Waiter<T>> {
 /** The line. Its timer holds the process up, for somebody waits. */
 export class WaitingLine<T> {
   /** When the one who came last began to wait; `undefined` while nobody waits. */
-  newest: Moment | undefined = undefined;
+  newest: Tick | undefined = undefined;
 
   readonly #line: Queue<Waiter<T>> = new Queue();
   readonly #onLate: () => void;
@@ -152,7 +152,7 @@ export class WaitingLine<T> {
   rejectLate(covered: number, moreMs: number, error: (waited: number) => Error): void {
     if (this.#line.size === 0) return;
     // The moment of whoever came just now: to him, not even the time between two readings has passed.
-    const nowMs = Moment.present.ms;
+    const nowMs = Tick.current.ms;
     let nextMs = Infinity;
     for (const [index, waiter] of this.#line.members().entries()) {
       // The covered ones: at first, their own deadline; then what a dial may take on top of it.

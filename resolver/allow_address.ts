@@ -5,7 +5,7 @@
  */
 
 import { type Cidr, inCidr, parseCidr, withoutMapping } from "./cidr.ts";
-import { show } from "../internal/option_reader.ts";
+import { show } from "../internal/argument_error.ts";
 
 /** What `allowAddress` may be: a function that says `true` to an address, or ranges that hold it. */
 export type AllowAddress = ((ip: string) => boolean) | readonly string[];

@@ -6,7 +6,8 @@
 
 import { type AddressRule, type AllowAddress, readAllowAddress } from "./allow_address.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
-import { OptionReader, show } from "../internal/option_reader.ts";
+import { show } from "../internal/argument_error.ts";
+import { OptionReader } from "../internal/option_reader.ts";
 import type { Family } from "./resolution.ts";
 import { DOH_URL_RULE, readDohUrl } from "../lookups/internal/doh_url.ts";
 import type { Lookup, LookupName, NameServer } from "../lookups/lookup.ts";
@@ -88,14 +89,14 @@ export function readDnsOptions(
   const reader = new OptionReader(options, what);
   const settings = dnsSettings(reader);
   const signal = reader.signal();
-  reader.done(what);
+  reader.done();
   return { settings, signal };
 }
 
 /** Reads them where they stand among others. */
 export function dnsSettings(reader: OptionReader): DnsSettings {
   const settings: DnsSettings = {
-    timeoutMs: reader.waitAsMs("dnsTimeout", 12, { above: 0 }),
+    timeoutMs: reader.timeoutAsMs("dnsTimeout", 12, { above: 0 }),
     nameservers: reader.value("dnsNameservers", [], readNameservers),
     graceMs: reader.secondsAsMs("dnsGraceTtl", 30, { min: 0 }),
     extendGrace: reader.boolean("dnsExtendGrace", true),

@@ -7,7 +7,8 @@
  */
 
 import type { AddressRule } from "./allow_address.ts";
-import { now, runWithin, sleep, upkeepTimer } from "../internal/clock.ts";
+import { deadline, delay } from "../internal/async.ts";
+import { maintenanceTimer, now } from "../internal/clock.ts";
 import { canonicalIp } from "../internal/ip.ts";
 import { LookupError, type LookupErrorKind } from "../errors.ts";
 import type { Answer, Lookup, NameServer } from "../lookups/lookup.ts";
@@ -124,7 +125,7 @@ async function askInRounds(inquiry: Inquiry, endMs: number): Promise<Fact> {
     if (round > 0) {
       const pauseMs = BACKOFF_MS * 2 ** (round - 1) * (0.5 + Math.random() / 2);
       if (now() + pauseMs >= endMs) break;
-      await sleep(pauseMs, signal, upkeepTimer);
+      await delay(pauseMs, signal, maintenanceTimer);
     }
     for (const [index, server] of servers.entries()) {
       const startMs = now();
@@ -232,7 +233,7 @@ async function askOnce(
   endMs: number,
 ): Promise<Fact> {
   const askedAtMs = now();
-  const answer: Answer = await runWithin(
+  const answer: Answer = await deadline(
     endMs - askedAtMs,
     (signal) => lookup.lookup({ name, ...(absolute && { absolute }), family, server, signal }),
     { signal, what: `Cannot look up "${name}": the server did not answer` },

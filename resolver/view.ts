@@ -5,7 +5,7 @@
  */
 
 import type { Effort, Entry, Flight, Reader } from "./cache_entry.ts";
-import { now, type Timer, upkeepTimer, WallDeadline } from "../internal/clock.ts";
+import { maintenanceTimer, now, type Timer, WallDeadline } from "../internal/clock.ts";
 import { Freshness, type FreshnessSettings } from "./freshness.ts";
 import { RefreshPlan } from "./refresh_schedule.ts";
 import { type Fact, kindOf } from "./resolution.ts";
@@ -128,7 +128,7 @@ export class View implements Reader {
    */
   usable(nowMs?: number): boolean {
     if (nowMs === undefined) {
-      if (this.#freshUntil.ahead) return true;
+      if (this.#freshUntil.isAhead) return true;
       nowMs = now();
     }
     if (nowMs < this.#life.freshUntilMs) return true;
@@ -295,7 +295,7 @@ export class View implements Reader {
     this.#freshUntil.set(this.#keepers > 0 ? this.#life.freshUntilMs : -Infinity);
     if (this.#keepers === 0) return this.#life.endAt(this.#forcedMs);
     if (this.#plan.dueMs === Infinity) return;
-    this.#timer = upkeepTimer(this.#plan.dueMs - now(), () => {
+    this.#timer = maintenanceTimer(this.#plan.dueMs - now(), () => {
       if (now() >= this.#plan.dueMs) this.#fly();
       else this.#schedule();
     });

@@ -5,7 +5,8 @@
  */
 
 import { canonicalIp } from "../internal/ip.ts";
-import { now, sleep, type Timer, timer } from "../internal/clock.ts";
+import { delay } from "../internal/async.ts";
+import { now, type Timer, timer } from "../internal/clock.ts";
 import {
   checkAddresses,
   checkKeys,
@@ -173,7 +174,7 @@ async function work(
       tally.failed(error, { worker, beganMs, endedMs: now() });
     }
     // Not at all is not meant: nobody else would have a turn.
-    await sleep(Math.max(settings.pauseMs, 1), over).catch(() => {});
+    await delay(Math.max(settings.pauseMs, 1), over).catch(() => {});
   }
 }
 
@@ -181,7 +182,7 @@ async function work(
 async function until(holds: () => boolean, endMs: number): Promise<boolean> {
   while (!holds()) {
     if (now() >= endMs) return false;
-    await sleep(Math.min(LOOK_MS, endMs - now()));
+    await delay(Math.min(LOOK_MS, endMs - now()));
   }
   return true;
 }

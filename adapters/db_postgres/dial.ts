@@ -6,7 +6,7 @@
  */
 
 import { lookup } from "node:dns/promises";
-import { unlessAborted } from "../../internal/async.ts";
+import { abortable } from "../../internal/async.ts";
 import { canonicalIp } from "../../internal/ip.ts";
 import { knock } from "../shared/postgres_socket.ts";
 import { readTls } from "../shared/tls.ts";
@@ -80,7 +80,7 @@ export async function dialDbPostgres<C extends DbPostgresClient>(
 async function opened<C extends DbPostgresClient>(client: C, signal: AbortSignal): Promise<C> {
   const connecting = client.connect();
   try {
-    await unlessAborted(connecting, signal);
+    await abortable(connecting, signal);
     return client;
   } catch (error) {
     connecting.then(() => client.end()).catch(() => {});
@@ -100,10 +100,10 @@ async function openByName<C extends DbPostgresClient>(
     const before = answer();
     const client = await dial(host);
     try {
-      const own = await unlessAborted(ownAddress(client), signal);
+      const own = await abortable(ownAddress(client), signal);
       if (before.join() === answer().join()) {
         if (before.includes(own)) return { client, address: own };
-        await unlessAborted(checkOnly(ip, { host, own, answer: before, lookupAll }), signal);
+        await abortable(checkOnly(ip, { host, own, answer: before, lookupAll }), signal);
         if (before.join() === answer().join()) return { client, address: ip };
       }
       await client.end();

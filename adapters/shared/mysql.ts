@@ -5,7 +5,7 @@
  */
 
 import { checkLevel } from "./isolation.ts";
-import { isSocketError } from "./socket.ts";
+import { isSocketError } from "../../internal/socket_errors.ts";
 import type { Destination, Role } from "../adapter.ts";
 
 /** The port of MySQL and MariaDB. */

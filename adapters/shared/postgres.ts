@@ -6,7 +6,7 @@
 
 import { checkLevel } from "./isolation.ts";
 import type { ParamKind } from "./params.ts";
-import { isSocketError } from "./socket.ts";
+import { isSocketError } from "../../internal/socket_errors.ts";
 import type { Role } from "../adapter.ts";
 
 /** The port for a URL that names none. */

@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import process from "node:process";
-import { unlessAborted } from "../../internal/async.ts";
+import { abortable } from "../../internal/async.ts";
 import { dialSocket } from "./socket.ts";
 import { checkSecured, type TlsOptions } from "./tls.ts";
 import type { Target } from "../adapter.ts";
@@ -73,7 +73,7 @@ async function guarded<T>(
 ): Promise<T> {
   try {
     signal.throwIfAborted();
-    return await unlessAborted(run(), signal);
+    return await abortable(run(), signal);
   } catch (error) {
     socket.destroy();
     throw error;

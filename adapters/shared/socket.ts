@@ -10,16 +10,6 @@ import type { Target } from "../adapter.ts";
 /** Milliseconds before the first keepalive probe. */
 export const KEEPALIVE_MS = 30_000;
 
-/** Codes of errors after which a socket is of no use, or there is none. */
-const LOST =
-  /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN)$/;
-
-/** Whether an error is a socket's that is lost. */
-export function isSocketError(error: unknown): boolean {
-  const { code } = (error ?? {}) as { code?: unknown };
-  return typeof code === "string" && LOST.test(code);
-}
-
 /**
  * Dials, whatever name the target has.
  *

@@ -20,7 +20,7 @@ import {
   WORDS,
 } from "./module.ts";
 import { engineOptions, trims } from "./pool_settings.ts";
-import { outside } from "../../internal/thrown.ts";
+import { callUserCode } from "../../internal/thrown.ts";
 import { driverCounts } from "../shared/pool_counts.ts";
 import type { Given } from "../shared/options.ts";
 
@@ -125,14 +125,14 @@ export class Mysql2Backend {
         // Who gets one now would keep it: nothing is given back to a closed pool.
         if (this.#pool._closed) {
           lease.release();
-          return outside(() => deliver(new Error(WORDS.closed)));
+          return callUserCode(() => deliver(new Error(WORDS.closed)));
         }
-        if (connection._pool) return outside(() => this.#handOver(lease, { queued, deliver }));
+        if (connection._pool) return callUserCode(() => this.#handOver(lease, { queued, deliver }));
         // It died this very moment.
         lease.invalidate();
         this.#fetch(queued, deliver);
       },
-      (error) => outside(() => deliver(fatal(inDriversWords(error, WORDS)))),
+      (error) => callUserCode(() => deliver(fatal(inDriversWords(error, WORDS)))),
     );
   }
 

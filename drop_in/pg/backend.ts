@@ -4,7 +4,7 @@
  * @module
  */
 
-import { now, type Timer, upkeepTimer } from "../../internal/clock.ts";
+import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
 import type { Lease } from "../../pool/lease.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { type Engine, getDnsEngine } from "../../engine.ts";
@@ -18,7 +18,7 @@ import {
   pinningAdapter,
   type Release,
 } from "./module.ts";
-import { outside } from "../../internal/thrown.ts";
+import { callUserCode } from "../../internal/thrown.ts";
 import { type PgPoolSettings, readPoolSettings } from "./pool_settings.ts";
 import { type DriverCounts, driverCounts } from "../shared/pool_counts.ts";
 
@@ -112,7 +112,7 @@ export class PgBackend {
     let late = false;
     let limit: Timer | undefined;
     if (timeoutMs < Infinity) {
-      limit = upkeepTimer(timeoutMs + SLACK_MS, () => {
+      limit = maintenanceTimer(timeoutMs + SLACK_MS, () => {
         late = true;
         deliver(new Error(WORDS.connectTimeout), undefined, NOTHING);
       });
@@ -120,10 +120,10 @@ export class PgBackend {
     this.engine.connect().then((lease) => {
       limit?.clear();
       if (late) lease.release();
-      else outside(() => this.#handOver(lease, deliver));
+      else callUserCode(() => this.#handOver(lease, deliver));
     }, (error) => {
       limit?.clear();
-      if (!late) outside(() => deliver(inDriversWords(error, WORDS), undefined, NOTHING));
+      if (!late) callUserCode(() => deliver(inDriversWords(error, WORDS), undefined, NOTHING));
     });
   }
 

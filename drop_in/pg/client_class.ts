@@ -5,7 +5,7 @@
  * @module
  */
 
-import { runWithin } from "../../internal/clock.ts";
+import { deadline } from "../../internal/async.ts";
 import { checkHost } from "../../internal/host_name.ts";
 import { named, type TlsOptions } from "../../adapters/shared/tls.ts";
 import { inDriversWords } from "../shared/driver_errors.ts";
@@ -164,7 +164,7 @@ export function clientClass(
         patient: timeoutMs < Infinity && options.connectRetry !== false,
         dismiss: (scout: DropInClient) => scout.end(),
       };
-      return await runWithin(
+      return await deadline(
         timeoutMs,
         (signal) => name.choose(signal, choosing),
         { signal: this.#end.signal, what: "no connection" },

@@ -5,7 +5,7 @@
  */
 
 import type { EngineOptions } from "../../engine/options.ts";
-import { show } from "../../internal/option_reader.ts";
+import { show } from "../../internal/argument_error.ts";
 import { checkPgOptions, type DropInClient } from "./module.ts";
 import { asWait, dnsPoolOptions, type Given, numberAmong } from "../shared/options.ts";
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isTimeout } from "../../internal/thrown.ts";
 import { ConnectError, PoolClosedError, PoolTimeoutError, ResolveError } from "../../errors.ts";
 
 /** What the driver's own pool says. */
@@ -56,10 +57,6 @@ function fromConnect(error: ConnectError, words: PoolWords): Error {
 
 function tookTooLong(cause: unknown, words: PoolWords): Error {
   return Object.assign(new Error(words.connectTimeout, { cause }), words.connectTimeoutFields);
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof DOMException && error.name === "TimeoutError";
 }
 
 /** What the dialer itself has against a server that let it in. */

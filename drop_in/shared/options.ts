@@ -5,7 +5,7 @@
  * @module
  */
 
-import { nearest, show } from "../../internal/option_reader.ts";
+import { nearest, show } from "../../internal/argument_error.ts";
 import type { DnsOptions, EngineOptions } from "../../engine/options.ts";
 
 /** What a drop-in takes besides the options of the pool whose place it takes. Durations are in seconds. */

@@ -8,7 +8,8 @@
  */
 
 import { DepartureWatch, Lingering } from "../../pool/connection/departures.ts";
-import { now, sleep, type Timer, upkeepTimer } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
+import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
 import { connectionLost } from "../../pool/connection/close.ts";
 import type { Dialer } from "../../pool/connection/dialer.ts";
 import type { EngineSettings } from "../../engine/options.ts";
@@ -127,7 +128,7 @@ export class FollowedName<C> {
         signal.throwIfAborted();
         this.#view.refresh();
         if (!this.#dialer.mayPass(error, waits) || now() + PAUSE_MS >= endMs) throw error;
-        await sleep(PAUSE_MS, signal);
+        await delay(PAUSE_MS, signal);
       }
     }
   }
@@ -203,7 +204,7 @@ export class FollowedName<C> {
       if (member.opening) member.follower.terminate(departedEarly(address));
     }
     if (this.#oldest(address) !== undefined) this.#departures.watch(address);
-    this.#sweep ??= upkeepTimer(UNUSED_MS, () => this.#closeUnused());
+    this.#sweep ??= maintenanceTimer(UNUSED_MS, () => this.#closeUnused());
   }
 
   /** Since when the first of the connections that are in use is on a departed address. */
@@ -225,7 +226,7 @@ export class FollowedName<C> {
     for (const member of this.#members) {
       const { follower, departed, usesSeen } = member;
       if (!departed) continue;
-      this.#sweep ??= upkeepTimer(UNUSED_MS, () => this.#closeUnused());
+      this.#sweep ??= maintenanceTimer(UNUSED_MS, () => this.#closeUnused());
       if (!follower.busy && follower.uses === usesSeen) follower.end();
       member.usesSeen = follower.uses;
     }

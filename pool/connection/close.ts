@@ -5,11 +5,11 @@
  */
 
 import { ConnectionLostError } from "../../errors.ts";
-import { runWithin } from "../../internal/clock.ts";
+import { deadline } from "../../internal/async.ts";
 import type { PoolHooks } from "./hooks.ts";
 import type { Slot } from "../lease.ts";
 import type { Log } from "../../internal/log.ts";
-import { asError, safely, textOf } from "../../internal/thrown.ts";
+import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import type { Dialer } from "./dialer.ts";
 
@@ -49,7 +49,7 @@ export class Goodbyes<C> {
    * @returns Fulfilled when the goodbye is said; `undefined` where there is none.
    */
   close(slot: Slot<C>, reason: unknown): Promise<void> | undefined {
-    const why = reason === undefined ? "" : `: ${textOf(reason)}`;
+    const why = reason === undefined ? "" : `: ${messageOf(reason)}`;
     this.#log.info(`Closing a connection to ${slot.address}${why}`);
     const { invalidate, close } = this.#hooks;
     if (invalidate || close) return this.#closeWithHooks(slot, reason);
@@ -64,7 +64,7 @@ export class Goodbyes<C> {
 
   /** Drops a connection. */
   drop(client: C, reason?: unknown): void {
-    safely(this.#log, () => this.#dialer.discard(client, asError(reason)));
+    callAdapter(this.#log, () => this.#dialer.discard(client, asError(reason)));
   }
 
   async #closeWithHooks(slot: Slot<C>, reason: unknown): Promise<void> {
@@ -81,9 +81,9 @@ export class Goodbyes<C> {
   ): Promise<void> {
     try {
       const run = () => this.#hooks[name]?.(slot, error);
-      await runWithin(GOODBYE_MS, run, { what: "it did not end" });
+      await deadline(GOODBYE_MS, run, { what: "it did not end" });
     } catch (failure) {
-      this.#log.warn(`The hook "${name}" failed: ${textOf(failure)}`);
+      this.#log.warn(`The hook "${name}" failed: ${messageOf(failure)}`);
     }
   }
 
@@ -96,7 +96,7 @@ export class Goodbyes<C> {
   async #sayGoodbye(client: C): Promise<void> {
     try {
       const goodbye = () => this.#adapter.close!(client);
-      await runWithin(GOODBYE_MS, goodbye, { what: "no goodbye" });
+      await deadline(GOODBYE_MS, goodbye, { what: "no goodbye" });
     } catch {
       this.drop(client);
     }

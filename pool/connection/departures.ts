@@ -5,7 +5,7 @@
  * @module
  */
 
-import { now, type Timer, upkeepTimer } from "../../internal/clock.ts";
+import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
 
 /** Where the answer comes from: a view of the resolver's cache. */
 export interface AnswerSource {
@@ -50,7 +50,7 @@ export class Lingering {
   /** An address left the answer. */
   left(address: string): void {
     if (this.#lingerMs === 0) return this.#onEnd(address);
-    const timer = upkeepTimer(this.#lingerMs, () => {
+    const timer = maintenanceTimer(this.#lingerMs, () => {
       this.#until.delete(address);
       this.#onEnd(address);
     });
@@ -139,7 +139,7 @@ export class DepartureWatch {
     const alive = await this.#leases.probe(address, signal);
     if (signal.aborted) return;
     if (alive) {
-      watched.look = upkeepTimer(PROBE_EVERY_MS, () => this.#look(address, watched));
+      watched.look = maintenanceTimer(PROBE_EVERY_MS, () => this.#look(address, watched));
     } else {
       this.#end(address, watched);
       const why = "its address departed, and the server no longer answers";
@@ -153,7 +153,7 @@ export class DepartureWatch {
     watched.grace?.clear();
     watched.grace = undefined;
     if (this.#graceMs === Infinity || oldestMs === undefined) return;
-    watched.grace = upkeepTimer(oldestMs + this.#graceMs - now(), () => {
+    watched.grace = maintenanceTimer(oldestMs + this.#graceMs - now(), () => {
       const retiredByMs = now() - this.#graceMs;
       if (oldestMs <= retiredByMs) {
         const why = `its address departed ${this.#graceMs / 1000} seconds ago`;

@@ -5,9 +5,12 @@
  * @module
  */
 
-import { now, runWithin } from "../../internal/clock.ts";
+import { deadline } from "../../internal/async.ts";
+import { now } from "../../internal/clock.ts";
 import { hostPort } from "../../internal/ip.ts";
-import { withoutPassword } from "../../internal/redact.ts";
+import { isSilence, isSocketError } from "../../internal/socket_errors.ts";
+import { codeOf, isTimeout } from "../../internal/thrown.ts";
+import { redactPassword } from "../../internal/redact.ts";
 import type { Adapter, Role, Target } from "../../adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "../../errors.ts";
 
@@ -21,22 +24,6 @@ export interface Dialled<C> {
 
 /** An address that failed is tried after the others for so long. */
 const LAST_CHOICE_MS = 5000;
-
-/** Error codes of sockets that say nothing about whether the next try will fare better. */
-const PASSING_CODES = new Set([
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "ECONNABORTED",
-  "EPIPE",
-  "ETIMEDOUT",
-  "EHOSTUNREACH",
-  "EHOSTDOWN",
-  "ENETUNREACH",
-  "ENETDOWN",
-]);
-
-/** Codes that are not the server's answer, but the network's word that there will be none. */
-const SILENT_CODES = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN"]);
 
 /** Which of several addresses comes first. */
 export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
@@ -174,7 +161,7 @@ export class Dialer<C> {
       this.discard(await this.#connect(address, { limitMs, signal }));
       return true;
     } catch (error) {
-      return !isTimeout(error) && !SILENT_CODES.has(codeOf(error));
+      return !isSilence(error);
     }
   }
 
@@ -313,7 +300,7 @@ export class Dialer<C> {
   ): Promise<C> {
     let dialling: Promise<C> | undefined;
     try {
-      return await runWithin(limitMs, async (signal) => {
+      return await deadline(limitMs, async (signal) => {
         const target = { ...this.#target, signal };
         dialling = this.#adapter.connect(address, target);
         const client = await dialling;
@@ -339,7 +326,7 @@ export class Dialer<C> {
   }
 
   #isPassing(error: unknown): boolean {
-    if (isTimeout(error) || PASSING_CODES.has(codeOf(error))) return true;
+    if (isTimeout(error) || isSocketError(error)) return true;
     try {
       return this.#adapter.classify?.(error) === "disconnect";
     } catch {
@@ -362,7 +349,7 @@ export class Dialer<C> {
   }
 
   #hide(text: string): string {
-    return withoutPassword(text, this.#target.password);
+    return redactPassword(text, this.#target.password);
   }
 }
 
@@ -390,12 +377,4 @@ function shuffled(items: readonly string[]): string[] {
     [result[i], result[j]] = [result[j]!, result[i]!];
   }
   return result;
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof DOMException && error.name === "TimeoutError";
-}
-
-function codeOf(error: unknown): string {
-  return String((error as { code?: unknown } | null)?.code ?? "");
 }

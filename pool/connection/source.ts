@@ -6,13 +6,14 @@
  */
 
 import type { AnswerSource, Lingering } from "./departures.ts";
-import { now, runWithin } from "../../internal/clock.ts";
+import { deadline } from "../../internal/async.ts";
+import { now } from "../../internal/clock.ts";
 import { Goodbyes } from "./close.ts";
 import type { HookedConnection, PoolHooks } from "./hooks.ts";
 import type { Slot } from "../lease.ts";
 import type { Log } from "../../internal/log.ts";
 import type { SafeObserver } from "../observer.ts";
-import { asError, safely, textOf } from "../../internal/thrown.ts";
+import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import type { Dialer } from "./dialer.ts";
 import { DisconnectionError } from "../../errors.ts";
@@ -194,7 +195,7 @@ export class NameSource<C> implements Source<C> {
   ): Promise<void> {
     const { hooks, connectTimeoutMs } = this.#settings;
     const run = () => hooks[name]?.(connection);
-    return runWithin(connectTimeoutMs, run, { signal, what: noEndOf(name) });
+    return deadline(connectTimeoutMs, run, { signal, what: noEndOf(name) });
   }
 
   mayPass(error: unknown): boolean {
@@ -217,7 +218,7 @@ export class NameSource<C> implements Source<C> {
       pool.lost(slot, end.error);
     };
     if (end.come) end.tell();
-    safely(this.#log, () =>
+    callAdapter(this.#log, () =>
       this.#adapter.onError?.(slot.client, (error) => {
         if (slot.state === "closed" || slot.state === "detached") return;
         const unfit = this.judge(error);
@@ -229,7 +230,7 @@ export class NameSource<C> implements Source<C> {
   #watch(client: C): End {
     const end: End = { come: false, error: undefined, tell: undefined };
     this.#ends.set(client, end);
-    safely(this.#log, () =>
+    callAdapter(this.#log, () =>
       this.#adapter.onClose?.(client, (error) => {
         end.come = true;
         end.error = error;
@@ -244,12 +245,12 @@ export class NameSource<C> implements Source<C> {
   }
 
   wake({ client, address }: Slot<C>): void {
-    if (this.#adapter.ref) safely(this.#log, () => this.#adapter.ref!(client));
-    if (this.#log.debugging) this.#log.debug(`Checked out a connection to ${address}`);
+    if (this.#adapter.ref) callAdapter(this.#log, () => this.#adapter.ref!(client));
+    if (this.#log.debugEnabled) this.#log.debug(`Checked out a connection to ${address}`);
   }
 
   rest({ client }: Slot<C>): void {
-    if (this.#adapter.unref) safely(this.#log, () => this.#adapter.unref!(client));
+    if (this.#adapter.unref) callAdapter(this.#log, () => this.#adapter.unref!(client));
   }
 
   check(slot: Slot<C>): Promise<Unfit | undefined> | undefined {
@@ -287,18 +288,20 @@ export class NameSource<C> implements Source<C> {
 
   reset(slot: Slot<C>): Promise<void> | undefined {
     const { client, address, isolationLevel } = slot;
-    if (this.#log.debugging) this.#log.debug(`Checked in a connection to ${address}`);
+    if (this.#log.debugEnabled) this.#log.debug(`Checked in a connection to ${address}`);
     const { resetOnReturn } = this.#settings;
     const adapter = this.#adapter;
     const open = resetOnReturn !== null && adapter.reset !== undefined &&
-      safely(this.#log, () => adapter.inTransaction?.(client)) !== false;
+      callAdapter(this.#log, () => adapter.inTransaction?.(client)) !== false;
     if (!open && !this.#tidies && isolationLevel === undefined) return undefined;
     const what = `no reset of the connection to ${address}`;
     const reset = () => this.#reset(slot, open ? resetOnReturn : null);
     return this.#whileOpen(slot, reset, { what }).catch((error) => {
       // One that was closed meanwhile, for whatever reason, ended the reset, and not the other way round.
       if (slot.state === "inUse") {
-        this.#log.warn(`Closing a connection to ${address} that cannot be reset: ${textOf(error)}`);
+        this.#log.warn(
+          `Closing a connection to ${address} that cannot be reset: ${messageOf(error)}`,
+        );
       }
       throw error;
     });
@@ -314,7 +317,7 @@ export class NameSource<C> implements Source<C> {
     this.#work.set(slot, controller);
     const { signal } = controller;
     try {
-      await runWithin(this.#settings.connectTimeoutMs, run, { signal, what });
+      await deadline(this.#settings.connectTimeoutMs, run, { signal, what });
     } finally {
       this.#work.delete(slot);
     }
@@ -333,7 +336,7 @@ export class NameSource<C> implements Source<C> {
 
   /** Anything may have been thrown: what the adapter stumbles over says nothing about the connection. */
   judge(error: unknown): Unfit | undefined {
-    return safely(this.#log, () => this.#judge(error));
+    return callAdapter(this.#log, () => this.#judge(error));
   }
 
   #judge(error: unknown): Unfit | undefined {

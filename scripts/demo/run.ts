@@ -6,7 +6,7 @@
 
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import { getDnsEngine } from "../../mod.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
@@ -164,13 +164,13 @@ async function perform(stage: Stage, terminal: Terminal, signal: AbortSignal): P
     work(lanes.plain, inserts.plain, options),
   ]);
   try {
-    await sleep(MOVE_AT_MS - now(), signal);
+    await delay(MOVE_AT_MS - now(), signal);
     movedAtMs = now();
     dns.set(HOST, [servers[1]!.host], { ttl: TTL_S });
     lanes.dnspool.moved(movedAtMs);
     lanes.plain.moved(movedAtMs);
     show.changed();
-    await sleep(TOTAL_MS - now(), signal);
+    await delay(TOTAL_MS - now(), signal);
     return now();
   } finally {
     over.abort();

@@ -11,7 +11,7 @@
 
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import process from "node:process";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import { LookupError } from "../../errors.ts";
 import type { Answer, Lookup, NameServer, Question } from "../../lookups/lookup.ts";
 import { DnsServer } from "../../testing/mod.ts";
@@ -146,7 +146,7 @@ function ask({ lookup, dns }: Asking): { end: () => Promise<void>; answer: Promi
 
 /** What holds the process up, by kind, where the runtime tells; the last test's sockets have a moment to close. */
 async function running(): Promise<string[]> {
-  await sleep(50);
+  await delay(50);
   return process.getActiveResourcesInfo?.() ?? [];
 }
 
@@ -192,7 +192,7 @@ const HABITS: Readonly<Record<string, (asking: Asking) => Promise<void>>> = {
     const question = { name: NAME, family: 4 as const, server: at(asking.dns) };
     const asked = asking.lookup.lookup({ ...question, signal: AbortSignal.abort(reason) });
     assertStrictEquals(await asked.then(String, (error) => error), reason);
-    await sleep(50);
+    await delay(50);
     assertEquals(asking.dns.count(), 0);
   },
 
@@ -240,7 +240,7 @@ const HABITS: Readonly<Record<string, (asking: Asking) => Promise<void>>> = {
     const question = ask(asking);
     await query;
     await question.end();
-    await sleep(100);
+    await delay(100);
     assertEquals((await ask(asking).answer).addresses, ["127.0.0.2"]);
   },
 
@@ -250,6 +250,6 @@ const HABITS: Readonly<Record<string, (asking: Asking) => Promise<void>>> = {
     const question = { name: NAME, family: 4 as const, server: at(asking.dns) };
     await asking.lookup.lookup({ ...question, signal: controller.signal });
     controller.abort();
-    await sleep(20);
+    await delay(20);
   },
 };

@@ -6,7 +6,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import { ConnectionLostError, PoolClosedError } from "../../mod.ts";
 import { assertAtRest, end, give, keepLines, take, watch } from "../support/checks.ts";
 import { balanced, lab } from "../support/fake_engine.ts";
@@ -32,7 +32,7 @@ Deno.test("dispose() closes what is idle and goes on with a fresh pool; what is 
 
 Deno.test("dispose() waits for the goodbyes of the idle connections, and for nothing else", async () => {
   using time = fakeTime();
-  const it = lab({ hooks: { close: () => sleep(50) } });
+  const it = lab({ hooks: { close: () => delay(50) } });
   const leases = await take(it, 3);
   await give(leases.slice(1));
   const dispose = watch(it.engine.dispose());
@@ -54,12 +54,12 @@ Deno.test("dispose() rejects whoever waits: in the queue, for a dial, for an ans
     dial: async () => {
       it.dns.delayMs = 0;
       await it.engine.use((lease) => lease.invalidate());
-      it.adapter.behaviour.connect = () => sleep(1000);
+      it.adapter.behaviour.connect = () => delay(1000);
     },
     ping: async () => {
       it.adapter.behaviour.connect = () => {};
       await it.engine.use(() => {});
-      it.adapter.behaviour.ping = () => sleep(1000);
+      it.adapter.behaviour.ping = () => delay(1000);
     },
   };
   for (const [name, prepare] of Object.entries(ways)) {
@@ -87,7 +87,7 @@ Deno.test("close() waits for leases, then terminates them", async () => {
   for (const [options, seconds] of cases) {
     const it = lab();
     const [quick, slow] = await take(it, 2);
-    const work = watch(it.engine.use(() => sleep(3_600_000)));
+    const work = watch(it.engine.use(() => delay(3_600_000)));
     await time.settle();
     const closing = watch(it.engine.close(options));
     if (seconds > 0) {

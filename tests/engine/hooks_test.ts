@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { HOOK_NAMES, type PoolHooks } from "../../pool/connection/hooks.ts";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import { DisconnectionError, type EngineOptions } from "../../mod.ts";
 import type { FakeClient } from "../../testing/mod.ts";
 import { assertAtRest, end, keepLines, noted, take, verdict, watch } from "../support/checks.ts";
@@ -156,7 +156,7 @@ Deno.test("when firstConnect fails, those who waited for it go on with their own
     hooks: {
       async firstConnect({ client }) {
         first.push(client.id);
-        await sleep(100);
+        await delay(100);
         if (client.id === 1) throw new Error("not this one");
       },
     },
@@ -178,7 +178,7 @@ const misdeeds: Readonly<Record<string, () => void | Promise<void>>> = {
     throw undefined;
   },
   "rejects": () => Promise.reject(new Error("misbehaved")),
-  "rejects late": () => sleep(50).then(() => Promise.reject(new Error("misbehaved"))),
+  "rejects late": () => delay(50).then(() => Promise.reject(new Error("misbehaved"))),
   "says that the connection is no good": () => {
     throw new DisconnectionError("misbehaved");
   },

@@ -8,7 +8,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import { ConnectionLostError, type Lease } from "../../mod.ts";
 import type { FakeClient } from "../../testing/mod.ts";
 import { assertAtRest, end, give, keepLines, take, verdict, watch } from "../support/checks.ts";
@@ -81,7 +81,7 @@ for (const [ending, finish] of Object.entries(endings)) {
 
 Deno.test("releasing twice at once gives one connection back", async () => {
   using _time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 }, { reset: () => sleep(10) });
+  const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 }, { reset: () => delay(10) });
   const lease = await it.engine.connect();
   await Promise.all([lease.release(), lease.release(), lease[Symbol.asyncDispose]()]);
   assertEquals(it.engine.status().idle, 1);
@@ -93,7 +93,7 @@ Deno.test("releasing twice at once gives one connection back", async () => {
 
 Deno.test("a connection that is being reset is nobody's yet", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0 }, { reset: () => sleep(10) });
+  const it = lab({ poolSize: 1, maxOverflow: 0 }, { reset: () => delay(10) });
   const lease = await it.engine.connect();
   lease.client.inTransaction = true;
   const release = watch(lease.release());
@@ -108,7 +108,7 @@ Deno.test("a connection that is being reset is nobody's yet", async () => {
 
 Deno.test("release() is done when a connection that has no place is closed", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 1, hooks: { close: () => sleep(10) } });
+  const it = lab({ poolSize: 1, hooks: { close: () => delay(10) } });
   const [kept, surplus] = await take(it, 2);
   await kept!.release();
   const release = watch(surplus!.release());

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import {
   ConnectError,
   type Engine,
@@ -265,7 +265,7 @@ Deno.test("hooks may be methods that need their object", async () => {
     }
     #count(name: string) {
       this.#calls.push(name);
-      return sleep(1);
+      return delay(1);
     }
     firstConnect() {
       return this.#count("firstConnect");

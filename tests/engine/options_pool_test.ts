@@ -15,7 +15,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import {
   ConnectError,
   ConnectionInUseError,
@@ -162,7 +162,7 @@ Deno.test("a failed connect is nobody's who has another one on its way", async (
   const it = lab({ connectRetry: false }, {
     async connect() {
       const first = it.adapter.dials.length === 1;
-      await sleep(first ? 10 : 20);
+      await delay(first ? 10 : 20);
       if (first) throw refused();
     },
   });
@@ -180,7 +180,7 @@ Deno.test("a failed connect is nobody's who has another one on its way", async (
 
 Deno.test("poolTimeout 0 still opens a connection where there is room: only the queue fails at once", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 }, { connect: () => sleep(3000) });
+  const it = lab({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 }, { connect: () => delay(3000) });
   const waits = [1, 2, 3].map(() => watch(it.engine.connect()));
   await time.settle();
   assertEquals(waits.map(({ state }) => state), ["pending", "pending", "rejected"]);
@@ -193,7 +193,7 @@ Deno.test("poolTimeout 0 opens a connection at once, also after a dial that nobo
   using time = fakeTime();
   const it = lab({ poolTimeout: 0 }, {
     async connect() {
-      await sleep(10);
+      await delay(10);
       if (it.adapter.dials.length === 1) throw refused();
     },
   });
@@ -235,7 +235,7 @@ Deno.test("poolRecycle: older connections are replaced at checkout, up to 2.5 % 
 
 Deno.test("poolRecycle: age counts from before the dial, and a dial that takes longer is good for one checkout", async () => {
   using time = fakeTime();
-  const it = lab({ poolRecycle: 2 }, { connect: () => sleep(1500) });
+  const it = lab({ poolRecycle: 2 }, { connect: () => delay(1500) });
   const use = async () => {
     const id = watch(idOfNext(it));
     while (id.state === "pending") await time.tick(100);
@@ -244,7 +244,7 @@ Deno.test("poolRecycle: age counts from before the dial, and a dial that takes l
   assertEquals(await use(), 1);
   await time.tick(500);
   assertEquals(await use(), 2);
-  it.adapter.behaviour.connect = () => sleep(3000);
+  it.adapter.behaviour.connect = () => delay(3000);
   it.engine.pool.invalidate();
   assertEquals([await use(), await use()], [3, 4]);
   await end(it);
@@ -385,7 +385,7 @@ Deno.test("poolResetOnReturn: a reset that fails or hangs closes the connection,
 
 Deno.test('poolClass "null": a connection for each lease, closed when the lease is over, never handed on', async () => {
   using time = fakeTime();
-  const it = lab({ poolClass: "null" }, { connect: () => sleep(10) });
+  const it = lab({ poolClass: "null" }, { connect: () => delay(10) });
   const waits = [1, 2].map(() => watch(it.engine.connect()));
   await time.tick(10);
   const third = watch(it.engine.connect());
@@ -403,10 +403,10 @@ Deno.test('poolClass "null": a connection for each lease, closed when the lease 
 
 Deno.test('poolClass "assertion": the second lease is refused while the first is out or wanted, with ping and hooks too', async () => {
   using time = fakeTime();
-  const hooks = { checkout: () => sleep(10) };
+  const hooks = { checkout: () => delay(10) };
   const plain = {};
   for (const options of [plain, { hooks }, { hooks, poolPrePing: true }]) {
-    const it = lab({ poolClass: "assertion", ...options }, { connect: () => sleep(10) });
+    const it = lab({ poolClass: "assertion", ...options }, { connect: () => delay(10) });
     const takeFirst = async function takeFirst() {
       return await it.engine.connect();
     };
@@ -423,7 +423,7 @@ Deno.test('poolClass "assertion": the second lease is refused while the first is
     await end(it);
   }
   // A dial that nobody waits for any more is nobody's.
-  const it = lab({ poolClass: "assertion" }, { connect: () => sleep(10) });
+  const it = lab({ poolClass: "assertion" }, { connect: () => delay(10) });
   const controller = new AbortController();
   const given = watch(it.engine.connect({ signal: controller.signal }));
   await time.tick(5);
@@ -485,14 +485,14 @@ Deno.test("maxUses: a connection is replaced after so many checkouts", async () 
 
 Deno.test("minIdle: after the first use so many are opened in the background, and kept", async () => {
   using time = fakeTime();
-  const it = lab({ minIdle: 3, idleTimeout: 60 }, { connect: () => sleep(100) });
+  const it = lab({ minIdle: 3, idleTimeout: 60 }, { connect: () => delay(100) });
   await time.advance(10);
   assertEquals(it.adapter.dials, []);
   it.adapter.behaviour.connect = () => Promise.reject(refused());
   await assertRejects(() => it.engine.connect(), ConnectError);
   await time.advance(10);
   assertEquals(it.adapter.dials.splice(0).length, 1);
-  it.adapter.behaviour.connect = () => sleep(100);
+  it.adapter.behaviour.connect = () => delay(100);
   const first = watch(it.engine.connect());
   await time.advance(1);
   assertEquals([it.engine.status().idle, it.engine.status().inUse], [3, 1]);
@@ -595,7 +595,7 @@ Deno.test("engine.warm() refuses what the pool cannot keep, and tells why a conn
 Deno.test("connectTimeout: one attempt, all addresses together; what arrives later is thrown away", async () => {
   using time = fakeTime();
   const it = lab({ connectTimeout: 4, poolSize: 1, maxOverflow: 0 }, {
-    connect: (address) => sleep(address === "10.0.0.1" ? 60_000 : 3000),
+    connect: (address) => delay(address === "10.0.0.1" ? 60_000 : 3000),
   });
   const wait = watch(it.engine.connect());
   await time.advance(3.999);
@@ -627,7 +627,7 @@ Deno.test("connectConcurrency: so many connections open at once, by default 4", 
     const it = lab({ ...options, poolSize: 20 }, {
       async connect() {
         seen = Math.max(seen, ++running);
-        await sleep(10);
+        await delay(10);
         running--;
       },
     });

@@ -5,7 +5,7 @@ import {
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import { ConnectionLostError, type Engine, type Lease } from "../../mod.ts";
 import type { FakeClient } from "../../testing/mod.ts";
 import { assertAtRest, end, give, take, verdict, watch } from "../support/checks.ts";
@@ -189,7 +189,7 @@ Deno.test("begin(): a connection that the pool terminates: ConnectionLostError a
   let runs = 0;
   const work = watch(it.engine.begin(async (lease) => {
     runs++;
-    await sleep(60_000);
+    await delay(60_000);
     await run(it, lease, "INSERT");
   }));
   await time.tick(1);

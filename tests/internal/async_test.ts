@@ -1,29 +1,29 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { unlessAborted } from "../../internal/async.ts";
+import { abortable } from "../../internal/async.ts";
 
 const gone = new Error("gone");
 
-Deno.test("unlessAborted() gives what the promise gives, and leaves no listener on the signal", async () => {
+Deno.test("abortable() gives what the promise gives, and leaves no listener on the signal", async () => {
   const { signal } = new AbortController();
   const listeners: unknown[] = [];
   signal.addEventListener = (_: string, listener: unknown) => void listeners.push(listener);
   signal.removeEventListener = (_: string, listener: unknown) =>
     void listeners.splice(listeners.indexOf(listener), 1);
-  assertEquals(await unlessAborted(Promise.resolve(7), signal), 7);
-  assertEquals(await unlessAborted(Promise.resolve(7), undefined), 7);
-  assertStrictEquals(await assertRejects(() => unlessAborted(Promise.reject(gone), signal)), gone);
+  assertEquals(await abortable(Promise.resolve(7), signal), 7);
+  assertEquals(await abortable(Promise.resolve(7), undefined), 7);
+  assertStrictEquals(await assertRejects(() => abortable(Promise.reject(gone), signal)), gone);
   await Promise.resolve();
   assertEquals(listeners, []);
 });
 
-Deno.test("unlessAborted() rejects with the signal's reason, aborted before or meanwhile, and hears of a late failure", async () => {
+Deno.test("abortable() rejects with the signal's reason, aborted before or meanwhile, and hears of a late failure", async () => {
   let fail!: (error: unknown) => void;
   const promise = new Promise<never>((_, reject) => fail = reject);
   const controller = new AbortController();
-  const wait = unlessAborted(promise, controller.signal);
+  const wait = abortable(promise, controller.signal);
   controller.abort(gone);
   assertStrictEquals(await assertRejects(() => wait), gone);
-  assertStrictEquals(await assertRejects(() => unlessAborted(promise, controller.signal)), gone);
+  assertStrictEquals(await assertRejects(() => abortable(promise, controller.signal)), gone);
   fail(new Error("late")); // an unhandled rejection would fail the test
   await promise.catch(() => {});
 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import { runWithin, sleep, WallDeadline } from "../../internal/clock.ts";
+import { deadline, delay } from "../../internal/async.ts";
+import { WallDeadline } from "../../internal/clock.ts";
 import { lab } from "../support/fake_engine.ts";
 import { countListeners, watchTimers } from "../stress/pool_timers.ts";
 import { fakeTime } from "../support/time.ts";
@@ -8,15 +9,15 @@ Deno.test("WallDeadline is ahead until it is reached, and may end two millisecon
   using time = fakeTime();
   for (const leftMs of [0.5, 1, 2.5, 10, 1000.7]) {
     const deadline = new WallDeadline();
-    assertFalse(deadline.ahead);
+    assertFalse(deadline.isAhead);
     const untilMs = time.nowMs + leftMs;
     deadline.set(untilMs);
     while (time.nowMs < untilMs - 3) {
-      assert(deadline.ahead, `${untilMs - time.nowMs} ms before its end`);
+      assert(deadline.isAhead, `${untilMs - time.nowMs} ms before its end`);
       await time.tick(Math.min(50, untilMs - 3 - time.nowMs + 0.1));
     }
     await time.tick(Math.max(0, untilMs - time.nowMs));
-    assertFalse(deadline.ahead);
+    assertFalse(deadline.isAhead);
   }
 });
 
@@ -25,14 +26,14 @@ Deno.test("WallDeadline: a step back of the wall clock does not put the end off,
   const back = new WallDeadline();
   back.set(time.nowMs + 1000);
   time.step(-3600);
-  assert(back.ahead);
+  assert(back.isAhead);
   await time.tick(1000);
-  assertFalse(back.ahead);
+  assertFalse(back.isAhead);
 
   const forward = new WallDeadline();
   forward.set(time.nowMs + 1000);
   time.step(3600);
-  assertFalse(forward.ahead);
+  assertFalse(forward.isAhead);
 });
 
 Deno.test("WallDeadline: what a blocked event loop keeps the timer from saying, the clock says", () => {
@@ -40,7 +41,7 @@ Deno.test("WallDeadline: what a blocked event loop keeps the timer from saying, 
   const deadline = new WallDeadline();
   deadline.set(time.nowMs + 1000);
   time.stall(2);
-  assertFalse(deadline.ahead);
+  assertFalse(deadline.isAhead);
 });
 
 Deno.test("WallDeadline can be set again, nearer, further or to none", async () => {
@@ -49,13 +50,13 @@ Deno.test("WallDeadline can be set again, nearer, further or to none", async () 
   deadline.set(time.nowMs + 1000);
   deadline.set(time.nowMs + 5000);
   await time.tick(2000);
-  assert(deadline.ahead);
+  assert(deadline.isAhead);
   deadline.set(time.nowMs + 100);
   await time.tick(100);
-  assertFalse(deadline.ahead);
+  assertFalse(deadline.isAhead);
   deadline.set(time.nowMs + 1000);
   deadline.set(-Infinity);
-  assertFalse(deadline.ahead);
+  assertFalse(deadline.isAhead);
 });
 
 Deno.test("an engine whose wall clock steps back still sees its answer expire in time", async () => {
@@ -77,7 +78,7 @@ Deno.test("an engine whose wall clock steps back still sees its answer expire in
   await waiting.catch(() => {});
 });
 
-Deno.test("sleep() and runWithin() leave no timer and no listener behind, however they end", async () => {
+Deno.test("delay() and deadline() leave no timer and no listener behind, however they end", async () => {
   using time = fakeTime();
   const timers = watchTimers();
   const fail = () => Promise.reject(new Error("no"));
@@ -86,11 +87,11 @@ Deno.test("sleep() and runWithin() leave no timer and no listener behind, howeve
     const { signal } = controller;
     const listeners = countListeners(signal);
     const options = { signal, what: "no end" };
-    await runWithin(1000, () => {}, options);
-    await runWithin(1000, fail, options).catch(() => {});
+    await deadline(1000, () => {}, options);
+    await deadline(1000, fail, options).catch(() => {});
     assertEquals([timers.pending(), listeners()], [[], 0]);
-    const long = runWithin(1000, () => new Promise(() => {}), options).catch(() => {});
-    const slept = sleep(1000, signal).catch(() => {});
+    const long = deadline(1000, () => new Promise(() => {}), options).catch(() => {});
+    const slept = delay(1000, signal).catch(() => {});
     if (aborts) controller.abort(new Error("no"));
     else await time.tick(1000);
     await Promise.all([long, slept]);

@@ -5,13 +5,13 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "@std/assert";
-import { hideValues } from "../../internal/redact.ts";
+import { redactValues } from "../../internal/redact.ts";
 
 function hidden(error: Error, values: readonly unknown[]): Error {
-  return hideValues(error, "INSERT INTO things VALUES (?)", values) as Error;
+  return redactValues(error, "INSERT INTO things VALUES (?)", values) as Error;
 }
 
-Deno.test("hideValues() takes values out of message, stack and the driver's own texts, and leaves its facts", () => {
+Deno.test("redactValues() takes values out of message, stack and the driver's own texts, and leaves its facts", () => {
   const error = hidden(
     Object.assign(new Error("Duplicate entry 'carl' for key 'name'"), {
       code: "ER_DUP_ENTRY",
@@ -39,7 +39,7 @@ Deno.test("hideValues() takes values out of message, stack and the driver's own 
   assertFalse(Object.keys(error).includes("message"));
 });
 
-Deno.test("hideValues() knows a value in each spelling, and not within a longer word or number", () => {
+Deno.test("redactValues() knows a value in each spelling, and not within a longer word or number", () => {
   const table: [value: unknown, said: string, left: string][] = [
     [5, "(n)=(5) is not 55, 5.5 or v5", "(n)=([hidden]) is not 55, [hidden].[hidden] or v5"],
     [10n, "10", "[hidden]"],
@@ -63,7 +63,7 @@ Deno.test("hideValues() knows a value in each spelling, and not within a longer 
   assertEquals(hidden(new Error("ab abc"), ["ab", "abc"]).message, "[hidden] [hidden]");
 });
 
-Deno.test("hideValues() goes down the causes, and takes anything", () => {
+Deno.test("redactValues() goes down the causes, and takes anything", () => {
   const cause = new Error("it was carl");
   cause.cause = cause;
   hidden(new Error("carl", { cause }), ["carl"]);
@@ -72,12 +72,12 @@ Deno.test("hideValues() goes down the causes, and takes anything", () => {
   circle.circle = circle;
   assertEquals(hidden(new Error("said"), [circle]).message, "said");
   for (const value of ["carl", undefined, null, 5, { message: "carl" }]) {
-    hideValues(value, "", ["carl"]);
+    redactValues(value, "", ["carl"]);
   }
   assertEquals(hidden(Object.freeze(new Error("carl")), ["carl"]).message, "[hidden]");
 });
 
-Deno.test("hideValues() changes the error itself, but gives a copy of one that is set in stone", () => {
+Deno.test("redactValues() changes the error itself, but gives a copy of one that is set in stone", () => {
   class Said extends Error {}
   const plain = Object.assign(new Said("no carl"), { fields: { detail: "no carl", code: "1" } });
   assertStrictEquals(hidden(plain, ["carl"]), plain);
@@ -95,7 +95,7 @@ Deno.test("hideValues() changes the error itself, but gives a copy of one that i
   assertFalse(Object.keys(copy).includes("parameters"));
 });
 
-Deno.test("hideValues() leaves nothing of a value that another one begins", () => {
+Deno.test("redactValues() leaves nothing of a value that another one begins", () => {
   const error = hidden(new Error("Duplicate entry 'carl gustav' for key 'name'"), [
     "carl",
     "carl gustav",

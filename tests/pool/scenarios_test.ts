@@ -13,7 +13,7 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "@std/assert";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import {
   ConnectError,
   ConnectionInUseError,
@@ -108,14 +108,14 @@ Deno.test("4. 3 + 0 all out, poolTimeout 2: the fourth fails at about 2 s; poolT
 Deno.test("5. Ten racers on 2 + 1: nobody times out early; the maximum is never exceeded, in forty workers either", async () => {
   using time = fakeTime();
   const racing = lab({ poolSize: 2, maxOverflow: 1, poolTimeout: 3 }, {
-    connect: () => sleep(50),
+    connect: () => delay(50),
   });
   const ends: number[] = [];
   const startMs = time.nowMs;
   const racers = Array.from(
     { length: 10 },
     () =>
-      racing.engine.use(() => sleep(4000)).catch((error) => {
+      racing.engine.use(() => delay(4000)).catch((error) => {
         assertInstanceOf(error, PoolTimeoutError);
         ends.push(time.nowMs - startMs);
       }),
@@ -126,14 +126,14 @@ Deno.test("5. Ten racers on 2 + 1: nobody times out early; the maximum is never 
   assertEquals(racing.adapter.dials.length, 3);
   await end(racing);
 
-  const busy = lab({ poolSize: 2, maxOverflow: 1 }, { connect: () => sleep(3) });
+  const busy = lab({ poolSize: 2, maxOverflow: 1 }, { connect: () => delay(3) });
   let holders = 0;
   let most = 0;
   const workers = Array.from({ length: 40 }, async (_, worker) => {
     for (let round = 0; round < 20; round++) {
       await busy.engine.use(async () => {
         most = Math.max(most, ++holders, busy.adapter.open.length);
-        await sleep((worker * 7 + round * 3) % 5);
+        await delay((worker * 7 + round * 3) % 5);
         holders--;
       });
     }
@@ -150,7 +150,7 @@ Deno.test("6. Connect fails in overflow: the overflow count is as before, and th
   const it = lab({ poolSize: 1, maxOverflow: 1, connectRetry: false });
   const held = await it.engine.connect();
   it.adapter.behaviour.connect = async () => {
-    await sleep(100);
+    await delay(100);
     if (failing) throw refused();
   };
   const first = watch(it.engine.connect());
@@ -172,7 +172,7 @@ Deno.test("7. One connect hangs: others go on", async () => {
   using time = fakeTime();
   let hung = 0;
   const it = lab({ poolSize: 2, maxOverflow: 3, connectConcurrency: 5, connectTimeout: 60 }, {
-    connect: () => ++hung === 1 ? new Promise(() => {}) : sleep(10),
+    connect: () => ++hung === 1 ? new Promise(() => {}) : delay(10),
   });
   const waits = Array.from({ length: 5 }, () => watch(it.engine.connect()));
   await time.tick(10);
@@ -198,7 +198,7 @@ Deno.test("8. Waiters blocked, the holder invalidates: all are served", async ()
   const waiters = Array.from({ length: 6 }, (_, i) =>
     it.engine.use(() => {
       order.push(i);
-      return sleep(10);
+      return delay(10);
     }));
   await time.settle();
   assertEquals(order, []);
@@ -231,7 +231,7 @@ Deno.test("9. dispose with one out: idle closed, the one still works, closed at 
 
 Deno.test("9. dispose with one out: whoever waits is rejected with a PoolClosedError", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0 }, { connect: () => sleep(10) });
+  const it = lab({ poolSize: 1, maxOverflow: 0 }, { connect: () => delay(10) });
   const dialling = watch(it.engine.connect());
   await time.tick(5);
   await it.engine.dispose();
@@ -460,7 +460,7 @@ Deno.test("21. A slow firstConnect finishes before any concurrent lease is hande
       ...noted(log, ["connect", "checkout"]),
       async firstConnect({ client }) {
         log.push(`firstConnect ${client.id}`);
-        await sleep(500);
+        await delay(500);
         log.push("done");
       },
     },
@@ -569,18 +569,18 @@ interface Situation {
 /** Hooks that take a millisecond each. */
 const slowHooks = Object.fromEntries(
   ["firstConnect", "connect", "checkout", "reset", "checkin", "invalidate", "close"]
-    .map((name) => [name, () => sleep(1)]),
+    .map((name) => [name, () => delay(1)]),
 );
 
 const situations: Readonly<Record<string, Situation>> = {
   "a cold start": {
     options: { hooks: slowHooks },
-    behaviour: { connect: () => sleep(2) },
+    behaviour: { connect: () => delay(2) },
     prepare: ({ dns }) => Promise.resolve(void (dns.delayMs = 2)),
   },
   "an idle connection, a stale answer": {
     options: { hooks: slowHooks, poolPrePing: true },
-    behaviour: { ping: () => sleep(1) },
+    behaviour: { ping: () => delay(1) },
     async prepare(it, time) {
       await tickUntil(time, it.engine.use(() => {}));
       await time.advance(10);
@@ -590,9 +590,9 @@ const situations: Readonly<Record<string, Situation>> = {
   "an idle connection that is dead": {
     options: { hooks: slowHooks, poolPrePing: true },
     behaviour: {
-      connect: () => sleep(1),
+      connect: () => delay(1),
       async ping({ id }) {
-        await sleep(1);
+        await delay(1);
         if (id === 1) throw verdict("disconnect");
       },
     },
@@ -600,7 +600,7 @@ const situations: Readonly<Record<string, Situation>> = {
   },
   "a connection that another one holds": {
     options: { hooks: slowHooks },
-    behaviour: { reset: () => sleep(1) },
+    behaviour: { reset: () => delay(1) },
     async prepare(it, time) {
       const holder = await tickUntil(time, it.engine.connect());
       holder.client.inTransaction = true;
@@ -609,7 +609,7 @@ const situations: Readonly<Record<string, Situation>> = {
   },
   "a name that has moved": {
     options: { poolPrePing: true },
-    behaviour: { connect: () => sleep(2) },
+    behaviour: { connect: () => delay(2) },
     async prepare(it, time) {
       await tickUntil(time, it.engine.use(() => {}));
       await time.advance(10);
@@ -622,18 +622,18 @@ const situations: Readonly<Record<string, Situation>> = {
       await it.engine.use((lease) => lease.invalidate());
       const backMs = time.nowMs + 3;
       it.adapter.behaviour.connect = async () => {
-        await sleep(1);
+        await delay(1);
         if (time.nowMs < backMs) throw refused();
       };
     },
   },
   "a connection that all share": {
     options: { poolClass: "static" },
-    behaviour: { connect: () => sleep(2) },
+    behaviour: { connect: () => delay(2) },
     prepare: ({ dns }) => Promise.resolve(void (dns.delayMs = 2)),
   },
   "an isolation level of its own": {
-    behaviour: { connect: () => sleep(1), setIsolationLevel: () => sleep(2) },
+    behaviour: { connect: () => delay(1), setIsolationLevel: () => delay(2) },
     connect: ({ engine }, signal) =>
       engine.executionOptions({ isolationLevel: "serializable" })
         .connect(signal ? { signal } : undefined),

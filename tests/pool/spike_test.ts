@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import { end } from "../support/checks.ts";
 import { lab } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
@@ -11,9 +11,9 @@ import { fakeTime } from "../support/time.ts";
 Deno.test("HikariCP's spike test: fifty requests need few connections", async () => {
   using time = fakeTime();
   const it = lab({ poolSize: 50, maxOverflow: 0 }, {
-    connect: () => sleep(150),
+    connect: () => delay(150),
     query: async () => {
-      await sleep(2);
+      await delay(2);
       return [];
     },
   });

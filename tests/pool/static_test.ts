@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import { ConnectionLostError, PoolClosedError } from "../../mod.ts";
 import { assertAtRest, end, give, refused, take, verdict, watch } from "../support/checks.ts";
 import { lab } from "../support/fake_engine.ts";
@@ -7,7 +7,7 @@ import { fakeTime } from "../support/time.ts";
 
 Deno.test('poolClass "static": concurrent first checkouts wait for one dial', async () => {
   using time = fakeTime();
-  const it = lab({ poolClass: "static" }, { connect: () => sleep(10) });
+  const it = lab({ poolClass: "static" }, { connect: () => delay(10) });
   const waits = Array.from({ length: 20 }, () => it.engine.connect());
   await time.tick(10);
   const leases = await Promise.all(waits);
@@ -82,7 +82,7 @@ Deno.test('poolClass "static": a detached connection is the caller\'s, the other
 
 Deno.test('poolClass "static": an aborted checkout ends at once, and the connection becomes idle', async () => {
   using time = fakeTime();
-  const it = lab({ poolClass: "static" }, { connect: () => sleep(10) });
+  const it = lab({ poolClass: "static" }, { connect: () => delay(10) });
   const controllers = [new AbortController(), new AbortController()];
   const waits = controllers.map(({ signal }) => watch(it.engine.connect({ signal })));
   await time.tick(5);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
 import { HOOK_NAMES, type PoolHooks } from "../../pool/connection/hooks.ts";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { DisconnectionError } from "../../errors.ts";
@@ -106,8 +106,8 @@ export class Faults {
     if (this.healed) return;
     const way = this.#random();
     if (way < 0.2) await this.#order.schedule(Promise.resolve(), what);
-    else if (way < 0.35) await sleep(this.#random() ** 3 * SLOWEST_MS);
-    else if (way < 0.38) await sleep(this.#random() * SLOWEST_MS, signal);
+    else if (way < 0.35) await delay(this.#random() ** 3 * SLOWEST_MS);
+    else if (way < 0.38) await delay(this.#random() * SLOWEST_MS, signal);
     if (!this.#chance()) return;
     const verdict = (["disconnect", "read-only", undefined] as const)[
       Math.floor(this.#random() * 3)

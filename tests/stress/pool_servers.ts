@@ -5,7 +5,8 @@
  * @module
  */
 
-import { now, sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
+import { now } from "../../internal/clock.ts";
 import type { Role, Target } from "../../adapters/adapter.ts";
 import type { FakeAdapter, FakeBehaviour, FakeClient } from "../../testing/mod.ts";
 
@@ -76,7 +77,7 @@ export class FakeServers {
     this.mostDialling = Math.max(this.mostDialling, ++this.dialling);
     try {
       if (this.#state(address) === "frozen") await never(signal);
-      if (this.connectMs > 0) await sleep(this.connectMs, signal);
+      if (this.connectMs > 0) await delay(this.connectMs, signal);
       switch (this.#state(address)) {
         case "frozen":
           return await never(signal);
@@ -101,7 +102,7 @@ export class FakeServers {
     pending.add(end);
     try {
       if (this.#state(client.address) === "frozen") await died;
-      if (this.queryMs > 0) await Promise.race([sleep(this.queryMs), died]);
+      if (this.queryMs > 0) await Promise.race([delay(this.queryMs), died]);
       return [{ address: client.address }];
     } finally {
       pending.delete(end);

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { now, sleep } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
+import { now } from "../../internal/clock.ts";
 import { LookupError, type LookupErrorKind } from "../../errors.ts";
 import type { Answer, Lookup, Question } from "../../lookups/lookup.ts";
 import { type DnsOptions, readDnsOptions } from "../../engine/options.ts";
@@ -59,7 +60,7 @@ export function fakeLookup(addresses: string[], ttl: number | undefined): FakeLo
         ip.includes(":") === (question.family === 6)
       );
       try {
-        if (lookup.delayMs > 0) await sleep(lookup.delayMs, question.signal);
+        if (lookup.delayMs > 0) await delay(lookup.delayMs, question.signal);
         const special = respond?.(question);
         if (special) return await special;
         if (failure) throw fail(failure, negativeTtl);

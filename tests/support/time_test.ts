@@ -1,5 +1,6 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
-import { now, sleep, timer } from "../../internal/clock.ts";
+import { delay } from "../../internal/async.ts";
+import { now, timer } from "../../internal/clock.ts";
 import { fakeTime } from "./time.ts";
 
 Deno.test("fakeTime() moves both clocks together, and only when told to", async () => {
@@ -21,19 +22,19 @@ Deno.test("fakeTime().advance() runs each timer at its own moment, and the promi
   timer(1000, () => note("timer"));
   const loop = (async () => {
     for (let i = 0; i < 3; i++) {
-      await sleep(400);
-      note("sleep");
+      await delay(400);
+      note("delay");
     }
   })();
   await time.advance(1.2);
   await loop;
-  assertEquals(log, [["sleep", 400], ["sleep", 800], ["timer", 1000], ["sleep", 1200]]);
+  assertEquals(log, [["delay", 400], ["delay", 800], ["timer", 1000], ["delay", 1200]]);
 });
 
 Deno.test("fakeTime().advance() runs what falls due at its last moment, and nothing later", async () => {
   using time = fakeTime();
   const log: string[] = [];
-  const twoSleeps = sleep(100).then(() => sleep(0)).then(() => log.push("at once"));
+  const twoSleeps = delay(100).then(() => delay(0)).then(() => log.push("at once"));
   timer(101, () => log.push("later"));
   await time.advance(0.1);
   await twoSleeps;
@@ -86,7 +87,7 @@ Deno.test("fakeTime() refuses timers that set one another for ever", async () =>
 Deno.test("fakeTime() refuses timers that promises set for ever", async () => {
   using time = fakeTime();
   const loop = (async () => {
-    while (true) await sleep(0);
+    while (true) await delay(0);
   })();
   const refused = assertRejects(() => loop, Error, "10000 were set at this moment");
   await time.advance(0);
@@ -116,7 +117,7 @@ Deno.test("fakeTime().stall() leaves its timers late: they run next, in their or
   timer(11_000, () => note("on time"));
   const every = setInterval(() => note("every 4 s"), 4000);
   time.stall(10);
-  sleep(700).then(() => note("set while late"));
+  delay(700).then(() => note("set while late"));
   await time.advance(0);
   assertEquals(log.splice(0), [["first", 10_000], ["second", 10_000], ["every 4 s", 10_000]]);
   await time.advance(4);

@@ -1,0 +1,23 @@
+/**
+ * Error codes of sockets, as the runtimes report them.
+ *
+ * @module
+ */
+
+import { codeOf, isTimeout } from "./thrown.ts";
+
+/** Codes with which the network, not the server, says that there will be no answer. */
+const UNREACHABLE = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN"]);
+
+/** Codes after which a socket cannot be used, or was never opened. */
+const LOST = new Set([...UNREACHABLE, "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE"]);
+
+/** Returns whether an error says that a socket is lost or could not be opened. */
+export function isSocketError(error: unknown): boolean {
+  return LOST.has(codeOf(error));
+}
+
+/** Returns whether an attempt ended without an answer of the server: by a timeout, or because there is no route. */
+export function isSilence(error: unknown): boolean {
+  return isTimeout(error) || UNREACHABLE.has(codeOf(error));
+}
