@@ -1,0 +1,46 @@
+# Sourced by each finding: a temporary folder that goes with the script, pinned packages from npm, a verdict.
+set -euo pipefail
+export NO_COLOR=1 DENO_NO_UPDATE_CHECK=1
+findings=$(cd "$(dirname "$0")" && pwd)
+dir=$(mktemp -d)
+pids=()
+clean_up() {
+  local pid
+  for pid in ${pids[@]+"${pids[@]}"}; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+  rm -rf "$dir"
+}
+trap clean_up EXIT
+cd "$dir"
+export DENO_DIR="$dir/.deno"
+
+# Installs npm packages, each with its exact version.
+install() {
+  npm install --silent --no-audit --no-fund --no-save --prefix "$dir" "$@" >/dev/null
+  export PATH="$dir/node_modules/.bin:$PATH"
+  echo "packages: $*"
+}
+
+# Compares what was seen with what this finding says. It fails where the behavior has changed.
+expect() {
+  local expected=$1 seen=$2
+  echo "seen:"
+  sed 's/^/  /' <<<"$seen"
+  if [[ $seen == "$expected" ]]; then
+    echo "as described"
+  else
+    echo "expected:"
+    sed 's/^/  /' <<<"$expected"
+    echo "CHANGED: the behavior is not the one described above"
+    exit 1
+  fi
+}
+
+# Starts the name server of this folder on 127.0.0.1; its answers come from the module on standard input.
+# Needs dns-packet among the installed packages.
+name_server() {
+  local port=$1
+  cat >"answers_$port.mjs"
+  node "$findings/dns_server.mjs" "$port" "answers_$port.mjs" >"ready_$port" &
+  pids+=($!)
+  until [[ -s ready_$port ]]; do sleep 0.05; done
+}
