@@ -123,7 +123,7 @@ export function getDnsEngine<C = unknown>(
   options?: EngineOptions<C>,
 ): Engine<C> {
   const setup = setUp<C>(DatabaseUrl.parse(url), options);
-  const core = new EngineCore<C>(setup.url, setup.adapter, setup.settings);
+  const core = new EngineCore<C>(setup);
   const engine = new Engine<C>(setup.url, setup.adapter, setup.settings, core);
   for (const created of setup.created) created(engine);
   return engine;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { destinationOf } from "../engine/core.ts";
+import { destinationOf } from "../engine/destination.ts";
 import { hostPort } from "../internal/ip.ts";
 import { redactPassword } from "../internal/redact.ts";
 import type { Adapter, Role } from "../adapters/adapter.ts";

@@ -19,15 +19,14 @@ import { redactingLogger } from "../internal/redact.ts";
 import { SharedPool } from "../pool/static_pool.ts";
 import { NameSource } from "../pool/connection/source.ts";
 import { Upkeep } from "../pool/housekeeper.ts";
-import type { Adapter, Destination } from "../adapters/adapter.ts";
+import type { Adapter } from "../adapters/adapter.ts";
 import { Dialer } from "../pool/connection/dialer.ts";
 import { staticAddresses } from "../lookups/static.ts";
 import type { EngineSettings } from "./options.ts";
 import type { CheckoutOptions, PoolSettings } from "../pool/contract.ts";
 import { Pool } from "../pool/pool.ts";
 import { type AddressChange, type View, viewOf } from "../resolver.ts";
-import { canonicalHost } from "../internal/host_name.ts";
-import type { DatabaseUrl } from "./url.ts";
+import type { EngineSetup } from "./setup.ts";
 
 /** The events of an engine. */
 export interface EngineEventMap {
@@ -84,15 +83,11 @@ export class EngineCore<C> {
   #tenure: Tenure<C>;
   #closing: Promise<void> | undefined;
 
-  /**
-   * @param url The database URL, with a host.
-   * @param adapter Opens the connections.
-   * @param settings The options.
-   */
-  constructor(url: DatabaseUrl, adapter: Adapter<C>, settings: EngineSettings<C>) {
+  /** @param setup The URL, the adapter and the options. */
+  constructor({ url, adapter, settings, destination }: EngineSetup<C>) {
     this.#settings = settings;
     this.#adapter = adapter;
-    this.host = hostOf(url, adapter);
+    this.host = destination.host;
     this.name = settings.poolName ?? this.host;
     const logger = redactingLogger(settings.logger, url.password);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
@@ -105,7 +100,6 @@ export class EngineCore<C> {
       onAnswer: () => this.#onResolved(),
       onError: (error) => this.#onResolved(error),
     }) ?? (() => {});
-    const destination = destinationOf(url, adapter, settings);
     const target = { ...destination, addresses: () => this.names.addresses };
     this.#dialer = new Dialer(adapter, target, settings);
     this.#lingering = new Lingering(settings.lingerMs, (address) => this.#retire(address));
@@ -281,29 +275,4 @@ function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSetting
     traces: poolClass === "assertion" || leaseWarnAfterMs < Infinity ||
       leaseProbeAfterMs < Infinity,
   };
-}
-
-/** What the URL and the options ask for. */
-export function destinationOf<C>(
-  url: DatabaseUrl,
-  adapter: Adapter<C>,
-  settings: EngineSettings<C>,
-): Destination {
-  const { user, password, database, params, port } = url;
-  const { connectArgs, keepAlive } = settings;
-  return {
-    host: hostOf(url, adapter),
-    port: port ?? adapter.defaultPort,
-    user,
-    password,
-    database,
-    params,
-    connectArgs,
-    keepAlive,
-  };
-}
-
-/** The host as it is looked up; where no network is in between, the database. */
-function hostOf<C>(url: DatabaseUrl, adapter: Adapter<C>): string {
-  return adapter.local ? url.database ?? ":memory:" : canonicalHost(url.host!);
 }
