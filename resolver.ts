@@ -137,7 +137,7 @@ async function ask(host: string, options: GetIpOptions | undefined): Promise<[st
     const count = Object.keys(values).length;
     recalled.set(options, { host, view, values, count, lists: listsOf(options) });
   }
-  if (!view.usable(now())) await view.wait(signal);
+  if (!view.isFresh(now())) await view.waitUntilFresh(signal);
   return firstOf(view, now());
 }
 

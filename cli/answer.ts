@@ -58,7 +58,7 @@ export async function answerFor(
     return { host, addresses: fixed, ...nothing, source: "none", lookup };
   }
   const view = viewOf(host, settings);
-  await view.wait(signal);
+  await view.waitUntilFresh(signal);
   return { ...fromFact(view.entry.fact!, view.addresses), host, lookup };
 }
 

@@ -54,7 +54,7 @@ export async function watch(
   });
   const stopKeeping = view.keepFresh();
   try {
-    view.wait(io.signal).catch(() => {}); // the watcher hears of it
+    view.waitUntilFresh(io.signal).catch(() => {}); // the watcher hears of it
     for (;;) await delay(MAX_TIMER_MS, io.signal);
   } catch {
     return 0;

@@ -40,9 +40,9 @@ export interface Adopter<C> {
 /** Where connections come from, and what becomes of them. */
 export interface Source<C> {
   /** Whether the addresses known may be used now. Called at each handover: no I/O, a comparison or two. */
-  usable(): boolean;
+  isFresh(): boolean;
   /** Waits until they may be used. */
-  resolve(signal: AbortSignal): Promise<void>;
+  waitUntilFresh(signal: AbortSignal): Promise<void>;
   /** Keeps the addresses fresh until the returned function is called. */
   keepFresh(): () => void;
   /** Whether the name has this address now. */

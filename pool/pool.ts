@@ -130,7 +130,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
    */
   checkout(options?: CheckoutOptions): Promise<Lease<C>> {
     if (options === undefined && this.#waiters.size === 0 && this.#ended === undefined) {
-      if (this.#source.usable()) {
+      if (this.#source.isFresh()) {
         const slot = this.#take();
         if (slot) {
           const check = this.#source.check(slot);
@@ -235,9 +235,9 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   /** Waits until the addresses known may be used; `undefined` where they may now. */
-  answer(signal: AbortSignal = new AbortController().signal): Promise<void> | undefined {
-    if (this.#ended !== undefined || this.#source.usable()) return undefined;
-    return this.#source.resolve(signal);
+  waitUntilFresh(signal: AbortSignal = new AbortController().signal): Promise<void> | undefined {
+    if (this.#ended !== undefined || this.#source.isFresh()) return undefined;
+    return this.#source.waitUntilFresh(signal);
   }
 
   /** Whether a lease's connection may be handed to somebody else as well. Its age is looked at when it was back. */
@@ -425,7 +425,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   #pump(answered = false): void {
     if (this.#ended !== undefined) return;
     if (this.#waiters.size > 0) {
-      if (!answered && !this.#source.usable()) return this.#awaitAnswer();
+      if (!answered && !this.#source.isFresh()) return this.#awaitAnswer();
       for (;;) {
         const waiter = this.#waiters.first;
         const slot = waiter && this.#take();
@@ -446,7 +446,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     const done = () => {
       if (this.#resolving === controller) this.#resolving = undefined;
     };
-    this.#source.resolve(controller.signal).then(
+    this.#source.waitUntilFresh(controller.signal).then(
       () => {
         done();
         this.#pump(true);
@@ -482,7 +482,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     try {
       unfit = await slot.whileOpen(check);
       // Once: an answer is good for whoever waited for it, however short its TTL.
-      if (!unfit && waiter.waiting && !this.#source.usable()) {
+      if (!unfit && waiter.waiting && !this.#source.isFresh()) {
         await this.#answerFor(waiter, slot);
       }
     } catch (error) {
@@ -522,7 +522,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
       end();
     };
     try {
-      await this.#source.resolve(controller.signal);
+      await this.#source.waitUntilFresh(controller.signal);
     } catch (error) {
       if (!controller.signal.aborted) throw error;
     }
@@ -588,7 +588,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** Straight to the next waiter, without a rest: what `#pump` would do by way of the idle list. */
   #handOn(slot: Slot<C>, waiter: Waiter<Lease<C>>): boolean {
     if (this.#settings.timesIdle) slot.idleSinceMs = now();
-    if (!this.#source.usable() || !this.#fit(slot)) return false;
+    if (!this.#source.isFresh() || !this.#fit(slot)) return false;
     this.#source.wake(slot);
     this.#handOver(waiter, slot);
     return true;

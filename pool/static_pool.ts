@@ -18,7 +18,7 @@ export interface Exclusive<C> {
   /** Takes the connection. */
   checkout(options?: CheckoutOptions): Promise<Lease<C>>;
   /** Waits until the addresses known may be used; `undefined` where they may now. */
-  answer(signal?: AbortSignal): Promise<void> | undefined;
+  waitUntilFresh(signal?: AbortSignal): Promise<void> | undefined;
   /** Whether a lease's connection may be handed to somebody else now. */
   shareable(lease: Lease<C>): boolean;
   /** Whether an error says that the connection it happened on is no good. */
@@ -55,7 +55,7 @@ export class SharedPool<C> implements Lender<C> {
     options?.signal?.throwIfAborted();
     this.#comers++;
     try {
-      await this.#pool.answer(options?.signal);
+      await this.#pool.waitUntilFresh(options?.signal);
       while (!this.#base || !this.#pool.shareable(this.#base.lease)) await this.#join(options);
       return this.#share(this.#base);
     } finally {

@@ -126,7 +126,7 @@ export class View implements Reader {
    *
    * @param nowMs The time, where it is known already.
    */
-  usable(nowMs?: number): boolean {
+  isFresh(nowMs?: number): boolean {
     if (nowMs === undefined) {
       if (this.#freshUntil.isAhead) return true;
       nowMs = now();
@@ -144,7 +144,7 @@ export class View implements Reader {
    * @param signal Ends the wait; others that wait for the same answer go on.
    * @throws {ResolveError} where there is none.
    */
-  async wait(signal?: AbortSignal): Promise<void> {
+  async waitUntilFresh(signal?: AbortSignal): Promise<void> {
     const { entry, settings } = this;
     const startMs = now();
     const endMs = startMs + settings.timeoutMs;
@@ -153,7 +153,7 @@ export class View implements Reader {
       for (;;) {
         signal?.throwIfAborted();
         const nowMs = now();
-        if (this.usable(nowMs)) return;
+        if (this.isFresh(nowMs)) return;
         const helpless = this.#life.spent(nowMs);
         if (helpless && nowMs < entry.negativeUntilMs) throw this.#explain(entry.failure);
         const flight = entry.fly(settings, helpless);
@@ -167,7 +167,7 @@ export class View implements Reader {
         if (landing && !conclusive && now() < endMs) continue;
         // For this caller, whose time is up, resolution has failed, whatever becomes of the query.
         if (!conclusive) this.#life.miss(now());
-        if (this.usable(now())) return;
+        if (this.isFresh(now())) return;
         // The stale answer came to its end meanwhile.
         if (!conclusive && now() < endMs) continue;
         throw this.#explain(landing?.kept ? landing.error : undefined);

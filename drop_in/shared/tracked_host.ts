@@ -112,7 +112,7 @@ export class FollowedName<C> {
     { patient, dismiss }: Choosing<C>,
   ): Promise<string> {
     for (;;) {
-      if (!this.#view.usable(now())) await this.#view.wait(signal);
+      if (!this.#view.isFresh(now())) await this.#view.waitUntilFresh(signal);
       const { addresses } = this.#view;
       const waits = patient && this.#suspect;
       if (addresses.length === 1 && this.#settings.targetSessionAttrs === "any" && !waits) {

@@ -12,9 +12,9 @@ export interface AnswerSource {
   /** The addresses in the newest answer, in order. */
   readonly addresses: readonly string[];
   /** Whether they may be used now: no I/O, no wait. */
-  usable(): boolean;
+  isFresh(): boolean;
   /** Waits until they may. */
-  wait(signal?: AbortSignal): Promise<void>;
+  waitUntilFresh(signal?: AbortSignal): Promise<void>;
   /** Asks again, whatever the TTL says. */
   refresh(): Promise<void>;
   /** Keeps them fresh ahead of expiry until the returned function is called. */
@@ -25,8 +25,8 @@ export interface AnswerSource {
 export function fixedAnswer(addresses: readonly string[]): AnswerSource {
   return {
     addresses,
-    usable: () => true,
-    wait: () => Promise.resolve(),
+    isFresh: () => true,
+    waitUntilFresh: () => Promise.resolve(),
     refresh: () => Promise.resolve(),
     keepFresh: () => () => {},
   };

@@ -98,12 +98,12 @@ export class NameSource<C> implements Source<C> {
     this.#tidies = settings.hooks.reset !== undefined || settings.hooks.checkin !== undefined;
   }
 
-  usable(): boolean {
-    return this.#names.usable();
+  isFresh(): boolean {
+    return this.#names.isFresh();
   }
 
-  resolve(signal: AbortSignal): Promise<void> {
-    return this.#names.wait(signal);
+  waitUntilFresh(signal: AbortSignal): Promise<void> {
+    return this.#names.waitUntilFresh(signal);
   }
 
   keepFresh(): () => void {

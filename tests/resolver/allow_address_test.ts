@@ -99,10 +99,10 @@ Deno.test("what the operating system's resolver says is checked as well, and its
   const subject = { name: "db", family: 4 as const, lookup: dns, servers: [], fallback: os };
   const { settings } = viewBy(dns, { dnsMaxRetries: 1 });
   const view = View.of(new Entry({ ...subject, allow: readAllowAddress(PRIVATE) }), settings);
-  const error = await refusal(view.wait());
+  const error = await refusal(view.waitUntilFresh());
   assert(error.message.includes("127.0.1.1"), error.message);
   os.addresses = ["10.0.0.7"];
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.0.0.7"]);
 });
 

@@ -89,13 +89,13 @@ Deno.test("a fresh answer is one comparison: no clock, no promise, no question",
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   const real = performance.now;
   let reads = 0;
   const nowMs = time.nowMs;
   performance.now = () => (reads++, nowMs);
   try {
-    assert(view.usable(nowMs));
+    assert(view.isFresh(nowMs));
     assertEquals(reads, 0);
     now();
     assertEquals(reads, 1);

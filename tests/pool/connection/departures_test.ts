@@ -6,8 +6,8 @@ const [A, B] = ["10.0.0.1", "10.0.0.2"];
 
 Deno.test("fixedAnswer() may always be used, and asks nobody", async () => {
   const answer = fixedAnswer([A, B]);
-  assertEquals([answer.addresses, answer.usable()], [[A, B], true]);
-  await answer.wait();
+  assertEquals([answer.addresses, answer.isFresh()], [[A, B], true]);
+  await answer.waitUntilFresh();
   await answer.refresh();
   answer.keepFresh()();
 });
