@@ -5,12 +5,7 @@
  * @module
  */
 
-import {
-  type AnswerSource,
-  DepartureWatch,
-  fixedAnswer,
-  Lingering,
-} from "../pool/connection/departures.ts";
+import { DepartureWatch, Lingering } from "../pool/connection/departures.ts";
 import { now, type Timer, timer } from "../internal/clock.ts";
 import type { Lease, Slot } from "../pool/lease.ts";
 import { Log } from "../internal/log.ts";
@@ -26,6 +21,7 @@ import type { EngineSettings } from "./options.ts";
 import type { CheckoutOptions, PoolSettings } from "../pool/contract.ts";
 import { Pool } from "../pool/pool.ts";
 import { type AddressChange, type View, viewOf } from "../resolver.ts";
+import { type AnswerSource, fixedAnswer } from "../resolver/answer_source.ts";
 import type { EngineSetup } from "./setup.ts";
 
 /** The events of an engine. */

@@ -5,7 +5,8 @@
  * @module
  */
 
-import type { AnswerSource, Lingering } from "./departures.ts";
+import type { AnswerSource } from "../../resolver/answer_source.ts";
+import type { Lingering } from "./departures.ts";
 import { deadline } from "../../internal/async.ts";
 import { now } from "../../internal/clock.ts";
 import { Goodbyes } from "./close.ts";

@@ -1,16 +1,8 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import { DepartureWatch, fixedAnswer, Lingering } from "../../../pool/connection/departures.ts";
+import { DepartureWatch, Lingering } from "../../../pool/connection/departures.ts";
 import { fakeTime, type TestTime } from "../../support/time.ts";
 
 const [A, B] = ["10.0.0.1", "10.0.0.2"];
-
-Deno.test("fixedAnswer() may always be used, and asks nobody", async () => {
-  const answer = fixedAnswer([A, B]);
-  assertEquals([answer.addresses, answer.isFresh()], [[A, B], true]);
-  await answer.waitUntilFresh();
-  await answer.refresh();
-  answer.keepFresh()();
-});
 
 Deno.test("Lingering without a time lets an address go at once", () => {
   const ended: string[] = [];
