@@ -8,7 +8,8 @@ import { deadline } from "./internal/async.ts";
 import { now } from "./internal/clock.ts";
 import { EngineCore, type EngineEventMap } from "./engine/core.ts";
 import { need, setUp } from "./engine/setup.ts";
-import { Lease } from "./pool/lease.ts";
+import type { Lease } from "./pool/lease.ts";
+import { PoolLease } from "./pool/pool_lease.ts";
 import type { CheckoutOptions } from "./pool/contract.ts";
 import { show } from "./internal/argument_error.ts";
 import { OptionReader } from "./internal/option_reader.ts";
@@ -425,7 +426,7 @@ export class Engine<C> extends EventTarget {
     const { isolationLevel } = this.#execution;
     if (isolationLevel === undefined) return lease;
     try {
-      lease.borrowIsolationLevel(isolationLevel);
+      PoolLease.borrowIsolationLevel(lease, isolationLevel);
       const set = () => this.#adapter.setIsolationLevel!(lease.client, isolationLevel);
       await lease.untilLost(deadline(this.#settings.connectTimeoutMs, set, {
         signal: checkout.signal,
@@ -466,7 +467,7 @@ function readConnectOptions(options: ConnectOptions | undefined): CheckoutOption
 function readBeginOptions<C>(options: BeginOptions<C> | undefined): BeginOptions<C> {
   const reader = new OptionReader(options, "begin");
   reader.value<unknown>("within", undefined, (value) => {
-    if (value instanceof Lease) return value;
+    if (PoolLease.isLease(value)) return value;
     throw new TypeError(`Cannot use ${show(value)} for "within": it is a lease`);
   });
   // Those are for the checkout, which reads them.

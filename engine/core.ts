@@ -7,7 +7,8 @@
 
 import { DepartureWatch, Lingering } from "../pool/connection/departures.ts";
 import { now, type Timer, timer } from "../internal/clock.ts";
-import type { Lease, Slot } from "../pool/lease.ts";
+import type { Lease } from "../pool/lease.ts";
+import type { Slot } from "../pool/slot.ts";
 import { Log } from "../internal/log.ts";
 import { connectionLost } from "../pool/connection/close.ts";
 import { redactingLogger } from "../internal/redact.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Slot } from "./lease.ts";
+import type { Slot } from "./slot.ts";
 import type { SafeObserver } from "./observer.ts";
 
 /** A connection that was opened. */

@@ -6,7 +6,7 @@
  */
 
 import { maintenanceTimer, now, type Timer } from "../internal/clock.ts";
-import type { Slot } from "./lease.ts";
+import type { Slot } from "./slot.ts";
 
 /** When something is due; durations in milliseconds, `Infinity` for never. */
 export interface UpkeepSettings {

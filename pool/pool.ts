@@ -6,7 +6,9 @@
  */
 
 import { now } from "../internal/clock.ts";
-import { Lease, type Lender, type Slot } from "./lease.ts";
+import type { Lease } from "./lease.ts";
+import { type LeaseOwner, PoolLease } from "./pool_lease.ts";
+import type { Slot } from "./slot.ts";
 import type { LinkedList } from "./linked_list.ts";
 import { observe, type SafeObserver } from "./observer.ts";
 import { Openings } from "./connect_limiter.ts";
@@ -26,7 +28,7 @@ const MOST_TRIES = 2;
 const DONE: Promise<void> = Promise.resolve();
 
 /** Hands out connections of one source, within limits, first come first served. */
-export class Pool<C> implements Lender<C>, Adopter<C> {
+export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
   /** Leases that are taken only to be given back: they stand for connections opened ahead of need. */
   warming = 0;
 
@@ -166,7 +168,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
         return DONE;
       }
     }
-    const reset = slot.dead ? undefined : this.#source.reset(slot);
+    const reset = slot.broken ? undefined : this.#source.reset(slot);
     if (reset === undefined) return this.#return(slot);
     return slot.whileOpen(reset).then(
       () => this.#return(slot),
@@ -183,14 +185,14 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   /** Closes a connection when it comes back. */
-  invalidateSoftly(slot: Slot<C>): void {
-    slot.spent = true;
+  evict(slot: Slot<C>): void {
+    slot.evicted = true;
   }
 
   /** Gives a connection away. */
   detach(slot: Slot<C>): void {
     this.#endUse(slot, undefined);
-    slot.lease = undefined;
+    slot.holder = undefined;
     this.#slots.detach(slot);
     this.#source.part(slot);
     this.#pump();
@@ -198,7 +200,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** No connection that is open now is handed out again; those in use are closed when they come back. */
   invalidateAll(): void {
-    for (const slot of this.#slots.members()) slot.spent = true;
+    for (const slot of this.#slots.members()) slot.evicted = true;
   }
 
   /**
@@ -215,7 +217,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     let out = 0;
     for (const slot of this.#inUse.members()) {
       if (slot.address !== address) continue;
-      if (!slot.lease) {
+      if (!slot.holder) {
         // Nobody works on it: a check or a reset that may hang there is not waited for.
         this.#drop(slot, new Error(`The address ${address} departed`));
         continue;
@@ -242,8 +244,8 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** Whether a lease's connection may be handed to somebody else as well. Its age is looked at when it was back. */
   shareable(lease: Lease<C>): boolean {
-    const slot = this.#inUse.members().find((slot) => slot.lease === lease);
-    return slot !== undefined && this.#ended === undefined && !slot.spent &&
+    const slot = this.#inUse.members().find((slot) => slot.holder === lease);
+    return slot !== undefined && this.#ended === undefined && !slot.evicted &&
       this.#source.isCurrent(slot.address);
   }
 
@@ -267,7 +269,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     const { idleTimeoutMs, minIdle, minSize } = this.#settings;
     const nowMs = now();
     for (const slot of this.#idle.members()) {
-      const over = slot.spent ||
+      const over = slot.evicted ||
         nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
           this.size > minSize;
       if (over) this.#slots.close(slot);
@@ -281,8 +283,8 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
       this.#slots.close(slot, error ?? new Error("The connection was closed by the server"));
       this.#pump();
     } else {
-      slot.spent = slot.dead = true;
-      if (!slot.lease) {
+      slot.evicted = slot.broken = true;
+      if (!slot.holder) {
         this.#drop(slot, error ?? new Error("The connection was closed by the server"));
       }
     }
@@ -290,11 +292,11 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** A connection is unfit: it is closed when it comes back, and so are its siblings where they are no better. */
   condemn(slot: Slot<C>, { siblings }: Unfit): void {
-    slot.spent = true;
-    if (!siblings || slot.condemned) return;
+    slot.evicted = true;
+    if (!siblings || slot.evictedByOutage) return;
     this.#dials.suspect();
     for (const other of this.#slots.members()) {
-      if (other.address === slot.address) other.spent = other.condemned = true;
+      if (other.address === slot.address) other.evicted = other.evictedByOutage = true;
     }
   }
 
@@ -341,14 +343,14 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   #fit(slot: Slot<C>): boolean {
-    return !slot.spent && this.#isYoung(slot) && this.#source.isCurrent(slot.address);
+    return !slot.evicted && this.#isYoung(slot) && this.#source.isCurrent(slot.address);
   }
 
   #isYoung(slot: Slot<C>): boolean {
     if (slot.expiresAtMs === Infinity && this.#restMs === Infinity) return true;
     const nowMs = now();
     // A dial that takes longer than the age allowed is good for one checkout: the next one would be no younger.
-    const young = nowMs < slot.expiresAtMs || slot.justOpened(nowMs);
+    const young = nowMs < slot.expiresAtMs || slot.isJustOpened(nowMs);
     return young && nowMs - slot.idleSinceMs < this.#restMs;
   }
 
@@ -364,7 +366,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
       slot.takenAt = takenAt;
       slot.reported = false;
     }
-    return slot.lease = new Lease<C>(this, slot);
+    return slot.holder = new PoolLease<C>(this, slot);
   }
 
   /** Somebody who waits from now on. */
@@ -514,7 +516,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** Waits for an answer, but no longer than the waiter waits and the connection that was checked for it is open. */
   async #answerFor(waiter: Waiter<Lease<C>>, slot: Slot<C>): Promise<void> {
     const controller = new AbortController();
-    const end = slot.onEnd = () =>
+    const end = slot.onClosed = () =>
       controller.abort(new DOMException("Nobody waits for an answer any more", "AbortError"));
     const { onLeave } = waiter;
     waiter.onLeave = () => {
@@ -565,7 +567,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   #return(slot: Slot<C>): Promise<void> {
     if (slot.state !== "inUse") return DONE;
     const { poolSize, maxUses, minIdle, timesIdle } = this.#settings;
-    const worn = slot.spent || slot.uses >= maxUses || this.#ended !== undefined;
+    const worn = slot.evicted || slot.uses >= maxUses || this.#ended !== undefined;
     const waiter = this.#waiters.first;
     if (waiter !== undefined && !worn && this.#idle.size === 0 && this.#handOn(slot, waiter)) {
       return DONE;
@@ -597,11 +599,11 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** Closes a connection in use at once; its holder's signal is aborted. */
   #drop(slot: Slot<C>, reason: unknown): void {
     if (slot.state !== "inUse") return;
-    const { lease } = slot;
-    if (lease) this.#endUse(slot, reason);
-    slot.lease = undefined;
+    const { holder } = slot;
+    if (holder) this.#endUse(slot, reason);
+    slot.holder = undefined;
     this.#slots.close(slot, reason);
-    lease?.abort(reason);
+    if (holder) PoolLease.abort(holder, reason);
     this.#pump();
   }
 

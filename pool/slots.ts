@@ -6,7 +6,7 @@
  */
 
 import { now } from "../internal/clock.ts";
-import { Slot } from "./lease.ts";
+import { Slot } from "./slot.ts";
 import { LinkedList } from "./linked_list.ts";
 import type { Opened, Source } from "./contract.ts";
 
@@ -59,7 +59,7 @@ export class Slots<C> {
 
   /** Those that somebody holds. */
   get leased(): readonly Slot<C>[] {
-    return this.inUse.members().filter(({ lease }) => lease !== undefined);
+    return this.inUse.members().filter(({ holder }) => holder !== undefined);
   }
 
   /** All open connections, as they are now. */
@@ -68,9 +68,9 @@ export class Slots<C> {
   }
 
   /** A connection was opened; it counts as in use until it was looked at. */
-  add({ client, address, openedAtMs, expiresAtMs, info }: Opened<C>): Slot<C> {
+  add(opened: Opened<C>): Slot<C> {
     this.opened++;
-    const slot = new Slot(client, address, openedAtMs, expiresAtMs, info);
+    const slot = new Slot(opened);
     this.inUse.push(slot);
     return slot;
   }
@@ -91,7 +91,7 @@ export class Slots<C> {
 
   /** A connection in use is on an address that departed: it is closed when it comes back, and counts no more. */
   retire(slot: Slot<C>): void {
-    slot.spent = slot.retired = true;
+    slot.evicted = slot.retired = true;
     slot.retiredAtMs = now();
     this.retired++;
   }
@@ -115,7 +115,7 @@ export class Slots<C> {
     else this.#leaveUse(slot);
     slot.state = "closed";
     this.closed++;
-    slot.onEnd?.();
+    slot.onClosed?.();
     const closing = this.#source.close(slot, reason);
     if (!closing) return undefined;
     this.#closing.add(closing);

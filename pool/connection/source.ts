@@ -11,7 +11,7 @@ import { deadline } from "../../internal/async.ts";
 import { now } from "../../internal/clock.ts";
 import { Goodbyes } from "./close.ts";
 import type { HookedConnection, PoolHooks } from "./hooks.ts";
-import type { Slot } from "../lease.ts";
+import type { Slot } from "../slot.ts";
 import type { Log } from "../../internal/log.ts";
 import type { SafeObserver } from "../observer.ts";
 import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
@@ -258,7 +258,7 @@ export class NameSource<C> implements Source<C> {
     if (!this.#looks) return undefined;
     const { prePing, prePingAfterMs, hooks } = this.#settings;
     const nowMs = now();
-    const ping = prePing && !slot.justOpened(nowMs) && nowMs - slot.idleSinceMs >= prePingAfterMs;
+    const ping = prePing && !slot.isJustOpened(nowMs) && nowMs - slot.idleSinceMs >= prePingAfterMs;
     return ping || hooks.checkout ? this.#check(slot, ping) : undefined;
   }
 

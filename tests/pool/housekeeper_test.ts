@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Slot } from "../../pool/lease.ts";
+import { Slot } from "../../pool/slot.ts";
 import { Upkeep, type UpkeepSettings } from "../../pool/housekeeper.ts";
 import { watchTimers } from "../stress/pool_timers.ts";
 import { fakeTime } from "../support/time.ts";
@@ -13,7 +13,13 @@ const OFF: UpkeepSettings = {
 
 /** A pool of so many connections, of which one has been out since now, and what becomes of it. */
 function setup(settings: Partial<UpkeepSettings>) {
-  const slot = new Slot({}, "10.0.0.1", 0, Infinity, {});
+  const slot = new Slot({
+    client: {},
+    address: "10.0.0.1",
+    openedAtMs: 0,
+    expiresAtMs: Infinity,
+    info: {},
+  });
   slot.leasedAtMs = performance.now();
   const log: string[] = [];
   const pool = { size: 1, leased: [slot], tend: () => void log.push("tend") };

@@ -6,7 +6,8 @@
  */
 
 import { EngineCore } from "../../engine/core.ts";
-import type { Lease, Slot } from "../../pool/lease.ts";
+import type { Lease } from "../../pool/lease.ts";
+import type { Slot } from "../../pool/slot.ts";
 import { Engine } from "../../engine.ts";
 import { DnsPoolError } from "../../errors.ts";
 import type { Question } from "../../lookups/lookup.ts";
