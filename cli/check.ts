@@ -9,7 +9,7 @@ import { hostPort } from "../internal/ip.ts";
 import { redactPassword } from "../internal/redact.ts";
 import type { Adapter, Role } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
-import type { WantedRole } from "../pool/connection/dialer.ts";
+import type { WantedRole } from "../pool/connection/server_role.ts";
 import { getDnsEngine } from "../engine.ts";
 import { DnsPoolError } from "../errors.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "../engine/options.ts";

@@ -8,11 +8,13 @@
 import { deadline } from "../../internal/async.ts";
 import { now } from "../../internal/clock.ts";
 import { hostPort } from "../../internal/ip.ts";
+import { shuffled } from "../../internal/shuffled.ts";
 import { isSilence, isSocketError } from "../../internal/socket_errors.ts";
 import { codeOf, isTimeout } from "../../internal/thrown.ts";
 import { redactPassword } from "../../internal/redact.ts";
-import type { Adapter, Role, Target } from "../../adapters/adapter.ts";
+import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "../../errors.ts";
+import { matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
 
 /** A connection that was dialled. */
 export interface Dialled<C> {
@@ -27,20 +29,6 @@ const LAST_CHOICE_MS = 5000;
 
 /** Which of several addresses comes first. */
 export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
-
-/** Which role a server must have. */
-export type WantedRole =
-  | "any"
-  | "read-write"
-  | "read-only"
-  | "primary"
-  | "standby"
-  | "prefer-standby";
-
-/** A server that let one in, but has another role than is wanted. */
-class WrongRole extends Error {
-  override readonly name = "WrongRole";
-}
 
 /** How the dialer goes about it; durations in milliseconds. */
 export interface DialerSettings {
@@ -175,9 +163,9 @@ export class Dialer<C> {
   mayPass(error: unknown, connectedBefore: boolean): boolean {
     if (!(error instanceof ConnectError)) return false;
     const reasons = error.attempts.map(({ error }) => error);
-    const waitsForRole = reasons.some((reason) => reason instanceof WrongRole);
+    const waitsForRole = reasons.some((reason) => reason instanceof WrongRoleError);
     return (waitsForRole || connectedBefore) && reasons.length > 0 &&
-      reasons.every((reason) => reason instanceof WrongRole || this.#isPassing(reason));
+      reasons.every((reason) => reason instanceof WrongRoleError || this.#isPassing(reason));
   }
 
   /**
@@ -268,7 +256,7 @@ export class Dialer<C> {
       // No server said this, and no other address would fare better.
       if (error instanceof DriverUnavailableError) throw error;
       dial.attempts.push({ address, error });
-      if (!(error instanceof WrongRole)) this.#failed.set(address, now() + LAST_CHOICE_MS);
+      if (!(error instanceof WrongRoleError)) this.#failed.set(address, now() + LAST_CHOICE_MS);
       return undefined;
     }
   }
@@ -278,12 +266,7 @@ export class Dialer<C> {
     const adapter = this.#adapter;
     if (wanted !== "any") {
       const role = await adapter.role!(client);
-      if (!fits(role, wanted)) {
-        const is = `${role.standby ? "a standby" : "a primary"}${
-          role.readOnly ? ", read-only" : ""
-        }`;
-        throw new WrongRole(`it is ${is}, and "${wanted}" is wanted`);
-      }
+      if (!matchesRole(role, wanted)) throw new WrongRoleError(role, wanted);
     }
     const { isolationLevel } = this.#settings;
     if (isolationLevel !== undefined) await adapter.setIsolationLevel!(client, isolationLevel);
@@ -351,30 +334,4 @@ export class Dialer<C> {
   #hide(text: string): string {
     return redactPassword(text, this.#target.password);
   }
-}
-
-/** Whether a server has the wanted role. */
-export function fits({ standby, readOnly }: Role, wanted: WantedRole): boolean {
-  switch (wanted) {
-    case "read-write":
-      return !standby && !readOnly;
-    case "read-only":
-      return standby || readOnly;
-    case "primary":
-      return !standby;
-    case "standby":
-      return standby;
-    default:
-      return true;
-  }
-}
-
-/** Fisher and Yates' shuffle. */
-function shuffled(items: readonly string[]): string[] {
-  const result = [...items];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [result[i], result[j]] = [result[j]!, result[i]!];
-  }
-  return result;
 }

@@ -7,7 +7,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import type { Role, Target } from "../../../adapters/adapter.ts";
-import { Dialer, type DialerSettings, type WantedRole } from "../../../pool/connection/dialer.ts";
+import { Dialer, type DialerSettings } from "../../../pool/connection/dialer.ts";
+import type { WantedRole } from "../../../pool/connection/server_role.ts";
 import { ConnectError } from "../../../errors.ts";
 import {
   type FakeAdapter,
