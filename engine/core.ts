@@ -12,9 +12,9 @@ import type { Slot } from "../pool/slot.ts";
 import { Log } from "../internal/log.ts";
 import { connectionLost } from "../pool/connection/close.ts";
 import { redactingLogger } from "../internal/redact.ts";
-import { SharedPool } from "../pool/static_pool.ts";
+import { StaticPool } from "../pool/static_pool.ts";
 import { NameSource } from "../pool/connection/source.ts";
-import { Upkeep } from "../pool/housekeeper.ts";
+import { Housekeeper } from "../pool/housekeeper.ts";
 import type { Adapter } from "../adapters/adapter.ts";
 import { Dialer } from "../pool/connection/dialer.ts";
 import { staticAddresses } from "../lookups/static.ts";
@@ -46,7 +46,7 @@ export interface EngineEventMap {
 /** A pool, and what goes with it. */
 interface Tenure<C> {
   readonly pool: Pool<C>;
-  readonly upkeep: Upkeep<C>;
+  readonly housekeeper: Housekeeper<C>;
   checkout(options?: CheckoutOptions): Promise<Lease<C>>;
 }
 
@@ -135,7 +135,7 @@ export class EngineCore<C> {
     former.pool.close(`Cannot check out a connection to "${this.name}": the pool was disposed`);
     // Leases that run on are looked after until they are back.
     former.pool.emptied().then(() => {
-      former.upkeep.stop();
+      former.housekeeper.stop();
       this.#former.delete(former);
     });
     await former.pool.closings();
@@ -153,8 +153,8 @@ export class EngineCore<C> {
 
   async #close(drainMs: number): Promise<void> {
     const tenures = [this.#tenure, ...this.#former];
-    for (const { pool, upkeep } of tenures) {
-      upkeep.stop();
+    for (const { pool, housekeeper } of tenures) {
+      housekeeper.stop();
       pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
     }
     const emptied = Promise.all(tenures.map(({ pool }) => pool.emptied()));
@@ -181,15 +181,15 @@ export class EngineCore<C> {
       adapter: this.#adapter,
       log: this.#poolLog,
       history: this.#history,
-      onOpened: () => upkeep.start(),
+      onOpened: () => housekeeper.start(),
     }, settings);
     const pool = new Pool<C>(source, poolSettings(this.name, settings));
-    const upkeep: Upkeep<C> = new Upkeep(pool, settings, {
+    const housekeeper: Housekeeper<C> = new Housekeeper(pool, settings, {
       onLongLease: (slot, heldMs) => this.#onLongLease(slot, heldMs),
       onSuspect: (address) => this.#onSuspect(address),
     });
-    const front = settings.poolClass === "static" ? new SharedPool(pool) : pool;
-    return { pool, upkeep, checkout: (options) => front.checkout(options) };
+    const front = settings.poolClass === "static" ? new StaticPool(pool) : pool;
+    return { pool, housekeeper, checkout: (options) => front.checkout(options) };
   }
 
   /** A resolution is over. */
@@ -201,15 +201,15 @@ export class EngineCore<C> {
 
   /** An address left the answer, or came in. */
   #onChange({ added, removed, addresses, ttl, source }: AddressChange): void {
-    for (const address of added) this.#lingering.came(address);
-    for (const address of removed) this.#lingering.left(address);
+    for (const address of added) this.#lingering.added(address);
+    for (const address of removed) this.#lingering.removed(address);
     for (const pool of this.#pools) pool.kick();
     const first = removed.length === 0 && added.length === addresses.length;
     if (!first) this.emit("addresschange", { added, removed, addresses, ttl, source });
   }
 
   #retire(address: string): void {
-    this.#dialer.abandon(address);
+    this.#dialer.abortAttempts(address);
     let inUse = 0;
     for (const pool of this.#pools) inUse += pool.retire(address);
     if (inUse === 0) return;

@@ -5,7 +5,7 @@
  */
 
 import { now } from "../internal/clock.ts";
-import { Refusal, type Waiter } from "./wait_queue.ts";
+import { Rejection, type Waiter } from "./wait_queue.ts";
 
 /** How something ended that takes time. */
 export interface Ended {
@@ -105,7 +105,7 @@ export function observe<T extends { readonly address: string }>(
   const end = observer.waiting();
   waiter.resolve = (outcome) => {
     const seconds = (now() - beganMs) / 1000;
-    if (outcome instanceof Refusal) end({ seconds, error: outcome.error });
+    if (outcome instanceof Rejection) end({ seconds, error: outcome.error });
     else end({ seconds, address: outcome.address });
     resolve(outcome);
   };

@@ -11,10 +11,10 @@ import { type LeaseOwner, PoolLease } from "./pool_lease.ts";
 import type { Slot } from "./slot.ts";
 import type { LinkedList } from "./linked_list.ts";
 import { observe, type SafeObserver } from "./observer.ts";
-import { Openings } from "./connect_limiter.ts";
+import { ConnectLimiter } from "./connect_limiter.ts";
 import type { Adopter, CheckoutOptions, Opened, PoolSettings, Source, Unfit } from "./contract.ts";
 import { Slots } from "./slots.ts";
-import { Waiter, WaitingLine } from "./wait_queue.ts";
+import { Waiter, WaitQueue } from "./wait_queue.ts";
 import {
   ConnectionInUseError,
   PoolClosedError,
@@ -44,10 +44,10 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
   /** The books' own lists: at hand, for checkouts are many. */
   readonly #idle: LinkedList<Slot<C>>;
   readonly #inUse: LinkedList<Slot<C>>;
-  readonly #waiters: WaitingLine<Lease<C>>;
+  readonly #waiters: WaitQueue<Lease<C>>;
   /** Waiters who left the line while a connection is checked for them. */
   readonly #examined: Set<Waiter<Lease<C>>> = new Set();
-  readonly #dials: Openings<Opened<C>>;
+  readonly #dials: ConnectLimiter<Opened<C>>;
   #resolving: AbortController | undefined;
   #ended: string | undefined;
   #onEmpty: (() => void)[] = [];
@@ -67,12 +67,12 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
     this.#limit = settings.poolSize + settings.maxOverflow;
     const { minIdle, minSize, idleTimeoutMs } = settings;
     this.#restMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
-    this.#dials = new Openings(source, settings.connectConcurrency, {
+    this.#dials = new ConnectLimiter(source, settings.connectConcurrency, {
       onOpened: (opened) => this.#onOpened(opened),
       onFailed: (error, passing) => this.#onDialFailed(error, passing),
       onReady: () => this.#pump(),
     });
-    this.#waiters = new WaitingLine({
+    this.#waiters = new WaitQueue({
       onLate: () => this.#rejectLate(),
       onEmpty: () => this.#onNobodyWaits(),
     });
@@ -265,7 +265,7 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
   }
 
   /** Closes what has been idle for too long, down to `minIdle` and `minSize`, and opens what `minIdle` lacks. */
-  tend(): void {
+  maintain(): void {
     const { idleTimeoutMs, minIdle, minSize } = this.#settings;
     const nowMs = now();
     for (const slot of this.#idle.members()) {
@@ -412,7 +412,7 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
 
   #timeoutError(waited: number): Error {
     const { failing, lastError } = this.#dials;
-    if (failing) return this.#source.giveUp(lastError, waited);
+    if (failing) return this.#source.timeoutError(lastError, waited);
     const { counts } = this;
     const { poolSize, maxOverflow, inUse, idle, connecting, waiting } = counts;
     const message = `Cannot check out a connection to "${this.#settings.name}" within ` +

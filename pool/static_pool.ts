@@ -34,7 +34,7 @@ interface Base<C> {
 }
 
 /** Hands the same connection to everybody; it goes back when the last one is done. */
-export class SharedPool<C> implements LeaseOwner<C> {
+export class StaticPool<C> implements LeaseOwner<C> {
   readonly #pool: Exclusive<C>;
   readonly #bases: Map<Slot<C>, Base<C>> = new Map();
   #base: Base<C> | undefined;

@@ -11,7 +11,7 @@ import { Queue, type Queued, type Row } from "./chunked_queue.ts";
  * What a promise is resolved with in order to be rejected: to keep the function that rejects it, beside the one that
  * resolves it, would be so much more memory for each who waits.
  */
-export class Refusal {
+export class Rejection {
   /** @param error Why. */
   constructor(readonly error: unknown) {}
 
@@ -22,7 +22,7 @@ export class Refusal {
 }
 
 /** Ends somebody's wait. */
-type Resolve<T> = (outcome: T | Refusal) => void;
+type Resolve<T> = (outcome: T | Rejection) => void;
 
 /** What {@linkcode keep} was given last: with it, no promise needs an executor of its own. */
 let kept: Resolve<unknown>;
@@ -65,7 +65,7 @@ export class Waiter<T> implements Queued<Waiter<T>> {
 }
 
 /** The line. Its timer holds the process up, for somebody waits. */
-export class WaitingLine<T> {
+export class WaitQueue<T> {
   /** When the one who came last began to wait; `undefined` while nobody waits. */
   newest: Tick | undefined = undefined;
 
@@ -134,7 +134,7 @@ export class WaitingLine<T> {
   reject(waiter: Waiter<T>, error: unknown): void {
     if (!waiter.waiting) return;
     this.#leave(waiter);
-    waiter.resolve(new Refusal(error));
+    waiter.resolve(new Rejection(error));
   }
 
   /** Ends everybody's wait. */

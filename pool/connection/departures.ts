@@ -22,7 +22,7 @@ export class Lingering {
   }
 
   /** An address left the answer. */
-  left(address: string): void {
+  removed(address: string): void {
     if (this.#lingerMs === 0) return this.#onEnd(address);
     const timer = maintenanceTimer(this.#lingerMs, () => {
       this.#until.delete(address);
@@ -32,7 +32,7 @@ export class Lingering {
   }
 
   /** An address came into the answer. */
-  came(address: string): void {
+  added(address: string): void {
     this.#until.get(address)?.timer.clear();
     this.#until.delete(address);
   }

@@ -79,7 +79,7 @@ export class Dialer<C> {
 
   /**
    * Opens a connection to the first address that lets it and has the wanted role. It counts as open until
-   * `forget` is called.
+   * `uncount` is called.
    *
    * @param addresses The current ones, in order of preference.
    * @param signal Ends the attempt: no socket is left.
@@ -117,7 +117,7 @@ export class Dialer<C> {
    *
    * @param address The address that is current no more.
    */
-  abandon(address: string): void {
+  abortAttempts(address: string): void {
     for (const { departed, current } of this.#dials) {
       departed.add(address);
       if (current?.address !== address) continue;
@@ -130,7 +130,7 @@ export class Dialer<C> {
   }
 
   /** A connection that `dial` gave is open no more. */
-  forget(address: string): void {
+  uncount(address: string): void {
     const count = (this.#counts.get(address) ?? 1) - 1;
     if (count > 0) this.#counts.set(address, count);
     else this.#counts.delete(address);
@@ -160,7 +160,7 @@ export class Dialer<C> {
    * @param error What `dial` threw.
    * @param connectedBefore Whether a connection was opened before: until then, only a role is waited for.
    */
-  mayPass(error: unknown, connectedBefore: boolean): boolean {
+  isTransient(error: unknown, connectedBefore: boolean): boolean {
     if (!(error instanceof ConnectError)) return false;
     const reasons = error.attempts.map(({ error }) => error);
     const waitsForRole = reasons.some((reason) => reason instanceof WrongRoleError);
@@ -174,7 +174,7 @@ export class Dialer<C> {
    * @param last What the last dial failed with.
    * @param waited In seconds.
    */
-  giveUp(last: unknown, waited: number): ConnectError {
+  timeoutError(last: unknown, waited: number): ConnectError {
     const { host } = this.#target;
     const text = this.#hide(last instanceof Error ? last.message : String(last));
     const attempts = last instanceof ConnectError ? last.attempts : [];
@@ -190,7 +190,7 @@ export class Dialer<C> {
    * @param address The address that was dialled.
    * @param cause What the driver said, if anything.
    */
-  endedEarly(address: string, cause: unknown): ConnectError {
+  closedDuringConnect(address: string, cause: unknown): ConnectError {
     const error = Object.assign(new Error("the connection was closed at once", { cause }), {
       code: "ECONNRESET",
     });
@@ -247,11 +247,11 @@ export class Dialer<C> {
       this.#failed.delete(address);
       const open = this.#adapter.address?.(client);
       if (open === undefined || open === address) return { client, address };
-      this.forget(address);
+      this.uncount(address);
       this.#count(open);
       return { client, address: open };
     } catch (error) {
-      this.forget(address);
+      this.uncount(address);
       dial.signal.throwIfAborted();
       // No server said this, and no other address would fare better.
       if (error instanceof DriverUnavailableError) throw error;

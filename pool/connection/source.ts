@@ -145,11 +145,11 @@ export class NameSource<C> implements Source<C> {
     const end = this.#watch(client);
     try {
       await this.#greet(connection, signal);
-      if (end.come) throw this.#dialer.endedEarly(address, end.error);
+      if (end.come) throw this.#dialer.closedDuringConnect(address, end.error);
     } catch (error) {
       this.#ends.delete(client);
       if (end.come) this.#names.refresh();
-      this.#dialer.forget(address);
+      this.#dialer.uncount(address);
       this.#goodbyes.drop(client);
       throw error;
     }
@@ -199,12 +199,12 @@ export class NameSource<C> implements Source<C> {
     return deadline(connectTimeoutMs, run, { signal, what: noEndOf(name) });
   }
 
-  mayPass(error: unknown): boolean {
-    return this.#settings.connectRetry && this.#dialer.mayPass(error, this.#history.connected);
+  isTransient(error: unknown): boolean {
+    return this.#settings.connectRetry && this.#dialer.isTransient(error, this.#history.connected);
   }
 
-  giveUp(lastError: unknown, waited: number): Error {
-    return this.#dialer.giveUp(lastError, waited);
+  timeoutError(lastError: unknown, waited: number): Error {
+    return this.#dialer.timeoutError(lastError, waited);
   }
 
   adopt(slot: Slot<C>, pool: Adopter<C>): void {
@@ -359,7 +359,7 @@ export class NameSource<C> implements Source<C> {
   }
 
   #forget({ address }: Slot<C>): void {
-    this.#dialer.forget(address);
+    this.#dialer.uncount(address);
     this.#loseInterest();
   }
 

@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import { Refusal, Waiter, WaitingLine } from "../../pool/wait_queue.ts";
+import { Rejection, Waiter, WaitQueue } from "../../pool/wait_queue.ts";
 import { countListeners } from "../stress/pool_timers.ts";
 import { fakeTime } from "../support/time.ts";
 
 /** A line of waiters with names, and what became of each. */
 function setup(cover: { covered: number; moreMs: number } = { covered: 0, moreMs: 0 }) {
   const said: string[] = [];
-  const line: WaitingLine<string> = new WaitingLine({
+  const line: WaitQueue<string> = new WaitQueue({
     onLate: () =>
       line.rejectLate(cover.covered, cover.moreMs, (waited) => new Error(`${waited} s`)),
     onEmpty: () => said.push("empty"),
@@ -15,7 +15,7 @@ function setup(cover: { covered: number; moreMs: number } = { covered: 0, moreMs
     const waiter = new Waiter<string>(seconds * 1000);
     waiter.resolve = (outcome) =>
       said.push(
-        outcome instanceof Refusal
+        outcome instanceof Rejection
           ? `${name}: ${(outcome.error as Error).message}`
           : `${name} got ${outcome}`,
       );
@@ -30,7 +30,7 @@ function setup(cover: { covered: number; moreMs: number } = { covered: 0, moreMs
   return { line, said, join, waiter };
 }
 
-Deno.test("WaitingLine rejects each waiter when its own time is up, and not before", async () => {
+Deno.test("WaitQueue rejects each waiter when its own time is up, and not before", async () => {
   using time = fakeTime();
   const { line, said, join } = setup();
   join("slow", 3);
@@ -48,7 +48,7 @@ Deno.test("WaitingLine rejects each waiter when its own time is up, and not befo
   assertEquals(line.size, 0);
 });
 
-Deno.test("WaitingLine rejects by the clock, however late its timer was", async () => {
+Deno.test("WaitQueue rejects by the clock, however late its timer was", async () => {
   using time = fakeTime();
   const { said, join } = setup();
   join("a", 1);
@@ -58,7 +58,7 @@ Deno.test("WaitingLine rejects by the clock, however late its timer was", async 
   assertEquals(said, ["a: 4 s"]);
 });
 
-Deno.test("WaitingLine: many who come in one turn cost three readings of the clock, and each has its time", async () => {
+Deno.test("WaitQueue: many who come in one turn cost three readings of the clock, and each has its time", async () => {
   await using time = fakeTime();
   const { line, said, join } = setup();
   const readings = countReadings();
@@ -74,7 +74,7 @@ Deno.test("WaitingLine: many who come in one turn cost three readings of the clo
   assertEquals(line.size, 0);
 });
 
-Deno.test("WaitingLine: who comes while the program blocks the event loop has its whole time after that", async () => {
+Deno.test("WaitQueue: who comes while the program blocks the event loop has its whole time after that", async () => {
   await using time = fakeTime();
   const { said, join } = setup();
   join("before", 1);
@@ -91,7 +91,7 @@ Deno.test("WaitingLine: who comes while the program blocks the event loop has it
   assertEquals(said, ["before: 1 s", "between: 1 s", "empty", "after: 1 s"]);
 });
 
-Deno.test("WaitingLine: whoever may wait less than those before is rejected before them, in one turn or later", async () => {
+Deno.test("WaitQueue: whoever may wait less than those before is rejected before them, in one turn or later", async () => {
   await using time = fakeTime();
   const { said, join } = setup();
   join("hour", 3600);
@@ -113,7 +113,7 @@ Deno.test("WaitingLine: whoever may wait less than those before is rejected befo
   assertEquals(said.slice(4), ["minute: 60 s", "58.833: 58.833 s"]);
 });
 
-Deno.test("WaitingLine.rejectLate() rejects at once who may not wait at all, although the clock goes on", () => {
+Deno.test("WaitQueue.rejectLate() rejects at once who may not wait at all, although the clock goes on", () => {
   using _time = fakeTime();
   const { line, said, join } = setup();
   const readings = countReadings(0.001);
@@ -126,7 +126,7 @@ Deno.test("WaitingLine.rejectLate() rejects at once who may not wait at all, alt
   line.rejectAll(new Error("over"));
 });
 
-Deno.test("WaitingLine lets somebody wait for ever", async () => {
+Deno.test("WaitQueue lets somebody wait for ever", async () => {
   using time = fakeTime();
   const { line, said, join } = setup();
   const waiter = join("patient", Infinity);
@@ -136,7 +136,7 @@ Deno.test("WaitingLine lets somebody wait for ever", async () => {
   assertEquals(said, ["empty", "patient got it"]);
 });
 
-Deno.test("WaitingLine gives those for whom something is on its way more time, and only those", async () => {
+Deno.test("WaitQueue gives those for whom something is on its way more time, and only those", async () => {
   using time = fakeTime();
   const { said, join } = setup({ covered: 1, moreMs: 2000 });
   join("covered", 1);
@@ -149,7 +149,7 @@ Deno.test("WaitingLine gives those for whom something is on its way more time, a
   assertEquals(said, ["other: 1 s", "empty", "covered: 3 s"]);
 });
 
-Deno.test("WaitingLine ends a wait by its signal, in the line or aside, and takes its listener back", () => {
+Deno.test("WaitQueue ends a wait by its signal, in the line or aside, and takes its listener back", () => {
   using _time = fakeTime();
   const { line, said, join, waiter } = setup();
   const controllers = Array.from({ length: 4 }, () => new AbortController());
@@ -172,7 +172,7 @@ Deno.test("WaitingLine ends a wait by its signal, in the line or aside, and take
   assertFalse(fresh.waiting);
 });
 
-Deno.test("WaitingLine serves and rejects nobody twice", () => {
+Deno.test("WaitQueue serves and rejects nobody twice", () => {
   using _time = fakeTime();
   const { line, said, join } = setup();
   const waiter = join("a", 9);
@@ -195,7 +195,7 @@ Deno.test("Waiter.promise gives what its waiter was served, or the very error th
   assert(await assertRejects(() => refused.promise) === error);
 });
 
-Deno.test("WaitingLine knows when the one who came last began to wait, as long as anybody waits", async () => {
+Deno.test("WaitQueue knows when the one who came last began to wait, as long as anybody waits", async () => {
   await using time = fakeTime();
   const { line, join } = setup();
   assertEquals(line.newest, undefined);
@@ -211,7 +211,7 @@ Deno.test("WaitingLine knows when the one who came last began to wait, as long a
   assertEquals(line.newest, undefined);
 });
 
-Deno.test("WaitingLine puts back to the front whom it is told to, and rejects all", () => {
+Deno.test("WaitQueue puts back to the front whom it is told to, and rejects all", () => {
   using _time = fakeTime();
   const { line, said, join } = setup();
   const first = join("first", 9);
