@@ -10,11 +10,11 @@ import type { Lease } from "./lease.ts";
 import { type LeaseOwner, PoolLease } from "./pool_lease.ts";
 import type { Slot } from "./slot.ts";
 import type { LinkedList } from "./linked_list.ts";
-import { observe, type SafeObserver } from "./observer.ts";
+import type { SafeObserver } from "./observer.ts";
 import { ConnectLimiter } from "./connect_limiter.ts";
 import type { Adopter, CheckoutOptions, Opened, PoolSettings, Source, Unfit } from "./contract.ts";
 import { Slots } from "./slots.ts";
-import { Waiter, WaitQueue } from "./wait_queue.ts";
+import { type Waiter, WaitQueue } from "./wait_queue.ts";
 import {
   ConnectionInUseError,
   PoolClosedError,
@@ -73,6 +73,7 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
       onReady: () => this.#pump(),
     });
     this.#waiters = new WaitQueue({
+      observer: settings.observer,
       onLate: () => this.#rejectLate(),
       onEmpty: () => this.#onNobodyWaits(),
     });
@@ -211,11 +212,11 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
    * @returns How many connections to it are still in use.
    */
   retire(address: string): number {
-    for (const slot of this.#idle.members()) {
+    for (const slot of this.#idle.toArray()) {
       if (slot.address === address) this.#slots.close(slot);
     }
     let out = 0;
-    for (const slot of this.#inUse.members()) {
+    for (const slot of this.#inUse.toArray()) {
       if (slot.address !== address) continue;
       if (!slot.holder) {
         // Nobody works on it: a check or a reset that may hang there is not waited for.
@@ -244,7 +245,7 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
 
   /** Whether a lease's connection may be handed to somebody else as well. Its age is looked at when it was back. */
   shareable(lease: Lease<C>): boolean {
-    const slot = this.#inUse.members().find((slot) => slot.holder === lease);
+    const slot = this.#inUse.toArray().find((slot) => slot.holder === lease);
     return slot !== undefined && this.#ended === undefined && !slot.evicted &&
       this.#source.isCurrent(slot.address);
   }
@@ -261,14 +262,14 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
    * @param reason Makes the error that its holder is given.
    */
   terminate(which: (slot: Slot<C>) => boolean, reason: (slot: Slot<C>) => Error): void {
-    for (const slot of this.#inUse.members()) if (which(slot)) this.#drop(slot, reason(slot));
+    for (const slot of this.#inUse.toArray()) if (which(slot)) this.#drop(slot, reason(slot));
   }
 
   /** Closes what has been idle for too long, down to `minIdle` and `minSize`, and opens what `minIdle` lacks. */
   maintain(): void {
     const { idleTimeoutMs, minIdle, minSize } = this.#settings;
     const nowMs = now();
-    for (const slot of this.#idle.members()) {
+    for (const slot of this.#idle.toArray()) {
       const over = slot.evicted ||
         nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
           this.size > minSize;
@@ -312,7 +313,7 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
     this.#waiters.rejectAll(new PoolClosedError(why));
     for (const waiter of this.#examined) this.#waiters.reject(waiter, new PoolClosedError(why));
     this.#dials.abandon(new PoolClosedError(why));
-    for (const slot of this.#idle.members()) this.#slots.close(slot);
+    for (const slot of this.#idle.toArray()) this.#slots.close(slot);
   }
 
   /** Fulfilled once the goodbyes under way are said. */
@@ -372,10 +373,8 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
   /** Somebody who waits from now on. */
   #welcome(options: CheckoutOptions | undefined): Waiter<Lease<C>> {
     const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
-    const waiter = new Waiter<Lease<C>>(timeoutMs);
-    waiter.madeAt = this.#trace();
-    if (this.#observer !== undefined) observe(waiter, this.#observer);
-    if (signal) this.#waiters.heed(waiter, signal);
+    const waiter = this.#waiters.create(timeoutMs, signal);
+    waiter.stack = this.#trace();
     return waiter;
   }
 
@@ -404,9 +403,8 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
   #rejectLate(): void {
     const covered = this.#dials.size + (this.#resolving ? this.#idle.size + this.#free : 0);
     this.#waiters.rejectLate(
-      covered,
-      this.#settings.dialMs,
       (waited) => this.#timeoutError(waited),
+      { count: covered, ms: this.#settings.dialMs },
     );
   }
 
@@ -463,7 +461,7 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
   }
 
   #serve(waiter: Waiter<Lease<C>>, slot: Slot<C>): void {
-    this.#waiters.serve(waiter, this.#lend(slot, waiter.madeAt));
+    this.#waiters.serve(waiter, this.#lend(slot, waiter.stack));
   }
 
   #handOver(waiter: Waiter<Lease<C>>, slot: Slot<C>): void {
@@ -478,7 +476,7 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
     slot: Slot<C>,
     check: Promise<Unfit | undefined>,
   ): Promise<void> {
-    this.#waiters.stepAside(waiter);
+    this.#waiters.dequeue(waiter);
     this.#examined.add(waiter);
     let unfit: Unfit | undefined;
     try {
@@ -518,11 +516,7 @@ export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
     const controller = new AbortController();
     const end = slot.onClosed = () =>
       controller.abort(new DOMException("Nobody waits for an answer any more", "AbortError"));
-    const { onLeave } = waiter;
-    waiter.onLeave = () => {
-      onLeave?.();
-      end();
-    };
+    waiter.onSettled(end);
     try {
       await this.#source.waitUntilFresh(controller.signal);
     } catch (error) {

@@ -52,19 +52,19 @@ export class Slots<C> {
   get byAddress(): Record<string, { idle: number; inUse: number }> {
     const counts: Record<string, { idle: number; inUse: number }> = {};
     const of = (slot: Slot<C>) => counts[slot.address] ??= { idle: 0, inUse: 0 };
-    for (const slot of this.idle.members()) of(slot).idle++;
-    for (const slot of this.inUse.members()) of(slot).inUse++;
+    for (const slot of this.idle.toArray()) of(slot).idle++;
+    for (const slot of this.inUse.toArray()) of(slot).inUse++;
     return counts;
   }
 
   /** Those that somebody holds. */
   get leased(): readonly Slot<C>[] {
-    return this.inUse.members().filter(({ holder }) => holder !== undefined);
+    return this.inUse.toArray().filter(({ holder }) => holder !== undefined);
   }
 
   /** All open connections, as they are now. */
   members(): Slot<C>[] {
-    return [...this.idle.members(), ...this.inUse.members()];
+    return [...this.idle.toArray(), ...this.inUse.toArray()];
   }
 
   /** A connection was opened; it counts as in use until it was looked at. */
