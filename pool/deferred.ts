@@ -1,10 +1,14 @@
 /**
- * A promise and the function that settles it.
+ * Promises that are settled from outside, without a closure for each: it would be the largest part of what a waiter
+ * takes of memory (see the bytes per waiter in bench/pool.ts).
  *
  * @module
  */
 
-/** Rejects the promise that it resolves. Saves one function per waiter, beside the one that resolves. */
+/** Fulfills a promise with a value, or rejects it with the error of a {@linkcode Rejection}. */
+export type Settle<T> = (outcome: T | Rejection) => void;
+
+/** Rejects the promise that it resolves. Saves keeping a reject function beside the resolve function. */
 export class Rejection {
   /** @param error The error that the promise is rejected with. */
   constructor(readonly error: unknown) {}
@@ -15,18 +19,19 @@ export class Rejection {
   }
 }
 
-type Settle<T> = (outcome: T | Rejection) => void;
-
 let lastSettle: Settle<unknown>;
 
-/** One executor for all promises, in place of a closure for each: see the bytes per waiter in bench/pool.ts. */
+/** The one executor of all promises. */
 function keepSettle(settle: Settle<unknown>): void {
   lastSettle = settle;
 }
 
-/** A promise that is settled from outside. */
-export class Deferred<T> {
-  readonly promise: Promise<T> = new Promise<unknown>(keepSettle) as Promise<T>;
-  /** Fulfills the promise with a value, or rejects it with the error of a {@linkcode Rejection}. */
-  readonly settle: Settle<T> = lastSettle;
+/** Creates a promise. {@linkcode settleOfLast}, called next, returns the function that settles it. */
+export function createDeferred<T>(): Promise<T> {
+  return new Promise<unknown>(keepSettle) as Promise<T>;
+}
+
+/** Returns the function that settles the promise created last. */
+export function settleOfLast<T>(): Settle<T> {
+  return lastSettle;
 }

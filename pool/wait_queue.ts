@@ -6,11 +6,13 @@
 
 import { now, Tick, type Timer, timer } from "../internal/clock.ts";
 import { type Chunk, ChunkedQueue, type Queued } from "./chunked_queue.ts";
-import { Deferred, Rejection } from "./deferred.ts";
+import { createDeferred, Rejection, type Settle, settleOfLast } from "./deferred.ts";
 import type { SafeObserver } from "./observer.ts";
 
 /** A caller's wait. Its promise is settled once the waiter is served or rejected. */
-export class Waiter<T> extends Deferred<T> implements Queued<Waiter<T>> {
+export class Waiter<T> implements Queued<Waiter<T>> {
+  readonly promise: Promise<T> = createDeferred();
+  readonly settle: Settle<T> = settleOfLast();
   chunk: Chunk<Waiter<T>> | undefined = undefined;
   index = 0;
   /** Whether the caller still waits: in the queue, or while a connection is checked for it. */
@@ -25,9 +27,7 @@ export class Waiter<T> extends Deferred<T> implements Queued<Waiter<T>> {
   listener: ((outcome: T | Rejection) => void) | undefined = undefined;
 
   /** @param timeoutMs The longest wait; `Infinity` for none. */
-  constructor(readonly timeoutMs: number) {
-    super();
-  }
+  constructor(readonly timeoutMs: number) {}
 
   /** When the wait is over. */
   get deadlineMs(): number {
