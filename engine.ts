@@ -5,7 +5,6 @@
  */
 
 import { deadline } from "./internal/async.ts";
-import { now } from "./internal/clock.ts";
 import { EngineCore, type EngineEventMap } from "./engine/core.ts";
 import { need, setUp } from "./engine/setup.ts";
 import type { Lease } from "./pool/lease.ts";
@@ -18,8 +17,10 @@ import type { Adapter } from "./adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "./errors.ts";
 import type { EngineOptions, EngineSettings } from "./engine/options.ts";
 import { DatabaseUrl } from "./engine/url.ts";
+import type { AnswerStatus } from "./resolver/answer_source.ts";
 
 export type { EngineEventMap } from "./engine/core.ts";
+export type { AnswerStatus } from "./resolver/answer_source.ts";
 
 /** How one checkout differs from the others. */
 export interface ConnectOptions {
@@ -53,20 +54,6 @@ export interface ListenOptions {
   passive?: boolean;
   /** Listens no more once it is aborted. */
   signal?: AbortSignal;
-}
-
-/** What is known about the host's addresses. */
-export interface AnswerStatus {
-  /** The addresses that the host has now; empty before the first resolution. */
-  readonly addresses: readonly string[];
-  /** Seconds since the answer was asked for; `undefined` without an answer. */
-  readonly age: number | undefined;
-  /** Seconds that the answer is still fresh; negative for a stale one, `Infinity` where no DNS is needed. */
-  readonly freshFor: number;
-  /** Whether a stale answer serves because resolution fails. */
-  readonly inGrace: boolean;
-  /** Failed resolutions since the last answer. */
-  readonly failures: number;
 }
 
 /** What `engine.status()` tells. */
@@ -331,10 +318,8 @@ export class Engine<C> extends EventTarget {
 
   /** The pool's counters, its addresses and the state of the answer. Costs no I/O. */
   status(): EngineStatus {
-    const { pool, host, view, names } = this.#core;
+    const { pool, host, names } = this.#core;
     const { counts, size, opened, closed, detached, byAddress } = pool;
-    const nowMs = now();
-    const fact = view?.entry.fact;
     return {
       ...counts,
       host,
@@ -345,13 +330,7 @@ export class Engine<C> extends EventTarget {
       closed,
       detached,
       byAddress,
-      answer: {
-        addresses: names.addresses,
-        age: fact && toSeconds(nowMs - fact.askedAtMs),
-        freshFor: view ? toSeconds(view.freshUntilMs - nowMs) : Infinity,
-        inGrace: view !== undefined && nowMs >= view.freshUntilMs && nowMs < view.graceUntilMs,
-        failures: view?.entry.failures ?? 0,
-      },
+      answer: names.status(),
     };
   }
 
@@ -449,11 +428,6 @@ export class Engine<C> extends EventTarget {
       hidden: this.#settings.hideParameters,
     });
   }
-}
-
-/** To the millisecond: nobody reads further, and it stands in logs. */
-function toSeconds(ms: number): number {
-  return Math.round(ms) / 1000;
 }
 
 function readConnectOptions(options: ConnectOptions | undefined): CheckoutOptions {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import { Entry } from "../../resolver/cache_entry.ts";
-import { View, type ViewSettings } from "../../resolver/view.ts";
+import { CachedName } from "../../resolver/cached_name.ts";
+import type { View, ViewSettings } from "../../resolver/view.ts";
 import type { Family } from "../../resolver/resolution.ts";
 import { ResolveError } from "../../errors.ts";
 import { type FakeLookup, fakeLookup, viewBy } from "../support/fake_lookup.ts";
@@ -20,13 +20,13 @@ const SETTINGS: ViewSettings = {
 function name(settings: Partial<ViewSettings> = {}, family: Family = 4): {
   dns: FakeLookup;
   os: FakeLookup;
-  entry: Entry;
+  cached: CachedName;
   view: View;
 } {
   const dns = fakeLookup(["10.0.0.1"], 10);
   const os = fakeLookup(["10.1.1.1"], 5);
-  const entry = new Entry({ name: "db", family, lookup: dns, servers: [], fallback: os });
-  return { dns, os, entry, view: View.of(entry, { ...SETTINGS, ...settings }) };
+  const cached = new CachedName({ name: "db", family, lookup: dns, servers: [], fallback: os });
+  return { dns, os, cached, view: cached.viewWith({ ...SETTINGS, ...settings }) };
 }
 
 Deno.test("the operating system is asked when DNS has no answer and nothing is cached; its answer counts for 5 s", async () => {
@@ -186,8 +186,8 @@ Deno.test("nobody has an answer: the error is DNS's, and a negative one is remem
 
 Deno.test("a no that was given to one with a stale answer does not keep another from the operating system", async () => {
   using time = fakeTime();
-  const { dns, os, entry, view } = name();
-  const graceless = View.of(entry, { ...SETTINGS, graceMs: 0 });
+  const { dns, os, cached, view } = name();
+  const graceless = cached.viewWith({ ...SETTINGS, graceMs: 0 });
   await view.waitUntilFresh();
   dns.failure = "negative";
   dns.negativeTtl = 5;
@@ -200,8 +200,8 @@ Deno.test("a no that was given to one with a stale answer does not keep another 
 
 Deno.test("one who shares the query of another with a stale answer is helped by the operating system after it", async () => {
   using time = fakeTime();
-  const { dns, os, entry, view } = name();
-  const graceless = View.of(entry, { ...SETTINGS, graceMs: 0 });
+  const { dns, os, cached, view } = name();
+  const graceless = cached.viewWith({ ...SETTINGS, graceMs: 0 });
   await view.waitUntilFresh();
   dns.failure = "transient";
   dns.delayMs = 100;
