@@ -5,10 +5,10 @@
  */
 
 import { deadline } from "./internal/async.ts";
-import { now } from "./internal/clock.ts";
 import { EngineCore, type EngineEventMap } from "./engine/core.ts";
 import { need, setUp } from "./engine/setup.ts";
-import { Lease } from "./pool/lease.ts";
+import type { Lease } from "./pool/lease.ts";
+import { PoolLease } from "./pool/pool_lease.ts";
 import type { CheckoutOptions } from "./pool/contract.ts";
 import { show } from "./internal/argument_error.ts";
 import { OptionReader } from "./internal/option_reader.ts";
@@ -17,8 +17,10 @@ import type { Adapter } from "./adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "./errors.ts";
 import type { EngineOptions, EngineSettings } from "./engine/options.ts";
 import { DatabaseUrl } from "./engine/url.ts";
+import type { AnswerStatus } from "./resolver/answer_source.ts";
 
 export type { EngineEventMap } from "./engine/core.ts";
+export type { AnswerStatus } from "./resolver/answer_source.ts";
 
 /** How one checkout differs from the others. */
 export interface ConnectOptions {
@@ -52,20 +54,6 @@ export interface ListenOptions {
   passive?: boolean;
   /** Listens no more once it is aborted. */
   signal?: AbortSignal;
-}
-
-/** What is known about the host's addresses. */
-export interface AnswerStatus {
-  /** The addresses that the host has now; empty before the first resolution. */
-  readonly addresses: readonly string[];
-  /** Seconds since the answer was asked for; `undefined` without an answer. */
-  readonly age: number | undefined;
-  /** Seconds that the answer is still fresh; negative for a stale one, `Infinity` where no DNS is needed. */
-  readonly freshFor: number;
-  /** Whether a stale answer serves because resolution fails. */
-  readonly inGrace: boolean;
-  /** Failed resolutions since the last answer. */
-  readonly failures: number;
 }
 
 /** What `engine.status()` tells. */
@@ -123,7 +111,7 @@ export function getDnsEngine<C = unknown>(
   options?: EngineOptions<C>,
 ): Engine<C> {
   const setup = setUp<C>(DatabaseUrl.parse(url), options);
-  const core = new EngineCore<C>(setup.url, setup.adapter, setup.settings);
+  const core = new EngineCore<C>(setup);
   const engine = new Engine<C>(setup.url, setup.adapter, setup.settings, core);
   for (const created of setup.created) created(engine);
   return engine;
@@ -330,10 +318,8 @@ export class Engine<C> extends EventTarget {
 
   /** The pool's counters, its addresses and the state of the answer. Costs no I/O. */
   status(): EngineStatus {
-    const { pool, host, view, names } = this.#core;
+    const { pool, host, names } = this.#core;
     const { counts, size, opened, closed, detached, byAddress } = pool;
-    const nowMs = now();
-    const fact = view?.entry.fact;
     return {
       ...counts,
       host,
@@ -344,13 +330,7 @@ export class Engine<C> extends EventTarget {
       closed,
       detached,
       byAddress,
-      answer: {
-        addresses: names.addresses,
-        age: fact && toSeconds(nowMs - fact.askedAtMs),
-        freshFor: view ? toSeconds(view.freshUntilMs - nowMs) : Infinity,
-        inGrace: view !== undefined && nowMs >= view.freshUntilMs && nowMs < view.graceUntilMs,
-        failures: view?.entry.failures ?? 0,
-      },
+      answer: names.status(),
     };
   }
 
@@ -425,7 +405,7 @@ export class Engine<C> extends EventTarget {
     const { isolationLevel } = this.#execution;
     if (isolationLevel === undefined) return lease;
     try {
-      lease.borrowIsolationLevel(isolationLevel);
+      PoolLease.borrowIsolationLevel(lease, isolationLevel);
       const set = () => this.#adapter.setIsolationLevel!(lease.client, isolationLevel);
       await lease.untilLost(deadline(this.#settings.connectTimeoutMs, set, {
         signal: checkout.signal,
@@ -450,11 +430,6 @@ export class Engine<C> extends EventTarget {
   }
 }
 
-/** To the millisecond: nobody reads further, and it stands in logs. */
-function toSeconds(ms: number): number {
-  return Math.round(ms) / 1000;
-}
-
 function readConnectOptions(options: ConnectOptions | undefined): CheckoutOptions {
   const reader = new OptionReader(options, "connect");
   const signal = reader.signal();
@@ -466,7 +441,7 @@ function readConnectOptions(options: ConnectOptions | undefined): CheckoutOption
 function readBeginOptions<C>(options: BeginOptions<C> | undefined): BeginOptions<C> {
   const reader = new OptionReader(options, "begin");
   reader.value<unknown>("within", undefined, (value) => {
-    if (value instanceof Lease) return value;
+    if (PoolLease.isLease(value)) return value;
     throw new TypeError(`Cannot use ${show(value)} for "within": it is a lease`);
   });
   // Those are for the checkout, which reads them.

@@ -1,69 +1,23 @@
 /**
- * Names to addresses, remembered for as long as the record allows: a cache by TTL, one query however many ask,
- * a question ahead of expiry, and a stale answer rather than none.
+ * Resolves host names, with a cache by TTL: one query at a time for a name, a query ahead of expiry, and a stale
+ * answer if resolution fails.
  *
  * @module
  */
 
-import { Entry } from "./resolver/cache_entry.ts";
 import { now } from "./internal/clock.ts";
-import { type DnsOptions, type DnsSettings, readDnsOptions } from "./resolver/options.ts";
-import { View } from "./resolver/view.ts";
-import type { Lookup } from "./lookups/lookup.ts";
+import { canonicalHost, checkHost } from "./internal/host_name.ts";
+import type { Alias } from "./lookups/lookup.ts";
 import { staticAddresses } from "./lookups/static.ts";
-import { lookupByName, osLookup } from "./lookups/system.ts";
-import { canonicalHost, checkHost } from "./engine/url.ts";
+import { lookupByName } from "./lookups/system.ts";
+import { clearCache, viewOf } from "./resolver/cache.ts";
+import { type DnsOptions, type DnsSettings, readDnsOptions } from "./resolver/options.ts";
+import { resolveName } from "./resolver/resolution.ts";
+import type { View } from "./resolver/view.ts";
 
-export type { AddressChange, View, Watcher } from "./resolver/view.ts";
-
-/** Names that nobody is interested in are forgotten beyond this number, the oldest first. */
-const MOST_ENTRIES = 1000;
-/** So many are forgotten at once, so that it is not done for every new one. */
-const FORGOTTEN_AT_ONCE = 100;
-
-/** The cache that all engines and `getIpWithTtl` share. */
-const entries: Map<string, Entry> = new Map();
-/** Views of callers without options, by the host as it was given. */
-const plainViews: Map<string, View> = new Map();
-/** What an options object last led to; forgotten with the plain views. */
-let recalled: WeakMap<object, Recalled> = new WeakMap();
-const lookupIds: WeakMap<Lookup, number> = new WeakMap();
-let lookupCount = 0;
-
-/**
- * The view of a name with these settings. Two with the same name, family, nameservers, lookup, fallback and
- * allowed addresses share their answers and their queries, whatever their other settings.
- *
- * @param host A host name.
- * @param settings How to resolve it.
- * @returns The view; nothing is asked yet.
- */
-export function viewOf(host: string, settings: DnsSettings): View {
-  const name = canonicalHost(host);
-  // Given with a trailing dot, it is complete: search domains have no say (RFC 1034, section 3.1).
-  const absolute = host.endsWith(".");
-  const lookup = lookupByName(settings.lookup);
-  const fallback = settings.fallback ? osLookup : undefined;
-  const { family, nameservers, allow } = settings;
-  const others = [idOf(lookup), fallback !== undefined, allow?.key];
-  const key = JSON.stringify([name, absolute, family, nameservers, ...others]);
-  let entry = entries.get(key);
-  if (!entry) {
-    if (entries.size >= MOST_ENTRIES) forgetOldest(FORGOTTEN_AT_ONCE);
-    entry = new Entry({ name, absolute, family, lookup, servers: nameservers, fallback, allow });
-    entries.set(key, entry);
-  }
-  const { timeoutMs, graceMs, extendGrace, maxStaleMs, maxRetries, minTtlMs, maxTtlMs } = settings;
-  return View.of(entry, {
-    timeoutMs,
-    graceMs,
-    extendGrace,
-    maxStaleMs,
-    maxRetries,
-    minTtlMs,
-    maxTtlMs,
-  });
-}
+export type { AddressChange, AnswerStatus, Watcher } from "./resolver/answer_source.ts";
+export { viewOf } from "./resolver/cache.ts";
+export type { View } from "./resolver/view.ts";
 
 /** Options of {@linkcode getIpWithTtl}. */
 export interface GetIpOptions extends DnsOptions {
@@ -72,18 +26,19 @@ export interface GetIpOptions extends DnsOptions {
 }
 
 /**
- * The first address of a host name, and for how many seconds it may be used.
+ * Returns the first address of a host name, and for how many seconds it may be used.
  *
- * A fresh answer in the cache is given without asking anybody; an expired one waits for the one resolution
- * under way, however many callers there are. When resolution fails, or has taken 1.8 seconds, a stale answer serves
- * for the grace period and the seconds are what is left of that. The cache is shared with engines of the same settings. An IP
- * address or `localhost` is its own answer, good for `dnsMaxTtl`.
+ * A fresh answer in the cache is returned without a query. An expired one waits for a query, one for all callers. If
+ * resolution fails, or takes longer than 1.8 seconds, the stale answer may be used for the grace period, and the
+ * seconds are what is left of that. The cache is shared with engines of the same settings. An IP address or `localhost`
+ * is its own answer, good for `dnsMaxTtl`.
  *
- * @param host A host name or an IP address. The case makes no difference; a trailing dot keeps search domains out.
+ * @param host A host name or an IP address. Upper and lower case are the same; a trailing dot leaves search domains out.
  * @param options How to resolve; the same names and defaults as in `getDnsEngine`.
- * @returns The address, and the whole seconds left, rounded up.
- * @throws {TypeError} for a host or an option that cannot be meant.
- * @throws {ResolveError} when there is no answer and no stale one to use.
+ * @returns The address, and the number of whole seconds, rounded up.
+ * @throws {TypeError} if the host or an option is not valid.
+ * @throws {RangeError} if a number is outside its range.
+ * @throws {ResolveError} if there is no answer, and no stale one that may be used.
  *
  * @example
  * ```ts
@@ -95,18 +50,18 @@ export interface GetIpOptions extends DnsOptions {
  */
 export function getIpWithTtl(
   host: string,
-  options?: GetIpOptions,
+  options: GetIpOptions = NO_OPTIONS,
 ): Promise<[ip: string, ttlSeconds: number]> {
-  const view = options === undefined ? plainViews.get(host) : recall(host, options);
+  const view = viewsOf(options)?.get(host);
   const nowMs = now();
   if (view && nowMs < view.freshUntilMs) return Promise.resolve(firstOf(view, nowMs));
-  return ask(host, options);
+  return resolve(host, options);
 }
 
 /**
- * Forgets every answer and every failure. A resolution that began before does not fill the cache again; who
- * waits for one waits for a new one. Engines keep their connections and ask again: at once where they keep their
- * answer fresh, else at their next checkout.
+ * Forgets every answer and every failure. A query that began before does not fill the cache again; callers that wait
+ * for it wait for another one. Engines keep their connections and ask again: at once if they keep their answer fresh,
+ * else at their next checkout.
  *
  * @example
  * ```ts
@@ -116,77 +71,111 @@ export function getIpWithTtl(
  * ```
  */
 export function clearDnsCache(): void {
-  for (const entry of entries.values()) entry.forget();
-  forgetOldest(Infinity);
+  clearCache();
 }
 
-async function ask(host: string, options: GetIpOptions | undefined): Promise<[string, number]> {
-  const { settings, signal } = readDnsOptions(options, "getIpWithTtl");
-  if (typeof host !== "string") {
-    throw new TypeError(`Cannot resolve a value of type ${typeof host}: a host name is a string`);
+/** Timeout of {@linkcode resolveByWire}, whose answer is good to know, but not needed. */
+const MAX_WIRE_MS = 3000;
+
+/**
+ * Asks once with the lookup `"wire"`, which knows the TTL of the whole CNAME chain. Nothing is cached.
+ *
+ * @param host A host name.
+ * @param settings How to resolve it; the lookup and the fallback have no effect.
+ * @param signal Ends the query.
+ * @returns The TTL and the chain; `undefined` without an answer, or without the permission to ask.
+ */
+export async function resolveByWire(
+  host: string,
+  settings: DnsSettings,
+  signal: AbortSignal,
+): Promise<{ readonly ttl: number; readonly chain: readonly Alias[] } | undefined> {
+  try {
+    const { ttl, details: { chain } } = await resolveName({
+      name: canonicalHost(host),
+      family: settings.family,
+      lookup: lookupByName("wire"),
+      servers: settings.nameservers,
+      rounds: 1,
+      timeoutMs: Math.min(settings.timeoutMs, MAX_WIRE_MS),
+      dnsTimeoutMs: Infinity,
+      previous: undefined,
+      trustNegative: false,
+      fallback: undefined,
+      signal,
+    });
+    return ttl === undefined || !chain ? undefined : { ttl, chain };
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
   }
+}
+
+const NO_OPTIONS: GetIpOptions = Object.freeze({});
+
+/** Maximum number of hosts that are remembered for an options object. */
+const MAX_HOSTS = 1000;
+
+/** The views that an options object led to, by host; and what was in the options then. */
+interface KnownOptions {
+  readonly names: readonly string[];
+  readonly values: readonly unknown[];
+  readonly views: Map<string, View>;
+}
+
+/**
+ * Reading the options and computing the cache key takes about twenty times as long as the rest of a cache hit. So the
+ * views that an options object led to are remembered for as long as nothing in it is changed.
+ */
+const knownOptions: WeakMap<object, KnownOptions> = new WeakMap();
+
+async function resolve(host: string, options: GetIpOptions): Promise<[string, number]> {
+  const { settings, signal } = readDnsOptions(options, "getIpWithTtl");
   const name = canonicalHost(checkHost(host));
   const fixed = staticAddresses(name, settings.family);
   if (fixed) return [fixed[0]!, Math.ceil(settings.maxTtlMs / 1000)];
   const view = viewOf(host, settings);
-  if (options === undefined) {
-    if (plainViews.size >= MOST_ENTRIES) plainViews.clear();
-    plainViews.set(host, view);
-  } else {
-    const values = { ...options };
-    const count = Object.keys(values).length;
-    recalled.set(options, { host, view, values, count, lists: listsOf(options) });
-  }
-  if (!view.usable(now())) await view.wait(signal);
+  remember(view, host, options);
+  if (!view.isFresh(now())) await view.waitUntilFresh(signal);
   return firstOf(view, now());
 }
 
-/** A view, and the host and the options that led to it, as they were then. */
-interface Recalled {
-  readonly host: string;
-  readonly view: View;
-  readonly values: GetIpOptions;
-  readonly count: number;
-  /** What was in the lists: a list may be changed and stay the same list. */
-  readonly lists: string | undefined;
+function remember(view: View, host: string, options: GetIpOptions): void {
+  let views = viewsOf(options);
+  if (!views || views.size >= MAX_HOSTS) {
+    views = new Map();
+    const names = Object.keys(options) as (keyof GetIpOptions)[];
+    const values = names.map((name) => {
+      const value = options[name];
+      // An array may be changed and stay the same object.
+      return Array.isArray(value) ? [...value] : value;
+    });
+    knownOptions.set(options, { names, values, views });
+  }
+  views.set(host, view);
 }
 
-/** The view that these very options led to before, if nothing in them was changed since. */
-function recall(host: string, options: GetIpOptions): View | undefined {
-  const known = recalled.get(options);
-  if (known?.host !== host || known.lists !== listsOf(options)) return undefined;
+/** Returns the views that an options object led to, unless it was changed since. */
+function viewsOf(options: GetIpOptions): Map<string, View> | undefined {
+  const known = knownOptions.get(options);
+  if (!known) return undefined;
+  const { names, values, views } = known;
   let count = 0;
   for (const name in options) {
-    const key = name as keyof GetIpOptions;
-    if (options[key] !== known.values[key]) return undefined;
+    const value = options[name as keyof GetIpOptions];
+    if (name !== names[count] || value !== values[count] && !isSameArray(value, values[count])) {
+      return undefined;
+    }
     count++;
   }
-  return count === known.count ? known.view : undefined;
+  return count === names.length ? views : undefined;
 }
 
-function listsOf({ dnsNameservers, allowAddress }: GetIpOptions): string | undefined {
-  if (typeof allowAddress !== "object") return dnsNameservers?.join();
-  return `${dnsNameservers?.join()} ${allowAddress.join()}`;
+function isSameArray(value: unknown, known: unknown): boolean {
+  return Array.isArray(value) && Array.isArray(known) && value.length === known.length &&
+    value.every((element, index) => element === known[index]);
 }
 
 function firstOf(view: View, nowMs: number): [string, number] {
-  return [view.addresses[0]!, Math.ceil(view.leftMs(nowMs) / 1000)];
-}
-
-function idOf(lookup: Lookup): number {
-  let id = lookupIds.get(lookup);
-  if (id === undefined) lookupIds.set(lookup, id = ++lookupCount);
-  return id;
-}
-
-/** Forgets up to `most` entries that nobody would miss, the oldest first. */
-function forgetOldest(most: number): void {
-  plainViews.clear();
-  recalled = new WeakMap();
-  for (const [key, entry] of entries) {
-    if (most === 0) return;
-    if (!entry.disposable) continue;
-    entries.delete(key);
-    most--;
-  }
+  return [view.addresses[0]!, Math.ceil(view.remainingMs(nowMs) / 1000)];
 }

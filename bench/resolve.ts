@@ -109,7 +109,7 @@ const hits = await race([
 ], ROUNDS);
 show("A fresh answer", hits);
 const engine = await race([
-  direct("engine's synchronous hit", () => view.usable() && view.addresses[0]),
+  direct("engine's synchronous hit", () => view.isFresh() && view.addresses[0]),
   direct("Map.get and one clock reading", () => {
     const entry = table.get(HOST)!;
     return performance.now() < entry.untilMs && entry.address;

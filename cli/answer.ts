@@ -6,10 +6,9 @@
 
 import type { DnsSettings } from "../resolver/options.ts";
 import { canonicalHost, checkHost } from "../internal/host_name.ts";
-import { type Fact, resolveName } from "../resolver/resolution.ts";
+import type { CachedAnswer } from "../resolver/resolution.ts";
 import type { Alias } from "../lookups/lookup.ts";
 import { staticAddresses } from "../lookups/static.ts";
-import { lookupByName } from "../lookups/system.ts";
 import { viewOf } from "../resolver.ts";
 import { type Cell, type Paint, rounded, span, table, type Tone } from "./format.ts";
 
@@ -58,46 +57,15 @@ export async function answerFor(
     return { host, addresses: fixed, ...nothing, source: "none", lookup };
   }
   const view = viewOf(host, settings);
-  await view.wait(signal);
-  return { ...fromFact(view.entry.fact!, view.addresses), host, lookup };
+  await view.waitUntilFresh(signal);
+  return { ...fromAnswer(view.entry.answer!, view.addresses), host, lookup };
 }
 
-/**
- * Asks once with DNS messages of our own, which tell the TTL of the whole chain.
- *
- * @returns The TTL and the chain; `undefined` where that is not permitted or brings nothing.
- */
-export async function askWire(
-  host: string,
-  settings: DnsSettings,
-  signal: AbortSignal,
-): Promise<{ readonly ttl: number; readonly chain: readonly Alias[] } | undefined> {
-  try {
-    const { ttl, told } = await resolveName({
-      name: canonicalHost(host),
-      family: settings.family,
-      lookup: lookupByName("wire"),
-      servers: settings.nameservers,
-      rounds: 1,
-      timeoutMs: Math.min(settings.timeoutMs, WIRE_MS),
-      dnsTimeoutMs: Infinity,
-      previous: undefined,
-      believeNo: false,
-      fallback: undefined,
-      signal,
-    });
-    return ttl === undefined || !told.chain ? undefined : { ttl, chain: told.chain };
-  } catch {
-    signal.throwIfAborted();
-    return undefined;
-  }
-}
-
-/** So long at most for what is good to know, but not needed. */
-const WIRE_MS = 3000;
-
-function fromFact(fact: Fact, addresses: readonly string[]): Omit<HostAnswer, "host" | "lookup"> {
-  const { ttl, told: { chain, server }, source, tookMs } = fact;
+function fromAnswer(
+  answer: CachedAnswer,
+  addresses: readonly string[],
+): Omit<HostAnswer, "host" | "lookup"> {
+  const { ttl, details: { chain, server }, source, tookMs } = answer;
   return { addresses, ttl, chain, server, source, took: tookMs / 1000 };
 }
 

@@ -4,17 +4,18 @@
  * @module
  */
 
-import { destinationOf } from "../engine/core.ts";
+import { destinationOf } from "../engine/destination.ts";
 import { hostPort } from "../internal/ip.ts";
 import { redactPassword } from "../internal/redact.ts";
 import type { Adapter, Role } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
-import type { WantedRole } from "../pool/connection/dialer.ts";
+import type { WantedRole } from "../pool/connection/server_role.ts";
 import { getDnsEngine } from "../engine.ts";
 import { DnsPoolError } from "../errors.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "../engine/options.ts";
 import { DatabaseUrl } from "../engine/url.ts";
-import { answerFor, answerJson, answerLines, askWire, type HostAnswer, hostOf } from "./answer.ts";
+import { resolveByWire } from "../resolver.ts";
+import { answerFor, answerJson, answerLines, type HostAnswer, hostOf } from "./answer.ts";
 import { type Flags, UsageError } from "./args.ts";
 import { dnsOptions, numberOf, usageError } from "./dns_flags.ts";
 import { type Facts, type Finding, findingsOf } from "./findings.ts";
@@ -107,13 +108,13 @@ async function resolveTwice(
   host: string,
   { dns }: EngineSettings<unknown>,
   signal: AbortSignal,
-): Promise<{ answer: HostAnswer; exact: Awaited<ReturnType<typeof askWire>> }> {
-  const before = dns.lookup === "system" ? await askWire(host, dns, signal) : undefined;
+): Promise<{ answer: HostAnswer; exact: Awaited<ReturnType<typeof resolveByWire>> }> {
+  const before = dns.lookup === "system" ? await resolveByWire(host, dns, signal) : undefined;
   const answer = await answerFor(host, dns, signal);
   if (!before || answer.source !== "dns") return { answer, exact: undefined };
   if (answer.ttl === undefined || answer.ttl <= before.ttl) return { answer, exact: before };
   // A cache in between may have begun a new TTL between the two.
-  const after = await askWire(host, dns, signal);
+  const after = await resolveByWire(host, dns, signal);
   return { answer, exact: after && after.ttl > before.ttl ? after : before };
 }
 

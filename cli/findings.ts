@@ -5,7 +5,7 @@
  */
 
 import type { Role } from "../adapters/adapter.ts";
-import { fits, type WantedRole } from "../pool/connection/dialer.ts";
+import { matchesRole, type WantedRole } from "../pool/connection/server_role.ts";
 import type { HostAnswer } from "./answer.ts";
 import type { ServerReport, TlsVerdict } from "./servers.ts";
 
@@ -107,7 +107,7 @@ function* aboutRoles({ servers, wanted }: Facts): Generator<Finding> {
         'it, and a write fails; targetSessionAttrs: "read-write" finds the right one';
       yield { ...warning("standby", message), address };
     }
-  } else if (known.length > 0 && !known.some(({ role }) => fits(role, wanted))) {
+  } else if (known.length > 0 && !known.some(({ role }) => matchesRole(role, wanted))) {
     const message = `No server behind the name is what the pool asks for, "${wanted}"`;
     yield { level: "failure", code: "no-such-role", message };
   }

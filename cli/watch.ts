@@ -54,7 +54,7 @@ export async function watch(
   });
   const stopKeeping = view.keepFresh();
   try {
-    view.wait(io.signal).catch(() => {}); // the watcher hears of it
+    view.waitUntilFresh(io.signal).catch(() => {}); // the watcher hears of it
     for (;;) await delay(MAX_TIMER_MS, io.signal);
   } catch {
     return 0;
@@ -109,8 +109,8 @@ class History {
   }
 
   #state(nowMs: number): Pick<Happening, "addresses" | "ttl" | "age"> {
-    const { addresses, entry: { fact } } = this.#view;
-    return { addresses, ttl: fact?.ttl, age: fact && (nowMs - fact.askedAtMs) / 1000 };
+    const { addresses, entry: { answer } } = this.#view;
+    return { addresses, ttl: answer?.ttl, age: answer && (nowMs - answer.askedAtMs) / 1000 };
   }
 }
 

@@ -5,29 +5,25 @@
  * @module
  */
 
-import {
-  type AnswerSource,
-  DepartureWatch,
-  fixedAnswer,
-  Lingering,
-} from "../pool/connection/departures.ts";
+import { DepartureWatch, Lingering } from "../pool/connection/departures.ts";
 import { now, type Timer, timer } from "../internal/clock.ts";
-import type { Lease, Slot } from "../pool/lease.ts";
+import type { Lease } from "../pool/lease.ts";
+import type { Slot } from "../pool/slot.ts";
 import { Log } from "../internal/log.ts";
 import { connectionLost } from "../pool/connection/close.ts";
 import { redactingLogger } from "../internal/redact.ts";
-import { SharedPool } from "../pool/static_pool.ts";
+import { StaticPool } from "../pool/static_pool.ts";
 import { NameSource } from "../pool/connection/source.ts";
-import { Upkeep } from "../pool/housekeeper.ts";
-import type { Adapter, Destination } from "../adapters/adapter.ts";
+import { Housekeeper } from "../pool/housekeeper.ts";
+import type { Adapter } from "../adapters/adapter.ts";
 import { Dialer } from "../pool/connection/dialer.ts";
 import { staticAddresses } from "../lookups/static.ts";
 import type { EngineSettings } from "./options.ts";
 import type { CheckoutOptions, PoolSettings } from "../pool/contract.ts";
 import { Pool } from "../pool/pool.ts";
 import { type AddressChange, type View, viewOf } from "../resolver.ts";
-import { canonicalHost } from "../internal/host_name.ts";
-import type { DatabaseUrl } from "./url.ts";
+import { type AnswerSource, fixedAnswer } from "../resolver/answer_source.ts";
+import type { EngineSetup } from "./setup.ts";
 
 /** The events of an engine. */
 export interface EngineEventMap {
@@ -50,7 +46,7 @@ export interface EngineEventMap {
 /** A pool, and what goes with it. */
 interface Tenure<C> {
   readonly pool: Pool<C>;
-  readonly upkeep: Upkeep<C>;
+  readonly housekeeper: Housekeeper<C>;
   checkout(options?: CheckoutOptions): Promise<Lease<C>>;
 }
 
@@ -84,15 +80,11 @@ export class EngineCore<C> {
   #tenure: Tenure<C>;
   #closing: Promise<void> | undefined;
 
-  /**
-   * @param url The database URL, with a host.
-   * @param adapter Opens the connections.
-   * @param settings The options.
-   */
-  constructor(url: DatabaseUrl, adapter: Adapter<C>, settings: EngineSettings<C>) {
+  /** @param setup The URL, the adapter and the options. */
+  constructor({ url, adapter, settings, destination }: EngineSetup<C>) {
     this.#settings = settings;
     this.#adapter = adapter;
-    this.host = hostOf(url, adapter);
+    this.host = destination.host;
     this.name = settings.poolName ?? this.host;
     const logger = redactingLogger(settings.logger, url.password);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
@@ -105,7 +97,6 @@ export class EngineCore<C> {
       onAnswer: () => this.#onResolved(),
       onError: (error) => this.#onResolved(error),
     }) ?? (() => {});
-    const destination = destinationOf(url, adapter, settings);
     const target = { ...destination, addresses: () => this.names.addresses };
     this.#dialer = new Dialer(adapter, target, settings);
     this.#lingering = new Lingering(settings.lingerMs, (address) => this.#retire(address));
@@ -144,7 +135,7 @@ export class EngineCore<C> {
     former.pool.close(`Cannot check out a connection to "${this.name}": the pool was disposed`);
     // Leases that run on are looked after until they are back.
     former.pool.emptied().then(() => {
-      former.upkeep.stop();
+      former.housekeeper.stop();
       this.#former.delete(former);
     });
     await former.pool.closings();
@@ -162,8 +153,8 @@ export class EngineCore<C> {
 
   async #close(drainMs: number): Promise<void> {
     const tenures = [this.#tenure, ...this.#former];
-    for (const { pool, upkeep } of tenures) {
-      upkeep.stop();
+    for (const { pool, housekeeper } of tenures) {
+      housekeeper.stop();
       pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
     }
     const emptied = Promise.all(tenures.map(({ pool }) => pool.emptied()));
@@ -190,15 +181,15 @@ export class EngineCore<C> {
       adapter: this.#adapter,
       log: this.#poolLog,
       history: this.#history,
-      onOpened: () => upkeep.start(),
+      onOpened: () => housekeeper.start(),
     }, settings);
     const pool = new Pool<C>(source, poolSettings(this.name, settings));
-    const upkeep: Upkeep<C> = new Upkeep(pool, settings, {
+    const housekeeper: Housekeeper<C> = new Housekeeper(pool, settings, {
       onLongLease: (slot, heldMs) => this.#onLongLease(slot, heldMs),
       onSuspect: (address) => this.#onSuspect(address),
     });
-    const front = settings.poolClass === "static" ? new SharedPool(pool) : pool;
-    return { pool, upkeep, checkout: (options) => front.checkout(options) };
+    const front = settings.poolClass === "static" ? new StaticPool(pool) : pool;
+    return { pool, housekeeper, checkout: (options) => front.checkout(options) };
   }
 
   /** A resolution is over. */
@@ -210,15 +201,15 @@ export class EngineCore<C> {
 
   /** An address left the answer, or came in. */
   #onChange({ added, removed, addresses, ttl, source }: AddressChange): void {
-    for (const address of added) this.#lingering.came(address);
-    for (const address of removed) this.#lingering.left(address);
+    for (const address of added) this.#lingering.added(address);
+    for (const address of removed) this.#lingering.removed(address);
     for (const pool of this.#pools) pool.kick();
     const first = removed.length === 0 && added.length === addresses.length;
     if (!first) this.emit("addresschange", { added, removed, addresses, ttl, source });
   }
 
   #retire(address: string): void {
-    this.#dialer.abandon(address);
+    this.#dialer.abortAttempts(address);
     let inUse = 0;
     for (const pool of this.#pools) inUse += pool.retire(address);
     if (inUse === 0) return;
@@ -281,29 +272,4 @@ function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSetting
     traces: poolClass === "assertion" || leaseWarnAfterMs < Infinity ||
       leaseProbeAfterMs < Infinity,
   };
-}
-
-/** What the URL and the options ask for. */
-export function destinationOf<C>(
-  url: DatabaseUrl,
-  adapter: Adapter<C>,
-  settings: EngineSettings<C>,
-): Destination {
-  const { user, password, database, params, port } = url;
-  const { connectArgs, keepAlive } = settings;
-  return {
-    host: hostOf(url, adapter),
-    port: port ?? adapter.defaultPort,
-    user,
-    password,
-    database,
-    params,
-    connectArgs,
-    keepAlive,
-  };
-}
-
-/** The host as it is looked up; where no network is in between, the database. */
-function hostOf<C>(url: DatabaseUrl, adapter: Adapter<C>): string {
-  return adapter.local ? url.database ?? ":memory:" : canonicalHost(url.host!);
 }

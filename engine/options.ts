@@ -11,7 +11,8 @@ import { type EngineObserver, OBSERVER_NAMES, SafeObserver } from "../pool/obser
 import { show } from "../internal/argument_error.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import type { Adapter } from "../adapters/adapter.ts";
-import type { Balance, WantedRole } from "../pool/connection/dialer.ts";
+import type { Balance } from "../pool/connection/dialer.ts";
+import type { WantedRole } from "../pool/connection/server_role.ts";
 import type { DatabaseUrl } from "./url.ts";
 
 export { type DnsOptions, type DnsSettings, readDnsOptions } from "../resolver/options.ts";

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { destinationOf } from "./core.ts";
+import { destinationOf } from "./destination.ts";
 import { show } from "../internal/argument_error.ts";
-import type { Adapter } from "../adapters/adapter.ts";
+import type { Adapter, Destination } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "./options.ts";
 import { DatabaseUrl } from "./url.ts";
@@ -17,6 +17,8 @@ export interface EngineSetup<C> {
   readonly url: DatabaseUrl;
   readonly adapter: Adapter<C>;
   readonly settings: EngineSettings<C>;
+  /** What the adapter is told about the database. */
+  readonly destination: Destination;
   /** Plugins that want to see the engine. */
   readonly created: readonly ((engine: unknown) => void)[];
 }
@@ -44,7 +46,7 @@ export function setUp<C>(
   const destination = destinationOf(setup.url, adapter, settings);
   adapter.check?.(destination);
   if (adapter.volatile?.(destination)) checkKept(settings);
-  return { url: setup.url, adapter, settings, created: setup.created };
+  return { url: setup.url, adapter, settings, destination, created: setup.created };
 }
 
 /**

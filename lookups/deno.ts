@@ -10,6 +10,7 @@
  */
 
 import { hostPort } from "../internal/ip.ts";
+import { clampTtl } from "../internal/ttl.ts";
 import type { LookupError, LookupErrorKind } from "../errors.ts";
 import { lookupFailure, textOf } from "./internal/failure.ts";
 import { wire } from "./internal/lazy.ts";
@@ -20,8 +21,6 @@ import { osLookup } from "./os.ts";
 
 /** Seconds: a CNAME in front of the record may allow less than the record's own TTL, and Deno hides it. */
 const LONGEST_TTL = 5;
-/** RFC 2181 section 8: a TTL with the top bit set counts as 0. */
-const TOP_BIT = 2 ** 31;
 /** How long the TTL may come after the addresses, in milliseconds. */
 const TTL_WAIT_MS = 250;
 /** What Deno says of a name that it will not ask for; no question was sent. */
@@ -79,7 +78,7 @@ async function readTtl(question: Question, signal: AbortSignal): Promise<number 
   if (question.server && !maySetServers()) return undefined;
   try {
     const { ttl } = await nodeAddressesWithTtl({ ...question, signal });
-    return ttl >= TOP_BIT ? 0 : Math.min(ttl, LONGEST_TTL);
+    return Math.min(clampTtl(ttl), LONGEST_TTL);
   } catch {
     return undefined;
   }

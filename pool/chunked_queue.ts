@@ -1,110 +1,117 @@
 /**
- * A queue that its members may leave from anywhere, at the same cost however long it is. They sit in rows of so many
- * seats: that is less for a garbage collector to follow than members who point to each other, and nobody is moved
- * when it grows.
+ * A queue with removal from the middle in constant time, stored in chunks of 64 items: cheaper to garbage-collect
+ * than a linked list, and growing moves nothing.
+ *
+ * ```
+ *   #front                                             #back
+ *   +---------------+      +---------------+      +---------------+
+ *   | - - a b - c d |  <-> | e f g - h i j |  <-> | k l - - - - - |
+ *   +-----^---------+      +---------------+      +-----^---------+
+ *       #begin                                        #end
+ * ```
+ *
+ * A removed item leaves a gap (`-`). A chunk without items is removed, unless it is the only one.
  *
  * @module
  */
 
-/** What a member carries; the queue's own. It is in one queue at a time. */
+/** The fields that an item carries for the queue. It is in one queue at a time. */
 export interface Queued<T> {
-  /** Where it sits; `undefined` while it is in no queue. */
-  row: Row<T> | undefined;
-  /** Which seat of the row. */
-  seat: number;
+  /** The chunk that holds the item; `undefined` while it is in no queue. */
+  chunk: Chunk<T> | undefined;
+  /** The item's index in the chunk. */
+  index: number;
 }
 
-/** Seats in a row. */
-const SEATS = 64;
+const CHUNK_SIZE = 64;
 
-/** Some seats; those that were left stay empty. */
-export class Row<T> {
-  readonly seats: (T | undefined)[] = new Array<T | undefined>(SEATS).fill(undefined);
-  before: Row<T> | undefined = undefined;
-  after: Row<T> | undefined = undefined;
-  /** How many seats are taken. */
-  taken = 0;
+/** A part of the queue. */
+export class Chunk<T> {
+  readonly items: (T | undefined)[] = new Array<T | undefined>(CHUNK_SIZE).fill(undefined);
+  before: Chunk<T> | undefined = undefined;
+  after: Chunk<T> | undefined = undefined;
+  /** Number of items, gaps not counted. */
+  count = 0;
 }
 
-/** The queue. The caller keeps track of which queue a member is in. */
-export class Queue<T extends Queued<T>> {
-  /** How many there are. */
+/** The queue. The caller keeps track of which queue an item is in. */
+export class ChunkedQueue<T extends Queued<T>> {
+  /** Number of items. */
   size = 0;
-  #front: Row<T> = new Row();
-  #back: Row<T> = this.#front;
-  /** The first member's seat in the front row. */
+  #front: Chunk<T> = new Chunk();
+  #back: Chunk<T> = this.#front;
+  /** Index of the first item in the front chunk. */
   #begin = 0;
-  /** The seat in the last row that is taken next. */
+  /** Index behind the last used one in the back chunk. */
   #end = 0;
 
-  /** Who is first. */
+  /** The first item. */
   get first(): T | undefined {
-    return this.#front.seats[this.#begin];
+    return this.#front.items[this.#begin];
   }
 
-  /** Adds a member at the end. */
-  push(member: T): void {
-    if (this.#end === SEATS) {
-      const row = new Row<T>();
-      row.before = this.#back;
-      this.#back = this.#back.after = row;
+  /** Adds an item at the end. */
+  push(item: T): void {
+    if (this.#end === CHUNK_SIZE) {
+      const chunk = new Chunk<T>();
+      chunk.before = this.#back;
+      this.#back = this.#back.after = chunk;
       this.#end = 0;
     }
-    this.#sit(member, this.#back, this.#end++);
+    this.#put(item, this.#back, this.#end++);
   }
 
-  /** Adds a member at the beginning. */
-  unshift(member: T): void {
-    if (this.size === 0) return this.push(member);
+  /** Adds an item at the beginning. */
+  unshift(item: T): void {
+    if (this.size === 0) return this.push(item);
     if (this.#begin === 0) {
-      const row = new Row<T>();
-      row.after = this.#front;
-      this.#front = this.#front.before = row;
-      this.#begin = SEATS;
+      const chunk = new Chunk<T>();
+      chunk.after = this.#front;
+      this.#front = this.#front.before = chunk;
+      this.#begin = CHUNK_SIZE;
     }
-    this.#sit(member, this.#front, --this.#begin);
+    this.#put(item, this.#front, --this.#begin);
   }
 
-  /** Takes a member out; it must be in this queue. */
-  remove(member: T): void {
-    const row = member.row!;
-    row.seats[member.seat] = undefined;
-    member.row = undefined;
-    row.taken--;
+  /** Removes an item; it must be in this queue. */
+  remove(item: T): void {
+    const chunk = item.chunk!;
+    chunk.items[item.index] = undefined;
+    item.chunk = undefined;
+    chunk.count--;
     this.size--;
-    if (row.taken === 0) this.#leaveRow(row);
+    if (chunk.count === 0) this.#removeChunk(chunk);
     if (this.size === 0) return;
-    const { seats } = this.#front;
-    while (seats[this.#begin] === undefined) this.#begin++;
+    const { items } = this.#front;
+    while (items[this.#begin] === undefined) this.#begin++;
   }
 
-  /** The members as they are now, the first in front: the queue may change while one goes through them. */
-  members(): T[] {
-    const members: T[] = [];
-    for (let row: Row<T> | undefined = this.#front; row; row = row.after) {
-      for (const member of row.seats) if (member !== undefined) members.push(member);
+  /** Returns the items in order, as an array of their own: the queue may change while a caller goes through them. */
+  toArray(): T[] {
+    const all: T[] = [];
+    for (let chunk: Chunk<T> | undefined = this.#front; chunk; chunk = chunk.after) {
+      for (const item of chunk.items) if (item !== undefined) all.push(item);
     }
-    return members;
+    return all;
   }
 
-  #sit(member: T, row: Row<T>, seat: number): void {
-    row.seats[seat] = member;
-    row.taken++;
-    member.row = row;
-    member.seat = seat;
+  #put(item: T, chunk: Chunk<T>, index: number): void {
+    chunk.items[index] = item;
+    chunk.count++;
+    item.chunk = chunk;
+    item.index = index;
     this.size++;
   }
 
-  /** Nobody sits in a row any more: it goes, unless it is the only one, which begins anew. */
-  #leaveRow(row: Row<T>): void {
-    const { before, after } = row;
+  /** Removes an empty chunk. The only chunk stays, and is filled from its beginning again. */
+  #removeChunk(chunk: Chunk<T>): void {
+    const { before, after } = chunk;
     if (before) before.after = after;
     else if (after) this.#front = after;
     if (after) after.before = before;
     else if (before) this.#back = before;
-    // The first of a row that is now in front is looked for; after the last of one that is now at the back, no seat
-    // is taken, for others may have left it.
+    // `remove()` moves #begin on to the first item. The last index of a new back chunk may be a gap: it stays unused.
     if (!before) this.#begin = 0;
-    if (!after) this.#end = before ? SEATS : 0;
+    if (!after) this.#end = before ? CHUNK_SIZE : 0;
   }
 }

@@ -12,13 +12,13 @@ export interface Opener<T> {
   /** Opens it. */
   open(signal: AbortSignal): Promise<T>;
   /** Whether an error of `open` may pass by itself, so that waiters had better wait. */
-  mayPass(error: unknown): boolean;
+  isTransient(error: unknown): boolean;
   /** Keeps the addresses known fresh until the returned function is called. */
   keepFresh(): () => void;
 }
 
 /** What comes of it. */
-export interface OpeningEvents<T> {
+export interface ConnectLimiterEvents<T> {
   /** A connection is there. */
   onOpened(opened: T): void;
   /** One could not be opened; `passing` says whether it will be tried again. */
@@ -31,13 +31,13 @@ export interface OpeningEvents<T> {
 const BACKOFF = { firstMs: 50, mostMs: 500 };
 
 /** Opens connections of one source: several at once, but one at a time, with pauses, while the server is failing. */
-export class Openings<T> {
+export class ConnectLimiter<T> {
   /** What the last try failed with, if none succeeded since. */
   lastError: unknown;
 
   readonly #opener: Opener<T>;
   readonly #concurrency: number;
-  readonly #events: OpeningEvents<T>;
+  readonly #events: ConnectLimiterEvents<T>;
   readonly #under: Set<AbortController> = new Set();
   #failures = 0;
   #suspect = false;
@@ -50,7 +50,7 @@ export class Openings<T> {
    * @param concurrency How many at once.
    * @param events What comes of it.
    */
-  constructor(opener: Opener<T>, concurrency: number, events: OpeningEvents<T>) {
+  constructor(opener: Opener<T>, concurrency: number, events: ConnectLimiterEvents<T>) {
     this.#opener = opener;
     this.#concurrency = concurrency;
     this.#events = events;
@@ -140,7 +140,7 @@ export class Openings<T> {
       (error) => {
         this.#under.delete(controller);
         this.lastError = error;
-        const passing = this.#opener.mayPass(error);
+        const passing = this.#opener.isTransient(error);
         const pauseMs = passing
           ? Math.min(BACKOFF.firstMs * 2 ** this.#failures++, BACKOFF.mostMs) *
             (0.5 + Math.random() / 2)

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Slot } from "./lease.ts";
+import type { Slot } from "./slot.ts";
 import type { SafeObserver } from "./observer.ts";
 
 /** A connection that was opened. */
@@ -40,9 +40,9 @@ export interface Adopter<C> {
 /** Where connections come from, and what becomes of them. */
 export interface Source<C> {
   /** Whether the addresses known may be used now. Called at each handover: no I/O, a comparison or two. */
-  usable(): boolean;
+  isFresh(): boolean;
   /** Waits until they may be used. */
-  resolve(signal: AbortSignal): Promise<void>;
+  waitUntilFresh(signal: AbortSignal): Promise<void>;
   /** Keeps the addresses fresh until the returned function is called. */
   keepFresh(): () => void;
   /** Whether the name has this address now. */
@@ -50,7 +50,7 @@ export interface Source<C> {
   /** Opens a connection. */
   open(signal: AbortSignal): Promise<Opened<C>>;
   /** Whether an error of `open` may pass by itself, so that waiters had better wait. */
-  mayPass(error: unknown): boolean;
+  isTransient(error: unknown): boolean;
   /** A connection that `open` gave is in the pool now. */
   adopt(slot: Slot<C>, pool: Adopter<C>): void;
   /** A connection was given away. */
@@ -68,7 +68,7 @@ export interface Source<C> {
   /** Closes a connection: politely, or at once with a reason. Never throws, never rejects. */
   close(slot: Slot<C>, reason: unknown): Promise<void> | undefined;
   /** The error for waiters whose connects kept failing until their time was up. */
-  giveUp(lastError: unknown, waited: number): Error;
+  timeoutError(lastError: unknown, waited: number): Error;
 }
 
 /** The pool's numbers; durations in milliseconds. */

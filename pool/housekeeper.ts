@@ -6,10 +6,10 @@
  */
 
 import { maintenanceTimer, now, type Timer } from "../internal/clock.ts";
-import type { Slot } from "./lease.ts";
+import type { Slot } from "./slot.ts";
 
 /** When something is due; durations in milliseconds, `Infinity` for never. */
-export interface UpkeepSettings {
+export interface HousekeeperSettings {
   readonly idleTimeoutMs: number;
   readonly minIdle: number;
   readonly leaseWarnAfterMs: number;
@@ -17,17 +17,17 @@ export interface UpkeepSettings {
 }
 
 /** The pool that is looked after. */
-export interface Tended<C> {
+export interface MaintainedPool<C> {
   /** Open connections. */
   readonly size: number;
   /** The connections that are out. */
   readonly leased: readonly Slot<C>[];
   /** Closes what was idle for too long, opens what is missing. */
-  tend(): void;
+  maintain(): void;
 }
 
 /** What comes of it. */
-export interface UpkeepEvents<C> {
+export interface HousekeeperEvents<C> {
   /** A lease has been out for long. */
   onLongLease(slot: Slot<C>, heldMs: number): void;
   /** The server of leases that have been out for long had better be asked whether it is alive. */
@@ -38,10 +38,10 @@ export interface UpkeepEvents<C> {
 const PERIOD = { part: 4, leastMs: 10, mostMs: 1000 };
 
 /** Looks after one pool while it has connections. */
-export class Upkeep<C> {
-  readonly #pool: Tended<C>;
-  readonly #settings: UpkeepSettings;
-  readonly #events: UpkeepEvents<C>;
+export class Housekeeper<C> {
+  readonly #pool: MaintainedPool<C>;
+  readonly #settings: HousekeeperSettings;
+  readonly #events: HousekeeperEvents<C>;
   readonly #periodMs: number;
   readonly #probed: Map<string, number> = new Map();
   #timer: Timer | undefined;
@@ -52,7 +52,11 @@ export class Upkeep<C> {
    * @param settings When something is due.
    * @param events What comes of it.
    */
-  constructor(pool: Tended<C>, settings: UpkeepSettings, events: UpkeepEvents<C>) {
+  constructor(
+    pool: MaintainedPool<C>,
+    settings: HousekeeperSettings,
+    events: HousekeeperEvents<C>,
+  ) {
     this.#pool = pool;
     this.#settings = settings;
     this.#events = events;
@@ -83,7 +87,7 @@ export class Upkeep<C> {
 
   #look(): void {
     const { leaseWarnAfterMs, leaseProbeAfterMs } = this.#settings;
-    this.#pool.tend();
+    this.#pool.maintain();
     const nowMs = now();
     for (const slot of this.#pool.leased) {
       const heldMs = nowMs - slot.leasedAtMs;

@@ -1,10 +1,10 @@
 /**
- * A doubly linked list that its own members carry: adding and taking out cost the same, however long it is.
+ * A doubly linked list whose members hold the links: adding and removing take constant time.
  *
  * @module
  */
 
-/** What a member carries. It is in one list at a time. */
+/** The links that a member holds. It is in one list at a time. */
 export interface Linked<T> {
   /** The member before it. */
   before: T | undefined;
@@ -18,7 +18,7 @@ export class LinkedList<T extends Linked<T>> {
   first: T | undefined;
   /** The newest member. */
   last: T | undefined;
-  /** How many there are. */
+  /** Number of members. */
   size = 0;
 
   /** Adds a member at the end. */
@@ -32,7 +32,7 @@ export class LinkedList<T extends Linked<T>> {
     this.size++;
   }
 
-  /** Takes a member out; it must be in this list. */
+  /** Removes a member; it must be in this list. */
   remove(member: T): void {
     const { before, after } = member;
     if (before) before.after = after;
@@ -43,10 +43,10 @@ export class LinkedList<T extends Linked<T>> {
     this.size--;
   }
 
-  /** The members as they are now, oldest first: the list may change while one goes through them. */
-  members(): T[] {
-    const members: T[] = [];
-    for (let member = this.first; member; member = member.after) members.push(member);
-    return members;
+  /** Returns the members, oldest first, as an array of their own: the list may change while a caller goes through them. */
+  toArray(): T[] {
+    const all: T[] = [];
+    for (let member = this.first; member; member = member.after) all.push(member);
+    return all;
   }
 }

@@ -1,29 +1,26 @@
 /**
- * What may be measured of an engine: how long a checkout waited, a connect took, a connection was used.
+ * What an engine lets be measured: the duration of waits, connects, resolutions and uses.
  *
  * @module
  */
 
-import { now } from "../internal/clock.ts";
-import { Refusal, type Waiter } from "./wait_queue.ts";
-
 /** How something ended that takes time. */
 export interface Ended {
-  /** How long it took, in seconds. */
+  /** The duration in seconds. */
   readonly seconds: number;
-  /** The address that it was about; `undefined` where there was none yet. */
+  /** The address concerned; `undefined` if there was none yet. */
   readonly address?: string | undefined;
-  /** What it failed with; missing where it went well. */
+  /** The error that it failed with; missing if it succeeded. */
   readonly error?: unknown;
 }
 
-/** Is told how something ended. */
+/** Is called when something has ended. */
 export type End = (ended: Ended) => void;
 
 /**
- * Hears what takes how long. Each member is optional; without an observer, nothing is measured. A member that returns
- * a function is called when something begins, in the context of whoever began it, and the function when it is over.
- * What an observer throws is lost.
+ * Hears how long things take. Each member is optional; without an observer, nothing is measured. A member that returns
+ * a function is called when something begins, in the context of the call that began it, and the function when it
+ * ends. What an observer throws is ignored.
  */
 export interface EngineObserver {
   /** A checkout was served at once. */
@@ -32,9 +29,9 @@ export interface EngineObserver {
   waiting?(): End;
   /** A connection is being opened, its hooks included. */
   connecting?(): End;
-  /** A resolution is over, whoever asked for it. */
+  /** A resolution has ended. */
   resolved?(ended: Ended): void;
-  /** A connection came back, or was taken away, after so many seconds of use. */
+  /** A connection was given back, detached or terminated; with the duration of its use. */
   used?(ended: Ended): void;
 }
 
@@ -47,16 +44,16 @@ export const OBSERVER_NAMES: readonly (keyof EngineObserver)[] = [
   "used",
 ];
 
-/** An observer that harms nobody. */
+/** Wraps an observer and ignores what it throws: a measurement must not make a checkout fail. */
 export class SafeObserver {
   readonly #observer: EngineObserver;
 
-  /** @param observer Whoever wants to hear. */
+  /** @param observer The observer. */
   constructor(observer: EngineObserver) {
     this.#observer = observer;
   }
 
-  /** Whether anybody asks how long a connection was used. */
+  /** Whether the duration of uses is observed. */
   get timesUse(): boolean {
     return this.#observer.used !== undefined;
   }
@@ -91,22 +88,6 @@ function safely<T>(call: () => T): T | undefined {
   try {
     return call();
   } catch {
-    return undefined; // Whoever measures must not be the reason that something fails.
+    return undefined;
   }
-}
-
-/** Lets an observer hear of a wait's end. */
-export function observe<T extends { readonly address: string }>(
-  waiter: Pick<Waiter<T>, "resolve">,
-  observer: SafeObserver,
-): void {
-  const { resolve } = waiter;
-  const beganMs = now();
-  const end = observer.waiting();
-  waiter.resolve = (outcome) => {
-    const seconds = (now() - beganMs) / 1000;
-    if (outcome instanceof Refusal) end({ seconds, error: outcome.error });
-    else end({ seconds, address: outcome.address });
-    resolve(outcome);
-  };
 }

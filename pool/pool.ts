@@ -6,13 +6,15 @@
  */
 
 import { now } from "../internal/clock.ts";
-import { Lease, type Lender, type Slot } from "./lease.ts";
+import type { Lease } from "./lease.ts";
+import { type LeaseOwner, PoolLease } from "./pool_lease.ts";
+import type { Slot } from "./slot.ts";
 import type { LinkedList } from "./linked_list.ts";
-import { observe, type SafeObserver } from "./observer.ts";
-import { Openings } from "./connect_limiter.ts";
+import type { SafeObserver } from "./observer.ts";
+import { ConnectLimiter } from "./connect_limiter.ts";
 import type { Adopter, CheckoutOptions, Opened, PoolSettings, Source, Unfit } from "./contract.ts";
 import { Slots } from "./slots.ts";
-import { Waiter, WaitingLine } from "./wait_queue.ts";
+import { type Waiter, WaitQueue } from "./wait_queue.ts";
 import {
   ConnectionInUseError,
   PoolClosedError,
@@ -26,7 +28,7 @@ const MOST_TRIES = 2;
 const DONE: Promise<void> = Promise.resolve();
 
 /** Hands out connections of one source, within limits, first come first served. */
-export class Pool<C> implements Lender<C>, Adopter<C> {
+export class Pool<C> implements LeaseOwner<C>, Adopter<C> {
   /** Leases that are taken only to be given back: they stand for connections opened ahead of need. */
   warming = 0;
 
@@ -42,10 +44,10 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** The books' own lists: at hand, for checkouts are many. */
   readonly #idle: LinkedList<Slot<C>>;
   readonly #inUse: LinkedList<Slot<C>>;
-  readonly #waiters: WaitingLine<Lease<C>>;
+  readonly #waiters: WaitQueue<Lease<C>>;
   /** Waiters who left the line while a connection is checked for them. */
   readonly #examined: Set<Waiter<Lease<C>>> = new Set();
-  readonly #dials: Openings<Opened<C>>;
+  readonly #dials: ConnectLimiter<Opened<C>>;
   #resolving: AbortController | undefined;
   #ended: string | undefined;
   #onEmpty: (() => void)[] = [];
@@ -65,12 +67,13 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#limit = settings.poolSize + settings.maxOverflow;
     const { minIdle, minSize, idleTimeoutMs } = settings;
     this.#restMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
-    this.#dials = new Openings(source, settings.connectConcurrency, {
+    this.#dials = new ConnectLimiter(source, settings.connectConcurrency, {
       onOpened: (opened) => this.#onOpened(opened),
       onFailed: (error, passing) => this.#onDialFailed(error, passing),
       onReady: () => this.#pump(),
     });
-    this.#waiters = new WaitingLine({
+    this.#waiters = new WaitQueue({
+      observer: settings.observer,
       onLate: () => this.#rejectLate(),
       onEmpty: () => this.#onNobodyWaits(),
     });
@@ -130,7 +133,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
    */
   checkout(options?: CheckoutOptions): Promise<Lease<C>> {
     if (options === undefined && this.#waiters.size === 0 && this.#ended === undefined) {
-      if (this.#source.usable()) {
+      if (this.#source.isFresh()) {
         const slot = this.#take();
         if (slot) {
           const check = this.#source.check(slot);
@@ -166,7 +169,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
         return DONE;
       }
     }
-    const reset = slot.dead ? undefined : this.#source.reset(slot);
+    const reset = slot.broken ? undefined : this.#source.reset(slot);
     if (reset === undefined) return this.#return(slot);
     return slot.whileOpen(reset).then(
       () => this.#return(slot),
@@ -183,14 +186,14 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   /** Closes a connection when it comes back. */
-  invalidateSoftly(slot: Slot<C>): void {
-    slot.spent = true;
+  evict(slot: Slot<C>): void {
+    slot.evicted = true;
   }
 
   /** Gives a connection away. */
   detach(slot: Slot<C>): void {
     this.#endUse(slot, undefined);
-    slot.lease = undefined;
+    slot.holder = undefined;
     this.#slots.detach(slot);
     this.#source.part(slot);
     this.#pump();
@@ -198,7 +201,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** No connection that is open now is handed out again; those in use are closed when they come back. */
   invalidateAll(): void {
-    for (const slot of this.#slots.members()) slot.spent = true;
+    for (const slot of this.#slots.members()) slot.evicted = true;
   }
 
   /**
@@ -209,13 +212,13 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
    * @returns How many connections to it are still in use.
    */
   retire(address: string): number {
-    for (const slot of this.#idle.members()) {
+    for (const slot of this.#idle.toArray()) {
       if (slot.address === address) this.#slots.close(slot);
     }
     let out = 0;
-    for (const slot of this.#inUse.members()) {
+    for (const slot of this.#inUse.toArray()) {
       if (slot.address !== address) continue;
-      if (!slot.lease) {
+      if (!slot.holder) {
         // Nobody works on it: a check or a reset that may hang there is not waited for.
         this.#drop(slot, new Error(`The address ${address} departed`));
         continue;
@@ -235,15 +238,15 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   /** Waits until the addresses known may be used; `undefined` where they may now. */
-  answer(signal: AbortSignal = new AbortController().signal): Promise<void> | undefined {
-    if (this.#ended !== undefined || this.#source.usable()) return undefined;
-    return this.#source.resolve(signal);
+  waitUntilFresh(signal: AbortSignal = new AbortController().signal): Promise<void> | undefined {
+    if (this.#ended !== undefined || this.#source.isFresh()) return undefined;
+    return this.#source.waitUntilFresh(signal);
   }
 
   /** Whether a lease's connection may be handed to somebody else as well. Its age is looked at when it was back. */
   shareable(lease: Lease<C>): boolean {
-    const slot = this.#inUse.members().find((slot) => slot.lease === lease);
-    return slot !== undefined && this.#ended === undefined && !slot.spent &&
+    const slot = this.#inUse.toArray().find((slot) => slot.holder === lease);
+    return slot !== undefined && this.#ended === undefined && !slot.evicted &&
       this.#source.isCurrent(slot.address);
   }
 
@@ -259,15 +262,15 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
    * @param reason Makes the error that its holder is given.
    */
   terminate(which: (slot: Slot<C>) => boolean, reason: (slot: Slot<C>) => Error): void {
-    for (const slot of this.#inUse.members()) if (which(slot)) this.#drop(slot, reason(slot));
+    for (const slot of this.#inUse.toArray()) if (which(slot)) this.#drop(slot, reason(slot));
   }
 
   /** Closes what has been idle for too long, down to `minIdle` and `minSize`, and opens what `minIdle` lacks. */
-  tend(): void {
+  maintain(): void {
     const { idleTimeoutMs, minIdle, minSize } = this.#settings;
     const nowMs = now();
-    for (const slot of this.#idle.members()) {
-      const over = slot.spent ||
+    for (const slot of this.#idle.toArray()) {
+      const over = slot.evicted ||
         nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
           this.size > minSize;
       if (over) this.#slots.close(slot);
@@ -281,8 +284,8 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
       this.#slots.close(slot, error ?? new Error("The connection was closed by the server"));
       this.#pump();
     } else {
-      slot.spent = slot.dead = true;
-      if (!slot.lease) {
+      slot.evicted = slot.broken = true;
+      if (!slot.holder) {
         this.#drop(slot, error ?? new Error("The connection was closed by the server"));
       }
     }
@@ -290,11 +293,11 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
 
   /** A connection is unfit: it is closed when it comes back, and so are its siblings where they are no better. */
   condemn(slot: Slot<C>, { siblings }: Unfit): void {
-    slot.spent = true;
-    if (!siblings || slot.condemned) return;
+    slot.evicted = true;
+    if (!siblings || slot.evictedByOutage) return;
     this.#dials.suspect();
     for (const other of this.#slots.members()) {
-      if (other.address === slot.address) other.spent = other.condemned = true;
+      if (other.address === slot.address) other.evicted = other.evictedByOutage = true;
     }
   }
 
@@ -310,7 +313,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     this.#waiters.rejectAll(new PoolClosedError(why));
     for (const waiter of this.#examined) this.#waiters.reject(waiter, new PoolClosedError(why));
     this.#dials.abandon(new PoolClosedError(why));
-    for (const slot of this.#idle.members()) this.#slots.close(slot);
+    for (const slot of this.#idle.toArray()) this.#slots.close(slot);
   }
 
   /** Fulfilled once the goodbyes under way are said. */
@@ -341,14 +344,14 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   #fit(slot: Slot<C>): boolean {
-    return !slot.spent && this.#isYoung(slot) && this.#source.isCurrent(slot.address);
+    return !slot.evicted && this.#isYoung(slot) && this.#source.isCurrent(slot.address);
   }
 
   #isYoung(slot: Slot<C>): boolean {
     if (slot.expiresAtMs === Infinity && this.#restMs === Infinity) return true;
     const nowMs = now();
     // A dial that takes longer than the age allowed is good for one checkout: the next one would be no younger.
-    const young = nowMs < slot.expiresAtMs || slot.justOpened(nowMs);
+    const young = nowMs < slot.expiresAtMs || slot.isJustOpened(nowMs);
     return young && nowMs - slot.idleSinceMs < this.#restMs;
   }
 
@@ -364,16 +367,14 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
       slot.takenAt = takenAt;
       slot.reported = false;
     }
-    return slot.lease = new Lease<C>(this, slot);
+    return slot.holder = new PoolLease<C>(this, slot);
   }
 
   /** Somebody who waits from now on. */
   #welcome(options: CheckoutOptions | undefined): Waiter<Lease<C>> {
     const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
-    const waiter = new Waiter<Lease<C>>(timeoutMs);
-    waiter.madeAt = this.#trace();
-    if (this.#observer !== undefined) observe(waiter, this.#observer);
-    if (signal) this.#waiters.heed(waiter, signal);
+    const waiter = this.#waiters.create(timeoutMs, signal);
+    waiter.stack = this.#trace();
     return waiter;
   }
 
@@ -402,15 +403,14 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   #rejectLate(): void {
     const covered = this.#dials.size + (this.#resolving ? this.#idle.size + this.#free : 0);
     this.#waiters.rejectLate(
-      covered,
-      this.#settings.dialMs,
       (waited) => this.#timeoutError(waited),
+      { count: covered, ms: this.#settings.dialMs },
     );
   }
 
   #timeoutError(waited: number): Error {
     const { failing, lastError } = this.#dials;
-    if (failing) return this.#source.giveUp(lastError, waited);
+    if (failing) return this.#source.timeoutError(lastError, waited);
     const { counts } = this;
     const { poolSize, maxOverflow, inUse, idle, connecting, waiting } = counts;
     const message = `Cannot check out a connection to "${this.#settings.name}" within ` +
@@ -425,7 +425,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   #pump(answered = false): void {
     if (this.#ended !== undefined) return;
     if (this.#waiters.size > 0) {
-      if (!answered && !this.#source.usable()) return this.#awaitAnswer();
+      if (!answered && !this.#source.isFresh()) return this.#awaitAnswer();
       for (;;) {
         const waiter = this.#waiters.first;
         const slot = waiter && this.#take();
@@ -446,7 +446,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     const done = () => {
       if (this.#resolving === controller) this.#resolving = undefined;
     };
-    this.#source.resolve(controller.signal).then(
+    this.#source.waitUntilFresh(controller.signal).then(
       () => {
         done();
         this.#pump(true);
@@ -461,7 +461,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   }
 
   #serve(waiter: Waiter<Lease<C>>, slot: Slot<C>): void {
-    this.#waiters.serve(waiter, this.#lend(slot, waiter.madeAt));
+    this.#waiters.serve(waiter, this.#lend(slot, waiter.stack));
   }
 
   #handOver(waiter: Waiter<Lease<C>>, slot: Slot<C>): void {
@@ -476,13 +476,13 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
     slot: Slot<C>,
     check: Promise<Unfit | undefined>,
   ): Promise<void> {
-    this.#waiters.stepAside(waiter);
+    this.#waiters.dequeue(waiter);
     this.#examined.add(waiter);
     let unfit: Unfit | undefined;
     try {
       unfit = await slot.whileOpen(check);
       // Once: an answer is good for whoever waited for it, however short its TTL.
-      if (!unfit && waiter.waiting && !this.#source.usable()) {
+      if (!unfit && waiter.waiting && !this.#source.isFresh()) {
         await this.#answerFor(waiter, slot);
       }
     } catch (error) {
@@ -514,15 +514,11 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** Waits for an answer, but no longer than the waiter waits and the connection that was checked for it is open. */
   async #answerFor(waiter: Waiter<Lease<C>>, slot: Slot<C>): Promise<void> {
     const controller = new AbortController();
-    const end = slot.onEnd = () =>
+    const end = slot.onClosed = () =>
       controller.abort(new DOMException("Nobody waits for an answer any more", "AbortError"));
-    const { onLeave } = waiter;
-    waiter.onLeave = () => {
-      onLeave?.();
-      end();
-    };
+    waiter.onSettled(end);
     try {
-      await this.#source.resolve(controller.signal);
+      await this.#source.waitUntilFresh(controller.signal);
     } catch (error) {
       if (!controller.signal.aborted) throw error;
     }
@@ -565,7 +561,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   #return(slot: Slot<C>): Promise<void> {
     if (slot.state !== "inUse") return DONE;
     const { poolSize, maxUses, minIdle, timesIdle } = this.#settings;
-    const worn = slot.spent || slot.uses >= maxUses || this.#ended !== undefined;
+    const worn = slot.evicted || slot.uses >= maxUses || this.#ended !== undefined;
     const waiter = this.#waiters.first;
     if (waiter !== undefined && !worn && this.#idle.size === 0 && this.#handOn(slot, waiter)) {
       return DONE;
@@ -588,7 +584,7 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** Straight to the next waiter, without a rest: what `#pump` would do by way of the idle list. */
   #handOn(slot: Slot<C>, waiter: Waiter<Lease<C>>): boolean {
     if (this.#settings.timesIdle) slot.idleSinceMs = now();
-    if (!this.#source.usable() || !this.#fit(slot)) return false;
+    if (!this.#source.isFresh() || !this.#fit(slot)) return false;
     this.#source.wake(slot);
     this.#handOver(waiter, slot);
     return true;
@@ -597,11 +593,11 @@ export class Pool<C> implements Lender<C>, Adopter<C> {
   /** Closes a connection in use at once; its holder's signal is aborted. */
   #drop(slot: Slot<C>, reason: unknown): void {
     if (slot.state !== "inUse") return;
-    const { lease } = slot;
-    if (lease) this.#endUse(slot, reason);
-    slot.lease = undefined;
+    const { holder } = slot;
+    if (holder) this.#endUse(slot, reason);
+    slot.holder = undefined;
     this.#slots.close(slot, reason);
-    lease?.abort(reason);
+    if (holder) PoolLease.abort(holder, reason);
     this.#pump();
   }
 

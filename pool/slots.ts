@@ -6,7 +6,7 @@
  */
 
 import { now } from "../internal/clock.ts";
-import { Slot } from "./lease.ts";
+import { Slot } from "./slot.ts";
 import { LinkedList } from "./linked_list.ts";
 import type { Opened, Source } from "./contract.ts";
 
@@ -52,25 +52,25 @@ export class Slots<C> {
   get byAddress(): Record<string, { idle: number; inUse: number }> {
     const counts: Record<string, { idle: number; inUse: number }> = {};
     const of = (slot: Slot<C>) => counts[slot.address] ??= { idle: 0, inUse: 0 };
-    for (const slot of this.idle.members()) of(slot).idle++;
-    for (const slot of this.inUse.members()) of(slot).inUse++;
+    for (const slot of this.idle.toArray()) of(slot).idle++;
+    for (const slot of this.inUse.toArray()) of(slot).inUse++;
     return counts;
   }
 
   /** Those that somebody holds. */
   get leased(): readonly Slot<C>[] {
-    return this.inUse.members().filter(({ lease }) => lease !== undefined);
+    return this.inUse.toArray().filter(({ holder }) => holder !== undefined);
   }
 
   /** All open connections, as they are now. */
   members(): Slot<C>[] {
-    return [...this.idle.members(), ...this.inUse.members()];
+    return [...this.idle.toArray(), ...this.inUse.toArray()];
   }
 
   /** A connection was opened; it counts as in use until it was looked at. */
-  add({ client, address, openedAtMs, expiresAtMs, info }: Opened<C>): Slot<C> {
+  add(opened: Opened<C>): Slot<C> {
     this.opened++;
-    const slot = new Slot(client, address, openedAtMs, expiresAtMs, info);
+    const slot = new Slot(opened);
     this.inUse.push(slot);
     return slot;
   }
@@ -91,7 +91,7 @@ export class Slots<C> {
 
   /** A connection in use is on an address that departed: it is closed when it comes back, and counts no more. */
   retire(slot: Slot<C>): void {
-    slot.spent = slot.retired = true;
+    slot.evicted = slot.retired = true;
     slot.retiredAtMs = now();
     this.retired++;
   }
@@ -115,7 +115,7 @@ export class Slots<C> {
     else this.#leaveUse(slot);
     slot.state = "closed";
     this.closed++;
-    slot.onEnd?.();
+    slot.onClosed?.();
     const closing = this.#source.close(slot, reason);
     if (!closing) return undefined;
     this.#closing.add(closing);

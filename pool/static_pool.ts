@@ -6,7 +6,9 @@
 
 import { abortable } from "../internal/async.ts";
 import { now } from "../internal/clock.ts";
-import { Lease, type Lender, Slot } from "./lease.ts";
+import type { Lease } from "./lease.ts";
+import { type LeaseOwner, PoolLease } from "./pool_lease.ts";
+import { Slot } from "./slot.ts";
 import { connectionLost } from "./connection/close.ts";
 import type { CheckoutOptions } from "./contract.ts";
 
@@ -18,7 +20,7 @@ export interface Exclusive<C> {
   /** Takes the connection. */
   checkout(options?: CheckoutOptions): Promise<Lease<C>>;
   /** Waits until the addresses known may be used; `undefined` where they may now. */
-  answer(signal?: AbortSignal): Promise<void> | undefined;
+  waitUntilFresh(signal?: AbortSignal): Promise<void> | undefined;
   /** Whether a lease's connection may be handed to somebody else now. */
   shareable(lease: Lease<C>): boolean;
   /** Whether an error says that the connection it happened on is no good. */
@@ -32,7 +34,7 @@ interface Base<C> {
 }
 
 /** Hands the same connection to everybody; it goes back when the last one is done. */
-export class SharedPool<C> implements Lender<C> {
+export class StaticPool<C> implements LeaseOwner<C> {
   readonly #pool: Exclusive<C>;
   readonly #bases: Map<Slot<C>, Base<C>> = new Map();
   #base: Base<C> | undefined;
@@ -55,7 +57,7 @@ export class SharedPool<C> implements Lender<C> {
     options?.signal?.throwIfAborted();
     this.#comers++;
     try {
-      await this.#pool.answer(options?.signal);
+      await this.#pool.waitUntilFresh(options?.signal);
       while (!this.#base || !this.#pool.shareable(this.#base.lease)) await this.#join(options);
       return this.#share(this.#base);
     } finally {
@@ -67,7 +69,9 @@ export class SharedPool<C> implements Lender<C> {
   checkin(slot: Slot<C>, error: unknown): Promise<void> {
     const base = this.#leave(slot);
     if (!base) return Promise.resolve();
-    if (slot.isolationLevel !== undefined) base.lease.borrowIsolationLevel(slot.isolationLevel);
+    if (slot.isolationLevel !== undefined) {
+      PoolLease.borrowIsolationLevel(base.lease, slot.isolationLevel);
+    }
     if (this.#pool.breaks(error)) this.#revoke(base);
     else if (this.#wanted(base)) return Promise.resolve();
     return this.#giveBack(base, error);
@@ -80,12 +84,12 @@ export class SharedPool<C> implements Lender<C> {
     base.lease.invalidate(error);
   }
 
-  invalidateSoftly(slot: Slot<C>): void {
+  evict(slot: Slot<C>): void {
     this.#bases.get(slot)?.lease.invalidate(undefined, { soft: true });
   }
 
   detach(slot: Slot<C>): void {
-    slot.lease = undefined;
+    slot.holder = undefined;
     const base = this.#leave(slot);
     if (!base) return;
     this.#revoke(base);
@@ -115,10 +119,10 @@ export class SharedPool<C> implements Lender<C> {
 
   #share(base: Base<C>): Lease<C> {
     const { client, address, info } = base.lease;
-    const slot = new Slot(client, address, now(), Infinity, info);
+    const slot = new Slot({ client, address, openedAtMs: now(), expiresAtMs: Infinity, info });
     base.shares.add(slot);
     this.#bases.set(slot, base);
-    return slot.lease = new Lease<C>(this, slot);
+    return slot.holder = new PoolLease<C>(this, slot);
   }
 
   #wanted(base: Base<C>): boolean {
@@ -142,9 +146,9 @@ export class SharedPool<C> implements Lender<C> {
     if (this.#base === base) this.#base = undefined;
     for (const slot of base.shares) {
       this.#leave(slot);
-      const { lease, address } = slot;
-      slot.lease = undefined;
-      lease?.abort(reason ?? connectionLost(address, TAKEN));
+      const { holder, address } = slot;
+      slot.holder = undefined;
+      if (holder) PoolLease.abort(holder, reason ?? connectionLost(address, TAKEN));
     }
   }
 }

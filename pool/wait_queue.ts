@@ -1,190 +1,202 @@
 /**
- * Those who wait for something, in the order they came, each with a deadline and perhaps a signal.
+ * A first-in, first-out queue of waiters, each with a timeout and perhaps an abort signal.
  *
  * @module
  */
 
 import { now, Tick, type Timer, timer } from "../internal/clock.ts";
-import { Queue, type Queued, type Row } from "./chunked_queue.ts";
+import { type Chunk, ChunkedQueue, type Queued } from "./chunked_queue.ts";
+import { createDeferred, Rejection, type Settle, settleOfLast } from "./deferred.ts";
+import type { SafeObserver } from "./observer.ts";
 
-/**
- * What a promise is resolved with in order to be rejected: to keep the function that rejects it, beside the one that
- * resolves it, would be so much more memory for each who waits.
- */
-export class Refusal {
-  /** @param error Why. */
-  constructor(readonly error: unknown) {}
-
-  /** What the promise does next. */
-  then(_resolve: unknown, reject: (error: unknown) => void): void {
-    reject(this.error);
-  }
-}
-
-/** Ends somebody's wait. */
-type Resolve<T> = (outcome: T | Refusal) => void;
-
-/** What {@linkcode keep} was given last: with it, no promise needs an executor of its own. */
-let kept: Resolve<unknown>;
-
-function keep(resolve: Resolve<unknown>): void {
-  kept = resolve;
-}
-
-/** Somebody who waits. */
+/** A caller's wait. Its promise is settled once the waiter is served or rejected. */
 export class Waiter<T> implements Queued<Waiter<T>> {
-  /** What he is given in the end. */
-  readonly promise: Promise<T> = new Promise<unknown>(keep) as Promise<T>;
-  /** Ends the wait. */
-  resolve: Resolve<T> = kept;
-  row: Row<Waiter<T>> | undefined = undefined;
-  seat = 0;
-  /** Whether the wait goes on. */
+  readonly promise: Promise<T> = createDeferred();
+  readonly settle: Settle<T> = settleOfLast();
+  chunk: Chunk<Waiter<T>> | undefined = undefined;
+  index = 0;
+  /** Whether the caller still waits: in the queue, or while a connection is checked for it. */
   waiting = true;
-  /** How often what it was given proved no good. */
+  /** Number of connections that failed their check for this waiter. */
   tries = 0;
-  /** When the wait began. */
+  /** The tick in which the wait began. */
   readonly since: Tick = Tick.current;
-  /** Where it was wished for; kept only where somebody asks. */
-  madeAt: string | undefined = undefined;
-  /** Told when the wait ends. */
-  onLeave: (() => void) | undefined = undefined;
+  /** Stack of the checkout; only recorded if an option needs it. */
+  stack: string | undefined = undefined;
+  /** Called when the wait ends, before the promise is settled. */
+  listener: ((outcome: T | Rejection) => void) | undefined = undefined;
 
-  /** @param timeoutMs How long it may take; `Infinity` for ever. */
+  /** @param timeoutMs The longest wait; `Infinity` for none. */
   constructor(readonly timeoutMs: number) {}
 
-  /** Whether it stands in the line; not, for instance, while a connection is being checked for it. */
-  get queued(): boolean {
-    return this.row !== undefined;
-  }
-
-  /** When its time is up. */
+  /** When the wait is over. */
   get deadlineMs(): number {
     return this.since.ms + this.timeoutMs;
   }
+
+  /** Calls `listener` when the wait ends, before the promise is settled and after earlier listeners. */
+  onSettled(listener: (outcome: T | Rejection) => void): void {
+    const { listener: earlier } = this;
+    this.listener = earlier === undefined ? listener : (outcome) => {
+      earlier(outcome);
+      listener(outcome);
+    };
+  }
 }
 
-/** The line. Its timer holds the process up, for somebody waits. */
-export class WaitingLine<T> {
-  /** When the one who came last began to wait; `undefined` while nobody waits. */
+/** What a queue is told and tells. */
+export interface WaitQueueOptions {
+  /** Hears of each wait and of its end. */
+  readonly observer?: SafeObserver | undefined;
+  /** Called when the timeout of a waiter in the queue is over. */
+  onLate(): void;
+  /** Called when the last waiter has left the queue. */
+  onEmpty(): void;
+}
+
+/** The queue. Its timer keeps the process alive, because callers wait. */
+export class WaitQueue<T extends { readonly address: string }> {
+  /** The tick of the waiter added last; `undefined` while the queue is empty. */
   newest: Tick | undefined = undefined;
 
-  readonly #line: Queue<Waiter<T>> = new Queue();
+  readonly #queue: ChunkedQueue<Waiter<T>> = new ChunkedQueue();
+  readonly #observer: SafeObserver | undefined;
   readonly #onLate: () => void;
   readonly #onEmpty: () => void;
   #timer: Timer | undefined;
-  /** When it goes off. */
+  /** When the timer fires. */
   #timerMs = Infinity;
-  /** How long after it was set. */
-  #spanMs = Infinity;
+  /** The delay that the timer was set with. */
+  #timerDelayMs = Infinity;
 
-  /** @param events `onLate`: somebody's time is up; `onEmpty`: the line has become empty. */
-  constructor(events: { onLate: () => void; onEmpty: () => void }) {
-    this.#onLate = events.onLate;
-    this.#onEmpty = events.onEmpty;
+  /** @param options The observer, and the events. */
+  constructor({ observer, onLate, onEmpty }: WaitQueueOptions) {
+    this.#observer = observer;
+    this.#onLate = onLate;
+    this.#onEmpty = onEmpty;
   }
 
-  /** How many stand in the line. */
+  /** Number of waiters. */
   get size(): number {
-    return this.#line.size;
+    return this.#queue.size;
   }
 
-  /** Who is next. */
+  /** The waiter to be served next. */
   get first(): Waiter<T> | undefined {
-    return this.#line.first;
-  }
-
-  /** Lets a signal end somebody's wait. */
-  heed(waiter: Waiter<T>, signal: AbortSignal): void {
-    const onAbort = () => this.reject(waiter, signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    waiter.onLeave = () => signal.removeEventListener("abort", onAbort);
-  }
-
-  /** Puts somebody at the end. */
-  push(waiter: Waiter<T>): void {
-    this.#line.push(waiter);
-    this.newest = waiter.since;
-    // Who comes after the timer was set, and may wait no less, need not look at the clock.
-    if (this.#timer === undefined || waiter.timeoutMs < this.#spanMs) {
-      this.#watch(waiter.deadlineMs);
-    }
-  }
-
-  /** Puts somebody back to the front: what it was given proved no good. */
-  unshift(waiter: Waiter<T>): void {
-    this.#line.unshift(waiter);
-    this.#watch(waiter.deadlineMs);
-  }
-
-  /** Takes somebody out of the line who goes on waiting. */
-  stepAside(waiter: Waiter<T>): void {
-    if (!waiter.queued) return;
-    this.#line.remove(waiter);
-    this.#tidy();
-  }
-
-  /** Gives somebody what it waited for. */
-  serve(waiter: Waiter<T>, value: T): void {
-    this.#leave(waiter);
-    waiter.resolve(value);
-  }
-
-  /** Ends somebody's wait with an error; one that has ended stays as it is. */
-  reject(waiter: Waiter<T>, error: unknown): void {
-    if (!waiter.waiting) return;
-    this.#leave(waiter);
-    waiter.resolve(new Refusal(error));
-  }
-
-  /** Ends everybody's wait. */
-  rejectAll(error: unknown): void {
-    for (const waiter of this.#line.members()) this.reject(waiter, error);
+    return this.#queue.first;
   }
 
   /**
-   * Ends the wait of those whose time is up.
+   * Creates a waiter, which is not in the queue yet.
    *
-   * @param covered So many at the front are given more time, for what they wait for is on its way.
-   * @param moreMs How much more.
-   * @param error Makes the error, from the seconds waited.
+   * @param timeoutMs The longest wait; `Infinity` for none.
+   * @param signal Rejects the waiter with the signal's reason, also while it is not in the queue.
    */
-  rejectLate(covered: number, moreMs: number, error: (waited: number) => Error): void {
-    if (this.#line.size === 0) return;
-    // The moment of whoever came just now: to him, not even the time between two readings has passed.
-    const nowMs = Tick.current.ms;
-    let nextMs = Infinity;
-    for (const [index, waiter] of this.#line.members().entries()) {
-      // The covered ones: at first, their own deadline; then what a dial may take on top of it.
-      const endMs = waiter.deadlineMs + (index < covered ? moreMs : 0);
-      if (endMs <= nowMs) this.reject(waiter, error((nowMs - waiter.since.ms) / 1000));
-      else nextMs = Math.min(nextMs, waiter.deadlineMs > nowMs ? waiter.deadlineMs : endMs);
+  create(timeoutMs: number, signal?: AbortSignal): Waiter<T> {
+    const waiter = new Waiter<T>(timeoutMs);
+    if (this.#observer !== undefined) observe(waiter, this.#observer);
+    if (signal) {
+      const onAbort = () => this.reject(waiter, signal.reason);
+      signal.addEventListener("abort", onAbort, { once: true });
+      waiter.onSettled(() => signal.removeEventListener("abort", onAbort));
     }
-    this.#timer?.clear();
-    this.#timer = undefined;
-    if (this.#line.size > 0) this.#watch(nextMs);
+    return waiter;
   }
 
-  #leave(waiter: Waiter<T>): void {
-    waiter.waiting = false;
-    waiter.onLeave?.();
-    this.stepAside(waiter);
+  /** Adds a waiter at the end. */
+  push(waiter: Waiter<T>): void {
+    this.#queue.push(waiter);
+    this.newest = waiter.since;
+    // A waiter added after the timer was set, with no smaller timeout, need not read the clock.
+    if (this.#timer === undefined || waiter.timeoutMs < this.#timerDelayMs) {
+      this.#setTimer(waiter.deadlineMs);
+    }
   }
 
-  /** Makes sure that the timer goes off by then. */
-  #watch(deadlineMs: number): void {
-    if (this.#timer && deadlineMs >= this.#timerMs) return;
-    this.#timer?.clear();
-    this.#timerMs = deadlineMs;
-    this.#spanMs = deadlineMs - now();
-    this.#timer = timer(this.#spanMs, this.#onLate);
+  /** Puts a waiter back to the beginning: the connection checked for it was unusable. */
+  unshift(waiter: Waiter<T>): void {
+    this.#queue.unshift(waiter);
+    this.#setTimer(waiter.deadlineMs);
   }
 
-  #tidy(): void {
-    if (this.#line.size > 0) return;
+  /** Removes a waiter that goes on waiting; one that is not in the queue is ignored. */
+  dequeue(waiter: Waiter<T>): void {
+    if (waiter.chunk === undefined) return;
+    this.#queue.remove(waiter);
+    if (this.#queue.size > 0) return;
     this.newest = undefined;
     this.#timer?.clear();
     this.#timer = undefined;
     this.#onEmpty();
   }
+
+  /** Gives a waiter what it waited for. */
+  serve(waiter: Waiter<T>, value: T): void {
+    this.#settle(waiter, value);
+  }
+
+  /** Ends a wait with an error; one that has ended is ignored. */
+  reject(waiter: Waiter<T>, error: unknown): void {
+    if (waiter.waiting) this.#settle(waiter, new Rejection(error));
+  }
+
+  /** Rejects all waiters in the queue. */
+  rejectAll(error: unknown): void {
+    for (const waiter of this.#queue.toArray()) this.reject(waiter, error);
+  }
+
+  /**
+   * Rejects the waiters whose timeout is over.
+   *
+   * @param makeError Makes the error from the number of seconds waited.
+   * @param extra The first `count` waiters, whose connection is already being opened, get `ms` on top of their timeout.
+   */
+  rejectLate(
+    makeError: (waited: number) => Error,
+    extra: { readonly count: number; readonly ms: number },
+  ): void {
+    if (this.#queue.size === 0) return;
+    // This tick's timestamp, so that a waiter added in this tick has waited 0 ms.
+    const nowMs = Tick.current.ms;
+    let nextMs = Infinity;
+    for (const [index, waiter] of this.#queue.toArray().entries()) {
+      const endMs = waiter.deadlineMs + (index < extra.count ? extra.ms : 0);
+      if (endMs <= nowMs) this.reject(waiter, makeError((nowMs - waiter.since.ms) / 1000));
+      // Whether there is extra time is looked at again at the waiter's own deadline.
+      else nextMs = Math.min(nextMs, waiter.deadlineMs > nowMs ? waiter.deadlineMs : endMs);
+    }
+    this.#timer?.clear();
+    this.#timer = undefined;
+    if (this.#queue.size > 0) this.#setTimer(nextMs);
+  }
+
+  #settle(waiter: Waiter<T>, outcome: T | Rejection): void {
+    waiter.waiting = false;
+    this.dequeue(waiter);
+    waiter.listener?.(outcome);
+    waiter.settle(outcome);
+  }
+
+  /** Makes sure that the timer fires by then. */
+  #setTimer(deadlineMs: number): void {
+    if (this.#timer && deadlineMs >= this.#timerMs) return;
+    this.#timer?.clear();
+    this.#timerMs = deadlineMs;
+    this.#timerDelayMs = deadlineMs - now();
+    this.#timer = timer(this.#timerDelayMs, this.#onLate);
+  }
+}
+
+/** Tells an observer of a wait and of its end. */
+function observe<T extends { readonly address: string }>(
+  waiter: Waiter<T>,
+  observer: SafeObserver,
+): void {
+  const beganMs = now();
+  const end = observer.waiting();
+  waiter.onSettled((outcome) => {
+    const seconds = (now() - beganMs) / 1000;
+    if (outcome instanceof Rejection) end({ seconds, error: outcome.error });
+    else end({ seconds, address: outcome.address });
+  });
 }

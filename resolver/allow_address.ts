@@ -1,67 +1,54 @@
 /**
- * `allowAddress`: which addresses an answer may hold.
+ * Reads the option `allowAddress`: the addresses that an answer may hold.
  *
  * @module
  */
 
+import { mustBe } from "../internal/argument_error.ts";
+import { idOf } from "../internal/object_id.ts";
 import { type Cidr, inCidr, parseCidr, withoutMapping } from "./cidr.ts";
-import { show } from "../internal/argument_error.ts";
 
-/** What `allowAddress` may be: a function that says `true` to an address, or ranges that hold it. */
+/** The value of `allowAddress`: a function that returns `true` for an allowed address, or ranges of addresses. */
 export type AllowAddress = ((ip: string) => boolean) | readonly string[];
 
-/** The option, read. */
+/** The option after the check. */
 export interface AddressRule {
-  /** The same for two rules that allow the same: a function is only like itself. */
+  /** Equal for two rules that allow the same addresses. A function is only equal to itself. */
   readonly key: string;
   /**
-   * Whether an address is allowed. It throws what the function throws.
+   * Returns whether an address is allowed. Throws what the user's function throws.
    *
-   * @param ip The address, in its one spelling.
+   * @param ip The address in its canonical spelling.
    */
   allows(ip: string): boolean;
 }
 
-const functionIds: WeakMap<object, number> = new WeakMap();
-let functionCount = 0;
-
 /**
  * Reads the option.
  *
- * @param value What the caller gave.
- * @returns The rule.
- * @throws {TypeError} for what is neither a function nor a list of addresses and ranges.
+ * @param value The caller's value.
+ * @throws {TypeError} if it is neither a function nor an array of addresses and ranges.
  */
 export function readAllowAddress(value: unknown): AddressRule {
   if (typeof value === "function") {
-    // A promise, say, is no permission.
+    // Other values than true, such as a promise, are no permission.
     const allows = (ip: string) => value(withoutMapping(ip)) === true;
     return { key: `function ${idOf(value)}`, allows };
   }
   if (!Array.isArray(value) || value.length === 0) {
-    throw new TypeError(
-      `Cannot use ${
-        show(value)
-      } for "allowAddress": it is a function of an address, or a list of at least one address or range`,
-    );
+    throw mustBe("allowAddress", "a function, or an array of at least one address or range", value);
   }
   const ranges = value.map(readRange);
   const key = ranges.map(({ text }) => text).join(" ");
   return { key, allows: (ip) => ranges.some((range) => inCidr(range, withoutMapping(ip))) };
 }
 
-function readRange(value: unknown): Cidr {
+function readRange(value: unknown, index: number): Cidr {
   const range = typeof value === "string" ? parseCidr(value) : undefined;
   if (range) return range;
-  throw new TypeError(
-    `Cannot use ${
-      show(value)
-    } in "allowAddress": it is an IP address or a range with zeros after its prefix, such as "10.0.0.0/8" or "fd00::/8"`,
+  throw mustBe(
+    `allowAddress[${index}]`,
+    'an IP address, or a range with zeros after its prefix, such as "10.0.0.0/8" or "fd00::/8"',
+    value,
   );
-}
-
-function idOf(rule: object): number {
-  let id = functionIds.get(rule);
-  if (id === undefined) functionIds.set(rule, id = ++functionCount);
-  return id;
 }

@@ -6,30 +6,30 @@
 
 import { canonicalIp } from "../internal/ip.ts";
 
-/** An IPv6 address that carries an IPv4 one (RFC 4291 section 2.5.5.2), in its one spelling. */
+/** An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) in its canonical spelling. */
 const MAPPED = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/;
-/** The bits of `::ffff:0:0/96`. */
+/** Length of the prefix of all IPv4-mapped addresses, `::ffff:0:0/96`. */
 const MAPPED_BITS = 96;
 const V4_BITS = 32;
 const V6_BITS = 128;
 
-/** The addresses that begin with the same bits. */
+/** All addresses that begin with the same bits. */
 export interface Cidr {
-  /** The range, in its one spelling: `"10.0.0.0/8"`. */
+  /** The range in its canonical spelling: `"10.0.0.0/8"`. */
   readonly text: string;
-  /** 32 or 128. */
+  /** Number of bits of an address: 32 or 128. */
   readonly width: number;
-  /** How many of the first bits they share. */
+  /** Number of bits that the addresses share. */
   readonly prefix: number;
-  /** Those bits. */
+  /** The bits that the addresses share. */
   readonly bits: bigint;
 }
 
 /**
- * Reads a range, or a single address. One of IPv4-mapped IPv6 addresses is the IPv4 range that they stand for.
+ * Reads a range, or a single address. A range of IPv4-mapped IPv6 addresses becomes the IPv4 range.
  *
  * @param text Such as `"10.0.0.0/8"`, `"fd00::/8"` or `"10.0.0.5"`.
- * @returns The range; `undefined` where `text` is none, or has bits after the prefix that are not 0.
+ * @returns The range; `undefined` if `text` is not one, or if a bit after its prefix is not 0.
  */
 export function parseCidr(text: string): Cidr | undefined {
   const [, host = "", length] = /^([^/]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? [];
@@ -46,20 +46,20 @@ export function parseCidr(text: string): Cidr | undefined {
 }
 
 /**
- * Whether an address is in a range.
+ * Returns whether an address is in a range.
  *
  * @param cidr The range.
- * @param ip The address, in its one spelling and {@linkcode withoutMapping}.
+ * @param ip The address in its canonical spelling, {@linkcode withoutMapping}.
  */
 export function inCidr({ width, prefix, bits }: Cidr, ip: string): boolean {
   return widthOf(ip) === width && valueOf(ip) >> BigInt(width - prefix) === bits;
 }
 
 /**
- * The IPv4 address that an IPv4-mapped IPv6 address stands for, which is where a socket to it goes; any other
- * address as it is.
+ * Returns the IPv4 address of an IPv4-mapped IPv6 address, to which a socket connects; returns other addresses as they
+ * are.
  *
- * @param ip The address, in its one spelling.
+ * @param ip The address in its canonical spelling.
  */
 export function withoutMapping(ip: string): string {
   const [, high, low] = MAPPED.exec(ip) ?? [];

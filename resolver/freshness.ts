@@ -1,55 +1,57 @@
 /**
- * How long an answer may be used: fresh, then in grace when resolution fails, then not at all. Times in, times
+ * Computes how long an answer may be used: fresh, then in grace if resolution fails, then not at all. Times in, times
  * out: no clock, no timer.
  *
  * @module
  */
 
-/** Seconds that an answer of unknown TTL counts for. */
+/** TTL of an answer whose lookup does not know it, in seconds. */
 const UNKNOWN_TTL = 5;
-/** Grace doubles so often at most, and up to so many milliseconds. */
-const GRACE = { doublings: 4, mostMs: 300_000 };
+/** Number of times that grace doubles. */
+const MAX_GRACE_DOUBLINGS = 4;
+/** Maximum to which grace is doubled, in milliseconds. */
+const MAX_EXTENDED_GRACE_MS = 300_000;
 
-/** One caller's limits, in milliseconds. */
+/** The limits of one set of options, in milliseconds. */
 export interface FreshnessSettings {
-  /** Clamps on the TTL. */
+  /** Minimum TTL. */
   readonly minTtlMs: number;
-  /** Clamps on the TTL. */
+  /** Maximum TTL. */
   readonly maxTtlMs: number;
-  /** How long a stale answer may be used when resolution fails. */
+  /** Time for which a stale answer may be used if resolution fails. */
   readonly graceMs: number;
   /** Whether grace doubles each time it runs out. */
   readonly extendGrace: boolean;
-  /** After so long past its end, an answer is not used at all. */
+  /** Time after its TTL from which an answer is not used at all. */
   readonly maxStaleMs: number;
 }
 
-/** The life of the answer in force, as one caller has it. All moments are in milliseconds of one clock. */
+/** The deadlines of the newest answer for one set of options, all in milliseconds of one clock. */
 export class Freshness {
-  /** Until then the answer is fresh. */
+  /** End of the TTL. */
   freshUntilMs: number = -Infinity;
-  /** Until then, past that, the answer may be used without waiting for a resolution. */
+  /** End of grace: until then the stale answer may be used without waiting for a resolution. */
   graceUntilMs: number = -Infinity;
-  /** After that it is not used at all. */
+  /** End of all use. */
   staleUntilMs: number = -Infinity;
 
   readonly #settings: FreshnessSettings;
-  /** How often grace began since the last answer. */
+  /** Number of times that grace began since the last answer. */
   #graces = 0;
 
-  /** @param settings The caller's limits. */
+  /** @param settings The limits. */
   constructor(settings: FreshnessSettings) {
     this.#settings = settings;
   }
 
   /**
-   * A new answer.
+   * Starts again with a new answer.
    *
-   * @param askedAtMs When its question was sent: the TTL counts from here.
-   * @param ttl Seconds, as the server said; `undefined` where nobody could tell.
-   * @returns The TTL that it counts for, in milliseconds.
+   * @param askedAtMs Time of the query: the TTL counts from here.
+   * @param ttl Seconds, as the server said; `undefined` if the lookup does not know it.
+   * @returns The TTL within the limits, in milliseconds.
    */
-  learn(askedAtMs: number, ttl: number | undefined): number {
+  onAnswer(askedAtMs: number, ttl: number | undefined): number {
     const { minTtlMs, maxTtlMs, maxStaleMs } = this.#settings;
     const ttlMs = Math.min(Math.max((ttl ?? UNKNOWN_TTL) * 1000, minTtlMs), maxTtlMs);
     this.freshUntilMs = askedAtMs + ttlMs;
@@ -60,30 +62,41 @@ export class Freshness {
   }
 
   /**
-   * A resolution failed: grace begins, now or when the answer expires if that is later. It is counted, and
-   * doubled, once for each time it runs out.
+   * Begins grace after a failed resolution: now, or when the answer expires if that is later. Failures during grace
+   * change nothing.
    */
-  miss(nowMs: number): void {
+  onFailure(nowMs: number): void {
     if (nowMs < this.graceUntilMs) return;
     const { graceMs, extendGrace } = this.#settings;
-    const factor = extendGrace ? 2 ** Math.min(this.#graces++, GRACE.doublings) : 1;
-    const lengthMs = Math.min(graceMs * factor, Math.max(GRACE.mostMs, graceMs));
+    const factor = extendGrace ? 2 ** Math.min(this.#graces++, MAX_GRACE_DOUBLINGS) : 1;
+    const lengthMs = Math.min(graceMs * factor, Math.max(MAX_EXTENDED_GRACE_MS, graceMs));
     const untilMs = Math.max(nowMs, this.freshUntilMs) + lengthMs;
     this.graceUntilMs = Math.min(untilMs, this.staleUntilMs);
   }
 
-  /** The answer ends sooner than its TTL says. */
-  endAt(untilMs: number): void {
+  /** Lets the answer expire before its TTL is over. */
+  expireAt(untilMs: number): void {
     this.freshUntilMs = Math.min(this.freshUntilMs, untilMs);
   }
 
-  /** Whether no failed resolution could let the answer serve any longer. */
-  spent(nowMs: number): boolean {
+  /** Returns for how many milliseconds the answer may be used without waiting: the rest of its TTL, or of grace. */
+  remainingMs(nowMs: number): number {
+    const { freshUntilMs, graceUntilMs } = this;
+    return Math.max(0, (nowMs < freshUntilMs ? freshUntilMs : graceUntilMs) - nowMs);
+  }
+
+  /** Returns whether a stale answer serves because resolution failed. */
+  isInGrace(nowMs: number): boolean {
+    return nowMs >= this.freshUntilMs && nowMs < this.graceUntilMs;
+  }
+
+  /** Returns whether the answer could not serve any more, even if resolution failed now. */
+  isExpiredForGood(nowMs: number): boolean {
     return nowMs >= (this.#settings.graceMs > 0 ? this.staleUntilMs : this.freshUntilMs);
   }
 
-  /** There is no answer. */
-  forget(): void {
+  /** Forgets the answer. */
+  clear(): void {
     this.freshUntilMs = this.graceUntilMs = this.staleUntilMs = -Infinity;
     this.#graces = 0;
   }

@@ -1,65 +1,65 @@
 /**
- * The options of a resolution: their defaults, their units, what is allowed, and the error for what is not.
+ * Reads the options of a resolution.
  *
  * @module
  */
 
-import { type AddressRule, type AllowAddress, readAllowAddress } from "./allow_address.ts";
+import { mustBe, mustBeUndisclosed, outOfRange } from "../internal/argument_error.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
-import { show } from "../internal/argument_error.ts";
 import { OptionReader } from "../internal/option_reader.ts";
-import type { Family } from "./resolution.ts";
 import { DOH_URL_RULE, readDohUrl } from "../lookups/internal/doh_url.ts";
 import type { Lookup, LookupName, NameServer } from "../lookups/lookup.ts";
+import { type AddressRule, type AllowAddress, readAllowAddress } from "./allow_address.ts";
+import type { Family } from "./resolution.ts";
 
 /** How a host name is resolved. All durations are in seconds, fractions allowed. */
 export interface DnsOptions {
-  /** Seconds for one resolution, all tries together: above 0, at most 3600. Default 12. */
+  /** Timeout of one resolution, with all its attempts: above 0, at most 3600. Default 12. */
   dnsTimeout?: number;
   /** The DNS servers to ask, such as `["10.0.0.2", "10.0.0.3:5353", "[fd00::2]:53"]`. Default: the system's. */
   dnsNameservers?: readonly string[];
   /**
-   * Seconds a stale answer may be used when resolution fails, or has taken 1.8 seconds (RFC 8767, section 5): from 0.
-   * Default 30.
+   * Seconds for which a stale answer may be used if resolution fails, or takes longer than 1.8 seconds (RFC 8767
+   * section 5): from 0. Default 30.
    */
   dnsGraceTtl?: number;
   /** Whether grace doubles each time it runs out without an answer, up to 300 seconds. Default `true`. */
   dnsExtendGrace?: boolean;
-  /** Seconds after which a stale answer is no longer used at all (RFC 8767): from 0. Default 86400. */
+  /** Seconds after its TTL from which a stale answer is not used at all (RFC 8767): from 0. Default 86400. */
   dnsMaxStale?: number;
   /**
-   * Whether the operating system's resolver (hosts file, search domains) is asked when DNS has no answer and
-   * nothing stale is left. Default `true`.
+   * Whether the operating system's resolver (hosts file, search domains) is asked if DNS has no answer and there is no
+   * stale one. Default `true`.
    */
   dnsFallback?: boolean;
-  /** Tries, with jittered exponential backoff, inside `dnsTimeout`: from 1 to 100. Default 3. */
+  /** Number of attempts, with jittered exponential backoff, within `dnsTimeout`: from 1 to 100. Default 3. */
   dnsMaxRetries?: number;
-  /** Seconds that an answer counts for at least, whatever its TTL: from 0, at most `dnsMaxTtl`. Default 0.25. */
+  /** Minimum TTL in seconds: from 0, at most `dnsMaxTtl`. Default 0.25. */
   dnsMinTtl?: number;
-  /** Seconds that an answer counts for at most, whatever its TTL: from 0. Default 300. */
+  /** Maximum TTL in seconds: from 0. Default 300. */
   dnsMaxTtl?: number;
   /**
-   * Which records to ask for: A with 4, AAAA with 6, `"both"`, or `"auto"`: A, and AAAA when there is no A or
-   * the runtime cannot tell. Default `"auto"`.
+   * Which records to ask for: A with 4, AAAA with 6, both with `"both"`. `"auto"` asks for A, and for AAAA if there is
+   * no A record or the runtime cannot tell. Default `"auto"`.
    */
   dnsFamily?: "auto" | 4 | 6 | "both";
   /**
-   * Who is asked: `"system"`, the runtime's own resolver; `"wire"`, the DNS servers with exact messages of our own;
-   * the URL of a server that speaks DNS over HTTPS, such as `"https://10.0.0.2/dns-query"` (`dnsNameservers` makes
-   * no difference then); or a lookup of yours. Default `"system"`.
+   * The lookup: `"system"`, the runtime's own resolver; `"wire"`, which sends DNS messages to the servers itself and
+   * knows the exact TTL; the URL of a server for DNS over HTTPS, such as `"https://10.0.0.2/dns-query"`
+   * (`dnsNameservers` has no effect then); or a lookup of your own. Default `"system"`.
    */
   dnsLookup?: LookupName | Lookup;
   /**
-   * Which addresses an answer may hold: a list of addresses and ranges, such as `["10.0.0.0/8", "fd00::/8"]`, or a
-   * function that says `true` to an address that may be connected to (an IPv4-mapped IPv6 address is given to it as
-   * IPv4). An answer with any other address is refused as a whole, and counts as a failed resolution: never as a
-   * change. Two callers share answers where their lists say the same, or their function is the same one, so keep it in
-   * a constant. An IP address or `localhost` in the place of the name is not checked. Default: any address.
+   * The addresses that an answer may hold: a list of addresses and ranges, such as `["10.0.0.0/8", "fd00::/8"]`, or a
+   * function that returns `true` for an allowed address (it gets an IPv4-mapped IPv6 address as IPv4). An answer with
+   * any other address is refused as a whole, and counts as a failed resolution: never as a change. Two callers share
+   * answers if their lists say the same, or if their function is the same one, so keep it in a constant. An IP address
+   * or `localhost` in place of the name is not checked. Default: any address.
    */
   allowAddress?: AllowAddress;
 }
 
-/** {@linkcode DnsOptions}, checked, with defaults, in milliseconds. */
+/** {@linkcode DnsOptions} after the check, with defaults, in milliseconds. */
 export interface DnsSettings {
   readonly timeoutMs: number;
   readonly nameservers: readonly NameServer[];
@@ -76,24 +76,23 @@ export interface DnsSettings {
 }
 
 /**
- * Reads the options of a resolution.
+ * Reads an object that holds the options of a resolution, and perhaps a signal, but nothing else.
  *
- * @param options What the caller gave.
- * @param what Whose options they are, for messages.
- * @returns The settings, and the signal where there is one.
+ * @param options The caller's options.
+ * @param of The function they are given to, for messages.
  */
 export function readDnsOptions(
   options: unknown,
-  what: string,
+  of: string,
 ): { settings: DnsSettings; signal: AbortSignal | undefined } {
-  const reader = new OptionReader(options, what);
+  const reader = new OptionReader(options, of);
   const settings = dnsSettings(reader);
   const signal = reader.signal();
   reader.done();
   return { settings, signal };
 }
 
-/** Reads them where they stand among others. */
+/** Reads the options of a resolution from an object that may hold others as well. */
 export function dnsSettings(reader: OptionReader): DnsSettings {
   const settings: DnsSettings = {
     timeoutMs: reader.timeoutAsMs("dnsTimeout", 12, { above: 0 }),
@@ -109,12 +108,10 @@ export function dnsSettings(reader: OptionReader): DnsSettings {
     lookup: reader.value<LookupName | Lookup>("dnsLookup", "system", readLookup),
     allow: reader.value<AddressRule | undefined>("allowAddress", undefined, readAllowAddress),
   };
-  if (settings.minTtlMs > settings.maxTtlMs) {
-    throw new RangeError(
-      `Cannot use ${
-        settings.minTtlMs / 1000
-      } for "dnsMinTtl": it is at most "dnsMaxTtl", which is ${settings.maxTtlMs / 1000}`,
-    );
+  const { minTtlMs, maxTtlMs } = settings;
+  if (minTtlMs > maxTtlMs) {
+    const allowed = `at most "dnsMaxTtl", which is ${maxTtlMs / 1000}`;
+    throw outOfRange("dnsMinTtl", allowed, minTtlMs / 1000);
   }
   return settings;
 }
@@ -125,32 +122,33 @@ function readLookup(value: unknown): LookupName | Lookup {
   if (typeof lookup?.lookup === "function") return lookup;
   const url = typeof value === "string" ? readDohUrl(value) : undefined;
   if (url) return url.href as LookupName;
-  // Beside an "@" there may be a password.
-  const shown = typeof value === "string" && value.includes("@") ? "this URL" : show(value);
-  throw new TypeError(
-    `Cannot use ${shown} for "dnsLookup": it is "system", "wire", ${DOH_URL_RULE}, or an object with a method "lookup"`,
-  );
+  const allowed = `"system", "wire", ${DOH_URL_RULE}, or an object with a method "lookup"`;
+  // A string with an "@" may hold a password.
+  if (typeof value === "string" && value.includes("@")) {
+    throw mustBeUndisclosed("dnsLookup", allowed, 'a string with an "@"');
+  }
+  throw mustBe("dnsLookup", allowed, value);
 }
 
 function readNameservers(value: unknown): readonly NameServer[] {
   if (!Array.isArray(value) || value.length === 0) {
-    throw new TypeError(
-      `Cannot use ${show(value)} for "dnsNameservers": it is a list of at least one address`,
-    );
+    throw mustBe("dnsNameservers", "an array of at least one address", value);
   }
-  return value.map((server) => {
-    const text = typeof server === "string" ? server : "";
-    const [, v6, v4, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d+))?$/.exec(text) ??
-      [, text, undefined, undefined];
-    const host = v6 === undefined || ipFamily(v6) === 6 ? canonicalIp(v6 ?? v4 ?? "") : undefined;
-    const number = port === undefined ? 53 : Number(port);
-    if (host === undefined || number < 1 || number > 65535) {
-      throw new TypeError(
-        `Cannot use ${
-          show(server)
-        } in "dnsNameservers": it is an IP address with an optional port from 1 to 65535, such as "10.0.0.2:5353" or "[fd00::2]:53"`,
-      );
-    }
-    return { host, port: number };
+  return value.map((server, index) => {
+    const nameserver = typeof server === "string" ? parseNameserver(server) : undefined;
+    if (nameserver) return nameserver;
+    throw mustBe(
+      `dnsNameservers[${index}]`,
+      'an IP address with an optional port from 1 to 65535, such as "10.0.0.2:5353" or "[fd00::2]:53"',
+      server,
+    );
   });
+}
+
+function parseNameserver(text: string): NameServer | undefined {
+  const [, v6, v4, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d+))?$/.exec(text) ??
+    [, text, undefined, undefined];
+  const host = v6 === undefined || ipFamily(v6) === 6 ? canonicalIp(v6 ?? v4 ?? "") : undefined;
+  const number = port === undefined ? 53 : Number(port);
+  return host !== undefined && number >= 1 && number <= 65535 ? { host, port: number } : undefined;
 }

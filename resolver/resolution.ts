@@ -1,125 +1,126 @@
 /**
- * One resolution: servers, tries, backoff and address families, until there is an answer or no time is left.
- * It keeps nothing: what is remembered between resolutions is the resolver's. Its timers hold no process up:
- * whoever waits for a resolution has a deadline of his own that does.
+ * Resolves a name once: servers, rounds, backoff and address families, until there is an answer or the time is over.
+ *
+ * Nothing is remembered here. The timers do not keep the process alive: a caller that waits for a resolution has a
+ * deadline of its own that does.
  *
  * @module
  */
 
-import type { AddressRule } from "./allow_address.ts";
 import { deadline, delay } from "../internal/async.ts";
 import { maintenanceTimer, now } from "../internal/clock.ts";
 import { canonicalIp } from "../internal/ip.ts";
+import { clampTtl } from "../internal/ttl.ts";
 import { LookupError, type LookupErrorKind } from "../errors.ts";
 import type { Answer, Lookup, NameServer } from "../lookups/lookup.ts";
+import type { AddressRule } from "./allow_address.ts";
 
 /** Which records are asked for. */
 export type Family = "auto" | 4 | 6 | "both";
 
-/** What a resolution found out, as it came: nobody's clamps are in it. */
-export interface Fact {
+/** An answer as it came: the limits of `dnsMinTtl` and `dnsMaxTtl` are not applied yet. */
+export interface CachedAnswer {
   /** At least one address, in the server's order. */
   readonly addresses: readonly string[];
   /** Addresses of a family that failed this time (`"both"`), from an earlier answer. */
-  readonly kept: Kept | undefined;
-  /** Seconds, as the server said, 0 for what DNS does not allow; `undefined` where the lookup could not tell. */
+  readonly carriedOver: CarriedOver | undefined;
+  /** Seconds, 0 for a TTL that DNS does not allow; `undefined` if the lookup does not know it. */
   readonly ttl: number | undefined;
-  /** When the question was sent, in milliseconds of the monotonic clock. The TTL counts from here. */
+  /** Time of the query, in milliseconds of the monotonic clock. The TTL counts from here. */
   readonly askedAtMs: number;
-  /** When the answer came. */
+  /** Time of the answer. */
   readonly answeredAtMs: number;
-  /** How long the resolution took, vain tries included. */
+  /** Duration of the resolution, with the attempts that failed. */
   readonly tookMs: number;
-  /** The server that was asked, where it was one of a list. */
+  /** The server that answered, if it was one of a list. */
   readonly server: NameServer | undefined;
-  /** `"dns"`, or `"os"` where the operating system's resolver had to help out. */
+  /** `"dns"`, or `"os"` if the operating system's resolver answered in place of DNS. */
   readonly source: "dns" | "os";
-  /** What the lookup told besides, for people to read. */
-  readonly told: Pick<Answer, "server" | "chain">;
+  /** What else the lookup said. Shown, never used. */
+  readonly details: Pick<Answer, "server" | "chain">;
 }
 
-/** Addresses that a family had when it was last answered. */
-export interface Kept {
+/** Addresses from a family's last answer, while that family fails. */
+export interface CarriedOver {
   readonly addresses: readonly string[];
-  /** Since when that family fails. */
+  /** Time since which the family fails. */
   readonly sinceMs: number;
 }
 
 /** What to resolve, and how hard to try. */
-export interface Inquiry {
+export interface ResolveRequest {
+  /** The name in lower case, without a trailing dot. */
   readonly name: string;
-  /** Whether search domains have no say. */
+  /** Whether search domains are left out, because the name was given with a trailing dot. */
   readonly absolute?: boolean | undefined;
   readonly family: Family;
   readonly lookup: Lookup;
-  /** The servers to ask, in order; empty: the lookup's own. */
+  /** The servers to ask, in order; if empty, the lookup's own. */
   readonly servers: readonly NameServer[];
-  /** Rounds over all servers, at least 1. */
+  /** Number of rounds over all servers, at least 1. */
   readonly rounds: number;
-  /** For everything together. */
+  /** Time limit for the whole resolution. */
   readonly timeoutMs: number;
-  /** For DNS, where a fallback comes after it. */
+  /** Time limit for DNS, if a fallback follows. */
   readonly dnsTimeoutMs: number;
-  /** The last answer: its server is asked first, and a family that fails in passing is not taken for gone. */
-  readonly previous: Fact | undefined;
-  /** Whether an ambiguous no is taken for a no, whatever the last answer was. */
-  readonly believeNo: boolean;
-  /** Asked when DNS has nothing to say. */
+  /** The last answer: its server is asked first, and a family that fails keeps its addresses. */
+  readonly previous: CachedAnswer | undefined;
+  /** Whether an ambiguous "not found" is treated as negative, whatever the last answer was. */
+  readonly trustNegative: boolean;
+  /** The lookup that is asked if DNS has no answer. */
   readonly fallback: Lookup | undefined;
-  /** Which addresses an answer may hold, whoever gave it; absent: any. */
+  /** The addresses that an answer may hold, whichever lookup gave it; if absent, any. */
   readonly allow?: AddressRule | undefined;
   /** Ends the resolution: it rejects with the signal's reason. */
   readonly signal: AbortSignal;
 }
 
-/** First pause between rounds; it doubles, and each is drawn from its upper half. */
+/** First pause between rounds, in milliseconds. Each pause doubles, less a random part of up to its half. */
 const BACKOFF_MS = 100;
-/** Each round is given twice the time of the one before, but no more than four times the first's. */
-const MOST_DOUBLINGS = 2;
-/** No try is given less, as long as that much is left. */
-const LEAST_TRY_MS = 100;
-/** With a fallback to come, DNS gets this share of the time. */
+/** Number of rounds in which the time for an attempt doubles. */
+const MAX_DOUBLINGS = 2;
+/** Minimum time for an attempt, in milliseconds, if that much is left. */
+const MIN_ATTEMPT_MS = 100;
+/** Share of the time that DNS gets if a fallback follows. */
 const SHARE_BEFORE_FALLBACK = 0.75;
-/** Seconds, at most, that an answer counts for while one of two families fails. */
-const HALF_ANSWER_TTL = 5;
-/** RFC 2181 section 8: a TTL with the top bit set counts as 0. */
-const TOP_BIT = 2 ** 31;
-/** The reason of an answer that was refused. */
+/** Maximum TTL, in seconds, of an answer in which one of two families is missing. */
+const MAX_HALF_ANSWER_TTL = 5;
+/** The `reason` of an answer that `allowAddress` refused. */
 const NOT_ALLOWED = "ADDRESS_NOT_ALLOWED";
 
 /**
  * Resolves a name.
  *
- * @param inquiry What to resolve, and how hard to try.
- * @returns What was found.
+ * @param request The name, and how hard to try.
+ * @returns The answer.
  * @throws The last lookup's error, or the signal's reason.
  */
-export async function resolveName(inquiry: Inquiry): Promise<Fact> {
-  const { fallback, timeoutMs, dnsTimeoutMs, signal } = inquiry;
+export async function resolveName(request: ResolveRequest): Promise<CachedAnswer> {
+  const { fallback, timeoutMs, dnsTimeoutMs, signal } = request;
   const startMs = now();
   const endMs = startMs + timeoutMs;
   const dnsMs = fallback ? Math.min(timeoutMs * SHARE_BEFORE_FALLBACK, dnsTimeoutMs) : timeoutMs;
-  const timed = (fact: Fact): Fact => ({ ...fact, tookMs: fact.answeredAtMs - startMs });
+  const timed = (answer: CachedAnswer) => ({ ...answer, tookMs: answer.answeredAtMs - startMs });
   try {
-    return timed(await askInRounds(inquiry, startMs + dnsMs));
+    return timed(await askInRounds(request, startMs + dnsMs));
   } catch (error) {
     signal.throwIfAborted();
     if (!fallback) throw error;
-    const own = { ...inquiry, lookup: fallback, previous: undefined };
+    const osRequest = { ...request, lookup: fallback, previous: undefined };
     try {
-      return { ...timed(await askServer(own, undefined, endMs)), source: "os" };
-    } catch (second) {
+      return { ...timed(await askServer(osRequest, undefined, endMs)), source: "os" };
+    } catch (osError) {
       signal.throwIfAborted();
-      throw reasonOf(second) === NOT_ALLOWED ? second : error;
+      throw reasonOf(osError) === NOT_ALLOWED ? osError : error;
     }
   }
 }
 
-/** All servers in turn, and again after a pause, until one has an answer or says that there is none. */
-async function askInRounds(inquiry: Inquiry, endMs: number): Promise<Fact> {
-  const { rounds, previous, signal } = inquiry;
-  const own = inquiry.servers.length ? inquiry.servers : inquiry.lookup.servers?.() ?? [];
-  const servers = own.length ? lastGoodFirst(own, previous?.server) : [undefined];
+/** Asks all servers in turn, and again after a pause, until one answers or says that there is no answer. */
+async function askInRounds(request: ResolveRequest, endMs: number): Promise<CachedAnswer> {
+  const { rounds, previous, signal } = request;
+  const listed = request.servers.length ? request.servers : request.lookup.servers?.() ?? [];
+  const servers = listed.length ? lastGoodFirst(listed, previous?.server) : [undefined];
   let failure: unknown;
   for (let round = 0; round < rounds; round++) {
     if (round > 0) {
@@ -131,9 +132,10 @@ async function askInRounds(inquiry: Inquiry, endMs: number): Promise<Fact> {
       const startMs = now();
       const leftMs = endMs - startMs;
       if (failure !== undefined && leftMs <= 0) throw failure;
-      const tryMs = Math.max(leftMs * shareOf(round, rounds, index, servers.length), LEAST_TRY_MS);
+      const shareMs = leftMs * shareOfAttempt(round, rounds, index, servers.length);
+      const attemptMs = Math.max(shareMs, MIN_ATTEMPT_MS);
       try {
-        return await askServer(inquiry, server, startMs + Math.min(tryMs, leftMs));
+        return await askServer(request, server, startMs + Math.min(attemptMs, leftMs));
       } catch (error) {
         signal.throwIfAborted();
         failure = error;
@@ -146,11 +148,11 @@ async function askInRounds(inquiry: Inquiry, endMs: number): Promise<Fact> {
 }
 
 /**
- * The share of the time left that a try is given. Later rounds are given more: a lost packet is noticed soon, a
- * slow server still gets its chance.
+ * Returns the share of the remaining time for one attempt. Later rounds get more: a lost packet is noticed soon, and a
+ * slow server still has a chance.
  */
-function shareOf(round: number, rounds: number, index: number, servers: number): number {
-  const weight = (at: number) => 2 ** Math.min(at, MOST_DOUBLINGS);
+function shareOfAttempt(round: number, rounds: number, index: number, servers: number): number {
+  const weight = (at: number) => 2 ** Math.min(at, MAX_DOUBLINGS);
   let later = 0;
   for (let at = round + 1; at < rounds; at++) later += weight(at) * servers;
   return weight(round) / (weight(round) * (servers - index) + later);
@@ -164,14 +166,14 @@ function lastGoodFirst(
   return [...servers.filter(isGood), ...servers.filter((server) => !isGood(server))];
 }
 
-/** One server, the families that are wanted. */
+/** Asks one server for the families of the request. */
 async function askServer(
-  inquiry: Inquiry,
+  request: ResolveRequest,
   server: NameServer | undefined,
   endMs: number,
-): Promise<Fact> {
-  const { family, previous, believeNo } = inquiry;
-  const ask = (one: 4 | 6) => askOnce(inquiry, one, server, endMs);
+): Promise<CachedAnswer> {
+  const { family, previous, trustNegative } = request;
+  const ask = (one: 4 | 6) => askOnce(request, one, server, endMs);
   if (family === 4 || family === 6) return await ask(family);
   if (family === "both") return await askBoth(ask, previous);
   try {
@@ -181,22 +183,22 @@ async function askServer(
     if (kind !== "ambiguous" && (kind !== "negative" || reasonOf(error) === "NXDOMAIN")) {
       throw error;
     }
-    // An ambiguous no may be an outage: a name that had an A record is not moved to IPv6 by the first of them.
+    // An ambiguous "not found" may be an outage: the first one does not move a name with an A record to IPv6.
     const hadV4 = previous?.addresses.some((address) => !address.includes(":"));
-    if (kind === "ambiguous" && hadV4 && !believeNo) throw error;
+    if (kind === "ambiguous" && hadV4 && !trustNegative) throw error;
     try {
       return await ask(6);
-    } catch (second) {
-      throw kindOf(second) === "negative" ? error : second;
+    } catch (error6) {
+      throw kindOf(error6) === "negative" ? error : error6;
     }
   }
 }
 
-/** A and AAAA together; one family failing is not failure, and one that fails in passing keeps its addresses. */
+/** Asks for A and AAAA at once. One family is enough; one that fails temporarily keeps its addresses. */
 async function askBoth(
-  ask: (family: 4 | 6) => Promise<Fact>,
-  previous: Fact | undefined,
-): Promise<Fact> {
+  ask: (family: 4 | 6) => Promise<CachedAnswer>,
+  previous: CachedAnswer | undefined,
+): Promise<CachedAnswer> {
   const results = await Promise.allSettled([ask(4), ask(6)]);
   const found = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
   const failed = results.map((result) => result.status === "rejected" ? result.reason : undefined);
@@ -205,33 +207,35 @@ async function askBoth(
   if (refused !== undefined) throw refused;
   if (!first) throw failed.find((error) => kindOf(error) !== "negative") ?? failed[0];
   const askedAtMs = Math.min(...found.map(({ askedAtMs }) => askedAtMs));
-  const keeps = (address: string) => {
+  const isCarriedOver = (address: string) => {
     const error = failed[address.includes(":") ? 1 : 0];
     const kind = error === undefined ? "negative" : kindOf(error);
-    // An ambiguous no is believed when it comes for the second time.
-    return kind === "transient" || (kind === "ambiguous" && !previous?.kept);
+    // The second ambiguous "not found" in a row is treated as negative.
+    return kind === "transient" || (kind === "ambiguous" && !previous?.carriedOver);
   };
   const known = previous?.source === "dns" ? previous : undefined;
-  const kept = [...known?.addresses ?? [], ...known?.kept?.addresses ?? []].filter(keeps);
+  const knownAddresses = [...known?.addresses ?? [], ...known?.carriedOver?.addresses ?? []];
+  const carried = knownAddresses.filter(isCarriedOver);
+  const sinceMs = known?.carriedOver?.sinceMs ?? askedAtMs;
   const ttls = found.map(({ ttl }) => ttl);
   const ttl = ttls.includes(undefined) ? undefined : Math.min(...ttls as number[]);
   return {
     ...first,
     addresses: found.flatMap(({ addresses }) => addresses),
-    kept: kept.length ? { addresses: kept, sinceMs: known?.kept?.sinceMs ?? askedAtMs } : undefined,
-    ttl: kept.length ? Math.min(ttl ?? HALF_ANSWER_TTL, HALF_ANSWER_TTL) : ttl,
+    carriedOver: carried.length ? { addresses: carried, sinceMs } : undefined,
+    ttl: carried.length ? Math.min(ttl ?? MAX_HALF_ANSWER_TTL, MAX_HALF_ANSWER_TTL) : ttl,
     askedAtMs,
     answeredAtMs: Math.max(...found.map(({ answeredAtMs }) => answeredAtMs)),
   };
 }
 
-/** One question, with its own end: no runtime's time-out is trusted. */
+/** Sends one query, with a deadline of its own: the runtimes' timeouts differ. */
 async function askOnce(
-  { name, absolute, lookup, allow, signal }: Inquiry,
+  { name, absolute, lookup, allow, signal }: ResolveRequest,
   family: 4 | 6,
   server: NameServer | undefined,
   endMs: number,
-): Promise<Fact> {
+): Promise<CachedAnswer> {
   const askedAtMs = now();
   const answer: Answer = await deadline(
     endMs - askedAtMs,
@@ -243,34 +247,34 @@ async function askOnce(
   if (allow) checkAllowed(addresses, name, lookup, allow);
   return {
     addresses,
-    kept: undefined,
+    carriedOver: undefined,
     ttl: readTtl(answer.ttl),
     askedAtMs,
     answeredAtMs,
     tookMs: answeredAtMs - askedAtMs,
     server,
     source: "dns",
-    told: { server: answer.server, chain: answer.chain },
+    details: { server: answer.server, chain: answer.chain },
   };
 }
 
-/** The addresses that are one, of the family that was asked for, each once. A lookup may be anybody's. */
+/** Returns the valid addresses of the requested family, without duplicates. A lookup may be the user's own. */
 function addressesOf(answer: Answer, name: string, family: 4 | 6, lookup: Lookup): string[] {
   const given = answer.addresses ?? [];
   const valid = given.flatMap((address) => canonicalIp(String(address)) ?? []);
   const wanted = valid.filter((address) => address.includes(":") === (family === 6));
   if (wanted.length > 0) return [...new Set(wanted)];
-  // Success without a record of the type is what NODATA looks like.
-  const nothing = valid.length === given.length;
+  // A response without an error and without a record of the type is NODATA (RFC 2308 section 2.2).
+  const isNoData = valid.length === given.length;
   throw new LookupError(
     `The lookup "${lookup.name}" answered "${name}" without an IPv${family} address`,
-    { kind: nothing ? "negative" : "transient" },
+    { kind: isNoData ? "negative" : "transient" },
   );
 }
 
 /**
- * One address that is not allowed makes the whole answer a lie: whoever put it there may have put in the others, or
- * may take them out next (DNS rebinding mixes answers).
+ * Refuses the whole answer for one address that is not allowed: an attacker who put it there may have put in the
+ * others as well, or takes them out next (DNS rebinding mixes answers).
  */
 function checkAllowed(
   addresses: readonly string[],
@@ -284,23 +288,22 @@ function checkAllowed(
         `The lookup "${lookup.name}" answered "${name}" with ${address}: ${why}`,
         { ...options, kind: "transient", reason: NOT_ALLOWED },
       );
-    let allowed: boolean;
+    let isAllowed: boolean;
     try {
-      allowed = allow.allows(address);
+      isAllowed = allow.allows(address);
     } catch (error) {
       throw refused(`the function "allowAddress" threw`, { cause: error });
     }
-    if (!allowed) throw refused(`"allowAddress" does not allow that address`);
+    if (!isAllowed) throw refused(`"allowAddress" does not allow that address`);
   }
 }
 
-/** Seconds as DNS allows them, `undefined` for what is no number. */
+/** Returns a TTL in seconds as DNS allows it, `undefined` for a value that is not a number. */
 export function readTtl(ttl: unknown): number | undefined {
-  if (typeof ttl !== "number" || !Number.isFinite(ttl)) return undefined;
-  return ttl >= TOP_BIT || ttl < 0 ? 0 : ttl;
+  return typeof ttl === "number" && Number.isFinite(ttl) ? clampTtl(ttl) : undefined;
 }
 
-/** What a lookup's error means, read by its field: a lookup need not use our class. */
+/** Returns what a lookup's error means. It is read by its field, so that a lookup need not use our class. */
 export function kindOf(error: unknown): LookupErrorKind {
   const kind = (error as { kind?: unknown } | null)?.kind;
   return kind === "negative" || kind === "ambiguous" || kind === "config" ? kind : "transient";

@@ -1,210 +1,221 @@
 /**
- * A name as one set of options sees it: the facts of its entry with this caller's clamps, grace and deadline.
+ * A cache entry as one set of options uses it: with its limits on the TTL, its grace and its timeout.
+ *
+ * The answer of a view is in one of five states:
+ *
+ * | state   | what a caller gets                                                                   |
+ * | ------- | ------------------------------------------------------------------------------------ |
+ * | none    | The next answer. A failed resolution is an error.                                    |
+ * | fresh   | The answer, at once.                                                                 |
+ * | expired | The next answer, or the stale one if resolution fails or takes longer than 1.8 s.     |
+ * | grace   | The stale answer, at once. DNS is asked in the background.                           |
+ * | dead    | The next answer. A failed resolution is an error.                                    |
+ *
+ * ```text
+ * none    -- answer ------------------------------> fresh
+ * fresh   -- TTL over ----------------------------> expired; grace, if a resolution failed ahead of expiry
+ * expired -- failure, or 1.8 s without an answer -> grace
+ * grace   -- dnsGraceTtl over --------------------> expired
+ * expired, grace -- dnsMaxStale over -------------> dead; with a dnsGraceTtl of 0, as soon as the TTL is over
+ * expired, grace, dead -- answer -----------------> fresh
+ * any     -- clearDnsCache() ---------------------> none
+ * ```
  *
  * @module
  */
 
-import type { Effort, Entry, Flight, Reader } from "./cache_entry.ts";
-import { maintenanceTimer, now, type Timer, WallDeadline } from "../internal/clock.ts";
-import { Freshness, type FreshnessSettings } from "./freshness.ts";
-import { RefreshPlan } from "./refresh_schedule.ts";
-import { type Fact, kindOf } from "./resolution.ts";
 import { ResolveError } from "../errors.ts";
+import { maintenanceTimer, now, type Timer, WallDeadline } from "../internal/clock.ts";
+import { callUserCode, messageOf } from "../internal/thrown.ts";
+import type { AddressChange, AnswerSource, AnswerStatus, Watcher } from "./answer_source.ts";
+import type { CacheEntry } from "./cache_entry.ts";
+import { Freshness, type FreshnessSettings } from "./freshness.ts";
+import type { InFlightQuery, RetryBudget } from "./in_flight_query.ts";
+import { RefreshSchedule } from "./refresh_schedule.ts";
+import { type CachedAnswer, kindOf } from "./resolution.ts";
 
-/** Who has a stale answer waits no longer for a fresh one: the client response timer of RFC 8767, section 5. */
-const RESPONSE_MS = 1800;
-/** A waiting caller leaves the resolution's own deadline so much time to explain itself. */
+/** Time after which a stale answer is used while DNS is silent: the client response timer of RFC 8767 section 5. */
+const RESPONSE_TIMER_MS = 1800;
+/** Time that a waiting caller gives a resolution after its timeout, so that it can say why it failed. */
 const SLACK_MS = 50;
-/** A question that somebody's failure asks for comes at most once in this time. */
-const FORCED_GAP_MS = 1000;
-/** So many sets of options are remembered for a name. */
-const MOST_VIEWS = 50;
+/** Minimum interval of the queries that `refresh()` sends for one name. */
+const MIN_REFRESH_GAP_MS = 1000;
 
-/** What changed in the answer. */
-export interface AddressChange {
-  /** Addresses that came in. */
-  readonly added: readonly string[];
-  /** Addresses that left. */
-  readonly removed: readonly string[];
-  /** All that are in the answer now, in the server's order. */
-  readonly addresses: readonly string[];
-  /** Seconds that the new answer counts for. */
-  readonly ttl: number;
-  /** `"dns"`, or `"os"` where the operating system's resolver had to help out. */
-  readonly source: "dns" | "os";
-}
+/** The options of a view; durations in milliseconds. */
+export interface ViewSettings extends RetryBudget, FreshnessSettings {}
 
-/** Hears what happens to a name while it is watched. What it throws is reported as an uncaught error. */
-export interface Watcher {
-  /** The set of addresses changed. Called before anybody is given the new answer. */
-  onChange?(change: AddressChange): void;
-  /** A resolution brought an answer, the same or another one. Called after `onChange`. */
-  onAnswer?(): void;
-  /** A resolution failed; a stale answer may be serving all the same. */
-  onError?(error: unknown): void;
-}
+/** How the wait for one query ended, for one caller. */
+type WaitResult =
+  | { readonly kind: "fresh" }
+  | { readonly kind: "failedConclusively"; readonly error: unknown }
+  /** The query tried less hard than this caller wants. */
+  | { readonly kind: "failedInconclusively"; readonly error: unknown }
+  /** The cache was cleared. */
+  | { readonly kind: "cancelled" }
+  | { readonly kind: "timedOut" };
 
-/** How one caller wants a name resolved; the durations are milliseconds. */
-export interface ViewSettings extends Effort, FreshnessSettings {}
-
-/** One view serves everybody with the same options. */
-export class View implements Reader {
-  /** The addresses in force, in the server's order; empty before the first answer. */
+/** A cache entry as one set of options uses it. All callers with the same options share the view. */
+export class View implements AnswerSource {
+  /** The addresses of the newest answer, in the server's order; empty before the first answer. */
   addresses: readonly string[] = [];
 
-  readonly #life: Freshness;
-  /** The end of the fresh answer, while it is kept fresh: what a checkout looks at. */
+  readonly #freshness: Freshness;
+  /** End of the fresh answer while it is kept fresh: the only thing that most checkouts look at. */
   readonly #freshUntil: WallDeadline = new WallDeadline();
-  readonly #plan: RefreshPlan = new RefreshPlan();
+  readonly #schedule: RefreshSchedule = new RefreshSchedule();
   readonly #watchers: Set<Watcher> = new Set();
-  #keepers = 0;
+  /** Number of callers of `keepFresh()`. */
+  #refCount = 0;
   #waiting = 0;
   #timer: Timer | undefined;
-  /** The resolution that this view holds on to for upkeep's sake. */
-  #upkeep: Flight | undefined;
-  /** When a question may be asked that had to wait for its second. */
-  #forcedMs = Infinity;
-
-  /** Views come from {@linkcode View.of}. */
-  private constructor(readonly entry: Entry, readonly settings: ViewSettings) {
-    this.#life = new Freshness(settings);
-    if (entry.fact) this.learn(entry.fact);
-  }
+  /** The query that this view retains for itself rather than for a waiting caller. */
+  #backgroundQuery: InFlightQuery | undefined;
+  /** Time of a `refresh()` that came too soon after the last query. */
+  #postponedRefreshMs = Infinity;
 
   /**
-   * The view of an entry with these settings, shared by all who have the same.
-   *
    * @param entry What is known about the name.
-   * @param settings This caller's clamps, grace and deadline.
+   * @param settings The limits, grace and timeout.
    */
-  static of(entry: Entry, settings: ViewSettings): View {
-    const { readers } = entry;
-    const key = JSON.stringify(settings);
-    // Nothing but views reads an entry.
-    let view = readers.get(key) as View | undefined;
-    if (!view) {
-      if (readers.size >= MOST_VIEWS) {
-        for (const [key, reader] of readers) if (!reader.busy) readers.delete(key);
-      }
-      view = new View(entry, settings);
-      readers.set(key, view);
-    }
-    return view;
+  constructor(readonly entry: CacheEntry, readonly settings: ViewSettings) {
+    this.#freshness = new Freshness(settings);
+    if (entry.answer) this.apply(entry.answer);
   }
 
-  /** Until then the answer is fresh, in milliseconds of the monotonic clock. */
+  /** End of the fresh answer, in milliseconds of the monotonic clock. */
   get freshUntilMs(): number {
-    return this.#life.freshUntilMs;
+    return this.#freshness.freshUntilMs;
   }
 
-  /** Until then, past that, it may be used without waiting, because resolution failed. */
+  /** End of grace, in milliseconds of the monotonic clock. */
   get graceUntilMs(): number {
-    return this.#life.graceUntilMs;
+    return this.#freshness.graceUntilMs;
+  }
+
+  /** Returns for how many milliseconds the answer may be used without waiting: the rest of its TTL, or of grace. */
+  remainingMs(nowMs: number): number {
+    return this.#freshness.remainingMs(nowMs);
+  }
+
+  /** Whether a caller waits, watches or keeps the answer fresh, or a background query is under way. */
+  get isInUse(): boolean {
+    return this.#isWatched || this.#waiting > 0 || this.#backgroundQuery !== undefined;
+  }
+
+  get #isWatched(): boolean {
+    return this.#refCount > 0 || this.#watchers.size > 0;
   }
 
   /**
-   * For how many milliseconds the answer may be used without waiting: the rest of its TTL, or of grace.
+   * Returns whether the answer may be used now: it is fresh, or in grace. No I/O, no wait; in grace it starts a
+   * background query if one is due.
    *
-   * @param nowMs The time.
+   * @param nowMs The time, if the caller knows it already.
    */
-  leftMs(nowMs: number): number {
-    const { freshUntilMs, graceUntilMs } = this.#life;
-    return Math.max(0, (nowMs < freshUntilMs ? freshUntilMs : graceUntilMs) - nowMs);
-  }
-
-  get busy(): boolean {
-    return this.#watched || this.#waiting > 0 || this.#upkeep !== undefined;
-  }
-
-  get #watched(): boolean {
-    return this.#keepers > 0 || this.#watchers.size > 0;
-  }
-
-  /**
-   * Whether the answer in force may be used now, because it is fresh or because grace lasts. No I/O, no wait; in
-   * grace it sees to it that DNS is asked in the background.
-   *
-   * @param nowMs The time, where it is known already.
-   */
-  usable(nowMs?: number): boolean {
+  isFresh(nowMs?: number): boolean {
     if (nowMs === undefined) {
       if (this.#freshUntil.isAhead) return true;
       nowMs = now();
     }
-    if (nowMs < this.#life.freshUntilMs) return true;
-    if (nowMs >= this.#life.graceUntilMs) return false;
-    if (nowMs >= this.#plan.dueMs) this.#fly();
+    if (nowMs < this.#freshness.freshUntilMs) return true;
+    if (nowMs >= this.#freshness.graceUntilMs) return false;
+    if (nowMs >= this.#schedule.dueMs) this.#startBackgroundQuery();
     return true;
   }
 
   /**
-   * Waits until there is an answer to use, in the one resolution under way. Where that takes long, grace begins and
-   * a stale answer is one to use; the resolution goes on.
+   * Waits until the answer may be used, for the one query under way. If that takes long, grace begins and a stale
+   * answer may be used; the query goes on.
    *
-   * @param signal Ends the wait; others that wait for the same answer go on.
-   * @throws {ResolveError} where there is none.
+   * @param signal Ends the wait; other callers that wait for the same query go on.
+   * @throws {ResolveError} if there is no answer.
    */
-  async wait(signal?: AbortSignal): Promise<void> {
-    const { entry, settings } = this;
+  async waitUntilFresh(signal?: AbortSignal): Promise<void> {
     const startMs = now();
-    const endMs = startMs + settings.timeoutMs;
+    const endMs = startMs + this.settings.timeoutMs;
     this.#waiting++;
     try {
       for (;;) {
         signal?.throwIfAborted();
-        const nowMs = now();
-        if (this.usable(nowMs)) return;
-        const helpless = this.#life.spent(nowMs);
-        if (helpless && nowMs < entry.negativeUntilMs) throw this.#explain(entry.failure);
-        const flight = entry.fly(settings, helpless);
-        const landing = helpless || settings.timeoutMs < RESPONSE_MS
-          ? await flight.join(endMs + SLACK_MS, signal)
-          : await flight.join(startMs + RESPONSE_MS, signal, () => this.#fly());
-        // One that found an answer is good for whoever waited for it, however short its TTL.
-        if (landing?.kept && landing.found) return;
-        const conclusive = landing?.kept && this.#isLastWord(flight, now(), landing.error);
-        // Given up when the cache was cleared, or less hard a try than this caller wants: there is time for another.
-        if (landing && !conclusive && now() < endMs) continue;
-        // For this caller, whose time is up, resolution has failed, whatever becomes of the query.
-        if (!conclusive) this.#life.miss(now());
-        if (this.usable(now())) return;
-        // The stale answer came to its end meanwhile.
-        if (!conclusive && now() < endMs) continue;
-        throw this.#explain(landing?.kept ? landing.error : undefined);
+        if (this.isFresh(now())) return;
+        const result = await this.#awaitQuery(startMs, signal);
+        switch (result.kind) {
+          case "fresh":
+            return;
+          case "failedConclusively":
+            // The failure has begun grace.
+            if (this.isFresh(now())) return;
+            throw this.#errorFor(result.error);
+          case "failedInconclusively":
+          case "cancelled":
+            if (now() < endMs) continue;
+            break;
+          case "timedOut":
+            break;
+        }
+        // The time of this caller, or the response timer, is over: that counts as a failure, and the query goes on.
+        this.#freshness.onFailure(now());
+        if (this.isFresh(now())) return;
+        // The stale answer died while the response timer ran.
+        if (now() < endMs) continue;
+        throw this.#errorFor(result.kind === "failedInconclusively" ? result.error : undefined);
       }
     } finally {
       this.#waiting--;
     }
   }
 
+  async #awaitQuery(startMs: number, signal: AbortSignal | undefined): Promise<WaitResult> {
+    const { entry, settings } = this;
+    const nowMs = now();
+    const noStaleAnswer = this.#freshness.isExpiredForGood(nowMs);
+    if (noStaleAnswer && nowMs < entry.negativeUntilMs) {
+      return { kind: "failedConclusively", error: entry.failure };
+    }
+    const query = entry.startQuery(settings, noStaleAnswer);
+    const outcome = noStaleAnswer || settings.timeoutMs < RESPONSE_TIMER_MS
+      ? await query.waitFor(startMs + settings.timeoutMs + SLACK_MS, signal)
+      : await query.waitFor(
+        startMs + RESPONSE_TIMER_MS,
+        signal,
+        () => this.#startBackgroundQuery(),
+      );
+    if (outcome === "timedOut") return { kind: "timedOut" };
+    if (outcome.kind === "cancelled") return outcome;
+    // An answer is good for all callers that waited for it, however short its TTL.
+    if (outcome.kind === "answered") return { kind: "fresh" };
+    const { error } = outcome;
+    const isConclusive = this.#isConclusive(query, now(), error);
+    return { kind: isConclusive ? "failedConclusively" : "failedInconclusively", error };
+  }
+
   /**
-   * Asks again now, whatever the TTL says; at most once a second per name. What comes too early is asked when
-   * the second is over; where nobody keeps the answer fresh, the answer expires then, so that the next caller
-   * asks.
+   * Asks again now, whatever the TTL says, but at most once a second per name. A call that comes too soon is
+   * postponed until the second is over; if the answer is not kept fresh, it expires then, so that the next caller asks.
    *
-   * @returns Fulfilled when the question is settled, well or badly; at once, where it has to wait for its second.
+   * @returns Fulfilled when the query is over, whatever its outcome; at once for a call that is postponed.
    */
   async refresh(): Promise<void> {
-    const earliestMs = this.entry.askedAtMs + FORCED_GAP_MS;
-    if (this.entry.flight || now() >= earliestMs) {
-      await this.#fly().landed;
+    const earliestMs = this.entry.askedAtMs + MIN_REFRESH_GAP_MS;
+    if (this.entry.query || now() >= earliestMs) {
+      await this.#startBackgroundQuery().settled;
     } else {
-      this.#forcedMs = earliestMs;
-      this.#plan.dueMs = Math.min(this.#plan.dueMs, earliestMs);
-      this.#schedule();
+      this.#postponedRefreshMs = earliestMs;
+      this.#schedule.dueMs = Math.min(this.#schedule.dueMs, earliestMs);
+      this.#setTimer();
     }
   }
 
   /**
-   * Hears of changes and failures until the returned function is called.
+   * Calls a watcher on changes, answers and failures until the returned function is called.
    *
-   * @param watcher Who hears.
+   * @param watcher The callbacks.
    * @returns Ends it; calling it twice is harmless.
    */
   watch(watcher: Watcher): () => void {
     this.#watchers.add(watcher);
     return () => {
-      if (this.#watchers.delete(watcher)) this.#land();
+      if (this.#watchers.delete(watcher)) this.#releaseIfUnwatched();
     };
   }
 
@@ -214,118 +225,134 @@ export class View implements Reader {
    * @returns Ends it; calling it twice is harmless.
    */
   keepFresh(): () => void {
-    let kept = true;
-    this.#keepers++;
-    this.#schedule();
+    let isKept = true;
+    this.#refCount++;
+    this.#setTimer();
     return () => {
-      if (!kept) return;
-      kept = false;
-      this.#keepers--;
-      this.#schedule();
-      this.#land();
+      if (!isKept) return;
+      isKept = false;
+      this.#refCount--;
+      this.#setTimer();
+      this.#releaseIfUnwatched();
     };
   }
 
-  learn(fact: Fact): () => void {
-    const { ttl, askedAtMs, answeredAtMs, tookMs, kept, source } = fact;
-    const stillKept = kept && askedAtMs < kept.sinceMs + this.settings.maxStaleMs;
-    const addresses = stillKept ? [...fact.addresses, ...kept.addresses] : fact.addresses;
+  /** Returns the state of the answer. */
+  status(): AnswerStatus {
+    const { addresses, entry: { answer, failures } } = this;
+    const nowMs = now();
+    return {
+      addresses,
+      age: answer && toSeconds(nowMs - answer.askedAtMs),
+      freshFor: toSeconds(this.freshUntilMs - nowMs),
+      inGrace: this.#freshness.isInGrace(nowMs),
+      failures,
+    };
+  }
+
+  /** Takes over an answer; returns the change, if the addresses changed. */
+  apply(answer: CachedAnswer): AddressChange | undefined {
+    const { ttl, askedAtMs, answeredAtMs, tookMs, carriedOver, source } = answer;
+    const isCarried = carriedOver && askedAtMs < carriedOver.sinceMs + this.settings.maxStaleMs;
+    const addresses = isCarried
+      ? [...answer.addresses, ...carriedOver.addresses]
+      : answer.addresses;
     const added = addresses.filter((address) => !this.addresses.includes(address));
     const removed = this.addresses.filter((address) => !addresses.includes(address));
     const changed = added.length > 0 || removed.length > 0;
 
-    const ttlMs = this.#life.learn(askedAtMs, ttl);
-    const givenTtlMs = ttl === undefined ? undefined : ttl * 1000;
-    this.#plan.learn({ askedAtMs, answeredAtMs, tookMs, givenTtlMs, ttlMs, changed });
+    const ttlMs = this.#freshness.onAnswer(askedAtMs, ttl);
+    const serverTtlMs = ttl === undefined ? undefined : ttl * 1000;
+    this.#schedule.onAnswer({ askedAtMs, answeredAtMs, tookMs, serverTtlMs, ttlMs, changed });
     this.addresses = addresses;
-    this.#forcedMs = Infinity;
-    this.#schedule();
-    const change = { added, removed, addresses, ttl: ttlMs / 1000, source };
-    return () => {
-      if (changed) this.#tell((watcher) => watcher.onChange?.(change));
-      this.#tell((watcher) => watcher.onAnswer?.());
-    };
+    this.#postponedRefreshMs = Infinity;
+    this.#setTimer();
+    return changed ? { added, removed, addresses, ttl: ttlMs / 1000, source } : undefined;
   }
 
-  miss(flight: Flight, nowMs: number, error: unknown): () => void {
-    const { freshUntilMs } = this.#life;
-    // A fresh answer that nobody keeps fresh expires as ever, and whoever comes then asks.
-    const begins = this.#keepers > 0 || nowMs >= freshUntilMs;
-    if (begins && this.#isLastWord(flight, nowMs, error)) this.#life.miss(nowMs);
-    this.#plan.miss(nowMs, this.entry.failures);
-    this.#schedule();
-    return () => this.#tell((watcher) => watcher.onError?.(error));
+  /** Calls the watchers after an answer was applied to all views. */
+  notifyAnswer(change: AddressChange | undefined): void {
+    if (change) this.#notify((watcher) => watcher.onChange?.(change));
+    this.#notify((watcher) => watcher.onAnswer?.());
   }
 
-  /** The addresses stay known, so that a change is seen as one; but nobody is given them without asking. */
-  forget(): void {
-    this.#life.forget();
-    this.#plan.forget(this.#keepers > 0 ? now() : Infinity);
-    this.#forcedMs = Infinity;
-    this.#schedule();
+  /** Begins grace after a failed query, unless a query of these options would have tried harder. */
+  applyFailure(query: InFlightQuery, error: unknown): void {
+    const nowMs = now();
+    // A fresh answer that is not kept fresh expires as usual, and the next caller asks.
+    const beginsGrace = this.#refCount > 0 || nowMs >= this.#freshness.freshUntilMs;
+    if (beginsGrace && this.#isConclusive(query, nowMs, error)) this.#freshness.onFailure(nowMs);
+    this.#schedule.onFailure(nowMs, this.entry.failures);
+    this.#setTimer();
   }
 
-  #isLastWord(flight: Flight, nowMs: number, error: unknown): boolean {
-    return flight.speaksFor(this.settings, this.#life.spent(nowMs), error);
+  /** Calls the watchers after a failure was applied to all views. */
+  notifyFailure(error: unknown): void {
+    this.#notify((watcher) => watcher.onError?.(error));
   }
 
-  /** A resolution that no caller waits for. */
-  #fly(): Flight {
-    const flight = this.entry.fly(this.settings, this.#life.spent(now()));
-    if (this.#upkeep === flight) return flight;
-    this.#upkeep = flight;
-    flight.hold();
-    flight.landed.then(() => {
-      if (this.#upkeep === flight) this.#upkeep = undefined;
+  /** Lets the answer be asked for again. The addresses stay, so that the next answer tells what changed. */
+  clear(): void {
+    this.#freshness.clear();
+    this.#schedule.clear(this.#refCount > 0 ? now() : Infinity);
+    this.#postponedRefreshMs = Infinity;
+    this.#setTimer();
+  }
+
+  #isConclusive(query: InFlightQuery, nowMs: number, error: unknown): boolean {
+    return query.isConclusiveFor(this.settings, this.#freshness.isExpiredForGood(nowMs), error);
+  }
+
+  /** Starts a query that no caller waits for, or retains the one under way. */
+  #startBackgroundQuery(): InFlightQuery {
+    const query = this.entry.startQuery(this.settings, this.#freshness.isExpiredForGood(now()));
+    if (this.#backgroundQuery === query) return query;
+    this.#backgroundQuery = query;
+    query.retain();
+    query.settled.then(() => {
+      if (this.#backgroundQuery === query) this.#backgroundQuery = undefined;
     });
-    return flight;
+    return query;
   }
 
-  /** When nobody is interested any more, a question under way is not worth waiting for. */
-  #land(): void {
-    if (this.#watched) return;
-    const flight = this.#upkeep;
-    this.#upkeep = undefined;
-    flight?.drop();
+  /** Releases the background query once the view is neither watched nor kept fresh. */
+  #releaseIfUnwatched(): void {
+    if (this.#isWatched) return;
+    const query = this.#backgroundQuery;
+    this.#backgroundQuery = undefined;
+    query?.release();
   }
 
-  #schedule(): void {
+  /** Sets the timer of the next query, if the answer is kept fresh. */
+  #setTimer(): void {
     this.#timer?.clear();
     this.#timer = undefined;
-    this.#freshUntil.set(this.#keepers > 0 ? this.#life.freshUntilMs : -Infinity);
-    if (this.#keepers === 0) return this.#life.endAt(this.#forcedMs);
-    if (this.#plan.dueMs === Infinity) return;
-    this.#timer = maintenanceTimer(this.#plan.dueMs - now(), () => {
-      if (now() >= this.#plan.dueMs) this.#fly();
-      else this.#schedule();
+    this.#freshUntil.set(this.#refCount > 0 ? this.#freshness.freshUntilMs : -Infinity);
+    if (this.#refCount === 0) return this.#freshness.expireAt(this.#postponedRefreshMs);
+    if (this.#schedule.dueMs === Infinity) return;
+    this.#timer = maintenanceTimer(this.#schedule.dueMs - now(), () => {
+      if (now() >= this.#schedule.dueMs) this.#startBackgroundQuery();
+      else this.#setTimer();
     });
   }
 
-  /** A watcher's failure is its own: the others hear all the same, and the resolution goes on. */
-  #tell(call: (watcher: Watcher) => void): void {
-    for (const watcher of [...this.#watchers]) {
-      try {
-        call(watcher);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
+  #notify(call: (watcher: Watcher) => void): void {
+    for (const watcher of [...this.#watchers]) callUserCode(() => call(watcher));
   }
 
-  #explain(error: unknown): ResolveError {
-    const { name } = this.entry.subject;
+  #errorFor(cause: unknown): ResolveError {
+    const { name } = this.entry.key;
     const seconds = this.settings.timeoutMs / 1000;
-    const said = error === undefined
-      ? `no answer within ${seconds} seconds`
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    return new ResolveError(`Cannot resolve "${name}": ${said}`, {
+    const why = cause === undefined ? `no answer within ${seconds} seconds` : messageOf(cause);
+    return new ResolveError(`Cannot resolve "${name}": ${why}`, {
       host: name,
-      kind: kindOf(error),
-      cause: error,
+      kind: kindOf(cause),
+      cause,
     });
   }
+}
+
+/** Rounds to milliseconds, for logs. */
+function toSeconds(ms: number): number {
+  return Math.round(ms) / 1000;
 }

@@ -5,6 +5,7 @@
  */
 
 import { isTimeout } from "../../internal/thrown.ts";
+import { WrongRoleError } from "../../pool/connection/server_role.ts";
 import { ConnectError, PoolClosedError, PoolTimeoutError, ResolveError } from "../../errors.ts";
 
 /** What the driver's own pool says. */
@@ -51,15 +52,10 @@ function fromConnect(error: ConnectError, words: PoolWords): Error {
   const { cause } = error;
   if (isTimeout(cause)) return tookTooLong(error, words);
   // A server's role is nothing that a driver speaks of.
-  const said = cause instanceof Error && ("code" in cause || !isOurs(cause));
+  const said = cause instanceof Error && ("code" in cause || !(cause instanceof WrongRoleError));
   return said ? cause : error;
 }
 
 function tookTooLong(cause: unknown, words: PoolWords): Error {
   return Object.assign(new Error(words.connectTimeout, { cause }), words.connectTimeoutFields);
-}
-
-/** What the dialer itself has against a server that let it in. */
-function isOurs(error: Error): boolean {
-  return error.name === "WrongRole";
 }

@@ -112,7 +112,7 @@ export class FollowedName<C> {
     { patient, dismiss }: Choosing<C>,
   ): Promise<string> {
     for (;;) {
-      if (!this.#view.usable(now())) await this.#view.wait(signal);
+      if (!this.#view.isFresh(now())) await this.#view.waitUntilFresh(signal);
       const { addresses } = this.#view;
       const waits = patient && this.#suspect;
       if (addresses.length === 1 && this.#settings.targetSessionAttrs === "any" && !waits) {
@@ -120,14 +120,14 @@ export class FollowedName<C> {
       }
       try {
         const { client, address } = await this.#dialer.dial(addresses, signal);
-        this.#dialer.forget(address);
+        this.#dialer.uncount(address);
         this.#suspect = false;
         dismiss(client).catch(() => {});
         return address;
       } catch (error) {
         signal.throwIfAborted();
         this.#view.refresh();
-        if (!this.#dialer.mayPass(error, waits) || now() + PAUSE_MS >= endMs) throw error;
+        if (!this.#dialer.isTransient(error, waits) || now() + PAUSE_MS >= endMs) throw error;
         await delay(PAUSE_MS, signal);
       }
     }
@@ -166,8 +166,8 @@ export class FollowedName<C> {
   #watch(): () => void {
     const unwatch = this.#view.watch({
       onChange: ({ added, removed }) => {
-        for (const address of added) this.#lingering.came(address);
-        for (const address of removed) this.#lingering.left(address);
+        for (const address of added) this.#lingering.added(address);
+        for (const address of removed) this.#lingering.removed(address);
       },
     });
     const relax = this.#settings.refreshAhead ? this.#view.keepFresh() : () => {};
@@ -197,7 +197,7 @@ export class FollowedName<C> {
   }
 
   #retire(address: string): void {
-    this.#dialer.abandon(address);
+    this.#dialer.abortAttempts(address);
     for (const member of this.#at(address)) {
       member.departedAtMs = now();
       member.usesSeen = member.follower.uses;

@@ -5,8 +5,9 @@
  */
 
 import type { LookupError } from "../../errors.ts";
+import { clampTtl } from "../../internal/ttl.ts";
 import { lookupFailure } from "./failure.ts";
-import { countedTtl, nameToAsk, type Response } from "./message.ts";
+import { nameToAsk, type Response } from "./message.ts";
 import type { Owned } from "./message_reader.ts";
 import type { Alias, Answer, Question } from "../lookup.ts";
 
@@ -80,12 +81,12 @@ function followChain(response: Response, name: string): Followed {
     seen.add(owner);
     const found = addresses.get(owner);
     if (found) {
-      for (const record of found) ttl = Math.min(ttl, countedTtl(record.ttl));
+      for (const record of found) ttl = Math.min(ttl, clampTtl(record.ttl));
       return { addresses: [...new Set(found.map(({ address }) => address))], ttl, chain };
     }
     const alias = aliases.get(owner)?.[0];
     if (!alias) break;
-    const aliasTtl = countedTtl(alias.ttl);
+    const aliasTtl = clampTtl(alias.ttl);
     chain.push({ name: owner, target: alias.target, ttl: aliasTtl });
     ttl = Math.min(ttl, aliasTtl);
     owner = alias.target;

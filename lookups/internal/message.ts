@@ -9,6 +9,7 @@
  */
 
 import dnsPacket from "npm:dns-packet@^5.6.1";
+import { clampTtl } from "../../internal/ttl.ts";
 import { type Owned, Reader, TYPES } from "./message_reader.ts";
 
 /** The part of npm:dns-packet that is used here; the package has no types of its own. */
@@ -184,7 +185,7 @@ function readAuthorities(
       reader.name(); // the zone's first server
       reader.name(); // its administrator
       for (let field = 0; field < 4; field++) reader.uint32(); // serial, refresh, retry, expire
-      const minimum = Math.min(countedTtl(record.ttl), countedTtl(reader.uint32()));
+      const minimum = Math.min(clampTtl(record.ttl), clampTtl(reader.uint32()));
       reader.expectEnd(record);
       negativeTtl = Math.min(negativeTtl ?? Infinity, minimum);
     });
@@ -207,9 +208,4 @@ function readAdditionals(
     });
   }
   return { edns, rcode: RCODES[whole] ?? (whole === BADVERS ? "BADVERS" : `RCODE${whole}`) };
-}
-
-/** A TTL as it counts: one with the top bit set is 0 (RFC 2181 section 8). */
-export function countedTtl(ttl: number): number {
-  return ttl >= 2 ** 31 ? 0 : ttl;
 }

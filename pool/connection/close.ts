@@ -7,7 +7,7 @@
 import { ConnectionLostError } from "../../errors.ts";
 import { deadline } from "../../internal/async.ts";
 import type { PoolHooks } from "./hooks.ts";
-import type { Slot } from "../lease.ts";
+import type { Slot } from "../slot.ts";
 import type { Log } from "../../internal/log.ts";
 import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
 import type { Adapter } from "../../adapters/adapter.ts";

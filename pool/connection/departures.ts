@@ -1,36 +1,10 @@
 /**
- * The addresses of an engine's host: the resolver's answer and the addresses that linger, or a fixed list where
- * no DNS is needed. And what becomes of an address that leaves.
+ * What becomes of an address that leaves the answer.
  *
  * @module
  */
 
 import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
-
-/** Where the answer comes from: a view of the resolver's cache. */
-export interface AnswerSource {
-  /** The addresses in the newest answer, in order. */
-  readonly addresses: readonly string[];
-  /** Whether they may be used now: no I/O, no wait. */
-  usable(): boolean;
-  /** Waits until they may. */
-  wait(signal?: AbortSignal): Promise<void>;
-  /** Asks again, whatever the TTL says. */
-  refresh(): Promise<void>;
-  /** Keeps them fresh ahead of expiry until the returned function is called. */
-  keepFresh(): () => void;
-}
-
-/** The answer for a host that needs no DNS. */
-export function fixedAnswer(addresses: readonly string[]): AnswerSource {
-  return {
-    addresses,
-    usable: () => true,
-    wait: () => Promise.resolve(),
-    refresh: () => Promise.resolve(),
-    keepFresh: () => () => {},
-  };
-}
 
 /** Addresses that left the answer and still count as current for a while. */
 export class Lingering {
@@ -48,7 +22,7 @@ export class Lingering {
   }
 
   /** An address left the answer. */
-  left(address: string): void {
+  removed(address: string): void {
     if (this.#lingerMs === 0) return this.#onEnd(address);
     const timer = maintenanceTimer(this.#lingerMs, () => {
       this.#until.delete(address);
@@ -58,7 +32,7 @@ export class Lingering {
   }
 
   /** An address came into the answer. */
-  came(address: string): void {
+  added(address: string): void {
     this.#until.get(address)?.timer.clear();
     this.#until.delete(address);
   }

@@ -8,11 +8,13 @@
 import { deadline } from "../../internal/async.ts";
 import { now } from "../../internal/clock.ts";
 import { hostPort } from "../../internal/ip.ts";
+import { shuffled } from "../../internal/shuffled.ts";
 import { isSilence, isSocketError } from "../../internal/socket_errors.ts";
 import { codeOf, isTimeout } from "../../internal/thrown.ts";
 import { redactPassword } from "../../internal/redact.ts";
-import type { Adapter, Role, Target } from "../../adapters/adapter.ts";
+import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "../../errors.ts";
+import { matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
 
 /** A connection that was dialled. */
 export interface Dialled<C> {
@@ -27,20 +29,6 @@ const LAST_CHOICE_MS = 5000;
 
 /** Which of several addresses comes first. */
 export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
-
-/** Which role a server must have. */
-export type WantedRole =
-  | "any"
-  | "read-write"
-  | "read-only"
-  | "primary"
-  | "standby"
-  | "prefer-standby";
-
-/** A server that let one in, but has another role than is wanted. */
-class WrongRole extends Error {
-  override readonly name = "WrongRole";
-}
 
 /** How the dialer goes about it; durations in milliseconds. */
 export interface DialerSettings {
@@ -91,7 +79,7 @@ export class Dialer<C> {
 
   /**
    * Opens a connection to the first address that lets it and has the wanted role. It counts as open until
-   * `forget` is called.
+   * `uncount` is called.
    *
    * @param addresses The current ones, in order of preference.
    * @param signal Ends the attempt: no socket is left.
@@ -129,7 +117,7 @@ export class Dialer<C> {
    *
    * @param address The address that is current no more.
    */
-  abandon(address: string): void {
+  abortAttempts(address: string): void {
     for (const { departed, current } of this.#dials) {
       departed.add(address);
       if (current?.address !== address) continue;
@@ -142,7 +130,7 @@ export class Dialer<C> {
   }
 
   /** A connection that `dial` gave is open no more. */
-  forget(address: string): void {
+  uncount(address: string): void {
     const count = (this.#counts.get(address) ?? 1) - 1;
     if (count > 0) this.#counts.set(address, count);
     else this.#counts.delete(address);
@@ -172,12 +160,12 @@ export class Dialer<C> {
    * @param error What `dial` threw.
    * @param connectedBefore Whether a connection was opened before: until then, only a role is waited for.
    */
-  mayPass(error: unknown, connectedBefore: boolean): boolean {
+  isTransient(error: unknown, connectedBefore: boolean): boolean {
     if (!(error instanceof ConnectError)) return false;
     const reasons = error.attempts.map(({ error }) => error);
-    const waitsForRole = reasons.some((reason) => reason instanceof WrongRole);
+    const waitsForRole = reasons.some((reason) => reason instanceof WrongRoleError);
     return (waitsForRole || connectedBefore) && reasons.length > 0 &&
-      reasons.every((reason) => reason instanceof WrongRole || this.#isPassing(reason));
+      reasons.every((reason) => reason instanceof WrongRoleError || this.#isPassing(reason));
   }
 
   /**
@@ -186,7 +174,7 @@ export class Dialer<C> {
    * @param last What the last dial failed with.
    * @param waited In seconds.
    */
-  giveUp(last: unknown, waited: number): ConnectError {
+  timeoutError(last: unknown, waited: number): ConnectError {
     const { host } = this.#target;
     const text = this.#hide(last instanceof Error ? last.message : String(last));
     const attempts = last instanceof ConnectError ? last.attempts : [];
@@ -202,7 +190,7 @@ export class Dialer<C> {
    * @param address The address that was dialled.
    * @param cause What the driver said, if anything.
    */
-  endedEarly(address: string, cause: unknown): ConnectError {
+  closedDuringConnect(address: string, cause: unknown): ConnectError {
     const error = Object.assign(new Error("the connection was closed at once", { cause }), {
       code: "ECONNRESET",
     });
@@ -259,16 +247,16 @@ export class Dialer<C> {
       this.#failed.delete(address);
       const open = this.#adapter.address?.(client);
       if (open === undefined || open === address) return { client, address };
-      this.forget(address);
+      this.uncount(address);
       this.#count(open);
       return { client, address: open };
     } catch (error) {
-      this.forget(address);
+      this.uncount(address);
       dial.signal.throwIfAborted();
       // No server said this, and no other address would fare better.
       if (error instanceof DriverUnavailableError) throw error;
       dial.attempts.push({ address, error });
-      if (!(error instanceof WrongRole)) this.#failed.set(address, now() + LAST_CHOICE_MS);
+      if (!(error instanceof WrongRoleError)) this.#failed.set(address, now() + LAST_CHOICE_MS);
       return undefined;
     }
   }
@@ -278,12 +266,7 @@ export class Dialer<C> {
     const adapter = this.#adapter;
     if (wanted !== "any") {
       const role = await adapter.role!(client);
-      if (!fits(role, wanted)) {
-        const is = `${role.standby ? "a standby" : "a primary"}${
-          role.readOnly ? ", read-only" : ""
-        }`;
-        throw new WrongRole(`it is ${is}, and "${wanted}" is wanted`);
-      }
+      if (!matchesRole(role, wanted)) throw new WrongRoleError(role, wanted);
     }
     const { isolationLevel } = this.#settings;
     if (isolationLevel !== undefined) await adapter.setIsolationLevel!(client, isolationLevel);
@@ -351,30 +334,4 @@ export class Dialer<C> {
   #hide(text: string): string {
     return redactPassword(text, this.#target.password);
   }
-}
-
-/** Whether a server has the wanted role. */
-export function fits({ standby, readOnly }: Role, wanted: WantedRole): boolean {
-  switch (wanted) {
-    case "read-write":
-      return !standby && !readOnly;
-    case "read-only":
-      return standby || readOnly;
-    case "primary":
-      return !standby;
-    case "standby":
-      return standby;
-    default:
-      return true;
-  }
-}
-
-/** Fisher and Yates' shuffle. */
-function shuffled(items: readonly string[]): string[] {
-  const result = [...items];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [result[i], result[j]] = [result[j]!, result[i]!];
-  }
-  return result;
 }

@@ -5,12 +5,13 @@
  * @module
  */
 
-import type { AnswerSource, Lingering } from "./departures.ts";
+import type { AnswerSource } from "../../resolver/answer_source.ts";
+import type { Lingering } from "./departures.ts";
 import { deadline } from "../../internal/async.ts";
 import { now } from "../../internal/clock.ts";
 import { Goodbyes } from "./close.ts";
 import type { HookedConnection, PoolHooks } from "./hooks.ts";
-import type { Slot } from "../lease.ts";
+import type { Slot } from "../slot.ts";
 import type { Log } from "../../internal/log.ts";
 import type { SafeObserver } from "../observer.ts";
 import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
@@ -98,12 +99,12 @@ export class NameSource<C> implements Source<C> {
     this.#tidies = settings.hooks.reset !== undefined || settings.hooks.checkin !== undefined;
   }
 
-  usable(): boolean {
-    return this.#names.usable();
+  isFresh(): boolean {
+    return this.#names.isFresh();
   }
 
-  resolve(signal: AbortSignal): Promise<void> {
-    return this.#names.wait(signal);
+  waitUntilFresh(signal: AbortSignal): Promise<void> {
+    return this.#names.waitUntilFresh(signal);
   }
 
   keepFresh(): () => void {
@@ -144,11 +145,11 @@ export class NameSource<C> implements Source<C> {
     const end = this.#watch(client);
     try {
       await this.#greet(connection, signal);
-      if (end.come) throw this.#dialer.endedEarly(address, end.error);
+      if (end.come) throw this.#dialer.closedDuringConnect(address, end.error);
     } catch (error) {
       this.#ends.delete(client);
       if (end.come) this.#names.refresh();
-      this.#dialer.forget(address);
+      this.#dialer.uncount(address);
       this.#goodbyes.drop(client);
       throw error;
     }
@@ -198,12 +199,12 @@ export class NameSource<C> implements Source<C> {
     return deadline(connectTimeoutMs, run, { signal, what: noEndOf(name) });
   }
 
-  mayPass(error: unknown): boolean {
-    return this.#settings.connectRetry && this.#dialer.mayPass(error, this.#history.connected);
+  isTransient(error: unknown): boolean {
+    return this.#settings.connectRetry && this.#dialer.isTransient(error, this.#history.connected);
   }
 
-  giveUp(lastError: unknown, waited: number): Error {
-    return this.#dialer.giveUp(lastError, waited);
+  timeoutError(lastError: unknown, waited: number): Error {
+    return this.#dialer.timeoutError(lastError, waited);
   }
 
   adopt(slot: Slot<C>, pool: Adopter<C>): void {
@@ -257,7 +258,7 @@ export class NameSource<C> implements Source<C> {
     if (!this.#looks) return undefined;
     const { prePing, prePingAfterMs, hooks } = this.#settings;
     const nowMs = now();
-    const ping = prePing && !slot.justOpened(nowMs) && nowMs - slot.idleSinceMs >= prePingAfterMs;
+    const ping = prePing && !slot.isJustOpened(nowMs) && nowMs - slot.idleSinceMs >= prePingAfterMs;
     return ping || hooks.checkout ? this.#check(slot, ping) : undefined;
   }
 
@@ -358,7 +359,7 @@ export class NameSource<C> implements Source<C> {
   }
 
   #forget({ address }: Slot<C>): void {
-    this.#dialer.forget(address);
+    this.#dialer.uncount(address);
     this.#loseInterest();
   }
 

@@ -146,7 +146,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: "pool/pool.ts",
-    find: "if (!unfit && waiter.waiting && !this.#source.usable()) {",
+    find: "if (!unfit && waiter.waiting && !this.#source.isFresh()) {",
     put: "if (false) {",
   },
   {
@@ -167,7 +167,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: "pool/pool.ts",
-    find: "if (!this.#source.usable() || !this.#fit(slot)) return false;",
+    find: "if (!this.#source.isFresh() || !this.#fit(slot)) return false;",
     put: "",
   },
   {

@@ -24,7 +24,8 @@ import {
   writeResponse,
   type ZoneAnswer,
 } from "./message.ts";
-import { type Random, seededRandom, shuffled } from "./random.ts";
+import { type Random, seededRandom } from "./random.ts";
+import { shuffled } from "../../internal/shuffled.ts";
 import { familyOf, ofFamily } from "./zone.ts";
 
 /** A record that a fault puts into an answer: an address or an alias, under any name. */

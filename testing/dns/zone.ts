@@ -6,6 +6,7 @@
 
 import { isIPv6 } from "node:net";
 import { now } from "../../internal/clock.ts";
+import { clampTtl } from "../../internal/ttl.ts";
 import {
   checkAddress,
   checkAddresses,
@@ -203,8 +204,7 @@ export function cached(ask: Stepper, rounding: TtlRounding): Stepper {
     let entry = entries.get(entryKey);
     if (entry === undefined || clock - entry.askedAt >= entry.ttl) {
       const step = ask(key, type);
-      // A TTL with the top bit set counts as 0 (RFC 2181 section 8).
-      entry = { step, askedAt: clock, ttl: step.ttl >= 2 ** 31 ? 0 : step.ttl };
+      entry = { step, askedAt: clock, ttl: clampTtl(step.ttl) };
       entries.set(entryKey, entry);
     }
     const left = entry.ttl - (clock - entry.askedAt);

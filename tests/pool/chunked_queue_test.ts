@@ -1,20 +1,20 @@
 import { assertEquals } from "@std/assert";
 import fc from "npm:fast-check@^4";
-import { Queue, type Queued, type Row } from "../../pool/chunked_queue.ts";
+import { type Chunk, ChunkedQueue, type Queued } from "../../pool/chunked_queue.ts";
 
 class Member implements Queued<Member> {
-  row: Row<Member> | undefined = undefined;
-  seat = 0;
+  chunk: Chunk<Member> | undefined = undefined;
+  index = 0;
   constructor(readonly id: number) {}
 }
 
-/** A queue and an array that everything is done to alike. */
+/** Creates a queue and an array on which the same operations are performed. */
 function setup() {
-  const queue = new Queue<Member>();
+  const queue = new ChunkedQueue<Member>();
   let model: Member[] = [];
   let last = 0;
   const check = () => {
-    assertEquals(queue.members().map(({ id }) => id), model.map(({ id }) => id));
+    assertEquals(queue.toArray().map(({ id }) => id), model.map(({ id }) => id));
     assertEquals([queue.first?.id, queue.size], [model[0]?.id, model.length]);
   };
   return {
@@ -27,14 +27,14 @@ function setup() {
         assertEquals(queue.first?.id, model[0]!.id);
       }
     },
-    /** Takes out so many, at the beginning (0), at the end (1) or in between. */
+    /** Removes `count` items: from the beginning if `share` is 0, from the end if it is 1, or from between. */
     remove(share: number, count: number) {
       const from = Math.floor(share * Math.max(0, model.length - count));
       const leaving = model.slice(from, from + count);
       model = model.filter((member) => !leaving.includes(member));
       for (const member of leaving) {
         queue.remove(member);
-        assertEquals(member.row, undefined);
+        assertEquals(member.chunk, undefined);
       }
     },
     again(share: number) {
@@ -47,9 +47,9 @@ function setup() {
   };
 }
 
-Deno.test("Queue behaves like an array, however many are added at either end and leave from anywhere", () => {
+Deno.test("ChunkedQueue behaves like an array, however many items are added at either end and removed from anywhere", () => {
   const share = fc.constantFrom(0, 0.1, 0.25, 0.5, 0.75, 1);
-  // A row has 64 seats.
+  // A chunk has room for 64 items.
   const count = fc.oneof(fc.constantFrom(1, 1, 63, 64, 65), fc.integer({ min: 1, max: 200 }));
   const act = fc.oneof(
     fc.record({ how: fc.constantFrom("push" as const, "unshift" as const), count }),
@@ -70,38 +70,38 @@ Deno.test("Queue behaves like an array, however many are added at either end and
   );
 });
 
-Deno.test("Queue.members() stays as it was when the queue changes meanwhile", () => {
-  const queue = new Queue<Member>();
+Deno.test("ChunkedQueue.toArray() returns an array that does not change with the queue", () => {
+  const queue = new ChunkedQueue<Member>();
   for (let id = 1; id <= 100; id++) queue.push(new Member(id));
   const visited: number[] = [];
-  for (const member of queue.members()) {
+  for (const member of queue.toArray()) {
     visited.push(member.id);
     queue.remove(member);
     queue.push(new Member(1000 + member.id));
   }
   assertEquals(visited, Array.from({ length: 100 }, (_, i) => i + 1));
-  assertEquals(queue.members().map(({ id }) => id - 1000), visited);
+  assertEquals(queue.toArray().map(({ id }) => id - 1000), visited);
 });
 
-Deno.test("Queue keeps no row that nobody sits in", () => {
-  const queue = new Queue<Member>();
+Deno.test("ChunkedQueue keeps no chunk without items", () => {
+  const queue = new ChunkedQueue<Member>();
   const members = Array.from({ length: 10_000 }, (_, id) => new Member(id));
   for (const member of members) queue.push(member);
-  const rows = () => new Set(queue.members().map(({ row }) => row)).size;
-  assertEquals(rows(), 157);
+  const chunks = () => new Set(queue.toArray().map(({ chunk }) => chunk)).size;
+  assertEquals(chunks(), 157);
   // One in each hundred stays, and then none but the first and the last.
   for (const [id, member] of members.entries()) if (id % 100 !== 0) queue.remove(member);
-  assertEquals(linked(queue.first!.row), rows());
-  for (const member of queue.members().slice(1, -1)) queue.remove(member);
-  assertEquals([queue.size, linked(queue.first!.row)], [2, 2]);
-  for (const member of queue.members()) queue.remove(member);
+  assertEquals(linked(queue.first!.chunk), chunks());
+  for (const member of queue.toArray().slice(1, -1)) queue.remove(member);
+  assertEquals([queue.size, linked(queue.first!.chunk)], [2, 2]);
+  for (const member of queue.toArray()) queue.remove(member);
   queue.unshift(new Member(1));
-  assertEquals(linked(queue.first!.row), 1);
+  assertEquals(linked(queue.first!.chunk), 1);
 });
 
-/** How many rows there are from that one on. */
-function linked(row: Row<Member> | undefined): number {
+/** Counts the chunks from one on. */
+function linked(chunk: Chunk<Member> | undefined): number {
   let count = 0;
-  for (; row; row = row.after) count++;
+  for (; chunk; chunk = chunk.after) count++;
   return count;
 }

@@ -1,14 +1,14 @@
 import { assertEquals } from "@std/assert";
-import { Openings } from "../../pool/connect_limiter.ts";
+import { ConnectLimiter } from "../../pool/connect_limiter.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** Openings that fail, and what becomes of them: whether each timer set meanwhile holds the process up. */
+/** ConnectLimiter that fail, and what becomes of them: whether each timer set meanwhile holds the process up. */
 function setup(passes: boolean) {
   const log: string[] = [];
-  const openings = new Openings<never>(
+  const limiter = new ConnectLimiter<never>(
     {
       open: () => Promise.reject(new Error("no")),
-      mayPass: () => passes,
+      isTransient: () => passes,
       keepFresh() {
         log.push("watched");
         return () => log.push("unwatched");
@@ -27,26 +27,26 @@ function setup(passes: boolean) {
     const id = set(...args);
     return Object.assign(Object(id), { unref: () => void log.push("that holds nobody up") });
   }) as typeof setTimeout;
-  return { openings, log };
+  return { limiter, log };
 }
 
-Deno.test("Openings: a pause that nobody waits for holds no process up, and no name is watched for it", async () => {
+Deno.test("ConnectLimiter: a pause that nobody waits for holds no process up, and no name is watched for it", async () => {
   using time = fakeTime();
-  const { openings, log } = setup(false);
-  openings.begin(0, 1, 1);
+  const { limiter, log } = setup(false);
+  limiter.begin(0, 1, 1);
   await time.settle();
-  openings.begin(0, 1, 1);
+  limiter.begin(0, 1, 1);
   assertEquals(log, ["failed", "timer", "that holds nobody up"]);
-  openings.idle();
+  limiter.idle();
 });
 
-Deno.test("Openings: a pause that somebody waits for holds the process up, and the name is watched meanwhile", async () => {
+Deno.test("ConnectLimiter: a pause that somebody waits for holds the process up, and the name is watched meanwhile", async () => {
   using time = fakeTime();
-  const { openings, log } = setup(true);
-  openings.begin(1, 0, 1);
+  const { limiter, log } = setup(true);
+  limiter.begin(1, 0, 1);
   await time.settle();
-  openings.begin(1, 0, 1);
+  limiter.begin(1, 0, 1);
   assertEquals(log, ["failed in passing", "watched", "timer"]);
-  openings.hurry();
+  limiter.hurry();
   assertEquals(log.slice(3), ["unwatched"]);
 });

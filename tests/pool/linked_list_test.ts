@@ -8,19 +8,19 @@ class Member implements Linked<Member> {
   constructor(readonly id: number) {}
 }
 
-/** The list read in both directions, with its ends. */
+/** Reads the list in both directions, with its ends. */
 function seen(list: LinkedList<Member>) {
   const backwards: number[] = [];
   for (let member = list.last; member; member = member.before) backwards.push(member.id);
   return {
-    forwards: list.members().map(({ id }) => id),
+    forwards: list.toArray().map(({ id }) => id),
     backwards: backwards.reverse(),
     ends: [list.first?.id, list.last?.id],
     size: list.size,
   };
 }
 
-Deno.test("LinkedList behaves like an array, whatever is added and taken out", () => {
+Deno.test("LinkedList behaves like an array, whatever is added and removed", () => {
   const act = fc.oneof(fc.constant("push" as const), fc.nat(20));
   fc.assert(
     fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
@@ -51,7 +51,7 @@ Deno.test("LinkedList behaves like an array, whatever is added and taken out", (
   );
 });
 
-Deno.test("LinkedList takes a member again that was taken out, also in another list", () => {
+Deno.test("LinkedList accepts a member again that was removed, also in another list", () => {
   const [one, two] = [new LinkedList<Member>(), new LinkedList<Member>()];
   const [a, b] = [new Member(1), new Member(2)];
   one.push(a);
@@ -63,11 +63,11 @@ Deno.test("LinkedList takes a member again that was taken out, also in another l
   assertEquals([seen(one).forwards, seen(two).forwards], [[2], [1]]);
 });
 
-Deno.test("LinkedList.members() stays as it was when the list changes meanwhile", () => {
+Deno.test("LinkedList.toArray() returns an array that does not change with the list", () => {
   const list = new LinkedList<Member>();
   for (let id = 1; id <= 4; id++) list.push(new Member(id));
   const visited: number[] = [];
-  for (const member of list.members()) {
+  for (const member of list.toArray()) {
     visited.push(member.id);
     list.remove(member);
     list.push(new Member(10 + member.id));

@@ -1,38 +1,47 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import { Refusal, Waiter, WaitingLine } from "../../pool/wait_queue.ts";
+import { Rejection } from "../../pool/deferred.ts";
+import { SafeObserver } from "../../pool/observer.ts";
+import { type Waiter, WaitQueue } from "../../pool/wait_queue.ts";
 import { countListeners } from "../stress/pool_timers.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** A line of waiters with names, and what became of each. */
-function setup(cover: { covered: number; moreMs: number } = { covered: 0, moreMs: 0 }) {
-  const said: string[] = [];
-  const line: WaitingLine<string> = new WaitingLine({
-    onLate: () =>
-      line.rejectLate(cover.covered, cover.moreMs, (waited) => new Error(`${waited} s`)),
-    onEmpty: () => said.push("empty"),
-  });
-  const waiter = (name: string, seconds: number, signal?: AbortSignal): Waiter<string> => {
-    const waiter = new Waiter<string>(seconds * 1000);
-    waiter.resolve = (outcome) =>
-      said.push(
-        outcome instanceof Refusal
-          ? `${name}: ${(outcome.error as Error).message}`
-          : `${name} got ${outcome}`,
-      );
-    if (signal) line.heed(waiter, signal);
-    return waiter;
-  };
-  const join = (name: string, seconds: number, signal?: AbortSignal): Waiter<string> => {
-    const newcomer = waiter(name, seconds, signal);
-    line.push(newcomer);
-    return newcomer;
-  };
-  return { line, said, join, waiter };
+/** What the waiters wait for. */
+interface Served {
+  readonly address: string;
 }
 
-Deno.test("WaitingLine rejects each waiter when its own time is up, and not before", async () => {
+const A: Served = { address: "10.0.0.1" };
+
+/** Creates a queue of waiters with names, and a record of what became of each. */
+function setup(extra: { count: number; ms: number } = { count: 0, ms: 0 }) {
+  const said: string[] = [];
+  const queue: WaitQueue<Served> = new WaitQueue({
+    onLate: () => queue.rejectLate((waited) => new Error(`${waited} s`), extra),
+    onEmpty: () => said.push("empty"),
+  });
+  const waiter = (name: string, seconds: number, signal?: AbortSignal): Waiter<Served> => {
+    const waiter = queue.create(seconds * 1000, signal);
+    waiter.onSettled((outcome) => {
+      said.push(
+        outcome instanceof Rejection
+          ? `${name}: ${(outcome.error as Error).message}`
+          : `${name} got ${outcome.address}`,
+      );
+    });
+    waiter.promise.catch(() => {});
+    return waiter;
+  };
+  const join = (name: string, seconds: number, signal?: AbortSignal): Waiter<Served> => {
+    const newcomer = waiter(name, seconds, signal);
+    queue.push(newcomer);
+    return newcomer;
+  };
+  return { queue, said, join, waiter };
+}
+
+Deno.test("WaitQueue rejects each waiter when its own timeout is over, and not before", async () => {
   using time = fakeTime();
-  const { line, said, join } = setup();
+  const { queue, said, join } = setup();
   join("slow", 3);
   join("quick", 1);
   await time.advance(0.5);
@@ -45,10 +54,10 @@ Deno.test("WaitingLine rejects each waiter when its own time is up, and not befo
   assertEquals(said, ["quick: 1 s", "late: 1 s"]);
   await time.advance(1.5);
   assertEquals(said, ["quick: 1 s", "late: 1 s", "empty", "slow: 3 s"]);
-  assertEquals(line.size, 0);
+  assertEquals(queue.size, 0);
 });
 
-Deno.test("WaitingLine rejects by the clock, however late its timer was", async () => {
+Deno.test("WaitQueue rejects by the clock, however late its timer was", async () => {
   using time = fakeTime();
   const { said, join } = setup();
   join("a", 1);
@@ -58,23 +67,23 @@ Deno.test("WaitingLine rejects by the clock, however late its timer was", async 
   assertEquals(said, ["a: 4 s"]);
 });
 
-Deno.test("WaitingLine: many who come in one turn cost three readings of the clock, and each has its time", async () => {
+Deno.test("WaitQueue reads the clock three times for any number of waiters of one tick, and each has its full timeout", async () => {
   await using time = fakeTime();
-  const { line, said, join } = setup();
+  const { queue, said, join } = setup();
   const readings = countReadings();
   for (let i = 0; i < 1000; i++) join(`${i}`, 1);
   await time.settle();
-  // The first needs one for its moment and one for the timer; the second, who came later, one for all the others.
+  // The first waiter needs one for its tick and one for the timer; the second, added later, one for all the others.
   assertEquals(readings.count, 3);
   readings.end();
   await time.advance(0.999);
   assertEquals(said, []);
   await time.advance(0.001);
   assertEquals(said.length, 1001);
-  assertEquals(line.size, 0);
+  assertEquals(queue.size, 0);
 });
 
-Deno.test("WaitingLine: who comes while the program blocks the event loop has its whole time after that", async () => {
+Deno.test("WaitQueue gives a waiter added while the event loop is blocked its full timeout after that", async () => {
   await using time = fakeTime();
   const { said, join } = setup();
   join("before", 1);
@@ -91,7 +100,7 @@ Deno.test("WaitingLine: who comes while the program blocks the event loop has it
   assertEquals(said, ["before: 1 s", "between: 1 s", "empty", "after: 1 s"]);
 });
 
-Deno.test("WaitingLine: whoever may wait less than those before is rejected before them, in one turn or later", async () => {
+Deno.test("WaitQueue rejects a waiter with a smaller timeout before earlier waiters, in the same tick or later", async () => {
   await using time = fakeTime();
   const { said, join } = setup();
   join("hour", 3600);
@@ -104,7 +113,7 @@ Deno.test("WaitingLine: whoever may wait less than those before is rejected befo
   assertEquals(said, ["second: 1 s", "half a second: 0.5 s"]);
   await time.advance(0.167);
   assertEquals(said.slice(2), ["two thirds: 0.667 s"]);
-  // The timer is set for the minute by now, and goes off in less than that.
+  // By now the timer is set for the minute, and fires in less than that.
   join("58.833", 58.833);
   join("58.832", 58.832);
   await time.advance(58.832);
@@ -113,119 +122,155 @@ Deno.test("WaitingLine: whoever may wait less than those before is rejected befo
   assertEquals(said.slice(4), ["minute: 60 s", "58.833: 58.833 s"]);
 });
 
-Deno.test("WaitingLine.rejectLate() rejects at once who may not wait at all, although the clock goes on", () => {
+Deno.test("WaitQueue.rejectLate() rejects waiters with a timeout of 0 at once, although the clock goes on", () => {
   using _time = fakeTime();
-  const { line, said, join } = setup();
+  const { queue, said, join } = setup();
   const readings = countReadings(0.001);
   join("patient", 9);
   join("impatient", 0);
   join("as impatient", 0);
-  line.rejectLate(0, 0, (waited) => new Error(waited.toFixed(3)));
+  queue.rejectLate((waited) => new Error(waited.toFixed(3)), { count: 0, ms: 0 });
   readings.end();
   assertEquals(said, ["impatient: 0.000", "as impatient: 0.000"]);
-  line.rejectAll(new Error("over"));
+  queue.rejectAll(new Error("over"));
 });
 
-Deno.test("WaitingLine lets somebody wait for ever", async () => {
+Deno.test("WaitQueue never rejects a waiter with an infinite timeout", async () => {
   using time = fakeTime();
-  const { line, said, join } = setup();
+  const { queue, said, join } = setup();
   const waiter = join("patient", Infinity);
   await time.advance(3600 * 24 * 60);
   assertEquals(said, []);
-  line.serve(waiter, "it");
-  assertEquals(said, ["empty", "patient got it"]);
+  queue.serve(waiter, A);
+  assertEquals(said, ["empty", "patient got 10.0.0.1"]);
 });
 
-Deno.test("WaitingLine gives those for whom something is on its way more time, and only those", async () => {
+Deno.test("WaitQueue.rejectLate() gives extra time to the first waiters only", async () => {
   using time = fakeTime();
-  const { said, join } = setup({ covered: 1, moreMs: 2000 });
-  join("covered", 1);
-  join("other", 1);
+  const { said, join } = setup({ count: 1, ms: 2000 });
+  join("first", 1);
+  join("second", 1);
   await time.advance(1);
-  assertEquals(said, ["other: 1 s"]);
+  assertEquals(said, ["second: 1 s"]);
   await time.advance(1.999);
   assertEquals(said.length, 1);
   await time.advance(0.001);
-  assertEquals(said, ["other: 1 s", "empty", "covered: 3 s"]);
+  assertEquals(said, ["second: 1 s", "empty", "first: 3 s"]);
 });
 
-Deno.test("WaitingLine ends a wait by its signal, in the line or aside, and takes its listener back", () => {
+Deno.test("WaitQueue ends a wait by its signal, in the queue or outside, and removes its listener", () => {
   using _time = fakeTime();
-  const { line, said, join, waiter } = setup();
+  const { queue, said, join, waiter } = setup();
   const controllers = Array.from({ length: 4 }, () => new AbortController());
   const listening = controllers.map(({ signal }) => countListeners(signal));
   join("queued", 9, controllers[0]!.signal);
-  line.stepAside(join("aside", 9, controllers[1]!.signal));
+  queue.dequeue(join("outside", 9, controllers[1]!.signal));
   const served = join("served", 9, controllers[2]!.signal);
   const fresh = waiter("fresh", 9, controllers[3]!.signal);
   assertEquals(listening.map((count) => count()), [1, 1, 1, 1]);
-  line.serve(served, "it");
+  queue.serve(served, A);
   assertEquals(listening.map((count) => count()), [1, 1, 0, 1]);
   for (const [i, controller] of controllers.entries()) controller.abort(new Error(`abort ${i}`));
   assertEquals(said, [
-    "served got it",
+    "served got 10.0.0.1",
     "empty",
     "queued: abort 0",
-    "aside: abort 1",
+    "outside: abort 1",
     "fresh: abort 3",
   ]);
   assertFalse(fresh.waiting);
 });
 
-Deno.test("WaitingLine serves and rejects nobody twice", () => {
+Deno.test("WaitQueue serves or rejects a waiter once", () => {
   using _time = fakeTime();
-  const { line, said, join } = setup();
+  const { queue, said, join } = setup();
   const waiter = join("a", 9);
-  line.reject(waiter, new Error("no"));
-  line.reject(waiter, new Error("no again"));
-  line.rejectAll(new Error("nor this"));
+  queue.reject(waiter, new Error("no"));
+  queue.reject(waiter, new Error("no again"));
+  queue.rejectAll(new Error("nor this"));
   assertEquals(said, ["empty", "a: no"]);
 });
 
-Deno.test("Waiter.promise gives what its waiter was served, or the very error that it was refused with", async () => {
+Deno.test("Waiter.promise is fulfilled with what the waiter was served, or rejected with that very error", async () => {
   using _time = fakeTime();
-  const { line } = setup();
-  const [served, refused] = [new Waiter<string>(9000), new Waiter<string>(9000)];
-  line.push(served);
-  line.push(refused);
-  line.serve(served, "it");
+  const { queue } = setup();
+  const [served, rejected] = [queue.create(9000), queue.create(9000)];
+  queue.push(served);
+  queue.push(rejected);
+  queue.serve(served, A);
   const error = new Error("no");
-  line.reject(refused, error);
-  assertEquals(await served.promise, "it");
-  assert(await assertRejects(() => refused.promise) === error);
+  queue.reject(rejected, error);
+  assert(await served.promise === A);
+  assert(await assertRejects(() => rejected.promise) === error);
 });
 
-Deno.test("WaitingLine knows when the one who came last began to wait, as long as anybody waits", async () => {
+Deno.test("Waiter.onSettled() calls the listeners in their order", () => {
+  using _time = fakeTime();
+  const { queue, said, join } = setup();
+  const waiter = join("a", 9);
+  waiter.onSettled(() => said.push("second"));
+  waiter.onSettled(() => said.push("third"));
+  queue.serve(waiter, A);
+  assertEquals(said, ["empty", "a got 10.0.0.1", "second", "third"]);
+});
+
+Deno.test("WaitQueue tells its observer of each wait and of its end", async () => {
+  using time = fakeTime();
+  const heard: unknown[] = [];
+  const observer = new SafeObserver({
+    waiting: () => {
+      heard.push("waiting");
+      return (ended) => heard.push(ended);
+    },
+  });
+  const queue: WaitQueue<Served> = new WaitQueue({ observer, onLate() {}, onEmpty() {} });
+  const [served, rejected] = [queue.create(9000), queue.create(9000)];
+  for (const waiter of [served, rejected]) queue.push(waiter);
+  await time.advance(0.5);
+  queue.serve(served, A);
+  await time.advance(1);
+  const error = new Error("no");
+  queue.reject(rejected, error);
+  await assertRejects(() => rejected.promise);
+  assertEquals(heard, [
+    "waiting",
+    "waiting",
+    { seconds: 0.5, address: "10.0.0.1" },
+    { seconds: 1.5, error },
+  ]);
+});
+
+Deno.test("WaitQueue.newest is the tick of the waiter added last, as long as the queue is not empty", async () => {
   await using time = fakeTime();
-  const { line, join } = setup();
-  assertEquals(line.newest, undefined);
+  const { queue, join } = setup();
+  assertEquals(queue.newest, undefined);
   const first = join("first", 9);
   const second = join("second", 9);
   await time.advance(1);
   const third = join("third", 9);
-  assert(line.newest === third.since);
-  assert(line.newest !== second.since);
-  for (const waiter of [third, second]) line.serve(waiter, "it");
-  assert(line.newest === third.since);
-  line.serve(first, "it");
-  assertEquals(line.newest, undefined);
+  assert(queue.newest === third.since);
+  assert(queue.newest !== second.since);
+  for (const waiter of [third, second]) queue.serve(waiter, A);
+  assert(queue.newest === third.since);
+  queue.serve(first, A);
+  assertEquals(queue.newest, undefined);
 });
 
-Deno.test("WaitingLine puts back to the front whom it is told to, and rejects all", () => {
+Deno.test("WaitQueue.unshift() puts a waiter back to the beginning, and rejectAll() rejects all", () => {
   using _time = fakeTime();
-  const { line, said, join } = setup();
+  const { queue, said, join } = setup();
   const first = join("first", 9);
   join("second", 9);
-  line.stepAside(first);
-  line.stepAside(first);
-  assertEquals([line.size, line.first?.queued], [1, true]);
-  line.unshift(first);
-  assert(line.first === first);
-  line.rejectAll(new Error("closed"));
+  queue.dequeue(first);
+  queue.dequeue(first);
+  assertEquals(queue.size, 1);
+  queue.unshift(first);
+  assert(queue.first === first);
+  queue.rejectAll(new Error("closed"));
   assertEquals(said, ["first: closed", "empty", "second: closed"]);
 });
 
-/** Counts how often the clock is read until `end()`; each reading may take a little while. */
+/** Counts how often the clock is read until `end()`; each reading may take `eachMs`. */
 function countReadings(eachMs = 0): { count: number; end(): void } {
   const { now } = performance;
   const readings = {

@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { Entry } from "../../resolver/cache_entry.ts";
+import { CachedName } from "../../resolver/cached_name.ts";
 import { type AllowAddress, readAllowAddress } from "../../resolver/allow_address.ts";
-import { View } from "../../resolver/view.ts";
 import { LookupError, ResolveError } from "../../errors.ts";
 import { getIpWithTtl } from "../../resolver.ts";
 import type { NameServer } from "../../lookups/lookup.ts";
@@ -96,13 +95,14 @@ Deno.test("what the operating system's resolver says is checked as well, and its
   using _time = fakeTime();
   const dns = fakeLookup([], 10);
   const os = fakeLookup(["127.0.1.1"], 5);
-  const subject = { name: "db", family: 4 as const, lookup: dns, servers: [], fallback: os };
+  const key = { name: "db", family: 4 as const, lookup: dns, servers: [], fallback: os };
   const { settings } = viewBy(dns, { dnsMaxRetries: 1 });
-  const view = View.of(new Entry({ ...subject, allow: readAllowAddress(PRIVATE) }), settings);
-  const error = await refusal(view.wait());
+  const cached = new CachedName({ ...key, allow: readAllowAddress(PRIVATE) });
+  const view = cached.viewWith(settings);
+  const error = await refusal(view.waitUntilFresh());
   assert(error.message.includes("127.0.1.1"), error.message);
   os.addresses = ["10.0.0.7"];
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.0.0.7"]);
 });
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import { Entry } from "../../resolver/cache_entry.ts";
-import { View, type ViewSettings } from "../../resolver/view.ts";
+import { CachedName } from "../../resolver/cached_name.ts";
+import type { View, ViewSettings } from "../../resolver/view.ts";
 import type { Family } from "../../resolver/resolution.ts";
 import { ResolveError } from "../../errors.ts";
 import { type FakeLookup, fakeLookup, viewBy } from "../support/fake_lookup.ts";
@@ -20,13 +20,13 @@ const SETTINGS: ViewSettings = {
 function name(settings: Partial<ViewSettings> = {}, family: Family = 4): {
   dns: FakeLookup;
   os: FakeLookup;
-  entry: Entry;
+  cached: CachedName;
   view: View;
 } {
   const dns = fakeLookup(["10.0.0.1"], 10);
   const os = fakeLookup(["10.1.1.1"], 5);
-  const entry = new Entry({ name: "db", family, lookup: dns, servers: [], fallback: os });
-  return { dns, os, entry, view: View.of(entry, { ...SETTINGS, ...settings }) };
+  const cached = new CachedName({ name: "db", family, lookup: dns, servers: [], fallback: os });
+  return { dns, os, cached, view: cached.viewWith({ ...SETTINGS, ...settings }) };
 }
 
 Deno.test("the operating system is asked when DNS has no answer and nothing is cached; its answer counts for 5 s", async () => {
@@ -35,7 +35,7 @@ Deno.test("the operating system is asked when DNS has no answer and nothing is c
   dns.failure = "negative";
   const sources: string[] = [];
   const unwatch = view.watch({ onChange: ({ source }) => sources.push(source) });
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals([view.addresses, view.freshUntilMs - time.nowMs], [["10.1.1.1"], 5000]);
   assertEquals([dns.questions.length, os.questions.length, sources], [1, 1, ["os"]]);
   unwatch();
@@ -44,14 +44,14 @@ Deno.test("the operating system is asked when DNS has no answer and nothing is c
 Deno.test("the operating system is not asked while DNS answers, nor while a stale answer may serve", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
-  await view.wait();
+  await view.waitUntilFresh();
   dns.failure = "transient";
   await time.advance(10);
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals([view.addresses, os.questions.length], [["10.0.0.1"], 0]);
   for (let i = 0; i < 40; i++) {
     await time.advance(1);
-    if (!view.usable(time.nowMs)) await view.wait();
+    if (!view.isFresh(time.nowMs)) await view.waitUntilFresh();
   }
   assertEquals([view.addresses, os.questions.length], [["10.0.0.1"], 0]);
 });
@@ -59,21 +59,21 @@ Deno.test("the operating system is not asked while DNS answers, nor while a stal
 Deno.test("when dnsMaxStale is over the operating system is asked", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
-  await view.wait();
+  await view.waitUntilFresh();
   dns.failure = "transient";
   await time.advance(70);
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals([view.addresses, os.questions.length], [["10.1.1.1"], 1]);
 });
 
 Deno.test("a stale answer whose time runs out while DNS is asked: the caller goes on to the operating system", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
-  await view.wait();
+  await view.waitUntilFresh();
   await time.advance(69);
   dns.failure = "transient";
   dns.delayMs = 2000;
-  const caller = view.wait();
+  const caller = view.waitUntilFresh();
   await time.advance(2);
   assertEquals(os.questions.length, 0);
   await time.advance(2);
@@ -84,17 +84,17 @@ Deno.test("a stale answer whose time runs out while DNS is asked: the caller goe
 Deno.test("without grace nothing stale is left at expiry: the operating system is asked", async () => {
   using time = fakeTime();
   const { dns, view } = name({ graceMs: 0 });
-  await view.wait();
+  await view.waitUntilFresh();
   dns.failure = "transient";
   await time.advance(10);
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.1.1.1"]);
 });
 
 Deno.test("a question ahead of expiry that fails does not replace a fresh answer by the operating system's", async () => {
   using time = fakeTime();
   const { dns, os, view } = name({ graceMs: 0 });
-  await view.wait();
+  await view.waitUntilFresh();
   dns.failure = "transient";
   const leave = view.keepFresh();
   await time.advance(9.99);
@@ -107,16 +107,16 @@ Deno.test("what the operating system answered last it is asked again when that e
   using time = fakeTime();
   const { dns, os, view } = name();
   dns.failure = "negative";
-  await view.wait();
+  await view.waitUntilFresh();
   os.addresses = ["10.1.1.2"];
   await time.advance(5);
-  assertFalse(view.usable(time.nowMs));
-  await view.wait();
+  assertFalse(view.isFresh(time.nowMs));
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.1.1.2"]);
   assertEquals([dns.questions.length, os.questions.length], [2, 2]);
   dns.failure = undefined;
   await time.advance(5);
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.0.0.1"]);
   assertEquals(os.questions.length, 2);
 });
@@ -125,12 +125,12 @@ Deno.test("DNS is not given more than 1.5 s, and one round, before the operating
   using time = fakeTime();
   const { dns, os, view } = name({ maxRetries: 3 });
   dns.failure = "negative";
-  await view.wait();
+  await view.waitUntilFresh();
   dns.failure = undefined;
   dns.delayMs = 3_600_000;
   await time.advance(5);
   os.addresses = ["192.0.2.9"];
-  const caller = view.wait();
+  const caller = view.waitUntilFresh();
   await time.advance(1.4);
   assertEquals(os.questions.length, 1);
   await time.advance(0.2);
@@ -143,13 +143,13 @@ Deno.test("kept fresh, the operating system's answer is renewed early enough for
   using time = fakeTime();
   const { dns, os, view } = name();
   dns.failure = "negative";
-  await view.wait();
+  await view.waitUntilFresh();
   const leave = view.keepFresh();
   dns.failure = undefined;
   dns.delayMs = 3_600_000;
   await time.advance(20);
   for (let i = 0; i < 200; i++) {
-    assert(view.usable(time.nowMs));
+    assert(view.isFresh(time.nowMs));
     await time.tick(100);
   }
   assert(os.questions.length > 8);
@@ -160,13 +160,13 @@ Deno.test("when DNS and the operating system fail, the operating system's last a
   using time = fakeTime();
   const { dns, os, view } = name();
   dns.failure = "negative";
-  await view.wait();
+  await view.waitUntilFresh();
   os.failure = "ambiguous";
   await time.advance(5);
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.1.1.1"]);
   await time.advance(29.9);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
 });
 
 Deno.test("nobody has an answer: the error is DNS's, and a negative one is remembered for both", async () => {
@@ -176,37 +176,37 @@ Deno.test("nobody has an answer: the error is DNS's, and a negative one is remem
   dns.negativeTtl = 3;
   os.failure = "ambiguous";
   for (let i = 0; i < 2; i++) {
-    await assertRejects(() => view.wait(), ResolveError, "Scripted: negative");
+    await assertRejects(() => view.waitUntilFresh(), ResolveError, "Scripted: negative");
   }
   assertEquals([dns.questions.length, os.questions.length], [1, 1]);
   await time.advance(3);
-  await assertRejects(() => view.wait(), ResolveError);
+  await assertRejects(() => view.waitUntilFresh(), ResolveError);
   assertEquals([dns.questions.length, os.questions.length], [2, 2]);
 });
 
 Deno.test("a no that was given to one with a stale answer does not keep another from the operating system", async () => {
   using time = fakeTime();
-  const { dns, os, entry, view } = name();
-  const graceless = View.of(entry, { ...SETTINGS, graceMs: 0 });
-  await view.wait();
+  const { dns, os, cached, view } = name();
+  const graceless = cached.viewWith({ ...SETTINGS, graceMs: 0 });
+  await view.waitUntilFresh();
   dns.failure = "negative";
   dns.negativeTtl = 5;
   await time.advance(10);
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(os.questions.length, 0);
-  await graceless.wait();
+  await graceless.waitUntilFresh();
   assertEquals([graceless.addresses, os.questions.length], [["10.1.1.1"], 1]);
 });
 
 Deno.test("one who shares the query of another with a stale answer is helped by the operating system after it", async () => {
   using time = fakeTime();
-  const { dns, os, entry, view } = name();
-  const graceless = View.of(entry, { ...SETTINGS, graceMs: 0 });
-  await view.wait();
+  const { dns, os, cached, view } = name();
+  const graceless = cached.viewWith({ ...SETTINGS, graceMs: 0 });
+  await view.waitUntilFresh();
   dns.failure = "transient";
   dns.delayMs = 100;
   await time.advance(10);
-  const callers = [view.wait(), graceless.wait()];
+  const callers = [view.waitUntilFresh(), graceless.waitUntilFresh()];
   await time.advance(0.2);
   await Promise.all(callers);
   assertEquals([graceless.addresses, os.questions.length, dns.mostAtOnce], [["10.1.1.1"], 1, 1]);
@@ -216,34 +216,34 @@ Deno.test('"both": addresses kept of a failing family go when dnsMaxStale is ove
   using time = fakeTime();
   const { dns, view } = name({}, "both");
   dns.addresses = ["10.0.0.1", "fd00::1"];
-  await view.wait();
+  await view.waitUntilFresh();
   dns.respond = ({ family }) => {
     if (family === 6) throw Object.assign(new Error("SERVFAIL"), { kind: "transient" });
     return undefined;
   };
   for (let i = 0; i < 13; i++) {
     await time.advance(5);
-    await view.wait();
+    await view.waitUntilFresh();
   }
   assertEquals(view.addresses, ["10.0.0.1", "fd00::1"]);
   await time.advance(5);
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.0.0.1"]);
 });
 
 Deno.test('"auto": a name with an A record moves to IPv6 when an ambiguous no outlasts a whole resolution', async () => {
   using time = fakeTime();
   const { dns, view } = name({}, "auto");
-  await view.wait();
+  await view.waitUntilFresh();
   dns.respond = ({ family }) => {
     if (family === 4) throw Object.assign(new Error("not found"), { kind: "ambiguous" });
     return { addresses: ["fd00::1"], ttl: 10 };
   };
   await time.advance(10);
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.0.0.1"]);
   await time.advance(0.5);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   await time.settle();
   assertEquals(view.addresses, ["fd00::1"]);
 });
@@ -253,7 +253,7 @@ Deno.test("callers with and without dnsFallback do not share answers: DNS's no s
   const plain = viewBy(dns);
   const helped = viewBy(dns, { dnsFallback: true });
   assert(plain.entry !== helped.entry);
-  await plain.wait();
-  await helped.wait();
+  await plain.waitUntilFresh();
+  await helped.waitUntilFresh();
   assertEquals(dns.questions.length, 2);
 });

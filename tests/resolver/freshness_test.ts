@@ -11,12 +11,12 @@ const SETTINGS: FreshnessSettings = {
 
 /** The lengths of the graces, in seconds, when each failure is known just when the grace before it runs out. */
 function graces(settings: Partial<FreshnessSettings>, count: number): number[] {
-  const life = new Freshness({ ...SETTINGS, ...settings });
-  life.learn(0, 10);
+  const freshness = new Freshness({ ...SETTINGS, ...settings });
+  freshness.onAnswer(0, 10);
   const lengths: number[] = [];
-  for (let nowMs = 10_000; lengths.length < count; nowMs = life.graceUntilMs) {
-    life.miss(nowMs);
-    lengths.push((life.graceUntilMs - nowMs) / 1000);
+  for (let nowMs = 10_000; lengths.length < count; nowMs = freshness.graceUntilMs) {
+    freshness.onFailure(nowMs);
+    lengths.push((freshness.graceUntilMs - nowMs) / 1000);
   }
   return lengths;
 }
@@ -34,67 +34,67 @@ Deno.test("grace doubles each time it runs out, four times, and up to 300 s or t
 
 Deno.test("grace counts from expiry or from the moment the failure is known, whichever is later", () => {
   const early = new Freshness(SETTINGS);
-  early.learn(0, 10);
-  early.miss(9000);
+  early.onAnswer(0, 10);
+  early.onFailure(9000);
   assertEquals(early.graceUntilMs, 40_000);
   const late = new Freshness(SETTINGS);
-  late.learn(0, 10);
-  late.miss(22_000);
+  late.onAnswer(0, 10);
+  late.onFailure(22_000);
   assertEquals(late.graceUntilMs, 52_000);
 });
 
 Deno.test("failures while grace lasts neither lengthen nor double it", () => {
-  const life = new Freshness(SETTINGS);
-  life.learn(0, 10);
-  for (const atMs of [10_000, 11_000, 39_999]) life.miss(atMs);
-  assertEquals(life.graceUntilMs, 40_000);
-  life.miss(45_000);
-  assertEquals(life.graceUntilMs, 105_000);
+  const freshness = new Freshness(SETTINGS);
+  freshness.onAnswer(0, 10);
+  for (const atMs of [10_000, 11_000, 39_999]) freshness.onFailure(atMs);
+  assertEquals(freshness.graceUntilMs, 40_000);
+  freshness.onFailure(45_000);
+  assertEquals(freshness.graceUntilMs, 105_000);
 });
 
 Deno.test("a success ends grace, and the next one begins with the base again", () => {
-  const life = new Freshness(SETTINGS);
-  life.learn(0, 10);
-  life.miss(10_000);
-  life.miss(40_000);
-  life.learn(50_000, 10);
-  assertEquals(life.graceUntilMs, -Infinity);
-  life.miss(60_000);
-  assertEquals(life.graceUntilMs, 90_000);
+  const freshness = new Freshness(SETTINGS);
+  freshness.onAnswer(0, 10);
+  freshness.onFailure(10_000);
+  freshness.onFailure(40_000);
+  freshness.onAnswer(50_000, 10);
+  assertEquals(freshness.graceUntilMs, -Infinity);
+  freshness.onFailure(60_000);
+  assertEquals(freshness.graceUntilMs, 90_000);
 });
 
 Deno.test("grace ends at dnsMaxStale after expiry, and none begins past it", () => {
-  const life = new Freshness({ ...SETTINGS, maxStaleMs: 45_000 });
-  life.learn(0, 10);
-  life.miss(10_000);
-  assertEquals(life.graceUntilMs, 40_000);
-  life.miss(40_000);
-  assertEquals(life.graceUntilMs, 55_000);
-  life.miss(55_000);
-  assertEquals(life.graceUntilMs, 55_000);
+  const freshness = new Freshness({ ...SETTINGS, maxStaleMs: 45_000 });
+  freshness.onAnswer(0, 10);
+  freshness.onFailure(10_000);
+  assertEquals(freshness.graceUntilMs, 40_000);
+  freshness.onFailure(40_000);
+  assertEquals(freshness.graceUntilMs, 55_000);
+  freshness.onFailure(55_000);
+  assertEquals(freshness.graceUntilMs, 55_000);
 });
 
 Deno.test("without an answer there is no grace", () => {
-  const life = new Freshness(SETTINGS);
-  life.miss(1000);
-  assertEquals(life.graceUntilMs, -Infinity);
-  life.learn(0, 10);
-  life.forget();
-  life.miss(11_000);
-  assertEquals(life.graceUntilMs, -Infinity);
+  const freshness = new Freshness(SETTINGS);
+  freshness.onFailure(1000);
+  assertEquals(freshness.graceUntilMs, -Infinity);
+  freshness.onAnswer(0, 10);
+  freshness.clear();
+  freshness.onFailure(11_000);
+  assertEquals(freshness.graceUntilMs, -Infinity);
 });
 
 Deno.test("an answer is spent when dnsMaxStale is over, or at its end where there is no grace", () => {
-  const life = new Freshness({ ...SETTINGS, maxStaleMs: 5000 });
-  assertEquals(life.spent(0), true);
-  life.learn(0, 10);
-  assertEquals([9999, 10_000, 14_999, 15_000].map((ms) => life.spent(ms)), [
+  const freshness = new Freshness({ ...SETTINGS, maxStaleMs: 5000 });
+  assertEquals(freshness.isExpiredForGood(0), true);
+  freshness.onAnswer(0, 10);
+  assertEquals([9999, 10_000, 14_999, 15_000].map((ms) => freshness.isExpiredForGood(ms)), [
     false,
     false,
     false,
     true,
   ]);
   const graceless = new Freshness({ ...SETTINGS, graceMs: 0 });
-  graceless.learn(0, 10);
-  assertEquals([9999, 10_000].map((ms) => graceless.spent(ms)), [false, true]);
+  graceless.onAnswer(0, 10);
+  assertEquals([9999, 10_000].map((ms) => graceless.isExpiredForGood(ms)), [false, true]);
 });

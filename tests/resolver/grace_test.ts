@@ -10,10 +10,10 @@ async function call(
   view: View,
 ): Promise<{ seconds: number; address: string | undefined }> {
   const startMs = time.nowMs;
-  let settled = view.usable(startMs);
+  let settled = view.isFresh(startMs);
   let ok = settled;
   if (!settled) {
-    view.wait().then(() => ok = true, () => {}).finally(() => settled = true);
+    view.waitUntilFresh().then(() => ok = true, () => {}).finally(() => settled = true);
     await time.settle();
     while (!settled) await time.tick(5);
   }
@@ -28,7 +28,7 @@ async function failing(
 ): Promise<{ dns: FakeLookup; view: View }> {
   const dns = fakeLookup(["10.0.0.1"], 10);
   const view = viewBy(dns, { dnsMaxRetries: 1, ...options });
-  await view.wait();
+  await view.waitUntilFresh();
   dns.failure = kind;
   return { dns, view };
 }
@@ -40,9 +40,9 @@ for (const kind of ["transient", "ambiguous", "negative", "config"] as const) {
     await time.advance(10);
     assertEquals(await call(time, view), { seconds: 0, address: "10.0.0.1" });
     await time.advance(29.9);
-    assert(view.usable(time.nowMs));
+    assert(view.isFresh(time.nowMs));
     await time.advance(0.1);
-    assertFalse(view.usable(time.nowMs));
+    assertFalse(view.isFresh(time.nowMs));
   });
 }
 
@@ -53,9 +53,9 @@ Deno.test("grace counts from the moment that a slow failure is known, not from b
   await time.advance(10);
   assertEquals(await call(time, view), { seconds: 1.5, address: "10.0.0.1" });
   await time.advance(29.9);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   await time.advance(0.1);
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
 });
 
 Deno.test("while DNS is silent the stale answer serves after 1.8 seconds, and the question goes on for the rest of dnsTimeout", async () => {
@@ -108,7 +108,7 @@ Deno.test("who has no stale answer to use, or may use none, waits for the whole 
   const told: [boolean, number][] = [];
   for (const one of [view, strict, brief]) {
     const tell = (ok: boolean) => told.push([ok, Math.round((time.nowMs - startMs) / 100) / 10]);
-    one.wait().then(() => tell(true), () => tell(false));
+    one.waitUntilFresh().then(() => tell(true), () => tell(false));
   }
   await time.advance(9);
   assertEquals(told, [[true, 1.8], [false, 8], [false, 8]]);
@@ -119,7 +119,7 @@ Deno.test("a failure ahead of expiry is known before it: nobody waits at expiry,
   const { view } = await failing();
   const leave = view.keepFresh();
   await time.advance(10);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   assertEquals(Math.round(view.graceUntilMs - view.freshUntilMs), 30_000);
   leave();
 });
@@ -146,13 +146,13 @@ Deno.test("when grace runs out the next caller waits for one question, and the n
   const lengths: number[] = [];
   for (let i = 0; i < 6; i++) {
     // The background question may be under way already.
-    assertFalse(view.usable(time.nowMs));
+    assertFalse(view.isFresh(time.nowMs));
     const { seconds, address } = await call(time, view);
     assert(seconds <= 2, `${seconds}`);
     assertEquals(address, "10.0.0.1");
     const { graceUntilMs } = view;
     lengths.push(Math.round((graceUntilMs - time.nowMs) / 1000));
-    while (view.usable(time.nowMs)) {
+    while (view.isFresh(time.nowMs)) {
       // Not in step with dnsTimeout: a question that fails in the moment of the end would begin the next grace.
       await time.tick(Math.max(1, Math.min(487, graceUntilMs - time.nowMs)));
     }
@@ -180,7 +180,7 @@ Deno.test("in grace one question at a time is asked in the background, at least 
     await call(time, view);
     const first = dns.questions.length;
     for (let i = 0; i < 600; i++) {
-      if (!kept) assert(view.usable(time.nowMs));
+      if (!kept) assert(view.isFresh(time.nowMs));
       await time.tick(100);
     }
     const asked = dns.askedAtMs.slice(first - 1);
@@ -203,7 +203,7 @@ Deno.test("a success ends grace: the new answer is given, and the next grace beg
   dns.failure = undefined;
   dns.addresses = ["10.0.0.2"];
   await time.advance(5);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   await time.settle();
   assertEquals(view.addresses, ["10.0.0.2"]);
   assertEquals(view.entry.failures, 0);
@@ -219,17 +219,17 @@ Deno.test("dnsMaxStale ends grace: after that a failure is an error", async () =
   await time.advance(10);
   await call(time, view);
   await time.advance(19.9);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   await time.advance(0.1);
-  assertFalse(view.usable(time.nowMs));
-  await assertRejects(() => view.wait(), ResolveError, "Scripted: transient");
+  assertFalse(view.isFresh(time.nowMs));
+  await assertRejects(() => view.waitUntilFresh(), ResolveError, "Scripted: transient");
 });
 
 Deno.test("with dnsGraceTtl 0 a failure at expiry is an error at once", async () => {
   using time = fakeTime();
   const { view } = await failing({ dnsGraceTtl: 0 });
   await time.advance(10);
-  await assertRejects(() => view.wait(), ResolveError);
+  await assertRejects(() => view.waitUntilFresh(), ResolveError);
 });
 
 Deno.test("each set of options has its own grace on the same answer", async () => {
@@ -239,9 +239,9 @@ Deno.test("each set of options has its own grace on the same answer", async () =
   const none = viewBy(dns, { dnsMaxRetries: 1, dnsGraceTtl: 0 });
   await time.advance(10);
   await call(time, view);
-  assertEquals([view, patient, none].map((one) => one.usable(time.nowMs)), [true, true, false]);
+  assertEquals([view, patient, none].map((one) => one.isFresh(time.nowMs)), [true, true, false]);
   await time.advance(6);
-  assertEquals([view, patient, none].map((one) => one.usable(time.nowMs)), [false, true, false]);
+  assertEquals([view, patient, none].map((one) => one.isFresh(time.nowMs)), [false, true, false]);
 });
 
 Deno.test("one failed resolution is reported once to each watcher, however many wait", async () => {
@@ -251,7 +251,7 @@ Deno.test("one failed resolution is reported once to each watcher, however many 
   const unwatch = view.watch({ onError: (error) => errors.push(error) });
   await time.advance(10);
   dns.delayMs = 100;
-  const callers = Array.from({ length: 20 }, () => view.wait());
+  const callers = Array.from({ length: 20 }, () => view.waitUntilFresh());
   await time.advance(0.1);
   await Promise.all(callers);
   assertEquals(errors.map(String), ["LookupError: Scripted: transient"]);
@@ -266,9 +266,9 @@ Deno.test("clearDnsCache() ends grace and the failure count", async () => {
   assertEquals(view.entry.failures, 1);
   clearDnsCache();
   assertEquals(view.entry.failures, 0);
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
   dns.failure = "negative";
-  await assertRejects(() => view.wait(), ResolveError);
+  await assertRejects(() => view.waitUntilFresh(), ResolveError);
 });
 
 Deno.test("a caller whose own dnsTimeout is over falls back on the stale answer, while the query goes on for others", async () => {
@@ -279,7 +279,7 @@ Deno.test("a caller whose own dnsTimeout is over falls back on the stale answer,
   dns.delayMs = 5000;
   dns.addresses = ["10.0.0.2"];
   await time.advance(10);
-  const patient = view.wait();
+  const patient = view.waitUntilFresh();
   await time.advance(0.5);
   assertEquals(await call(time, hasty), { seconds: 1.1, address: "10.0.0.1" });
   assertEquals(dns.running, 1);
@@ -300,9 +300,9 @@ Deno.test("a hasty caller's failure is not the failure of one who has more patie
   const early = call(time, hasty);
   await time.settle();
   let done = false;
-  const patient = view.wait().then(() => done = true);
+  const patient = view.waitUntilFresh().then(() => done = true);
   assertEquals(await early, { seconds: 0.5, address: "10.0.0.1" });
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
   await time.advance(0.6);
   assertFalse(done);
   await time.advance(0.2);

@@ -1,9 +1,22 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { now } from "../../internal/clock.ts";
+import { CachedName } from "../../resolver/cached_name.ts";
+import type { ViewSettings } from "../../resolver/view.ts";
 import { readDnsOptions } from "../../engine/options.ts";
 import { clearDnsCache, getIpWithTtl, viewOf } from "../../resolver.ts";
 import { fakeLookup, viewBy } from "../support/fake_lookup.ts";
 import { fakeTime } from "../support/time.ts";
+
+const KEY = { name: "db.internal", family: "auto" as const, servers: [], fallback: undefined };
+const SETTINGS: ViewSettings = {
+  timeoutMs: 12_000,
+  maxRetries: 3,
+  graceMs: 30_000,
+  extendGrace: true,
+  maxStaleMs: 86_400_000,
+  minTtlMs: 250,
+  maxTtlMs: 300_000,
+};
 
 Deno.test("names that nobody is interested in are forgotten beyond a thousand, the oldest first", async () => {
   using _time = fakeTime();
@@ -49,38 +62,60 @@ Deno.test("a name that is watched, waited for or asked about is not forgotten, h
   clearDnsCache();
 });
 
-Deno.test("many sets of options on one name are forgotten again, but not those in use", async () => {
+Deno.test("CachedName.viewWith() removes views beyond 50, but not those in use", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   dns.delayMs = 1000;
-  const watched = viewBy(dns, { dnsGraceTtl: 7 });
+  const cached = new CachedName({ ...KEY, lookup: dns });
+  const watched = cached.viewWith({ ...SETTINGS, graceMs: 7000 });
   const unwatch = watched.watch({});
-  const callers = Array.from(
-    { length: 200 },
-    (_, n) => getIpWithTtl("db.internal", { dnsLookup: dns, dnsFallback: false, dnsMaxTtl: n + 1 }),
-  );
+  const waiting = Array.from({ length: 200 }, (_, n) => {
+    const view = cached.viewWith({ ...SETTINGS, maxTtlMs: (n + 1) * 1000 });
+    return view.waitUntilFresh().then(() => view);
+  });
   await time.advance(1);
-  // All of them waited for the one query, each with its own clamp.
-  const answers = await Promise.all(callers);
-  assertEquals(answers.map(([ip]) => ip), answers.map(() => "10.0.0.1"));
-  assertEquals([answers[0]![1], answers[199]![1]], [0, 199]);
+  // All of them waited for the one query, each with its own maximum TTL.
+  const views = await Promise.all(waiting);
+  const remainingMs = views.map((view) => view.remainingMs(time.nowMs));
+  assertEquals([remainingMs[0], remainingMs[199]], [0, 199_000]);
   assertEquals(dns.questions.length, 1);
-  for (let n = 0; n < 500; n++) viewBy(dns, { dnsMaxTtl: n + 0.5 });
-  assert(watched.entry.readers.size <= 51);
-  assert(viewBy(dns, { dnsGraceTtl: 7 }) === watched);
+  for (let n = 0; n < 500; n++) cached.viewWith({ ...SETTINGS, maxTtlMs: n * 1000 + 500 });
+  assert(cached.views.size <= 51);
+  assert(cached.viewWith({ ...SETTINGS, graceMs: 7000 }) === watched);
+  assertFalse(views[0] === cached.viewWith(views[0]!.settings));
   unwatch();
 });
 
-Deno.test("a name is free to be forgotten when the question in its background is over, and after clearDnsCache()", async () => {
+Deno.test("a view that was removed is not fresh any more, and the one that replaces it is, without a query", async () => {
+  using time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const cached = new CachedName({ ...KEY, lookup: dns });
+  const removed = cached.viewWith(SETTINGS);
+  await removed.waitUntilFresh();
+  for (let n = 0; n < 60; n++) cached.viewWith({ ...SETTINGS, graceMs: n });
+  assertFalse(removed.isFresh(time.nowMs));
+  assert(cached.viewWith(SETTINGS).isFresh(time.nowMs));
+  assertEquals(dns.questions.length, 1);
+});
+
+Deno.test("CachedName.isDisposable is false while a background query is under way", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   dns.delayMs = 100;
-  const view = viewBy(dns);
-  const asked = view.refresh();
-  assertFalse(view.entry.disposable);
+  const cached = new CachedName({ ...KEY, lookup: dns });
+  const refreshed = cached.viewWith(SETTINGS).refresh();
+  assertFalse(cached.isDisposable);
   await time.advance(0.1);
-  await asked;
-  assert(view.entry.disposable);
+  await refreshed;
+  assert(cached.isDisposable);
+});
+
+Deno.test("clearDnsCache() removes a name that is not in use", async () => {
+  using _time = fakeTime();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const view = viewBy(dns);
+  await view.waitUntilFresh();
+  assert(viewBy(dns) === view);
   clearDnsCache();
   assert(viewBy(dns) !== view);
 });
@@ -89,13 +124,13 @@ Deno.test("a fresh answer is one comparison: no clock, no promise, no question",
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   const real = performance.now;
   let reads = 0;
   const nowMs = time.nowMs;
   performance.now = () => (reads++, nowMs);
   try {
-    assert(view.usable(nowMs));
+    assert(view.isFresh(nowMs));
     assertEquals(reads, 0);
     now();
     assertEquals(reads, 1);

@@ -44,10 +44,10 @@ Deno.test("10,000 callers at expiry send one query", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 1);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   await time.advance(1);
   dns.delayMs = 100;
-  const callers = Array.from({ length: 10_000 }, () => view.wait());
+  const callers = Array.from({ length: 10_000 }, () => view.waitUntilFresh());
   await time.advance(0.1);
   await Promise.all(callers);
   assertEquals([dns.questions.length, dns.mostAtOnce], [2, 1]);
@@ -72,7 +72,7 @@ async function latest(ttl: number, rounding: Rounding, seed: number) {
       return { addresses: [address], ttl };
     };
     const view = viewBy(dns);
-    const first = view.wait();
+    const first = view.waitUntilFresh();
     await time.tick(latencyMs + fetchMs);
     await first;
     const leave = view.keepFresh();
@@ -120,7 +120,7 @@ Deno.test("nobody keeps the answer fresh any more: no question is sent, and the 
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 1);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   const leave = view.keepFresh();
   const another = view.keepFresh();
   await time.advance(10);
@@ -129,26 +129,26 @@ Deno.test("nobody keeps the answer fresh any more: no question is sent, and the 
   const asked = dns.questions.length;
   await time.advance(10);
   assert(dns.questions.length > asked);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   another();
   const asked2 = dns.questions.length;
   await time.advance(10);
   assertEquals(dns.questions.length, asked2);
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
 });
 
 Deno.test("the deadline is the truth: after a stall of the event loop a stale answer is not used, whatever timers say", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 1);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   const leave = view.keepFresh();
   time.stall(0.999);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   time.stall(0.001);
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
   await time.advance(0);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   leave();
 });
 
@@ -156,11 +156,11 @@ Deno.test("a step of the wall clock makes no question and no answer expire", asy
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   for (const seconds of [3600, -7200]) {
     time.step(seconds);
     await time.advance(1);
-    assert(view.usable(time.nowMs));
+    assert(view.isFresh(time.nowMs));
   }
   assertEquals(dns.questions.length, 1);
 });
@@ -170,7 +170,7 @@ Deno.test("refresh() asks at once, but no more than once a second for a name, wh
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
   const other = viewBy(dns, { dnsMaxTtl: 60 });
-  await view.wait();
+  await view.waitUntilFresh();
   const leaves = [view.keepFresh(), other.keepFresh()];
   await time.advance(1);
   await Promise.all([view.refresh(), other.refresh(), view.refresh()]);
@@ -192,7 +192,7 @@ Deno.test("refresh() while a question is under way waits for that one, and asks 
   const dns = fakeLookup(["10.0.0.1"], 300);
   dns.delayMs = 500;
   const view = viewBy(dns);
-  const caller = view.wait();
+  const caller = view.waitUntilFresh();
   await time.advance(0.1);
   let settled = false;
   const refreshed = view.refresh().then(() => settled = true);
@@ -201,7 +201,7 @@ Deno.test("refresh() while a question is under way waits for that one, and asks 
   await time.advance(0.001);
   await Promise.all([caller, refreshed]);
   await time.advance(10);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   assertEquals(dns.questions.length, 1);
 });
 
@@ -209,32 +209,32 @@ Deno.test("a refresh() that comes too early where nobody keeps the answer fresh 
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   await time.advance(0.4);
   dns.addresses = ["10.0.0.2"];
   await view.refresh();
   await time.advance(0.599);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   await time.advance(0.001);
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
   assertEquals(dns.questions.length, 1);
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.0.0.2"]);
   await time.advance(299);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
 });
 
 Deno.test("a refresh() that had to wait is not forgotten when the last one who kept the answer fresh leaves", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   const leave = view.keepFresh();
   await time.advance(0.4);
   await view.refresh();
   leave();
   await time.advance(0.6);
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
 });
 
 Deno.test("the question that a lost connection asks for goes on when it was the last connection", async () => {
@@ -269,7 +269,7 @@ Deno.test("after clearDnsCache() an answer that is kept fresh is asked for at on
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   const leave = view.keepFresh();
   const changes: unknown[] = [];
   const unwatch = view.watch({
@@ -277,9 +277,9 @@ Deno.test("after clearDnsCache() an answer that is kept fresh is asked for at on
   });
   dns.addresses = ["10.0.0.2"];
   clearDnsCache();
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
   await time.advance(0);
-  assert(view.usable(time.nowMs));
+  assert(view.isFresh(time.nowMs));
   assertEquals(changes, [{ added: ["10.0.0.2"], removed: ["10.0.0.1"] }]);
   clearDnsCache();
   await time.advance(0);
@@ -293,10 +293,10 @@ Deno.test("a TTL of 0 counts for dnsMinTtl; the answer is good for whoever waite
   const dns = fakeLookup(["10.0.0.1"], 0);
   dns.delayMs = 100;
   const view = viewBy(dns, { dnsMinTtl: 0 });
-  const callers = [view.wait(), view.wait()];
+  const callers = [view.waitUntilFresh(), view.waitUntilFresh()];
   await time.advance(0.1);
   await Promise.all(callers);
   assertEquals(view.addresses, ["10.0.0.1"]);
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
   assertEquals(dns.questions.length, 1);
 });

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Fact, type Inquiry, resolveName } from "../../resolver/resolution.ts";
+import { type CachedAnswer, resolveName, type ResolveRequest } from "../../resolver/resolution.ts";
 import { LookupError, type LookupErrorKind } from "../../errors.ts";
 import type { Answer, Question } from "../../lookups/lookup.ts";
 import { fail, type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
@@ -8,11 +8,11 @@ import { fakeTime } from "../support/time.ts";
 /** An inquiry by a lookup that answers as `respond` says. */
 function inquiry(
   respond: (question: Question) => Answer | Promise<Answer> | undefined,
-  rest: Partial<Inquiry> = {},
-): { dns: FakeLookup; resolve: () => Promise<Fact> } {
+  rest: Partial<ResolveRequest> = {},
+): { dns: FakeLookup; resolve: () => Promise<CachedAnswer> } {
   const dns = fakeLookup([], 10);
   dns.respond = respond;
-  const given: Inquiry = {
+  const given: ResolveRequest = {
     name: "db.internal",
     family: "auto",
     lookup: dns,
@@ -21,7 +21,7 @@ function inquiry(
     timeoutMs: 12_000,
     dnsTimeoutMs: Infinity,
     previous: undefined,
-    believeNo: false,
+    trustNegative: false,
     fallback: undefined,
     signal: new AbortController().signal,
     ...rest,
@@ -30,17 +30,17 @@ function inquiry(
 }
 
 /** An earlier answer. */
-function earlier(rest: Partial<Fact>): Fact {
+function earlier(rest: Partial<CachedAnswer>): CachedAnswer {
   return {
     addresses: ["10.0.0.1"],
-    kept: undefined,
+    carriedOver: undefined,
     ttl: 10,
     askedAtMs: 0,
     answeredAtMs: 0,
     tookMs: 0,
     server: undefined,
     source: "dns",
-    told: { server: undefined, chain: undefined },
+    details: { server: undefined, chain: undefined },
     ...rest,
   };
 }
@@ -53,7 +53,7 @@ const V6: Answer = { addresses: ["fd00::1"], ttl: 20 };
 Deno.test("resolveName() passes on who answered, and the chain", async () => {
   const chain = [{ name: "db.internal", target: "a.internal", ttl: 5 }];
   const { resolve } = inquiry(() => ({ ...V4, server: "10.9.9.9:53", chain }));
-  assertEquals((await resolve()).told, { server: "10.9.9.9:53", chain });
+  assertEquals((await resolve()).details, { server: "10.9.9.9:53", chain });
 });
 
 /** Says something else for A and for AAAA: an answer, or the kind of its failure. */
@@ -205,9 +205,9 @@ Deno.test('"auto": A and AAAA both NODATA is negative; a failure of the AAAA que
 
 Deno.test('"auto": a name that had an A record is not moved to IPv6 by an ambiguous no, until it is believed', async () => {
   const previous = earlier({});
-  const moves = async (believeNo: boolean, four: LookupErrorKind, rounds: number) => {
+  const moves = async (trustNegative: boolean, four: LookupErrorKind, rounds: number) => {
     using time = fakeTime();
-    const { resolve } = inquiry(byFamily(four, V6), { previous, believeNo, rounds });
+    const { resolve } = inquiry(byFamily(four, V6), { previous, trustNegative, rounds });
     const outcome = resolve().then(({ addresses }) => addresses[0], () => "error");
     await time.advance(1);
     return await outcome;
@@ -254,39 +254,39 @@ Deno.test('"both": both failing is a failure, negative only where both are', asy
 
 Deno.test('"both": a family that fails in passing keeps its addresses, and is asked again within 5 s', async () => {
   const previous = earlier({ addresses: ["10.0.0.1", "fd00::1"] });
-  const kept = async (kind: LookupErrorKind, previous: Fact) => {
+  const carried = async (kind: LookupErrorKind, previous: CachedAnswer) => {
     const answer = { addresses: ["10.0.0.2"], ttl: 300 };
     const { resolve } = inquiry(byFamily(answer, kind), { family: "both", previous });
-    const { kept, ttl } = await resolve();
-    return [kept?.addresses[0], ttl];
+    const { carriedOver, ttl } = await resolve();
+    return [carriedOver?.addresses[0], ttl];
   };
-  assertEquals(await kept("transient", previous), ["fd00::1", 5]);
-  assertEquals(await kept("negative", previous), [undefined, 300]);
+  assertEquals(await carried("transient", previous), ["fd00::1", 5]);
+  assertEquals(await carried("negative", previous), [undefined, 300]);
   // An ambiguous no is believed when it comes again.
-  assertEquals(await kept("ambiguous", previous), ["fd00::1", 5]);
-  const again = earlier({ kept: { addresses: ["fd00::1"], sinceMs: 7 } });
-  assertEquals(await kept("ambiguous", again), [undefined, 300]);
-  assertEquals(await kept("transient", again), ["fd00::1", 5]);
+  assertEquals(await carried("ambiguous", previous), ["fd00::1", 5]);
+  const again = earlier({ carriedOver: { addresses: ["fd00::1"], sinceMs: 7 } });
+  assertEquals(await carried("ambiguous", again), [undefined, 300]);
+  assertEquals(await carried("transient", again), ["fd00::1", 5]);
 });
 
 Deno.test('"both": since when a family fails is remembered over several answers', async () => {
   using time = fakeTime();
   const { resolve } = inquiry(byFamily(V4, "transient"), {
     family: "both",
-    previous: earlier({ kept: { addresses: ["fd00::1"], sinceMs: 7 } }),
+    previous: earlier({ carriedOver: { addresses: ["fd00::1"], sinceMs: 7 } }),
   });
-  assertEquals((await resolve()).kept, { addresses: ["fd00::1"], sinceMs: 7 });
+  assertEquals((await resolve()).carriedOver, { addresses: ["fd00::1"], sinceMs: 7 });
   const first = inquiry(byFamily(V4, "transient"), {
     family: "both",
     previous: earlier({ addresses: ["fd00::1"] }),
   });
-  assertEquals((await first.resolve()).kept?.sinceMs, time.nowMs);
+  assertEquals((await first.resolve()).carriedOver?.sinceMs, time.nowMs);
 });
 
 Deno.test('"both": what the operating system answered is not kept for a family that DNS cannot answer', async () => {
   const previous = earlier({ addresses: ["10.1.1.1", "fd00::9"], source: "os" });
   const { resolve } = inquiry(byFamily(V4, "transient"), { family: "both", previous });
-  assertEquals((await resolve()).kept, undefined);
+  assertEquals((await resolve()).carriedOver, undefined);
 });
 
 Deno.test("what an answer holds is checked: IP addresses of the family, in one spelling, each once", async () => {

@@ -43,7 +43,7 @@ function isOfEngine(stack: string): boolean {
   if (OTHERS.test(stack)) return false;
   const frames = stack.split("\n").slice(1);
   const caller = frames.find((frame) =>
-    !/internal\/clock\.ts|pool_timers\.ts|<anonymous>/.test(frame)
+    !/internal\/(clock|async)\.ts|pool_timers\.ts|<anonymous>/.test(frame)
   );
   return caller !== undefined && !caller.includes("/tests/");
 }

@@ -6,11 +6,13 @@
  */
 
 import { EngineCore } from "../../engine/core.ts";
-import type { Lease, Slot } from "../../pool/lease.ts";
+import type { Lease } from "../../pool/lease.ts";
+import type { Slot } from "../../pool/slot.ts";
 import { Engine } from "../../engine.ts";
 import { DnsPoolError } from "../../errors.ts";
 import type { Question } from "../../lookups/lookup.ts";
-import { type EngineOptions, readEngineOptions } from "../../engine/options.ts";
+import type { EngineOptions } from "../../engine/options.ts";
+import { setUp } from "../../engine/setup.ts";
 import type { Pool } from "../../pool/pool.ts";
 import type { FakeClient } from "../../testing/mod.ts";
 import { DatabaseUrl } from "../../engine/url.ts";
@@ -78,7 +80,8 @@ export class World {
     this.faults = new Faults(order, this.random, { rate: plan.faults, hooks: plan.hooks });
     const { adapter, dns, hooks, logger } = this.faults;
     dns.ttl = plan.ttl;
-    const settings = readEngineOptions<FakeClient>({
+    const url = DatabaseUrl.parse("fake://app:secret@db.internal/orders");
+    const setup = setUp<FakeClient>(url, {
       ...plan.options,
       adapter,
       hooks,
@@ -91,9 +94,8 @@ export class World {
           dns.lookup(question).finally(() => this.#answeredAtMs = time.nowMs),
       },
     });
-    const url = DatabaseUrl.parse("fake://app:secret@db.internal/orders");
-    this.core = new EngineCore(url, adapter, settings);
-    this.engine = new Engine(url, adapter, settings, this.core);
+    this.core = new EngineCore(setup);
+    this.engine = new Engine(url, adapter, setup.settings, this.core);
     this.engine.addEventListener("addresschange", ({ detail }) => {
       for (const address of detail.removed) this.#departedAtMs.set(address, time.nowMs);
     });

@@ -1,21 +1,13 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import { DepartureWatch, fixedAnswer, Lingering } from "../../../pool/connection/departures.ts";
+import { DepartureWatch, Lingering } from "../../../pool/connection/departures.ts";
 import { fakeTime, type TestTime } from "../../support/time.ts";
 
 const [A, B] = ["10.0.0.1", "10.0.0.2"];
 
-Deno.test("fixedAnswer() may always be used, and asks nobody", async () => {
-  const answer = fixedAnswer([A, B]);
-  assertEquals([answer.addresses, answer.usable()], [[A, B], true]);
-  await answer.wait();
-  await answer.refresh();
-  answer.keepFresh()();
-});
-
 Deno.test("Lingering without a time lets an address go at once", () => {
   const ended: string[] = [];
   const lingering = new Lingering(0, (address) => ended.push(address));
-  lingering.left(A);
+  lingering.removed(A);
   assertEquals([ended, lingering.has(A)], [[A], false]);
 });
 
@@ -24,9 +16,9 @@ Deno.test("Lingering keeps an address for its time, and says when it is over", a
   const ended: string[] = [];
   const lingering = new Lingering(3000, (address) => ended.push(address));
   assertFalse(lingering.has(A));
-  lingering.left(A);
+  lingering.removed(A);
   await time.advance(1);
-  lingering.left(B);
+  lingering.removed(B);
   await time.advance(1.999);
   assertEquals([lingering.has(A), ended], [true, []]);
   await time.advance(0.001);
@@ -39,7 +31,7 @@ Deno.test("Lingering goes by the clock, however late its timer is", async () => 
   using time = fakeTime();
   const ended: string[] = [];
   const lingering = new Lingering(3000, (address) => ended.push(address));
-  lingering.left(A);
+  lingering.removed(A);
   time.stall(3);
   assertEquals([lingering.has(A), ended], [false, []]);
   await time.advance(0);
@@ -50,13 +42,13 @@ Deno.test("Lingering forgets an address that came back, and begins anew when it 
   using time = fakeTime();
   const ended: string[] = [];
   const lingering = new Lingering(3000, (address) => ended.push(address));
-  lingering.left(A);
+  lingering.removed(A);
   await time.advance(2);
-  lingering.came(A);
+  lingering.added(A);
   assertFalse(lingering.has(A));
   await time.advance(2);
   assertEquals(ended, []);
-  lingering.left(A);
+  lingering.removed(A);
   await time.advance(2.999);
   assert(lingering.has(A));
   lingering.clear();

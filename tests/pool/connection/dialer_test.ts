@@ -7,7 +7,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import type { Role, Target } from "../../../adapters/adapter.ts";
-import { Dialer, type DialerSettings, type WantedRole } from "../../../pool/connection/dialer.ts";
+import { Dialer, type DialerSettings } from "../../../pool/connection/dialer.ts";
+import type { WantedRole } from "../../../pool/connection/server_role.ts";
 import { ConnectError } from "../../../errors.ts";
 import {
   type FakeAdapter,
@@ -98,7 +99,7 @@ Deno.test('dial() takes turns however the answer rotates, with loadBalance "roun
 Deno.test('dial() takes the address with the fewest connections, with loadBalance "least-connections"', async () => {
   const { dialer } = setup({}, { loadBalance: "least-connections" });
   assertEquals(await reached(dialer, 6), [A, B, C, A, B, C]);
-  dialer.forget(B);
+  dialer.uncount(B);
   assertEquals(await reached(dialer, 1), [B]);
   // Those under way count as well.
   const pending = ALL.map(() => dialer.dial(ALL, FOREVER));
@@ -287,7 +288,7 @@ Deno.test("no message has the password in it, as it is or as it stands in a URL"
     const { dialer } = setup({ connect: () => Promise.reject(new Error(`cannot use "${text}"`)) });
     const error = await assertRejects(() => dialer.dial([A], FOREVER), ConnectError);
     for (const last of [error, new Error(`a hook saw "${text}"`)]) {
-      const late = dialer.giveUp(last, 1.5);
+      const late = dialer.timeoutError(last, 1.5);
       assertStringIncludes(late.message, "***");
       assertStringIncludes(late.message, 'Cannot connect to "db.internal" within 1.5 seconds');
       for (const secret of texts) assertFalse((error.message + late.message).includes(secret));
@@ -295,7 +296,7 @@ Deno.test("no message has the password in it, as it is or as it stands in a URL"
   }
 });
 
-Deno.test("mayPass() tells what may pass by itself from what will not", async () => {
+Deno.test("isTransient() tells what may pass by itself from what will not", async () => {
   const wrongPassword = Object.assign(new Error("password authentication failed"), {
     code: "28P01",
   });
@@ -317,16 +318,16 @@ Deno.test("mayPass() tells what may pass by itself from what will not", async ()
   for (const [what, reason, first, later] of cases) {
     const { dialer } = setup({ connect: () => Promise.reject(reason) });
     const error = await assertRejects(() => dialer.dial([A], FOREVER), ConnectError);
-    assertEquals(dialer.mayPass(error, false), first, `${what}, at first`);
-    assertEquals(dialer.mayPass(error, true), later, `${what}, later`);
-    assertFalse(dialer.mayPass(reason, true), `${what}, not from a dial`);
+    assertEquals(dialer.isTransient(error, false), first, `${what}, at first`);
+    assertEquals(dialer.isTransient(error, true), later, `${what}, later`);
+    assertFalse(dialer.isTransient(reason, true), `${what}, not from a dial`);
   }
   const { dialer } = setup({}, { targetSessionAttrs: "primary" }, () => STANDBY);
   const error = await assertRejects(() => dialer.dial([A], FOREVER), ConnectError);
-  assert(dialer.mayPass(error, false), "a role is waited for from the beginning");
+  assert(dialer.isTransient(error, false), "a role is waited for from the beginning");
 });
 
-Deno.test("mayPass() with several addresses: a role is worth waiting for, a wrong password on one of them is not", async () => {
+Deno.test("isTransient() with several addresses: a role is worth waiting for, a wrong password on one of them is not", async () => {
   const wrongPassword = Object.assign(new Error("no"), { code: "28P01" });
   const standby = () => STANDBY;
   const cases: [b: unknown, first: boolean, later: boolean][] = [
@@ -339,14 +340,17 @@ Deno.test("mayPass() with several addresses: a role is worth waiting for, a wron
     };
     const { dialer } = setup(behaviour, { targetSessionAttrs: "primary" }, standby);
     const error = await assertRejects(() => dialer.dial([A, B], FOREVER), ConnectError);
-    assertEquals([dialer.mayPass(error, false), dialer.mayPass(error, true)], [first, later]);
+    assertEquals([dialer.isTransient(error, false), dialer.isTransient(error, true)], [
+      first,
+      later,
+    ]);
   }
   const behaviour: FakeBehaviour = {
     connect: (address) => Promise.reject(address === B ? refused() : wrongPassword),
   };
   const { dialer } = setup(behaviour);
   const error = await assertRejects(() => dialer.dial([A, B], FOREVER), ConnectError);
-  assertFalse(dialer.mayPass(error, true));
+  assertFalse(dialer.isTransient(error, true));
 });
 
 Deno.test("dial() takes an adapter's word for the address that a connection is open to", async () => {
@@ -355,7 +359,7 @@ Deno.test("dial() takes an adapter's word for the address that a connection is o
   assertEquals((await dialer.dial([A, B], FOREVER)).address, B);
   // It counts there, and not where it was sent.
   assertEquals(await reached(dialer, 2, [A, B]), [A, A]);
-  dialer.forget(B);
+  dialer.uncount(B);
   assertEquals(await reached(dialer, 1, [A, B]), [B]);
 });
 
@@ -401,17 +405,17 @@ Deno.test("probe() is ended by its signal, and leaves no connection", async () =
   assertEquals(adapter.open, []);
 });
 
-Deno.test("abandon() gives up attempts at an address that departed, and passes over it from then on", async () => {
+Deno.test("abortAttempts() ends attempts at an address that departed, and passes over it from then on", async () => {
   using time = fakeTime();
   const { dialer, adapter } = setup({ connect: (_, target) => silent(target) });
   const dials = [[A, B, C], [B, C, A]].map((addresses) =>
     assertRejects(() => dialer.dial(addresses, FOREVER), ConnectError)
   );
   await time.advance(1);
-  dialer.abandon(A);
+  dialer.abortAttempts(A);
   await time.settle();
   assertEquals(adapter.dials, [A, B, B], "the first goes on at once, the second is not disturbed");
-  dialer.abandon(B);
+  dialer.abortAttempts(B);
   await time.settle();
   assertEquals(adapter.dials, [A, B, B, C, C]);
   await time.advance(9);
@@ -421,14 +425,14 @@ Deno.test("abandon() gives up attempts at an address that departed, and passes o
   assertStringIncludes(first!.message, "10.0.0.1:5432 said: the address departed meanwhile");
 });
 
-Deno.test("endedEarly() is an error that may pass, and says what the driver said", () => {
+Deno.test("closedDuringConnect() is an error that may pass, and says what the driver said", () => {
   const { dialer } = setup();
   const cause = new Error("terminating");
-  const error = dialer.endedEarly(A, cause);
+  const error = dialer.closedDuringConnect(A, cause);
   assertEquals(
     error.message,
     'Cannot connect to "db.internal": 10.0.0.1:5432 said: the connection was closed at once',
   );
   assertEquals((error.cause as Error).cause, cause);
-  assert(dialer.mayPass(error, true));
+  assert(dialer.isTransient(error, true));
 });

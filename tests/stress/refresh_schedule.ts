@@ -2,13 +2,13 @@
  * The refresh plan against a caching resolver in between: how late, beyond the record's TTL, is a change noticed?
  * No timers and no resolver, only the plan, so that many changes can be tried.
  *
- * `deno run -A tests/stress/resolver_plan.ts [seeds] [first seed]`
+ * `deno run -A tests/stress/refresh_schedule.ts [seeds] [first seed]`
  *
  * @module
  */
 
 import process from "node:process";
-import { RefreshPlan } from "../../resolver/refresh_schedule.ts";
+import { RefreshSchedule } from "../../resolver/refresh_schedule.ts";
 import { fakeCache, type Rounding, seeded } from "../support/fake_lookup.ts";
 
 /** One situation. */
@@ -57,7 +57,7 @@ export function measure(situation: Situation): Measured {
     const endMs = changesMs[CHANGES - 1]! + ttlMs + 3000;
     const address = (atMs: number) => String(changesMs.filter((change) => change <= atMs).length);
     const cache = fakeCache({ address, ttl: situation.ttl }, rounding, fetchMs);
-    const plan = new RefreshPlan();
+    const schedule = new RefreshSchedule();
     const asked: number[] = [];
     let known = "";
     let latestMs = -Infinity;
@@ -75,16 +75,16 @@ export function measure(situation: Situation): Measured {
         latestMs = Math.max(latestMs, answeredAtMs - changesMs[n]!);
       }
       known = answer.address;
-      plan.learn({
+      schedule.onAnswer({
         askedAtMs: askMs,
         answeredAtMs,
         tookMs: answeredAtMs - askMs,
-        givenTtlMs: answer.ttl * 1000,
+        serverTtlMs: answer.ttl * 1000,
         ttlMs: Math.max(answer.ttl * 1000, LEAST_TTL_MS),
         changed,
       });
       // A timer is a little late.
-      askMs = Math.max(plan.dueMs, answeredAtMs) + random() * 2;
+      askMs = Math.max(schedule.dueMs, answeredAtMs) + random() * 2;
     }
     return summary(asked, ttlMs, latestMs - ttlMs - latencyMs - fetchMs);
   } finally {

@@ -1,14 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
-import { type PlannedAnswer, RefreshPlan } from "../../resolver/refresh_schedule.ts";
-import { allowedMs, situations, worst } from "../stress/resolver_plan.ts";
+import { RefreshSchedule, type ScheduledAnswer } from "../../resolver/refresh_schedule.ts";
+import { allowedMs, situations, worst } from "../stress/refresh_schedule.ts";
 
 /** What a server says by itself, in seconds: TTL, and how long it took. */
-function answer(ttl: number, took = 0, rest: Partial<PlannedAnswer> = {}): PlannedAnswer {
+function answer(ttl: number, took = 0, rest: Partial<ScheduledAnswer> = {}): ScheduledAnswer {
   return {
     askedAtMs: 0,
     answeredAtMs: took * 1000,
     tookMs: took * 1000,
-    givenTtlMs: ttl * 1000,
+    serverTtlMs: ttl * 1000,
     ttlMs: ttl * 1000,
     changed: false,
     ...rest,
@@ -16,14 +16,14 @@ function answer(ttl: number, took = 0, rest: Partial<PlannedAnswer> = {}): Plann
 }
 
 /** When the question after a first answer is due, in seconds, with the least and with the most jitter. */
-function due(given: PlannedAnswer): [latest: number, earliest: number] {
+function due(given: ScheduledAnswer): [latest: number, earliest: number] {
   const real = Math.random;
   try {
     const [latest, earliest] = [0, 1].map((random) => {
       Math.random = () => random;
-      const plan = new RefreshPlan();
-      plan.learn(given);
-      return plan.dueMs / 1000;
+      const schedule = new RefreshSchedule();
+      schedule.onAnswer(given);
+      return schedule.dueMs / 1000;
     });
     return [latest!, earliest!];
   } finally {
@@ -54,7 +54,7 @@ Deno.test("an answer that dnsMinTtl stretches is not asked for before its end", 
 });
 
 Deno.test("an answer of unknown TTL is asked for again shortly before it stops to count", () => {
-  assertEquals(due(answer(4, 0, { givenTtlMs: undefined })), [3.95, 3.95]);
+  assertEquals(due(answer(4, 0, { serverTtlMs: undefined })), [3.95, 3.95]);
 });
 
 Deno.test("a TTL of 0 means a question every quarter of a second, and no more", () => {
@@ -65,18 +65,18 @@ Deno.test("after failures the next question comes after 0.5 s, 1 s, 2 s … up t
   for (
     const [failures, pauseMs] of [[1, 500], [2, 1000], [3, 2000], [4, 4000], [5, 5000], [99, 5000]]
   ) {
-    const plan = new RefreshPlan();
-    plan.learn(answer(1));
-    plan.miss(10_000, failures!);
-    assert(plan.dueMs > 10_000 + 0.8 * pauseMs! - 1 && plan.dueMs <= 10_000 + pauseMs!);
+    const schedule = new RefreshSchedule();
+    schedule.onAnswer(answer(1));
+    schedule.onFailure(10_000, failures!);
+    assert(schedule.dueMs > 10_000 + 0.8 * pauseMs! - 1 && schedule.dueMs <= 10_000 + pauseMs!);
   }
 });
 
 Deno.test("somebody else's failed question does not put ours off", () => {
-  const plan = new RefreshPlan();
-  plan.learn(answer(1));
-  plan.miss(900, 5);
-  assertEquals(plan.dueMs, 950);
+  const schedule = new RefreshSchedule();
+  schedule.onAnswer(answer(1));
+  schedule.onFailure(900, 5);
+  assertEquals(schedule.dueMs, 950);
 });
 
 Deno.test("a change is noticed within TTL + 0.3 s, with any caching resolver in between, for a few questions", () => {

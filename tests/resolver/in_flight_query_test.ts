@@ -12,7 +12,9 @@ Deno.test("a caller that aborts leaves the others alone, and the last one ends t
   const view = viewBy(dns);
   const other = viewBy(dns, { dnsMaxTtl: 1 });
   const controllers = [1, 2, 3].map(() => new AbortController());
-  const callers = controllers.map(({ signal }, i) => (i === 1 ? other : view).wait(signal));
+  const callers = controllers.map(({ signal }, i) =>
+    (i === 1 ? other : view).waitUntilFresh(signal)
+  );
   const outcomes = Promise.allSettled(callers);
   await time.settle();
   for (const [i, controller] of controllers.entries()) {
@@ -32,8 +34,8 @@ Deno.test("aborting twice, or after the answer, is harmless", async () => {
   dns.delayMs = 1000;
   const view = viewBy(dns);
   const controller = new AbortController();
-  const gone = view.wait(controller.signal);
-  const stays = view.wait();
+  const gone = view.waitUntilFresh(controller.signal);
+  const stays = view.waitUntilFresh();
   const rejected = assertRejects(() => gone, Error, "gone");
   controller.abort(new Error("gone"));
   controller.abort(new Error("again"));
@@ -42,20 +44,24 @@ Deno.test("aborting twice, or after the answer, is harmless", async () => {
   await time.advance(1);
   await stays;
   controller.abort();
-  assert(view.usable(time.nowMs));
-  await assertRejects(() => view.wait(AbortSignal.abort(new Error("early"))), Error, "early");
+  assert(view.isFresh(time.nowMs));
+  await assertRejects(
+    () => view.waitUntilFresh(AbortSignal.abort(new Error("early"))),
+    Error,
+    "early",
+  );
 });
 
 Deno.test("a question kept for upkeep goes on when the caller that waits for it aborts", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 1);
   const view = viewBy(dns);
-  await view.wait();
+  await view.waitUntilFresh();
   const leave = view.keepFresh();
   dns.delayMs = 1000;
   await time.advance(1);
   const controller = new AbortController();
-  const caller = view.wait(controller.signal);
+  const caller = view.waitUntilFresh(controller.signal);
   const rejected = assertRejects(() => caller, Error, "gone");
   await time.settle();
   controller.abort(new Error("gone"));
@@ -87,14 +93,14 @@ Deno.test("an answer that comes after clearDnsCache() is not kept, though its lo
   dns.respond = () =>
     new Promise((resolve) => answers.push((ip) => resolve({ addresses: [ip], ttl: 100 })));
   const view = viewBy(dns);
-  const early = view.wait();
+  const early = view.waitUntilFresh();
   await time.settle();
   clearDnsCache();
   await time.settle();
   answers[0]!("10.0.0.1");
   await time.settle();
   assertEquals(view.addresses, []);
-  assertFalse(view.usable(time.nowMs));
+  assertFalse(view.isFresh(time.nowMs));
   answers[1]!("10.0.0.2");
   await early;
   assertEquals(view.addresses, ["10.0.0.2"]);
@@ -106,7 +112,7 @@ Deno.test("clearDnsCache() at any moment between an answer's arrival and its cal
     const dns = fakeLookup(["10.0.0.1"], 100);
     const view = viewBy(dns);
     let told = false;
-    const caller = view.wait().then(() => told = true);
+    const caller = view.waitUntilFresh().then(() => told = true);
     for (let turn = 0; turn < turns; turn++) await Promise.resolve();
     const before = told;
     dns.addresses = ["10.0.0.2"];
@@ -125,20 +131,20 @@ Deno.test("a failure that comes late, of a resolution that was given up, changes
   let failLate!: () => void;
   dns.respond = () => new Promise((_, reject) => failLate = () => reject(fail("negative", 5)));
   const controller = new AbortController();
-  const gone = view.wait(controller.signal);
+  const gone = view.waitUntilFresh(controller.signal);
   const rejected = assertRejects(() => gone, Error, "gone");
   await time.settle();
   controller.abort(new Error("gone"));
   await rejected;
   dns.respond = undefined;
-  await view.wait();
+  await view.waitUntilFresh();
   const errors: unknown[] = [];
   const unwatch = view.watch({ onError: (error) => errors.push(error) });
   failLate();
   await time.settle();
   assertEquals([view.entry.failures, view.addresses, errors], [0, ["10.0.0.1"], []]);
   await time.advance(10);
-  await view.wait();
+  await view.waitUntilFresh();
   unwatch();
 });
 
@@ -148,8 +154,8 @@ Deno.test("one who has more patience than the query under way asks again when it
   dns.delayMs = 3000;
   const hasty = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 1 });
   const patient = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 10 });
-  const first = assertRejects(() => hasty.wait(), ResolveError);
-  const second = patient.wait();
+  const first = assertRejects(() => hasty.waitUntilFresh(), ResolveError);
+  const second = patient.waitUntilFresh();
   await time.advance(1.1);
   await first;
   await time.advance(3);
@@ -164,8 +170,8 @@ Deno.test("one who tries more often than the query under way does so when it fai
   dns.failure = "transient";
   const once = viewBy(dns, { dnsMaxRetries: 1 });
   const often = viewBy(dns, { dnsMaxRetries: 3 });
-  const first = assertRejects(() => once.wait(), ResolveError);
-  const second = often.wait();
+  const first = assertRejects(() => once.waitUntilFresh(), ResolveError);
+  const second = often.waitUntilFresh();
   await time.advance(0.1);
   await first;
   dns.failure = undefined;
@@ -180,9 +186,9 @@ Deno.test("one whose time is up leaves with an error that says so, and the query
   dns.delayMs = 3000;
   const patient = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 10 });
   const hasty = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 1 });
-  const second = patient.wait();
+  const second = patient.waitUntilFresh();
   const first = assertRejects(
-    () => hasty.wait(),
+    () => hasty.waitUntilFresh(),
     ResolveError,
     'Cannot resolve "db.internal": no answer within 1 seconds',
   );
@@ -198,7 +204,7 @@ Deno.test("every caller of a failed resolution is told the lookup's own error", 
   const dns = fakeLookup([], 10);
   dns.delayMs = 100;
   dns.failure = "config";
-  const callers = Promise.allSettled([1, 2, 3].map(() => viewBy(dns).wait()));
+  const callers = Promise.allSettled([1, 2, 3].map(() => viewBy(dns).waitUntilFresh()));
   await time.advance(0.1);
   for (const outcome of await callers) {
     assert(outcome.status === "rejected");
@@ -224,14 +230,14 @@ Deno.test("a negative answer is remembered for its TTL, at most 5 s, or for 1 s 
     dns.failure = "negative";
     dns.negativeTtl = negativeTtl;
     const view = viewBy(dns, { dnsFamily: 4 });
-    await assertRejects(() => view.wait(), ResolveError);
+    await assertRejects(() => view.waitUntilFresh(), ResolveError);
     if (seconds > 0) {
       await time.advance(seconds - 0.001);
-      await assertRejects(() => view.wait(), ResolveError, "Scripted: negative");
+      await assertRejects(() => view.waitUntilFresh(), ResolveError, "Scripted: negative");
       assertEquals(dns.questions.length, 1);
       await time.advance(0.001);
     }
-    await assertRejects(() => view.wait(), ResolveError);
+    await assertRejects(() => view.waitUntilFresh(), ResolveError);
     assertEquals(dns.questions.length, 2);
   }
 });
@@ -244,7 +250,7 @@ Deno.test("an ambiguous no and a failing server are never remembered: the next c
     dns.negativeTtl = 5;
     const view = viewBy(dns, { dnsMaxRetries: 1, dnsFamily: 4 });
     for (let n = 1; n <= 3; n++) {
-      await assertRejects(() => view.wait(), ResolveError);
+      await assertRejects(() => view.waitUntilFresh(), ResolveError);
       assertEquals(dns.questions.length, n);
     }
   }
@@ -254,15 +260,15 @@ Deno.test("a negative answer is not remembered where there is a stale one: when 
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const view = viewBy(dns, { dnsGraceTtl: 2, dnsExtendGrace: false });
-  await view.wait();
+  await view.waitUntilFresh();
   dns.failure = "negative";
   dns.negativeTtl = 5;
   await time.advance(10);
-  await view.wait();
+  await view.waitUntilFresh();
   await time.advance(2);
   dns.failure = undefined;
   dns.addresses = ["10.0.0.2"];
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.0.0.2"]);
 });
 
@@ -271,10 +277,10 @@ Deno.test("clearDnsCache() forgets a negative answer", async () => {
   const dns = fakeLookup(["10.0.0.1"], 10);
   dns.failure = "negative";
   const view = viewBy(dns);
-  await assertRejects(() => view.wait(), ResolveError);
+  await assertRejects(() => view.waitUntilFresh(), ResolveError);
   dns.failure = undefined;
   clearDnsCache();
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(view.addresses, ["10.0.0.1"]);
 });
 
@@ -292,7 +298,7 @@ Deno.test("addresses are compared as sets: a watcher hears of each real change o
   ];
   for (const addresses of answers) {
     dns.addresses = addresses;
-    await view.wait().then(() => log.push("caller"));
+    await view.waitUntilFresh().then(() => log.push("caller"));
     await time.advance(10);
   }
   const rest = { ttl: 10, source: "dns" };
@@ -319,14 +325,14 @@ Deno.test("a watcher hears of every answer, after the change where it brought on
     onAnswer: () => heard.push("answer"),
     onError: () => heard.push("error"),
   });
-  await view.wait();
+  await view.waitUntilFresh();
   await time.advance(10);
-  await view.wait();
+  await view.waitUntilFresh();
   dns.failure = "transient";
   await time.advance(10);
-  await assertRejects(() => view.wait(), ResolveError);
+  await assertRejects(() => view.waitUntilFresh(), ResolveError);
   dns.failure = undefined;
-  await view.wait();
+  await view.waitUntilFresh();
   assertEquals(heard, ["change", "answer", "answer", "error", "answer"]);
   unwatch();
 });
@@ -341,7 +347,7 @@ Deno.test("all views of a name have the new answer before any watcher hears of i
     one.watch({ onChange: () => seen.push(two.addresses) }),
     two.watch({ onChange: () => seen.push(one.addresses) }),
   ];
-  await one.wait();
+  await one.waitUntilFresh();
   assertEquals(seen, [["10.0.0.1"], ["10.0.0.1"]]);
   for (const end of unwatch) end();
 });
@@ -352,8 +358,8 @@ Deno.test("a watcher that clears the cache is obeyed: no view keeps the answer",
   const one = viewBy(dns);
   const two = viewBy(dns, { dnsMaxTtl: 5 });
   const unwatch = one.watch({ onChange: () => clearDnsCache() });
-  await one.wait();
-  assertEquals([one.usable(time.nowMs), two.usable(time.nowMs)], [false, false]);
+  await one.waitUntilFresh();
+  assertEquals([one.isFresh(time.nowMs), two.isFresh(time.nowMs)], [false, false]);
   unwatch();
 });
 
@@ -375,10 +381,10 @@ Deno.test("a watcher that throws is an uncaught error of its own: the others hea
     view.watch({ onChange: () => heard.push("change"), onError: () => heard.push("error") }),
   ];
   try {
-    await view.wait();
+    await view.waitUntilFresh();
     dns.failure = "transient";
     await time.advance(10);
-    await assertRejects(() => view.wait(), ResolveError);
+    await assertRejects(() => view.waitUntilFresh(), ResolveError);
     await time.settle();
   } finally {
     process.off("uncaughtException", onUncaught);

@@ -1,0 +1,46 @@
+/**
+ * The role that a server has, and the role that it must have.
+ *
+ * @module
+ */
+
+import type { Role } from "../../adapters/adapter.ts";
+
+/** The role that a server must have. */
+export type WantedRole =
+  | "any"
+  | "read-write"
+  | "read-only"
+  | "primary"
+  | "standby"
+  | "prefer-standby";
+
+/** The error for a server that accepted a connection, but has another role than the wanted one. */
+export class WrongRoleError extends Error {
+  override readonly name = "WrongRoleError";
+
+  /**
+   * @param role The server's role.
+   * @param wanted The role that it must have.
+   */
+  constructor({ standby, readOnly }: Role, wanted: WantedRole) {
+    const is = `${standby ? "a standby" : "a primary"}${readOnly ? ", read-only" : ""}`;
+    super(`it is ${is}, and "${wanted}" is wanted`);
+  }
+}
+
+/** Returns whether a server's role is the wanted one. */
+export function matchesRole({ standby, readOnly }: Role, wanted: WantedRole): boolean {
+  switch (wanted) {
+    case "read-write":
+      return !standby && !readOnly;
+    case "read-only":
+      return standby || readOnly;
+    case "primary":
+      return !standby;
+    case "standby":
+      return standby;
+    default:
+      return true;
+  }
+}

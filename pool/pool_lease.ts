@@ -1,0 +1,128 @@
+/**
+ * The leases of both kinds of pool.
+ *
+ * @module
+ */
+
+import { OptionReader } from "../internal/option_reader.ts";
+import type { Lease } from "./lease.ts";
+import type { Holder, Slot } from "./slot.ts";
+
+/** What a lease asks of the pool that it came from. */
+export interface LeaseOwner<C> {
+  /** Takes the connection back. */
+  checkin(slot: Slot<C>, error: unknown): Promise<void>;
+  /** Closes the connection now. */
+  invalidate(slot: Slot<C>, error: unknown): void;
+  /** Closes the connection when it comes back. */
+  evict(slot: Slot<C>): void;
+  /** Gives the connection away. */
+  detach(slot: Slot<C>): void;
+}
+
+const DONE: Promise<void> = Promise.resolve();
+
+/**
+ * A lease. What only the pool and the engine may do with it is static, so that a caller, who has the lease and not the
+ * class, cannot.
+ */
+export class PoolLease<C> implements Lease<C>, Holder {
+  readonly #owner: LeaseOwner<C>;
+  readonly #slot: Slot<C>;
+  #controller: AbortController | undefined = undefined;
+  /** Called if the connection is terminated. */
+  #watchers: Set<(reason: unknown) => void> | undefined = undefined;
+
+  /**
+   * @param owner Takes the connection back.
+   * @param slot The connection.
+   */
+  constructor(owner: LeaseOwner<C>, slot: Slot<C>) {
+    this.#owner = owner;
+    this.#slot = slot;
+  }
+
+  /** Returns whether a value is a lease. */
+  static isLease(value: unknown): boolean {
+    return typeof value === "object" && value !== null && #slot in value;
+  }
+
+  /** Tells a lease's caller that the connection is terminated. */
+  static abort(lease: Holder, reason: unknown): void {
+    if (#slot in lease) lease.#abort(reason);
+  }
+
+  /** Notes that the session has an isolation level for the time of a lease. */
+  static borrowIsolationLevel(lease: Lease<unknown>, level: string): void {
+    if (#slot in lease) lease.#slot.isolationLevel = level;
+  }
+
+  get client(): C {
+    if (this.#slot.holder !== this) {
+      this.#controller?.signal.throwIfAborted();
+      throw new TypeError("Cannot use the client of a lease that was released or invalidated");
+    }
+    return this.#slot.client;
+  }
+
+  get address(): string {
+    return this.#slot.address;
+  }
+
+  get info(): Record<string, unknown> {
+    return this.#slot.info;
+  }
+
+  get released(): boolean {
+    return this.#slot.holder !== this;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  release(error?: unknown): Promise<void> {
+    const slot = this.#slot;
+    if (slot.holder !== this) return DONE;
+    slot.holder = undefined;
+    return this.#owner.checkin(slot, error);
+  }
+
+  invalidate(error?: unknown, options?: { soft?: boolean }): void {
+    const reader = new OptionReader(options, "invalidate");
+    const soft = reader.boolean("soft", false);
+    reader.done();
+    const slot = this.#slot;
+    if (slot.holder !== this) return;
+    if (soft) return this.#owner.evict(slot);
+    slot.holder = undefined;
+    this.#owner.invalidate(slot, error);
+  }
+
+  detach(): C {
+    const { client } = this;
+    this.#slot.info = { ...this.#slot.info };
+    this.#owner.detach(this.#slot);
+    return client;
+  }
+
+  untilLost<T>(work: T | Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const watchers = this.#watchers ??= new Set();
+      watchers.add(reject);
+      // Only these two handlers on that promise: so the stack of an error leads on to what awaits the returned one.
+      Promise.resolve(work).then(resolve, reject).then(() => watchers.delete(reject));
+      if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);
+    });
+  }
+
+  #abort(reason: unknown): void {
+    for (const watcher of this.#watchers ?? []) watcher(reason);
+    (this.#controller ??= new AbortController()).abort(reason);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}

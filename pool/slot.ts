@@ -1,0 +1,94 @@
+/**
+ * A connection's place in the pool.
+ *
+ * @module
+ */
+
+import type { Linked } from "./linked_list.ts";
+
+/** A connection that was not handed out yet counts as just opened for this long. */
+const JUST_OPENED_MS = 1000;
+
+/** What a connection is handed out to: a lease. */
+export interface Holder {
+  /** Whether the connection was given back. */
+  readonly released: boolean;
+}
+
+/** What is known of a connection when it is opened. */
+export interface SlotInit<C> {
+  /** The driver's client. */
+  readonly client: C;
+  /** The address that the connection is open to. */
+  readonly address: string;
+  /** When the connect began. */
+  readonly openedAtMs: number;
+  /** When the connection becomes too old to be handed out. */
+  readonly expiresAtMs: number;
+  /** The user's notes about the connection. */
+  readonly info: Record<string, unknown>;
+}
+
+/** One connection and what the pool knows of it, from the connect to the close. */
+export class Slot<C> implements Linked<Slot<C>> {
+  readonly client: C;
+  readonly address: string;
+  readonly expiresAtMs: number;
+  info: Record<string, unknown>;
+  before: Slot<C> | undefined = undefined;
+  after: Slot<C> | undefined = undefined;
+  /** The current lease, if any. */
+  holder: Holder | undefined = undefined;
+  state: "idle" | "inUse" | "detached" | "closed" = "inUse";
+  /** Not to be handed out again: closed at its next checkin or checkout. */
+  evicted = false;
+  /** Already evicted because another connection to the same server broke. */
+  evictedByOutage = false;
+  /** The connection died by itself: there is nothing left to reset. */
+  broken = false;
+  /** In use on an address that departed: it does not count against the limit. */
+  retired = false;
+  /** When it was retired; `Infinity` if it never was. */
+  retiredAtMs: number = Infinity;
+  /** Number of checkouts. */
+  uses = 0;
+  /** When it last became idle. */
+  idleSinceMs: number;
+  /** When it was last checked out; only recorded if an option needs it. */
+  leasedAtMs = 0;
+  /** Stack of its last checkout; only recorded if an option needs it. */
+  takenAt: string | undefined = undefined;
+  /** Whether its current lease was reported as a long one. */
+  reported = false;
+  /** The isolation level that the current lease has set, to be taken back at checkin. */
+  isolationLevel: string | undefined = undefined;
+  /** Called when the connection is closed: a driver may leave a check or a reset pending. */
+  onClosed: (() => void) | undefined = undefined;
+
+  /** @param init What is known of the connection. */
+  constructor({ client, address, openedAtMs, expiresAtMs, info }: SlotInit<C>) {
+    this.client = client;
+    this.address = address;
+    this.expiresAtMs = expiresAtMs;
+    this.info = info;
+    this.idleSinceMs = openedAtMs;
+  }
+
+  /** Whether the pool has the connection: it was neither closed nor detached. */
+  get isOpen(): boolean {
+    return this.state === "idle" || this.state === "inUse";
+  }
+
+  /** Returns whether the connection was just opened and never handed out. */
+  isJustOpened(nowMs: number): boolean {
+    return this.uses === 0 && nowMs - this.idleSinceMs < JUST_OPENED_MS;
+  }
+
+  /** Waits for work on the connection, at most until it is closed; then there is no result. */
+  whileOpen<T>(work: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.onClosed = () => resolve(undefined);
+      work.then(resolve, reject);
+    });
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What an engine needs to know about its host: a view of the resolver's cache, or fixed addresses.
+ *
+ * @module
+ */
+
+/** What is known about the host's addresses. */
+export interface AnswerStatus {
+  /** The addresses that the host has now; empty before the first resolution. */
+  readonly addresses: readonly string[];
+  /** Seconds since the query of the answer; `undefined` without an answer. */
+  readonly age: number | undefined;
+  /** Seconds until the answer expires; negative for a stale one, `Infinity` if no DNS is needed. */
+  readonly freshFor: number;
+  /** Whether a stale answer is used because resolution fails. */
+  readonly inGrace: boolean;
+  /** Number of failed resolutions since the last answer. */
+  readonly failures: number;
+}
+
+/** A change of the addresses of a host. */
+export interface AddressChange {
+  /** Addresses that were added. */
+  readonly added: readonly string[];
+  /** Addresses that were removed. */
+  readonly removed: readonly string[];
+  /** All addresses of the new answer, in the server's order. */
+  readonly addresses: readonly string[];
+  /** TTL of the new answer in seconds, within `dnsMinTtl` and `dnsMaxTtl`. */
+  readonly ttl: number;
+  /** `"dns"`, or `"os"` if the operating system's resolver answered in place of DNS. */
+  readonly source: "dns" | "os";
+}
+
+/** Callbacks for what happens to a name. An error that one of them throws is reported as an uncaught error. */
+export interface Watcher {
+  /** The set of addresses changed. Called before any caller gets the new answer. */
+  onChange?(change: AddressChange): void;
+  /** A resolution brought an answer, the same or another one. Called after `onChange`. */
+  onAnswer?(): void;
+  /** A resolution failed; a stale answer may be used all the same. */
+  onError?(error: unknown): void;
+}
+
+/** The addresses of one host. */
+export interface AnswerSource {
+  /** The addresses of the newest answer, in the server's order. */
+  readonly addresses: readonly string[];
+  /** Returns whether the addresses may be used now: they are fresh, or in grace. No I/O, no wait. */
+  isFresh(): boolean;
+  /** Waits until the addresses may be used. */
+  waitUntilFresh(signal?: AbortSignal): Promise<void>;
+  /** Asks DNS again, whatever the TTL says. */
+  refresh(): Promise<void>;
+  /** Keeps the addresses fresh ahead of expiry until the returned function is called. */
+  keepFresh(): () => void;
+  /** Returns the state of the answer. */
+  status(): AnswerStatus;
+}
+
+/** Returns the answer for a host that needs no DNS. */
+export function fixedAnswer(addresses: readonly string[]): AnswerSource {
+  return {
+    addresses,
+    isFresh: () => true,
+    waitUntilFresh: () => Promise.resolve(),
+    refresh: () => Promise.resolve(),
+    keepFresh: () => () => {},
+    status: () => ({
+      addresses,
+      age: undefined,
+      freshFor: Infinity,
+      inGrace: false,
+      failures: 0,
+    }),
+  };
+}
