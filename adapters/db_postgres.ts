@@ -88,12 +88,8 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     async connect(ip: string, target: Target): Promise<C> {
       const postgres = await load();
       checkModule(postgres);
-      const options = readOptions(target);
-      const { client, ...found } = await dialDbPostgres(ip, target, {
-        postgres,
-        lookupAll,
-        options,
-      });
+      const dialOptions = { postgres, lookupAll, options: readOptions(target) };
+      const { client, ...found } = await dialDbPostgres(ip, target, dialOptions);
       const observer = new ClientObserver(client as unknown as ObservableClient);
       records.set(client, { observer, ...found });
       return client;

@@ -134,21 +134,10 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
 
     ...mysqlSessionMethods<C>(ask),
 
-    inTransaction(client: C): boolean | undefined {
-      if (isBusy(recordOf(client).core) !== false) return undefined;
-      // After an error, which has no status, the driver assumes an open transaction.
-      return ((client.info as { status: number }).status & IN_TRANSACTION) !== 0;
-    },
-
+    inTransaction,
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
-
-    onClose(client: C, listener: (error?: unknown) => void): void {
-      const once = onlyOnce(listener);
-      emitterOf(client).on("error", once);
-      emitterOf(client).on("end", () => once());
-      recordOf(client).socket.once("close", () => once());
-    },
+    onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
       recordOf(client).errors.listener = listener;
@@ -211,6 +200,19 @@ async function open<C extends MariadbClient>(
       return client;
     },
   });
+}
+
+function inTransaction(client: MariadbClient): boolean | undefined {
+  if (isBusy(recordOf(client).core) !== false) return undefined;
+  // After an error, which has no status, the driver assumes an open transaction.
+  return ((client.info as { status: number }).status & IN_TRANSACTION) !== 0;
+}
+
+function onClose(client: MariadbClient, listener: (error?: unknown) => void): void {
+  const once = onlyOnce(listener);
+  emitterOf(client).on("error", once);
+  emitterOf(client).on("end", () => once());
+  recordOf(client).socket.once("close", () => once());
 }
 
 function classify(error: unknown): Verdict {

@@ -109,11 +109,7 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
       return record.closing ??= closeClient(client, record);
     },
 
-    terminate(client: C, reason?: Error): void {
-      const { core, socket } = recordOf(client);
-      core.stream.destroy(reason);
-      socket.destroy();
-    },
+    terminate,
 
     ref: (client: C) => void recordOf(client).core.stream.ref(),
     unref: (client: C) => void recordOf(client).core.stream.unref(),
@@ -123,15 +119,7 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
     inTransaction: (client: C): boolean | undefined => recordOf(client).observer.inTransaction,
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
-
-    onClose(client: C, listener: (error?: unknown) => void): void {
-      const { core, socket } = recordOf(client);
-      const once = onlyOnce(listener);
-      core.on("error", (error) => {
-        if ((error as { fatal?: boolean }).fatal) once(error);
-      });
-      for (const each of new Set([core.stream, socket])) each.once("close", () => once());
-    },
+    onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
       recordOf(client).observer.onError(listener);
@@ -187,6 +175,21 @@ async function open<C extends Mysql2Client>(
     // would take the error of that.
     abandon: () => void socket.destroy(new Error("The attempt was aborted")),
   });
+}
+
+function terminate(client: object, reason?: Error): void {
+  const { core, socket } = recordOf(client);
+  core.stream.destroy(reason);
+  socket.destroy();
+}
+
+function onClose(client: object, listener: (error?: unknown) => void): void {
+  const { core, socket } = recordOf(client);
+  const once = onlyOnce(listener);
+  core.on("error", (error) => {
+    if ((error as { fatal?: boolean }).fatal) once(error);
+  });
+  for (const each of new Set([core.stream, socket])) each.once("close", () => once());
 }
 
 function classify(error: unknown): Verdict {

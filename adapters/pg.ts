@@ -85,12 +85,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     inTransaction,
     tls: tlsState,
     classify,
-
-    onClose(client: C, listener: (error?: unknown) => void): void {
-      const once = onlyOnce(listener);
-      client.on("error", once);
-      client.on("end", once);
-    },
+    onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
       internalsOf(client).connection?.on?.("errorMessage", listener);
@@ -169,6 +164,12 @@ function tlsState(client: PgClient): TlsState | undefined {
   // With a custom identity check, only the chain is known to be verified.
   const custom = typeof ssl === "object" ? ssl.checkServerIdentity : undefined;
   return { checked: custom === undefined ? "name" : "chain" };
+}
+
+function onClose(client: PgClient, listener: (error?: unknown) => void): void {
+  const once = onlyOnce(listener);
+  client.on("error", once);
+  client.on("end", once);
 }
 
 /**

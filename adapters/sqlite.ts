@@ -91,30 +91,19 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
       await Promise.resolve(database.exec("SELECT 1"));
     },
 
-    async reset(database: D, how: "rollback" | "commit"): Promise<void> {
-      try {
-        await Promise.resolve(database.exec(endStatement(how)));
-      } catch (error) {
-        if (!/no transaction is active/.test(messageOf(error))) throw error;
-      }
-    },
+    reset,
 
     inTransaction: (database: D) => (database as Internals).isTransaction,
 
     async role(database: D): Promise<Role> {
-      const [row] = await Promise.resolve(database.prepare("PRAGMA query_only").all());
-      const queryOnly = (row as { query_only: unknown }).query_only !== 0;
+      const queryOnly = await Promise.resolve(isQueryOnly(database));
       return { standby: false, readOnly: readOnlyDatabases.has(database) || queryOnly };
     },
 
     classify,
 
-    async query(
-      database: D,
-      text: string,
-      values: readonly unknown[] = [],
-    ): Promise<readonly unknown[]> {
-      return await Promise.resolve(run(database, text, values));
+    async query(database: D, text: string, values?: readonly unknown[]) {
+      return await Promise.resolve(run(database, text, values ?? []));
     },
   };
 }
@@ -127,6 +116,19 @@ function checkModule(sqlite: unknown): void {
 
 function loadSqlite<D extends SqliteDatabase>(): Promise<SqliteModule<D>> {
   return loadDriver("sqlite", { specifiers: ["node:sqlite"], notFound: NOT_FOUND });
+}
+
+async function reset(database: SqliteDatabase, how: "rollback" | "commit"): Promise<void> {
+  try {
+    await Promise.resolve(database.exec(endStatement(how)));
+  } catch (error) {
+    if (!/no transaction is active/.test(messageOf(error))) throw error;
+  }
+}
+
+function isQueryOnly(database: SqliteDatabase): boolean {
+  const [row] = database.prepare("PRAGMA query_only").all();
+  return (row as { query_only: unknown }).query_only !== 0;
 }
 
 /** Runs one statement. The driver would silently ignore any statement behind it, so that is refused. */
