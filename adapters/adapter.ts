@@ -1,124 +1,273 @@
 /**
- * The contract that every adapter keeps: it opens connections of one driver, each to the one IP it is given.
+ * The contract between the pool and an adapter. An adapter opens and operates the connections of one driver; the pool
+ * decides to which address, and when.
  *
  * @module
  */
 
-/** What a URL and `connectArgs` ask for: where connections go, and as whom. */
+/** What the database URL and `connectArgs` say about the connections of an engine. */
 export interface Destination {
-  /** The host name of the URL: for TLS and for messages, never to be dialled. */
+  /** Host name in the URL. It is for TLS and for messages; an adapter never connects to it. */
   readonly host: string;
-  /** TCP port, 1 to 65535; 0 for an adapter that is `local`. */
+  /** TCP port, 1 to 65535: the URL's, or else `defaultPort`. 0 for a `local` adapter. */
   readonly port: number;
-  /** The user name, where the URL has one. */
+  /** User name in the URL. */
   readonly user?: string | undefined;
-  /** The password, where the URL has one. Never to be put into a message. */
+  /** Password in the URL. It must not appear in a message. */
   readonly password?: string | undefined;
-  /** The database name, where the URL has one. */
+  /** Database name in the URL. */
   readonly database?: string | undefined;
-  /** The URL's query parameters. */
+  /** Query parameters of the URL; a parameter that is given several times is an array. */
   readonly params: Readonly<Record<string, string | readonly string[]>>;
-  /** The engine's `connectArgs`: merged over what the URL gives, and winning. */
+  /** The engine's `connectArgs`: driver options that override what the URL says. */
   readonly connectArgs: Readonly<Record<string, unknown>>;
-  /** Whether the socket shall have TCP keepalive, its first probe after 30 s. */
+  /** Whether to enable TCP keepalive on the socket, with the first probe after 30 seconds. */
   readonly keepAlive: boolean;
 }
 
-/** One connection to be opened. The socket goes to the `ip`; the certificate is checked for `host`. */
+/** The destination of one connection attempt: the socket goes to the `ip`, the certificate is checked for `host`. */
 export interface Target extends Destination {
   /**
-   * The addresses that the host has now; they may change while the attempt is under way. Only for a driver that
-   * cannot be given an address: whoever can dials the `ip`.
+   * Returns the current addresses of the host; they may change during the attempt. Only for a driver that can connect
+   * to a name alone: any other adapter connects to the `ip` that it is given.
    */
   addresses(): readonly string[];
-  /** Ends the attempt: `connect` rejects, and no socket is left. */
+  /** Ends the attempt: `connect` must then reject, preferably with the signal's reason, and leave no socket open. */
   readonly signal: AbortSignal;
 }
 
-/** What a connection to a server with roles turned out to be. */
+/** The role of a server, as a session sees it. */
 export interface Role {
-  /** Whether the server replays another one (a hot standby, a replica). */
+  /** Whether the server replicates from another one (a hot standby, a replica). */
   readonly standby: boolean;
-  /** Whether a write would be refused. */
+  /** Whether the server would refuse a write of this session. */
   readonly readOnly: boolean;
 }
 
-/** How an encrypted connection was made sure of. */
+/** The state of an encrypted connection. */
 export interface TlsState {
   /**
-   * What was looked at in the server's certificate. `"name"`: it is trusted, and for the host's name; `"chain"`: it is
-   * trusted; `"nothing"`: it was taken as it came.
+   * What was verified in the server's certificate: `"name"`, its issuer is trusted and it is valid for the host name;
+   * `"chain"`, its issuer is trusted; `"nothing"`, any certificate was accepted.
    */
   readonly checked: "name" | "chain" | "nothing";
 }
 
 /**
- * Opens and tends the connections of one driver. `name`, `defaultPort` and `connect` are all that a new driver
- * needs; each further member switches something on.
+ * Opens and operates the connections of one driver. `C` is the type of the driver's client, which leases hand out.
+ *
+ * Only `name`, `defaultPort` and `connect` are required. Every other member enables something, as its description
+ * says; an engine option that needs a missing member is refused when the engine is made. The pool calls an adapter
+ * only with clients that its `connect` returned. Methods that return a promise may reject, and any method may throw:
+ * the pool then treats the connection as unusable or logs a warning, and never loses a slot.
+ *
+ * @example An adapter for a server that sends back each line
+ * ```ts
+ * import { type Adapter, getDnsEngine } from "@dnspool/dnspool";
+ * import { assertEquals } from "@std/assert";
+ * import { once } from "node:events";
+ * import net from "node:net";
+ *
+ * const echoAdapter: Adapter<net.Socket> = {
+ *   name: "echo",
+ *   defaultPort: 7,
+ *
+ *   async connect(ip, { port, signal }) {
+ *     signal.throwIfAborted();
+ *     const socket = net.connect({ host: ip, port });
+ *     socket.on("error", () => {}); // without a listener, an error ends the process
+ *     const onAbort = () => socket.destroy();
+ *     signal.addEventListener("abort", onAbort, { once: true });
+ *     try {
+ *       await once(socket, "connect", { signal });
+ *       return socket;
+ *     } finally {
+ *       signal.removeEventListener("abort", onAbort);
+ *     }
+ *   },
+ *
+ *   terminate: (socket, reason) => void socket.destroy(reason),
+ *   onClose: (socket, listener) => void socket.once("close", () => listener()),
+ * };
+ *
+ * const server = net.createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
+ * await once(server, "listening");
+ * const { port } = server.address() as net.AddressInfo;
+ *
+ * const engine = getDnsEngine(`echo://127.0.0.1:${port}`, { adapter: echoAdapter });
+ * const reply = await engine.use(async ({ client }) => {
+ *   client.write("hello\n");
+ *   const [bytes] = await once(client, "data");
+ *   return String(bytes);
+ * });
+ * assertEquals(reply, "hello\n");
+ * await engine.close();
+ * server.close();
+ * ```
  */
 export interface Adapter<C> {
-  /** The driver's name in a URL, such as `"pg"`. */
+  /** Name of the driver, such as `"pg"`: `engine.driver`, and part of error messages. */
   readonly name: string;
-  /** The port for a URL that names none. */
+  /** TCP port for a URL without one. */
   readonly defaultPort: number;
   /**
-   * There is no network in between: the URL has no host, no DNS is asked, and `connect` is given the database as
-   * `ip`. Such an engine has one connection unless `poolSize` says otherwise.
+   * Whether connections use no network, as those to a file. Default: `false`. If `true`, the URL must have no host, no
+   * DNS query is sent, `connect` gets the URL's database as `ip`, and the default of `poolSize` is 1.
    */
   readonly local?: boolean;
   /**
-   * Whether the data live in the connection and are gone with it, as those of a database in memory. Then the engine
-   * has one connection, and refuses options that would close it.
+   * Returns whether the data are lost when their connection is closed, as with a database in memory. Called when the
+   * engine is made. If it returns `true`, the engine keeps one connection and refuses the options that would close
+   * it or open a second one. Default: `false`.
+   *
+   * @param destination What the URL and `connectArgs` say.
    */
   volatile?(destination: Destination): boolean;
   /**
-   * Looks at what the URL and `connectArgs` ask for when the engine is made, before anything is opened.
+   * Checks the URL and `connectArgs`. Called when the engine is made, before any connection is opened; without
+   * it, mistakes show only when the first connection is opened.
    *
-   * @throws {TypeError} for what the driver would ignore or could not mean.
+   * @param destination What the URL and `connectArgs` say.
+   * @throws {TypeError} if a value is not allowed, or if the driver would ignore it.
    */
   check?(destination: Destination): void;
   /**
-   * Opens a connection to `ip`, whatever the name in `target` says, and finishes the handshake.
+   * Opens a connection to `ip`, never to `target.host`, and completes the handshake and the login. Called for each new
+   * connection, and for a probe of a server whose address left the DNS answer. The pool limits the time by
+   * `connectTimeout` or `probeTimeout` with `target.signal`; a connection that comes after the end of the attempt is
+   * passed to `terminate`.
    *
-   * @param ip The address to dial.
+   * @param ip Address to connect to.
    * @param target Everything else about the connection.
-   * @returns The driver's own client.
+   * @returns The driver's client, ready for statements.
+   * @throws {DriverUnavailableError} if the driver cannot be loaded: no other address is tried.
+   * @throws What the driver throws, if the attempt fails: the next address is tried. The reason of `target.signal`, if
+   *   it is aborted. No socket may remain in either case.
    */
   connect(ip: string, target: Target): Promise<C>;
   /**
-   * The address that a new connection is really open to, for a driver that had to dial by name; it must be one of
-   * the target's `addresses`. Where this is missing or `undefined`, it is the `ip` that was given.
+   * Returns the address that a new connection is open to, for a driver that can connect to a name alone. It must be
+   * one of `target.addresses()`. Called once per connection. Default, also if it returns `undefined`: the `ip` given to
+   * `connect`.
+   *
+   * @param client A client that was just opened.
    */
   address?(client: C): string | undefined;
-  /** Says goodbye politely and closes the socket. */
+  /**
+   * Closes a connection gracefully: tells the server, then closes the socket. The pool waits for at most 2 seconds and
+   * then calls `terminate`. Without it, connections are closed by `terminate`.
+   *
+   * @param client The client; no statement is running on it, as far as the pool knows.
+   */
   close?(client: C): Promise<void>;
-  /** Drops the socket now; pending work rejects, with `reason` where the driver allows it. */
+  /**
+   * Closes the socket at once. Called for a broken connection, for one whose server is gone, and at the end of a wait
+   * for `close`. Pending statements must reject. It may be called twice, or after `close`. Without it, the pool calls
+   * `close` instead and does not wait for it.
+   *
+   * @param client The client.
+   * @param reason Why the connection is closed. Pending statements reject with it if the driver can do so.
+   */
   terminate?(client: C, reason?: Error): void;
-  /** The connection is in use: it holds the process up. */
+  /**
+   * Lets the connection keep the process alive. Called when an idle connection is leased. Needed if there is `unref`.
+   *
+   * @param client The client, which is about to be leased.
+   */
   ref?(client: C): void;
-  /** The connection is idle: it does not. */
+  /**
+   * Lets the process exit although the connection is open. Called when the connection becomes idle. Without it, a
+   * program with idle connections runs until its engine is closed.
+   *
+   * @param client The client, which is idle now.
+   */
   unref?(client: C): void;
-  /** One round trip; rejects when the server does not answer. */
+  /**
+   * Makes one round trip to the server. Called at a checkout, if `poolPrePing` is on; the option needs it.
+   *
+   * @param client An idle client.
+   * @throws If the server does not answer: the connection is replaced. The pool limits the wait to `connectTimeout`.
+   */
   ping?(client: C): Promise<void>;
-  /** Ends an open transaction. */
+  /**
+   * Ends an open transaction. Called at a checkin unless `inTransaction` returns `false` or `poolResetOnReturn` is off.
+   * It must succeed if no transaction is open. Without it, an open transaction stays open at a checkin.
+   *
+   * @param client The client, which was just released.
+   * @param how Whether to roll back or to commit, as `poolResetOnReturn` says.
+   * @throws If the transaction may still be open: the connection is closed.
+   */
   reset?(client: C, how: "rollback" | "commit"): Promise<void>;
-  /** Whether a transaction is open, known without asking the server; `undefined`: not known. */
+  /**
+   * Returns whether a transaction is open, without a round trip; `undefined` if that is not known. Called at a checkin:
+   * if it returns `false`, `reset` is not called. Default: not known.
+   *
+   * @param client The client, which was just released.
+   */
   inTransaction?(client: C): boolean | undefined;
-  /** Sets the isolation level of the session, such as `"serializable"`; `undefined`: back to the server's. */
+  /**
+   * Sets the isolation level of the session. Called after the connect and at checkouts and checkins if the option
+   * `isolationLevel` asks for it; the option needs it.
+   *
+   * @param client The client.
+   * @param level The level, such as `"serializable"`; `undefined` restores the server's own.
+   * @throws {TypeError} if there is no such level.
+   */
   setIsolationLevel?(client: C, level: string | undefined): Promise<void>;
-  /** Asks the server for its role. */
+  /**
+   * Asks the server for its role. Called once per new connection if `targetSessionAttrs` is not `"any"`; the option
+   * needs it.
+   *
+   * @param client A client that was just opened.
+   */
   role?(client: C): Promise<Role>;
-  /** How the connection is protected; `undefined`: it is not encrypted. No question to the server. */
+  /**
+   * Returns how the connection is protected, without a round trip; `undefined` if it is not encrypted. Called by
+   * `dnspool check`, which reports "unknown" without it.
+   *
+   * @param client The client.
+   */
   tls?(client: C): TlsState | undefined;
-  /** What an error of the driver means for the connection. */
+  /**
+   * Tells what an error means for its connection:
+   *
+   * - `"disconnect"`: the connection is lost. It is closed, other connections to the same address are closed once they
+   *   are idle, and DNS is asked again.
+   * - `"read-only"`: the server refuses writes. DNS is asked again, and if `targetSessionAttrs` asks for a server that
+   *   takes writes, the connections are closed as for `"disconnect"`.
+   * - `undefined`: an ordinary error; the connection is good.
+   *
+   * Called with each error that a lease is released with, that `onError` reports or that `connect` throws. Default:
+   * every error is an ordinary one.
+   *
+   * @param error Any value: a driver's error, or what user code threw.
+   */
   classify?(error: unknown): "disconnect" | "read-only" | undefined;
-  /** Calls `listener` once if the socket dies by itself. */
+  /**
+   * Calls `listener` when the connection ends, once. Called once per connection, right after the connect. Without it,
+   * the end of an idle connection is noticed only at its next use.
+   *
+   * @param client A client that was just opened.
+   * @param listener Takes the error that ended the connection, if there is one.
+   */
   onClose?(client: C, listener: (error?: unknown) => void): void;
   /**
-   * Calls `listener` for each error that the server reports on the connection, whoever sent what failed and whether
-   * or not they handle it: so a read-only server is noticed though an ORM swallowed its error.
+   * Calls `listener` for each error that the server reports on the connection, also if the statement's caller handles
+   * the error. So a read-only server is noticed although an ORM swallows its error. Called once per connection.
+   * Without it, only errors that a lease is released with are noticed.
+   *
+   * @param client A client that was just opened.
+   * @param listener Takes the error.
    */
   onError?(client: C, listener: (error: unknown) => void): void;
-  /** Runs one statement and gives its rows. */
+  /**
+   * Runs one statement. Called by `engine.query` and `engine.begin`, which need it.
+   *
+   * @param client A leased client.
+   * @param text The statement, with the driver's own placeholders.
+   * @param values The bind values, one per placeholder; `undefined` if there are none.
+   * @returns The rows of the statement's result; an empty array if it has none.
+   * @throws The driver's error.
+   */
   query?(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]>;
 }

@@ -4,50 +4,46 @@
  * @module
  */
 
-import {
-  DEFAULT_PORT,
-  isolationStatement,
-  ROLE_QUERY,
-  roleOf,
-  verdictOf,
-} from "./shared/postgres.ts";
-import { dialPostgres } from "./shared/postgres_socket.ts";
-import type { ErrorFields } from "./shared/postgres_protocol.ts";
+import { mustBe } from "../internal/argument_error.ts";
+import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
 import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
-import { configure, isDirect, withPassword } from "./postgresjs/options.ts";
+import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/options.ts";
 import { DriverSocket } from "./postgresjs/socket.ts";
-import { checkSecured, checkTls, readTls } from "./shared/tls.ts";
-import type { Adapter, Destination, Role, Target, TlsState } from "./adapter.ts";
+import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
+import { classifyCode, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import type { ErrorFields } from "./shared/postgres_protocol.ts";
+import { dialPostgres } from "./shared/postgres_socket.ts";
+import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
 
 export type { PostgresjsFunction, PostgresjsOptions, PostgresjsSql } from "./postgresjs/driver.ts";
 
-/** What there is besides, and what is not in the driver's types. */
+/** Members of a client that the driver's types leave out. */
 interface Internals {
   PostgresError?: new (fields: ErrorFields) => Error;
   listen?: () => Promise<never>;
   subscribe?: () => Promise<never>;
 }
 
-/** What is known of a connection. */
-interface Known {
+/** What the adapter keeps about an open connection. */
+interface ConnectionRecord {
   readonly socket: DriverSocket;
   readonly tls: TlsState | undefined;
-  readonly onClose: ((error?: unknown) => void)[];
-  readonly onError: ((error: unknown) => void)[];
+  readonly closeListeners: ((error?: unknown) => void)[];
+  readonly errorListeners: ((error: unknown) => void)[];
 }
 
-/** What postgres.js says of connections that are gone. */
-const DRIVER_SAYS = /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT)$/;
+/** The driver's codes for a lost connection. */
+const DISCONNECTED = /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT)$/;
 
 /**
- * Opens connections with `postgres`, each a `Sql` of one connection (`max: 1`), open when it is handed out.
+ * Makes the adapter for `postgres`. Each client is a `Sql` with one connection (`max: 1`), which is open already.
  *
- * @param postgres The function: `import postgres from "postgres"`. Or one of yours around it, for clients of its own
- *   type: `(options) => postgres({ ...options, types })`.
+ * @param postgres The function: `import postgres from "postgres"`. For clients of another type, a function that calls
+ *   it: `(options) => postgres({ ...options, types })`.
  * @returns The adapter; its client is what `postgres` returns.
- * @throws {TypeError} when `postgres` is not a function.
+ * @throws {TypeError} if `postgres` is not a function.
  *
- * @example
+ * @example Pass the driver, so that leases have its client type
  * ```ts
  * import { getDnsEngine } from "@dnspool/dnspool";
  * import { postgresjsAdapter } from "@dnspool/dnspool/adapters/postgresjs";
@@ -67,62 +63,49 @@ export function postgresjsAdapter<S extends PostgresjsSql>(
 }
 
 /**
- * Opens connections with `postgres`, which is loaded at the first connect.
+ * Makes the adapter for `postgres` and loads the driver at the first connect.
  *
- * @param load Gives the function.
+ * @param load Returns the function.
  * @returns The adapter.
  */
 export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
   load: () => Promise<PostgresjsFunction<S>>,
 ): Adapter<S> {
-  const connections: WeakMap<S, Known> = new WeakMap();
-  const known = (sql: S) => connections.get(sql)!;
+  const records: WeakMap<S, ConnectionRecord> = new WeakMap();
+  const recordOf = (sql: S) => records.get(sql)!;
   return {
     name: "postgresjs",
     defaultPort: DEFAULT_PORT,
 
     check(destination: Destination): void {
-      configure(destination);
+      readOptions(destination);
       checkTls(destination);
-      isDirect(destination);
+      usesDirectTls(destination);
     },
 
     async connect(ip: string, target: Target): Promise<S> {
       const postgres = await load();
       checkFunction(postgres);
-      const { sql, connection } = await open(postgres, ip, target);
-      connections.set(sql, connection);
+      const { sql, record } = await open(postgres, ip, target);
+      records.set(sql, record);
       return sql;
     },
 
     close: (sql: S) => sql.end(),
-    terminate: (sql: S, reason?: Error) => known(sql).socket.terminate(reason),
-    ref: (sql: S) => known(sql).socket.ref(),
-    unref: (sql: S) => known(sql).socket.unref(),
-    inTransaction: (sql: S) => known(sql).socket.inTransaction,
-    tls: (sql: S) => known(sql).tls,
+    terminate: (sql: S, reason?: Error) => recordOf(sql).socket.terminate(reason),
+    ref: (sql: S) => recordOf(sql).socket.ref(),
+    unref: (sql: S) => recordOf(sql).socket.unref(),
+    inTransaction: (sql: S) => recordOf(sql).socket.inTransaction,
+    tls: (sql: S) => recordOf(sql).tls,
 
-    async ping(sql: S): Promise<void> {
-      await sql.unsafe("SELECT 1");
-    },
-
-    async reset(sql: S, how: "rollback" | "commit"): Promise<void> {
-      await sql.unsafe(how === "commit" ? "COMMIT" : "ROLLBACK");
-    },
-
-    async setIsolationLevel(sql: S, level: string | undefined): Promise<void> {
-      await sql.unsafe(isolationStatement(level));
-    },
-
-    async role(sql: S): Promise<Role> {
-      return roleOf([...await sql.unsafe(ROLE_QUERY)][0]);
-    },
+    ...postgresSessionMethods(async (sql: S, text) => [...await sql.unsafe(text)]),
 
     classify,
 
     onClose: (sql: S, listener: (error?: unknown) => void) =>
-      void known(sql).onClose.push(listener),
-    onError: (sql: S, listener: (error: unknown) => void) => void known(sql).onError.push(listener),
+      void recordOf(sql).closeListeners.push(listener),
+    onError: (sql: S, listener: (error: unknown) => void) =>
+      void recordOf(sql).errorListeners.push(listener),
 
     async query(sql: S, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
       return [...await sql.unsafe(text, values ? [...values] : [])];
@@ -130,40 +113,39 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
   };
 }
 
-/** One connection, open. */
 async function open<S extends PostgresjsSql>(
   postgres: PostgresjsFunction<S>,
   ip: string,
   target: Target,
-): Promise<{ sql: S; connection: Known }> {
+): Promise<{ sql: S; record: ConnectionRecord }> {
   const { signal, keepAlive } = target;
   const tls = await readTls(target);
-  const options = await withPassword(configure(target));
+  const options = await resolvePassword(readOptions(target));
   const { port } = options;
   const dial = (signal: AbortSignal) =>
-    dialPostgres(ip, { port, keepAlive, signal, tls, direct: isDirect(target) });
+    dialPostgres(ip, { port, keepAlive, signal, tls, direct: usesDirectTls(target) });
   signal.throwIfAborted();
-  const real = await dial(signal);
-  const connection: Known = {
-    tls: checkSecured(real, tls),
-    onClose: [],
-    onError: [],
-    socket: new DriverSocket(real, { host: ip, port }, {
+  const connected = await dial(signal);
+  const record: ConnectionRecord = {
+    tls: verifyTls(connected, tls),
+    closeListeners: [],
+    errorListeners: [],
+    socket: new DriverSocket(connected, { host: ip, port }, {
       toError: (fields) => toError(sql as Internals, fields),
-      onError: (error) => connection.onError.forEach((listener) => listener(error)),
+      onError: (error) => record.errorListeners.forEach((listener) => listener(error)),
       onEnd(error) {
-        connection.onClose.forEach((listener) => listener(error));
-        const release = () => connection.socket.release();
-        sql.end({ timeout: 0 }).then(release, release);
+        record.closeListeners.forEach((listener) => listener(error));
+        const emitClose = () => record.socket.emitClose();
+        sql.end({ timeout: 0 }).then(emitClose, emitClose);
       },
     }),
   };
-  const { socket } = connection;
-  const sql = postgres({ ...options, host: ip, socket: () => socket.take(dial) });
-  refuseListeners(sql as Internals);
+  const { socket } = record;
+  const sql = postgres({ ...options, host: ip, socket: () => socket.nextForDriver(dial) });
+  refuseListen(sql as Internals);
   try {
-    await socket.opening(sql.unsafe("SELECT 1"), signal);
-    return { sql, connection };
+    await socket.waitUntilReady(sql.unsafe("SELECT 1"), signal);
+    return { sql, record };
   } catch (error) {
     socket.terminate();
     signal.throwIfAborted();
@@ -173,17 +155,15 @@ async function open<S extends PostgresjsSql>(
 
 function checkFunction(postgres: unknown): void {
   if (typeof postgres === "function") return;
-  throw new TypeError(
-    'Cannot use this as the driver "postgresjs": it is not a function, pass what `import postgres from "postgres"` gives',
-  );
+  throw mustBe("postgres", 'the function that `import postgres from "postgres"` gives', postgres);
 }
 
-/** For these the driver would open a connection that the pool does not know of. */
-function refuseListeners(sql: Internals): void {
+/** Refuses `listen` and `subscribe`: the driver would open a connection for them that the pool does not know. */
+function refuseListen(sql: Internals): void {
   const refuse = (method: string) => () =>
     Promise.reject(
       new TypeError(
-        `Cannot use the method "${method}" on a connection of a pool: it opens another one, which would stay where it is when the name moves; use postgres() itself for it, or send LISTEN and give "onnotify" in "connectArgs"`,
+        `Cannot call ${method}() on a connection of a pool: it opens another one, which would stay on its server when the name moves; use postgres() itself for it, or send LISTEN and give "onnotify" in "connectArgs"`,
       ),
     );
   sql.listen = refuse("listen");
@@ -196,7 +176,7 @@ function toError(sql: Internals, fields: ErrorFields): Error {
     : Object.assign(new Error(fields.message), fields);
 }
 
-function classify(error: unknown): "disconnect" | "read-only" | undefined {
-  const { code } = (error ?? {}) as { code?: unknown };
-  return typeof code === "string" && DRIVER_SAYS.test(code) ? "disconnect" : verdictOf(code);
+function classify(error: unknown): Verdict {
+  const { code } = asDriverError(error);
+  return matches(DISCONNECTED, code) ? "disconnect" : classifyCode(code);
 }

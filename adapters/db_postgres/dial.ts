@@ -1,6 +1,6 @@
 /**
- * How `@db/postgres` is made to dial. It has one name for the dial and for the check of the certificate, and it cannot
- * be stopped.
+ * Opens a connection with `@db/postgres`. The driver has one setting both for the dial and for the check of the
+ * certificate, and its connect cannot be aborted.
  *
  * @module
  */
@@ -8,60 +8,60 @@
 import { lookup } from "node:dns/promises";
 import { abortable } from "../../internal/async.ts";
 import { canonicalIp } from "../../internal/ip.ts";
-import { knock } from "../shared/postgres_socket.ts";
-import { readTls } from "../shared/tls.ts";
 import type { Target, TlsState } from "../adapter.ts";
+import { probeTls } from "../shared/postgres_socket.ts";
+import { readTls } from "../shared/tls.ts";
 import type { DbPostgresClient, DbPostgresModule, DbPostgresOptions } from "./driver.ts";
 
-/** With TLS: attempts until the name had the same addresses before and after one. */
-const ATTEMPTS = 3;
+/** Maximum number of dials by name, until the name had the same addresses before and after one. */
+const MAX_DIALS = 3;
 
 /** Asks the operating system for the addresses of a name. */
 export type LookupAll = (host: string) => Promise<readonly string[]>;
 
-/** The operating system itself. */
+/** Asks the operating system itself. */
 export const askSystem: LookupAll = async (host) =>
   (await lookup(host, { all: true })).map(({ address }) => address);
 
-/** A client, and what its dial found out. */
-export interface Opened<C> {
+/** A client, and what the dial found out about it. */
+export interface DialedClient<C> {
   readonly client: C;
-  /** Where it leads, where it was dialled by name. */
+  /** The address that it is connected to, if it was dialled by name. */
   readonly address: string | undefined;
   /** How it is protected. */
   readonly tls: TlsState | undefined;
 }
 
-/** What a dial takes. */
-export interface Means<C extends DbPostgresClient> {
+/** What a dial needs besides its target. */
+export interface DialOptions<C extends DbPostgresClient> {
   readonly postgres: DbPostgresModule<C>;
   readonly lookupAll: LookupAll;
-  /** What the driver is asked for besides. */
+  /** The driver's options, except those of the dial itself. */
   readonly options: Omit<DbPostgresOptions, "hostname" | "tls">;
 }
 
 /**
- * Opens a connection: to the address; with TLS, by the name, and then it is certain where it leads.
+ * Opens a connection: to the address; with TLS, to the name, and then finds out which address that was.
  *
  * @param ip The address.
  * @param target Everything else about the connection.
- * @param means The driver, what it is asked for, and who knows names.
+ * @param dialOptions The driver and its options.
  * @returns The client, and what was found out about it.
- * @throws What the driver says; {@linkcode Error} where it is not certain; or the signal's reason.
+ * @throws {Error} the driver's error; an error if the address is not certain; or the signal's reason.
  */
 export async function dialDbPostgres<C extends DbPostgresClient>(
   ip: string,
   target: Target,
-  means: Means<C>,
-): Promise<Opened<C>> {
+  dialOptions: DialOptions<C>,
+): Promise<DialedClient<C>> {
   const { signal } = target;
-  const { options } = means;
+  const { options, postgres, lookupAll } = dialOptions;
   const tls = await readTls(target);
   signal.throwIfAborted();
-  // Of the driver's own attempt nobody could take the socket away, were the server silent.
-  const hasTls = await knock(ip, { ...target, port: options.port });
-  if (tls && !hasTls) throw new Error("The server does not support TLS");
-  const secure = {
+  // The socket of the driver's own connect cannot be closed if the server does not answer: so it is probed first.
+  const supportsTls = await probeTls(ip, { ...target, port: options.port });
+  if (tls && !supportsTls) throw new Error("The server does not support TLS");
+  const all = {
     ...options,
     tls: {
       enabled: Boolean(tls),
@@ -70,14 +70,17 @@ export async function dialDbPostgres<C extends DbPostgresClient>(
     },
   };
   const dial = (hostname: string) =>
-    opened(new means.postgres.Client({ ...secure, hostname }), signal);
+    connectClient(new postgres.Client({ ...all, hostname }), signal);
   const state = tls ? { checked: "name" } as const : undefined;
   if (!tls || target.host === ip) return { client: await dial(ip), address: undefined, tls: state };
-  return { ...await openByName(ip, target, { ...means, dial }), tls: state };
+  return { ...await dialByName(ip, target, { dial, lookupAll }), tls: state };
 }
 
-/** A connected client. One that comes when nobody waits for it any more is closed. */
-async function opened<C extends DbPostgresClient>(client: C, signal: AbortSignal): Promise<C> {
+/** Connects a client. If the connect succeeds only after the abort, the client is closed. */
+async function connectClient<C extends DbPostgresClient>(
+  client: C,
+  signal: AbortSignal,
+): Promise<C> {
   const connecting = client.connect();
   try {
     await abortable(connecting, signal);
@@ -88,23 +91,26 @@ async function opened<C extends DbPostgresClient>(client: C, signal: AbortSignal
   }
 }
 
-/** Dials by name, and finds out where that led to. */
-async function openByName<C extends DbPostgresClient>(
+/** Dials by name, and finds out which address that led to. */
+async function dialByName<C extends DbPostgresClient>(
   ip: string,
   target: Target,
-  { dial, lookupAll }: Means<C> & { readonly dial: (hostname: string) => Promise<C> },
+  { dial, lookupAll }: {
+    readonly dial: (hostname: string) => Promise<C>;
+    readonly lookupAll: LookupAll;
+  },
 ): Promise<{ client: C; address: string }> {
   const { host, signal } = target;
-  const answer = () => [...target.addresses()].sort();
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const before = answer();
+  const currentAnswer = () => [...target.addresses()].sort();
+  for (let count = 1; count <= MAX_DIALS; count++) {
+    const before = currentAnswer();
     const client = await dial(host);
     try {
       const own = await abortable(ownAddress(client), signal);
-      if (before.join() === answer().join()) {
+      if (before.join() === currentAnswer().join()) {
         if (before.includes(own)) return { client, address: own };
-        await abortable(checkOnly(ip, { host, own, answer: before, lookupAll }), signal);
-        if (before.join() === answer().join()) return { client, address: ip };
+        await abortable(checkOnlyAddress(ip, { host, own, answer: before, lookupAll }), signal);
+        if (before.join() === currentAnswer().join()) return { client, address: ip };
       }
       await client.end();
     } catch (error) {
@@ -113,20 +119,23 @@ async function openByName<C extends DbPostgresClient>(
     }
   }
   throw Object.assign(
-    new Error(`The addresses of "${host}" changed during each of ${ATTEMPTS} attempts to connect`),
+    new Error(`The addresses of "${host}" changed during each of ${MAX_DIALS} attempts to connect`),
     { code: "ECONNABORTED" },
   );
 }
 
-/** The server's own address. Where it is behind a translation of addresses, this is not the one that was dialled. */
+/** Asks the server for its own address. Behind address translation, it is not the one that was dialled. */
 async function ownAddress(client: DbPostgresClient): Promise<string> {
   const { rows } = await client.queryObject("SELECT host(inet_server_addr()) AS own");
   const { own } = rows[0] as { own: string };
   return canonicalIp(own) ?? own;
 }
 
-/** The server does not know the address it was dialled at: so there must be no other that it could have been. */
-async function checkOnly(
+/**
+ * Checks that a name has one address only, by DNS and by the operating system. If the server does not know the address
+ * that it was dialled at, this makes it certain.
+ */
+async function checkOnlyAddress(
   ip: string,
   { host, own, answer, lookupAll }: {
     readonly host: string;
@@ -136,8 +145,7 @@ async function checkOnly(
   },
 ): Promise<void> {
   const system = await lookupAll(host);
-  const only = [...answer, ...system].every((address) => canonicalIp(address) === ip);
-  if (only) return;
+  if ([...answer, ...system].every((address) => canonicalIp(address) === ip)) return;
   throw new Error(
     `Cannot tell which server this is: with TLS, @db/postgres dials "${host}" by name, the server calls itself ${own}, the addresses are ${
       answer.join(", ")

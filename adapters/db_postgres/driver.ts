@@ -4,11 +4,11 @@
  * @module
  */
 
-/** What the adapter asks a client for; `connectArgs` may add whatever else the driver knows. */
+/** What the adapter passes to a client; `connectArgs` may add any other option of the driver. */
 export interface DbPostgresOptions {
-  /** What is dialled; with TLS, also what the certificate is for. */
+  /** Name or IP address to connect to; with TLS, the certificate must be for it. */
   hostname: string;
-  /** TCP, not a socket in the file system. */
+  /** Connects by TCP, not to a socket in the file system. */
   host_type: "tcp";
   /** TCP port. */
   port: number;
@@ -18,29 +18,29 @@ export interface DbPostgresOptions {
   password?: string;
   /** Database name. */
   database?: string;
-  /** The session's name. */
+  /** Application name of the session. */
   applicationName?: string;
   /** Settings of the session. */
   options?: string | Record<string, string>;
-  /** Either none at all, or nothing without it. */
+  /** TLS: either none, or no fallback to plain text. */
   tls: { enabled: boolean; enforce: boolean; caCertificates: string[] };
-  /** A connection that died stays dead. */
+  /** Reconnecting is off: a lost connection stays lost. */
   connection: { attempts: 0 };
 }
 
 /** The part of the driver's `Client` that the adapter needs. */
 export interface DbPostgresClient {
-  /** Its transaction, where one of the driver's own kind is open. */
+  /** The session; `current_transaction` is the name of the driver's transaction that is open. */
   readonly session: { readonly current_transaction: string | null };
   /** Opens the connection. */
   connect(): Promise<void>;
-  /** Closes it. */
+  /** Closes the connection. */
   end(): Promise<void>;
-  /** Runs one statement, and gives lists. */
+  /** Runs one statement; each row is an array. */
   queryArray(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
-  /** Runs one statement, and gives objects. */
+  /** Runs one statement; each row is an object. */
   queryObject(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
-  /** Makes a transaction of the driver's own kind. */
+  /** Makes one of the driver's transactions. */
   createTransaction(name: string): unknown;
 }
 

@@ -7,21 +7,21 @@
 import type { Socket } from "node:net";
 import type { TlsOptions } from "../shared/tls.ts";
 
-/** What the adapter sets on a new connection; `connectArgs` may add whatever else the driver knows. */
+/** What the adapter sets on a new connection; `connectArgs` may add any other option of the driver. */
 export interface MariadbConfig {
-  /** The host name, for TLS. It is not dialled. */
+  /** Host name, for TLS. The driver does not connect to it. */
   host: string;
   /** TCP port. */
   port: number;
-  /** Gives the socket to the driver. */
+  /** Passes the socket to the driver. */
   stream: (callback?: (error?: Error, socket?: Socket) => void) => void;
-  /** Milliseconds; 0 for none, for the engine has its own. */
+  /** Connect timeout in milliseconds; 0 turns it off, because the engine has its own. */
   connectTimeout: number;
-  /** A server must not send a connection to another one. */
+  /** Whether the server may send the connection to another server. */
   permitRedirect: boolean;
-  /** Whether bind values stand in errors. */
+  /** Whether errors contain bind values. */
   logParam?: boolean;
-  /** Is told of every error. */
+  /** Takes every error. */
   logger: MariadbLogger;
   /** User name. */
   user?: string;
@@ -29,51 +29,51 @@ export interface MariadbConfig {
   password?: string;
   /** Database name. */
   database?: string;
-  /** TLS options; missing for none. */
+  /** TLS options; missing for plain text. */
   ssl?: TlsOptions;
 }
 
-/** What the driver tells. */
+/** The functions that the driver logs with. */
 export interface MariadbLogger {
-  /** Bytes that come and go. */
+  /** Takes the bytes that are sent and received. */
   network?: (text: string) => void;
-  /** Statements. */
+  /** Takes statements. */
   query?: (text: string) => void;
-  /** Warnings. */
+  /** Takes warnings. */
   warning?: (text: string) => void;
-  /** Errors, whoever handles them. */
+  /** Takes errors, also those that a caller handles. */
   error?: (error: Error) => void;
 }
 
 /** The part of the driver's `Connection` that the adapter needs. */
 export interface MariadbClient {
-  /** What the driver knows of it. */
+  /** What the driver knows about the connection. */
   info: unknown;
   /** Runs one statement. */
   query(sql: string | MariadbStatement): Promise<unknown>;
   /** Runs one prepared statement. */
   execute(sql: string | MariadbStatement, values: unknown[]): Promise<unknown>;
-  /** One round trip. */
+  /** Makes one round trip. */
   ping(): Promise<void>;
-  /** Says goodbye. */
+  /** Closes the connection. */
   end(): Promise<void>;
 }
 
-/** A statement, and how its rows shall look. */
+/** A statement, and the form of its rows. */
 export interface MariadbStatement {
-  /** Its text. */
+  /** Text of the statement. */
   sql: string;
-  /** Rows are lists. */
+  /** Whether each row is an array. */
   rowsAsArray?: boolean;
-  /** Columns are grouped by table. */
+  /** Whether columns are grouped by table. */
   nestTables?: boolean;
-  /** The rows come in a list, with what the columns are. */
+  /** Whether the result is an array of the rows and the column descriptions. */
   metaAsArray?: boolean;
 }
 
 /** The part of the module `mariadb` that the adapter needs. */
 export interface MariadbModule<C extends MariadbClient> {
-  /** The driver's own version. */
+  /** Version of the driver. */
   version?: string;
   /** Opens a connection. */
   createConnection(config: MariadbConfig): Promise<C>;

@@ -6,15 +6,15 @@
 
 import type { Socket } from "node:net";
 
-/** What the adapter sets on a new connection; `connectArgs` may add whatever else the driver knows. */
+/** What the adapter sets on a new connection; `connectArgs` may add any other option of the driver. */
 export interface Mysql2Config {
-  /** The host name, for TLS. It is not dialled. */
+  /** Host name, for TLS. The driver does not connect to it. */
   host: string;
   /** TCP port. */
   port: number;
-  /** The socket, open. */
+  /** Socket of the connection, connected. */
   stream: Socket;
-  /** Milliseconds; 0 for none, for the engine has its own. */
+  /** Connect timeout in milliseconds; 0 turns it off, because the engine has its own. */
   connectTimeout: number;
   /** User name. */
   user?: string;
@@ -22,21 +22,21 @@ export interface Mysql2Config {
   password?: string;
   /** Database name. */
   database?: string;
-  /** TLS options; missing for none. */
+  /** TLS options; missing for plain text. */
   ssl?: Mysql2Tls;
 }
 
-/** The TLS options that mysql2 knows, and no others. */
+/** The TLS options that the adapter passes to mysql2. */
 export interface Mysql2Tls {
   /** Whether an unverified certificate ends the attempt. */
   rejectUnauthorized: boolean;
-  /** Whether one for another name does. */
+  /** Whether a certificate for another name ends the attempt. */
   verifyIdentity: boolean;
-  /** The authorities trusted, in place of the runtime's own. */
+  /** Trusted authorities, instead of the runtime's own. */
   ca?: string;
-  /** The client's certificate. */
+  /** Client certificate. */
   cert?: string;
-  /** The client's key. */
+  /** Key of the client certificate. */
   key?: string;
 }
 
@@ -44,11 +44,11 @@ export interface Mysql2Tls {
 export interface Mysql2Client {
   /** Runs one statement. */
   query(sql: string): Promise<[unknown, unknown]>;
-  /** Runs one prepared statement; its values come second. */
+  /** Runs one prepared statement; its values are the second argument. */
   execute(sql: string): Promise<[unknown, unknown]>;
-  /** One round trip. */
+  /** Makes one round trip. */
   ping(): Promise<unknown>;
-  /** Says goodbye. */
+  /** Closes the connection. */
   end(): Promise<unknown>;
 }
 
@@ -60,6 +60,6 @@ export interface Mysql2PromiseModule<C extends Mysql2Client> {
 
 /** The part of the module `mysql2` that the adapter needs. */
 export interface Mysql2Module<C extends Mysql2Client> {
-  /** Opens a connection, which is handed out as its `promise()`. */
+  /** Opens a connection; leases hand out its `promise()`. */
   createConnection(config: Mysql2Config): { promise(): C };
 }

@@ -1,6 +1,6 @@
 /**
- * What a server says on a connection of mysql2, looked at on its way in: whether a transaction is open, which the driver
- * reads and does not keep, and errors, whoever they are for.
+ * Reads the packets that a server sends on a mysql2 connection: whether a transaction is open, which the driver parses
+ * but does not keep, and errors, whether or not a caller handles them.
  *
  * @module
  */
@@ -13,47 +13,50 @@ interface Packet {
   asError(encoding: string | undefined): Error;
 }
 
-/** What is looked at of the connection beneath that of `mysql2/promise`. */
+/** The internals of a mysql2 connection that are read: the connection below that of `mysql2/promise`. */
 export interface PacketSource {
-  /** The command under way; `next` is what takes its next packet. */
+  /** The running command; `next` is the function that takes its next packet. */
   readonly _command?: { readonly next?: { readonly name: string } | null } | null;
+  /** The commands that wait for the running one. */
   readonly _commands?: { readonly length: number };
-  /** Packets that come meanwhile are kept, and handed in again. */
+  /** Whether packets are held back; `handlePacket` gets them again later. */
   readonly _paused?: boolean;
+  /** Encoding of error messages. */
   readonly clientEncoding?: string;
+  /** Handles a packet. */
   handlePacket?(packet?: Packet): void;
 }
 
 const OK = 0x00;
 const EOF = 0xfe;
 const ERROR = 0xff;
-/** A longer packet that begins like an EOF is a row. */
-const EOF_MAX = 9;
+/** An EOF packet is shorter than this; a longer packet with the same first byte is a row. */
+const MAX_EOF_LENGTH = 9;
 /** SERVER_STATUS_IN_TRANS. */
 const IN_TRANSACTION = 1;
 
-/** Looks at the packets of one connection, from right after its login. */
-export class PacketWatch {
+/** Follows the packets of one connection, beginning right after its login. */
+export class PacketObserver {
   readonly #source: PacketSource;
   #listener: ((error: unknown) => void) | undefined;
-  #open: boolean | undefined = undefined;
+  #transactionOpen: boolean | undefined = undefined;
 
-  /** @param source The connection, which just logged in. */
+  /** @param source The connection, which has just logged in. */
   constructor(source: PacketSource) {
     this.#source = source;
     const handle = source.handlePacket;
     if (typeof handle !== "function") return;
-    this.#open = false;
+    this.#transactionOpen = false;
     source.handlePacket = (packet) => {
-      if (packet && !source._paused) this.#look(packet);
+      if (packet && !source._paused) this.#observe(packet);
       handle.call(source, packet);
     };
   }
 
-  /** Whether a transaction is open; `undefined` where that is not known, as while a statement runs. */
+  /** Whether a transaction is open; `undefined` if that is not known, as while a statement is running. */
   get inTransaction(): boolean | undefined {
     const { _command, _commands } = this.#source;
-    return _command || _commands?.length !== 0 ? undefined : this.#open;
+    return _command || _commands?.length !== 0 ? undefined : this.#transactionOpen;
   }
 
   /** Calls `listener` for each error of the server. */
@@ -61,32 +64,32 @@ export class PacketWatch {
     this.#listener = listener;
   }
 
-  #look(packet: Packet): void {
+  #observe(packet: Packet): void {
     const { buffer, offset, end } = packet;
     const first = buffer[offset];
     if (first === ERROR) {
-      // It does not say; a statement that failed may have begun one.
-      this.#open = undefined;
+      // An error packet has no status, and a statement that failed may have begun a transaction.
+      this.#transactionOpen = undefined;
       if (!this.#listener) return;
       const error = packet.asError(this.#source.clientEncoding);
       packet.offset = offset;
       this.#listener(error);
     } else if (first === OK) {
-      // So does a row begin whose first column is empty.
-      const taker = this.#source._command?.next?.name;
-      if (taker !== "resultsetHeader" && taker !== "infileOk") return;
-      this.#read(buffer, skipInteger(buffer, skipInteger(buffer, offset + 1)));
-    } else if (first === EOF && end - offset < EOF_MAX) {
-      this.#read(buffer, offset + 3);
+      // A row whose first column is empty starts with the same byte.
+      const handler = this.#source._command?.next?.name;
+      if (handler !== "resultsetHeader" && handler !== "infileOk") return;
+      this.#readStatus(buffer, skipInteger(buffer, skipInteger(buffer, offset + 1)));
+    } else if (first === EOF && end - offset < MAX_EOF_LENGTH) {
+      this.#readStatus(buffer, offset + 3);
     }
   }
 
-  #read(buffer: Uint8Array, at: number): void {
-    this.#open = (buffer[at]! & IN_TRANSACTION) !== 0;
+  #readStatus(buffer: Uint8Array, at: number): void {
+    this.#transactionOpen = (buffer[at]! & IN_TRANSACTION) !== 0;
   }
 }
 
-/** Where an integer of the protocol ends, whose first byte says how long it is. */
+/** Returns the index behind a length-encoded integer, whose first byte tells its length. */
 function skipInteger(buffer: Uint8Array, at: number): number {
   const first = buffer[at]!;
   return at + (first < 0xfb ? 1 : first === 0xfc ? 3 : first === 0xfd ? 4 : 9);

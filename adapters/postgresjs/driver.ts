@@ -4,9 +4,9 @@
  * @module
  */
 
-/** What the adapter asks `postgres()` for; `connectArgs` may add whatever else the driver knows. */
+/** What the adapter passes to `postgres()`; `connectArgs` may add any other option of the driver. */
 export interface PostgresjsOptions {
-  /** The IP address. */
+  /** IP address of the server. */
   host: string;
   /** TCP port. */
   port: number;
@@ -18,23 +18,23 @@ export interface PostgresjsOptions {
   database?: string;
   /** Settings of the session. */
   connection: Record<string, string>;
-  /** Is told what the server notes by the way. */
+  /** Takes the server's notices. */
   onnotice: (notice: object) => void;
-  /** One connection for each client. */
+  /** Number of connections: one per client. */
   max: 1;
-  /** TLS is the socket's. */
+  /** TLS is off in the driver: the socket is encrypted already. */
   ssl: false;
-  /** How long a connection lives is for the pool to say. */
+  /** Idle timeout is off: the pool limits the idle time. */
   idle_timeout: undefined;
-  /** How long a connection lives is for the pool to say. */
+  /** Maximum lifetime is off: the pool limits the age. */
   max_lifetime: null;
-  /** How long a handshake may take is for the dialer to say. */
+  /** Connect timeout is off: the pool limits the time of a connect. */
   connect_timeout: 0;
-  /** A connection that died stays dead. */
+  /** Reconnecting is off: a lost connection stays lost. */
   backoff: false;
-  /** Keepalive is the socket's. */
+  /** Keepalive is off in the driver: it is set on the socket. */
   keep_alive: null;
-  /** Gives the socket, connected. */
+  /** Returns the socket, connected. */
   socket: () => unknown;
 }
 
@@ -43,7 +43,7 @@ export interface PostgresjsSql {
   /** Runs one statement. */
   // deno-lint-ignore no-explicit-any -- the driver's own type for values is generic
   unsafe(text: string, values?: any[]): PromiseLike<Iterable<unknown>>;
-  /** Ends the connection; after `timeout` seconds, whatever it is doing. */
+  /** Closes the connection: when its queries are done, or after `timeout` seconds. */
   end(options?: { timeout?: number }): Promise<void>;
 }
 

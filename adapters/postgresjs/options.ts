@@ -1,24 +1,25 @@
 /**
- * What postgres.js is asked for: its options, from the URL and from `connectArgs`.
+ * Reads the options of `postgres()` from the URL and from `connectArgs`.
  *
  * @module
  */
 
-import { only, type ParamKind, readParams } from "../shared/params.ts";
-import { SESSION_PARAMS } from "../shared/postgres.ts";
+import { mustBe, oneOf } from "../../internal/argument_error.ts";
 import type { Destination } from "../adapter.ts";
+import { type ParamTypes, readParams, refuseArgs, singleParam } from "../shared/params.ts";
+import { SESSION_PARAMS } from "../shared/postgres.ts";
 import type { PostgresjsOptions } from "./driver.ts";
 
-const PARAMS: Readonly<Record<string, ParamKind>> = {
+const PARAMS: ParamTypes = {
   ...SESSION_PARAMS,
   fetch_types: "boolean",
   prepare: "boolean",
-  sslnegotiation: "text",
+  sslnegotiation: "string",
 };
 
-/** Options of the driver that would defeat the pool, or DNS, and what to use in their place. */
+/** Options of the driver that would work against the pool or DNS, and what to use instead. */
 const REFUSED: Readonly<Record<string, string>> = {
-  backoff: 'the pool dials, see the option "connectRetry"',
+  backoff: 'the pool reconnects, see the option "connectRetry"',
   connect_timeout: 'use the option "connectTimeout"',
   idle_timeout: 'use the option "idleTimeout"',
   keep_alive: 'use the option "keepAlive"',
@@ -30,7 +31,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   timeout: 'use the option "idleTimeout"',
 };
 
-/** Other names that the driver has for an option. */
+/** Other names that the driver accepts for an option. */
 const ALIASES: Readonly<Record<string, string>> = {
   db: "database",
   password: "pass",
@@ -38,23 +39,20 @@ const ALIASES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Everything but TLS, whose files are still to be read, and the address.
+ * Reads the options, except the address, and TLS, whose files are not read yet.
  *
  * @param destination What the URL and `connectArgs` say.
  * @returns The options.
- * @throws {TypeError} for what cannot be meant.
+ * @throws {TypeError} for a URL parameter or an argument that is not allowed.
  */
-export function configure(
-  { user, password, database, params, connectArgs, port }: Destination,
-): Omit<PostgresjsOptions, "host" | "socket"> {
-  for (const [name, instead] of Object.entries(REFUSED)) {
-    if (!(name in connectArgs)) continue;
-    throw new TypeError(`Cannot use "${name}" in "connectArgs": ${instead}`);
-  }
-  const { prepare, fetch_types, sslnegotiation: _, ...session } = readParams(params, {
-    name: "postgresjs",
-    known: PARAMS,
-  });
+export function readOptions(destination: Destination): Omit<PostgresjsOptions, "host" | "socket"> {
+  const { user, password, database, params, connectArgs, port } = destination;
+  refuseArgs(destination, REFUSED);
+  const { prepare, fetch_types, sslnegotiation: _, ...session } = readParams(
+    params,
+    "postgresjs",
+    PARAMS,
+  );
   const { ssl: _ssl, sslnegotiation: _direct, connection, ...args } = connectArgs;
   return {
     ...(user !== undefined && { user }),
@@ -65,7 +63,10 @@ export function configure(
     onnotice: () => {},
     port,
     ...Object.fromEntries(Object.entries(args).map(([name, arg]) => [ALIASES[name] ?? name, arg])),
-    connection: { ...sessionOf(session), ...(connection as Record<string, string> | undefined) },
+    connection: {
+      ...sessionSettings(session),
+      ...(connection as Record<string, string> | undefined),
+    },
     max: 1,
     ssl: false,
     idle_timeout: undefined,
@@ -76,8 +77,8 @@ export function configure(
   };
 }
 
-/** As text: the driver leaves out a setting that is the number 0. */
-function sessionOf(
+/** Returns the settings of the session as strings: the driver leaves out a setting that is the number 0. */
+function sessionSettings(
   { fallback_application_name, ...session }: Readonly<Record<string, unknown>>,
 ): Record<string, string> {
   const all = {
@@ -87,15 +88,20 @@ function sessionOf(
   return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, String(value)]));
 }
 
-/** A password that is asked for at each connect: a refusal is nothing that the driver could pass on. */
-export async function withPassword<O extends { pass?: unknown }>(options: O): Promise<O> {
+/** Calls a password function before the driver would: the driver does not pass on its error. */
+export async function resolvePassword<O extends { pass?: unknown }>(options: O): Promise<O> {
   return typeof options.pass === "function" ? { ...options, pass: await options.pass() } : options;
 }
 
-/** Whether TLS is to begin without a question. */
-export function isDirect({ params, connectArgs }: Destination): boolean {
-  const how = connectArgs.sslnegotiation ?? only(params, "sslnegotiation");
-  if (how === undefined || how === null || how === "postgres") return false;
-  if (how === "direct") return true;
-  throw new TypeError(`Cannot use sslnegotiation=${how}: it is one of postgres, direct`);
+/**
+ * Returns whether TLS starts without a request (`sslnegotiation=direct`).
+ *
+ * @param destination What the URL and `connectArgs` say.
+ * @throws {TypeError} for another value than `postgres` and `direct`.
+ */
+export function usesDirectTls({ params, connectArgs }: Destination): boolean {
+  const value = connectArgs.sslnegotiation ?? singleParam(params, "sslnegotiation");
+  if (value === undefined || value === null || value === "postgres") return false;
+  if (value === "direct") return true;
+  throw mustBe("sslnegotiation", oneOf(["postgres", "direct"]), value);
 }

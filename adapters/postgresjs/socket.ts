@@ -1,178 +1,169 @@
 /**
- * What postgres.js is given for a socket. Left alone it would dial again when its connection dies, would not tell what
- * the server said, and would end the process over a query that is sent in the moment of that death.
+ * The socket that postgres.js is given instead of its own. With a plain socket, the driver would reconnect when its
+ * connection is lost, would not pass on what the server said, and would end the process if a query is sent at the
+ * moment of the loss.
  *
  * @module
  */
 
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
-import { Conversation, type ErrorFields } from "../shared/postgres_protocol.ts";
+import { connectionClosed } from "../shared/driver_error.ts";
+import { type ErrorFields, ProtocolState } from "../shared/postgres_protocol.ts";
+import { CancelSocket, type RemoteAddress } from "./cancel_socket.ts";
 
-/** How a CancelRequest begins: its length, its code (PostgreSQL, chapter "Message Formats"). */
-const CANCEL_REQUEST = [0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e];
-/** For a cancel, from its dial until the server has hung up. */
-const CANCEL_MS = 10_000;
-
-/** Where a socket leads, for the driver's messages. */
-export interface Where {
-  /** The address. */
-  readonly host: string;
-  /** TCP port. */
-  readonly port: number;
-}
-
-/** Who is told what. */
+/** The events of a connection. */
 export interface SocketEvents {
-  /** Makes an error of what the server says. */
+  /** Makes an error from the fields that the server sent. */
   toError(fields: ErrorFields): Error;
-  /** The server reported an error. */
+  /** Called when the server reports an error. */
   onError(error: Error): void;
-  /** The connection has ended; where the driver did not end it, it is told so when `release` is called. */
+  /** Called when the connection has ended. If the driver did not close it, `emitClose` must tell the driver. */
   onEnd(error: Error): void;
 }
 
-/** The one socket of one connection. */
+/** The socket of one connection: an emitter with the part of `node:net` that the driver uses. */
 export class DriverSocket extends EventEmitter {
-  /** The address. */
+  /** IP address. */
   readonly host: string;
   /** TCP port. */
   readonly port: number;
-  /** As in `node:net`. */
+  /** State, as in `node:net`. */
   readyState: "open" | "closed" = "open";
 
   readonly #socket: Socket;
   readonly #events: SocketEvents;
-  readonly #conversation: Conversation = new Conversation();
+  readonly #protocol: ProtocolState = new ProtocolState();
+  /** Aborted when the connection ends. */
   readonly #ended: AbortController = new AbortController();
-  #taken = false;
-  /** Rejects the opening. While there is one, and after one that failed, the driver hears nothing of failures. */
-  #fail: ((error: unknown) => void) | undefined;
-  #opened = false;
-  /** The driver said goodbye. */
-  #finished = false;
-  /** Why the connection is about to end. */
+  #givenToDriver = false;
+  /** Rejects `waitUntilReady`. From its start on, unless it succeeds, the driver is not told of failures. */
+  #rejectReady: ((error: unknown) => void) | undefined;
+  #ready = false;
+  #closedByDriver = false;
+  /** The reason why the connection is about to end. */
   #cause: Error | undefined;
 
   /**
-   * @param socket The real one, open, which is this one's to close.
-   * @param where Where it leads.
-   * @param events Who is told what.
+   * @param socket The real socket, connected. This object closes it.
+   * @param address The address that it is connected to.
+   * @param events Called when something happens on the connection.
    */
-  constructor(socket: Socket, where: Where, events: SocketEvents) {
+  constructor(socket: Socket, address: RemoteAddress, events: SocketEvents) {
     super();
-    this.host = where.host;
-    this.port = where.port;
+    this.host = address.host;
+    this.port = address.port;
     this.#socket = socket;
     this.#events = events;
     socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
     socket.on("drain", () => this.emit("drain"));
     socket.on("error", (error: Error) => this.#cause = error);
-    socket.on("close", () => this.#end(this.#cause ?? closedByServer()));
+    socket.on("close", () => this.#end(this.#cause ?? closedConnection()));
   }
 
   /**
-   * For the driver's option `socket`: this one the first time, and then those that can do no more than cancel.
+   * Implements the driver's option `socket`. The first call returns this socket; any later one is for a cancel and
+   * returns a socket that can do nothing else.
    *
    * @param dial Opens another socket to the same address.
    * @returns The socket for the driver.
    */
-  take(dial: (signal: AbortSignal) => Promise<Socket>): DriverSocket | CancelSocket {
-    if (this.#taken) return new CancelSocket(this, { dial, ended: this.#ended.signal });
-    this.#taken = true;
+  nextForDriver(dial: (signal: AbortSignal) => Promise<Socket>): DriverSocket | CancelSocket {
+    if (this.#givenToDriver) return new CancelSocket(this, { dial, ended: this.#ended.signal });
+    this.#givenToDriver = true;
     return this;
   }
 
   /**
-   * Waits for the driver to finish the handshake.
+   * Waits until the driver has completed the handshake.
    *
-   * The driver is not told of failures meanwhile: it would answer some by dialling on, others by a rejection that
-   * nobody can handle.
+   * The driver is not told of failures meanwhile: it would answer some by reconnecting, others by a rejection that no
+   * code can handle.
    *
-   * @param ready The driver's word for it.
+   * @param ready Fulfilled when the driver is ready.
    * @param signal Ends the wait.
-   * @throws What the server or the socket says, or the driver; or the signal's reason.
+   * @throws The error of the server, of the socket or of the driver; or the signal's reason.
    */
-  async opening(ready: PromiseLike<unknown>, signal: AbortSignal): Promise<void> {
+  async waitUntilReady(ready: PromiseLike<unknown>, signal: AbortSignal): Promise<void> {
     let onAbort!: () => void;
     try {
       await new Promise<unknown>((resolve, reject) => {
-        this.#fail = reject;
+        this.#rejectReady = reject;
         onAbort = () => reject(signal.reason);
         signal.addEventListener("abort", onAbort, { once: true });
         if (signal.aborted) onAbort();
-        if (this.readyState === "closed") reject(this.#cause ?? closedByServer());
+        if (this.readyState === "closed") reject(this.#cause ?? closedConnection());
         ready.then(resolve, reject);
       });
-      this.#fail = undefined;
-      this.#opened = true;
+      this.#rejectReady = undefined;
+      this.#ready = true;
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
   }
 
-  /** Whether a transaction is open; `undefined` while the server has something left to answer. */
+  /** Whether a transaction is open; `undefined` while the server has an answer to finish. */
   get inTransaction(): boolean | undefined {
-    return this.readyState === "open" ? this.#conversation.inTransaction : undefined;
+    return this.readyState === "open" ? this.#protocol.inTransaction : undefined;
   }
 
-  /** It holds the process up. */
+  /** Lets the socket keep the process alive. */
   ref(): void {
     this.#socket.ref();
   }
 
-  /** It does not. */
+  /** Lets the process exit although the socket is open. */
   unref(): void {
     this.#socket.unref();
   }
 
-  /** Drops the socket now; pending work rejects with the reason. */
-  terminate(reason: Error = closedByServer()): void {
+  /** Closes the socket at once; pending queries reject with the reason. */
+  terminate(reason: Error = closedConnection()): void {
     this.#end(reason);
     this.#socket.destroy();
   }
 
-  /** Tells the driver that the socket is closed: when it has been told to dial no more, and not before. */
-  release(): void {
+  /** Tells the driver that the socket is closed. Called only after `end()` of the client, or it would reconnect. */
+  emitClose(): void {
     this.emit("close", true);
   }
 
-  /** The driver speaks. */
-  write(bytes: Uint8Array, done?: (error?: Error | null) => void): boolean {
+  /** Sends bytes; called by the driver. */
+  write(bytes: Uint8Array, callback?: (error?: Error | null) => void): boolean {
     if (this.readyState === "open") {
-      this.#conversation.sent(bytes);
-      return this.#socket.write(bytes, done);
+      this.#protocol.sent(bytes);
+      return this.#socket.write(bytes, callback);
     }
-    done?.(this.#cause);
+    callback?.(this.#cause);
     return true;
   }
 
-  /** The driver says goodbye. */
+  /** Sends the last bytes and closes; called by the driver. */
   end(bytes: Uint8Array): void {
-    this.#finished = true;
+    this.#closedByDriver = true;
     this.#socket.end(bytes);
   }
 
-  /** The driver drops the socket. */
+  /** Closes at once; called by the driver. */
   destroy(): void {
     this.#socket.destroy();
   }
 
-  /** The driver takes in no more for the moment. */
+  /** Stops reading; called by the driver. */
   pause(): void {
     this.#socket.pause();
   }
 
-  /** The driver goes on. */
+  /** Reads again; called by the driver. */
   resume(): void {
     this.#socket.resume();
   }
 
   #receive(chunk: Uint8Array): void {
-    const errors = this.#conversation.received(chunk).map((fields) => this.#events.toError(fields));
+    const errors = this.#protocol.received(chunk).map((fields) => this.#events.toError(fields));
     const fatal = errors.find((error) => isFatal(error));
     if (fatal) this.#cause = fatal;
-    if (!this.#opened && errors.length > 0) return this.#fail?.(errors[0]);
+    if (!this.#ready && errors.length > 0) return this.#rejectReady?.(errors[0]);
     this.emit("data", chunk);
     for (const error of errors) this.#events.onError(error);
   }
@@ -182,91 +173,20 @@ export class DriverSocket extends EventEmitter {
     this.readyState = "closed";
     this.#cause = error;
     this.#ended.abort();
-    if (!this.#opened) return this.#fail?.(error);
-    // Else the driver puts statement and values into whatever it rejects with, which may not be its own.
+    if (!this.#ready) return this.#rejectReady?.(error);
+    // Otherwise the driver adds statement and values to the error, which may be the caller's.
     if (!("query" in error)) Object.defineProperty(error, "query", { value: undefined });
-    if (this.#finished) this.release();
-    else if (this.#taken) this.emit("error", error);
+    if (this.#closedByDriver) this.emitClose();
+    else if (this.#givenToDriver) this.emit("error", error);
     this.#events.onEnd(error);
   }
 }
 
-/** A second socket of the same driver: it can send a cancel, to the same address, and nothing else. */
-export class CancelSocket extends EventEmitter {
-  /** The address. */
-  readonly host: string;
-  /** TCP port. */
-  readonly port: number;
-  /** As in `node:net`. */
-  readonly readyState = "open";
-  readonly #dial: (signal: AbortSignal) => Promise<Socket>;
-  readonly #ended: AbortSignal;
-
-  /**
-   * @param where Where it leads.
-   * @param how `dial` opens the real one; `ended` tells that the connection is gone, and its query with it.
-   */
-  constructor(
-    where: Where,
-    how: { readonly dial: (signal: AbortSignal) => Promise<Socket>; readonly ended: AbortSignal },
-  ) {
-    super();
-    this.host = where.host;
-    this.port = where.port;
-    this.#dial = how.dial;
-    this.#ended = how.ended;
-  }
-
-  /** The driver speaks. */
-  write(bytes: Uint8Array): boolean {
-    if (CANCEL_REQUEST.every((byte, index) => bytes[index] === byte)) this.#cancel(bytes);
-    else queueMicrotask(() => this.#refuse());
-    return true;
-  }
-
-  /** A cancel that fails is not told: nobody could handle it, and the query says for itself how it ended. */
-  async #cancel(bytes: Uint8Array): Promise<void> {
-    const controller = new AbortController();
-    const onEnd = () => controller.abort();
-    const limit = setTimeout(onEnd, CANCEL_MS);
-    this.#ended.addEventListener("abort", onEnd, { once: true });
-    let socket: Socket | undefined;
-    try {
-      if (this.#ended.aborted) return;
-      socket = await this.#dial(controller.signal);
-      await answered(socket, bytes, controller.signal);
-    } catch {
-      // See above.
-    } finally {
-      clearTimeout(limit);
-      this.#ended.removeEventListener("abort", onEnd);
-      socket?.destroy();
-      this.emit("close", false);
-    }
-  }
-
-  #refuse(): void {
-    this.emit("error", closedByServer());
-    this.emit("close", true);
-  }
-}
-
-/** Sends a cancel; the server's answer is that it hangs up. */
-function answered(socket: Socket, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    socket.once("close", () => resolve());
-    socket.once("error", () => resolve());
-    socket.resume(); // or its end is not noticed
-    socket.write(bytes);
-  });
-}
-
-/** The session is over (PostgreSQL, chapter "Error and Notice Message Fields"). */
+/** Returns whether an error ends the session (PostgreSQL, chapter "Error and Notice Message Fields"). */
 function isFatal(error: Error): boolean {
   return /^(FATAL|PANIC)$/.test(String((error as { severity?: unknown }).severity));
 }
 
-function closedByServer(): Error {
-  return Object.assign(new Error("The connection was closed"), { code: "CONNECTION_CLOSED" });
+function closedConnection(): Error {
+  return connectionClosed("CONNECTION_CLOSED");
 }

@@ -1,22 +1,33 @@
 /**
- * Imports a driver, by a specifier that no tool can see: a driver is nobody's dependency.
+ * Imports a driver when it is first needed. The specifiers are variables, so that no bundler or package manager takes a
+ * driver for a dependency of this package.
  *
  * @module
  */
 
 import { DriverUnavailableError } from "../../errors.ts";
+import { asError } from "../../internal/thrown.ts";
+
+/** How to find a driver. */
+export interface DriverSource {
+  /** Specifiers to import, in this order, until one exists. */
+  readonly specifiers: readonly string[];
+  /** The reason in the error if none exists, and how to install the driver. */
+  readonly notFound: string;
+}
 
 /**
- * Imports the first module that there is.
+ * Imports the first specifier that exists.
  *
- * @param driver The driver's name in a URL.
- * @param options `specifiers`, tried in turn; `otherwise`: what to say where none is there.
- * @returns Its default export, or the module where it has none.
- * @throws {DriverUnavailableError} where none can be imported, with the permission that one lacks to be.
+ * @param driver The driver's name in a database URL.
+ * @param source Where to look for it.
+ * @returns The module's default export, or the module if it has none.
+ * @throws {DriverUnavailableError} if none can be imported. If the reason is a missing permission, the message says
+ *   which.
  */
 export async function loadDriver<M>(
   driver: string,
-  { specifiers, otherwise }: { readonly specifiers: readonly string[]; readonly otherwise: string },
+  { specifiers, notFound }: DriverSource,
 ): Promise<M> {
   const errors: unknown[] = [];
   for (const specifier of specifiers) {
@@ -27,11 +38,10 @@ export async function loadDriver<M>(
       errors.push(error);
     }
   }
-  // It is there, and may not do what it does when it is loaded (Deno): the error says what to allow.
-  const denied = errors.find((error) => error instanceof Error && error.name === "NotCapable");
-  const why = denied ? (denied as Error).message : otherwise;
-  throw new DriverUnavailableError(`Cannot load the driver "${driver}": ${why}`, {
-    driver,
-    cause: denied ?? errors[0],
-  });
+  // The driver is installed, but lacks a permission of Deno while it is loaded: the error says which one.
+  const denied = errors.map(asError).find((error) => error?.name === "NotCapable");
+  throw new DriverUnavailableError(
+    `Cannot load the driver "${driver}": ${denied?.message ?? notFound}`,
+    { driver, cause: denied ?? errors[0] },
+  );
 }

@@ -1,28 +1,32 @@
 /**
- * What the servers of MySQL's family say and are asked, whichever driver is in between.
+ * What the adapters for MySQL and MariaDB share because it belongs to the server: error numbers, the statements of the
+ * adapter itself, and arguments that both drivers have.
  *
  * @module
  */
 
-import { checkLevel } from "./isolation.ts";
+import { mustNotBeGiven } from "../../internal/argument_error.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
-import type { Destination, Role } from "../adapter.ts";
+import type { Adapter, Destination, Role } from "../adapter.ts";
+import { asDriverError, type Verdict } from "./driver_error.ts";
+import { argName } from "./params.ts";
+import { checkIsolationLevel, endStatement } from "./sql.ts";
 
 /** The port of MySQL and MariaDB. */
 export const DEFAULT_PORT = 3306;
 
 /**
- * Numbers of server errors after which the connection is of no use (the error references of MySQL and of MariaDB).
- * Some come from proxies, which hand on what clients say.
+ * Numbers of server errors after which the connection cannot be used (the error references of MySQL and of MariaDB).
+ * Some come from proxies, which pass on the errors of client libraries.
  */
 const DISCONNECTED = new Set([
   1053, // server shutdown in progress
   1080, // closing the session by force
   1152, // aborted connection
   1158, // error reading from the network
-  1159, // time-out reading from it
-  1160, // error writing to it
-  1161, // time-out writing to it
+  1159, // timeout reading from the network
+  1160, // error writing to the network
+  1161, // timeout writing to the network
   1184, // aborted connection, with more details
   1927, // connection was killed (MariaDB)
   2006, // server has gone away
@@ -33,16 +37,16 @@ const DISCONNECTED = new Set([
   4031, // closed for inactivity (MySQL)
 ]);
 
-/** A node of a Galera cluster that has left it answers statements with "unknown command". */
+/** A node that has left its Galera cluster answers statements with "unknown command". */
 const UNKNOWN_COMMAND = 1047;
 
-/** An option of the server prevents the statement; which one is in the text. */
+/** An option of the server prevents the statement; the message names the option. */
 const OPTION_PREVENTS = 1290;
 
 /** Read-only transaction; read-only mode; InnoDB in read-only mode. */
 const READ_ONLY = new Set([1792, 1836, 1874]);
 
-/** Variables differ between versions, and to name one that a server does not have is an error: they are filtered. */
+/** Versions differ in their variables. SHOW VARIABLES leaves out those that a server lacks; naming one in SELECT fails. */
 const SERVER_READ_ONLY = ["read_only", "super_read_only", "innodb_read_only"];
 const SESSION_READ_ONLY = ["tx_read_only", "transaction_read_only"];
 const ISOLATION_VARIABLES = ["tx_isolation", "transaction_isolation"];
@@ -53,18 +57,23 @@ interface Variable {
   readonly Value: string;
 }
 
-/** Runs one statement, and gives its rows as objects whatever the user's settings. */
-export type Ask = (text: string) => Promise<unknown>;
+/** Runs one statement. Its rows are objects, whatever the user's settings. */
+type Ask<C> = (client: C, text: string) => Promise<unknown>;
+
+/** What the clients of both drivers have. */
+interface MysqlClient {
+  query(sql: string): Promise<unknown>;
+  ping(): Promise<unknown>;
+}
 
 /**
- * What an error of the server or of the socket means for the connection.
+ * Tells what an error of the server or of the socket means for the connection.
  *
- * @param error Anything.
- * @returns `undefined`: nothing, or it is the driver's own.
+ * @param error Any value.
  */
-export function classifyMysql(error: unknown): "disconnect" | "read-only" | undefined {
-  const { errno, message } = (error ?? {}) as { errno?: unknown; message?: unknown };
+export function classifyMysql(error: unknown): Verdict {
   if (isSocketError(error)) return "disconnect";
+  const { errno, message } = asDriverError(error);
   if (typeof errno !== "number") return undefined;
   const text = String(message);
   if (DISCONNECTED.has(errno) || errno === UNKNOWN_COMMAND && /WSREP/i.test(text)) {
@@ -77,35 +86,54 @@ export function classifyMysql(error: unknown): "disconnect" | "read-only" | unde
 }
 
 /**
- * Asks a server for its role. Who replicates from whom needs a privilege to see, and says little where two servers
- * replicate from each other; a server that must not be written to is kept read-only, so that is the sign.
+ * Makes the adapter methods that only run a statement.
  *
- * @param ask Runs a statement.
+ * @param ask Runs one statement of the adapter itself.
  */
-export async function askRole(ask: Ask): Promise<Role> {
-  const names = [...SERVER_READ_ONLY, ...SESSION_READ_ONLY];
-  const on = (await askVariables(ask, "SESSION", names))
-    .filter(({ Value }) => !/^(OFF|0)$/i.test(Value))
-    .map(({ Variable_name }) => Variable_name.toLowerCase());
-  return { standby: on.some((name) => SERVER_READ_ONLY.includes(name)), readOnly: on.length > 0 };
+export function mysqlSessionMethods<C extends MysqlClient>(
+  ask: Ask<C>,
+): Required<Pick<Adapter<C>, "ping" | "reset" | "setIsolationLevel" | "role">> {
+  return {
+    async ping(client: C): Promise<void> {
+      await client.ping();
+    },
+    async reset(client: C, how: "rollback" | "commit"): Promise<void> {
+      await client.query(endStatement(how));
+    },
+    setIsolationLevel: (client: C, level: string | undefined) =>
+      setIsolationLevel((text) => ask(client, text), level),
+    role: (client: C) => askRole((text) => ask(client, text)),
+  };
 }
 
-/**
- * Sets the isolation level of the session.
- *
- * @param ask Runs a statement.
- * @param level The level; `undefined`: what the server gives new sessions.
- * @throws {TypeError} where there is no such level.
- */
-export async function setLevel(ask: Ask, level: string | undefined): Promise<void> {
+async function setIsolationLevel(
+  ask: (text: string) => Promise<unknown>,
+  level: string | undefined,
+): Promise<void> {
   const wanted = level === undefined
     ? (await askVariables(ask, "GLOBAL", ISOLATION_VARIABLES))[0]!.Value.replaceAll("-", " ")
     : level;
-  await ask(`SET SESSION TRANSACTION ISOLATION LEVEL ${checkLevel(wanted)}`);
+  await ask(`SET SESSION TRANSACTION ISOLATION LEVEL ${checkIsolationLevel(wanted)}`);
+}
+
+/**
+ * Asks a server for its role. A server that must not be written to is kept read-only, so that is the sign of a standby.
+ * Whether it replicates from another server takes a privilege to see, and tells little if two servers replicate from
+ * each other.
+ */
+async function askRole(ask: (text: string) => Promise<unknown>): Promise<Role> {
+  const names = [...SERVER_READ_ONLY, ...SESSION_READ_ONLY];
+  const enabled = (await askVariables(ask, "SESSION", names))
+    .filter(({ Value }) => !/^(OFF|0)$/i.test(Value))
+    .map(({ Variable_name }) => Variable_name.toLowerCase());
+  return {
+    standby: enabled.some((name) => SERVER_READ_ONLY.includes(name)),
+    readOnly: enabled.length > 0,
+  };
 }
 
 async function askVariables(
-  ask: Ask,
+  ask: (text: string) => Promise<unknown>,
   scope: "SESSION" | "GLOBAL",
   names: readonly string[],
 ): Promise<readonly Variable[]> {
@@ -114,22 +142,21 @@ async function askVariables(
 }
 
 /**
- * Refuses arguments that would send a connection elsewhere than to the address that it is to have.
+ * Refuses arguments that would send a connection elsewhere than to the address that the pool chose.
  *
- * @param destination What `connectArgs` say.
- * @param names The arguments.
- * @throws {TypeError} that names the first.
+ * @param destination The destination with the `connectArgs`.
+ * @param names The arguments; `false` or `undefined` as a value is allowed.
+ * @throws {TypeError} for the first one that is given.
  */
-export function refuseDetours({ connectArgs }: Destination, names: readonly string[]): void {
+export function refuseOtherServers({ connectArgs }: Destination, names: readonly string[]): void {
   for (const name of names) {
     if (!connectArgs[name]) continue;
-    throw new TypeError(
-      `Cannot use "${name}" in "connectArgs": every connection goes to an address of the host in the URL`,
-    );
+    const reason = "every connection goes to an address of the host in the database URL";
+    throw mustNotBeGiven(argName(name), reason);
   }
 }
 
-/** A client's own port, where it has one. */
+/** Returns the port to connect to: the one in `connectArgs`, if there is one. */
 export function portOf({ port, connectArgs }: Destination): number {
   return Number(connectArgs.port ?? port);
 }

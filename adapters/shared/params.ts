@@ -1,63 +1,81 @@
 /**
- * What a URL says on its way to a driver: who logs in; parameters that the driver knows, in the type it wants, and a
- * clear error for the others.
+ * Reads the driver's settings from a destination: the login, URL parameters in the type that the driver expects, and
+ * arguments in `connectArgs` that are refused.
  *
  * @module
  */
 
+import {
+  mustBe,
+  mustBeUndisclosed,
+  mustNotBeGiven,
+  unknownName,
+} from "../../internal/argument_error.ts";
 import type { Destination } from "../adapter.ts";
 
-/** The URL parameters about TLS, as in libpq; the last three are paths of PEM files. */
+/** The URL parameters for TLS, as in libpq; the last three are paths of PEM files. */
 export const TLS_PARAMS: readonly string[] = ["sslmode", "sslrootcert", "sslcert", "sslkey"];
 
-/** What a driver wants a parameter to be. */
-export type ParamKind = "text" | "number" | "boolean";
+/** The type that a driver expects of a URL parameter. */
+export type ParamType = "string" | "number" | "boolean";
+
+/** The URL parameters that a driver takes, each with its type. */
+export type ParamTypes = Readonly<Record<string, ParamType>>;
 
 const BOOLEANS: Readonly<Record<string, boolean>> = { true: true, 1: true, false: false, 0: false };
 
+/** Names a URL parameter in an error. */
+export function paramName(name: string): string {
+  return `${name} of the database URL`;
+}
+
+/** Names an argument in `connectArgs` in an error. */
+export function argName(name: string): string {
+  return `connectArgs.${name}`;
+}
+
 /**
- * Reads the URL's parameters, but for those about TLS.
+ * Reads the URL's parameters except those for TLS.
  *
- * @param params As they stand in the URL.
- * @param driver Whose they are: its name, and the parameters that it knows.
+ * @param params The parameters in the URL.
+ * @param driver The driver's name.
+ * @param types The parameters that the driver takes.
  * @returns The driver's settings.
- * @throws {TypeError} for a parameter that the driver would ignore, that stands there twice or has another type.
+ * @throws {TypeError} for a parameter that the driver would ignore, that is given twice or that has another type.
  */
 export function readParams(
   params: Destination["params"],
-  driver: { readonly name: string; readonly known: Readonly<Record<string, ParamKind>> },
+  driver: string,
+  types: ParamTypes,
 ): Record<string, string | number | boolean> {
   const settings: Record<string, string | number | boolean> = {};
   for (const name of Object.keys(params)) {
     if (TLS_PARAMS.includes(name)) continue;
-    if (!Object.hasOwn(driver.known, name)) {
-      const known = [...Object.keys(driver.known), ...TLS_PARAMS].sort().join(", ");
-      throw new TypeError(
-        `Cannot use the URL parameter "${name}": ${driver.name} would ignore it; those it knows are ${known}, others go into "connectArgs"`,
-      );
+    if (!Object.hasOwn(types, name)) {
+      const known = [...Object.keys(types), ...TLS_PARAMS].sort();
+      const what = `a URL parameter of the driver ${driver} (others go into "connectArgs")`;
+      throw unknownName(name, what, known);
     }
-    settings[name] = typed(name, only(params, name)!, driver.known[name]!);
+    settings[name] = convert(name, singleParam(params, name)!, types[name]!);
   }
   return settings;
 }
 
 /**
- * The one value of a parameter.
+ * Reads the value of one parameter.
  *
- * @param params As they stand in the URL.
+ * @param params The parameters in the URL.
  * @param name The parameter's name.
- * @returns The value; `undefined` where the parameter is missing.
- * @throws {TypeError} where it stands there several times.
+ * @returns The value; `undefined` if the parameter is not given.
+ * @throws {TypeError} if it is given several times.
  */
-export function only(params: Destination["params"], name: string): string | undefined {
+export function singleParam(params: Destination["params"], name: string): string | undefined {
   const value = Object.hasOwn(params, name) ? params[name] : undefined;
   if (value === undefined || typeof value === "string") return value;
-  throw new TypeError(
-    `Cannot use the URL parameter "${name}": it stands there ${value.length} times`,
-  );
+  throw mustBeUndisclosed(paramName(name), "given once", `${value.length} values`);
 }
 
-/** User, password and database, where there are any: to a driver, `undefined` may be a value. */
+/** Returns user, password and database without those that are `undefined`: to a driver, that may be a value. */
 export function loginOf(
   { user, password, database }: Destination,
 ): { user?: string; password?: string; database?: string } {
@@ -68,17 +86,33 @@ export function loginOf(
   };
 }
 
-function typed(name: string, text: string, kind: ParamKind): string | number | boolean {
-  if (kind === "text") return text;
-  const value = kind === "number" ? readNumber(text) : BOOLEANS[text];
-  if (value !== undefined) return value;
-  throw new TypeError(
-    `Cannot use ${JSON.stringify(text)} for the URL parameter "${name}": it is ${
-      kind === "number" ? "a number from 0" : '"true" or "false"'
-    }`,
-  );
+/**
+ * Refuses arguments that would work against the pool.
+ *
+ * @param destination The destination with the `connectArgs`.
+ * @param reasons The refused arguments, each with the reason.
+ * @throws {TypeError} for the first one that is given.
+ */
+export function refuseArgs(
+  { connectArgs }: Destination,
+  reasons: Readonly<Record<string, string>>,
+): void {
+  for (const [name, reason] of Object.entries(reasons)) {
+    if (name in connectArgs) throw mustNotBeGiven(argName(name), reason);
+  }
 }
 
-function readNumber(text: string): number | undefined {
-  return /^\d+$/.test(text) ? Number(text) : undefined;
+function convert(name: string, text: string, type: ParamType): string | number | boolean {
+  switch (type) {
+    case "string":
+      return text;
+    case "number":
+      if (/^\d+$/.test(text)) return Number(text);
+      throw mustBe(paramName(name), "a whole number of at least 0", text);
+    case "boolean": {
+      const value = BOOLEANS[text];
+      if (value !== undefined) return value;
+      throw mustBe(paramName(name), '"true" or "false"', text);
+    }
+  }
 }

@@ -1,20 +1,20 @@
 /**
- * Listens in on PostgreSQL's protocol, for drivers that do not tell what the server said: its errors, and whether a
+ * Follows PostgreSQL's protocol for drivers that do not pass on what the server said: its errors, and whether a
  * transaction is open. See PostgreSQL, chapters "Message Flow" and "Message Formats".
  *
  * @module
  */
 
-/** A type byte, and a length that counts itself. */
-const HEADER = 5;
+/** A message begins with a type byte and a length that counts itself. */
+const HEADER_LENGTH = 5;
 const EMPTY = new Uint8Array();
 
-const ERROR_RESPONSE = code("E");
-const READY_FOR_QUERY = code("Z");
-/** Messages of the client that the server ends its answer to with ReadyForQuery: Query, Sync, FunctionCall. */
-const ANSWERED = [code("Q"), code("S"), code("F")];
+const ERROR_RESPONSE = charCode("E");
+const READY_FOR_QUERY = charCode("Z");
+/** Messages of the client whose answer ends with ReadyForQuery: Query, Sync, FunctionCall. */
+const ANSWERED = [charCode("Q"), charCode("S"), charCode("F")];
 
-/** The fields of an error, in the words that drivers have for them. */
+/** The fields of an error, with the names that drivers give them. */
 const FIELDS: Readonly<Record<string, string>> = {
   S: "severity_local",
   V: "severity",
@@ -36,90 +36,90 @@ const FIELDS: Readonly<Record<string, string>> = {
   R: "routine",
 };
 
-/** What the server says of an error. */
+/** The fields of an error that the server reported. */
 export type ErrorFields = Readonly<Record<string, string>>;
 
-/** What was said on one connection. */
-export class Conversation {
-  /** Messages under way that will be answered; the start-up counts as one. */
-  #owed = 1;
+/** The protocol's state on one connection. */
+export class ProtocolState {
+  /** Number of messages that the server has still to answer; the start-up counts as one. */
+  #unanswered = 1;
   #started = false;
-  /** What the last ReadyForQuery said: `I` idle, `T` in a transaction, `E` in one that failed. */
+  /** Status in the last ReadyForQuery: `I` idle, `T` in a transaction, `E` in a failed one. */
   #status: string | undefined;
-  /** The beginning of a message whose rest is still to come. */
-  #held: Uint8Array = EMPTY;
-  /** Bytes still to come of a message that does not matter. */
+  /** The beginning of a message whose rest has not arrived. */
+  #incomplete: Uint8Array = EMPTY;
+  /** Number of bytes to skip: the rest of a message that does not matter. */
   #skip = 0;
 
-  /** Whether a transaction is open; `undefined` while the server has something left to answer. */
+  /** Whether a transaction is open; `undefined` while the server has an answer to finish. */
   get inTransaction(): boolean | undefined {
-    return this.#owed > 0 || this.#status === undefined ? undefined : this.#status !== "I";
+    return this.#unanswered > 0 || this.#status === undefined ? undefined : this.#status !== "I";
   }
 
   /**
-   * The client said something.
+   * Records messages of the client.
    *
    * @param bytes Whole messages.
    */
   sent(bytes: Uint8Array): void {
-    if (!this.#started) return; // the start-up message has no type, and passwords have no answer of their own
-    for (let at = 0; at + HEADER <= bytes.length; at += 1 + lengthAt(bytes, at + 1)) {
-      if (ANSWERED.includes(bytes[at]!)) this.#owed++;
+    if (!this.#started) return; // the start-up message has no type, and a password has no answer of its own
+    for (let at = 0; at + HEADER_LENGTH <= bytes.length; at += 1 + lengthAt(bytes, at + 1)) {
+      if (ANSWERED.includes(bytes[at]!)) this.#unanswered++;
     }
   }
 
   /**
-   * The server said something.
+   * Records bytes of the server.
    *
-   * @param chunk What came, cut anywhere.
-   * @returns The errors in it.
+   * @param chunk The bytes, cut anywhere.
+   * @returns The errors that are complete with them.
    */
   received(chunk: Uint8Array): ErrorFields[] {
     const errors: ErrorFields[] = [];
-    const bytes = this.#held.length > 0 ? joined(this.#held, chunk) : chunk;
+    const bytes = this.#incomplete.length > 0 ? concat(this.#incomplete, chunk) : chunk;
     let at = this.#skip;
-    while (at + HEADER <= bytes.length) {
+    while (at + HEADER_LENGTH <= bytes.length) {
       const type = bytes[at];
       const end = at + 1 + lengthAt(bytes, at + 1);
       if (type === ERROR_RESPONSE || type === READY_FOR_QUERY) {
         if (end > bytes.length) break;
-        const body = bytes.subarray(at + HEADER, end);
-        if (type === ERROR_RESPONSE) errors.push(fieldsOf(body));
-        else this.#ready(String.fromCharCode(body[0]!));
+        const body = bytes.subarray(at + HEADER_LENGTH, end);
+        if (type === ERROR_RESPONSE) errors.push(readFields(body));
+        else this.#onReady(String.fromCharCode(body[0]!));
       }
       at = end;
     }
     this.#skip = Math.max(0, at - bytes.length);
-    this.#held = at < bytes.length ? bytes.slice(at) : EMPTY;
+    this.#incomplete = at < bytes.length ? bytes.slice(at) : EMPTY;
     return errors;
   }
 
-  #ready(status: string): void {
+  #onReady(status: string): void {
     this.#started = true;
-    this.#owed = Math.max(0, this.#owed - 1);
+    this.#unanswered = Math.max(0, this.#unanswered - 1);
     this.#status = status;
   }
 }
 
-function code(letter: string): number {
+function charCode(letter: string): number {
   return letter.charCodeAt(0);
 }
 
-/** At least 4, for it counts itself: whoever says less shall not hold us up. */
+/** Reads a message's length. Below 4 it is invalid, for it counts itself; 4 is the least with which parsing advances. */
 function lengthAt(bytes: Uint8Array, at: number): number {
   const length = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) |
     bytes[at + 3]!) >>> 0;
   return Math.max(4, length);
 }
 
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(first.length + second.length);
   bytes.set(first);
   bytes.set(second, first.length);
   return bytes;
 }
 
-function fieldsOf(body: Uint8Array): ErrorFields {
+function readFields(body: Uint8Array): ErrorFields {
   const fields: Record<string, string> = {};
   for (const part of new TextDecoder().decode(body).split("\0")) {
     const name = FIELDS[part.charAt(0)];

@@ -1,95 +1,78 @@
 /**
- * Opens a socket to a PostgreSQL server, with TLS where that is asked for, and nothing said yet but that.
+ * Opens a socket to a PostgreSQL server, with TLS if it is requested. No other message was sent on it.
  *
  * @module
  */
 
 import type { Socket } from "node:net";
 import process from "node:process";
-import { abortable } from "../../internal/async.ts";
-import { dialSocket } from "./socket.ts";
-import { checkSecured, type TlsOptions } from "./tls.ts";
 import type { Target } from "../adapter.ts";
+import { completeHandshake, dialSocket, ignoreErrors } from "./socket.ts";
+import { type TlsOptions, verifyTls } from "./tls.ts";
 
-/** A message that asks for TLS; the answer is one byte (PostgreSQL, chapter "Message Flow", "SSL Session Encryption"). */
+/** Asks for TLS; the answer is one byte (PostgreSQL, chapter "Message Flow", "SSL Session Encryption"). */
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 const YES = "S".charCodeAt(0);
 const NO = "N".charCodeAt(0);
 
-/** Where to, and how. */
+/** How to reach a server. */
 export interface PostgresDial extends Pick<Target, "port" | "keepAlive" | "signal"> {
-  /** TLS options; `false` or `undefined`: none. */
+  /** TLS options; `false` or `undefined` for plain text. */
   readonly tls: TlsOptions | false | undefined;
-  /** Whether TLS begins at once, without asking (PostgreSQL 17, `sslnegotiation=direct`). */
+  /** Whether TLS starts at once, without the request (PostgreSQL 17, `sslnegotiation=direct`). */
   readonly direct?: boolean;
 }
 
 /**
- * Dials, and agrees on TLS.
+ * Opens a socket and negotiates TLS.
  *
  * @param ip The address.
- * @param dial Where to, and how.
- * @returns The socket, open and verified as far as the TLS options say. From then on it is the caller's to close.
- * @throws {Error} where the server has no TLS, or another certificate; what the socket says; or the signal's reason.
+ * @param dial How to reach the server.
+ * @returns The socket, connected, with the certificate verified as the TLS options say. The caller must close it.
+ * @throws {Error} if the server does not support TLS or shows the wrong certificate; the socket's error; or the
+ *   signal's reason.
  */
 export async function dialPostgres(ip: string, dial: PostgresDial): Promise<Socket> {
   const socket = await dialSocket(ip, dial);
-  if (!dial.tls) return socket;
-  hush(socket);
-  return await guarded(socket, dial.signal, async () => {
-    if (!dial.direct && !await asksForTls(socket)) {
-      throw new Error("The server does not support TLS");
-    }
-    return await encrypt(socket, dial.tls as TlsOptions, dial.direct ?? false);
+  const { tls, direct = false, signal } = dial;
+  if (!tls) return socket;
+  return await completeHandshake(socket, {
+    signal,
+    async run() {
+      if (!direct && !await askForTls(socket)) {
+        throw new Error("The server does not support TLS");
+      }
+      return await encrypt(socket, tls, direct);
+    },
   });
 }
 
 /**
- * Asks a server whether it has TLS, on a connection that is closed again: so it is known that it answers at all.
+ * Asks a server whether it supports TLS, on a socket of its own. This also shows that the server answers at all.
  *
  * @param ip The address.
- * @param target Where to, and what ends the attempt.
- * @returns Whether it has.
- * @throws What the socket says; or the signal's reason.
+ * @param target The port, and the signal that ends the attempt.
+ * @returns Whether it does.
+ * @throws The socket's error, or the signal's reason.
  */
-export async function knock(
+export async function probeTls(
   ip: string,
   target: Pick<Target, "port" | "keepAlive" | "signal">,
 ): Promise<boolean> {
   const socket = await dialSocket(ip, target);
-  hush(socket);
+  const { signal } = target;
   try {
-    return await guarded(socket, target.signal, () => asksForTls(socket));
+    return await completeHandshake(socket, { signal, run: () => askForTls(socket) });
   } finally {
     socket.destroy();
   }
 }
 
-/** Does something with a new socket: it is closed where that fails, and where the attempt is ended. */
-async function guarded<T>(
-  socket: Socket,
-  signal: AbortSignal,
-  run: () => Promise<T>,
-): Promise<T> {
-  try {
-    signal.throwIfAborted();
-    return await abortable(run(), signal);
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
-}
-
-/** Without a listener, an `error` that comes when nobody waits any more ends the process. */
-function hush(socket: Socket): void {
-  socket.on("error", () => {});
-}
-
-async function asksForTls(socket: Socket): Promise<boolean> {
-  const answer = next<Uint8Array>(socket, "data");
+async function askForTls(socket: Socket): Promise<boolean> {
+  const answer = nextEvent<Uint8Array>(socket, "data");
   socket.write(SSL_REQUEST);
   const bytes = await answer;
-  // More than one byte would be plain text that somebody put in front of the encrypted one (CVE-2021-23222).
+  // Further bytes would be plain text that an attacker put before the encrypted text (CVE-2021-23222).
   if (bytes.length === 1 && (bytes[0] === YES || bytes[0] === NO)) return bytes[0] === YES;
   throw new Error("The server does not answer as PostgreSQL does");
 }
@@ -102,14 +85,14 @@ async function encrypt(plain: Socket, options: TlsOptions, direct: boolean): Pro
     socket: plain,
     ...(direct && { ALPNProtocols: ["postgresql"] }),
   });
-  hush(socket);
-  await next(socket, "secureConnect");
-  checkSecured(socket, options);
+  ignoreErrors(socket);
+  await nextEvent(socket, "secureConnect");
+  verifyTls(socket, options);
   return socket;
 }
 
-/** Waits for an event; rejects where the socket fails or closes before it. */
-function next<T>(socket: Socket, event: "data" | "secureConnect"): Promise<T> {
+/** Waits for an event; rejects if the socket fails or closes before it. */
+function nextEvent<T>(socket: Socket, event: "data" | "secureConnect"): Promise<T> {
   return new Promise((resolve, reject) => {
     const settle = (end: () => void) => {
       socket.off(event, onEvent);

@@ -1,5 +1,5 @@
 /**
- * A socket to a given address, for drivers that take one, and what becomes of it.
+ * Opens a TCP socket to a given address, for drivers that take one.
  *
  * @module
  */
@@ -11,18 +11,18 @@ import type { Target } from "../adapter.ts";
 export const KEEPALIVE_MS = 30_000;
 
 /**
- * Dials, whatever name the target has.
+ * Opens a socket to an address, whatever the target's host.
  *
  * @param ip The address.
- * @param target The port, whether to keep alive, and what ends the attempt.
- * @returns The socket, once it is open. From then on it is the caller's to close.
- * @throws What the socket says; or the signal's reason.
+ * @param target The port, whether to enable keepalive, and the signal that ends the attempt.
+ * @returns The socket, connected. The caller must close it.
+ * @throws The socket's error, or the signal's reason.
  */
 export async function dialSocket(
   ip: string,
   { port, keepAlive, signal }: Pick<Target, "port" | "keepAlive" | "signal">,
 ): Promise<Socket> {
-  // Not before it is needed: on Bun it takes longer to load than the whole package.
+  // Imported here and not at the top: on Bun, the module takes longer to load than the whole package.
   const { connect } = await import("node:net");
   return await new Promise((resolve, reject) => {
     signal.throwIfAborted();
@@ -40,7 +40,7 @@ export async function dialSocket(
     const onError = (error: Error) => settle(() => reject(error));
     const onAbort = () =>
       settle(() => {
-        socket.on("error", () => {});
+        ignoreErrors(socket);
         socket.destroy();
         reject(signal.reason);
       });
@@ -50,30 +50,30 @@ export async function dialSocket(
   });
 }
 
-/** How a driver takes up a socket. */
-export interface Handshake<C> {
+/** A handshake on a connected socket. */
+export interface Handshake<T> {
   /** Ends the attempt. */
   readonly signal: AbortSignal;
-  /** Gives the socket to the driver, which finishes the handshake. */
-  connect(): Promise<C>;
-  /** Drops the socket when the attempt is ended. Default: without an error. */
+  /** Runs the handshake. If it rejects, the socket is closed. */
+  run(): Promise<T>;
+  /** Closes the socket when the attempt is ended by the signal. Default: without an error. */
   abandon?(): void;
 }
 
 /**
- * Waits for a driver that takes up a socket.
+ * Completes a handshake on a socket, and closes the socket if that fails.
  *
- * @param socket The socket, open.
- * @param handshake How it is taken up.
- * @returns The driver's client.
- * @throws What the driver says, or the signal's reason; no socket is left then.
+ * @param socket The socket, connected.
+ * @param handshake The handshake.
+ * @returns What `run` returned.
+ * @throws What `run` threw, or the signal's reason. The socket is closed then.
  */
-export function handshakeOn<C>(
+export function completeHandshake<T>(
   socket: Socket,
-  { signal, connect, abandon = () => socket.destroy() }: Handshake<C>,
-): Promise<C> {
-  // Some drivers take their listeners off before they are done with it.
-  socket.on("error", () => {});
+  { signal, run, abandon = () => socket.destroy() }: Handshake<T>,
+): Promise<T> {
+  // Some drivers remove their listeners before they are done with the socket.
+  ignoreErrors(socket);
   return new Promise((resolve, reject) => {
     const onAbort = () => {
       abandon();
@@ -81,29 +81,32 @@ export function handshakeOn<C>(
     };
     if (signal.aborted) return onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
-    connect().then(resolve, (error) => {
+    run().then(resolve, (error) => {
       socket.destroy();
       reject(error);
     }).finally(() => signal.removeEventListener("abort", onAbort));
   });
 }
 
-/** Fulfilled when a socket is closed; at once, when it was already. */
-export function closeOf(socket: Socket): Promise<void> {
+/** Adds a listener for `error`: without one, an error that comes after the last reader left ends the process. */
+export function ignoreErrors(socket: Socket): void {
+  socket.on("error", () => {});
+}
+
+/** Waits until a socket is closed. */
+export function socketClosed(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     if (socket.destroyed) resolve();
     else socket.once("close", () => resolve());
   });
 }
 
-/** A listener that hears of the first of several signs, and of no other. */
-export function onlyOnce(
-  listener: (error?: unknown) => void,
-): (error?: unknown) => void {
-  let told = false;
+/** Wraps a listener so that it runs once, although several events call it. */
+export function onlyOnce(listener: (error?: unknown) => void): (error?: unknown) => void {
+  let called = false;
   return (error) => {
-    if (told) return;
-    told = true;
+    if (called) return;
+    called = true;
     listener(error);
   };
 }

@@ -7,7 +7,7 @@
 
 import { Socket } from "node:net";
 import { checkHost } from "../../internal/host_name.ts";
-import { PacketWatch } from "../../adapters/mysql2/packets.ts";
+import { PacketObserver } from "../../adapters/mysql2/packets.ts";
 import { KEEPALIVE_MS } from "../../adapters/shared/socket.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { lazyMysql2Adapter, type Mysql2Client, type Mysql2Config } from "../../adapters/mysql2.ts";
@@ -103,7 +103,7 @@ class Link {
   readonly #classify: NonNullable<Adapter<Mysql2Client>["classify"]>;
   #member: Member | undefined;
   #core: CoreConnection | undefined;
-  #watch: PacketWatch | undefined;
+  #watch: PacketObserver | undefined;
   #uses = 0;
   #readOnly = false;
 
@@ -133,7 +133,7 @@ class Link {
     };
     this.#showDeparture(core);
     const watch = () => {
-      this.#watch = new PacketWatch(core);
+      this.#watch = new PacketObserver(core);
       this.#watch.onError((error) => this.#hear(error));
       this.#member?.open();
     };

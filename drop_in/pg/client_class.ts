@@ -7,7 +7,7 @@
 
 import { deadline } from "../../internal/async.ts";
 import { checkHost } from "../../internal/host_name.ts";
-import { named, type TlsOptions } from "../../adapters/shared/tls.ts";
+import { type TlsOptions, withServerName } from "../../adapters/shared/tls.ts";
 import { inDriversWords } from "../shared/driver_errors.ts";
 import type { FollowedName, Follower, Member } from "../shared/tracked_host.ts";
 import { FollowedNames } from "../shared/tracked_hosts.ts";
@@ -204,5 +204,7 @@ function readConfig(config: unknown): Record<string, unknown> {
 
 /** The socket goes to an address, the certificate is for the name. */
 function nameForTls({ connection }: ClientInternals, host: string): void {
-  if (connection.ssl) connection.ssl = named(host, connection.ssl === true ? {} : connection.ssl);
+  if (connection.ssl) {
+    connection.ssl = withServerName(host, connection.ssl === true ? {} : connection.ssl);
+  }
 }

@@ -4,24 +4,24 @@ import type { Client } from "../support/db_postgres_stand_in.ts";
 import { postgresSubject } from "../support/postgres_subject.ts";
 import { adapterContract } from "../contracts/adapter.ts";
 
-const subject = postgresSubject({ user: "app", password: "s3cret" }); // it takes printable ASCII only
+const subject = postgresSubject({ user: "app", password: "s3cret" }); // the driver takes printable ASCII only
 
 adapterContract<Client>({
   ...subject,
-  name: "db-postgres",
+  factory: "dbPostgresAdapter",
   scheme: dbPostgres.real ? "postgresql+db-postgres" : undefined,
   adapter: dbPostgresAdapter(dbPostgres.module),
-  silences: {
+  silentServers: {
     "after the TCP handshake": { replies: [] },
-    "when asked for TLS": { replies: [], params: { sslmode: "verify-full" } },
+    "after the request for TLS": { replies: [], params: { sslmode: "verify-full" } },
   },
   setting: {
     params: { application_name: "from the url" },
     connectArgs: { applicationName: "from the arguments" },
-    question: "SELECT current_setting('application_name') AS value",
+    query: "SELECT current_setting('application_name') AS value",
     byParams: "from the url",
     byArgs: "from the arguments",
   },
-  tellsReason: true,
-  noticesEnd: false,
+  rejectsWithReason: true,
+  noticesClose: false,
 });

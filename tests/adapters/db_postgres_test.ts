@@ -1,6 +1,6 @@
 /**
- * What is special about `@db/postgres`. Its stand-in is used throughout, or clients made up here; on its real server, the
- * contract suite uses the real one where that can be had.
+ * Tests of what is special about `@db/postgres`, with its stand-in or with fake clients. The contract suite uses the real
+ * driver where it can be loaded.
  */
 
 import {
@@ -31,14 +31,13 @@ import {
   TransactionError,
 } from "../support/db_postgres_stand_in.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
-import { POSTGRES_SUBJECT, WHO, YES_TLS } from "../support/postgres_subject.ts";
-import { type Same, someTarget } from "../support/target.ts";
+import { LOGIN, POSTGRES_SUBJECT, TLS_ACCEPTED, TLS_REFUSED } from "../support/postgres_subject.ts";
+import { makeTarget, type Same } from "../support/target.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 import type { TestServer } from "../contracts/adapter.ts";
 
 const adapter = dbPostgresAdapter({ Client });
-const NO_TLS = new TextEncoder().encode("N");
-const SECURE = { sslmode: "verify-full" };
+const VERIFY_FULL = { sslmode: "verify-full" };
 
 let server: TestServer;
 
@@ -50,8 +49,8 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => server.stop());
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return someTarget({
-    ...WHO,
+  return makeTarget({
+    ...LOGIN,
     database: "orders",
     port: server.port,
     ...changes,
@@ -59,25 +58,25 @@ function targetOf(changes: Partial<Target> = {}): Target {
 }
 
 function engineFor(options: EngineOptions<Client> = {}): Engine<Client> {
-  const who = `${WHO.user}:${encodeURIComponent(WHO.password)}`;
-  return getDnsEngine(`postgresql+db-postgres://${who}@db.internal:${server.port}/orders`, {
+  const login = `${LOGIN.user}:${encodeURIComponent(LOGIN.password)}`;
+  return getDnsEngine(`postgresql+db-postgres://${login}@db.internal:${server.port}/orders`, {
     adapter,
     dnsLookup: fakeLookup([server.host], 60),
     ...options,
   });
 }
 
-/** What a made-up client does; by default it connects at once, to 127.0.0.1. */
-interface Behaviour {
+/** What a fake client does. Default: it connects at once, to 127.0.0.1. */
+interface Behavior {
   connect?(): Promise<void>;
-  /** The address that the server calls itself by. */
+  /** Returns the server's own address. */
   own?(): string;
-  /** What statements do. */
+  /** Runs a statement. */
   query?(text: string): Promise<unknown[]>;
 }
 
-/** A driver whose clients are made up, and noted. */
-function madeUp(behaviour: Behaviour = {}) {
+/** Makes a module with fake clients, and records them. */
+function fakeDriver(behavior: Behavior = {}) {
   const clients: (DbPostgresClient & { options: DbPostgresOptions; log: string[] })[] = [];
   class Client implements DbPostgresClient {
     readonly log: string[] = [];
@@ -87,7 +86,7 @@ function madeUp(behaviour: Behaviour = {}) {
     }
     async connect(): Promise<void> {
       this.log.push("connect");
-      await behaviour.connect?.();
+      await behavior.connect?.();
     }
     end(): Promise<void> {
       this.log.push("end");
@@ -96,10 +95,10 @@ function madeUp(behaviour: Behaviour = {}) {
     queryArray = (text: string) => this.queryObject(text);
     async queryObject(text: string): Promise<{ rows: unknown[] }> {
       if (text.includes("inet_server_addr")) {
-        return { rows: [{ own: behaviour.own?.() ?? "127.0.0.1" }] };
+        return { rows: [{ own: behavior.own?.() ?? "127.0.0.1" }] };
       }
       this.log.push(text);
-      return { rows: await behaviour.query?.(text) ?? [] };
+      return { rows: await behavior.query?.(text) ?? [] };
     }
     createTransaction(): unknown {
       throw new Error("No transactions here");
@@ -108,39 +107,41 @@ function madeUp(behaviour: Behaviour = {}) {
   return { clients, module: { Client } };
 }
 
-/** A port where the question for TLS is answered, and nothing else; it hangs up at the end. */
-function answering(answer: Uint8Array): { port: number; heard: string[] } & AsyncDisposable {
+/** Starts a server that answers the request for TLS and nothing else. Disposing it closes its connections. */
+function answerTlsRequests(
+  answer: Uint8Array,
+): { port: number; received: string[] } & AsyncDisposable {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const conns: Deno.Conn[] = [];
-  const heard: string[] = [];
+  const received: string[] = [];
   const serve = async (conn: Deno.Conn) => {
     const index = conns.push(conn) - 1;
-    heard[index] = "";
+    received[index] = "";
     const buffer = new Uint8Array(2000);
     for (;;) {
       const size = await conn.read(buffer).catch(() => null);
       if (size === null) return;
-      if (heard[index] === "") await conn.write(answer).catch(() => {});
-      heard[index] += new TextDecoder().decode(buffer.subarray(0, size));
+      if (received[index] === "") await conn.write(answer).catch(() => {});
+      received[index] += new TextDecoder().decode(buffer.subarray(0, size));
     }
   };
   const served: Promise<void>[] = [];
-  const over = (async () => {
+  const listening = (async () => {
     for await (const conn of listener) served.push(serve(conn));
   })();
   return {
     port: (listener.addr as Deno.NetAddr).port,
-    heard,
+    received,
     async [Symbol.asyncDispose]() {
       listener.close();
-      await over;
+      await listening;
       for (const conn of conns) conn.close();
       await Promise.all(served);
     },
   };
 }
 
-Deno.test("dbPostgresAdapter({ Client }) gives leases whose client is Client, at compile time", () => {
+Deno.test("dbPostgresAdapter(): returns an adapter whose leases have the type Client", () => {
   const engine = getDnsEngine("postgresql://app@127.0.0.1/orders", {
     adapter: dbPostgresAdapter({ Client }),
   });
@@ -150,23 +151,23 @@ Deno.test("dbPostgresAdapter({ Client }) gives leases whose client is Client, at
   assertEquals([adapter.name, adapter.defaultPort], ["db-postgres", 5432]);
 });
 
-Deno.test("dbPostgresAdapter() refuses what is not the module", () => {
+Deno.test("dbPostgresAdapter(): refuses anything but the module", () => {
   for (const value of [undefined, null, {}, "postgres", Client]) {
     assertThrows(
       () => dbPostgresAdapter(value as unknown as { Client: typeof Client }),
       TypeError,
-      'Cannot use this as the driver "db-postgres": it has no class "Client"',
+      '"postgres" must be what `import * as postgres from "@db/postgres"` gives, with a class "Client", got ',
     );
   }
 });
 
-Deno.test("without TLS, the driver is told the IP, to try no TLS and to dial once", async () => {
-  await using port = answering(NO_TLS);
-  const { clients, module } = madeUp();
-  const made = dbPostgresAdapter(module);
-  const client = await made.connect("127.0.0.1", targetOf({ port: port.port }));
+Deno.test("dbPostgresAdapter().connect(): without TLS, passes the IP address to the driver and turns reconnecting off", async () => {
+  await using port = answerTlsRequests(TLS_REFUSED);
+  const { clients, module } = fakeDriver();
+  const adapter = dbPostgresAdapter(module);
+  const client = await adapter.connect("127.0.0.1", targetOf({ port: port.port }));
   assertEquals(clients[0]!.options, {
-    ...WHO,
+    ...LOGIN,
     database: "orders",
     hostname: "127.0.0.1",
     host_type: "tcp",
@@ -174,18 +175,18 @@ Deno.test("without TLS, the driver is told the IP, to try no TLS and to dial onc
     tls: { enabled: false, enforce: false, caCertificates: [] },
     connection: { attempts: 0 },
   });
-  assertEquals(made.address!(client), undefined);
+  assertEquals(adapter.address!(client), undefined);
   const bare = { user: undefined, password: undefined, database: undefined };
-  await made.connect("127.0.0.1", targetOf({ ...bare, port: port.port }));
+  await adapter.connect("127.0.0.1", targetOf({ ...bare, port: port.port }));
   assertFalse("user" in clients[1]!.options || "database" in clients[1]!.options);
-  await made.connect("127.0.0.1", targetOf({ port: port.port, database: undefined }));
+  await adapter.connect("127.0.0.1", targetOf({ port: port.port, database: undefined }));
   assertEquals(clients[2]!.options.database, "app");
 });
 
-Deno.test("settings of the session come from the URL and from connectArgs, which win", async () => {
-  await using port = answering(NO_TLS);
-  const { clients, module } = madeUp();
-  const made = dbPostgresAdapter(module);
+Deno.test("dbPostgresAdapter().connect(): joins session settings from the URL and connectArgs, and connectArgs override", async () => {
+  await using port = answerTlsRequests(TLS_REFUSED);
+  const { clients, module } = fakeDriver();
+  const adapter = dbPostgresAdapter(module);
   const params = { statement_timeout: "5000", lock_timeout: "0", application_name: "url" };
   const table: [Partial<Target>, Partial<DbPostgresOptions>][] = [
     [{}, {}],
@@ -207,7 +208,7 @@ Deno.test("settings of the session come from the URL and from connectArgs, which
     }],
   ];
   for (const [changes, expected] of table) {
-    await made.connect("127.0.0.1", targetOf({ port: port.port, ...changes }));
+    await adapter.connect("127.0.0.1", targetOf({ port: port.port, ...changes }));
     const { applicationName, options } = clients.at(-1)!.options;
     assertEquals(
       { ...(applicationName && { applicationName }), ...(options && { options }) },
@@ -216,53 +217,62 @@ Deno.test("settings of the session come from the URL and from connectArgs, which
   }
 });
 
-Deno.test("what the driver cannot do, or must not, is refused when the engine is made", () => {
+Deno.test("dbPostgresAdapter().check(): refuses what the driver does not support", () => {
   const refused: [changes: Partial<Target>, message: string][] = [
     [
       { connectArgs: { tls: { enabled: true } } },
-      'Cannot use "tls" in "connectArgs": write "ssl": true',
+      '"connectArgs.tls" must not be given: give "ssl": true, or an object with "ca"',
     ],
     [
       { connectArgs: { connection: { attempts: 5 } } },
-      "is not dialled again, the pool opens another",
+      '"connectArgs.connection" must not be given: a lost connection is not reopened, the pool opens another',
     ],
-    [{ connectArgs: { host_type: "socket" } }, "the address comes from DNS"],
+    [
+      { connectArgs: { host_type: "socket" } },
+      '"connectArgs.host_type" must not be given: the address comes from DNS',
+    ],
     [
       { params: { sslmode: "require" } },
-      "always verifies the certificate in full, write sslmode=verify-full",
+      'must be "disable" or "verify-full" (@db/postgres always verifies in full), got "require"',
     ],
     [
       { params: { sslmode: "verify-ca" } },
-      "always verifies the certificate in full, write sslmode=verify-full",
+      'must be "disable" or "verify-full" (@db/postgres always verifies in full), got "verify-ca"',
     ],
     [
-      { params: { ...SECURE, sslcert: "c", sslkey: "k" } },
-      'Cannot use "sslcert": @db/postgres has no client certificates, and no options of TLS but "ca"; use the driver "pg" or "postgresjs"',
+      { params: { ...VERIFY_FULL, sslcert: "c", sslkey: "k" } },
+      '"sslcert of the database URL" must not be given: @db/postgres has no client certificates, and no options of TLS but "ca"; use the driver "pg" or "postgresjs"',
     ],
-    [{ connectArgs: { ssl: { ca: "…", cert: "…" } } }, 'Cannot use "ssl.cert"'],
+    [
+      { connectArgs: { ssl: { ca: "…", cert: "…" } } },
+      '"connectArgs.ssl.cert" must not be given: ',
+    ],
     [
       { connectArgs: { ssl: { rejectUnauthorized: false } } },
-      'Cannot use "ssl.rejectUnauthorized"',
+      '"connectArgs.ssl.rejectUnauthorized" must not be given: ',
     ],
-    [{ params: { sslnegotiation: "direct" } }, "db-postgres would ignore it"],
+    [
+      { params: { sslnegotiation: "direct" } },
+      '"sslnegotiation" is not a URL parameter of the driver db-postgres',
+    ],
   ];
   for (const [changes, message] of refused) {
     assertThrows(() => adapter.check!(targetOf(changes)), TypeError, message);
   }
 });
 
-Deno.test("with TLS, the driver is told the name, the authorities, and to accept nothing without", async () => {
-  await using port = answering(YES_TLS);
-  const { clients, module } = madeUp();
-  const made = dbPostgresAdapter(module);
+Deno.test("dbPostgresAdapter().connect(): with TLS, passes name and authorities to the driver and enforces TLS", async () => {
+  await using port = answerTlsRequests(TLS_ACCEPTED);
+  const { clients, module } = fakeDriver();
+  const adapter = dbPostgresAdapter(module);
   const table: [Partial<Target>, caCertificates: string[]][] = [
-    [{ params: SECURE }, []],
+    [{ params: VERIFY_FULL }, []],
     [{ connectArgs: { ssl: true } }, []],
     [{ connectArgs: { ssl: { ca: "one" } } }, ["one"]],
     [{ connectArgs: { ssl: { ca: ["one", "two"] } } }, ["one", "two"]],
   ];
   for (const [changes, caCertificates] of table) {
-    await made.connect("127.0.0.1", targetOf({ port: port.port, ...changes }));
+    await adapter.connect("127.0.0.1", targetOf({ port: port.port, ...changes }));
     const { hostname, tls } = clients.at(-1)!.options;
     assertEquals([hostname, tls], ["db.internal", {
       enabled: true,
@@ -270,90 +280,94 @@ Deno.test("with TLS, the driver is told the name, the authorities, and to accept
       caCertificates,
     }]);
   }
-  // An IP address in the URL is what is dialled anyway.
+  // An IP address in the URL is dialled as it is.
   const host = "127.0.0.1";
-  const client = await made.connect(host, targetOf({ host, port: port.port, params: SECURE }));
-  assertEquals([clients.at(-1)!.options.hostname, made.address!(client)], [host, undefined]);
+  const client = await adapter.connect(
+    host,
+    targetOf({ host, port: port.port, params: VERIFY_FULL }),
+  );
+  assertEquals([clients.at(-1)!.options.hostname, adapter.address!(client)], [host, undefined]);
 });
 
-Deno.test("the server is told the name, and a server without TLS is told nothing", async () => {
+Deno.test("dbPostgresAdapter().connect(): sends the host name over TLS, and nothing to a server without TLS", async () => {
   const connectArgs = { ssl: true };
   names.set("db.internal", "127.0.0.1");
   {
-    await using secured = answering(YES_TLS);
+    await using secured = answerTlsRequests(TLS_ACCEPTED);
     const controller = new AbortController();
     const { signal } = controller;
     const target = targetOf({ port: secured.port, connectArgs, signal });
     const connecting = adapter.connect("127.0.0.1", target).catch((error) => error);
-    await until(() => (secured.heard[1]?.length ?? 0) > 100); // the first is a question only
+    await until(() => (secured.received[1]?.length ?? 0) > 100); // the first connection is the probe
     controller.abort(new Error("enough"));
     assertEquals((await soon(connecting)).message, "enough");
-    assertStringIncludes(secured.heard[1]!, "db.internal");
+    assertStringIncludes(secured.received[1]!, "db.internal");
   }
-  await using plain = answering(NO_TLS);
-  const { clients, module } = madeUp();
+  await using plain = answerTlsRequests(TLS_REFUSED);
+  const { clients, module } = fakeDriver();
   const connecting = dbPostgresAdapter(module)
     .connect("127.0.0.1", targetOf({ port: plain.port, connectArgs }));
   await assertRejects(() => soon(connecting), Error, "The server does not support TLS");
-  assertEquals([clients.length, plain.heard.map((text) => text.length)], [0, [8]]);
+  assertEquals([clients.length, plain.received.map((text) => text.length)], [0, [8]]);
 });
 
-/** A connect with TLS by the name of `db.internal`, of which DNS and the operating system say this and that. */
+/** Connects with TLS to `db.internal`, whose addresses by DNS and by the operating system are given. */
 async function dialByName(
   { own, answers, system = [] }: {
-    /** What the server calls itself. */
+    /** The server's own address. */
     readonly own: string;
-    /** What DNS says, each time that it is looked at; in the end, the last for ever. */
+    /** The addresses by DNS, one element per read; the last one is repeated. */
     readonly answers: readonly (readonly string[])[];
+    /** The addresses by the operating system. */
     readonly system?: readonly string[];
   },
 ) {
-  await using port = answering(YES_TLS);
-  const { clients, module } = madeUp({ own: () => own });
-  const made = lazyDbPostgresAdapter(() => Promise.resolve(module), {
+  await using port = answerTlsRequests(TLS_ACCEPTED);
+  const { clients, module } = fakeDriver({ own: () => own });
+  const adapter = lazyDbPostgresAdapter(() => Promise.resolve(module), {
     lookupAll: () => Promise.resolve(system),
   });
-  let looks = 0;
-  const addresses = () => answers[Math.min(looks++, answers.length - 1)]!;
-  const target = targetOf({ port: port.port, params: SECURE, addresses });
+  let reads = 0;
+  const addresses = () => answers[Math.min(reads++, answers.length - 1)]!;
+  const target = targetOf({ port: port.port, params: VERIFY_FULL, addresses });
   const logs = () => clients.map(({ log }) => log.join(" "));
   try {
-    const client = await soon(made.connect("127.0.0.1", target));
-    return { address: made.address!(client), logs: logs() };
+    const client = await soon(adapter.connect("127.0.0.1", target));
+    return { address: adapter.address!(client), logs: logs() };
   } catch (error) {
     return { error: error as Error & { code?: string }, logs: logs() };
   }
 }
 
-const HERE = "127.0.0.1";
-const THERE = "127.0.0.2";
+const FIRST = "127.0.0.1";
+const SECOND = "127.0.0.2";
 
-Deno.test("dialled by name, a connection is at the server's own address, where that is one of the name's", async () => {
-  const both = [[HERE, THERE]];
-  assertEquals(await dialByName({ own: HERE, answers: both }), {
-    address: HERE,
+Deno.test("dbPostgresAdapter().address(): returns the server's own address if it is one of the name's", async () => {
+  const both = [[FIRST, SECOND]];
+  assertEquals(await dialByName({ own: FIRST, answers: both }), {
+    address: FIRST,
     logs: ["connect"],
   });
-  assertEquals(await dialByName({ own: THERE, answers: both }), {
-    address: THERE,
+  assertEquals(await dialByName({ own: SECOND, answers: both }), {
+    address: SECOND,
     logs: ["connect"],
   });
   assertEquals(
-    (await dialByName({ own: "FD00:0::1", answers: [[HERE, "fd00::1"]] })).address,
+    (await dialByName({ own: "FD00:0::1", answers: [[FIRST, "fd00::1"]] })).address,
     "fd00::1",
   );
 });
 
-Deno.test("an answer that changes during the dial throws the connection away, and the name is dialled again", async () => {
-  const rotated = [[HERE, THERE], [THERE, HERE]];
-  assertEquals((await dialByName({ own: HERE, answers: rotated })).logs, ["connect"]);
-  const once = [[HERE], [THERE], [THERE], [THERE]];
-  assertEquals(await dialByName({ own: THERE, answers: once }), {
-    address: THERE,
+Deno.test("dbPostgresAdapter().connect(): dials the name again if its addresses change during the dial", async () => {
+  const rotated = [[FIRST, SECOND], [SECOND, FIRST]];
+  assertEquals((await dialByName({ own: FIRST, answers: rotated })).logs, ["connect"]);
+  const once = [[FIRST], [SECOND], [SECOND], [SECOND]];
+  assertEquals(await dialByName({ own: SECOND, answers: once }), {
+    address: SECOND,
     logs: ["connect end", "connect"],
   });
-  const always = [[HERE], [THERE], [HERE], [THERE], [HERE], [THERE]];
-  const { error, logs } = await dialByName({ own: HERE, answers: always });
+  const always = [[FIRST], [SECOND], [FIRST], [SECOND], [FIRST], [SECOND]];
+  const { error, logs } = await dialByName({ own: FIRST, answers: always });
   assertEquals(
     [error?.message, error?.code],
     ['The addresses of "db.internal" changed during each of 3 attempts to connect', "ECONNABORTED"],
@@ -361,16 +375,19 @@ Deno.test("an answer that changes during the dial throws the connection away, an
   assertEquals(logs, ["connect end", "connect end", "connect end"]);
 });
 
-Deno.test("a server that calls itself something else is the one dialled, where there is no other it could be", async () => {
-  const nat = { own: "10.0.0.1", answers: [[HERE]] };
-  assertEquals(await dialByName({ ...nat, system: [HERE] }), { address: HERE, logs: ["connect"] });
-  const doubtful: [answers: string[][], system: string[]][] = [
-    [[[HERE, THERE]], [HERE, THERE]], // one of two
-    [[[HERE, THERE]], [HERE]],
-    [[[HERE]], [THERE]], // the operating system has another answer, and it was asked
-    [[[HERE]], [HERE, THERE]],
+Deno.test("dbPostgresAdapter().address(): returns the dialled address for another own address only if the name has no other", async () => {
+  const translated = { own: "10.0.0.1", answers: [[FIRST]] };
+  assertEquals(await dialByName({ ...translated, system: [FIRST] }), {
+    address: FIRST,
+    logs: ["connect"],
+  });
+  const uncertain: [answers: string[][], system: string[]][] = [
+    [[[FIRST, SECOND]], [FIRST, SECOND]], // one of two
+    [[[FIRST, SECOND]], [FIRST]],
+    [[[FIRST]], [SECOND]], // the operating system has another answer
+    [[[FIRST]], [FIRST, SECOND]],
   ];
-  for (const [answers, system] of doubtful) {
+  for (const [answers, system] of uncertain) {
     const { error, logs } = await dialByName({ own: "10.0.0.1", answers, system });
     assertEquals(
       error?.message,
@@ -384,17 +401,17 @@ Deno.test("a server that calls itself something else is the one dialled, where t
   }
 });
 
-Deno.test("an engine counts a connection that was dialled by name where it really is", async () => {
+Deno.test("dbPostgresAdapter() in an engine: counts a connection at the address it is open to", async () => {
   const [first, second] = await loopbackPair();
   const port = await freePort([first, second]);
   const authority = await makeAuthority();
   const tls = await authority.issue({ names: ["db.internal"] });
-  const own = { port, ...WHO, database: "orders", tls };
+  const own = { port, ...LOGIN, database: "orders", tls };
   await using _first = await startPostgres({ ...own, host: first });
   await using _second = await startPostgres({ ...own, host: second });
   names.set("db.internal", second);
-  const who = `${WHO.user}:${encodeURIComponent(WHO.password)}`;
-  const engine = getDnsEngine(`postgresql://${who}@db.internal:${port}/orders`, {
+  const login = `${LOGIN.user}:${encodeURIComponent(LOGIN.password)}`;
+  const engine = getDnsEngine(`postgresql://${login}@db.internal:${port}/orders`, {
     adapter,
     dnsLookup: fakeLookup([first, second], 60),
     connectArgs: { ssl: { ca: authority.cert } },
@@ -405,65 +422,65 @@ Deno.test("an engine counts a connection that was dialled by name where it reall
   await engine.close({ drain: 0 });
 });
 
-Deno.test("an abort of a driver that cannot be stopped rejects at once; a client that comes too late is closed", async () => {
-  await using port = answering(NO_TLS);
-  for (const late of ["comes", "fails"] as const) {
+Deno.test("dbPostgresAdapter().connect(): rejects at an abort at once, and closes a client that connects later", async () => {
+  await using port = answerTlsRequests(TLS_REFUSED);
+  for (const late of ["resolves", "rejects"] as const) {
     let settle!: () => void;
     const waiting = new Promise<void>((resolve, reject) =>
-      settle = () => late === "comes" ? resolve() : reject(new Error("too late"))
+      settle = () => late === "resolves" ? resolve() : reject(new Error("too late"))
     );
-    const { clients, module } = madeUp({ connect: () => waiting });
+    const { clients, module } = fakeDriver({ connect: () => waiting });
     const controller = new AbortController();
     const reason = new Error("enough");
     const target = targetOf({ port: port.port, signal: controller.signal });
-    const connecting = dbPostgresAdapter(module).connect(HERE, target);
+    const connecting = dbPostgresAdapter(module).connect(FIRST, target);
     connecting.catch(() => {});
     await until(() => clients[0]?.log.length === 1);
     controller.abort(reason);
     assertStrictEquals(await assertRejects(() => soon(connecting)), reason);
     settle();
     await pause(0);
-    assertEquals(clients[0]!.log, late === "comes" ? ["connect", "end"] : ["connect"]);
+    assertEquals(clients[0]!.log, late === "resolves" ? ["connect", "end"] : ["connect"]);
   }
 });
 
-Deno.test("terminate() rejects what the driver would leave hanging, and nothing begins after it", async () => {
-  await using port = answering(NO_TLS);
-  const asked: string[] = [];
-  const { clients, module } = madeUp({
+Deno.test("dbPostgresAdapter().terminate(): rejects pending queries, and later ones are not sent", async () => {
+  await using port = answerTlsRequests(TLS_REFUSED);
+  const sent: string[] = [];
+  const { clients, module } = fakeDriver({
     query: (text) => {
-      asked.push(text);
+      sent.push(text);
       return new Promise(() => {});
     },
   });
-  const made = dbPostgresAdapter(module);
-  const client = await made.connect(HERE, targetOf({ port: port.port }));
-  const heard: unknown[] = [];
-  made.onClose!(client, (error) => heard.push(error));
-  const reason = new Error("the server departed");
+  const adapter = dbPostgresAdapter(module);
+  const client = await adapter.connect(FIRST, targetOf({ port: port.port }));
+  const reported: unknown[] = [];
+  adapter.onClose!(client, (error) => reported.push(error));
+  const reason = new Error("the address departed");
   const pending = [client.queryObject("SELECT 1"), client.queryArray("SELECT 2")].map((query) =>
     query.catch((error: unknown) => error)
   );
-  made.terminate!(client, reason);
-  made.terminate!(client, new Error("again"));
+  adapter.terminate!(client, reason);
+  adapter.terminate!(client, new Error("again"));
   for (const outcome of await soon(Promise.all(pending))) assertStrictEquals(outcome, reason);
-  assertEquals(heard, [reason]);
+  assertEquals(reported, [reason]);
   for (const next of [() => client.queryObject("SELECT 3"), () => client.connect()]) {
     const error = await assertRejects(() => soon<unknown>(next()), Error, "has been terminated");
-    assertEquals(made.classify!(error), "disconnect");
+    assertEquals(adapter.classify!(error), "disconnect");
   }
-  assertEquals(asked, ["SELECT 1", "SELECT 2"]);
+  assertEquals(sent, ["SELECT 1", "SELECT 2"]);
   assertEquals(clients[0]!.log.filter((entry) => entry === "connect"), ["connect"]);
 });
 
-Deno.test("a connection that turns out to be dead is dialled again by nobody, and tells of it once", async () => {
+Deno.test("dbPostgresAdapter().onClose(): reports a lost connection once, and the client does not reconnect", async () => {
   const client = await adapter.connect(server.host, targetOf());
   const pid = client.session.pid;
   let calls = 0;
   adapter.onClose!(client, () => calls++);
   await POSTGRES_SUBJECT.asAdmin(server, `SELECT pg_terminate_backend(${pid})`);
   await pause(50);
-  assertEquals(calls, 0); // nobody asked it anything
+  assertEquals(calls, 0); // the driver notices it only at the next statement
   for (let n = 0; n < 3; n++) {
     const error = await assertRejects(() => soon(client.queryArray("SELECT 1")));
     assertEquals(adapter.classify!(error), "disconnect");
@@ -472,11 +489,11 @@ Deno.test("a connection that turns out to be dead is dialled again by nobody, an
   assertEquals(calls, 1);
 });
 
-Deno.test("a transaction is rolled back at checkin, in whichever way it was begun, and only where there may be one", async () => {
+Deno.test("dbPostgresAdapter() in an engine: rolls back at checkin only if a transaction may be open, however it began", async () => {
   const histories: [what: string, body: (client: Client) => Promise<unknown>, rollback: boolean][] =
     [
       ["nothing", () => Promise.resolve(), false],
-      ["a question", (client) => client.queryObject("SELECT 1"), false],
+      ["a query", (client) => client.queryObject("SELECT 1"), false],
       ["an error", (client) => client.queryObject("SELECT 1 / 0").catch(() => {}), false],
       ["BEGIN, COMMIT", async (client) => {
         await client.queryObject("BEGIN");
@@ -493,18 +510,18 @@ Deno.test("a transaction is rolled back at checkin, in whichever way it was begu
       ["BEGIN, ROLLBACK TO", async (client) => {
         for (const text of ["BEGIN", "SAVEPOINT a", "ROLLBACK TO a"]) await client.queryArray(text);
       }, true],
-      ["a transaction of the driver's, committed", async (client) => {
+      ["one of the driver's transactions, committed", async (client) => {
         const transaction = client.createTransaction("one");
         await transaction.begin();
         await transaction.queryObject`INSERT INTO things VALUES (${2})`;
         await transaction.commit();
       }, false],
-      ["a transaction of the driver's, failed", async (client) => {
+      ["one of the driver's transactions, failed", async (client) => {
         const transaction = client.createTransaction("two");
         await transaction.begin();
         await assertRejects(() => transaction.queryArray("SELECT 1 / 0"), TransactionError);
       }, false],
-      ["a transaction of the driver's, left open", async (client) => {
+      ["one of the driver's transactions, left open", async (client) => {
         const [transaction] = ["three", "four"].map((name) => client.createTransaction(name));
         await transaction!.begin();
         await transaction!.queryArray("INSERT INTO things VALUES (3)");
@@ -528,11 +545,11 @@ Deno.test("a transaction is rolled back at checkin, in whichever way it was begu
   await engine.close();
 });
 
-Deno.test("an error in a transaction of the driver's is told, and known for what it is", async () => {
+Deno.test("dbPostgresAdapter().onError(): reports an error in one of the driver's transactions", async () => {
   const readOnly = { options: "-c default_transaction_read_only=on" };
   const client = await adapter.connect(server.host, targetOf({ params: readOnly }));
-  const heard: unknown[] = [];
-  adapter.onError!(client, (error) => heard.push(adapter.classify!(error)));
+  const verdicts: unknown[] = [];
+  adapter.onError!(client, (error) => verdicts.push(adapter.classify!(error)));
   const transaction = client.createTransaction("write");
   const read = client.createTransaction("read");
   await read.begin();
@@ -540,23 +557,23 @@ Deno.test("an error in a transaction of the driver's is told, and known for what
   await read.commit();
   await client.queryArray("BEGIN READ ONLY");
   await client.queryArray("INSERT INTO things VALUES (9)").catch(() => {});
-  assertEquals(heard, ["read-only"]);
+  assertEquals(verdicts, ["read-only"]);
   await client.queryArray("ROLLBACK");
   await transaction.begin();
   await transaction.queryArray("SET TRANSACTION READ ONLY");
   const error = await assertRejects(() => transaction.queryArray("INSERT INTO things VALUES (9)"));
   assertEquals(adapter.classify!(error), "read-only");
-  assertEquals(heard, ["read-only", "read-only"]);
+  assertEquals(verdicts, ["read-only", "read-only"]);
   await adapter.close!(client);
 });
 
-Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
-  const said = (code: string) => new PostgresError({ code, message: "said the server" });
+Deno.test("dbPostgresAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
+  const serverError = (code: string) => new PostgresError({ code, message: "from the server" });
   const named = (name: string) => Object.assign(new Error("x"), { name });
   const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
     "disconnect": [
-      said("57P01"),
-      said("08006"),
+      serverError("57P01"),
+      serverError("08006"),
       new ConnectionError("The session was terminated unexpectedly"),
       new Error("Connection to the database has been terminated"),
       new Error("The client has been disconnected from the database. Enable reconnection"),
@@ -565,13 +582,13 @@ Deno.test("classify() tells lost connections and read-only servers from mere err
       new Deno.errors.Interrupted("x"),
       named("HostUnreachable"),
       Object.assign(new Error("x"), { code: "ECONNRESET" }),
-      new TransactionError("t", said("57P02")),
+      new TransactionError("t", serverError("57P02")),
     ],
-    "read-only": [said("25006"), new TransactionError("t", said("25006"))],
+    "read-only": [serverError("25006"), new TransactionError("t", serverError("25006"))],
     "other": [
-      said("28P01"),
-      said("57014"),
-      new TransactionError("t", said("40001")),
+      serverError("28P01"),
+      serverError("57014"),
+      new TransactionError("t", serverError("40001")),
       named("ConnectionParamsError"),
       new Deno.errors.InvalidData("x"),
       undefined,

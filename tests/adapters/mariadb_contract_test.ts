@@ -6,15 +6,15 @@ import { adapterContract } from "../contracts/adapter.ts";
 
 adapterContract<mariadb.Connection>({
   ...MARIADB_SUBJECT,
-  name: "mariadb",
+  factory: "mariadbAdapter",
   scheme: "mariadb+mariadb",
   adapter: mariadbAdapter(mariadb),
   setting: {
     params: { initSql: "SET @of = 'the url'" },
     connectArgs: { initSql: "SET @of = 'the arguments'" },
-    question: "SELECT @of AS value",
+    query: "SELECT @of AS value",
     byParams: "the url",
     byArgs: "the arguments",
   },
-  tellsReason: true,
+  rejectsWithReason: true,
 }, ON_MARIADB);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import mariadbDefault, * as mariadb from "npm:mariadb@^3.5";
-import * as mariadbOfCallbacks from "npm:mariadb@^3.5/callback";
+import * as mariadbWithCallbacks from "npm:mariadb@^3.5/callback";
 import mysql from "npm:mysql2@^3.24/promise";
 import type { Target } from "../../adapters/adapter.ts";
 import {
@@ -12,13 +12,12 @@ import {
 import { type Engine, getDnsEngine, type Lease } from "../../mod.ts";
 import { makeAuthority } from "../../lab/certificates.ts";
 import type { MariadbServer } from "../../lab/mariadb.ts";
-import { hungUp } from "../support/bad_servers.ts";
+import { withAcceptingServer } from "../support/accepting_server.ts";
 import { inspected } from "../support/inspected.ts";
-import { asAdmin, startServer, WHO } from "../support/mysql_subject.ts";
+import { asAdmin, LOGIN, startServer } from "../support/mysql_subject.ts";
 import { withSelfSigned } from "../support/self_signed_mariadb.ts";
-import { listen } from "../support/peers.ts";
 import { mariadbTest, ON_MARIADB } from "../support/servers.ts";
-import { type Same, someTarget } from "../support/target.ts";
+import { makeTarget, type Same } from "../support/target.ts";
 import { soon, until } from "../support/waiting.ts";
 import { textsOf } from "../contracts/adapter.ts";
 
@@ -33,15 +32,15 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => server?.stop({ mode: "immediate" }));
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return someTarget({
-    ...WHO,
+  return makeTarget({
+    ...LOGIN,
     port: server?.port ?? 3306,
     database: "orders",
     ...changes,
   });
 }
 
-Deno.test("mariadbAdapter() gives leases with the driver's connection, at compile time", async () => {
+Deno.test("mariadbAdapter(): returns an adapter whose leases have the type mariadb.Connection", async () => {
   const engine = getDnsEngine("mariadb://app@127.0.0.1/orders", {
     adapter: mariadbAdapter(mariadb),
   });
@@ -56,32 +55,32 @@ Deno.test("mariadbAdapter() gives leases with the driver's connection, at compil
   await engine.close();
 });
 
-Deno.test("mariadbAdapter() refuses what is not the module mariadb, and one that is too old", () => {
+Deno.test("mariadbAdapter(): refuses anything but the module mariadb, and versions that are too old", () => {
   for (const value of [undefined, null, {}, "mariadb", mysql, { createConnection() {} }]) {
     assertThrows(
       () => mariadbAdapter(value as unknown as typeof mariadb),
       TypeError,
-      'Cannot use this as the driver "mariadb": it is another module, pass what `import * as mariadb from "mariadb"` gives',
+      '"mariadb" must be what `import * as mariadb from "mariadb"` gives, got ',
     );
   }
   for (const version of ["3.3.2", "2.5.6", "1.0.0"]) {
     assertThrows(
       () => mariadbAdapter({ ...mariadb, version }),
       TypeError,
-      `Cannot use mariadb ${version}: install version 3.4 or later`,
+      `"mariadb" must be of version 3.4 or later, got "${version}"`,
     );
   }
   for (const version of ["3.4.0", "3.10.0", "4.0.0"]) mariadbAdapter({ ...mariadb, version });
 });
 
 mariadbTest(
-  "the module of callbacks is refused when it connects, and leaves no session",
+  "mariadbAdapter().connect(): refuses the module with callbacks, and leaves no session",
   async () => {
-    const wrong = mariadbAdapter(mariadbOfCallbacks as unknown as typeof mariadb);
+    const wrong = mariadbAdapter(mariadbWithCallbacks as unknown as typeof mariadb);
     await assertRejects(
       () => wrong.connect(server.host, targetOf()),
       TypeError,
-      'Cannot use this as the driver "mariadb": it is another module',
+      '"mariadb" must be what `import * as mariadb from "mariadb"` gives, with promises, got an object',
     );
     await until(async () => {
       const [row] = await asAdmin(
@@ -93,51 +92,43 @@ mariadbTest(
   },
 );
 
-/** What the driver is told by a connect to a server that is not there for it. */
-async function toldFor(changes: Partial<Target>): Promise<MariadbConfig> {
-  let told: MariadbConfig | undefined;
-  const noting = mariadbAdapter(fakeDriver((config) => {
-    told = config;
-    return Promise.reject(new Error("noted"));
+/** Returns the configuration that the driver gets for a connect. */
+async function configFor(changes: Partial<Target>): Promise<MariadbConfig> {
+  let passed: MariadbConfig | undefined;
+  const recorder = mariadbAdapter(fakeDriver((config) => {
+    passed = config;
+    return Promise.reject(new Error("recorded"));
   }));
-  await withListener(async (port) => {
+  await withAcceptingServer(async (port) => {
     await assertRejects(
-      () => noting.connect("127.0.0.1", targetOf({ ...changes, port })),
+      () => recorder.connect("127.0.0.1", targetOf({ ...changes, port })),
       Error,
-      "noted",
+      "recorded",
     );
-    assertEquals(told!.port, port);
+    assertEquals(passed!.port, port);
   });
-  return told!;
+  return passed!;
 }
 
-/** A driver that is not one. */
+/** Makes a module with the given function. */
 function fakeDriver(
   createConnection: (config: MariadbConfig) => Promise<MariadbClient>,
 ): MariadbModule<MariadbClient> {
   return { version: "3.5.0", createConnection };
 }
 
-/** A server that lets anybody dial, for as long as the test takes. */
-async function withListener(body: (port: number) => Promise<void>): Promise<void> {
-  await using listener = await listen();
-  const accepting = listener.accept();
-  await body(listener.port);
-  await hungUp(await accepting);
-}
-
-Deno.test("the driver is told the name, no time-out of its own, to follow no redirect and to keep bind values", async () => {
+Deno.test("mariadbAdapter().connect(): passes the host name to the driver, and turns off its timeout, redirects and bind values in errors", async () => {
   const own = { connectTimeout: 0, host: "db.internal", logParam: false, permitRedirect: false };
-  const factsOf = ({ stream: _, port: __, logger: ___, ...facts }: MariadbConfig) => facts;
+  const settingsOf = ({ stream: _, port: __, logger: ___, ...settings }: MariadbConfig) => settings;
   const bare = { user: undefined, password: undefined, database: undefined };
-  assertEquals(factsOf(await toldFor(bare)), own);
-  const told = await toldFor({
+  assertEquals(settingsOf(await configFor(bare)), own);
+  const config = await configFor({
     params: { charset: "x", dateStrings: "true", queryTimeout: "10", logParam: "true" },
     connectArgs: { charset: "y", host: "10.0.0.9", connectTimeout: 5 },
   });
-  assertEquals(factsOf(told) as unknown, {
+  assertEquals(settingsOf(config) as unknown, {
     ...own,
-    ...WHO,
+    ...LOGIN,
     database: "orders",
     charset: "y",
     dateStrings: true,
@@ -147,7 +138,7 @@ Deno.test("the driver is told the name, no time-out of its own, to follow no red
   });
 });
 
-Deno.test("with TLS, the driver is told the name", async () => {
+Deno.test("mariadbAdapter().connect(): with TLS, passes the server name to the driver", async () => {
   const NAME = "db.internal";
   const cases: [Partial<Target>, unknown][] = [
     [{}, undefined],
@@ -160,50 +151,50 @@ Deno.test("with TLS, the driver is told the name", async () => {
     [{ connectArgs: { ssl: true }, host: "10.0.0.2" }, { host: "10.0.0.2" }],
   ];
   for (const [changes, ssl] of cases) {
-    assertEquals((await toldFor(changes)).ssl as unknown, ssl, inspected(changes));
+    assertEquals((await configFor(changes)).ssl as unknown, ssl, inspected(changes));
   }
 });
 
-Deno.test("a connection whose TLS is not as asked for is not believed, whatever the driver says", async () => {
-  const trouble: [socket: unknown, message: string][] = [
-    [undefined, "Cannot use this connection: TLS was asked for, and it has none"],
+Deno.test("mariadbAdapter().connect(): verifies the driver's TLS socket", async () => {
+  const cases: [socket: unknown, message: string][] = [
+    [undefined, "Cannot use the connection: TLS was requested, and it is not encrypted"],
     [
       { encrypted: true, authorized: false, authorizationError: "odd", getPeerCertificate() {} },
       "Cannot trust the server's certificate: odd",
     ],
   ];
-  for (const [socket, message] of trouble) {
+  for (const [socket, message] of cases) {
     const client = {
       once: (_: string, listener: () => void) => listener.call({ socket }),
       on() {},
     };
-    const gullible = mariadbAdapter(
+    const adapter = mariadbAdapter(
       fakeDriver(() => Promise.resolve(client as unknown as MariadbClient)),
     );
-    await withListener(async (port) => {
+    await withAcceptingServer(async (port) => {
       const target = targetOf({ port, params: { sslmode: "verify-full" } });
-      await assertRejects(() => gullible.connect("127.0.0.1", target), Error, message);
+      await assertRejects(() => adapter.connect("127.0.0.1", target), Error, message);
     });
   }
 });
 
-Deno.test("a certificate that only the password vouches for, as MariaDB 11.4 has it, is not believed", async () => {
+Deno.test("mariadbAdapter().connect(): refuses a certificate that is verified by the password alone, as in MariaDB 11.4", async () => {
   const certificate = await (await makeAuthority()).issue({ names: ["db.internal"] });
-  await withSelfSigned(certificate, WHO.password, async (port) => {
+  await withSelfSigned(certificate, LOGIN.password, async (port) => {
     const connecting = (params: Target["params"], ssl?: boolean) =>
       adapter.connect("127.0.0.1", targetOf({ port, params, connectArgs: { ssl } }));
     for (
-      const asked of [() => connecting({}, true), () => connecting({ sslmode: "verify-full" })]
+      const connect of [() => connecting({}, true), () => connecting({ sslmode: "verify-full" })]
     ) {
       await assertRejects(
-        () => soon(asked()),
+        () => soon(connect()),
         Error,
         "Cannot trust the server's certificate: UNABLE_TO_VERIFY_LEAF_SIGNATURE",
       );
     }
-    // The driver itself would.
+    // The driver itself would accept it.
     const client = await soon(
-      mariadb.createConnection({ host: "127.0.0.1", port, ...WHO, ssl: true }),
+      mariadb.createConnection({ host: "127.0.0.1", port, ...LOGIN, ssl: true }),
     );
     client.destroy();
     adapter.terminate!(await soon(connecting({ sslmode: "require" })));
@@ -211,7 +202,7 @@ Deno.test("a certificate that only the password vouches for, as MariaDB 11.4 has
 });
 
 mariadbTest(
-  "destroy() by the user kills the session on the same server, whatever the name says",
+  "mariadbAdapter().connect(): returns a client whose destroy() kills the session on the same server",
   async () => {
     const host = "name.that.does.not.exist.invalid";
     const client = await adapter.connect(server.host, targetOf({ host }));
@@ -230,13 +221,13 @@ mariadbTest(
 );
 
 mariadbTest(
-  "the user's own logger is told what it was told, and errors carry values only if asked to",
+  "mariadbAdapter().connect(): passes on to the user's own logger, and errors contain values only with logParam",
   async () => {
     for (const logParam of [false, true]) {
-      const heard: Error[] = [];
+      const errors: Error[] = [];
       const queries: string[] = [];
       const logger = {
-        error: (error: Error) => void heard.push(error),
+        error: (error: Error) => void errors.push(error),
         query: (text: string) => void queries.push(text),
       };
       const client = await adapter.connect(
@@ -244,7 +235,7 @@ mariadbTest(
         targetOf({ connectArgs: { logger, logParam } }),
       );
       const error = await assertRejects(() => client.query("SELECT ? FROM nowhere", ["s3cret"]));
-      assertEquals(heard, [error]);
+      assertEquals(errors, [error]);
       assertEquals(textsOf(error).includes("s3cret"), logParam);
       assert(queries.some((text) => text.includes("nowhere")));
       await adapter.close!(client);
@@ -258,7 +249,7 @@ mariadbTest(
   },
 );
 
-mariadbTest("socketTimeout of the URL holds, and is a disconnect", async () => {
+mariadbTest("mariadbAdapter().classify(): a socketTimeout is a disconnect", async () => {
   const client = await adapter.connect(
     server.host,
     targetOf({ params: { socketTimeout: "100" } }),
@@ -269,17 +260,17 @@ mariadbTest("socketTimeout of the URL holds, and is a disconnect", async () => {
   await soon(ended);
 });
 
-Deno.test("inTransaction() does not know on a connection that cannot be looked into", async () => {
+Deno.test("mariadbAdapter().inTransaction(): is undefined if the connection has no internals", async () => {
   const client = { once() {}, on() {}, info: { status: 2 } } as unknown as MariadbClient;
   const opaque = mariadbAdapter(fakeDriver(() => Promise.resolve(client)));
-  await withListener(async (port) => {
+  await withAcceptingServer(async (port) => {
     await opaque.connect("127.0.0.1", targetOf({ port }));
     assertEquals(opaque.inTransaction!(client), undefined);
     opaque.terminate!(client);
   });
 });
 
-Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
+Deno.test("mariadbAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
   const numbered = (errno: number, message = "x") => Object.assign(new Error(message), { errno });
   const READ_ONLY =
     "(conn:1, no: 1290, SQLState: HY000) The MariaDB server is running with the --read-only option so it cannot execute this statement";
@@ -293,7 +284,7 @@ Deno.test("classify() tells lost connections and read-only servers from mere err
     ],
     "read-only": [numbered(1290, READ_ONLY), numbered(1792), numbered(1836)],
     "other": [
-      // No TLS there, not trusted, another name, wrong parameter
+      // Server without TLS, not trusted, another name, wrong parameter.
       ...[45023, 45056, 45059, 45043, 45017].map((errno) => numbered(errno)),
       ...[1045, 1049, 1040, 1317, 1290].map((errno) => numbered(errno)),
       Object.assign(new Error("x"), { code: "CERT_HAS_EXPIRED" }),

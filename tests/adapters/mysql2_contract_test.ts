@@ -6,15 +6,15 @@ import { adapterContract } from "../contracts/adapter.ts";
 
 adapterContract<mysql.Connection>({
   ...MARIADB_SUBJECT,
-  name: "mysql2",
+  factory: "mysql2Adapter",
   scheme: "mysql+mysql2",
   adapter: mysql2Adapter(mysql),
   setting: {
     params: { charset: "latin1_swedish_ci" },
     connectArgs: { charset: "utf8mb4_bin" },
-    question: "SELECT @@collation_connection AS value",
+    query: "SELECT @@collation_connection AS value",
     byParams: "latin1_swedish_ci",
     byArgs: "utf8mb4_bin",
   },
-  tellsReason: true,
+  rejectsWithReason: true,
 }, ON_MARIADB);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import * as mariadb from "npm:mariadb@^3.5";
-import mysqlOfCallbacks from "npm:mysql2@^3.24";
+import mysqlWithCallbacks from "npm:mysql2@^3.24";
 import mysql from "npm:mysql2@^3.24/promise";
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
@@ -15,17 +15,17 @@ import {
 } from "../../adapters/mysql2.ts";
 import { type Engine, getDnsEngine, type Lease } from "../../mod.ts";
 import type { MariadbServer } from "../../lab/mariadb.ts";
+import { withAcceptingServer } from "../support/accepting_server.ts";
 import { hungUp, withMute } from "../support/bad_servers.ts";
 import { inspected } from "../support/inspected.ts";
-import { asAdmin, GREETING, startServer, WHO } from "../support/mysql_subject.ts";
-import { listen } from "../support/peers.ts";
+import { asAdmin, GREETING, LOGIN, startServer } from "../support/mysql_subject.ts";
 import { meets, STACKS_END_AT_THEN } from "../support/runtime_exceptions.ts";
 import { mariadbTest, ON_MARIADB } from "../support/servers.ts";
-import { type Same, someTarget } from "../support/target.ts";
+import { makeTarget, type Same } from "../support/target.ts";
 import { soon } from "../support/waiting.ts";
 
 const adapter = mysql2Adapter(mysql);
-const ofCallbacks = mysql2Adapter(mysqlOfCallbacks);
+const callbackAdapter = mysql2Adapter(mysqlWithCallbacks);
 
 let server: MariadbServer;
 
@@ -36,27 +36,27 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => server?.stop({ mode: "immediate" }));
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return someTarget({
-    ...WHO,
+  return makeTarget({
+    ...LOGIN,
     port: server?.port ?? 3306,
     database: "orders",
     ...changes,
   });
 }
 
-Deno.test("mysql2Adapter() gives leases with the connection of mysql2/promise, whichever module it is given, at compile time", async () => {
+Deno.test("mysql2Adapter(): returns an adapter whose leases have the type of mysql2/promise, for both modules", async () => {
   const engine = getDnsEngine("mysql://app@127.0.0.1/orders", { adapter: mysql2Adapter(mysql) });
   const engineIsTyped: Same<typeof engine, Engine<mysql.Connection>> = true;
   const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<mysql.Connection>> =
     true;
   const clientIsTyped: Same<Lease<mysql.Connection>["client"], mysql.Connection> = true;
-  const eitherIsTyped: Same<typeof adapter, typeof ofCallbacks> = true;
+  const eitherIsTyped: Same<typeof adapter, typeof callbackAdapter> = true;
   assert(engineIsTyped && leaseIsTyped && clientIsTyped && eitherIsTyped);
   assertEquals([adapter.name, adapter.defaultPort], ["mysql2", 3306]);
   await engine.close();
 });
 
-Deno.test("mysql2Adapter() refuses what is not the module mysql2", () => {
+Deno.test("mysql2Adapter(): refuses anything but the module mysql2", () => {
   class Connection {}
   const others = [
     undefined,
@@ -71,16 +71,16 @@ Deno.test("mysql2Adapter() refuses what is not the module mysql2", () => {
     assertThrows(
       () => mysql2Adapter(value as unknown as typeof mysql),
       TypeError,
-      'Cannot use this as the driver "mysql2": it has no connections with promises, pass what `import mysql from "mysql2/promise"` gives, of version 3.14 or later',
+      '"mysql2" must be what `import mysql from "mysql2/promise"` gives, of version 3.14 or later, got ',
     );
   }
 });
 
 mariadbTest(
-  "the stack of a failed statement leads to whoever asked for it, unless `trace` is off",
+  "mysql2Adapter().query(): has the caller in the stack of a failed statement, unless `trace` is off",
   async () => {
     for (const [query, traced] of [["", true], ["?trace=false", false]] as const) {
-      const { password, user } = WHO;
+      const { password, user } = LOGIN;
       const url = `mysql://${user}:${encodeURIComponent(password)}@${server.host}:${server.port}`;
       const engine = getDnsEngine(`${url}/orders${query}`, { adapter });
       const askForNothing = async (values: readonly unknown[]) =>
@@ -97,23 +97,23 @@ mariadbTest(
 );
 
 mariadbTest(
-  "the module of callbacks gives connections with promises too, and its aborts leave no socket",
+  "mysql2Adapter().connect(): returns clients with promises from the module with callbacks, and leaves no socket at an abort",
   async () => {
-    const client = await ofCallbacks.connect(server.host, targetOf());
+    const client = await callbackAdapter.connect(server.host, targetOf());
     assert(
       client instanceof
         (mysql as unknown as { PromiseConnection: new () => object }).PromiseConnection,
     );
-    assertEquals([...await ofCallbacks.query!(client, "SELECT 1 AS n")], [{ n: 1 }]);
+    assertEquals([...await callbackAdapter.query!(client, "SELECT 1 AS n")], [{ n: 1 }]);
     const wrong = targetOf({ password: "x" });
-    const error = await assertRejects(() => ofCallbacks.connect(server.host, wrong));
+    const error = await assertRejects(() => callbackAdapter.connect(server.host, wrong));
     assertEquals((error as { errno?: number }).errno, 1045);
-    await ofCallbacks.close!(client);
+    await callbackAdapter.close!(client);
     for (const params of [{}, { sslmode: "verify-full" }]) {
       await withMute([GREETING], async ({ port, conn, silent }) => {
         const controller = new AbortController();
         const { signal } = controller;
-        const connecting = ofCallbacks.connect("127.0.0.1", targetOf({ port, params, signal }));
+        const connecting = callbackAdapter.connect("127.0.0.1", targetOf({ port, params, signal }));
         connecting.catch(() => {});
         await silent;
         const reason = new Error("enough");
@@ -125,53 +125,46 @@ mariadbTest(
   },
 );
 
-/** A driver that is not one. */
+/** Makes a module with the given function. */
 function fakeDriver(
   createConnection: (config: Mysql2Config) => Promise<Mysql2Client>,
 ): Mysql2PromiseModule<Mysql2Client> {
   return Object.assign({ createConnection }, { PromiseConnection: class {} });
 }
 
-/** A server that lets anybody dial, for as long as the test takes. */
-async function withListener(body: (port: number) => Promise<void>): Promise<void> {
-  await using listener = await listen();
-  const accepting = listener.accept();
-  await body(listener.port);
-  await hungUp(await accepting);
-}
-
-/** What the driver is told by a connect to a server that is not there for it. */
-async function toldFor(changes: Partial<Target>): Promise<Mysql2Config> {
-  let told: Mysql2Config | undefined;
-  const noting = mysql2Adapter(fakeDriver((config) => {
-    told = config;
-    return Promise.reject(new Error("noted"));
+/** Returns the configuration that the driver gets for a connect. */
+async function configFor(changes: Partial<Target>): Promise<Mysql2Config> {
+  let passed: Mysql2Config | undefined;
+  const recorder = mysql2Adapter(fakeDriver((config) => {
+    passed = config;
+    return Promise.reject(new Error("recorded"));
   }));
-  await withListener(async (port) => {
+  await withAcceptingServer(async (port) => {
     await assertRejects(
-      () => noting.connect("127.0.0.1", targetOf({ ...changes, port })),
+      () => recorder.connect("127.0.0.1", targetOf({ ...changes, port })),
       Error,
-      "noted",
+      "recorded",
     );
-    assertEquals([told!.port, told!.connectTimeout, told!.stream.destroyed], [port, 0, true]);
+    const { connectTimeout, stream } = passed!;
+    assertEquals([passed!.port, connectTimeout, stream.destroyed], [port, 0, true]);
   });
-  return told!;
+  return passed!;
 }
 
-Deno.test("the driver is told the name, the socket, and nothing that was not given", async () => {
+Deno.test("mysql2Adapter().connect(): passes host name and socket to the driver, and nothing that is not given", async () => {
   const bare = { user: undefined, password: undefined, database: undefined };
-  assertEquals(Object.keys(await toldFor(bare)).sort(), [
+  assertEquals(Object.keys(await configFor(bare)).sort(), [
     "connectTimeout",
     "host",
     "port",
     "stream",
   ]);
-  const { stream: _, port: __, ...told } = await toldFor({
+  const { stream: _, port: __, ...settings } = await configFor({
     params: { charset: "x", dateStrings: "true", maxPreparedStatements: "10" },
     connectArgs: { charset: "y", host: "10.0.0.9", enableKeepAlive: false },
   });
-  assertEquals(told as unknown, {
-    ...WHO,
+  assertEquals(settings as unknown, {
+    ...LOGIN,
     database: "orders",
     connectTimeout: 0,
     host: "db.internal",
@@ -182,7 +175,7 @@ Deno.test("the driver is told the name, the socket, and nothing that was not giv
   });
 });
 
-Deno.test("with TLS, mysql2 is told to check the name, and which one", async () => {
+Deno.test("mysql2Adapter().connect(): with TLS, lets mysql2 check the certificate for the host name", async () => {
   const NAME = "db.internal";
   const checked = { rejectUnauthorized: true, verifyIdentity: true };
   const own = { ca: "…" };
@@ -196,7 +189,7 @@ Deno.test("with TLS, mysql2 is told to check the name, and which one", async () 
       rejectUnauthorized: false,
       verifyIdentity: false,
     }],
-    // By itself, mysql2 checks no name.
+    // Without these options, mysql2 checks no name.
     [{ connectArgs: { ssl: true } }, NAME, checked],
     [{ connectArgs: { ssl: own } }, NAME, { ...checked, ca: "…" }],
     [{ connectArgs: { ssl: { verifyIdentity: false } } }, NAME, {
@@ -211,35 +204,35 @@ Deno.test("with TLS, mysql2 is told to check the name, and which one", async () 
     [{ connectArgs: { ssl: true }, host: "10.0.0.2" }, "10.0.0.2", checked],
   ];
   for (const [changes, host, ssl] of cases) {
-    const told = await toldFor(changes);
-    assertEquals([told.host, told.ssl], [host, ssl as Mysql2Config["ssl"]], inspected(changes));
+    const config = await configFor(changes);
+    assertEquals([config.host, config.ssl], [host, ssl as Mysql2Config["ssl"]], inspected(changes));
   }
   assertEquals(own, { ca: "…" });
 });
 
-Deno.test("options of TLS that mysql2 would ignore, or that say the same thing twice, are refused", () => {
+Deno.test("mysql2Adapter().check(): refuses TLS options that mysql2 would ignore or that contradict sslmode", () => {
   const engineWith = (ssl: object, query = "") =>
     getDnsEngine(`mysql://db.internal/orders${query}`, { adapter, connectArgs: { ssl } });
   for (const name of ["checkServerIdentity", "crl", "pfx", "requestCert"]) {
     assertThrows(
       () => engineWith({ [name]: "x" }),
       TypeError,
-      `Cannot use "ssl.${name}" in "connectArgs": mysql2 would ignore it; those it knows are ca, cert,`,
+      `"connectArgs.ssl.${name}" must not be given: mysql2 would ignore it; it knows ca, cert,`,
     );
   }
   assertThrows(
     () => engineWith({ verifyIdentity: false }, "?sslmode=verify-full"),
     TypeError,
-    'Cannot use both, for they contradict each other: sslmode=verify-full in the URL says how the certificate is checked, and so does "ssl.verifyIdentity" in "connectArgs"',
+    '"connectArgs.ssl.verifyIdentity" must not be given: sslmode=verify-full in the URL already says how the certificate is checked',
   );
 });
 
-Deno.test("a connection whose TLS is not as asked for is not believed, whatever the driver says", async () => {
-  const trouble: [socket: unknown, message: string][] = [
-    [{}, "Cannot use this connection: TLS was asked for, and it has none"],
+Deno.test("mysql2Adapter().connect(): verifies the driver's TLS socket", async () => {
+  const cases: [socket: unknown, message: string][] = [
+    [{}, "Cannot use the connection: TLS was requested, and it is not encrypted"],
     [
       { encrypted: true, authorized: false, getPeerCertificate() {} },
-      "Cannot trust the server's certificate: it is not of an authority that is trusted",
+      "Cannot trust the server's certificate: its issuer is not trusted",
     ],
     [
       {
@@ -253,25 +246,25 @@ Deno.test("a connection whose TLS is not as asked for is not believed, whatever 
       "Cannot trust the server's certificate: Hostname/IP does not match certificate's altnames: Host: db.internal. is not in the cert's altnames: DNS:other.internal",
     ],
   ];
-  for (const [stream, message] of trouble) {
-    const gullible = mysql2Adapter(
+  for (const [stream, message] of cases) {
+    const adapter = mysql2Adapter(
       fakeDriver(() =>
         Promise.resolve({ connection: { stream, on() {} } } as unknown as Mysql2Client)
       ),
     );
-    await withListener(async (port) => {
+    await withAcceptingServer(async (port) => {
       const target = targetOf({ port, params: { sslmode: "verify-full" } });
-      await assertRejects(() => gullible.connect("127.0.0.1", target), Error, message);
+      await assertRejects(() => adapter.connect("127.0.0.1", target), Error, message);
     });
   }
 });
 
-Deno.test("an abort while the driver is loading rejects with its reason", async () => {
+Deno.test("mysql2Adapter().connect(): rejects at an abort while the driver is loading", async () => {
   const controller = new AbortController();
   let loaded!: () => void;
   const loading = new Promise<void>((resolve) => loaded = resolve);
-  const late = lazyMysql2Adapter(() => loading.then(() => mysql));
-  const connecting = late.connect("127.0.0.1", targetOf({ port: 1, signal: controller.signal }));
+  const lazy = lazyMysql2Adapter(() => loading.then(() => mysql));
+  const connecting = lazy.connect("127.0.0.1", targetOf({ port: 1, signal: controller.signal }));
   const reason = new Error("enough");
   controller.abort(reason);
   loaded();
@@ -279,7 +272,7 @@ Deno.test("an abort while the driver is loading rejects with its reason", async 
 });
 
 mariadbTest(
-  "rows that are read slowly, and a file that is sent, leave the transaction known",
+  "mysql2Adapter().inTransaction(): is right after streamed rows and after LOAD DATA LOCAL",
   async () => {
     const infileStreamFactory = () => Readable.from([Buffer.from("1\n2\n3\n")]);
     const target = targetOf({ connectArgs: { infileStreamFactory, flags: ["LOCAL_FILES"] } });
@@ -292,7 +285,7 @@ mariadbTest(
     await client.query("COMMIT");
     assertEquals(adapter.inTransaction!(client), false);
     await client.query("SET autocommit = 1");
-    const { connection } = client as unknown as { connection: mysqlOfCallbacks.Connection };
+    const { connection } = client as unknown as { connection: mysqlWithCallbacks.Connection };
     let count = 0;
     for await (
       const _ of connection.query("SELECT seq FROM seq_1_to_500").stream({ highWaterMark: 1 })
@@ -303,7 +296,7 @@ mariadbTest(
 );
 
 mariadbTest(
-  "a statement that is prepared, and not run, says nothing of the transaction",
+  "mysql2Adapter().inTransaction(): is not changed by a statement that is only prepared",
   async () => {
     const client = await adapter.connect(server.host, targetOf());
     await client.query("BEGIN");
@@ -317,36 +310,41 @@ mariadbTest(
   },
 );
 
-mariadbTest("whatever a dead connection emits after its end ends no process", async () => {
-  const client = await adapter.connect(server.host, targetOf());
-  const ended = new Promise<void>((resolve) => {
-    (client as unknown as { connection: { stream: Socket } }).connection.stream
-      .once("close", () => resolve());
-  });
-  await asAdmin(server, `KILL ${client.threadId}`);
-  await soon(ended);
-  // Nobody handles what becomes of this one.
-  (client as unknown as { connection: mysqlOfCallbacks.Connection }).connection.query("SELECT 1");
-  adapter.terminate!(client);
-});
+mariadbTest(
+  "mysql2Adapter().connect(): returns a client whose late errors are not uncaught",
+  async () => {
+    const client = await adapter.connect(server.host, targetOf());
+    const ended = new Promise<void>((resolve) => {
+      (client as unknown as { connection: { stream: Socket } }).connection.stream
+        .once("close", () => resolve());
+    });
+    await asAdmin(server, `KILL ${client.threadId}`);
+    await soon(ended);
+    // No callback takes the error of this query.
+    (client as unknown as { connection: mysqlWithCallbacks.Connection }).connection.query(
+      "SELECT 1",
+    );
+    adapter.terminate!(client);
+  },
+);
 
-Deno.test("inTransaction() does not know on a connection that cannot be looked into", async () => {
+Deno.test("mysql2Adapter().inTransaction(): is undefined if the connection has no internals", async () => {
   const client = { connection: { on() {} } } as unknown as Mysql2Client;
   const opaque = mysql2Adapter(fakeDriver(({ stream }) => {
     Object.assign((client as unknown as { connection: object }).connection, { stream });
     return Promise.resolve(client);
   }));
-  await withListener(async (port) => {
+  await withAcceptingServer(async (port) => {
     await opaque.connect("127.0.0.1", targetOf({ port }));
     assertEquals(opaque.inTransaction!(client), undefined);
     opaque.terminate!(client);
   });
 });
 
-Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
+Deno.test("mysql2Adapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
   const READ_ONLY =
     "The MySQL server is running with the --super-read-only option so it cannot execute this statement";
-  const numbered = (errno: number, message = "said the server") =>
+  const numbered = (errno: number, message = "from the server") =>
     Object.assign(new Error(message), { errno });
   const coded = (code: string, message = "x") => Object.assign(new Error(message), { code });
   const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
@@ -368,7 +366,7 @@ Deno.test("classify() tells lost connections and read-only servers from mere err
     ],
     "read-only": [numbered(1290, READ_ONLY), numbered(1792), numbered(1836), numbered(1874)],
     "other": [
-      // Wrong password, no such database, too many clients, deadlock, lock wait, duplicate, interrupted, no such table
+      // Wrong password, no such database, too many clients, deadlock, lock wait, duplicate, interrupted, no such table.
       ...[1045, 1049, 1040, 1213, 1205, 1062, 1317, 1146, 1036, 1290, 1047].map((errno) =>
         numbered(errno)
       ),

@@ -1,4 +1,4 @@
-/** What mysql2 and mariadb have in common, besides the contract, on a real MariaDB server. */
+/** Tests of what mysql2 and mariadb have in common besides the contract, on a real MariaDB server. */
 
 import { assert, assertEquals, assertFalse, assertRejects, assertThrows } from "@std/assert";
 import * as mariadb from "npm:mariadb@^3.5";
@@ -12,13 +12,13 @@ import type { MariadbServer } from "../../lab/mariadb.ts";
 import { hungUp, withMute } from "../support/bad_servers.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { inspected } from "../support/inspected.ts";
-import { asAdmin, GREETING, packet, startServer, WHO } from "../support/mysql_subject.ts";
+import { asAdmin, GREETING, LOGIN, packet, startServer } from "../support/mysql_subject.ts";
 import { ON_MARIADB } from "../support/servers.ts";
-import { someTarget } from "../support/target.ts";
+import { makeTarget } from "../support/target.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 import { textsOf } from "../contracts/adapter.ts";
 
-/** What both drivers' clients can do. */
+/** What the clients of both drivers have. */
 interface Client {
   query(text: string): Promise<unknown>;
 }
@@ -47,8 +47,8 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => server?.stop({ mode: "immediate" }));
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return someTarget({
-    ...WHO,
+  return makeTarget({
+    ...LOGIN,
     port: server.port,
     database: "orders",
     addresses: () => [server.host],
@@ -69,17 +69,21 @@ function engineFor(
   });
 }
 
-/** How often the server was asked to roll back, by anybody. */
+/** Returns the number of rollbacks on the server. */
 async function rollbacks(): Promise<number> {
   const [row] = await asAdmin(server, "SHOW GLOBAL STATUS LIKE 'Com_rollback'");
   return Number(row!.Value);
 }
 
 function each(name: string, test: (adapter: Adapter<Client>) => Promise<void>): void {
-  for (const adapter of ADAPTERS) ON_MARIADB.test(`${adapter.name}: ${name}`, () => test(adapter));
+  for (const adapter of ADAPTERS) {
+    const factory = `${adapter.name}Adapter()`;
+    const title = /^\w+\(\)/.test(name) ? `${factory}.${name}` : `${factory} ${name}`;
+    ON_MARIADB.test(title, () => test(adapter));
+  }
 }
 
-ON_MARIADB.test("a URL alone brings the driver, one default for each dialect", async () => {
+ON_MARIADB.test("getDnsEngine(): loads the driver by the URL alone, with a default for each dialect", async () => {
   const drivers: Readonly<Record<string, string>> = {
     "mysql": "mysql2",
     "mysql+mysql2": "mysql2",
@@ -98,11 +102,11 @@ ON_MARIADB.test("a URL alone brings the driver, one default for each dialect", a
   assertThrows(
     () => getDnsEngine("mysql+pg://h/d"),
     TypeError,
-    'Cannot use the driver "pg" of the database URL: for mysql it is one of mysql2, mariadb, or give the option "adapter"',
+    '"driver of the database URL" must be one of "mysql2", "mariadb" for mysql, unless the option "adapter" is given, got "pg"',
   );
 });
 
-each("no round trip is made at checkin when no transaction is open", async (adapter) => {
+each("in an engine: makes no round trip at checkin if no transaction is open", async (adapter) => {
   const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
   const histories = [
     [],
@@ -129,7 +133,7 @@ each("no round trip is made at checkin when no transaction is open", async (adap
 });
 
 each(
-  "whatever may have left a transaction open is rolled back at checkin, once",
+  "in an engine: rolls back once at checkin if a transaction may be open",
   async (adapter) => {
     const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
     const histories: (readonly string[])[] = [
@@ -139,7 +143,7 @@ each(
       ["BEGIN", "SELECT ''"],
       ["BEGIN", "SELEC 1"],
       ["SET autocommit = 0", "INSERT INTO things VALUES ('b')"],
-      // The server's error does not say that a transaction is open.
+      // The server's error packet does not show that a transaction is open.
       ["CALL half_done()"],
       ["SELEC 1"],
     ];
@@ -157,7 +161,7 @@ each(
   },
 );
 
-each("inTransaction() does not know while a statement is under way", async (adapter) => {
+each("inTransaction(): is undefined while a statement is running", async (adapter) => {
   const client = await adapter.connect(server.host, targetOf());
   assertEquals(adapter.inTransaction!(client), false);
   const beginning = client.query("BEGIN");
@@ -174,7 +178,7 @@ each("inTransaction() does not know while a statement is under way", async (adap
 });
 
 each(
-  "a transaction whose last statement is still under way is rolled back at checkin",
+  "in an engine: rolls back a transaction at checkin whose last statement is running",
   async (adapter) => {
     const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
     const lease = await engine.connect();
@@ -190,7 +194,7 @@ each(
 );
 
 each(
-  "query() gives the rows of the first result that has any, as the user's settings have them",
+  "query(): returns the rows of the first result that has any, in the form of the user's settings",
   async (adapter) => {
     const client = await adapter.connect(server.host, targetOf());
     const rowsOf = async (text: string, values?: readonly unknown[]) =>
@@ -212,7 +216,7 @@ each(
   },
 );
 
-each("bind values stay out of errors, and so do statements' own", async (adapter) => {
+each("query(): keeps bind values out of errors", async (adapter) => {
   const client = await adapter.connect(server.host, targetOf());
   for (const text of ["SELEC ?", "SELECT ? FROM nowhere", "SELECT * FROM things WHERE nme = ?"]) {
     const error = await assertRejects(() => adapter.query!(client, text, ["s3cret'value"]));
@@ -222,7 +226,7 @@ each("bind values stay out of errors, and so do statements' own", async (adapter
 });
 
 each(
-  "a driver whose results the user has set up otherwise is asked all the same",
+  "role(): works with other forms of rows in the user's settings, and so does setIsolationLevel()",
   async (adapter) => {
     for (const query of ["?rowsAsArray=true", "?nestTables=true"]) {
       const engine = engineFor(adapter, query, { targetSessionAttrs: "primary" });
@@ -236,7 +240,7 @@ each(
 );
 
 each(
-  "role(): a server is a standby where it is kept read-only, and read-only for a session that is",
+  "role(): reports a read-only server as a standby, and a read-only session as read-only",
   async (adapter) => {
     const roleWith = async (setting: string, back: string) => {
       await asAdmin(server, setting);
@@ -260,7 +264,7 @@ each(
   },
 );
 
-each("what the server says is classified as what it is", async (adapter) => {
+each("classify(): is right for the server's errors", async (adapter) => {
   const client = await adapter.connect(server.host, targetOf());
   const verdictOn = async (text: string) =>
     adapter.classify!(await assertRejects(() => client.query(text)));
@@ -277,7 +281,7 @@ each("what the server says is classified as what it is", async (adapter) => {
   await asAdmin(server, `KILL QUERY ${id}`);
   assertEquals(adapter.classify!(await soon(sleeping)), undefined); // 1317
   await adapter.close!(client);
-  // Another option of the server's is at fault here.
+  // Here, another option of the server is the reason.
   assertEquals(
     adapter.classify!(
       Object.assign(new Error("running with the --secure-file-priv option so it cannot"), {
@@ -288,7 +292,7 @@ each("what the server says is classified as what it is", async (adapter) => {
   );
 });
 
-each("a server that shuts down, and one that has too many clients", async (adapter) => {
+each("classify(): a shutdown is a disconnect, and too many connections is not", async (adapter) => {
   const own = await startServer();
   try {
     const { host, port } = own;
@@ -297,7 +301,7 @@ each("a server that shuts down, and one that has too many clients", async (adapt
     const refused = await assertRejects(async () => {
       for (let n = 0; n < 20; n++) clients.push(await adapter.connect(host, targetOf({ port })));
     });
-    // It may last, so it is told at once: no disconnect.
+    // It may last, so it is no disconnect and not retried.
     assertEquals([(refused as { errno?: number }).errno, adapter.classify!(refused)], [
       1040,
       undefined,
@@ -319,22 +323,22 @@ each("a server that shuts down, and one that has too many clients", async (adapt
 const OK = packet(2, [0, 0, 0, 2, 0, 0, 0]);
 
 each(
-  "close() sends COM_QUIT before it hangs up, and terminate() sends nothing",
+  "close(): sends COM_QUIT, and terminate() sends nothing",
   async (adapter) => {
-    for (const [how, farewell] of [["close", "\x01\0\0\0\x01"], ["terminate", ""]] as const) {
+    for (const [method, lastBytes] of [["close", "\x01\0\0\0\x01"], ["terminate", ""]] as const) {
       await withMute([GREETING, OK], async ({ port, conn, silent }) => {
         const client = await soon(adapter.connect("127.0.0.1", targetOf({ port })));
         await silent;
-        const heard = hungUp(await conn);
-        await soon(Promise.resolve(adapter[how]!(client)));
-        assertEquals(await heard, farewell);
+        const received = hungUp(await conn);
+        await soon(Promise.resolve(adapter[method]!(client)));
+        assertEquals(await received, lastBytes);
       }, { first: true });
     }
   },
 );
 
 each(
-  "over TLS, the end of an idle connection is noticed, and close() is polite",
+  "onClose(): works over TLS, and so does close()",
   async (adapter) => {
     const connectArgs = { ssl: { ca } };
     const open = () => adapter.connect(server.host, targetOf({ connectArgs }));
@@ -347,25 +351,25 @@ each(
     adapter.terminate!(killed);
 
     const before = server.log.length;
-    const polite = await open();
-    const id = await idOf(polite);
-    await soon(adapter.close!(polite));
+    const closed = await open();
+    const id = await idOf(closed);
+    await soon(adapter.close!(closed));
     await until(async () =>
       (await asAdmin(server, `SELECT 1 FROM information_schema.processlist WHERE id = ${id}`))
         .length === 0
     );
     await pause(50);
-    const complaint = new RegExp(`Aborted connection ${id} `);
-    assertFalse(complaint.test(server.log.slice(before)), server.log.slice(before));
+    const abortedLogLine = new RegExp(`Aborted connection ${id} `);
+    assertFalse(abortedLogLine.test(server.log.slice(before)), server.log.slice(before));
   },
 );
 
 each(
-  "over TLS, terminate() drops the socket, and pending work rejects with the reason",
+  "terminate(): over TLS, closes the socket, and pending statements reject with the reason",
   async (adapter) => {
     const connectArgs = { ssl: { ca } };
     const client = await adapter.connect(server.host, targetOf({ connectArgs }));
-    const reason = new Error("the server departed");
+    const reason = new Error("the address departed");
     let calls = 0;
     adapter.onClose!(client, () => calls++);
     const running = assertRejects(() => client.query("SELECT SLEEP(30)"));
@@ -378,7 +382,7 @@ each(
   },
 );
 
-each("close() while a statement runs leaves none pending", async (adapter) => {
+each("close(): leaves no statement pending", async (adapter) => {
   const client = await adapter.connect(server.host, targetOf());
   const running = client.query("SELECT SLEEP(0.2)").then(() => "done", adapter.classify);
   await pause(20);
@@ -386,40 +390,43 @@ each("close() while a statement runs leaves none pending", async (adapter) => {
   assertEquals(await soon(running), adapter.name === "mysql2" ? "done" : "disconnect");
 });
 
-each("terminate() without a reason lets pending work reject as lost", async (adapter) => {
-  const client = await adapter.connect(server.host, targetOf());
-  const running = assertRejects(() => client.query("SELECT SLEEP(30)"));
-  await pause(20);
-  adapter.terminate!(client);
-  assertEquals(adapter.classify!(await soon(running)), "disconnect");
-});
+each(
+  "terminate(): without a reason, pending statements reject with a disconnect",
+  async (adapter) => {
+    const client = await adapter.connect(server.host, targetOf());
+    const running = assertRejects(() => client.query("SELECT SLEEP(30)"));
+    await pause(20);
+    adapter.terminate!(client);
+    assertEquals(adapter.classify!(await soon(running)), "disconnect");
+  },
+);
 
 each(
-  "an argument that would send connections elsewhere is refused when the engine is made",
+  "check(): refuses arguments that would send connections to other servers",
   (adapter) => {
     for (const name of ["stream", ...(adapter.name === "mariadb" ? ["permitRedirect"] : [])]) {
       assertThrows(
         () => engineFor(adapter, "", { connectArgs: { [name]: true } }),
         TypeError,
-        `Cannot use "${name}" in "connectArgs": every connection goes to an address of the host in the URL`,
+        `"connectArgs.${name}" must not be given: every connection goes to an address of the host in the database URL`,
       );
     }
     return Promise.resolve();
   },
 );
 
-each("connectArgs win over the URL, the port included", async (adapter) => {
+each("in an engine: lets connectArgs override the URL, port included", async (adapter) => {
   const engine = getDnsEngine("x://nobody:wrong@db.internal:1/nowhere", {
     adapter,
     dnsLookup: fakeLookup([server.host], 60),
-    connectArgs: { ...WHO, port: server.port, database: "orders" },
+    connectArgs: { ...LOGIN, port: server.port, database: "orders" },
   });
   const [row] = await engine.query("SELECT CONCAT(CURRENT_USER(), ' ', DATABASE()) AS who");
   assertEquals(Object.values(row as object), ["app@% orders"]);
   await engine.close();
 });
 
-each("compressed connections work as others do", async (adapter) => {
+each("in an engine: works with compression", async (adapter) => {
   const engine = engineFor(adapter, "?compress=true", { poolSize: 1, maxOverflow: 0 });
   const long = "x".repeat(100_000);
   const [row] = await engine.query("SELECT ? AS text", [long]);

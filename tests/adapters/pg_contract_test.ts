@@ -6,15 +6,15 @@ import { adapterContract } from "../contracts/adapter.ts";
 
 adapterContract<pg.Client>({
   ...POSTGRES_SUBJECT,
-  name: "pg",
+  factory: "pgAdapter",
   scheme: "postgresql+pg",
   adapter: pgAdapter(pg),
   setting: {
     params: { application_name: "from the url" },
     connectArgs: { application_name: "from the arguments" },
-    question: "SELECT current_setting('application_name') AS value",
+    query: "SELECT current_setting('application_name') AS value",
     byParams: "from the url",
     byArgs: "from the arguments",
   },
-  tellsReason: true,
+  rejectsWithReason: true,
 });

@@ -22,19 +22,19 @@ import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { hungUp, withMute } from "../support/bad_servers.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { inspected } from "../support/inspected.ts";
-import { message, READY } from "../support/postgres_subject.ts";
+import { message, READY, TLS_REFUSED } from "../support/postgres_subject.ts";
 import { runProgram } from "../support/program.ts";
 import { meets, STACKS_END_AT_THEN } from "../support/runtime_exceptions.ts";
-import { type Same, someTarget } from "../support/target.ts";
+import { makeTarget, type Same } from "../support/target.ts";
 import { soon, until } from "../support/waiting.ts";
 
-const WHO = { user: "app", password: "it's a s3cret", database: "orders" };
+const LOGIN = { user: "app", password: "it's a s3cret", database: "orders" };
 
 let server: PostgresServer;
 
 Deno.test.beforeAll(async () => {
   const [host] = await loopbackPair();
-  server = await startPostgres({ host, port: await freePort([host]), ...WHO });
+  server = await startPostgres({ host, port: await freePort([host]), ...LOGIN });
   await asAdmin("CREATE TABLE things (n int)");
 });
 
@@ -53,8 +53,8 @@ async function asAdmin(text: string): Promise<Record<string, unknown>[]> {
 const adapter = pgAdapter(pg);
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return someTarget({
-    ...WHO,
+  return makeTarget({
+    ...LOGIN,
     port: server.port,
     addresses: () => [server.host],
     ...changes,
@@ -77,7 +77,7 @@ async function ask(client: pg.Client, expression: string): Promise<unknown> {
   return (await client.query({ text: `SELECT ${expression}`, rowMode: "array" })).rows[0]?.[0];
 }
 
-Deno.test("pgAdapter(pg) gives leases whose client is pg.Client, at compile time", () => {
+Deno.test("pgAdapter(): returns an adapter whose leases have the type pg.Client", () => {
   const engine = getDnsEngine("postgresql://app@127.0.0.1/orders", { adapter: pgAdapter(pg) });
   const engineIsTyped: Same<typeof engine, Engine<pg.Client>> = true;
   const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<pg.Client>> = true;
@@ -86,57 +86,64 @@ Deno.test("pgAdapter(pg) gives leases whose client is pg.Client, at compile time
   assertEquals([adapter.name, adapter.defaultPort], ["pg", 5432]);
 });
 
-Deno.test("pgAdapter() refuses what is not the module pg", () => {
+Deno.test("pgAdapter(): refuses anything but the module pg", () => {
   for (const value of [undefined, null, {}, "pg", new pg.Client(), { default: pg }]) {
     assertThrows(
       () => pgAdapter(value as typeof pg),
       TypeError,
-      'Cannot use this as the driver "pg": it has no class "Client", pass what `import pg from "pg"` gives',
+      '"pg" must be what `import pg from "pg"` gives, with a class "Client", got ',
     );
   }
 });
 
-Deno.test("URL parameters and connectArgs reach the driver, and connectArgs win", async () => {
+Deno.test("pgAdapter().connect(): passes URL parameters and connectArgs to the server, and connectArgs override", async () => {
   const settings =
     "application_name,statement_timeout,lock_timeout,idle_in_transaction_session_timeout,work_mem,client_encoding"
       .split(",");
-  const tell = async (engine: Engine<pg.Client>) => {
+  const settingsOf = async (engine: Engine<pg.Client>) => {
     await using lease = await engine.connect();
-    const told = await ask(
-      lease.client,
-      `json_build_array(${settings.map((name) => `current_setting('${name}')`)})`,
-    );
-    return told;
+    const array = settings.map((name) => `current_setting('${name}')`);
+    return await ask(lease.client, `json_build_array(${array})`);
   };
   const query = "?application_name=from%20the%20url&statement_timeout=11000&lock_timeout=12000" +
     "&idle_in_transaction_session_timeout=13000&options=-c%20work_mem%3D5MB&client_encoding=UTF8";
   const plain = engineFor(query);
-  assertEquals(await tell(plain), ["from the url", "11s", "12s", "13s", "5MB", "UTF8"]);
+  assertEquals(await settingsOf(plain), ["from the url", "11s", "12s", "13s", "5MB", "UTF8"]);
   await plain.close();
-  const argued = engineFor(query, {
+  const overridden = engineFor(query, {
     connectArgs: { application_name: "from the arguments", statement_timeout: 21_000 },
   });
-  assertEquals(await tell(argued), ["from the arguments", "21s", "12s", "13s", "5MB", "UTF8"]);
-  await argued.close();
+  assertEquals(await settingsOf(overridden), [
+    "from the arguments",
+    "21s",
+    "12s",
+    "13s",
+    "5MB",
+    "UTF8",
+  ]);
+  await overridden.close();
   const fallback = engineFor("?fallback_application_name=fallback");
-  assertEquals((await tell(fallback) as string[])[0], "fallback");
+  assertEquals((await settingsOf(fallback) as string[])[0], "fallback");
   await fallback.close();
 });
 
-Deno.test("query_timeout of the URL bounds a query, and the connection is not handed out before it is free", async () => {
+Deno.test("pgAdapter() in an engine: limits a query by query_timeout, and does not lease the busy connection", async () => {
   const warnings: string[] = [];
   const logger = { debug() {}, info() {}, warn: (line: string) => void warnings.push(line) };
   const engine = engineFor("?query_timeout=100", { poolSize: 1, maxOverflow: 0, logger });
   await assertRejects(() => engine.query("SELECT pg_sleep(0.3)"), Error, "Query read timeout");
   assertEquals(await engine.query("SELECT 1 AS n"), [{ n: 1 }]);
-  // The rollback had no answer in time either.
+  // The rollback timed out as well.
   assertEquals(engine.status().opened, 2);
   assertEquals(warnings.length, 1);
   await engine.close();
 });
 
-/** A module whose client notes its configuration and connects to nothing. */
-function noting(): { configs: PgConfig[]; adapter: ReturnType<typeof pgAdapter<PgClient>> } {
+/** Makes a module whose client records its configuration and connects to nothing. */
+function recordingDriver(): {
+  configs: PgConfig[];
+  adapter: ReturnType<typeof pgAdapter<PgClient>>;
+} {
   const configs: PgConfig[] = [];
   class Client implements PgClient {
     constructor(config: PgConfig) {
@@ -150,19 +157,25 @@ function noting(): { configs: PgConfig[]; adapter: ReturnType<typeof pgAdapter<P
   return { configs, adapter: pgAdapter<PgClient>({ Client }) };
 }
 
-Deno.test("the driver is told the IP, keepalive after 30 s, and nothing that was not given", async () => {
-  const { configs, adapter } = noting();
+Deno.test("pgAdapter().connect(): passes IP address and keepalive to the driver, and nothing that is not given", async () => {
+  const { configs, adapter } = recordingDriver();
   const bare = { user: undefined, password: undefined, database: undefined };
   await adapter.connect("10.0.0.2", targetOf({ ...bare, port: 1234 }));
   await adapter.connect("fd00::2", targetOf({ port: 1234, keepAlive: false }));
   assertEquals(configs, [
     { host: "10.0.0.2", port: 1234, keepAlive: true, keepAliveInitialDelayMillis: 30_000 },
-    { ...WHO, host: "fd00::2", port: 1234, keepAlive: false, keepAliveInitialDelayMillis: 30_000 },
+    {
+      ...LOGIN,
+      host: "fd00::2",
+      port: 1234,
+      keepAlive: false,
+      keepAliveInitialDelayMillis: 30_000,
+    },
   ]);
 });
 
-Deno.test("connectArgs win over the URL in everything but the address", async () => {
-  const { configs, adapter } = noting();
+Deno.test("pgAdapter().connect(): lets connectArgs override everything in the URL except the address", async () => {
+  const { configs, adapter } = recordingDriver();
   const args = {
     user: "u",
     password: "p",
@@ -181,8 +194,8 @@ Deno.test("connectArgs win over the URL in everything but the address", async ()
   assertEquals(configs as unknown[], [{ ...args, host: "10.0.0.2" }]);
 });
 
-Deno.test("with TLS, the certificate is checked for the name, and an IP address is not sent as one", async () => {
-  const { configs, adapter } = noting();
+Deno.test("pgAdapter().connect(): lets the driver check the certificate for the host name, and sends no IP address as a name", async () => {
+  const { configs, adapter } = recordingDriver();
   const NAME = "db.internal";
   const own = { ca: "…" };
   const cases: [Partial<Target>, unknown][] = [
@@ -207,26 +220,26 @@ Deno.test("with TLS, the certificate is checked for the name, and an IP address 
   assertEquals(own, { ca: "…" });
 });
 
-Deno.test("a client's key, which pg hides from view, still reaches the TLS handshake", async () => {
+Deno.test("pgAdapter().connect(): passes on a client's key that pg makes non-enumerable", async () => {
   const seen: unknown[] = [];
   class Client extends pg.Client {
     override connect(): Promise<never> {
       const { ssl } = this.connection as unknown as { ssl: Record<string, unknown> };
       seen.push([ssl.servername, ssl.cert, ssl.key]);
-      return Promise.reject(new Error("far enough"));
+      return Promise.reject(new Error("not connected"));
     }
   }
   const adapter = pgAdapter({ Client } as unknown as PgModule<pg.Client>);
   const ssl = { cert: "a certificate", key: "a key" };
-  // Once more, when it is hidden already.
+  // The second time, the key is non-enumerable already.
   for (let i = 0; i < 2; i++) {
     const target = targetOf({ connectArgs: { ssl } });
-    await assertRejects(() => adapter.connect("10.0.0.2", target), Error, "far enough");
+    await assertRejects(() => adapter.connect("10.0.0.2", target), Error, "not connected");
   }
   assertEquals(seen, Array(2).fill(["db.internal", "a certificate", "a key"]));
 });
 
-Deno.test("sslmode: disable connects, verify-full never falls back to plain text, anything else is refused", async () => {
+Deno.test("pgAdapter().connect(): obeys sslmode without a fallback to plain text, and refuses unknown modes", async () => {
   const plain = engineFor("?sslmode=disable");
   assertEquals(await plain.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), [{
     ssl: false,
@@ -243,30 +256,36 @@ Deno.test("sslmode: disable connects, verify-full never falls back to plain text
     assertThrows(
       () => engineFor(`?sslmode=${mode}`),
       TypeError,
-      `Cannot use sslmode=${mode}: it is one of disable, require, verify-ca, verify-full; nothing falls back to plain text`,
+      `"sslmode of the database URL" must be one of "disable", "require", "verify-ca", "verify-full" (no fallback to plain text), got "${mode}"`,
     );
   }
 });
 
-Deno.test("a URL parameter that pg would ignore is refused by name, and so is one that stands there twice", () => {
+Deno.test("pgAdapter().check(): refuses a URL parameter that pg would ignore, or that is given twice", () => {
   const refused: [query: string, message: string][] = [
     [
       "?aplication_name=x",
-      'Cannot use the URL parameter "aplication_name": pg would ignore it; those it knows are application_name, client_encoding,',
+      '"aplication_name" is not a URL parameter of the driver pg (others go into "connectArgs"), did you mean "application_name"?',
     ],
     [
       "?sslrootcert=x",
-      'Cannot use the URL parameter "sslrootcert" without TLS: add sslmode=verify-full',
+      '"sslrootcert of the database URL" must not be given: TLS is off, add sslmode=verify-full',
     ],
-    ["?constructor=x", 'Cannot use the URL parameter "constructor": pg would ignore it;'],
-    ["?lock_timeout=2s", 'Cannot use "2s" for the URL parameter "lock_timeout": it is a number'],
+    [
+      "?constructor=x",
+      '"constructor" is not a URL parameter of the driver pg (others go into "connectArgs"); there are application_name, client_encoding,',
+    ],
+    [
+      "?lock_timeout=2s",
+      '"lock_timeout of the database URL" must be a whole number of at least 0, got "2s"',
+    ],
     [
       "?application_name=a&application_name=b",
-      'Cannot use the URL parameter "application_name": it stands there 2 times',
+      '"application_name of the database URL" must be given once, got 2 values',
     ],
     [
       "?sslmode=disable&sslmode=verify-full",
-      'Cannot use the URL parameter "sslmode": it stands there 2 times',
+      '"sslmode of the database URL" must be given once, got 2 values',
     ],
   ];
   for (const [query, message] of refused) {
@@ -274,10 +293,9 @@ Deno.test("a URL parameter that pg would ignore is refused by name, and so is on
   }
 });
 
-const REFUSED = message("E", "SFATAL\0C53300\0Mtoo many\0\0");
-const NO_TLS = new TextEncoder().encode("N");
+const REFUSAL = message("E", "SFATAL\0C53300\0Mtoo many\0\0");
 
-Deno.test("an abort whose reason is no error rejects with it all the same", async () => {
+Deno.test("pgAdapter().connect(): rejects with the reason of an abort that is no error", async () => {
   await withMute([], async ({ port, conn, silent }) => {
     const controller = new AbortController();
     const target = targetOf({ port, signal: controller.signal });
@@ -289,10 +307,10 @@ Deno.test("an abort whose reason is no error rejects with it all the same", asyn
   });
 });
 
-Deno.test("a server that refuses without hanging up is hung up on", async () => {
+Deno.test("pgAdapter().connect(): closes the socket if the server refuses and leaves it open", async () => {
   const refusals = [
-    [REFUSED, {}, "too many"],
-    [NO_TLS, { sslmode: "verify-full" }, "The server does not support SSL connections"],
+    [REFUSAL, {}, "too many"],
+    [TLS_REFUSED, { sslmode: "verify-full" }, "The server does not support SSL connections"],
   ] as const;
   for (const [reply, params, message] of refusals) {
     await withMute([reply], async ({ port, conn }) => {
@@ -303,24 +321,24 @@ Deno.test("a server that refuses without hanging up is hung up on", async () => 
   }
 });
 
-Deno.test("an abort before the socket is open rejects with its reason and leaves no socket", async () => {
+Deno.test("pgAdapter().connect(): rejects at an abort before the socket is open, and leaves no socket", async () => {
   const reason = new Error("enough");
-  const { configs, adapter: noted } = noting();
+  const { configs, adapter: recorder } = recordingDriver();
   const aborted = targetOf({ signal: AbortSignal.abort(reason) });
-  assertStrictEquals(await assertRejects(() => noted.connect(server.host, aborted)), reason);
+  assertStrictEquals(await assertRejects(() => recorder.connect(server.host, aborted)), reason);
   assertEquals(configs, []);
 
-  // While the driver is loading
+  // While the driver is loading.
   const controller = new AbortController();
   let loaded!: () => void;
   const loading = new Promise<void>((resolve) => loaded = resolve);
-  const late = lazyPgAdapter(() => loading.then(() => pg));
-  const connecting = late.connect(server.host, targetOf({ signal: controller.signal }));
+  const lazy = lazyPgAdapter(() => loading.then(() => pg));
+  const connecting = lazy.connect(server.host, targetOf({ signal: controller.signal }));
   controller.abort(reason);
   loaded();
   assertStrictEquals(await assertRejects(() => connecting), reason);
 
-  // Right after the dial began
+  // Right after the start of the dial.
   const early = new AbortController();
   const begun = adapter.connect(server.host, targetOf({ signal: early.signal }));
   await Promise.resolve();
@@ -328,9 +346,9 @@ Deno.test("an abort before the socket is open rejects with its reason and leaves
   assertStrictEquals(await assertRejects(() => begun), reason);
 });
 
-Deno.test("the stack of a failed statement leads to whoever asked for it", async () => {
+Deno.test("pgAdapter().query(): has the caller in the stack of a failed statement", async () => {
   const engine = engineFor();
-  await engine.query("SELECT 1"); // no dial in the stack
+  await engine.query("SELECT 1"); // so that the stack contains no dial
   const askForNothing = async () => await engine.query("SELECT nothing");
   const { stack, message } = await assertRejects(() => askForNothing(), Error);
   assert(stack!.startsWith(`error: ${message}\n`), stack);
@@ -338,7 +356,7 @@ Deno.test("the stack of a failed statement leads to whoever asked for it", async
   await engine.close();
 });
 
-Deno.test("query() gives the rows of the first statement that has any, where a text has several", async () => {
+Deno.test("pgAdapter().query(): returns the rows of the first statement that has columns", async () => {
   const engine = engineFor();
   assertEquals(await engine.query("SET lock_timeout = 0; SELECT 1 AS n; SELECT 2 AS n"), [{
     n: 1,
@@ -348,8 +366,8 @@ Deno.test("query() gives the rows of the first statement that has any, where a t
   await engine.close();
 });
 
-Deno.test("query() takes a client that knows promises only, and one that throws at once", async () => {
-  const { adapter } = noting();
+Deno.test("pgAdapter().query(): supports clients without callbacks and clients that throw", async () => {
+  const { adapter } = recordingDriver();
   const client = await adapter.connect("10.0.0.2", targetOf({}));
   client.query = () => Promise.resolve({ rows: [{ n: 1 }] });
   assertEquals(await adapter.query!(client, "SELECT 1"), [{ n: 1 }]);
@@ -361,13 +379,13 @@ Deno.test("query() takes a client that knows promises only, and one that throws 
   await assertRejects(() => adapter.query!(client, "SELECT 1"), Error, "at once");
 });
 
-/** The end of a query that failed may come a packet after its error. */
-function ready(client: pg.Client): Promise<void> {
+/** Waits for the end of a failed query, which may arrive a packet later than its error. */
+function queriesDone(client: pg.Client): Promise<void> {
   return until(() => adapter.inTransaction!(client) !== undefined);
 }
 
-/** Notes what is sent on a connection from now on. */
-function spyOn(client: pg.Client): unknown[] {
+/** Records the statements that are sent on a connection from now on. */
+function recordStatements(client: pg.Client): unknown[] {
   const sent: unknown[] = [];
   const query = client.query;
   client.query = ((...args: unknown[]) => {
@@ -377,14 +395,14 @@ function spyOn(client: pg.Client): unknown[] {
   return sent;
 }
 
-Deno.test("an open transaction is rolled back at checkin, by one ROLLBACK", async () => {
+Deno.test("pgAdapter() in an engine: rolls an open transaction back at checkin, by one ROLLBACK", async () => {
   const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
   const lease = await engine.connect();
   const { client } = lease;
   const pid = await ask(client, "pg_backend_pid()");
   await client.query("BEGIN");
   await client.query("INSERT INTO things VALUES (1)");
-  const sent = spyOn(client);
+  const sent = recordStatements(client);
   await lease.release();
   assertEquals(sent, ["ROLLBACK"]);
   const next = await engine.connect();
@@ -396,7 +414,7 @@ Deno.test("an open transaction is rolled back at checkin, by one ROLLBACK", asyn
   await engine.close();
 });
 
-Deno.test("a failed transaction is rolled back at checkin, and so is one whose last query is still under way", async () => {
+Deno.test("pgAdapter() in an engine: rolls back a failed transaction at checkin, and one whose last query is running", async () => {
   const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
   for (const last of ["SELECT 1 / 0", "SELECT pg_sleep(0.1)"]) {
     const lease = await engine.connect();
@@ -405,7 +423,7 @@ Deno.test("a failed transaction is rolled back at checkin, and so is one whose l
     await client.query("INSERT INTO things VALUES (1)");
     const running = client.query(last);
     if (last.includes("/")) await assertRejects(() => running, Error, "division by zero");
-    const sent = spyOn(client);
+    const sent = recordStatements(client);
     const released = lease.release();
     await running.catch(() => {});
     await released;
@@ -419,7 +437,7 @@ Deno.test("a failed transaction is rolled back at checkin, and so is one whose l
   await engine.close();
 });
 
-Deno.test("no round trip is made at checkin when no transaction is open", async () => {
+Deno.test("pgAdapter() in an engine: makes no round trip at checkin if no transaction is open", async () => {
   const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
   const histories = [
     [],
@@ -435,8 +453,8 @@ Deno.test("no round trip is made at checkin when no transaction is open", async 
       if (text.includes("/")) await assertRejects(() => lease.client.query(text));
       else await lease.client.query(text);
     }
-    await ready(lease.client);
-    const sent = spyOn(lease.client);
+    await queriesDone(lease.client);
+    const sent = recordStatements(lease.client);
     await lease.release();
     assertEquals(sent, [], history.join("; "));
     assertEquals(engine.status().idle, 1);
@@ -446,13 +464,13 @@ Deno.test("no round trip is made at checkin when no transaction is open", async 
   await engine.close();
 });
 
-Deno.test("inTransaction() knows without asking, and does not know while a query is under way", async () => {
+Deno.test("pgAdapter().inTransaction(): is right, and undefined while a query is running", async () => {
   const client = await adapter.connect(server.host, targetOf());
   assertEquals(adapter.inTransaction!(client), false);
   await client.query("BEGIN");
   assertEquals(adapter.inTransaction!(client), true);
   await assertRejects(() => client.query("SELECT 1 / 0"));
-  await ready(client);
+  await queriesDone(client);
   assertEquals(adapter.inTransaction!(client), true);
   await adapter.reset!(client, "rollback");
   assertEquals(adapter.inTransaction!(client), false);
@@ -464,28 +482,28 @@ Deno.test("inTransaction() knows without asking, and does not know while a query
   assertEquals(adapter.inTransaction!(client), false);
   assertEquals(await ask(client, "count(*)::int FROM things WHERE n = 4"), 1);
   await adapter.close!(client);
-  // A pg that does not tell
+  // A version of pg without a transaction status.
   assertEquals(adapter.inTransaction!({ readyForQuery: true } as unknown as pg.Client), undefined);
 });
 
-Deno.test("close() sends Terminate before it hangs up, and terminate() sends nothing", async () => {
-  for (const [how, farewell] of [["close", "X\0\0\0\x04"], ["terminate", ""]] as const) {
+Deno.test("pgAdapter().close(): sends Terminate, and terminate() sends nothing", async () => {
+  for (const [method, lastBytes] of [["close", "X\0\0\0\x04"], ["terminate", ""]] as const) {
     await withMute([READY], async ({ port, conn, silent }) => {
       const client = await soon(adapter.connect("127.0.0.1", targetOf({ port })));
       await silent;
-      const heard = hungUp(await conn);
-      await soon(Promise.resolve(adapter[how]!(client)));
-      assertEquals(await heard, farewell);
+      const received = hungUp(await conn);
+      await soon(Promise.resolve(adapter[method]!(client)));
+      assertEquals(await received, lastBytes);
     });
   }
 });
 
-Deno.test("terminate() drops the socket at once; pending work rejects with the reason; again, it is harmless", async () => {
+Deno.test("pgAdapter().terminate(): closes the socket at once, pending queries reject with the reason, and it may be called again", async () => {
   const client = await adapter.connect(server.host, targetOf());
-  const heard: unknown[] = [];
-  adapter.onClose!(client, (error) => heard.push(error));
+  const reported: unknown[] = [];
+  adapter.onClose!(client, (error) => reported.push(error));
   const ended = new Promise((resolve) => client.once("end", () => resolve(undefined)));
-  const reason = new Error("the server departed");
+  const reason = new Error("the address departed");
   const pending = [client.query("SELECT pg_sleep(30)"), client.query("SELECT 1")];
   const outcomes = Promise.allSettled(pending);
   adapter.terminate!(client, reason);
@@ -497,12 +515,12 @@ Deno.test("terminate() drops the socket at once; pending work rejects with the r
   await adapter.close!(client);
   adapter.terminate!(client);
   await soon(ended);
-  assertEquals(heard, [reason]);
+  assertEquals(reported, [reason]);
   const error = await assertRejects(() => client.query("SELECT 1"));
   assertEquals(adapter.classify!(error), "disconnect");
 });
 
-Deno.test("terminate() without a reason lets pending work reject as lost", async () => {
+Deno.test("pgAdapter().terminate(): without a reason, pending queries reject with a disconnect", async () => {
   const client = await adapter.connect(server.host, targetOf());
   const pending = client.query("SELECT pg_sleep(30)");
   pending.catch(() => {});
@@ -511,7 +529,7 @@ Deno.test("terminate() without a reason lets pending work reject as lost", async
   assertEquals(adapter.classify!(error), "disconnect");
 });
 
-Deno.test("a query is cancelled at the address of its connection, which is the host that its client has", async () => {
+Deno.test("pgAdapter().connect(): returns a client whose host is its address, so that a cancel reaches its server", async () => {
   const client = await adapter.connect(server.host, targetOf());
   const { host, port } = client;
   assertEquals([host, port], [server.host, server.port]);
@@ -535,11 +553,11 @@ Deno.test("a query is cancelled at the address of its connection, which is the h
   await adapter.close!(client);
 });
 
-Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
-  const coded = (code: string) => Object.assign(new Error("said the server"), { code });
+Deno.test("pgAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
+  const coded = (code: string) => Object.assign(new Error("from the server"), { code });
   const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
     "disconnect": [
-      // Class 08 and 57P01 to 57P05
+      // Class 08 and 57P01 to 57P05.
       ..."08000 08001 08003 08004 08006 08007 08P01 57P01 57P02 57P03 57P04 57P05".split(" ").map(
         coded,
       ),
@@ -552,7 +570,7 @@ Deno.test("classify() tells lost connections and read-only servers from mere err
     ],
     "read-only": [coded("25006")],
     "other": [
-      // Wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax
+      // Wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax.
       ..."28P01 28000 3D000 53300 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08".split(
         " ",
       ).map(coded),
@@ -573,7 +591,7 @@ Deno.test("classify() tells lost connections and read-only servers from mere err
   }
 });
 
-Deno.test("a URL alone brings the driver, one default for the dialect, and it works", async () => {
+Deno.test("pgAdapter() in an engine: is the default of postgresql URLs", async () => {
   for (const scheme of ["postgresql", "postgres", "postgresql+pg"]) {
     const url = server.url("db.internal").replace(/^\w+/, scheme);
     const engine = getDnsEngine(url, { dnsLookup: fakeLookup([server.host], 60) });
@@ -585,7 +603,7 @@ Deno.test("a URL alone brings the driver, one default for the dialect, and it wo
   }
 });
 
-Deno.test("close() of the engine is waited for to the end by a program that does nothing else", async () => {
+Deno.test("pgAdapter() in an engine: keeps a program alive until engine.close() is done", async () => {
   const { code, out, err } = await runProgram(`
     import { getDnsEngine } from "root/mod.ts";
     const engine = getDnsEngine(${JSON.stringify(server.url())});

@@ -5,15 +5,15 @@ import { adapterContract } from "../contracts/adapter.ts";
 
 adapterContract<postgres.Sql>({
   ...POSTGRES_SUBJECT,
-  name: "postgresjs",
+  factory: "postgresjsAdapter",
   scheme: "postgresql+postgresjs",
   adapter: postgresjsAdapter(postgres),
   setting: {
     params: { application_name: "from the url" },
     connectArgs: { connection: { application_name: "from the arguments" } },
-    question: "SELECT current_setting('application_name') AS value",
+    query: "SELECT current_setting('application_name') AS value",
     byParams: "from the url",
     byArgs: "from the arguments",
   },
-  tellsReason: true,
+  rejectsWithReason: true,
 });

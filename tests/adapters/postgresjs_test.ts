@@ -30,9 +30,9 @@ import { startPostgres } from "../../lab/postgres.ts";
 import { hungUp, withMute } from "../support/bad_servers.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { inspected } from "../support/inspected.ts";
-import { message, POSTGRES_SUBJECT, READY, WHO } from "../support/postgres_subject.ts";
+import { LOGIN, message, POSTGRES_SUBJECT, READY } from "../support/postgres_subject.ts";
 import { listen } from "../support/peers.ts";
-import { type Same, someTarget } from "../support/target.ts";
+import { makeTarget, type Same } from "../support/target.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 import type { Row, TestServer } from "../contracts/adapter.ts";
 
@@ -50,8 +50,8 @@ const asAdmin = (text: string): Promise<readonly Row[]> => POSTGRES_SUBJECT.asAd
 const adapter = postgresjsAdapter(postgres);
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return someTarget({
-    ...WHO,
+  return makeTarget({
+    ...LOGIN,
     database: "orders",
     port: server.port,
     addresses: () => [server.host],
@@ -59,31 +59,34 @@ function targetOf(changes: Partial<Target> = {}): Target {
   });
 }
 
-/** A connection straight from the adapter. */
+/** Opens a connection with the adapter, without an engine. */
 function open(connectArgs: Target["connectArgs"] = {}, params: Target["params"] = {}) {
   return soon(adapter.connect(server.host, targetOf({ connectArgs, params })));
 }
 
 function engineFor(query = "", options: EngineOptions<postgres.Sql> = {}): Engine<postgres.Sql> {
-  const { user, password } = WHO;
-  const who = `${user}:${encodeURIComponent(password)}`;
-  return getDnsEngine(`postgresql+postgresjs://${who}@db.internal:${server.port}/orders${query}`, {
-    adapter,
-    dnsLookup: fakeLookup([server.host], 60),
-    ...options,
-  });
+  const { user, password } = LOGIN;
+  const login = `${user}:${encodeURIComponent(password)}`;
+  return getDnsEngine(
+    `postgresql+postgresjs://${login}@db.internal:${server.port}/orders${query}`,
+    {
+      adapter,
+      dnsLookup: fakeLookup([server.host], 60),
+      ...options,
+    },
+  );
 }
 
 async function ask(sql: postgres.Sql, expression: string): Promise<unknown> {
   return (await sql.unsafe(`SELECT ${expression} AS value`))[0]?.value;
 }
 
-async function sleeping(): Promise<boolean> {
+async function isSleeping(): Promise<boolean> {
   const text = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
   return (await asAdmin(text)).length > 0;
 }
 
-Deno.test("postgresjsAdapter(postgres) gives leases whose client is postgres.Sql, at compile time", () => {
+Deno.test("postgresjsAdapter(): returns an adapter whose leases have the type postgres.Sql", () => {
   const engine = getDnsEngine("postgresql://app@127.0.0.1/orders", {
     adapter: postgresjsAdapter(postgres),
   });
@@ -99,17 +102,17 @@ Deno.test("postgresjsAdapter(postgres) gives leases whose client is postgres.Sql
   assertEquals([adapter.name, adapter.defaultPort], ["postgresjs", 5432]);
 });
 
-Deno.test("postgresjsAdapter() refuses what is not the function", () => {
+Deno.test("postgresjsAdapter(): refuses anything but the function", () => {
   for (const value of [undefined, null, {}, "postgres", { default: postgres }]) {
     assertThrows(
       () => postgresjsAdapter(value as typeof postgres),
       TypeError,
-      'Cannot use this as the driver "postgresjs": it is not a function, pass what `import postgres from "postgres"` gives',
+      '"postgres" must be the function that `import postgres from "postgres"` gives, got ',
     );
   }
 });
 
-Deno.test("options of the driver that would defeat the pool are refused when the engine is made", () => {
+Deno.test("postgresjsAdapter().check(): refuses options of the driver that would work against the pool", () => {
   const refused: [name: string, instead: string][] = [
     ["max", 'each client is one connection, use the option "poolSize"'],
     ["idle_timeout", 'use the option "idleTimeout"'],
@@ -117,7 +120,7 @@ Deno.test("options of the driver that would defeat the pool are refused when the
     ["max_lifetime", 'use the option "poolRecycle"'],
     ["connect_timeout", 'use the option "connectTimeout"'],
     ["keep_alive", 'use the option "keepAlive"'],
-    ["backoff", 'the pool dials, see the option "connectRetry"'],
+    ["backoff", 'the pool reconnects, see the option "connectRetry"'],
     ["target_session_attrs", 'use the option "targetSessionAttrs"'],
     ["socket", "the address comes from DNS"],
     ["path", "the address comes from DNS"],
@@ -126,19 +129,23 @@ Deno.test("options of the driver that would defeat the pool are refused when the
     assertThrows(
       () => engineFor("", { connectArgs: { [name]: 1 } }),
       TypeError,
-      `Cannot use "${name}" in "connectArgs": ${instead}`,
+      `"connectArgs.${name}" must not be given: ${instead}`,
     );
   }
   assertThrows(
     () => engineFor("?sslnegotiation=maybe"),
     TypeError,
-    "Cannot use sslnegotiation=maybe: it is one of postgres, direct",
+    '"sslnegotiation" must be one of "postgres", "direct", got "maybe"',
   );
-  assertThrows(() => engineFor("?prepare=maybe"), TypeError, '"prepare": it is "true" or "false"');
+  assertThrows(
+    () => engineFor("?prepare=maybe"),
+    TypeError,
+    '"prepare of the database URL" must be "true" or "false", got "maybe"',
+  );
 });
 
-/** An adapter whose function notes its options and connects to nothing. */
-function noting() {
+/** Makes an adapter whose function records its options and connects to nothing. */
+function recordingDriver() {
   const options: PostgresjsOptions[] = [];
   const adapter = postgresjsAdapter<PostgresjsSql>((given) => {
     options.push(given);
@@ -147,13 +154,13 @@ function noting() {
   return { options, adapter };
 }
 
-Deno.test("the driver is told the IP, to be one connection, and to leave time and TLS to others", async () => {
-  const { options, adapter } = noting();
+Deno.test("postgresjsAdapter().connect(): passes the IP address to the driver, one connection, and no limits or TLS of its own", async () => {
+  const { options, adapter } = recordingDriver();
   await using listening = await listen();
   const bare = { user: undefined, password: undefined, database: undefined };
   const client = await adapter.connect("127.0.0.1", targetOf({ ...bare, port: listening.port }));
-  const { socket, onnotice, ...told } = options[0]!;
-  assertEquals(told, {
+  const { socket, onnotice, ...passed } = options[0]!;
+  assertEquals(passed, {
     host: "127.0.0.1",
     port: listening.port,
     connection: {},
@@ -170,8 +177,8 @@ Deno.test("the driver is told the IP, to be one connection, and to leave time an
   adapter.terminate!(client);
 });
 
-Deno.test("connectArgs win over the URL in everything but the address, under any of their names", async () => {
-  const { options, adapter } = noting();
+Deno.test("postgresjsAdapter().connect(): lets connectArgs override everything in the URL except the address, under any of their names", async () => {
+  const { options, adapter } = recordingDriver();
   await using listening = await listen();
   for (
     const args of [
@@ -197,7 +204,7 @@ Deno.test("connectArgs win over the URL in everything but the address, under any
   }
 });
 
-Deno.test("URL parameters reach the server, a zero among them", async () => {
+Deno.test("postgresjsAdapter().connect(): passes URL parameters to the server, zeros included", async () => {
   const names =
     "application_name,statement_timeout,lock_timeout,idle_in_transaction_session_timeout,work_mem"
       .split(",");
@@ -220,17 +227,17 @@ Deno.test("URL parameters reach the server, a zero among them", async () => {
   await adapter.close!(zero);
 });
 
-Deno.test("types of arrays are fetched at the connect, unless that is declined", async () => {
+Deno.test("postgresjsAdapter().connect(): fetches the types of arrays, unless fetch_types is off", async () => {
   const array = "ARRAY['x'::name]";
   const typed = await open();
   assertEquals(await ask(typed, array), ["x"]);
   await adapter.close!(typed);
-  const declined = await open({}, { fetch_types: "false" });
-  assertEquals(await ask(declined, array), "{x}");
-  await adapter.close!(declined);
+  const withoutTypes = await open({}, { fetch_types: "false" });
+  assertEquals(await ask(withoutTypes, array), "{x}");
+  await adapter.close!(withoutTypes);
 });
 
-Deno.test("an error while types are fetched is the connect's, and so is an end; neither ends the process", async () => {
+Deno.test("postgresjsAdapter().connect(): rejects if fetching types fails, without an unhandled rejection", async () => {
   const refusal = message("E", "SERROR\0VERROR\0C42501\0Mno types for you\0\0");
   await withMute([READY, refusal], async ({ port, conn }) => {
     const connecting = adapter.connect("127.0.0.1", targetOf({ port }));
@@ -247,12 +254,12 @@ Deno.test("an error while types are fetched is the connect's, and so is an end; 
   });
 });
 
-Deno.test("a password may be a function; what it throws is the connect's error", async () => {
+Deno.test("postgresjsAdapter().connect(): calls a password function, and rejects with its error", async () => {
   let calls = 0;
   const good = await open({
     pass: () => {
       calls++;
-      return Promise.resolve(WHO.password);
+      return Promise.resolve(LOGIN.password);
     },
   });
   assertEquals([await ask(good, "1"), calls], [1, 1]);
@@ -261,7 +268,7 @@ Deno.test("a password may be a function; what it throws is the connect's error",
   await assertRejects(() => open(refusing), Error, "no token today");
 });
 
-Deno.test("notices are nobody's business, unless they are asked for", async () => {
+Deno.test("postgresjsAdapter().connect(): logs no notices unless onnotice is given", async () => {
   const { log } = console;
   const shown: unknown[] = [];
   console.log = (...args) => void shown.push(args);
@@ -271,18 +278,18 @@ Deno.test("notices are nobody's business, unless they are asked for", async () =
     await silent.unsafe(raise);
     await adapter.close!(silent);
     const notices: string[] = [];
-    const told = await open({
+    const subscribed = await open({
       onnotice: ({ message }: postgres.Notice) => notices.push(message!),
     });
-    await told.unsafe(raise);
-    await adapter.close!(told);
+    await subscribed.unsafe(raise);
+    await adapter.close!(subscribed);
     assertEquals([shown, notices], [[], ["by the way"]]);
   } finally {
     console.log = log;
   }
 });
 
-Deno.test("a query under way is cancelled at the address of its connection, and the connection stays good", async () => {
+Deno.test("postgresjsAdapter().connect(): returns a client that cancels a query at the address of its connection", async () => {
   const sql = await open();
   const pid = await ask(sql, "pg_backend_pid()");
   const query = sql`SELECT pg_sleep(30)`;
@@ -291,7 +298,7 @@ Deno.test("a query under way is cancelled at the address of its connection, and 
     Error,
     "canceling statement due to user request",
   );
-  await until(sleeping);
+  await until(isSleeping);
   query.cancel();
   const error = await failing;
   assertEquals(adapter.classify!(error), undefined);
@@ -299,7 +306,7 @@ Deno.test("a query under way is cancelled at the address of its connection, and 
   await adapter.close!(sql);
 });
 
-Deno.test("a cancel that does not get through ends no process, and leaves no socket", async () => {
+Deno.test("postgresjsAdapter().connect(): returns a client whose failed cancel leaves no socket and no uncaught error", async () => {
   const own = await POSTGRES_SUBJECT.start();
   try {
     const sql = await adapter.connect(own.host, targetOf({ port: own.port }));
@@ -314,7 +321,7 @@ Deno.test("a cancel that does not get through ends no process, and leaves no soc
     );
     await own.freeze();
     query.cancel();
-    await pause(50); // it has dialled, and nobody answers
+    await pause(50); // until the cancel has dialled
     adapter.terminate!(sql);
     await own.thaw();
     assertEquals(adapter.classify!(await soon(outcome)), "disconnect");
@@ -332,7 +339,7 @@ Deno.test("a cancel that does not get through ends no process, and leaves no soc
   }
 });
 
-Deno.test("a cancel that is under way when its connection ends is given up", async () => {
+Deno.test("postgresjsAdapter().terminate(): aborts a cancel that is under way", async () => {
   const answers = [READY, new TextEncoder().encode("C\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I")];
   await using listener = await listen();
   const { port } = listener;
@@ -352,15 +359,15 @@ Deno.test("a cancel that is under way when its connection ends is given up", asy
   await cancel.read();
   adapter.terminate!(sql);
   assertEquals(await hungUp(cancel), "");
-  await pause(10); // the driver has a timer of its own for its end
+  await pause(10); // until the driver has cleared its timer
 });
 
-Deno.test("with TLS, a cancel is encrypted and verified as well, and sslnegotiation=direct begins at once", async () => {
+Deno.test("postgresjsAdapter().connect(): returns a client whose cancel uses TLS like its connection", async () => {
   const authority = await makeAuthority();
   const [host] = await loopbackPair();
   const port = await freePort([host]);
   await using own = await startPostgres({
-    ...{ host, port, ...WHO, database: "orders" },
+    ...{ host, port, ...LOGIN, database: "orders" },
     tls: await authority.issue({ names: ["db.internal"] }),
     hba: ["hostnossl all all all reject"],
   });
@@ -370,39 +377,39 @@ Deno.test("with TLS, a cancel is encrypted and verified as well, and sslnegotiat
     const sql = await adapter.connect(own.host, targetOf({ port, params, connectArgs }));
     const query = sql`SELECT pg_sleep(30)`;
     const failing = assertRejects(() => soon(query), Error, "canceling statement");
-    const asking = new pg.Client({
+    const admin = new pg.Client({
       connectionString: own.url(),
       ssl: { rejectUnauthorized: false },
     });
-    await asking.connect();
+    await admin.connect();
     await until(async () =>
-      (await asking.query("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")).rows
+      (await admin.query("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")).rows
         .length > 0
     );
-    await asking.end();
+    await admin.end();
     query.cancel();
     await failing;
     await adapter.close!(sql);
   }
 });
 
-Deno.test("sslnegotiation=direct asks no question before the handshake", async () => {
-  for (const [sslnegotiation, begins] of [["postgres", "\0\0\0\x08"], ["direct", "\x16\x03"]]) {
+Deno.test("postgresjsAdapter().connect(): starts TLS without a request with sslnegotiation=direct", async () => {
+  for (const [sslnegotiation, firstBytes] of [["postgres", "\0\0\0\x08"], ["direct", "\x16\x03"]]) {
     await withMute([], async ({ port, conn }) => {
       const controller = new AbortController();
       const params = { sslmode: "require", sslnegotiation: sslnegotiation! };
       const target = targetOf({ port, params, signal: controller.signal });
       const connecting = adapter.connect("127.0.0.1", target).catch(() => {});
-      const heard = hungUp(await conn);
+      const received = hungUp(await conn);
       await pause(50);
       controller.abort();
-      assert((await heard).startsWith(begins!));
+      assert((await received).startsWith(firstBytes!));
       await connecting;
     });
   }
 });
 
-Deno.test("whatever comes before the TLS handshake ends the attempt, but for a plain yes", async () => {
+Deno.test("postgresjsAdapter().connect(): rejects any answer to the request for TLS except a single yes", async () => {
   const answers: [answer: string, message: string][] = [
     ["N", "The server does not support TLS"],
     ["S and plain text", "The server does not answer as PostgreSQL does"],
@@ -418,14 +425,14 @@ Deno.test("whatever comes before the TLS handshake ends the attempt, but for a p
   }
 });
 
-Deno.test("a connection that died stays dead: nothing is dialled, and every query rejects", async () => {
+Deno.test("postgresjsAdapter().connect(): returns a client that does not reconnect, and whose queries all reject after a loss", async () => {
   const sql = await open();
   const pid = await ask(sql, "pg_backend_pid()");
   const ended = new Promise<void>((resolve) => adapter.onClose!(sql, () => resolve()));
   const pending = [sql`SELECT pg_sleep(30)`, sql`SELECT 1`, sql`SELECT 2`].map((query) =>
     query.then(() => undefined, (error) => error)
   );
-  await until(sleeping);
+  await until(isSleeping);
   await asAdmin(`SELECT pg_terminate_backend(${pid})`);
   await soon(ended);
   const errors = await soon(Promise.all(pending));
@@ -440,28 +447,28 @@ Deno.test("a connection that died stays dead: nothing is dialled, and every quer
   assertEquals((await asAdmin(sessions)).length, 1);
 });
 
-Deno.test("a connection that dies in a transaction whose function goes on asking ends no process", async () => {
+Deno.test("postgresjsAdapter().connect(): returns a client whose lost transaction causes no uncaught error", async () => {
   for (const open of ["begin", "reserve"] as const) {
     const sql = await adapter.connect(server.host, targetOf());
     const pid = await ask(sql, "pg_backend_pid()");
-    const heard: string[] = [];
-    const go = async (tx: postgres.ISql<Record<never, never>>) => {
+    const codes: string[] = [];
+    const runAll = async (tx: postgres.ISql<Record<never, never>>) => {
       for (const text of ["SELECT pg_sleep(30)", "SELECT 1", "SELECT 2"]) {
-        await tx.unsafe(text).catch((error) => void heard.push(error.code));
+        await tx.unsafe(text).catch((error) => void codes.push(error.code));
       }
     };
     const outcome = open === "begin"
-      ? sql.begin(go).then(() => "fulfilled", () => "rejected")
-      : go(await sql.reserve()).then(() => "rejected");
-    await until(sleeping);
+      ? sql.begin(runAll).then(() => "fulfilled", () => "rejected")
+      : runAll(await sql.reserve()).then(() => "rejected");
+    await until(isSleeping);
     await asAdmin(`SELECT pg_terminate_backend(${pid})`);
     assertEquals(await soon(outcome), "rejected");
     await pause(20);
-    assertEquals(heard, ["57P01", "CONNECTION_DESTROYED", "CONNECTION_DESTROYED"]);
+    assertEquals(codes, ["57P01", "CONNECTION_DESTROYED", "CONNECTION_DESTROYED"]);
   }
 });
 
-Deno.test("a server that hangs up in the handshake is not dialled again", async () => {
+Deno.test("postgresjsAdapter().connect(): does not reconnect if the server closes during the handshake", async () => {
   await using listener = await listen();
   const { port } = listener;
   const serving = listener.accept().then(async (conn) => {
@@ -472,10 +479,10 @@ Deno.test("a server that hangs up in the handshake is not dialled again", async 
   assertEquals(adapter.classify!(error), "disconnect");
   await pause(50);
   await serving;
-  assertEquals(listener.came.length, 1);
+  assertEquals(listener.peers.length, 1);
 });
 
-Deno.test("sql.begin(), savepoints and reserve() work on a connection of the pool", async () => {
+Deno.test("postgresjsAdapter() in an engine: supports sql.begin(), savepoints and reserve()", async () => {
   const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
   await engine.use(async ({ client: sql }) => {
     await sql.begin(async (tx) => {
@@ -494,24 +501,24 @@ Deno.test("sql.begin(), savepoints and reserve() work on a connection of the poo
   await engine.close();
 });
 
-Deno.test("listen() and subscribe() are refused, LISTEN with onnotify works", async () => {
-  const heard: string[] = [];
-  const sql = await open({ onnotify: (_: string, payload: string) => heard.push(payload) });
+Deno.test("postgresjsAdapter().connect(): returns a client that refuses listen() and subscribe(), and takes LISTEN with onnotify", async () => {
+  const payloads: string[] = [];
+  const sql = await open({ onnotify: (_: string, payload: string) => payloads.push(payload) });
   for (const method of ["listen", "subscribe"] as const) {
     await assertRejects(
       () => Promise.resolve(sql[method]("news", () => {})),
       TypeError,
-      `Cannot use the method "${method}" on a connection of a pool`,
+      `Cannot call ${method}() on a connection of a pool: it opens another one`,
     );
   }
   await sql`LISTEN news`;
   await sql.notify("news", "hello");
-  await until(() => heard.length > 0);
-  assertEquals(heard, ["hello"]);
+  await until(() => payloads.length > 0);
+  assertEquals(payloads, ["hello"]);
   await adapter.close!(sql);
 });
 
-Deno.test("no round trip is made at checkin when no transaction is open, and one when there is", async () => {
+Deno.test("postgresjsAdapter() in an engine: makes a round trip at checkin only if a transaction is open", async () => {
   const sent: string[] = [];
   const engine = engineFor("", {
     poolSize: 1,
@@ -531,7 +538,7 @@ Deno.test("no round trip is made at checkin when no transaction is open, and one
   for (const [texts, atCheckin] of histories) {
     const lease = await engine.connect();
     for (const text of texts) await lease.client.unsafe(text).catch(() => {});
-    // The end of a query that failed may come a packet after its error.
+    // The end of a failed query may arrive a packet later than its error.
     await until(() => adapter.inTransaction!(lease.client) !== undefined);
     sent.length = 0;
     await lease.release();
@@ -552,27 +559,27 @@ Deno.test("no round trip is made at checkin when no transaction is open, and one
   await engine.close();
 });
 
-Deno.test("close() sends Terminate before it hangs up, and terminate() sends nothing", async () => {
-  // The driver's own question at the connect, answered with no rows.
+Deno.test("postgresjsAdapter().close(): sends Terminate, and terminate() sends nothing", async () => {
+  // The answer to the driver's own query at the connect: no rows.
   const answer = new TextEncoder().encode("C\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I");
-  for (const [how, farewell] of [["close", "X\0\0\0\x04"], ["terminate", ""]] as const) {
+  for (const [method, lastBytes] of [["close", "X\0\0\0\x04"], ["terminate", ""]] as const) {
     await withMute([READY, answer], async ({ port, conn, silent }) => {
       const connectArgs = { fetch_types: false };
       const sql = await soon(adapter.connect("127.0.0.1", targetOf({ port, connectArgs })));
       await silent;
-      const heard = hungUp(await conn);
-      await soon(Promise.resolve(adapter[how]!(sql)));
-      assertEquals(await heard, farewell);
+      const received = hungUp(await conn);
+      await soon(Promise.resolve(adapter[method]!(sql)));
+      assertEquals(await received, lastBytes);
     });
   }
 });
 
-Deno.test("terminate() gives its reason to all pending work, and puts neither statement nor values into it", async () => {
+Deno.test("postgresjsAdapter().terminate(): rejects pending queries with its reason, without statement and values", async () => {
   const sql = await open();
-  const reason = new Error("the server departed");
+  const reason = new Error("the address departed");
   const pending = [sql`SELECT pg_sleep(${30}::int)`, sql`SELECT ${"s3cret"}::text`];
   const outcomes = Promise.allSettled(pending);
-  await until(sleeping);
+  await until(isSleeping);
   adapter.terminate!(sql, reason);
   const [first, ...rest] = await soon(outcomes);
   assert(first?.status === "rejected");
@@ -583,7 +590,7 @@ Deno.test("terminate() gives its reason to all pending work, and puts neither st
   }
 });
 
-Deno.test("a client that its holder ends by itself is not handed out again", async () => {
+Deno.test("postgresjsAdapter() in an engine: does not lease a client again that its holder closed", async () => {
   const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
   await engine.use(async ({ client }) => {
     await client`SELECT 1`;
@@ -594,19 +601,19 @@ Deno.test("a client that its holder ends by itself is not handed out again", asy
   await engine.close();
 });
 
-Deno.test("an abort while the driver is loading rejects with its reason, and nothing is dialled", async () => {
+Deno.test("postgresjsAdapter().connect(): rejects at an abort while the driver is loading", async () => {
   const controller = new AbortController();
   const reason = new Error("enough");
   let loaded!: () => void;
   const loading = new Promise<void>((resolve) => loaded = resolve);
-  const late = lazyPostgresjsAdapter(() => loading.then(() => postgres));
-  const connecting = late.connect(server.host, targetOf({ signal: controller.signal }));
+  const lazy = lazyPostgresjsAdapter(() => loading.then(() => postgres));
+  const connecting = lazy.connect(server.host, targetOf({ signal: controller.signal }));
   controller.abort(reason);
   loaded();
   assertStrictEquals(await assertRejects(() => connecting), reason);
 });
 
-Deno.test("query() gives plain rows, in the types and the case that the driver was told", async () => {
+Deno.test("postgresjsAdapter().query(): returns plain rows with the driver's types and transforms", async () => {
   const engine = engineFor("", { connectArgs: { transform: postgres.camel } });
   const rows = await engine.query("SELECT $1::int AS first_name, $2::bool AS b", [7, true]);
   assertStrictEquals(Object.getPrototypeOf(rows), Array.prototype);
@@ -614,7 +621,7 @@ Deno.test("query() gives plain rows, in the types and the case that the driver w
   await engine.close();
 });
 
-Deno.test("a server that does not let us in is quoted, the password is not", async () => {
+Deno.test("postgresjsAdapter() in an engine: quotes the server's refusal, and not the password", async () => {
   const engine = engineFor("", { connectArgs: { user: "nobody", password: "s3cret" } });
   const error = await assertRejects(() => engine.connect(), ConnectError);
   assertStringIncludes(error.message, 'said: password authentication failed for user "nobody"');
@@ -624,7 +631,7 @@ Deno.test("a server that does not let us in is quoted, the password is not", asy
   await engine.close();
 });
 
-Deno.test("with hideParameters, the driver's lists of values and its stack are clean as well", async () => {
+Deno.test("postgresjsAdapter() in an engine: hides values in the driver's arrays and stack with hideParameters", async () => {
   const engine = engineFor("", { hideParameters: true });
   const error = await assertRejects(() => engine.query("SELECT $1::text::int", ["s3cret"]));
   assert(error instanceof postgres.PostgresError);
@@ -634,8 +641,8 @@ Deno.test("with hideParameters, the driver's lists of values and its stack are c
   await engine.close();
 });
 
-Deno.test("classify() tells lost connections and read-only servers from mere errors", () => {
-  const coded = (code: string) => Object.assign(new Error("said the server"), { code });
+Deno.test("postgresjsAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
+  const coded = (code: string) => Object.assign(new Error("from the server"), { code });
   const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
     "disconnect":
       "08006 57P01 ECONNRESET CONNECTION_CLOSED CONNECTION_ENDED CONNECTION_DESTROYED CONNECT_TIMEOUT"

@@ -20,19 +20,19 @@ import {
   type Lease,
 } from "../../mod.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
-import { type Same, someTarget } from "../support/target.ts";
+import { makeTarget, type Same } from "../support/target.ts";
 
 const adapter = sqliteAdapter(sqlite);
 
 type Database = sqlite.DatabaseSync;
 
-/** An engine for a test: `url` follows `sqlite:`. */
+/** Makes an engine; `url` is the part after `sqlite:`. */
 function engineFor(url: string, options: EngineOptions<Database> = {}): Engine<Database> {
   return getDnsEngine(`sqlite:${url}`, { adapter, ...options });
 }
 
 function targetOf(changes: Partial<Target> = {}): Target {
-  return someTarget({
+  return makeTarget({
     host: ":memory:",
     port: 0,
     addresses: () => [":memory:"],
@@ -57,7 +57,7 @@ async function withFile(test: (path: string) => Promise<void>): Promise<void> {
 const COUNT = "SELECT count(*) AS n FROM things";
 const INSERT = "INSERT INTO things VALUES (?)";
 
-Deno.test("sqliteAdapter(sqlite) gives leases whose client is DatabaseSync, at compile time", () => {
+Deno.test("sqliteAdapter(): returns an adapter whose leases have the type DatabaseSync", () => {
   const engine = getDnsEngine("sqlite::memory:", { adapter: sqliteAdapter(sqlite) });
   const engineIsTyped: Same<typeof engine, Engine<Database>> = true;
   const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<Database>> = true;
@@ -66,17 +66,17 @@ Deno.test("sqliteAdapter(sqlite) gives leases whose client is DatabaseSync, at c
   assert(engineIsTyped && leaseIsTyped && plainIsTyped);
 });
 
-Deno.test("sqliteAdapter() refuses what is not the module", () => {
+Deno.test("sqliteAdapter(): refuses anything but the module", () => {
   for (const value of [null, {}, "sqlite", sqlite.DatabaseSync]) {
     assertThrows(
       () => sqliteAdapter(value as unknown as typeof sqlite),
       TypeError,
-      'Cannot use this as the driver "sqlite": it has no class "DatabaseSync"',
+      '"sqlite" must be what `import sqlite from "node:sqlite"` gives, with a class "DatabaseSync", got ',
     );
   }
 });
 
-Deno.test("a URL alone brings the driver, in memory under all of its names", async () => {
+Deno.test("sqliteAdapter() in an engine: opens a database in memory for each URL without a path", async () => {
   for (const url of ["sqlite::memory:", "sqlite://", "sqlite:///:memory:", "sqlite+sqlite://"]) {
     const engine = getDnsEngine(url);
     assertEquals(engine.driver, "sqlite");
@@ -89,7 +89,7 @@ Deno.test("a URL alone brings the driver, in memory under all of its names", asy
   }
 });
 
-Deno.test("three slashes are a path from here, four one from the root", () =>
+Deno.test("sqliteAdapter() in an engine: takes three slashes for a relative path and four for an absolute one", () =>
   withFile(async (path) => {
     const here = Deno.cwd();
     try {
@@ -98,7 +98,7 @@ Deno.test("three slashes are a path from here, four one from the root", () =>
       for (const url of [`//${path}`, `///${path}`, `///${path.slice(slash + 1)}`]) {
         const engine = engineFor(url);
         if (url === `//${path}`) {
-          // Two and the path's own: that is three.
+          // Two slashes and that of the path are three: a relative path.
           await assertRejects(() => engine.query(COUNT), ConnectError, "unable to open");
         } else {
           assertEquals(await engine.query(COUNT), [{ n: 0 }]);
@@ -110,7 +110,7 @@ Deno.test("three slashes are a path from here, four one from the root", () =>
     }
   }));
 
-Deno.test("what is written to a file is there for the next engine", () =>
+Deno.test("sqliteAdapter() in an engine: keeps what is written to a file", () =>
   withFile(async (path) => {
     for (const n of [1, 2]) {
       const engine = engineFor(`///${path}`);
@@ -120,7 +120,7 @@ Deno.test("what is written to a file is there for the next engine", () =>
     }
   }));
 
-Deno.test("one connection serves all in turn: transactions do not mix", () =>
+Deno.test("sqliteAdapter() in an engine: does not mix transactions, because leases take turns on one connection", () =>
   withFile(async (path) => {
     for (const url of [`///${path}`, ":memory:"]) {
       const engine = engineFor(url);
@@ -144,7 +144,7 @@ Deno.test("one connection serves all in turn: transactions do not mix", () =>
     }
   }));
 
-Deno.test("begin() within a lease is a savepoint", async () => {
+Deno.test("sqliteAdapter() in an engine: begin() within a lease is a savepoint", async () => {
   const engine = engineFor(":memory:");
   await engine.query("CREATE TABLE things (name TEXT)");
   await engine.begin(async (lease) => {
@@ -163,7 +163,7 @@ Deno.test("begin() within a lease is a savepoint", async () => {
   await engine.close();
 });
 
-Deno.test("poolSize gives a file more connections, and timeout lets a writer wait for another", () =>
+Deno.test("sqliteAdapter() in an engine: opens more connections to a file with poolSize, and timeout limits the wait for a lock", () =>
   withFile(async (path) => {
     const engine = engineFor(`///${path}?timeout=50`, { poolSize: 2 });
     const first = await engine.connect();
@@ -183,12 +183,12 @@ Deno.test("poolSize gives a file more connections, and timeout lets a writer wai
     second.client.exec("BEGIN IMMEDIATE");
     await second.release();
     await engine.close();
-    const argued = engineFor(`///${path}?timeout=50`, { connectArgs: { timeout: 70 } });
-    assertEquals(await argued.query("PRAGMA busy_timeout"), [{ timeout: 70 }]);
-    await argued.close();
+    const overridden = engineFor(`///${path}?timeout=50`, { connectArgs: { timeout: 70 } });
+    assertEquals(await overridden.query("PRAGMA busy_timeout"), [{ timeout: 70 }]);
+    await overridden.close();
   }));
 
-Deno.test("options that would close or double the connection of a database in memory are refused", () => {
+Deno.test("sqliteAdapter() in an engine: refuses options that would close or double the connection of a database in memory", () => {
   const refused: [options: EngineOptions<Database>, what: string][] = [
     [{ poolClass: "null" }, 'the pool class "null"'],
     [{ poolSize: 2 }, 'a "poolSize" other than 1'],
@@ -214,7 +214,7 @@ Deno.test("options that would close or double the connection of a database in me
   engineFor(":memory:", { poolSize: 1, maxOverflow: 0 });
 });
 
-Deno.test('the pool classes "static" and "assertion" keep a database in memory', async () => {
+Deno.test('sqliteAdapter() in an engine: keeps a database in memory with the pool classes "static" and "assertion"', async () => {
   for (const poolClass of ["static", "assertion"] as const) {
     const engine = engineFor(":memory:", { poolClass });
     await engine.query("CREATE TABLE things (name TEXT)");
@@ -224,7 +224,7 @@ Deno.test('the pool classes "static" and "assertion" keep a database in memory',
   }
 });
 
-Deno.test("dispose() goes on with a new connection: a database in memory begins anew", async () => {
+Deno.test("sqliteAdapter() in an engine: begins a new database in memory after dispose()", async () => {
   const engine = engineFor(":memory:");
   await engine.query("CREATE TABLE things (name TEXT)");
   await engine.dispose();
@@ -232,7 +232,7 @@ Deno.test("dispose() goes on with a new connection: a database in memory begins 
   await engine.close();
 });
 
-Deno.test("an open transaction is rolled back at checkin, or committed where that is asked for", async () => {
+Deno.test("sqliteAdapter() in an engine: rolls an open transaction back at checkin, or commits it if told to", async () => {
   for (const how of ["rollback", "commit"] as const) {
     const engine = engineFor(":memory:", { poolResetOnReturn: how });
     await engine.query("CREATE TABLE things (name TEXT)");
@@ -246,7 +246,7 @@ Deno.test("an open transaction is rolled back at checkin, or committed where tha
   }
 });
 
-Deno.test("inTransaction() knows without asking; where a version does not, reset() minds no missing transaction", async () => {
+Deno.test("sqliteAdapter().reset(): succeeds without a transaction, and inTransaction() is right", async () => {
   const database = await adapter.connect(":memory:", targetOf());
   assertEquals(adapter.inTransaction!(database), false);
   database.exec("BEGIN");
@@ -258,7 +258,7 @@ Deno.test("inTransaction() knows without asking; where a version does not, reset
   await assertRejects(() => adapter.reset!(database, "rollback"), Error, "database is not open");
 });
 
-Deno.test("query() gives plain rows, and takes values", async () => {
+Deno.test("sqliteAdapter().query(): takes values and returns plain rows", async () => {
   const engine = engineFor(":memory:");
   const rows = await engine.query("SELECT ? + 1 AS n, ? AS t, ? AS b, NULL AS z", [
     20,
@@ -278,7 +278,7 @@ Deno.test("query() gives plain rows, and takes values", async () => {
   await arrays.close();
 });
 
-Deno.test("query() refuses several statements, of which the driver would run the first only", async () => {
+Deno.test("sqliteAdapter().query(): refuses several statements, of which the driver would run only the first", async () => {
   const engine = engineFor(":memory:");
   const one = [
     "SELECT 1 AS n",
@@ -301,7 +301,7 @@ Deno.test("query() refuses several statements, of which the driver would run the
   await engine.close();
 });
 
-Deno.test("readOnly is a role, and so is PRAGMA query_only; a write on either is a read-only error", () =>
+Deno.test("sqliteAdapter().role(): reports readOnly and PRAGMA query_only, and a refused write is a read-only error", () =>
   withFile(async (path) => {
     const readable = engineFor(`///${path}?readOnly=true`);
     assertEquals(await readable.query(COUNT), [{ n: 0 }]);
@@ -310,13 +310,13 @@ Deno.test("readOnly is a role, and so is PRAGMA query_only; a write on either is
     await readable.close();
 
     const options = { targetSessionAttrs: "read-write", poolTimeout: 0.1 } as const;
-    const wanting = engineFor(`///${path}?readOnly=true`, options);
-    const refused = await assertRejects(() => wanting.connect(), ConnectError, "read-only");
+    const writing = engineFor(`///${path}?readOnly=true`, options);
+    const refused = await assertRejects(() => writing.connect(), ConnectError, "read-only");
     assertStringIncludes(refused.message, `Cannot connect to "${path}"`);
-    await wanting.close();
-    const content = engineFor(`///${path}`, options);
-    await content.query(INSERT, ["x"]);
-    await content.close();
+    await writing.close();
+    const writable = engineFor(`///${path}`, options);
+    await writable.query(INSERT, ["x"]);
+    await writable.close();
 
     const database = await adapter.connect(path, targetOf());
     assertEquals(await adapter.role!(database), { standby: false, readOnly: false });
@@ -325,7 +325,7 @@ Deno.test("readOnly is a role, and so is PRAGMA query_only; a write on either is
     await adapter.close!(database);
   }));
 
-Deno.test("foreign keys are enforced, unless the URL says otherwise", async () => {
+Deno.test("sqliteAdapter() in an engine: enforces foreign keys unless the URL turns that off", async () => {
   for (const [query, on] of [["", 1], ["?enableForeignKeyConstraints=false", 0]] as const) {
     const engine = engineFor(`:memory:${query}`);
     assertEquals(await engine.query("PRAGMA foreign_keys"), [{ foreign_keys: on }]);
@@ -333,7 +333,7 @@ Deno.test("foreign keys are enforced, unless the URL says otherwise", async () =
   }
 });
 
-Deno.test("options about DNS have no meaning, and nobody is asked", async () => {
+Deno.test("sqliteAdapter() in an engine: ignores options for DNS and sends no query", async () => {
   const dnsLookup = fakeLookup(["10.0.0.1"], 1);
   const engine = engineFor(":memory:", { dnsLookup, dnsFamily: 6, dnsTimeout: 1 });
   assertEquals(await engine.query("SELECT 1 AS n"), [{ n: 1 }]);
@@ -343,30 +343,54 @@ Deno.test("options about DNS have no meaning, and nobody is asked", async () => 
   await engine.close();
 });
 
-Deno.test("what SQLite has no use for is refused when the engine is made", () => {
+Deno.test("sqliteAdapter().check(): refuses what SQLite does not have", () => {
   const refused: [url: string, options: EngineOptions<Database>, message: string][] = [
     ["//db.internal/things", {}, "sqlite has no host, write sqlite:///path or sqlite::memory:"],
-    ["//app:secret@/things", {}, "Cannot use the user of the database URL: SQLite has none"],
+    [
+      "//app:secret@/things",
+      {},
+      '"user of the database URL" must not be given: SQLite has no users',
+    ],
     [
       "///things?sslmode=require",
       {},
-      'Cannot use the URL parameter "sslmode": SQLite has no network',
+      '"sslmode of the database URL" must not be given: SQLite has no network',
     ],
-    ["///things?journal=wal", {}, 'Cannot use the URL parameter "journal": sqlite would ignore it'],
-    ["///things?readOnly=yes", {}, '"readOnly": it is "true" or "false"'],
-    ["///things", { connectArgs: { timeout: 0.5 } }, 'Cannot use 0.5 for "timeout": it is a whole'],
-    ["///things", { connectArgs: { timeout: "5; x" } }, 'Cannot use "5; x" for "timeout"'],
-    ["///things", { connectArgs: { open: false } }, 'Cannot use "open" in "connectArgs"'],
+    ["///things?journal=wal", {}, '"journal" is not a URL parameter of the driver sqlite'],
+    [
+      "///things?readOnly=yes",
+      {},
+      '"readOnly of the database URL" must be "true" or "false", got "yes"',
+    ],
+    [
+      "///things",
+      { connectArgs: { timeout: "5; x" } },
+      '"timeout" must be a whole number of milliseconds, at least 0, got "5; x"',
+    ],
+    [
+      "///things",
+      { connectArgs: { open: false } },
+      '"connectArgs.open" must not be given: a connection is always open',
+    ],
     ["///things", { isolationLevel: "serializable" }, 'has no method "setIsolationLevel"'],
   ];
   for (const [url, options, message] of refused) {
     const error = assertThrows(() => engineFor(url, options), TypeError, message);
     assertFalse(error.message.includes("secret"));
   }
-  assertThrows(() => getDnsEngine("sqlite+pg:///x"), TypeError, "for sqlite it is one of sqlite");
+  assertThrows(
+    () => engineFor("///things", { connectArgs: { timeout: 0.5 } }),
+    RangeError,
+    '"timeout" must be a whole number of milliseconds, at least 0, got 0.5',
+  );
+  assertThrows(
+    () => getDnsEngine("sqlite+pg:///x"),
+    TypeError,
+    '"driver of the database URL" must be one of "sqlite" for sqlite, unless',
+  );
 });
 
-Deno.test("a database that cannot be opened is a ConnectError that names it", async () => {
+Deno.test("sqliteAdapter() in an engine: rejects with a ConnectError that names a database it cannot open", async () => {
   const engine = engineFor("////no/such/place.db");
   await assertRejects(
     () => engine.connect(),
@@ -376,18 +400,18 @@ Deno.test("a database that cannot be opened is a ConnectError that names it", as
   await engine.close();
 });
 
-Deno.test("close() and terminate() end it, and again they are harmless; what comes after is a disconnect", async () => {
-  for (const end of ["close", "terminate"] as const) {
+Deno.test("sqliteAdapter().close(): may be called again, as terminate(), and a later statement is a disconnect", async () => {
+  for (const method of ["close", "terminate"] as const) {
     const database = await adapter.connect(":memory:", targetOf());
     await adapter.ping!(database);
-    await adapter[end]!(database);
-    await adapter[end]!(database);
+    await adapter[method]!(database);
+    await adapter[method]!(database);
     const error = await assertRejects(() => adapter.ping!(database), Error, "database is not open");
     assertEquals(adapter.classify!(error), "disconnect");
   }
 });
 
-Deno.test("a connection that its holder closes is not handed out for long", () =>
+Deno.test("sqliteAdapter() in an engine: replaces a connection that its holder closed", () =>
   withFile(async (path) => {
     const engine = engineFor(`///${path}`, { poolPrePing: true });
     await engine.use(({ client }) => client.close());
@@ -395,7 +419,7 @@ Deno.test("a connection that its holder closes is not handed out for long", () =
     await engine.close();
   }));
 
-Deno.test("classify() knows a disconnect and a read-only database, and takes nothing else for one", () => {
+Deno.test("sqliteAdapter().classify(): tells read-only databases from ordinary errors", () => {
   const others = [
     undefined,
     null,
@@ -409,7 +433,7 @@ Deno.test("classify() knows a disconnect and a read-only database, and takes not
   assertEquals(adapter.classify!(moved), "read-only");
 });
 
-Deno.test("an abort before it is opened rejects with its reason", async () => {
+Deno.test("sqliteAdapter().connect(): rejects at an abort and opens nothing", async () => {
   const reason = new Error("enough");
   const opened: string[] = [];
   class DatabaseSync extends sqlite.DatabaseSync {
@@ -418,17 +442,18 @@ Deno.test("an abort before it is opened rejects with its reason", async () => {
       opened.push(path);
     }
   }
-  const noting = sqliteAdapter({ DatabaseSync } as SqliteModule<Database>);
+  const recorder = sqliteAdapter({ DatabaseSync } as SqliteModule<Database>);
   const target = targetOf({ signal: AbortSignal.abort(reason) });
-  assertStrictEquals(await assertRejects(() => noting.connect(":memory:", target)), reason);
+  assertStrictEquals(await assertRejects(() => recorder.connect(":memory:", target)), reason);
   assertEquals(opened, []);
 });
 
-Deno.test("a runtime that has no such module says so, and which ones have it", async () => {
+Deno.test("loadDriver(): rejects with the given text if the runtime has no such module", async () => {
   const error = await assertRejects(
-    () => loadDriver("sqlite", { specifiers: ["node:no_such_module"], otherwise: "nobody has it" }),
+    () =>
+      loadDriver("sqlite", { specifiers: ["node:no_such_module"], notFound: "no runtime has it" }),
     DriverUnavailableError,
-    'Cannot load the driver "sqlite": nobody has it',
+    'Cannot load the driver "sqlite": no runtime has it',
   );
   assertEquals([error.code, error.driver], ["DRIVER_UNAVAILABLE", "sqlite"]);
   assert(error.cause instanceof Error);

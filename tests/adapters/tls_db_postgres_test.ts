@@ -1,15 +1,15 @@
 import type { Adapter } from "../../adapters/adapter.ts";
 import { dbPostgresAdapter } from "../../adapters/db_postgres.ts";
 import { Client, names } from "../support/db_postgres_stand_in.ts";
-import { WHO } from "../support/postgres_subject.ts";
-import { POSTGRES_TLS, startShowing } from "../support/tls_postgres.ts";
+import { LOGIN } from "../support/postgres_subject.ts";
+import { POSTGRES_TLS, startTlsServer } from "../support/tls_postgres.ts";
 import { tlsContract } from "../contracts/tls.ts";
 
 /**
- * The stand-in for `@db/postgres`, everywhere: it dials by name, and the operating system does not know ours. So it is
- * told, at each connect, what DNS is supposed to say.
+ * Wraps an adapter so that its stand-in driver, which dials by name, finds the address of the connect: the operating
+ * system does not know the name.
  */
-function byName(adapter: Adapter<Client>): Adapter<Client> {
+function withNames(adapter: Adapter<Client>): Adapter<Client> {
   return {
     ...adapter,
     connect(ip, target) {
@@ -23,18 +23,18 @@ tlsContract(
   [
     {
       ...POSTGRES_TLS,
-      name: "db-postgres",
-      adapter: byName(dbPostgresAdapter({ Client })),
-      knocks: true,
+      factory: "dbPostgresAdapter",
+      adapter: withNames(dbPostgresAdapter({ Client })),
+      probes: true,
       refuses: {
         "require":
-          "Cannot use sslmode=require: @db/postgres always verifies the certificate in full",
+          '"sslmode of the database URL" must be "disable" or "verify-full" (@db/postgres always verifies in full), got "require"',
         "verify-ca":
-          "Cannot use sslmode=verify-ca: @db/postgres always verifies the certificate in full",
+          '"sslmode of the database URL" must be "disable" or "verify-full" (@db/postgres always verifies in full), got "verify-ca"',
         "client certificate": "@db/postgres has no client certificates",
       },
     },
   ],
-  startShowing,
-  WHO.user,
+  startTlsServer,
+  LOGIN.user,
 );

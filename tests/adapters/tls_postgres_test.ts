@@ -6,25 +6,25 @@ import postgres from "npm:postgres@^3.4";
 import { pgAdapter } from "../../adapters/pg.ts";
 import { postgresjsAdapter } from "../../adapters/postgresjs.ts";
 import { hungUp, withMute } from "../support/bad_servers.ts";
-import { WHO, YES_TLS } from "../support/postgres_subject.ts";
-import { POSTGRES_TLS, startShowing } from "../support/tls_postgres.ts";
+import { LOGIN, TLS_ACCEPTED } from "../support/postgres_subject.ts";
+import { POSTGRES_TLS, startTlsServer } from "../support/tls_postgres.ts";
 import { NAME } from "../support/tls_servers.ts";
 import { pause } from "../support/waiting.ts";
 import { tlsContract } from "../contracts/tls.ts";
 
 tlsContract(
   [
-    { ...POSTGRES_TLS, name: "pg", adapter: pgAdapter(pg) },
-    { ...POSTGRES_TLS, name: "postgresjs", adapter: postgresjsAdapter(postgres) },
+    { ...POSTGRES_TLS, factory: "pgAdapter", adapter: pgAdapter(pg) },
+    { ...POSTGRES_TLS, factory: "postgresjsAdapter", adapter: postgresjsAdapter(postgres) },
   ],
-  startShowing,
-  WHO.user,
+  startTlsServer,
+  LOGIN.user,
 );
 
-Deno.test("pg: where the environment asks for TLS, the certificate is for the name all the same", async () => {
+Deno.test("pgAdapter().connect(): sends the host name if the environment asks for TLS", async () => {
   process.env.PGSSLMODE = "verify-full";
   try {
-    await withMute([YES_TLS], async ({ port, conn, silent }) => {
+    await withMute([TLS_ACCEPTED], async ({ port, conn, silent }) => {
       const controller = new AbortController();
       const connecting = pgAdapter(pg).connect("127.0.0.1", {
         host: NAME,
@@ -37,10 +37,10 @@ Deno.test("pg: where the environment asks for TLS, the certificate is for the na
       });
       connecting.catch(() => {});
       await silent;
-      const heard = hungUp(await conn);
-      await pause(100); // for its hello
+      const received = hungUp(await conn);
+      await pause(100); // until the ClientHello has arrived
       controller.abort();
-      assert((await heard).includes(NAME));
+      assert((await received).includes(NAME));
     });
   } finally {
     delete process.env.PGSSLMODE;

@@ -10,7 +10,7 @@ import { makeAuthority } from "../../lab/certificates.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
-import { asAdmin, WHO as USER } from "../support/mysql_subject.ts";
+import { asAdmin, LOGIN as USER } from "../support/mysql_subject.ts";
 import { mariadbTest, ON_MARIADB } from "../support/servers.ts";
 import { until } from "../support/waiting.ts";
 

@@ -123,27 +123,21 @@ Deno.test("getDnsEngine() refuses a URL without a host, whatever else it has", (
 });
 
 Deno.test("getDnsEngine() refuses a dialect or driver that it does not know, and names those it does", () => {
+  const dialects =
+    '"dialect of the database URL" must be one of "postgresql", "mysql", "mariadb", "sqlite", unless the option "adapter" is given, got';
+  const drivers =
+    '"driver of the database URL" must be one of "pg", "postgresjs", "db-postgres" for postgresql, unless the option "adapter" is given, got';
   const refused: [url: string, message: string][] = [
-    [
-      "oracle://app:hun%20ter2@db.internal/x",
-      'Cannot use the dialect "oracle" of the database URL: it is one of postgresql',
-    ],
-    ["constructor://db.internal/x", 'Cannot use the dialect "constructor" of the database URL: '],
-    ["http://db.internal/x", 'Cannot use the dialect "http" of the database URL: '],
-    [
-      "postgresql+asyncpg://app:hun%20ter2@db.internal/x",
-      'Cannot use the driver "asyncpg" of the database URL: for postgresql it is one of pg',
-    ],
-    ["postgres+toString://db.internal/x", 'Cannot use the driver "tostring" of the database URL: '],
-    [
-      "postgresql+constructor://db.internal/x",
-      'Cannot use the driver "constructor" of the database URL: ',
-    ],
+    ["oracle://app:hun%20ter2@db.internal/x", `${dialects} "oracle"`],
+    ["constructor://db.internal/x", `${dialects} "constructor"`],
+    ["http://db.internal/x", `${dialects} "http"`],
+    ["postgresql+asyncpg://app:hun%20ter2@db.internal/x", `${drivers} "asyncpg"`],
+    ["postgres+toString://db.internal/x", `${drivers} "tostring"`],
+    ["postgresql+constructor://db.internal/x", `${drivers} "constructor"`],
   ];
   for (const [url, message] of refused) {
     const error = assertThrows(() => getDnsEngine(url), TypeError);
     assertStringIncludes(error.message, message);
-    assertStringIncludes(error.message, 'or give the option "adapter"');
     assertNoPassword(error);
     // With an adapter of one's own, the dialect is anybody's.
     assertEquals(getDnsEngine(url, { adapter: fakeAdapter() }).driver, "fake");

@@ -123,7 +123,7 @@ Deno.test("a driver that lacks a permission to be loaded is not said to be missi
   const source = `throw Object.assign(new Error("Requires sys access"), { name: "NotCapable" })`;
   const specifiers = ["no_such_package", `data:text/javascript,${encodeURIComponent(source)}`];
   await assertRejects(
-    () => loadDriver("mariadb", { specifiers, otherwise: "it is not installed here" }),
+    () => loadDriver("mariadb", { specifiers, notFound: "it is not installed here" }),
     DriverUnavailableError,
     'Cannot load the driver "mariadb": Requires sys access',
   );

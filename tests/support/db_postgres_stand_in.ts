@@ -1,6 +1,6 @@
 /**
- * `jsr:@db/postgres` 0.19 where JSR does not answer: a client of the same surface over `npm:pg`, as far as the adapter
- * and its tests use it, and as silent and stubborn as the real one.
+ * A stand-in for `jsr:@db/postgres` 0.19, for machines that cannot reach JSR: a client over `npm:pg` with the members
+ * that the adapter and its tests use. Like the real one, it reports no lost connection and cannot abort a connect.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import net from "node:net";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 
-/** Where names lead, in place of the operating system. */
+/** The address of each host name, instead of the operating system's resolver. */
 export const names: Map<string, string> = new Map();
 
-/** What a client is made with. */
+/** Options of a client. */
 export interface ClientOptions {
   hostname?: string;
   host_type?: "tcp" | "socket";
@@ -26,7 +26,7 @@ export interface ClientOptions {
   connection?: { attempts?: number };
 }
 
-/** What a server says of a statement. */
+/** An error that the server reported. */
 export class PostgresError extends Error {
   override readonly name = "PostgresError";
   constructor(readonly fields: { readonly code: string; readonly message: string }) {
@@ -34,12 +34,12 @@ export class PostgresError extends Error {
   }
 }
 
-/** The connection is gone. */
+/** The connection is lost. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
 
-/** A statement in a transaction failed. */
+/** A statement in a transaction has failed. */
 export class TransactionError extends Error {
   override readonly name = "TransactionError";
   constructor(transaction: string, cause: PostgresError) {
@@ -51,7 +51,7 @@ type Statement = string | TemplateStringsArray | { text: string; args?: unknown[
 
 /** One connection. */
 export class Client {
-  /** Whether it believes that it is connected; it learns of an end only when it asks for something. */
+  /** Whether it is connected, as far as it knows: it notices a lost connection only at the next statement. */
   connected = false;
   readonly #options: ClientOptions;
   #pg: pg.Client | undefined;
@@ -93,7 +93,7 @@ export class Client {
     try {
       await client.connect();
     } catch (error) {
-      throw translated(error);
+      throw translate(error);
     }
     this.#pg = client;
     this.connected = true;
@@ -147,9 +147,9 @@ export class Client {
       const config = { text, values, ...(rowMode && { rowMode }) };
       return await this.#pg!.query(config as pg.QueryConfig) as { rows: unknown[] };
     } catch (error) {
-      const said = translated(error);
-      if (said instanceof ConnectionError) this.#reset();
-      throw said;
+      const translated = translate(error);
+      if (translated instanceof ConnectionError) this.#reset();
+      throw translated;
     }
   }
 
@@ -160,34 +160,34 @@ export class Client {
 }
 
 /** What a transaction needs of its client. */
-interface Hold {
+interface ClientAccess {
   run(text: string, args: unknown[], mode: "array" | undefined): Promise<{ rows: unknown[] }>;
   lock(name: string | null): void;
 }
 
-/** A transaction of the driver's own kind: while it is open, the client does nothing else. */
+/** One of the driver's transactions: while it is open, the client refuses other statements. */
 export class Transaction {
   readonly #client: Client;
-  readonly #hold: Hold;
+  readonly #access: ClientAccess;
 
-  constructor(readonly name: string, client: Client, hold: Hold) {
+  constructor(readonly name: string, client: Client, access: ClientAccess) {
     this.#client = client;
-    this.#hold = hold;
+    this.#access = access;
   }
 
   async begin(): Promise<void> {
     await this.#client.queryArray("BEGIN READ WRITE ISOLATION LEVEL READ COMMITTED;");
-    this.#hold.lock(this.name);
+    this.#access.lock(this.name);
   }
 
   async commit(): Promise<void> {
     await this.queryArray("COMMIT ");
-    this.#hold.lock(null);
+    this.#access.lock(null);
   }
 
   async rollback(): Promise<void> {
     await this.queryArray("ROLLBACK ");
-    this.#hold.lock(null);
+    this.#access.lock(null);
   }
 
   queryArray(statement: Statement, ...args: unknown[]): Promise<{ rows: unknown[] }> {
@@ -200,7 +200,7 @@ export class Transaction {
 
   async #query([text, values]: [string, unknown[]], mode: "array" | undefined) {
     try {
-      return await this.#hold.run(text, values, mode);
+      return await this.#access.run(text, values, mode);
     } catch (error) {
       if (!(error instanceof PostgresError)) throw error;
       await this.commit();
@@ -223,8 +223,8 @@ function textOf(options: string | Record<string, string>): string {
     .join(" ");
 }
 
-/** A server's word is a PostgresError; of the end of a session the real client sees no more than that it is over. */
-function translated(error: unknown): Error {
+/** Translates an error of pg: to a PostgresError, or at the end of a session, whose reason the driver does not pass on, to a ConnectionError. */
+function translate(error: unknown): Error {
   const { code, message, severity } = error as {
     code?: string;
     message: string;
@@ -233,7 +233,7 @@ function translated(error: unknown): Error {
   if (severity !== undefined && !code?.startsWith("57P0")) {
     return new PostgresError({ ...error as object, code: code!, message });
   }
-  const over = severity !== undefined ||
+  const ended = severity !== undefined ||
     /^Connection terminated|^Client has encountered a connection error/.test(message);
-  return over ? new ConnectionError("The session was terminated unexpectedly") : error as Error;
+  return ended ? new ConnectionError("The session was terminated unexpectedly") : error as Error;
 }

@@ -1,5 +1,5 @@
 /**
- * The examples of the drivers, one like the other: what they do, on two real servers whose name moves.
+ * The suite of the drivers' examples: what each example does on two real servers whose name moves from one to the other.
  *
  * @module
  */
@@ -21,8 +21,8 @@ import { pause, soon, until } from "./waiting.ts";
 
 const NAME = "db.internal";
 const CUSTOMER = 42;
-/** Of an example that runs as a program; the first run fetches the driver. */
-const PATIENCE_MS = 60_000;
+/** Maximum time of an example that runs as a program; the first run downloads the driver. */
+const MAX_PROGRAM_MS = 60_000;
 
 /** What the example of a driver exports. */
 interface DriverExample<C> {
@@ -42,95 +42,173 @@ interface ExampleServer extends LabServer {
   thaw(): Promise<void>;
 }
 
-/** A connection of the administrator's. */
+/** A connection of the administrator. */
 export interface Admin {
   rows(text: string): Promise<readonly Record<string, unknown>[]>;
   end(): Promise<unknown>;
 }
 
-/** What is to be known of an example and its servers. */
+/** An example, and what the suite needs to know about its servers. */
 export interface ExampleSubject<C, S extends ExampleServer> {
-  /** Its name in `examples/`. */
+  /** File name in `examples/`. */
   readonly file: string;
   readonly example: DriverExample<C>;
   readonly dialect: Dialect;
   readonly registration: Registration;
-  start(where: { host: string; port: number }): Promise<S>;
+  start(address: { host: string; port: number }): Promise<S>;
   admin(server: S): Promise<Admin>;
-  /** The table as the example's first comment says it. */
+  /** Matches the statement in the example's first comment that creates the table. */
   readonly table: RegExp;
-  /** Inside of which the orders are nobody else's. */
-  readonly lock: readonly [begin: string, end: string];
+  /** Statements that lock the orders, separated by semicolons, and the one that unlocks them. */
+  readonly lock: readonly [lock: string, unlock: string];
+}
+
+/** What each test gets. */
+interface TestContext<C, S extends ExampleServer> {
+  readonly subject: ExampleSubject<C, S>;
+  readonly example: DriverExample<C>;
+  readonly first: S;
+  readonly second: S;
+  readonly dns: DnsServer;
+  /** The example's engine; the name is that of the first server. */
+  readonly engine: Engine<C>;
+  /** Runs a statement as the administrator. */
+  ask(server: S, text: string): Promise<readonly Record<string, unknown>[]>;
+  /** Returns the number of orders on a server. */
+  count(server: S): Promise<number>;
+  /** Locks the orders of a server; returns the function that unlocks them. */
+  lock(server: S): Promise<() => Promise<void>>;
+}
+
+/** How a test loses a server. */
+interface Loss<S extends ExampleServer> {
+  lose(server: S): Promise<void>;
+  /** Brings the server back with its data. */
+  regain?(server: S): Promise<void>;
+  /** Checks the error of the order that was under way. */
+  check(error: unknown): void;
 }
 
 /** Registers the tests of one example. */
 export function testDriverExample<C, S extends ExampleServer>(subject: ExampleSubject<C, S>): void {
-  const { file, example, dialect, registration } = subject;
-  type Body = (lab: ExampleLab<C, S>) => Promise<void>;
-  const test = (what: string, body: Body) =>
-    registration.test(`examples/${file} ${what}`, () => inLab(pair, body));
+  const { file, registration } = subject;
   let pair: ServerPair<S>;
-
-  async function startServers(): Promise<ServerPair<S>> {
-    const text = await Deno.readTextFile(new URL(`../../examples/${file}`, import.meta.url));
-    const [table = ""] = subject.table.exec(text) ?? [];
-    return await startPair(async (where) => {
-      const server = await subject.start(where);
-      await ask(server, table);
-      return server;
-    });
-  }
-
-  async function ask(server: S, text: string) {
-    const admin = await subject.admin(server);
-    return await admin.rows(text).finally(() => admin.end());
-  }
-
-  async function idOfLast(server: S): Promise<unknown> {
-    return (await ask(server, "SELECT max(id) AS id FROM orders"))[0]!.id;
-  }
-
-  async function inLab(pair: ServerPair<S>, body: Body): Promise<void> {
-    clearDnsCache();
-    await using dns = await DnsServer.start({ ttl: 0 });
-    dns.set(NAME, [pair.first.host]);
-    for (const server of [pair.first, pair.second]) await ask(server, "DELETE FROM orders");
-    const engine = example.openEngine(pair.first.url(NAME), {
-      dnsNameservers: [dns.address],
-      dnsMinTtl: 0,
-      dnsFallback: false,
-      probeTimeout: 0.5,
-    });
-    const count = async (server: S) =>
-      Number((await ask(server, "SELECT count(*) AS n FROM orders"))[0]!.n);
-    try {
-      await body({ ...pair, dns, engine, ask, count, hold });
-    } finally {
-      await engine.close({ drain: 0 });
-      await pause(20); // sockets that were dropped close a moment later
-    }
-  }
-
-  /** Keeps the orders of a server to itself, until the returned function is called. */
-  async function hold(server: S): Promise<() => Promise<void>> {
-    const admin = await subject.admin(server);
-    const [begin, end] = subject.lock;
-    for (const text of begin.split(";")) await admin.rows(text);
-    return async () => {
-      await admin.rows(end);
-      await admin.end();
-    };
-  }
-
   if (!registration.skipped) {
     Deno.test.beforeAll(async () => {
-      pair = await startServers();
+      pair = await startServers(subject);
     });
     Deno.test.afterAll(() => pair?.stop());
   }
+  for (const [name, test] of Object.entries(TESTS)) {
+    registration.test(`examples/${file}: ${name}`, () => withContext(subject, pair, test));
+  }
+  registration.test(
+    `examples/${file}: reports an unknown outcome after a crash, and sends nothing twice`,
+    async () => {
+      const own = await startServers(subject);
+      try {
+        await withContext(subject, own, (context) =>
+          loseServer(context, {
+            lose: (server) => server.kill(),
+            check: (error) => assertFalse(error instanceof DnsPoolError), // it is the driver's own
+          }));
+      } finally {
+        await own.stop();
+      }
+    },
+  );
+}
 
-  test("goes where the name points, with the very next call", async (lab) => {
-    const { first, second, dns, engine, count } = lab;
+async function startServers<C, S extends ExampleServer>(
+  subject: ExampleSubject<C, S>,
+): Promise<ServerPair<S>> {
+  const example = new URL(`../../examples/${subject.file}`, import.meta.url);
+  const [table = ""] = subject.table.exec(await Deno.readTextFile(example)) ?? [];
+  return await startPair(async (address) => {
+    const server = await subject.start(address);
+    await askAsAdmin(subject, server, table);
+    return server;
+  });
+}
+
+async function askAsAdmin<C, S extends ExampleServer>(
+  subject: ExampleSubject<C, S>,
+  server: S,
+  text: string,
+): Promise<readonly Record<string, unknown>[]> {
+  const admin = await subject.admin(server);
+  return await admin.rows(text).finally(() => admin.end());
+}
+
+async function lockOrders<C, S extends ExampleServer>(
+  subject: ExampleSubject<C, S>,
+  server: S,
+): Promise<() => Promise<void>> {
+  const admin = await subject.admin(server);
+  const [lock, unlock] = subject.lock;
+  for (const text of lock.split(";")) await admin.rows(text);
+  return async () => {
+    await admin.rows(unlock);
+    await admin.end();
+  };
+}
+
+async function withContext<C, S extends ExampleServer>(
+  subject: ExampleSubject<C, S>,
+  { first, second }: ServerPair<S>,
+  body: (context: TestContext<C, S>) => Promise<void>,
+): Promise<void> {
+  clearDnsCache();
+  await using dns = await DnsServer.start({ ttl: 0 });
+  dns.set(NAME, [first.host]);
+  const ask = (server: S, text: string) => askAsAdmin(subject, server, text);
+  for (const server of [first, second]) await ask(server, "DELETE FROM orders");
+  const { example } = subject;
+  const engine = example.openEngine(first.url(NAME), {
+    dnsNameservers: [dns.address],
+    dnsMinTtl: 0,
+    dnsFallback: false,
+    probeTimeout: 0.5,
+  });
+  const count = async (server: S) =>
+    Number((await ask(server, "SELECT count(*) AS n FROM orders"))[0]!.n);
+  const lock = (server: S) => lockOrders(subject, server);
+  try {
+    await body({ subject, example, first, second, dns, engine, ask, count, lock });
+  } finally {
+    await engine.close({ drain: 0 });
+    await pause(20); // until terminated sockets are closed
+  }
+}
+
+/** Loses the first server during an order whose name moves to the second one. */
+async function loseServer<C, S extends ExampleServer>(
+  context: TestContext<C, S>,
+  { lose, regain, check }: Loss<S>,
+): Promise<void> {
+  const { subject, example, first, second, dns, engine, ask, count, lock } = context;
+  const unlock = await lock(first);
+  const outcome = example.tryToOrder(engine, CUSTOMER);
+  const running = subject.dialect.running("INTO orders");
+  await until(async () => (await ask(first, running)).length > 0);
+  dns.set(NAME, [second.host]);
+  await lose(first);
+  // Another customer's order makes the engine notice that the name has moved.
+  const placed = await soon(example.placeOrder(engine, 1));
+  assertEquals(placed, (await ask(second, "SELECT max(id) AS id FROM orders"))[0]!.id);
+  const { unknown } = await soon(outcome) as { unknown: unknown };
+  check(unknown);
+  assertEquals(await count(second), 1);
+  await regain?.(first);
+  await unlock().catch(() => {}); // its connection may be lost
+  if (regain) assertEquals(await count(first), 0);
+}
+
+const TESTS: Readonly<
+  Record<string, <C, S extends ExampleServer>(context: TestContext<C, S>) => Promise<void>>
+> = {
+  "follows the name with the next call": async (context) => {
+    const { example, first, second, dns, engine, count } = context;
     assertEquals(await example.placeOrder(engine, CUSTOMER), 1);
     assertEquals(await example.lockOrders(engine, async () => {}), first.host);
     dns.set(NAME, [second.host]);
@@ -141,10 +219,10 @@ export function testDriverExample<C, S extends ExampleServer>(subject: ExampleSu
     assertEquals([await count(first), await count(second)], [1, 1]);
     const { inUse, byAddress } = engine.status();
     assertEquals([inUse, Object.keys(byAddress)], [0, [second.host]]);
-  });
+  },
 
-  test("gives the connection back when the work on it throws, and rolls back", async (lab) => {
-    const { engine, first, ask } = lab;
+  "releases the connection and rolls back if the work on it throws": async (context) => {
+    const { example, engine, first, ask } = context;
     const lock = example.lockOrders(engine, () => Promise.reject(new Error("no more")));
     await assertRejects(() => lock, Error, "no more");
     assertEquals(engine.status().inUse, 0);
@@ -153,114 +231,60 @@ export function testDriverExample<C, S extends ExampleServer>(subject: ExampleSu
     await assertRejects(() => example.tryToOrder(engine, CUSTOMER), Error, "orders");
     await ask(first, "ALTER TABLE gone RENAME TO orders");
     assertEquals(engine.status().inUse, 0);
-  });
+  },
 
-  test("waits for a server that takes writes", async ({ first, second, dns, engine, ask }) => {
-    const [on, off] = dialect.readOnly;
+  "waits for a server that takes writes": async (context) => {
+    const { subject, example, first, second, dns, engine, ask } = context;
+    const [on, off] = subject.dialect.readOnly;
     await ask(second, on);
     try {
       dns.set(NAME, [second.host]);
       const ordered = example.placeOrder(engine, CUSTOMER);
-      await until(() => dns.count(NAME) >= 2, "a second question");
+      await until(() => dns.count(NAME) >= 2, "a second DNS query");
       dns.set(NAME, [first.host]);
       await soon(ordered);
       assertEquals(Object.keys(engine.status().byAddress), [first.host]);
     } finally {
       await ask(second, off);
     }
-  });
+  },
 
-  test("says that nobody knows, where the server falls silent, and sends nothing twice", (lab) =>
-    loseServer(lab, {
+  "reports an unknown outcome if the server stops answering, and sends nothing twice": (context) =>
+    loseServer(context, {
       lose: (server) => server.freeze(),
       regain: (server) => server.thaw(),
       check: (error) => assertInstanceOf(error, ConnectionLostError),
-    }));
+    }),
 
-  registration.test(
-    `examples/${file} says that nobody knows, where the server crashes, and sends nothing twice`,
-    async () => {
-      const mortal = await startServers();
-      try {
-        await inLab(mortal, (lab) =>
-          loseServer(lab, {
-            lose: (server) => server.kill(),
-            check: (error) => assertFalse(error instanceof DnsPoolError), // it is the driver's own
-          }));
-      } finally {
-        await mortal.stop();
-      }
-    },
-  );
-
-  /** Loses the server in the midst of an order. */
-  async function loseServer(lab: ExampleLab<C, S>, { lose, regain, check }: Loss): Promise<void> {
-    const { first, second, dns, engine, count, hold } = lab;
-    const release = await hold(first);
-    const outcome = example.tryToOrder(engine, CUSTOMER);
-    await until(async () => (await ask(first, dialect.running("INTO orders"))).length > 0);
-    dns.set(NAME, [second.host]);
-    await lose(first);
-    // Somebody else's order shows the engine that the name has moved.
-    assertEquals(await soon(example.placeOrder(engine, 1)), await idOfLast(second));
-    const { unknown } = await soon(outcome) as { unknown: unknown };
-    check(unknown);
-    assertEquals(await count(second), 1);
-    await regain?.(first);
-    await release().catch(() => {}); // its connection may be gone
-    if (regain) assertEquals(await count(first), 0);
-  }
-
-  test("closes when those who are at work have ended", async ({ first, engine, hold, count }) => {
-    const release = await hold(first);
+  "closes its engine when running orders are done": async (context) => {
+    const { example, first, engine, lock, count } = context;
+    const unlock = await lock(first);
     const ordered = example.tryToOrder(engine, CUSTOMER);
     await until(() => engine.status().inUse === 1);
-    let closed = false;
-    const closing = engine.close({ drain: 30 }).then(() => closed = true);
+    let isClosed = false;
+    const closing = engine.close({ drain: 30 }).then(() => isClosed = true);
     await assertRejects(() => example.placeOrder(engine, CUSTOMER), PoolClosedError);
-    assert(!closed);
-    await release();
+    assert(!isClosed);
+    await unlock();
     assert("placed" in await soon(ordered));
     await soon(closing);
-    const { opened, closed: ended } = engine.status();
-    assertEquals([opened, ended, await count(first)], [1, 1, 1]);
-  });
+    const { opened, closed } = engine.status();
+    assertEquals([opened, closed, await count(first)], [1, 1, 1]);
+  },
 
-  test("runs as it stands", async ({ first, count }) => {
+  "runs as a program": async ({ subject, first, count }) => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "-A", "--no-lock", "--import-map=tests/_std/import_map.json"],
-        `examples/${file}`,
+        `examples/${subject.file}`,
       ],
       cwd: new URL("../../", import.meta.url),
       env: { DATABASE_URL: first.url(), NO_COLOR: "1" },
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: AbortSignal.timeout(MAX_PROGRAM_MS),
     }).output();
     const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
     assertEquals([code, err], [0, ""]);
     assertEquals(out!.replace(/placed: \d+/, "placed: N"), `{ placed: N } 1\n${first.host}`);
     assertEquals(await count(first), 1);
-  });
-}
-
-/** How a server is lost. */
-interface Loss {
-  lose(server: ExampleServer): Promise<void>;
-  /** Where it comes back with its data. */
-  regain?(server: ExampleServer): Promise<void>;
-  /** Looks at what the order came to. */
-  check(error: unknown): void;
-}
-
-/** What a test has at hand. */
-interface ExampleLab<C, S extends ExampleServer> {
-  readonly first: S;
-  readonly second: S;
-  readonly dns: DnsServer;
-  readonly engine: Engine<C>;
-  /** Asks as the administrator. */
-  ask(server: S, text: string): Promise<readonly Record<string, unknown>[]>;
-  /** How many orders a server has. */
-  count(server: S): Promise<number>;
-  hold(server: S): Promise<() => Promise<void>>;
-}
+  },
+};

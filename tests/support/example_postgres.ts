@@ -1,5 +1,5 @@
 /**
- * The servers of the examples for PostgreSQL.
+ * PostgreSQL servers for the suite of the drivers' examples.
  *
  * @module
  */
@@ -12,11 +12,11 @@ import { ALWAYS } from "./servers.ts";
 import { POSTGRES } from "./sql_dialects.ts";
 
 /** Starts a server with a database `orders`. */
-export function startOrders(where: { host: string; port: number }): Promise<PostgresServer> {
-  return startPostgres({ ...where, user: "app", password: "s3cret", database: "orders" });
+export function startOrders(address: { host: string; port: number }): Promise<PostgresServer> {
+  return startPostgres({ ...address, user: "app", password: "s3cret", database: "orders" });
 }
 
-/** Connects as somebody who may write whatever the tests did to the others. */
+/** Connects as an administrator that may write although the tests made the database read-only. */
 export async function adminOf(server: PostgresServer): Promise<Admin> {
   const options = "-c default_transaction_read_only=off";
   const client = new pg.Client({ connectionString: server.url(), options });

@@ -1,5 +1,5 @@
 /**
- * Servers that a test plays itself, a message at a time; on every runtime.
+ * TCP servers whose messages a test reads and writes one at a time. They work on every runtime.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Buffer } from "node:buffer";
 import { once } from "node:events";
 import net from "node:net";
 
-/** A client's connection, from the server's side. It stays open until it is closed here, whatever the client does. */
+/** The server's side of a connection. It stays open until the test closes it, whatever the client does. */
 export class Peer implements AsyncDisposable {
   readonly #socket: net.Socket;
   readonly #chunks: Uint8Array[] = [];
@@ -16,7 +16,7 @@ export class Peer implements AsyncDisposable {
   #error: Error | undefined;
   #wake = () => {};
 
-  /** Peers come from {@linkcode listen}. */
+  /** @param socket The accepted socket; {@linkcode listen} makes the peers. */
   constructor(socket: net.Socket) {
     this.#socket = socket;
     socket.on("data", (chunk: Buffer) => {
@@ -37,10 +37,10 @@ export class Peer implements AsyncDisposable {
   }
 
   /**
-   * Waits for what the client says next.
+   * Waits for the client's next bytes.
    *
-   * @returns What it said; `undefined` once it has hung up.
-   * @throws {Error} with the code `ECONNRESET` where it did so with a reset.
+   * @returns The bytes; `undefined` once the client has closed the connection.
+   * @throws {Error} with the code `ECONNRESET` if the client reset the connection.
    */
   async read(): Promise<Uint8Array | undefined> {
     while (this.#chunks.length === 0) {
@@ -51,14 +51,14 @@ export class Peer implements AsyncDisposable {
     return this.#chunks.shift();
   }
 
-  /** Says something. */
+  /** Sends bytes. */
   async write(bytes: Uint8Array): Promise<void> {
     await new Promise<void>((resolve, reject) =>
       this.#socket.write(bytes, (error) => error ? reject(error) : resolve())
     );
   }
 
-  /** Hangs up; again, it is harmless. */
+  /** Closes the connection. A second call does nothing. */
   async close(): Promise<void> {
     if (this.#socket.closed) return;
     const closed = once(this.#socket, "close");
@@ -71,23 +71,23 @@ export class Peer implements AsyncDisposable {
   }
 }
 
-/** A port on 127.0.0.1; its end closes what came in. */
+/** A listening port on 127.0.0.1; disposing it closes its connections. */
 export interface Listener extends AsyncDisposable {
   readonly port: number;
-  /** All who came, those that nobody accepted included. */
-  readonly came: readonly Peer[];
-  /** Waits for the next client. */
+  /** All connections, also those that `accept` has not returned yet. */
+  readonly peers: readonly Peer[];
+  /** Waits for the next connection. */
   accept(): Promise<Peer>;
 }
 
-/** Listens on a port that is free. */
+/** Listens on a free port. */
 export async function listen(): Promise<Listener> {
-  const came: Peer[] = [];
+  const peers: Peer[] = [];
   const waiting: ((peer: Peer) => void)[] = [];
   let accepted = 0;
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
     const peer = new Peer(socket);
-    came.push(peer);
+    peers.push(peer);
     if (waiting.length === 0) return;
     accepted++;
     waiting.shift()!(peer);
@@ -97,14 +97,14 @@ export async function listen(): Promise<Listener> {
   const { port } = server.address() as net.AddressInfo;
   return {
     port,
-    came,
+    peers,
     accept: () =>
-      accepted < came.length
-        ? Promise.resolve(came[accepted++]!)
+      accepted < peers.length
+        ? Promise.resolve(peers[accepted++]!)
         : new Promise((resolve) => waiting.push(resolve)),
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const peer of came) await peer.close();
+      for (const peer of peers) await peer.close();
       await closed;
     },
   };

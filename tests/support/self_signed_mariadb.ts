@@ -1,6 +1,6 @@
 /**
- * As much of a MariaDB 11.4 as it takes to log in over TLS: its certificate is of no authority that anybody knows, and
- * it proves instead, by a hash, that it knows the password's hash and is the one that showed the certificate.
+ * A server that does what MariaDB 11.4 does at a login over TLS without a trusted certificate: it proves by a hash that
+ * it knows the password's hash and that it is the one that showed the certificate.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import type { Certificate } from "../../lab/certificates.ts";
 import { packet } from "./mysql_subject.ts";
 
 const SCRAMBLE = "abcdefghijklmnopqrst";
-/** A packet that asks for TLS: its header, and the 32 bytes of the protocol. */
-const TLS_REQUEST = 36;
+/** Length of the packet that asks for TLS: its header, and the 32 bytes of the protocol. */
+const TLS_REQUEST_LENGTH = 36;
 
 /**
- * Lets a client log in, whoever it is, while `body` runs.
+ * Runs a server that accepts any login while `body` runs.
  *
- * @param certificate What it shows.
- * @param password What it claims to know.
- * @param body Is given its port.
+ * @param certificate The server's certificate.
+ * @param password The password that the server claims to know.
+ * @param body Takes the server's port.
  */
 export async function withSelfSigned(
   certificate: Certificate,
@@ -36,13 +36,13 @@ export async function withSelfSigned(
     socket.write(greeting());
     socket.once("data", (first: Buffer) => {
       socket.pause();
-      // The client may have gone on to speak TLS.
-      if (first.length > TLS_REQUEST) socket.unshift(first.subarray(TLS_REQUEST));
+      // The same chunk may contain the first TLS bytes.
+      if (first.length > TLS_REQUEST_LENGTH) socket.unshift(first.subarray(TLS_REQUEST_LENGTH));
       const secure = new TLSSocket(socket, { isServer: true, ...certificate });
       secure.on("error", () => {});
       secure.once("data", (login: Buffer) => {
-        secure.write(welcome(login[3]! + 1, proof(certificate, password)));
-        secure.on("data", () => secure.write(welcome(1)));
+        secure.write(ok(login[3]! + 1, proof(certificate, password)));
+        secure.on("data", () => secure.write(ok(1)));
       });
     });
   });
@@ -72,8 +72,8 @@ function greeting(): Uint8Array {
   );
 }
 
-/** "OK", with a text. */
-function welcome(number: number, text: string = ""): Uint8Array {
+/** Encodes an OK packet with a text. */
+function ok(number: number, text: string = ""): Uint8Array {
   return packet(number, [0, 0, 0, 2, 0, 0, 0], [text.length], text);
 }
 

@@ -1,46 +1,46 @@
 /**
- * What the adapters' contract suite asks a server, in the server's own words.
+ * Statements of the adapters' contract suite in the SQL of each server.
  *
  * @module
  */
 
-/** One server's SQL. Every statement gives one row, or none, with the columns named here. */
+/** The SQL of one kind of server. Each statement returns one row, or none, with the columns that are named here. */
 export interface Dialect {
-  /** `ip` and `port`: where the server is, as it knows it itself. */
+  /** Returns `ip` and `port`, the server's own address as it knows it. */
   readonly whereAmI: string;
-  /** `who`: user and database, with a space between. */
+  /** Returns `who`, user and database with a space between. */
   readonly whoAmI: string;
-  /** `id`: the session. */
+  /** Returns `id`, the ID of the session. */
   readonly session: string;
-  /** `n`: how many sessions there are, this one included. */
+  /** Returns `n`, the number of sessions, this one included. */
   readonly sessions: string;
-  /** A row for each session that runs a statement with this text in it. */
+  /** Returns a row for each session that is running a statement with this text in it. */
   running(text: string): string;
-  /** A row if the session is there. */
+  /** Returns a row if the session exists. */
   alive(id: unknown): string;
   /** Ends a session. */
   kill(id: unknown): string;
   /** Takes 30 seconds. */
   readonly sleep: string;
-  /** `n` and `t`: the first value plus one, and the second. */
+  /** Takes two values; returns `n`, the first one plus one, and `t`, the second one. */
   readonly echo: string;
-  /** Inserts its one value into `things`, whose column `name` is unique. */
+  /** Takes one value and inserts it into `things`. */
   readonly insert: string;
-  /** A table `things` with a unique `name`. */
+  /** Creates the table `things`, whose column `name` is unique. */
   readonly table: string;
-  /** `n`: how many rows `things` has. */
+  /** Returns `n`, the number of rows of `things`. */
   readonly count: string;
-  /** Every new session is read-only for whom it should be, or not. */
+  /** Makes new sessions of the tests' user read-only, or no longer. */
   readonly readOnly: readonly [on: string, off: string];
-  /** `level`: the isolation level, with spaces, in any case. */
+  /** Returns `level`, the isolation level with spaces, in any case. */
   readonly level: string;
-  /** What the server does by itself. */
+  /** The server's default isolation level. */
   readonly defaultLevel: string;
-  /** A line of the server's log about a client that did not say goodbye. */
-  readonly complaint: RegExp;
+  /** Matches the server's log line about a client that closed its socket without a message. */
+  readonly abortedLogLine: RegExp;
 }
 
-/** PostgreSQL's; the user of the tests is its superuser. */
+/** PostgreSQL. The user of the tests is a superuser. */
 export const POSTGRES: Dialect = {
   whereAmI: "SELECT host(inet_server_addr()) AS ip, inet_server_port() AS port",
   whoAmI: "SELECT current_user::text || ' ' || current_database()::text AS who",
@@ -61,10 +61,10 @@ export const POSTGRES: Dialect = {
   ],
   level: "SELECT current_setting('transaction_isolation') AS level",
   defaultLevel: "read committed",
-  complaint: /unexpected EOF|could not receive data|Connection reset/i,
+  abortedLogLine: /unexpected EOF|could not receive data|Connection reset/i,
 };
 
-/** MariaDB's; the user of the tests may not write while the server is read-only. */
+/** MariaDB. The user of the tests may not write while the server is read-only. */
 export const MARIADB: Dialect = {
   whereAmI: "SELECT @@bind_address AS ip, @@port AS port",
   whoAmI: "SELECT CONCAT(SUBSTRING_INDEX(CURRENT_USER(), '@', 1), ' ', DATABASE()) AS who",
@@ -83,5 +83,5 @@ export const MARIADB: Dialect = {
   readOnly: ["SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"],
   level: "SELECT REPLACE(@@tx_isolation, '-', ' ') AS level",
   defaultLevel: "repeatable read",
-  complaint: /aborted connection/i,
+  abortedLogLine: /aborted connection/i,
 };

@@ -1,18 +1,18 @@
 /**
- * What the tests of adapters have in common: what a connection is opened with, and types held against each other.
+ * Targets for the tests of adapters, and the comparison of types.
  *
  * @module
  */
 
 import type { Target } from "../../adapters/adapter.ts";
 
-/** Whether two types are the same. */
+/** `true` if two types are the same. */
 export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2)
   ? true
   : false;
 
-/** A connection to be opened; what is not said does not matter. */
-export function someTarget(said: Partial<Target>): Target {
+/** Makes a target; `changes` replaces its defaults. */
+export function makeTarget(changes: Partial<Target>): Target {
   return {
     host: "db.internal",
     port: 1,
@@ -21,6 +21,6 @@ export function someTarget(said: Partial<Target>): Target {
     keepAlive: true,
     addresses: () => ["127.0.0.1"],
     signal: new AbortController().signal,
-    ...said,
+    ...changes,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Servers that show certificates of every kind, the wrong ones too, on two addresses.
+ * Servers on two addresses with good and bad certificates of every kind.
  *
  * @module
  */
@@ -10,66 +10,77 @@ import { join } from "node:path";
 import { type Certificate, type IssueOptions, makeAuthority } from "../../lab/certificates.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 
-/** The name that all clients expect, unless a test says otherwise. */
+/** The host name that clients expect, unless a test says otherwise. */
 export const NAME = "db.internal";
 
-/** What a server shows; `"plain"` has no TLS, `"client"` asks for a client's certificate. */
-export type Shown = "right" | "otherName" | "expired" | "stranger" | "address" | "plain" | "client";
+/**
+ * A kind of server by its certificate: `"address"` has one for its IP address, `"plain"` has no TLS, `"client"` requires
+ * a client certificate.
+ */
+export type ServerKind =
+  | "valid"
+  | "otherName"
+  | "expired"
+  | "untrusted"
+  | "address"
+  | "plain"
+  | "client";
 
 /** One server. */
-export interface ShowingServer {
+export interface TlsServer {
   readonly host: string;
   readonly port: number;
   stop(): Promise<void>;
 }
 
-/** How a kind of server is started. */
-export type StartShowing = (
-  where: { readonly host: string; readonly port: number },
+/** Starts a server with a certificate; with `ca`, it requires a client certificate of that authority. */
+export type StartTlsServer = (
+  address: { readonly host: string; readonly port: number },
   tls: (Certificate & { readonly ca?: string }) | undefined,
-) => Promise<ShowingServer>;
+) => Promise<TlsServer>;
 
-/** Every server, the authority that clients trust, and a client's certificate of it. */
+/** A server of each kind, the authority that clients trust, and a client certificate of that authority. */
 export interface TlsServers {
-  readonly servers: Readonly<Record<Shown, ShowingServer>>;
-  /** PEM. */
+  readonly servers: Readonly<Record<ServerKind, TlsServer>>;
+  /** Certificate of the authority, as PEM. */
   readonly ca: string;
   readonly client: Certificate;
-  /** Paths of files with the same. */
+  /** Paths of files with the same certificates. */
   readonly files: { readonly ca: string; readonly cert: string; readonly key: string };
   stop(): Promise<void>;
 }
 
 /**
- * Starts them. "right" and "otherName" have one port on two addresses, so that a name can move from one to the other.
+ * Starts a server of each kind. "valid" and "otherName" have the same port on two addresses, so that a name can move from
+ * one to the other.
  *
- * @param start Starts one.
- * @param user The common name of the client's certificate.
+ * @param start Starts one server.
+ * @param user The common name of the client certificate.
  */
-export async function startTlsServers(start: StartShowing, user: string): Promise<TlsServers> {
-  const [authority, stranger] = await Promise.all([makeAuthority(), makeAuthority()]);
+export async function startTlsServers(start: StartTlsServer, user: string): Promise<TlsServers> {
+  const [authority, untrusted] = await Promise.all([makeAuthority(), makeAuthority()]);
   const [first, second] = await loopbackPair();
-  const moving = await freePort([first, second]);
+  const sharedPort = await freePort([first, second]);
   const issue = (options: IssueOptions, by = authority) => by.issue(options);
   const client = await issue({ client: user });
-  const right = await issue({ names: [NAME] });
-  const plan: [Shown, string, Parameters<StartShowing>[1]][] = [
-    ["right", first, right],
+  const valid = await issue({ names: [NAME] });
+  const plan: [ServerKind, string, Parameters<StartTlsServer>[1]][] = [
+    ["valid", first, valid],
     ["otherName", second, await issue({ names: ["other.internal"] })],
     ["expired", first, await issue({ names: [NAME], expired: true })],
-    ["stranger", first, await issue({ names: [NAME] }, stranger)],
+    ["untrusted", first, await issue({ names: [NAME] }, untrusted)],
     ["address", first, await issue({ ips: [first] })],
-    ["client", first, { ...right, ca: authority.cert }],
+    ["client", first, { ...valid, ca: authority.cert }],
     ["plain", first, undefined],
   ];
-  const started: [Shown, ShowingServer][] = [];
+  const started: [ServerKind, TlsServer][] = [];
   const stop = async () => {
     await Promise.all(started.map(([, server]) => server.stop()));
   };
   try {
-    for (const [shown, host, tls] of plan) {
-      const port = shown === "right" || shown === "otherName" ? moving : await freePort([host]);
-      started.push([shown, await start({ host, port }, tls)]);
+    for (const [kind, host, tls] of plan) {
+      const port = kind === "valid" || kind === "otherName" ? sharedPort : await freePort([host]);
+      started.push([kind, await start({ host, port }, tls)]);
     }
   } catch (error) {
     await stop();
@@ -81,7 +92,7 @@ export async function startTlsServers(start: StartShowing, user: string): Promis
   await writeFile(files.cert, client.cert);
   await writeFile(files.key, client.key);
   return {
-    servers: Object.fromEntries(started) as Record<Shown, ShowingServer>,
+    servers: Object.fromEntries(started) as Record<ServerKind, TlsServer>,
     ca: authority.cert,
     client,
     files,

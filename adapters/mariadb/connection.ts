@@ -1,0 +1,160 @@
+/**
+ * Opens, uses and closes connections of mariadb, by way of the connection below the driver's client.
+ *
+ * @module
+ */
+
+import type { Socket } from "node:net";
+import type { Destination } from "../adapter.ts";
+import { connectionClosed } from "../shared/driver_error.ts";
+import { socketClosed } from "../shared/socket.ts";
+import type { MariadbClient, MariadbConfig, MariadbLogger } from "./driver.ts";
+
+/** The connection below a client. It is private to the driver, so every member may be missing. */
+export interface CoreConnection {
+  /** The socket that was dialled, or the TLS socket around it. */
+  readonly socket?: Socket;
+  /** The commands that wait for an answer. */
+  readonly receiveQueue?: {
+    readonly length: number;
+    peekFront(): { readonly onPacketReceive: unknown } | undefined;
+  };
+  /** Ends the connection and rejects all that waits for it. */
+  fatalError?(error: Error, silently: boolean): void;
+}
+
+/** Receives the errors of one connection, once it has a listener. */
+export interface ErrorTap {
+  listener?: (error: unknown) => void;
+}
+
+/** A client as an event emitter, which its type leaves out. */
+export interface Emitter {
+  on(event: string, listener: (error?: unknown) => void): unknown;
+  once(event: string, listener: (this: CoreConnection) => void): unknown;
+}
+
+/**
+ * Makes the driver's option `stream`. The driver asks for a second socket if its user calls `destroy()` while a
+ * statement is running, in order to kill the session; that socket goes to the same server.
+ *
+ * @param socket The first socket.
+ * @param dial Opens another socket to the same server.
+ */
+export function streamOf(
+  socket: Socket,
+  dial: (signal: AbortSignal) => Promise<Socket>,
+): MariadbConfig["stream"] {
+  let first = true;
+  return (callback) => {
+    const give = (socket: Socket) => {
+      callback!(undefined, socket);
+      // The driver sets its timeouts at this event.
+      socket.emit("connect");
+    };
+    if (!first) return void dial(new AbortController().signal).then(give, callback);
+    first = false;
+    give(socket);
+  };
+}
+
+/**
+ * Makes the driver's option `logger`: the user's own logger, with a tap on its errors.
+ *
+ * @param destination The destination with the `connectArgs`.
+ * @param tap Receives the errors.
+ */
+export function loggerOf(
+  { connectArgs }: Pick<Destination, "connectArgs">,
+  tap: ErrorTap,
+): MariadbLogger {
+  const { logger, debug, debugCompress } = connectArgs;
+  const own: MariadbLogger = typeof logger === "function"
+    ? { network: logger, query: logger, warning: logger, error: logger } as MariadbLogger
+    : { ...(logger as MariadbLogger | undefined) };
+  if (logger === undefined && (debug || debugCompress)) own.network = console.log;
+  return {
+    ...own,
+    error(error: Error): void {
+      tap.listener?.(error);
+      own.error?.(error);
+    },
+  };
+}
+
+/** Returns the connection below a client. The driver shows it only to event listeners, as `this`. */
+export function coreOf(client: MariadbClient): CoreConnection {
+  let core: CoreConnection | undefined;
+  emitterOf(client).once("newListener", function (this: CoreConnection) {
+    core = this;
+  });
+  // Without a listener, the `error` of an idle connection ends the process.
+  emitterOf(client).on("error", () => {});
+  return core ?? {};
+}
+
+/** Returns whether a command waits for an answer; `undefined` if that cannot be seen. */
+export function isBusy({ receiveQueue }: CoreConnection): boolean | undefined {
+  if (!receiveQueue) return undefined;
+  // The last command may stay in the queue although it has its answer.
+  return receiveQueue.length > 1 ||
+    receiveQueue.length === 1 && receiveQueue.peekFront()?.onPacketReceive !== null;
+}
+
+/** Returns a client as an event emitter. */
+export function emitterOf(client: MariadbClient): Emitter {
+  return client as unknown as Emitter;
+}
+
+/** A client's connection, and the socket that was dialled. */
+interface Sockets {
+  readonly core: CoreConnection;
+  readonly socket: Socket;
+}
+
+/** Closes a client gracefully. If a statement is running, closes it at once: `end()` would leave it pending for ever. */
+export async function closeClient(client: MariadbClient, sockets: Sockets): Promise<void> {
+  if (isBusy(sockets.core)) return terminateClient(sockets);
+  const closed = socketClosed(sockets.socket);
+  await client.end();
+  await closed;
+}
+
+/** Closes a client at once. Its own `destroy()` would first open another connection, in order to kill the session. */
+export function terminateClient({ core, socket }: Sockets, reason?: Error): void {
+  core.fatalError?.(reason ?? connectionClosed("ECONNABORTED"), true);
+  socket.destroy();
+}
+
+/** Runs one statement of the adapter itself. Its rows are objects, whatever the user's settings. */
+export function ask(client: MariadbClient, sql: string): Promise<unknown> {
+  const plain = { rowsAsArray: false, nestTables: false, metaAsArray: false, typeCast: undefined };
+  return client.query({ sql, ...plain });
+}
+
+/**
+ * Runs one statement of the user. With values it is a prepared statement: the driver would write the values into the
+ * text, which a server quotes in its errors.
+ *
+ * @param client The client.
+ * @param text The statement.
+ * @param values The bind values.
+ * @returns The rows.
+ * @throws The driver's error.
+ */
+export async function runStatement(
+  client: MariadbClient,
+  text: string,
+  values: readonly unknown[] | undefined,
+): Promise<readonly unknown[]> {
+  const statement = { sql: text, metaAsArray: false };
+  return rowsOf(
+    values?.length ? await client.execute(statement, [...values]) : await client.query(statement),
+  );
+}
+
+/** Returns the rows of the first result that has any: a procedure gives several results. */
+function rowsOf(result: unknown): readonly unknown[] {
+  if (!Array.isArray(result)) return [];
+  return "meta" in result ? result : result.find((each) => Array.isArray(each)) ?? [];
+}

@@ -1,0 +1,83 @@
+/**
+ * The part of `npm:pg` that the adapter needs, as types.
+ *
+ * @module
+ */
+
+import type { TlsOptions } from "../shared/tls.ts";
+
+/** What the adapter sets on a new client; `connectArgs` may add any other option of the driver. */
+export interface PgConfig {
+  /** IP address to connect to. */
+  host: string;
+  /** TCP port. */
+  port: number;
+  /** User name. */
+  user?: string;
+  /** Password. */
+  password?: string;
+  /** Database name. */
+  database?: string;
+  /** TLS options, or `false` for plain text. */
+  ssl?: TlsOptions | false;
+  /** Whether to enable TCP keepalive. */
+  keepAlive: boolean;
+  /** Milliseconds before the first keepalive probe. */
+  keepAliveInitialDelayMillis: number;
+}
+
+/** The part of `pg.Client` that the adapter needs. */
+export interface PgClient {
+  /** Opens the connection. */
+  connect(): Promise<unknown>;
+  /** Closes the connection. */
+  end(): Promise<void>;
+  /** Runs one statement. */
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+  /** Listens for `error` and `end`. */
+  on(event: "error" | "end", listener: (error?: Error) => void): unknown;
+}
+
+/** The part of the module `pg` that the adapter needs. */
+export interface PgModule<C extends PgClient> {
+  /** The client class. */
+  Client: new (config: PgConfig) => C;
+}
+
+/** Members of `pg.Client` that its types leave out, or that only newer versions have. */
+export interface PgInternals {
+  ref?(): void;
+  unref?(): void;
+  connection?: {
+    stream?: PgStream;
+    ssl?: TlsOptions | boolean;
+    on?(event: "errorMessage", listener: (error: unknown) => void): unknown;
+  };
+  readyForQuery?: boolean;
+  getTransactionStatus?(): string | null;
+}
+
+/** A socket; the last two properties are those of a TLS socket. */
+interface PgStream {
+  destroy(error?: Error): void;
+  encrypted?: boolean;
+  authorized?: boolean;
+}
+
+/** Returns a client with the members that its type leaves out. */
+export function internalsOf(client: PgClient): PgInternals {
+  return client as unknown as PgInternals;
+}
+
+/** The result of a statement. A text with several statements has an array of results. */
+export interface PgResult {
+  rows: unknown[];
+  fields?: unknown[];
+}
+
+/** `query` with a callback, as the driver's own pool calls it. */
+export type QueryWithCallback = (
+  text: string,
+  values: unknown[] | undefined,
+  callback: (error: unknown, result?: PgResult | PgResult[]) => void,
+) => Promise<PgResult | PgResult[]> | undefined;

@@ -1,0 +1,87 @@
+import { assertEquals } from "@std/assert";
+import { ProtocolState } from "../../adapters/shared/postgres_protocol.ts";
+
+const encoder = new TextEncoder();
+
+/** Encodes a message: its letter, its length, its body (PostgreSQL, chapter "Message Formats"). */
+function message(letter: string, body: string): Uint8Array {
+  const bytes = encoder.encode(`${letter}    ${body}`);
+  new DataView(bytes.buffer).setUint32(1, bytes.length - 1);
+  return bytes;
+}
+
+function concat(...messages: Uint8Array[]): Uint8Array {
+  return new Uint8Array(messages.flatMap((bytes) => [...bytes]));
+}
+
+const READY = (status: "I" | "T" | "E") => message("Z", status);
+const QUERY = message("Q", "SELECT 1\0");
+const SYNC = message("S", "");
+const ERROR = message("E", "SERROR\0VERROR\0C25006\0Mcannot do that\0Xunknown\0\0");
+const FATAL = message("E", "VFATAL\0C57P01\0Mterminating\0\0");
+
+/** Returns a state after the start-up. */
+function started(): ProtocolState {
+  const state = new ProtocolState();
+  state.sent(encoder.encode("\0\0\0\x08no type, and a Q and an S in it"));
+  state.received(concat(message("R", "\0\0\0\0"), message("K", "12345678"), READY("I")));
+  return state;
+}
+
+Deno.test("ProtocolState.inTransaction: is undefined until the start-up is done, then follows ReadyForQuery", () => {
+  assertEquals(new ProtocolState().inTransaction, undefined);
+  const state = started();
+  assertEquals(state.inTransaction, false);
+  for (const [status, open] of [["T", true], ["E", true], ["I", false]] as const) {
+    state.sent(QUERY);
+    assertEquals(state.inTransaction, undefined);
+    state.received(concat(message("C", "SELECT 1\0"), READY(status)));
+    assertEquals(state.inTransaction, open, status);
+  }
+});
+
+Deno.test("ProtocolState.inTransaction: is undefined until the last of several queries is answered", () => {
+  const state = started();
+  const parse = message("P", "\0SELECT 1\0\0\0");
+  state.sent(concat(QUERY, parse, SYNC));
+  state.sent(parse); // is answered only after a Sync
+  state.received(READY("T"));
+  assertEquals(state.inTransaction, undefined);
+  state.received(READY("T"));
+  assertEquals(state.inTransaction, true);
+});
+
+Deno.test("ProtocolState.received(): returns errors with named fields, however the bytes are cut", () => {
+  const row = message("D", "Z".repeat(300)); // its body looks like messages
+  const answer = concat(row, ERROR, READY("E"), row, FATAL);
+  const expected = [
+    { severity_local: "ERROR", severity: "ERROR", code: "25006", message: "cannot do that" },
+    { severity: "FATAL", code: "57P01", message: "terminating" },
+  ];
+  for (let size = 1; size < answer.length; size++) {
+    const state = started();
+    state.sent(QUERY);
+    const errors = [];
+    for (let at = 0; at < answer.length; at += size) {
+      errors.push(...state.received(answer.subarray(at, at + size)));
+    }
+    assertEquals(errors, expected, `in chunks of ${size} bytes`);
+    assertEquals(state.inTransaction, true, `in chunks of ${size} bytes`);
+  }
+});
+
+Deno.test("ProtocolState.received(): copies what it keeps of a chunk, which the socket may overwrite", () => {
+  const state = started();
+  const chunk = ERROR.slice(0, 20);
+  assertEquals(state.received(chunk), []);
+  chunk.fill(0);
+  assertEquals(state.received(ERROR.slice(20))[0]?.code, "25006");
+});
+
+Deno.test("ProtocolState.received(): goes on after a message with an invalid length", () => {
+  const state = started();
+  const short = new Uint8Array([..."D"].map((c) => c.charCodeAt(0)).concat(0, 0, 0, 0));
+  state.sent(QUERY);
+  state.received(concat(short, READY("I")));
+  assertEquals(state.inTransaction, false);
+});
