@@ -11,7 +11,7 @@ import { denoWithLockCopy } from "../check/run_deno.ts";
 import { chooseStd, stdFlags } from "../check/std_source.ts";
 import { type Outcome, saveOutcomes } from "./runtimes/outcome.ts";
 
-/** Runs the tests; resolves with the runner's exit code. The results of a full run are kept for docs/runtimes.md. */
+/** Runs the tests; resolves with the runner's exit code. What a run of all of them found is kept for README's table. */
 export async function test(args: readonly string[]): Promise<number> {
   const std = stdFlags(await chooseStd());
   const all = ["test", "-A", "--doc", "--ignore=npm,scripts/test/test.ts", ...std, ...args];
