@@ -1,7 +1,6 @@
 /**
- * `deno task matrix`: writes the table of what runs where into README, out of what `deno task test`,
- * `deno task runtimes` and `deno task consumers` have found. `--check` writes nothing, and fails where README claims
- * anything else.
+ * `deno task matrix`: writes the table in docs/runtimes.md from the results of `deno task test`, `deno task runtimes`
+ * and `deno task consumers`. `--check` writes nothing, and fails if the page has another table.
  *
  * @module
  */
@@ -9,7 +8,9 @@
 import { ROOT } from "../check/run_deno.ts";
 import { type Outcome, savedOutcomes } from "./runtimes/outcome.ts";
 
-/** What stands around the table. */
+/** The page with the table. */
+const PAGE = "docs/runtimes.md";
+/** The lines before and after the table. */
 const BEGIN = "<!-- What runs where, by deno task matrix -->";
 const END = "<!-- end -->";
 
@@ -115,21 +116,21 @@ if (import.meta.main) {
     );
     Deno.exit(1);
   }
-  const file = new URL("README.md", ROOT);
-  const readme = await Deno.readTextFile(file);
-  const [before, rest] = readme.split(`${BEGIN}\n`);
+  const file = new URL(PAGE, ROOT);
+  const page = await Deno.readTextFile(file);
+  const [before, rest] = page.split(`${BEGIN}\n`);
   const [stands, after] = rest?.split(END) ?? [];
-  if (after === undefined) throw new Error(`Cannot find "${BEGIN}" and "${END}" in README.md`);
+  if (after === undefined) throw new Error(`Cannot find "${BEGIN}" and "${END}" in ${PAGE}`);
   const found = await formatted(matrix({ runtimes, consumers }));
   if (stands!.trim() === found) {
-    console.log("README says what runs where");
+    console.log(`${PAGE} is up to date`);
   } else if (Deno.args.includes("--check")) {
     console.error(
-      `README claims:\n${stands!.trim()}\n\nFound was:\n${found}\n\nRun deno task matrix`,
+      `${PAGE} has:\n${stands!.trim()}\n\nFound was:\n${found}\n\nRun deno task matrix`,
     );
     Deno.exit(1);
   } else {
     await Deno.writeTextFile(file, `${before}${BEGIN}\n\n${found}\n\n${END}${after}`);
-    console.log("README.md is written");
+    console.log(`${PAGE} is written`);
   }
 }

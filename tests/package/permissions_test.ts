@@ -1,6 +1,6 @@
 /**
- * A program on Deno under the permissions that README lists, and none besides, against a DNS server and a real
- * PostgreSQL.
+ * Runs a program on Deno with the permissions that docs/runtimes.md lists, and no other, against a DNS server and a
+ * real PostgreSQL.
  */
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -13,10 +13,10 @@ import { DnsServer } from "../../testing/mod.ts";
 const ROOT = new URL("../../", import.meta.url);
 /** So that `npm:pg` is the version that the tests know. */
 const LOCK = `--lock=${new URL("deno.lock", ROOT).pathname}`;
-const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+const page = await Deno.readTextFile(new URL("docs/runtimes.md", ROOT));
 
-/** README's command line, `deno run … main.ts`, and what its addresses stand for. */
-const [, listed = ""] = /^deno run (--allow-net=.*) main\.ts$/m.exec(readme) ?? [];
+/** The page's command line, `deno run … main.ts`, and the addresses in it. */
+const [, listed = ""] = /^deno run (--allow-net=.*) main\.ts$/m.exec(page) ?? [];
 const NAME_SERVER = "10.0.0.2:53";
 const DATABASE = "10.0.1.0/24:5432";
 const IGNORE_ENV = "--ignore-env";
@@ -31,8 +31,8 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => server.stop());
 
 /**
- * Runs a program that queries once; what it says, or what its error says. Addresses are those of README, in what it is
- * given and in what it says.
+ * Runs a program that queries once; returns its output or its error's message. The addresses in `flags` and in the
+ * result are those of the page.
  */
 async function query(
   flags: string,
@@ -83,13 +83,13 @@ async function query(
   return text.decode(stdout).trim().replaceAll(dns.address, NAME_SERVER);
 }
 
-Deno.test("a program works under the permissions that README lists, with nothing else granted", async () => {
+Deno.test("docs/runtimes.md: a program works with the permissions that it lists, and no other", async () => {
   const { who, granted, freshFor } = JSON.parse(await query(listed));
   assertEquals([who, granted], ["127.0.0.2", []]);
   assert(freshFor > 0 && freshFor <= 5, `${freshFor}`);
 });
 
-Deno.test("each permission that README lists is needed, and the error names it", async () => {
+Deno.test("docs/runtimes.md: each permission that it lists is needed, and the error names it", async () => {
   const dnsNeeded = `the permission is missing, run with --allow-net=${NAME_SERVER}`;
   const table = [
     [listed.replace(`${NAME_SERVER},`, ""), dnsNeeded],
@@ -108,8 +108,8 @@ Deno.test("without dnsNameservers, the error names the system's server", async (
   assertStringIncludes(said, "run with --allow-net");
 });
 
-Deno.test("the variables that README names are those that pg asks for", async () => {
-  const [, names = ""] = /`--allow-env=([A-Z_,]+)`/.exec(readme) ?? [];
+Deno.test("docs/runtimes.md: the variables that it names are those that pg reads", async () => {
+  const [, names = ""] = /`--allow-env=([A-Z_,]+)`/.exec(page) ?? [];
   const said = JSON.parse(await query(listed.replace(IGNORE_ENV, `--allow-env=${names}`)));
   assertEquals(said.who, "127.0.0.2");
   for (const name of names.split(",")) {

@@ -1,5 +1,5 @@
 /**
- * The documentation as tests look at it: pages, fenced blocks, tables, headings.
+ * Reads the documentation for tests: pages, fenced blocks, tables, headings, links.
  *
  * @module
  */
@@ -8,16 +8,16 @@ const ROOT = new URL("../../", import.meta.url);
 
 /** A fenced block. */
 export interface Block {
-  /** Where it stands, such as `docs/production.md:40`. */
+  /** Page and line, such as `docs/production.md:40`. */
   readonly where: string;
-  /** What stands behind the fence, such as `ts` or `ts ignore`. */
+  /** The words after the opening fence, such as `ts` or `ts ignore`. */
   readonly info: string;
   readonly text: string;
 }
 
-/** A page. */
+/** A Markdown file. */
 export interface Page {
-  /** Its path in the repository. */
+  /** The path in the repository. */
   readonly path: string;
   readonly text: string;
 }
@@ -27,25 +27,25 @@ export function read(path: string): Promise<string> {
   return Deno.readTextFile(new URL(path, ROOT));
 }
 
-/** All files of the repository with an ending, but for what is generated and what others wrote. */
-export async function filesWith(ending: string, dir = ""): Promise<string[]> {
+/** Lists the files of the repository with an extension, except generated and third-party ones. */
+export async function filesWith(extension: string, dir = ""): Promise<string[]> {
   const found: string[] = [];
   for await (const { name, isDirectory, isFile } of Deno.readDir(new URL(`./${dir}`, ROOT))) {
     if (name.startsWith(".") || ["node_modules", "npm", "generated"].includes(name)) continue;
     const path = `${dir}${name}`;
-    if (isDirectory) found.push(...await filesWith(ending, `${path}/`));
-    else if (isFile && name.endsWith(ending)) found.push(path);
+    if (isDirectory) found.push(...await filesWith(extension, `${path}/`));
+    else if (isFile && name.endsWith(extension)) found.push(path);
   }
   return found.sort();
 }
 
-/** Every page. */
+/** Reads every page. */
 export async function readPages(): Promise<Page[]> {
   const paths = await filesWith(".md");
   return await Promise.all(paths.map(async (path) => ({ path, text: await read(path) })));
 }
 
-/** The fenced blocks of a page. */
+/** Returns the fenced blocks of a page. */
 export function blocksOf({ path, text }: Page): Block[] {
   return [...text.matchAll(/^```(.*)\n([^]*?)^```$/gm)].map((
     { index, 1: info = "", 2: body = "" },
@@ -56,12 +56,12 @@ export function blocksOf({ path, text }: Page): Block[] {
   }));
 }
 
-/** A page without its fenced blocks. */
+/** Returns a page without its fenced blocks. */
 export function proseOf({ text }: Page): string {
   return text.replace(/^```.*\n[^]*?^```$/gm, "");
 }
 
-/** What a link may have behind its `#`, as GitHub makes it of headings. */
+/** Returns the anchors that GitHub makes of a page's headings. */
 export function anchorsOf(page: Page): Set<string> {
   const anchors = new Set<string>();
   for (const [, heading = ""] of proseOf(page).matchAll(/^#{1,6} (.+)$/gm)) {
@@ -74,7 +74,7 @@ export function anchorsOf(page: Page): Set<string> {
   return anchors;
 }
 
-/** The part of a text under a heading, up to the next one of the same kind. */
+/** Returns the text under a heading, up to the next heading of the same or a higher level. */
 export function sectionOf(text: string, heading: string): string {
   const [, rest] = text.split(`\n${heading}\n`);
   if (rest === undefined) throw new Error(`There is no heading "${heading}"`);
@@ -82,7 +82,7 @@ export function sectionOf(text: string, heading: string): string {
   return rest.split(new RegExp(`^#{1,${level.length}} `, "m"))[0]!;
 }
 
-/** The rows of the tables in a text, without their heads: the cells of each. */
+/** Returns the cells of each table row in a text, without the header rows. */
 export function rowsOf(text: string): string[][] {
   return [...text.matchAll(/^\|[ :|-]+\|\n((?:\|.*\|\n?)*)/gm)].flatMap(([, body = ""]) =>
     body.trimEnd().split("\n").map((line) =>
@@ -91,7 +91,7 @@ export function rowsOf(text: string): string[][] {
   );
 }
 
-/** What stands between backticks. */
+/** Returns the code spans of a text: what is between backticks. */
 export function codeIn(text: string): string[] {
   return [...text.matchAll(/`([^`]+)`/g)].map(([, code]) => code!);
 }

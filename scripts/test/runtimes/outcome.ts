@@ -1,5 +1,5 @@
 /**
- * What ran where, and how it went: counted, shown as a table, and kept for the table in README.
+ * What ran where, and how it went: counted, shown as a table, and kept for the table in docs/runtimes.md.
  *
  * @module
  */
@@ -66,7 +66,7 @@ export function table(outcomes: readonly Outcome[]): string {
 /** Not in the repository. */
 const DIR = new URL(".deno/runs/", ROOT);
 
-/** Keeps what ran, in the place of what was kept of the same runtimes, for the table in README. */
+/** Keeps what ran, in the place of what was kept of the same runtimes, for the table in docs/runtimes.md. */
 export async function saveOutcomes(run: string, outcomes: readonly Outcome[]): Promise<void> {
   const again = new Set(outcomes.map(({ runtime }) => runtime));
   const others = (await savedOutcomes(run)).filter(({ runtime }) => !again.has(runtime));

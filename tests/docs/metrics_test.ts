@@ -1,4 +1,4 @@
-/** Metrics in the documentation are those that the plugin gives; the rules for Prometheus can be read by it. */
+/** The metrics in the documentation are those of the plugin, and Prometheus can read the rules. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { PrometheusExporter } from "npm:@opentelemetry/exporter-prometheus@^0.301";
@@ -13,9 +13,9 @@ import { blocksOf, codeIn, readPages, rowsOf, sectionOf } from "../support/docs.
 import { fakeLookup } from "../support/fake_lookup.ts";
 
 const pages = await readPages();
-const production = pages.find(({ path }) => path === "docs/production.md")!;
+const monitoring = pages.find(({ path }) => path === "docs/monitoring.md")!;
 
-/** What Prometheus is told by an engine to which everything happened that is measured. */
+/** Scrapes an engine after it has produced every metric. */
 async function scrape(): Promise<string> {
   const exporter = new PrometheusExporter({ preventServerStart: true });
   const metrics = new MeterProvider({ readers: [exporter] });
@@ -47,20 +47,20 @@ async function scrape(): Promise<string> {
 }
 
 const text = await scrape();
-/** Metrics as Prometheus has them, and the series that they consist of. */
+/** The names of the metrics in Prometheus, and of the series that they consist of. */
 const metrics = [...text.matchAll(/^# TYPE ((?:db_client|dnspool)_\w+) /gm)].map(([, name]) =>
   name!
 );
 const series = new Set([...text.matchAll(/^(\w+)\{/gm)].map(([, name]) => name!));
 const labels = new Set([...text.matchAll(/[{,](\w+)=/g)].map(([, name]) => name!));
 
-/** A metric's name as Prometheus has it. */
+/** Converts a metric's name to the one in Prometheus. */
 function promName(name: string): string {
   const plain = name.replaceAll(".", "_");
   return metrics.includes(`${plain}_total`) ? `${plain}_total` : plain;
 }
 
-Deno.test("every metric that the docs name is one of the plugin's, and the other way round", () => {
+Deno.test("openTelemetry(): the docs name every metric, and no other", () => {
   assert(metrics.length >= 14, metrics.join());
   const spans = ["dnspool.checkout", "dnspool.connect", "dnspool.resolve"];
   const named = new Set(
@@ -72,14 +72,14 @@ Deno.test("every metric that the docs name is one of the plugin's, and the other
     !spans.includes(name) && !metrics.includes(promName(name))
   );
   assertEquals(unknown, []);
-  const listed = rowsOf(sectionOf(production.text, "### All metrics")).flatMap(([name]) =>
+  const listed = rowsOf(sectionOf(monitoring.text, "## All metrics")).flatMap(([name]) =>
     codeIn(name!)
   );
   assertEquals(listed.map(promName).sort(), [...metrics].sort());
 });
 
-Deno.test("the rules for Prometheus are rules, and use series and labels that there are", () => {
-  const [block, more] = blocksOf(production).filter(({ info }) => info === "yaml");
+Deno.test("docs/monitoring.md: Prometheus can parse the rules, and they use existing series and labels", () => {
+  const [block, more] = blocksOf(monitoring).filter(({ info }) => info === "yaml");
   assertEquals(more, undefined);
   const { groups: [{ rules }] } = parse(block!.text);
   assert(rules.length >= 5, `${rules.length}`);

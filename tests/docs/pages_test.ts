@@ -1,4 +1,4 @@
-/** Each block in the documentation is checked by something, and each link leads somewhere. */
+/** Every block in the documentation is run or checked, and every link has a target. */
 
 import { assert, assertEquals } from "@std/assert";
 import { helpText } from "../../cli/help.ts";
@@ -17,12 +17,12 @@ const pages = await readPages();
 const blocks = pages.flatMap(blocksOf);
 const page = (path: string) => pages.find((page) => page.path === path)!.text;
 
-/** Blocks that are no code of ours: a picture, and the other side of a comparison. */
-const PICTURES = ["docs/how_it_works.md mermaid", "docs/from_sqlalchemy.md python"];
-/** Its driver comes from JSR, which not every machine reaches: its example is run with the stand-in. */
+/** Blocks that no test can run: a diagram, and code of another library. */
+const UNCHECKED = ["docs/how_it_works.md mermaid", "docs/from_sqlalchemy.md python"];
+/** A driver from JSR, which not every machine reaches; its example is run with a stand-in. */
 const FROM_JSR = "jsr:@db/postgres@^0.19";
 
-/** What checks a block, by what stands behind its fence; `undefined`: nothing does. */
+/** Returns the name of the test that checks a block, by the words after its fence; `undefined` if there is none. */
 async function checkerOf({ where, info, text }: Block): Promise<string | undefined> {
   const [path = ""] = where.split(":");
   if (info === "ts") return "deno test --doc";
@@ -33,17 +33,17 @@ async function checkerOf({ where, info, text }: Block): Promise<string | undefin
   }
   if (info === "text") {
     const helps = [undefined, "resolve", "watch", "check"] as const;
-    return helps.map(helpText).includes(text.trimEnd()) ? "cli_program_test.ts" : undefined;
+    return helps.map(helpText).includes(text.trimEnd()) ? "tests/cli/program_test.ts" : undefined;
   }
-  if (info === "sh") return "docs_command_line_test.ts";
+  if (info === "sh") return "command_line_test.ts";
   if (path === "docs/command_line.md" && ["console", "json"].includes(info)) {
-    return "docs_command_line_test.ts";
+    return "command_line_test.ts";
   }
-  if (info === "yaml" && path === "docs/production.md") return "docs_metrics_test.ts";
-  return PICTURES.includes(`${path} ${info}`) ? "nobody: it is a picture" : undefined;
+  if (info === "yaml" && path === "docs/monitoring.md") return "metrics_test.ts";
+  return UNCHECKED.includes(`${path} ${info}`) ? "none" : undefined;
 }
 
-Deno.test("every block in the documentation is of a kind that is run or checked", async () => {
+Deno.test("pages: every block is of a kind that is run or checked", async () => {
   assert(blocks.length > 60, `${blocks.length}`);
   const checked = await Promise.all(blocks.map(async (block) => [block, await checkerOf(block)]));
   const unchecked = checked.filter(([, checker]) => !checker).map(([block]) => block);
@@ -51,7 +51,7 @@ Deno.test("every block in the documentation is of a kind that is run or checked"
   assert((await read("scripts/test/test.ts")).includes('"--doc"'));
 });
 
-Deno.test("every example in the sources is run, but for the one whose driver may be out of reach", async () => {
+Deno.test("doc comments: every example is run, except the one whose driver comes from JSR", async () => {
   const files = await filesWith(".ts");
   assert(files.length > 200, `${files.length}`);
   const others: string[] = [];
@@ -64,7 +64,7 @@ Deno.test("every example in the sources is run, but for the one whose driver may
   assertEquals(others, ["adapters/db_postgres.ts: ts ignore"]);
 });
 
-Deno.test("the example of @db/postgres runs on the driver's stand-in", async () => {
+Deno.test("adapters/db_postgres.ts: the example runs with a stand-in for the driver", async () => {
   const [shown, more] = blocks.filter(({ text }) => text.includes(FROM_JSR));
   assertEquals(more, undefined);
   const source = (await read("adapters/db_postgres.ts")).replace(/^ *\* ?/gm, "");
@@ -90,7 +90,7 @@ Deno.test("the example of @db/postgres runs on the driver's stand-in", async () 
   }
 });
 
-Deno.test("links lead somewhere: to a file, and to a heading in it", async () => {
+Deno.test("pages: every link leads to a file, and to a heading in it", async () => {
   const broken: string[] = [];
   let count = 0;
   for (const { path, ...rest } of pages) {
@@ -115,13 +115,13 @@ Deno.test("links lead somewhere: to a file, and to a heading in it", async () =>
   assertEquals(broken, []);
 });
 
-Deno.test("README leads to every page of the docs", () => {
+Deno.test("README.md links to every page in docs/", () => {
   const missing = pages.map(({ path }) => path).filter((path) => path.startsWith("docs/"))
     .filter((path) => !page("README.md").includes(`](${path})`));
   assertEquals(missing, []);
 });
 
-Deno.test("every task that the docs name is one of deno.json", () => {
+Deno.test("pages: every deno task that they name is one of deno.json", () => {
   const named = pages.flatMap(({ text }) =>
     [...text.matchAll(/\bdeno(?:@2)? task ([a-z][a-z:]*)/g)].map(([, name]) => name!)
   );

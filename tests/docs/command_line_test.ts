@@ -1,6 +1,6 @@
 /**
- * The command lines in the documentation: shells take them, the programs know them, and docs/command_line.md shows what
- * they really write. What it shows is Node's, so Node runs them here.
+ * The command lines in the documentation: the shell can parse them, the programs accept them, and docs/command_line.md
+ * shows their real output. That output is Node's, so the test runs them on Node.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -16,18 +16,18 @@ import { type Block, blocksOf, codeIn, proseOf, readPages } from "../support/doc
 const pages = await readPages();
 const blocks = pages.flatMap(blocksOf);
 
-/** Programs that the shell finds in the place of the real ones: each notes how it was called. */
+/** Shell functions that replace the real programs; each records its arguments. */
 const PROGRAMS = ["dnspool", "npx", "bunx", "deno", "jq"]
   .map((name) => `${name}() { { printf '%s\\n' ${name} "$@"; echo; } >> "$CALLS"; }`).join("\n");
-/** No other program is found. */
-const ALONE = "PATH=/nowhere";
+/** Hides all other programs from the shell. */
+const EMPTY_PATH = "PATH=/nowhere";
 
-/** The words of each call that a block of shell makes. */
+/** Returns the words of each call in a shell block. */
 async function callsOf({ text, where }: Block): Promise<string[][]> {
   const dir = await Deno.makeTempDir();
   try {
     const { code, stderr } = await new Deno.Command("bash", {
-      args: ["-euc", `${ALONE}\n${PROGRAMS}\n${text}`],
+      args: ["-euc", `${EMPTY_PATH}\n${PROGRAMS}\n${text}`],
       cwd: dir,
       env: {
         CALLS: `${dir}/calls`,
@@ -44,20 +44,20 @@ async function callsOf({ text, where }: Block): Promise<string[][]> {
   }
 }
 
-/** What is given to `dnspool` in a call, whoever runs it; `undefined` where nobody does. */
+/** Returns the arguments of `dnspool` in a call, also through `npx` and the like; `undefined` if it is not called. */
 function argsOf(call: readonly string[]): readonly string[] | undefined {
   const names = ["dnspool", "@dnspool/dnspool", "jsr:@dnspool/dnspool/cli"];
   const at = call.findIndex((word) => names.includes(word));
   return at < 0 ? undefined : call.slice(at + 1);
 }
 
-/** Reads a command line as the program does. */
+/** Parses a command line as the program does; throws if the program would refuse it. */
 function accept(args: readonly string[]): void {
   const call = readArgs(args);
   if ("flags" in call) dnsSettings(call.flags, call.what);
 }
 
-Deno.test("every shell block runs, and calls dnspool and tasks that there are", async () => {
+Deno.test("pages: every shell block runs, and calls existing tasks and dnspool commands", async () => {
   const shown = blocks.filter(({ info }) => info === "sh");
   let ours = 0;
   for (const block of shown) {
@@ -67,7 +67,7 @@ Deno.test("every shell block runs, and calls dnspool and tasks that there are", 
         accept(args);
         ours++;
       } else if (call[0] !== "jq") {
-        // The tests of tasks and of permissions look at these.
+        // The tests of tasks and of permissions check these.
         const known = /^npx --yes deno@2 task |^deno run --allow-net=.* main\.ts$/;
         assert(known.test(call.join(" ")), call.join(" "));
       }
@@ -76,7 +76,7 @@ Deno.test("every shell block runs, and calls dnspool and tasks that there are", 
   assert(ours >= 9, `${ours}`);
 });
 
-Deno.test("every dnspool in the text is a command line that it takes", () => {
+Deno.test("pages: dnspool accepts every dnspool command in the text", () => {
   const named = pages.flatMap((page) => codeIn(proseOf(page)))
     .filter((code) => /^dnspool [a-z]/.test(code));
   assert(named.length > 10, `${named.length}`);
@@ -86,7 +86,7 @@ Deno.test("every dnspool in the text is a command line that it takes", () => {
 const [page] = pages.filter(({ path }) => path === "docs/command_line.md");
 const shown = blocksOf(page!);
 
-/** The block of a session that begins with a command, and what it says after it. */
+/** Returns the session block that begins with a command: the arguments and the output. */
 function session(beginning: string): { args: readonly string[]; output: string } {
   const { text } = shown.find(({ info, text }) =>
     info === "console" && text.startsWith(`$ dnspool ${beginning}`)
@@ -96,7 +96,7 @@ function session(beginning: string): { args: readonly string[]; output: string }
   return { args: words.map((word) => word.replaceAll('"', "")), output: rest.join("\n") };
 }
 
-/** An output with what differs from run to run made the same. */
+/** Replaces the parts of an output that differ from run to run. */
 function alike(text: string, names: Readonly<Record<string, string>> = {}): string {
   for (const [from, to] of Object.entries(names)) text = text.replaceAll(from, to);
   return text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>").replace(
@@ -108,7 +108,7 @@ function alike(text: string, names: Readonly<Record<string, string>> = {}): stri
 
 const SERVER = "127.0.0.1:5353";
 
-Deno.test("docs/command_line.md shows what the commands write", async (t) => {
+Deno.test("docs/command_line.md shows the real output of each command", async (t) => {
   assertEquals(shown.filter(({ info }) => info === "console").length, 5);
   await using node = await onNode();
   await using dns = await DnsServer.start();

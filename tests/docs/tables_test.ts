@@ -1,4 +1,4 @@
-/** Tables and lists in the documentation have what the code has: options, errors, findings, members, events. */
+/** Tables and lists in the documentation match the sources: options, errors, findings, members, events, figures. */
 
 import { assert, assertEquals } from "@std/assert";
 import { HOOK_NAMES } from "../../pool/connection/hooks.ts";
@@ -11,7 +11,7 @@ const pages = await readPages();
 const page = (path: string) => pages.find((page) => page.path === path)!.text;
 const prose = (path: string) => proseOf({ path, text: page(path) });
 
-/** What a default in a table means where it is a word. */
+/** Defaults that a table gives as a word, and their values. */
 const WORDS: Readonly<Record<string, unknown>> = {
   off: Infinity,
   "by URL": undefined,
@@ -19,12 +19,12 @@ const WORDS: Readonly<Record<string, unknown>> = {
   "the server's": undefined,
   "the system's": undefined,
   "the host": undefined,
-  nobody: undefined,
+  none: undefined,
   any: undefined,
   "": undefined,
 };
 
-/** The value that a default in a table stands for. */
+/** Returns the value of a default in a table. */
 function valueOf(shown: string): unknown {
   if (shown in WORDS) return WORDS[shown];
   const [literal = shown] = codeIn(shown);
@@ -32,7 +32,7 @@ function valueOf(shown: string): unknown {
   return literal === "console" ? console : JSON.parse(literal);
 }
 
-/** Options and defaults of a table's rows: several names with one default, or one for each. */
+/** Returns options and defaults of a table's rows. A row has one or more names, and one default for all or one each. */
 function defaultsOf(
   rows: readonly string[][],
   nameAt: number,
@@ -46,7 +46,7 @@ function defaultsOf(
   }));
 }
 
-/** To give an option its default is to leave it out. */
+/** Checks that giving an option its default is the same as leaving it out. */
 function assertDefaults(table: Map<string, string>): void {
   for (const [name, shown] of table) {
     const own = [name, readEngineOptions({ [name]: valueOf(shown) })];
@@ -54,15 +54,15 @@ function assertDefaults(table: Map<string, string>): void {
   }
 }
 
-Deno.test("README has every option of getDnsEngine() with its default, as the sources say it", async () => {
-  const table = defaultsOf(rowsOf(sectionOf(page("README.md"), "## Options")), 0, 1);
+Deno.test("docs/options.md has every option of getDnsEngine(), with the default of code and doc comment", async () => {
+  const table = defaultsOf(rowsOf(page("docs/options.md")), 0, 1);
   const source = await read("resolver/options.ts") + await read("engine/options.ts");
   const docs = new Map(
     [...source.matchAll(/^ {2}\/\*\*((?:[^*]|\*(?!\/))*)\*\/\n {2}(\w+)\?:/gm)].map((
       [, doc = "", name = ""],
     ) => [name, doc.replace(/\s+\*?\s*/g, " ")]),
   );
-  for (const inner of ["url", "options", "created"]) docs.delete(inner); // a plugin's
+  for (const inner of ["url", "options", "created"]) docs.delete(inner); // members of Plugin
   assertEquals([...table.keys()].sort(), [...docs.keys()].sort());
   assertDefaults(table);
   for (const [name, shown] of table) {
@@ -76,26 +76,26 @@ Deno.test("README has every option of getDnsEngine() with its default, as the so
   }
 });
 
-Deno.test("docs/from_sqlalchemy.md has the defaults that the code has", () => {
+Deno.test("docs/from_sqlalchemy.md has the defaults of the code", () => {
   const rows = rowsOf(sectionOf(page("docs/from_sqlalchemy.md"), "## Parameters"))
     .filter(([, here]) => /^`\w+`/.test(here!));
   assert(rows.length > 15, `${rows.length}`);
   assertDefaults(defaultsOf(rows, 1, 2));
 });
 
-Deno.test("docs/production.md names defaults as the code has them", () => {
-  const named = [...page("docs/production.md").matchAll(/`(\w+)` \((\d+(?:\.\d+)?|off|no end)\)/g)];
+Deno.test("docs/production.md has the defaults of the code", () => {
+  const named = [
+    ...page("docs/production.md").matchAll(/`(\w+)` \((\d+(?:\.\d+)?|off|no limit)\)/g),
+  ];
   const table = new Map(
-    named.map(([, name, value]) => [name!, value === "no end" ? "off" : value!]),
+    named.map(([, name, value]) => [name!, value === "no limit" ? "off" : value!]),
   );
   assert(table.size > 8, `${table.size}`);
   assertDefaults(table);
 });
 
-Deno.test("README names every hook", () => {
-  const row = rowsOf(sectionOf(page("README.md"), "## Options")).find(([name]) =>
-    name === "`hooks`"
-  );
+Deno.test("docs/options.md names every hook", () => {
+  const row = rowsOf(page("docs/options.md")).find(([name]) => name === "`hooks`");
   assertEquals(codeIn(row![2]!), [...HOOK_NAMES]);
 });
 
@@ -133,7 +133,7 @@ Deno.test("docs/adapters.md has every member of an adapter, and no other", async
   assertEquals(["name", "defaultPort", ...shown].sort(), members.sort());
 });
 
-Deno.test("docs/drop_in.md has every option of dnspool's that a drop-in takes", async () => {
+Deno.test("docs/drop_in.md has every dnspool option that a drop-in takes", async () => {
   const source = await read("drop_in/shared/options.ts");
   const [, list = ""] = /^const NAMES[^]*?\{([^}]*)\}/m.exec(source)!;
   const options = [...list.matchAll(/(\w+): true/g)].map(([, name]) => name!)
@@ -144,7 +144,7 @@ Deno.test("docs/drop_in.md has every option of dnspool's that a drop-in takes", 
   assertEquals(codeIn(sentence).sort(), ["dns", ...options].sort());
 });
 
-/** The figures of a switchover, which the compiler compares with the type. */
+/** The figures of a switchover. The compiler compares them with the type. */
 const FIGURES: Readonly<Record<keyof Awaited<ReturnType<typeof switchover>>, true>> = {
   followed: true,
   first: true,
@@ -162,7 +162,7 @@ Deno.test("docs/testing.md has every figure of a switchover", () => {
   assertEquals(Object.keys(FIGURES).filter((name) => !shown.includes(name)), []);
 });
 
-/** The fields of each event, which the compiler compares with the types. */
+/** The fields of each event. The compiler compares them with the types. */
 const FIELDS: {
   readonly [K in keyof EngineEventMap]: Readonly<
     Record<keyof NonNullable<EngineEventMap[K]["detail"]>, true>
@@ -176,7 +176,7 @@ const FIELDS: {
   close: {} as never,
 };
 
-Deno.test("docs/events.md has every event with its fields, and no other; README names each", () => {
+Deno.test("docs/events.md has every event with its fields, and no other; README.md names each", () => {
   const text = page("docs/events.md");
   const headings = [...text.matchAll(/^## `(\w+)`$/gm)].map(([, name]) => name!);
   assertEquals(headings, Object.keys(FIELDS));
@@ -186,7 +186,7 @@ Deno.test("docs/events.md has every event with its fields, and no other; README 
     assertEquals([name, ...shown], [name, ...Object.keys(fields)]);
     assert(text.includes(`addEventListener("${name}"`), `no example listens for ${name}`);
   }
-  const named = codeIn(sectionOf(page("README.md"), "### Watch it"));
+  const named = codeIn(sectionOf(page("README.md"), "## Watch it"));
   assertEquals(headings.filter((name) => !named.includes(name)), []);
 });
 
@@ -203,8 +203,8 @@ Deno.test("docs/events.md has each reason of terminate", async () => {
   assertEquals(shown.sort(), reasons.sort());
 });
 
-/** What the drill found of a lane, as far as README shows it. */
-interface Drilled {
+/** A pool's result in bench/results/failover.json, as far as the tables show it. */
+interface Lane {
   readonly lane: string;
   readonly figures: {
     readonly allMs: number | null;
@@ -214,37 +214,53 @@ interface Drilled {
   };
 }
 
-Deno.test("README compares pools by what the last whole drill found", async () => {
+/** The scenarios of both comparison tables, and their titles there. */
+const SCENARIOS = [
+  ["a", "the old server stays, read-only"],
+  ["a-reads", "the same, reads only"],
+  ["a2", "it restarts as a replica, DNS 3 s later"],
+  ["b", "it is killed"],
+  ["c", "it freezes"],
+  ["d", "its packets are dropped"],
+  ["e", "the record goes to and fro every 2 s"],
+] as const;
+
+/** The pools of the longer table, and their lanes in the benchmark. */
+const LANES = {
+  "dnspool": "dnspool",
+  "pg.Pool": "pg.Pool connect, release",
+  "postgres.js": "postgres.js",
+  "mysql2": "mysql2 getConnection",
+  "mariadb": "mariadb",
+  "PgBouncer": "PgBouncer",
+};
+
+/** Renders the rows of a comparison table. */
+async function comparisonRows(pools: readonly (keyof typeof LANES)[]): Promise<string[][]> {
   const { quick, results } = JSON.parse(await read("bench/results/failover.json"));
   assertEquals(quick, false);
-  const lanes = [
-    "dnspool",
-    "pg.Pool connect, release",
-    "postgres.js",
-    "mysql2 getConnection",
-    "mariadb",
-    "PgBouncer",
-  ];
-  const rows = rowsOf(sectionOf(page("README.md"), "## How it compares"));
-  const scenarios = ["a", "a-reads", "a2", "b", "c", "d", "e"];
-  assertEquals(rows.length, scenarios.length);
-  for (const [index, scenario] of scenarios.entries()) {
-    const found: { lanes: Drilled[] } = results.find((one: { scenario: string }) =>
+  return SCENARIOS.flatMap(([scenario, title]) => {
+    const { lanes }: { lanes: Lane[] } = results.find((one: { scenario: string }) =>
       one.scenario === scenario
     );
-    const cells = lanes.map((lane) => {
-      const { allMs, misrouted, hung, failed } = found.lanes.find((one) => one.lane === lane)!
+    return pools.map((pool, index) => {
+      const { allMs, misrouted, hung, failed } = lanes.find(({ lane }) => lane === LANES[pool])!
         .figures;
-      const moved = allMs === null ? "never" : (allMs / 1000).toFixed(1);
-      const left = hung > 0 ? `${hung} hung` : misrouted.toLocaleString("en-US");
-      const tells = ["b", "c", "d"].includes(scenario) && allMs !== null;
-      return `${moved} (${left})${tells ? `, ${failed.toLocaleString("en-US")} failed` : ""}`;
+      const counts = [misrouted, hung, failed].map((count) => count.toLocaleString("en-US"));
+      const moved = allMs === null ? "never" : `${(allMs / 1000).toFixed(1)} s`;
+      return [index === 0 ? title : "", pool, moved, ...counts];
     });
-    assertEquals([scenario, ...rows[index]!.slice(1)], [scenario, ...cells]);
-  }
+  });
+}
+
+Deno.test("README.md and docs/comparison.md have the figures of the last full bench:failover", async () => {
+  const readme = rowsOf(sectionOf(page("README.md"), "## How it compares"));
+  assertEquals(readme, await comparisonRows(["dnspool", "pg.Pool"]));
+  const all = Object.keys(LANES) as (keyof typeof LANES)[];
+  assertEquals(rowsOf(page("docs/comparison.md")), await comparisonRows(all));
 });
 
-Deno.test("README says what a checkout costs by what the last whole benchmark found", async () => {
+Deno.test("README.md has the figures of the last full bench:pool", async () => {
   const { flags, results } = JSON.parse(await read("bench/results/pool.json"));
   assertEquals(flags, []);
   const peers = ["tarn", "generic-pool", "lightning-pool", "pg-pool"];
