@@ -1,5 +1,5 @@
 /**
- * Certificate authorities for tests: they issue certificates for servers and for clients, the wrong ones too. All of it is
+ * Certificate authorities for tests: they issue certificates for servers and for clients, wrong ones too. They are made by
  * WebCrypto and `npm:@peculiar/x509`, no program is needed.
  *
  * @example
@@ -13,7 +13,7 @@
  * @module
  */
 
-import "npm:reflect-metadata@^0.2.2"; // the next needs it, and does not bring it
+import "npm:reflect-metadata@^0.2.2"; // @peculiar/x509 needs it, and does not import it
 import * as x509 from "npm:@peculiar/x509@^2.2";
 
 /** A certificate and its key, as PEM. */
@@ -24,21 +24,21 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** What a certificate is for. */
+/** The subject of a certificate. */
 export interface IssueOptions {
-  /** The host names that a server's certificate is for. Default: none. */
+  /** The host names that a server's certificate is valid for. Default: none. */
   names?: readonly string[];
-  /** The IP addresses that a server's certificate is for. Default: none. */
+  /** The IP addresses that a server's certificate is valid for. Default: none. */
   ips?: readonly string[];
-  /** Makes it a client's, with this common name: the database user, where the server compares the two. */
+  /** The common name of a client's certificate: the database user, if the server compares the two. */
   client?: string;
-  /** Whether its time ended yesterday. Default: false; then it has a week. */
+  /** Whether it expired yesterday. Default: false; it is valid for a week then. */
   expired?: boolean;
 }
 
 /** An authority. */
 export interface Authority {
-  /** Its own certificate, as PEM: who trusts it trusts what it issues. */
+  /** Its own certificate, as PEM: a client that trusts it trusts the certificates that it issues. */
   readonly cert: string;
   /** Issues a certificate. */
   issue(options: IssueOptions): Promise<Certificate>;
@@ -51,7 +51,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 let count = 0;
 
-/** Makes an authority of its own name and key. */
+/** Makes an authority with a name and a key of its own. */
 export async function makeAuthority(): Promise<Authority> {
   const keys = await makeKeys();
   const root = await x509.X509CertificateGenerator.createSelfSigned({

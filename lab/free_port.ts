@@ -1,13 +1,14 @@
 /**
- * Loopback addresses and ports for the lab: two addresses that can be told apart, and one port free on both.
+ * Loopback addresses and ports for the lab: two different addresses, and one port that is free on both.
  *
  * @module
  */
 
 import net from "node:net";
+import { reservePort } from "./shared.ts";
 
-/** Holds `port` on `host` (0: any free one), or rejects with what `bind` said. */
-function hold(host: string, port: number): Promise<net.Server> {
+/** Listens on `port` of `host` (0: any free one), or rejects with the error of `bind`. */
+function listen(host: string, port: number): Promise<net.Server> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.once("error", reject);
@@ -15,25 +16,25 @@ function hold(host: string, port: number): Promise<net.Server> {
   });
 }
 
-function letGo(server: net.Server): Promise<void> {
+function close(server: net.Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-/** Ports that were found before: whoever was given one may not have taken it yet. */
+/** Ports that were returned before: the caller may not listen on them yet. */
 const given = new Set<number>();
 
 /**
- * Where ports are looked for: below those that operating systems give to outgoing connections (from 32768 on Linux,
- * 49152 elsewhere). So a server that was stopped finds its port free when it starts again.
+ * The range of the ports: below those that operating systems give to outgoing connections (from 32768 on Linux, 49152
+ * elsewhere), so that a server that was stopped finds its port free when it starts again.
  */
 const PORTS = { from: 12_000, to: 32_000 };
 
 /**
- * Finds a TCP port that is free on all of `hosts` at once, that no outgoing connection is given, and that was not given
- * to anybody before. It is let go before the return, so take it soon.
+ * Finds a TCP port that is free on all of `hosts` at once, that is not used for outgoing connections, and that was not
+ * returned before, to any process of the run that shares a directory. Nothing listens on it at the return, so use it soon.
  *
  * @param hosts Addresses of this machine, at least one.
- * @throws {Error} when an address cannot be bound at all, or twenty ports in a row are taken on one of them.
+ * @throws {Error} if an address cannot be bound at all, or twenty ports in a row are taken on one of them.
  */
 export async function freePort(hosts: readonly string[]): Promise<number> {
   if (hosts.length === 0) throw new TypeError("Cannot find a free port: no hosts given");
@@ -42,22 +43,22 @@ export async function freePort(hosts: readonly string[]): Promise<number> {
     if (given.has(port)) continue;
     const held: net.Server[] = [];
     try {
-      for (const host of hosts) held.push(await hold(host, port));
+      for (const host of hosts) held.push(await listen(host, port));
       given.add(port);
-      return port;
+      if (await reservePort(port)) return port;
     } catch (error) {
       if ((error as { code?: string }).code !== "EADDRINUSE") throw error;
     } finally {
-      await Promise.all(held.map(letGo));
+      await Promise.all(held.map(close));
     }
   }
   throw new Error(`Cannot find a port that is free on ${hosts.join(" and ")}: tried 20`);
 }
 
-/** Whether a TCP server can listen on `host`. */
+/** Returns whether a TCP server can listen on `host`. */
 async function canBind(host: string): Promise<boolean> {
   try {
-    await letGo(await hold(host, 0));
+    await close(await listen(host, 0));
     return true;
   } catch {
     return false;
@@ -65,7 +66,7 @@ async function canBind(host: string): Promise<boolean> {
 }
 
 /**
- * Two different loopback addresses: 127.0.0.2 and 127.0.0.3, or 127.0.0.1 and ::1 where those cannot be bound
+ * Finds two different loopback addresses: 127.0.0.2 and 127.0.0.3, or 127.0.0.1 and ::1 where those cannot be bound
  * (macOS gives the loopback device 127.0.0.1 only).
  */
 export async function loopbackPair(): Promise<readonly [string, string]> {

@@ -1,5 +1,5 @@
 /**
- * Programs that the machine has, or has not: installed by whoever runs the lab, as with `apt-get install`.
+ * Programs that are installed on the machine, as with `apt-get install`, or are not.
  *
  * @module
  */
@@ -23,33 +23,33 @@ const PLACES = [
   "/opt/homebrew/bin",
 ];
 
-/** Which programs. */
+/** The programs of one package. */
 export interface InstalledOptions<Name extends string> {
-  /** What they belong to, for messages. */
+  /** The product that they belong to, for messages. */
   what: string;
   /** Their names; the first is the server. */
   names: readonly [Name, ...Name[]];
-  /** The Debian package that has them. */
+  /** The Debian package that contains them. */
   debian: string;
-  /** As whom root runs the server, if there is such a user. */
+  /** The users that root runs the server as: the first that exists. */
   users: readonly string[];
-  /** How the server is asked for its version. */
+  /** The arguments with which the server prints its version. */
   version: readonly string[];
 }
 
-/** How to find them, and how to hold them. */
+/** Access to the programs. */
 export interface Installed<Name extends string> {
-  /** The paths, or `undefined` where one is missing, and on Windows: the lab's ways are those of Unix. */
+  /** Returns the paths; `undefined` if one is missing, and on Windows: the lab is made for Unix. */
   find(): Readonly<Record<Name, string>> | undefined;
   /**
    * Finds them and makes a directory, once for all who hold them at the same time.
    *
-   * @throws {Error} when there are none on this machine, or they cannot run.
+   * @throws {Error} if there are none on this machine, or they cannot run.
    */
   prepare(waiting?: Waiting): Promise<Programs<Name>>;
 }
 
-/** Programs that are looked for in PATH, and where packages put them. */
+/** Returns access to programs that are searched for in PATH, and where packages put them. */
 export function installedPrograms<Name extends string>(
   options: InstalledOptions<Name>,
 ): Installed<Name> {
@@ -76,14 +76,14 @@ async function prepare<Name extends string>(
   if (!paths) {
     const list = names.map((name) => `"${name}"`).join(" and ");
     throw new Error(
-      `Cannot find ${what} on this machine: it needs ${list}, as of "apt-get install ${debian}"`,
+      `Cannot find ${what} on this machine: it needs ${list}, from "apt-get install ${debian}"`,
     );
   }
   const owner = ordinaryUser(users);
   try {
     return await inWorkDir(owner, async (dir) => {
-      const said = await run(paths[names[0]], [...args], { cwd: dir.path, owner });
-      const version = /\d+(\.\d+)+/.exec(said)?.[0] ?? said.trim();
+      const output = await run(paths[names[0]], [...args], { cwd: dir.path, owner });
+      const version = /\d+(\.\d+)+/.exec(output)?.[0] ?? output.trim();
       return { dir, owner, version, program: (name) => paths[name] };
     });
   } catch (error) {

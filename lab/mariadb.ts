@@ -1,6 +1,6 @@
 /**
- * Real MariaDB servers for tests, each on an address of its own, gone without a trace when they are stopped or this
- * process ends, however it ends. The programs are the machine's own: {@linkcode findMariadb} says whether it has them.
+ * Real MariaDB servers for tests, each on an address of its own. They leave nothing behind when they are stopped or this
+ * process ends in any way. The programs must be installed: {@linkcode findMariadb} tells whether they are.
  *
  * @example
  * ```ts
@@ -43,17 +43,17 @@ const INSTALLED = installedPrograms({
   version: ["--no-defaults", "--version"],
 });
 
-/** The paths of the programs; `undefined` where this machine has none. */
+/** Returns the paths of the programs; `undefined` if this machine has none. */
 export const findMariadb: () => Readonly<Record<string, string>> | undefined = INSTALLED.find;
 
-/** Holds the programs, so that what is prepared for the first server still serves the next. */
+/** Holds the programs, so that the data prepared for the first server are kept for the next. */
 export const prepareMariadb: (waiting?: Waiting) => Promise<MariadbPrograms> = INSTALLED.prepare;
 
-/** Which server, and for whom. */
+/** Options of {@linkcode startMariadb}. */
 export interface MariadbOptions extends ServerOptions {
   /**
-   * A user with all privileges on everything but those of an administrator: `read_only` holds for it. The administrator
-   * is `root`, with the same password: {@linkcode MariadbServer.adminUrl}.
+   * A user with all privileges but those of an administrator: `read_only` holds for it. The administrator is `root`, with
+   * the same password: {@linkcode MariadbServer.adminUrl}.
    */
   user: string;
   /** The password of both, checked with mysql_native_password. */
@@ -62,13 +62,13 @@ export interface MariadbOptions extends ServerOptions {
   database?: string | undefined;
   /** Settings for this server, as in my.cnf; `true` is `ON`, `false` is `OFF`. */
   settings?: Readonly<Record<string, string | number | boolean>> | undefined;
-  /** Makes it offer TLS; the setting `require_secure_transport` makes it demand it. Default: no TLS. */
+  /** Makes the server offer TLS; the setting `require_secure_transport` makes it demand TLS. Default: no TLS. */
   tls?: TlsOptions | undefined;
-  /** Starts from a copy of that server's data, with its users and databases; it must be stopped at that moment. */
+  /** Another server, to start from a copy of its data, with its users and databases; it must be stopped meanwhile. */
   copyOf?: MariadbServer | undefined;
 }
 
-/** Fast to start and of no use for data that matter. */
+/** Settings for a fast start; data that matter would not be safe with them. */
 const SETTINGS = {
   aria_log_file_size: "8M",
   aria_pagecache_buffer_size: "8M",
@@ -83,7 +83,7 @@ const SETTINGS = {
   innodb_temp_data_file_path: "ibtmp1:4M:autoextend",
   innodb_use_native_aio: false, // its queues are few on a machine that many share
   key_buffer_size: "1M",
-  log_warnings: 4, // connections that end without a goodbye, whether they had logged in or not
+  log_warnings: 4, // connections that end without COM_QUIT, whether they had logged in or not
   max_connections: 100,
   open_files_limit: 1024,
   performance_schema: false,
@@ -101,7 +101,7 @@ const KIND: Kind = {
 /**
  * Starts a MariaDB server with a fresh database.
  *
- * @throws {Error} with the end of its log when it does not come up; nothing is left then.
+ * @throws {Error} with the end of its log if it does not start; nothing is left then.
  */
 export async function startMariadb(options: MariadbOptions): Promise<MariadbServer> {
   const { copyOf, database = "test" } = options;
@@ -116,7 +116,7 @@ export async function startMariadb(options: MariadbOptions): Promise<MariadbServ
   });
 }
 
-/** One MariaDB server, made by {@linkcode startMariadb}. */
+/** A MariaDB server, made by {@linkcode startMariadb}. */
 export class MariadbServer extends LabServer {
   readonly #options: MariadbOptions;
   readonly #programs: MariadbPrograms;
@@ -128,12 +128,12 @@ export class MariadbServer extends LabServer {
     this.#programs = programs;
   }
 
-  /** Its URL, with the password. `host` puts a name in place of the address. */
+  /** Returns its URL, with the password. `host` replaces the address by a name. */
   url(host: string = bracketed(this.host)): string {
     return this.#url(this.#options.user, host);
   }
 
-  /** The administrator's URL, with the password: for `SET GLOBAL read_only = ON`, for instance. */
+  /** Returns the administrator's URL, with the password: for `SET GLOBAL read_only = ON`, for instance. */
   adminUrl(host: string = bracketed(this.host)): string {
     return this.#url(ADMIN, host);
   }
@@ -166,7 +166,7 @@ function tlsSettings({ tls }: MariadbOptions): Record<string, string | boolean> 
 
 function flags(settings: Readonly<Record<string, string | number | boolean>>): string[] {
   return Object.entries(settings).map(([name, value]) => {
-    const said = typeof value === "boolean" ? value ? "ON" : "OFF" : value;
-    return `--${name}=${said}`;
+    const text = typeof value === "boolean" ? value ? "ON" : "OFF" : value;
+    return `--${name}=${text}`;
   });
 }

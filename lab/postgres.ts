@@ -1,6 +1,6 @@
 /**
- * Real PostgreSQL 18 servers for tests and demos, each on an address of its own, gone without a trace when they
- * are stopped or this process ends, however it ends.
+ * Real PostgreSQL 18 servers for tests and demos, each on an address of its own. They leave nothing behind when they are
+ * stopped or this process ends in any way.
  *
  * @example
  * ```ts
@@ -41,7 +41,7 @@ import { copyTree } from "./work_dir.ts";
 
 export { type PostgresBinaries, preparePostgres } from "./postgres_binaries.ts";
 
-/** Which server, and for whom. */
+/** Options of {@linkcode startPostgres}. */
 export interface PostgresOptions extends ServerOptions {
   /** The superuser. */
   user: string;
@@ -51,25 +51,27 @@ export interface PostgresOptions extends ServerOptions {
   database?: string | undefined;
   /** Settings for this server, as in postgresql.conf. */
   settings?: Readonly<Record<string, string | number | boolean>> | undefined;
-  /** Makes it offer TLS; lines of `hba` make it demand it. Default: no TLS. */
+  /** Makes the server offer TLS; lines of `hba` make it demand TLS. Default: no TLS. */
   tls?: TlsOptions | undefined;
   /**
-   * Lines of pg_hba.conf that go before its own, which let everybody in by password, such as
+   * Lines of pg_hba.conf that go before its own, which let all users in by password, such as
    * `"hostssl all all all scram-sha-256 clientcert=verify-full"` and `"hostnossl all all all reject"`. Default: none.
    */
   hba?: readonly string[] | undefined;
-  /** Makes this server a hot standby of that one, from a copy of its data; it must be stopped at that moment. */
+  /** Another server, to make this one its hot standby, from a copy of its data; it must be stopped meanwhile. */
   standbyOf?: PostgresServer | undefined;
 }
 
-/** Fast to start and of no use for data that matter. */
+/** Settings for a fast start; data that matter would not be safe with them. */
 const SETTINGS = {
   autovacuum: false,
+  dynamic_shared_memory_type: "mmap", // files among its data, which are removed with them after a kill
   fsync: false,
   full_page_writes: false,
   io_method: "sync", // no worker processes for it
   jit: false,
   max_connections: 100,
+  max_wal_size: "64MB", // the data are in memory
   shared_buffers: "16MB",
   synchronous_commit: false,
   unix_socket_directories: "",
@@ -84,7 +86,7 @@ const KIND: Kind = {
 /**
  * Starts a PostgreSQL server with a fresh database.
  *
- * @throws {Error} with the end of its log when it does not come up; nothing is left then.
+ * @throws {Error} with the end of its log if it does not start; nothing is left then.
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const { standbyOf } = options;
@@ -104,7 +106,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   });
 }
 
-/** One PostgreSQL server, made by {@linkcode startPostgres}. */
+/** A PostgreSQL server, made by {@linkcode startPostgres}. */
 export class PostgresServer extends LabServer {
   readonly #options: PostgresOptions;
   readonly #binaries: PostgresBinaries;
@@ -116,14 +118,14 @@ export class PostgresServer extends LabServer {
     this.#binaries = binaries;
   }
 
-  /** Its URL, with the password. `host` puts a name in place of the address. */
+  /** Returns its URL, with the password. `host` replaces the address by a name. */
   url(host: string = bracketed(this.host)): string {
     const { user, password, database = "postgres" } = this.#options;
     const who = credentials(user, password);
     return `postgresql://${who}@${host}:${this.port}/${encodeURIComponent(database)}`;
   }
 
-  /** As for every server; the file that says who runs it goes as well. */
+  /** Kills it as {@linkcode LabServer.kill} does, and removes the file that names its process. */
   override async kill(): Promise<void> {
     await super.kill();
     await rm(path.join(this.dataDir, "postmaster.pid"), { force: true });
@@ -136,8 +138,11 @@ export class PostgresServer extends LabServer {
     return [this.#binaries.program("postgres"), ["-D", this.dataDir, ...flags]];
   }
 
-  protected override async tell(child: ChildProcess, mode: "fast" | "immediate"): Promise<void> {
-    if (process.platform !== "win32") return await super.tell(child, mode);
+  protected override async signalStop(
+    child: ChildProcess,
+    mode: "fast" | "immediate",
+  ): Promise<void> {
+    if (process.platform !== "win32") return await super.signalStop(child, mode);
     const args = ["stop", "-D", this.dataDir, "-m", mode]; // Windows has no signals
     const { workDir: cwd, owner } = this.#binaries;
     await run(this.#binaries.program("pg_ctl"), args, { cwd, owner });

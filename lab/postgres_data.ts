@@ -1,5 +1,5 @@
 /**
- * The data that a new PostgreSQL server starts from: initialised once, then copied for each server.
+ * The data that a new PostgreSQL server starts from: initialized once, then copied for each server.
  *
  * @module
  */
@@ -11,16 +11,14 @@ import { run } from "./processes.ts";
 import type { Waiting } from "./programs.ts";
 import { makeOwned, writeOwned } from "./work_dir.ts";
 
-/** For whom, and with which database besides `postgres`. */
+/** The superuser, and the database to create besides `postgres`. */
 interface DataOptions extends Waiting {
   user: string;
   password: string;
   database?: string | undefined;
 }
 
-let count = 0;
-
-/** Makes a copy of a stopped server's data into the data of its hot standby. */
+/** Turns a copy of a stopped server's data into the data of its hot standby. */
 export async function makeStandby(
   dir: string,
   primary: { host: string; port: number; user: string; password: string },
@@ -39,27 +37,31 @@ export async function makeStandby(
   await writeOwned(binaries, path.join(dir, "standby.signal"), "");
 }
 
-/** A directory with the data that a new server starts from, to be copied: `initdb` takes longer than a copy. */
+/** Returns a directory with the data of a new server, to be copied: `initdb` takes longer than a copy. */
 export function freshData(options: DataOptions, binaries: PostgresBinaries): Promise<string> {
   const { user, password, database } = options;
-  const key = JSON.stringify([user, password, database]);
-  return binaries.template(key, () => initialise(options, binaries));
+  return binaries.template(
+    ["PostgreSQL", user, password, database],
+    (dir) => initialize(dir, options, binaries),
+  );
 }
 
-/** What pg_hba.conf says: `first`, then that everybody comes in by password. */
+/** Returns the text of pg_hba.conf: `first`, then lines that let all users in by password. */
 export function hbaText(first: readonly string[]): string {
   const own = ["host all all all scram-sha-256", "host replication all all scram-sha-256"];
   return [...first, ...own].map((line) => `${line}\n`).join("");
 }
 
-async function initialise(options: DataOptions, binaries: PostgresBinaries): Promise<string> {
+async function initialize(
+  dir: string,
+  options: DataOptions,
+  binaries: PostgresBinaries,
+): Promise<void> {
   const { user, password, database, onProgress, signal } = options;
-  const { workDir, owner, version } = binaries;
-  onProgress?.(`Initialising a PostgreSQL ${version} database`);
-  const id = ++count;
-  const dir = path.join(workDir, `template-${id}`);
+  const { workDir: cwd, owner, version } = binaries;
+  onProgress?.(`Initializing a PostgreSQL ${version} database`);
   await makeOwned({ owner }, dir);
-  const pwfile = path.join(workDir, `password-${id}`);
+  const pwfile = path.join(cwd, `password-${path.basename(dir)}`);
   await writeOwned(binaries, pwfile, password);
   try {
     const how = ["--auth=scram-sha-256", `--username=${user}`, `--pwfile=${pwfile}`];
@@ -67,7 +69,7 @@ async function initialise(options: DataOptions, binaries: PostgresBinaries): Pro
     await run(
       binaries.program("initdb"),
       ["-D", dir, ...how, ...what, "--no-sync", "--no-instructions"],
-      { cwd: workDir, owner, signal },
+      { cwd, owner, signal },
     );
   } finally {
     await rm(pwfile, { force: true });
@@ -76,7 +78,6 @@ async function initialise(options: DataOptions, binaries: PostgresBinaries): Pro
   if (database !== undefined && database !== "postgres") {
     const input = `CREATE DATABASE "${database.replaceAll('"', '""')}";\n`;
     const args = ["--single", "-D", dir, "-c", "fsync=off", "postgres"];
-    await run(binaries.program("postgres"), args, { cwd: workDir, owner, signal, input });
+    await run(binaries.program("postgres"), args, { cwd, owner, signal, input });
   }
-  return dir;
 }

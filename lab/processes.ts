@@ -8,22 +8,22 @@ import { execFileSync, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 
-/** As whom a program runs; `undefined`: as ourselves. */
+/** The user that runs a program; `undefined`: the user of this process. */
 export type Owner = { readonly uid: number; readonly gid: number } | undefined;
 
-/** How to run a program. */
+/** Options of {@linkcode run}. */
 export interface RunOptions {
-  /** The directory that it runs in. */
+  /** The directory that the program runs in. */
   cwd: string;
-  /** As whom. */
+  /** The user that runs it. */
   owner: Owner;
-  /** What it reads on its standard input. */
+  /** Its standard input. */
   input?: string | undefined;
   /** Kills it. */
   signal?: AbortSignal | undefined;
 }
 
-/** A clean environment: no `PG…` variable of the user's may steer the server, no locale may translate its log. */
+/** Returns a clean environment: no `PG…` variable of the user changes the server, no locale translates its log. */
 export function environment(): Record<string, string> {
   const kept = ["PATH", "SystemRoot", "TEMP", "TMP"].flatMap((name) => {
     const value = process.env[name];
@@ -35,8 +35,8 @@ export function environment(): Record<string, string> {
 /**
  * Runs a program to its end.
  *
- * @returns What it wrote, on both outputs.
- * @throws {Error} with that text when it does not end with status 0.
+ * @returns Its output and its error output.
+ * @throws {Error} with that text if it does not end with status 0.
  */
 export function run(program: string, args: string[], options: RunOptions): Promise<string> {
   const { cwd, owner, input, signal } = options;
@@ -45,19 +45,19 @@ export function run(program: string, args: string[], options: RunOptions): Promi
     const child = spawn(program, args, {
       cwd,
       env: environment(),
-      detached: process.platform !== "win32", // Ctrl-C is for us to handle, not for it
+      detached: process.platform !== "win32", // Ctrl-C is handled by this process, not by it
       stdio: ["pipe", "pipe", "pipe"],
       ...owner,
     });
     let text = "";
     const onAbort = () => {
-      // With its children, where it leads a group: initdb runs servers.
+      // With its children, if it leads a group: initdb runs servers.
       if (child.pid === undefined || !signalProcess(-child.pid, "SIGKILL")) child.kill("SIGKILL");
     };
     signal?.addEventListener("abort", onAbort, { once: true });
     child.stdout.on("data", (chunk) => text += String(chunk));
     child.stderr.on("data", (chunk) => text += String(chunk));
-    child.stdin.on("error", () => {}); // it ended without reading: its status tells
+    child.stdin.on("error", () => {}); // it ended without reading: its status says why
     child.stdin.end(input ?? "");
     child.once("error", reject);
     child.once("close", (status: number | null, death: string | null) => {
@@ -70,10 +70,10 @@ export function run(program: string, args: string[], options: RunOptions): Promi
 }
 
 /**
- * As whom to run servers that refuse root, or should not have its rights: root takes the first of `users` that exists,
- * or `nobody`. Which one does not matter, for all that it needs is handed to it, but it has to be a user with a name.
+ * Returns the user for servers that refuse root, or should not have its rights. If this process is root's, it is the
+ * first of `users` that exists, or `nobody`: any user with a name will do, for all files that it needs are given to it.
  *
- * @returns `undefined` when we are not root: as ourselves.
+ * @returns `undefined` if this process is not root's: the user of this process.
  */
 export function ordinaryUser(users: readonly string[]): Owner {
   if (process.getuid?.() !== 0) return undefined;
@@ -92,7 +92,7 @@ export function ordinaryUser(users: readonly string[]): Owner {
   );
 }
 
-/** The state letter and the parent of a process, from Linux's /proc. */
+/** Reads the state letter and the parent of a process from Linux's /proc. */
 function stat(pid: string): { state: string; parent: number } | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -103,7 +103,7 @@ function stat(pid: string): { state: string; parent: number } | undefined {
   }
 }
 
-/** The running children of `pid`. Linux is read from /proc, for slim images have no `ps`. */
+/** Returns the running children of `pid`. On Linux they are read from /proc, for slim images have no `ps`. */
 export function childrenOf(pid: number): number[] {
   if (process.platform === "linux") {
     return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && stat(name)?.parent === pid)
@@ -114,7 +114,7 @@ export function childrenOf(pid: number): number[] {
     .flatMap(([child, parent]) => child !== undefined && parent === pid ? [child] : []);
 }
 
-/** Whether `pid` is there and not a zombie that only waits to be reaped. */
+/** Returns whether `pid` exists and is no zombie. */
 export function isRunning(pid: number): boolean {
   if (process.platform === "linux") {
     const state = stat(String(pid))?.state;
@@ -124,8 +124,7 @@ export function isRunning(pid: number): boolean {
 }
 
 /**
- * Stops a process and all its children by SIGSTOP. It returns when the process has indeed stopped, so that none
- * of its children is missing.
+ * Stops a process and all its children by SIGSTOP. It resolves when the process has stopped, so that no child is missing.
  *
  * @returns The process, then its children.
  */
@@ -141,7 +140,7 @@ export async function stopTree(pid: number): Promise<number[]> {
   return [pid, ...children];
 }
 
-/** Sends a signal; a process that is gone already is no error. */
+/** Sends a signal; returns false if the process does not exist any more. */
 export function signalProcess(pid: number, signal: "SIGSTOP" | "SIGCONT" | "SIGKILL" | 0): boolean {
   try {
     process.kill(pid, signal);
@@ -151,7 +150,7 @@ export function signalProcess(pid: number, signal: "SIGSTOP" | "SIGCONT" | "SIGK
   }
 }
 
-/** Waits. */
+/** Waits for a number of milliseconds. */
 export function pause(delayMs: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, delayMs));
 }

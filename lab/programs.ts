@@ -1,36 +1,43 @@
 /**
- * The programs of a kind of server and the directory for all that they make, shared by all who hold them.
+ * The programs of a kind of server and the directory for everything that they make, shared by all holders of them.
  *
  * @module
  */
 
+import { createHash } from "node:crypto";
+import path from "node:path";
+import { abortable } from "../internal/async.ts";
 import type { Owner } from "./processes.ts";
+import { makeOnce, sharedPath } from "./shared.ts";
 import type { WorkDir } from "./work_dir.ts";
 
-/** What a caller that waits may be told, and what ends its waiting. */
+/** How a caller follows what it waits for, and cancels it. */
 export interface Waiting {
-  /** Told of each step as it begins. */
+  /** Called with a description of each step as it begins. */
   onProgress?: ((step: string) => void) | undefined;
-  /** Ends the attempt: it rejects with the signal's reason, and nothing is left. */
+  /** Cancels the attempt, which rejects with the signal's reason and leaves nothing behind. */
   signal?: AbortSignal | undefined;
 }
 
-/** Programs that can be run; `Name` is what they are called. */
+/** Programs that can be run; `Name` is the union of their names. */
 export interface Runnable<Name extends string> {
   /** The servers' version, such as `"18.4"`. */
   readonly version: string;
-  /** As whom they have to run; `undefined`: as ourselves. */
+  /** The user that has to run them; `undefined`: the user of this process. */
   readonly owner: Owner;
-  /** The path of a program. */
+  /** Returns the path of a program. */
   program(name: Name): string;
 }
 
-/** Programs that are held. The last holder to dispose of them removes the directory with all in it. */
+/** Held programs. When the last holder disposes of them, the directory is removed with everything in it. */
 export interface Programs<Name extends string> extends Runnable<Name>, AsyncDisposable {
-  /** The directory for everything that the lab makes. */
+  /** The directory for everything that this process makes with them. */
   readonly workDir: string;
-  /** The directory that `make` made for this key: made once, for as long as anybody holds the programs. */
-  template(key: string, make: () => Promise<string>): Promise<string>;
+  /**
+   * Returns the path of the data that `make` made for a key, to be copied. They are made once per run that shares a
+   * directory, otherwise once for as long as the programs are held.
+   */
+  template(key: readonly unknown[], make: (dir: string) => Promise<void>): Promise<string>;
 }
 
 /** Programs, prepared for the first of their holders. */
@@ -39,7 +46,11 @@ export interface Prepared<Name extends string> extends Runnable<Name> {
   readonly dir: WorkDir;
 }
 
-/** The function that holds what `prepare` prepares, once for all who hold it at the same time. */
+/**
+ * Returns the function that holds programs.
+ *
+ * @param prepare Called for the first of the holders at a time.
+ */
 export function sharedPrograms<Name extends string>(
   prepare: (onProgress: Waiting["onProgress"]) => Promise<Prepared<Name>>,
 ): (waiting?: Waiting) => Promise<Programs<Name>> {
@@ -67,7 +78,7 @@ export function sharedPrograms<Name extends string>(
         workDir: dir.path,
         owner,
         program,
-        template: (key, make) => made(ours, key, make),
+        template: (key, make) => template(ours, dir.path, [...key, version], make),
         [Symbol.asyncDispose]: release,
       };
     } catch (error) {
@@ -77,26 +88,20 @@ export function sharedPrograms<Name extends string>(
   };
 }
 
-/** What `make` makes for `key`, the first time; what failed is tried anew. */
-function made(
+/** Returns what `make` makes for `key` the first time; what failed is tried again. */
+function template(
   templates: Map<string, Promise<string>>,
-  key: string,
-  make: () => Promise<string>,
+  workDir: string,
+  key: readonly unknown[],
+  make: (dir: string) => Promise<void>,
 ): Promise<string> {
-  const known = templates.get(key);
+  const hash = createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 16);
+  const known = templates.get(hash);
   if (known) return known;
-  const making = make();
-  templates.set(key, making);
-  making.catch(() => templates.delete(key));
+  const name = `template-${hash}`;
+  const dir = sharedPath(name) ?? path.join(workDir, name);
+  const making = makeOnce(dir, make).then(() => dir);
+  templates.set(hash, making);
+  making.catch(() => templates.delete(hash));
   return making;
-}
-
-/** Waits for `promise`, or for the end of the caller's patience. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

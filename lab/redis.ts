@@ -1,6 +1,6 @@
 /**
- * Real Redis servers for tests, each on an address of its own, gone without a trace when they are stopped or this
- * process ends, however it ends. The program is the machine's own: {@linkcode findRedis} says whether it has it.
+ * Real Redis servers for tests, each on an address of its own. They leave nothing behind when they are stopped or this
+ * process ends in any way. The program must be installed: {@linkcode findRedis} tells whether it is.
  *
  * @example
  * ```ts
@@ -28,9 +28,9 @@ import {
 } from "./server.ts";
 import { makeOwned } from "./work_dir.ts";
 
-/** Which server, and for whom. */
+/** Options of {@linkcode startRedis}. */
 export interface RedisOptions extends ServerOptions {
-  /** The password of the user `default`. Default: none, everybody may come in. */
+  /** The password of the user `default`. Default: none, and none is needed. */
   password?: string | undefined;
 }
 
@@ -42,7 +42,7 @@ const INSTALLED = installedPrograms({
   version: ["--version"],
 });
 
-/** The path of the program; `undefined` where this machine has none. */
+/** Returns the path of the program; `undefined` if this machine has none. */
 export const findRedis: () => Readonly<Record<string, string>> | undefined = INSTALLED.find;
 
 const KIND: Kind = {
@@ -52,9 +52,9 @@ const KIND: Kind = {
 };
 
 /**
- * Starts an empty Redis server, which keeps nothing over a restart.
+ * Starts an empty Redis server, which loses everything with a restart.
  *
- * @throws {Error} with the end of its log when it does not come up; nothing is left then.
+ * @throws {Error} with the end of its log if it does not start; nothing is left then.
  */
 export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   const programs = await INSTALLED.prepare(options);
@@ -65,7 +65,7 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   });
 }
 
-/** One Redis server, made by {@linkcode startRedis}. */
+/** A Redis server, made by {@linkcode startRedis}. */
 export class RedisServer extends LabServer {
   readonly #password: string | undefined;
   readonly #programs: Programs<"redis-server">;
@@ -77,7 +77,7 @@ export class RedisServer extends LabServer {
     this.#programs = programs;
   }
 
-  /** Its URL, with the password. `host` puts a name in place of the address. */
+  /** Returns its URL, with the password. `host` replaces the address by a name. */
   url(host: string = bracketed(this.host)): string {
     const who = this.#password === undefined ? "" : `${credentials("default", this.#password)}@`;
     return `redis://${who}${host}:${this.port}`;
@@ -88,7 +88,7 @@ export class RedisServer extends LabServer {
   }
 }
 
-/** What redis.conf says: a server that writes nothing to disk. */
+/** Returns the text of redis.conf, for a server that writes nothing to disk. */
 function configuration({ host, port, password }: RedisOptions, dir: string): string {
   const settings = { bind: host, port, dir, save: "", appendonly: "no", databases: 16 };
   const all = { ...settings, ...password === undefined ? {} : { requirepass: password } };

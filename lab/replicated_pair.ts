@@ -1,7 +1,7 @@
 /**
- * A PostgreSQL primary and its hot standby, on one port, that change places again and again. The standby confirms
- * every commit before the client hears of it (synchronous replication) whenever a place is about to change, so that
- * what was acknowledged cannot be lost with the primary.
+ * A PostgreSQL primary and its hot standby, on one port, that change places again and again. The standby confirms every
+ * commit before the client is told (synchronous replication) whenever they are about to change places, so that no
+ * acknowledged commit can be lost with the primary.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { freePort, loopbackPair } from "./free_port.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
 import { pause } from "./processes.ts";
 
-/** How the primary goes. */
+/** How the primary is lost. */
 export type Loss = "stopped" | "killed" | "frozen" | "frozen and thawed";
 
-/** A span of time in which one server was the primary. */
+/** The time in which one server was the primary. */
 export interface Term {
   /** Its address. */
   readonly address: string;
@@ -23,18 +23,18 @@ export interface Term {
   readonly timeline: string;
   /** When it was promoted, in milliseconds of the monotonic clock. */
   readonly fromMs: number;
-  /** When it was gone. */
+  /** When it was lost, on the same clock. */
   untilMs: number;
 }
 
 const WHO = { user: "app", password: "s3cret", database: "orders" };
 const SETTINGS = { synchronous_commit: "on", wal_retrieve_retry_interval: "50ms" };
-/** Nothing that is waited for takes so long, unless it hangs. */
+/** Milliseconds after which something that hangs is reported. */
 const LIMIT_MS = 30_000;
 
 /** Two servers that change places. */
 export class ReplicatedPair implements AsyncDisposable {
-  /** Who was the primary when; the last one is it now. */
+  /** The primaries so far; the last one is the present one. */
   readonly terms: Term[] = [];
   #primary: PostgresServer;
   #standby: PostgresServer | undefined;
@@ -46,7 +46,7 @@ export class ReplicatedPair implements AsyncDisposable {
   /**
    * Starts a pair.
    *
-   * @param setup Statements that are run before there is a standby.
+   * @param setup Statements to run before there is a standby.
    */
   static async start(setup: string): Promise<ReplicatedPair> {
     const hosts = await loopbackPair();
@@ -70,15 +70,15 @@ export class ReplicatedPair implements AsyncDisposable {
     return this.#primary;
   }
 
-  /** The standby's address; `undefined` where there is none. */
+  /** The standby's address; `undefined` if there is none. */
   get standbyAddress(): string | undefined {
     return this.#standby?.host;
   }
 
-  /** Asks the primary. */
+  /** Runs statements on the primary. */
   async ask(text: string): Promise<Record<string, unknown>[]> {
     const client = new pg.Client({ connectionString: this.#primary.url() });
-    client.on("error", () => {}); // what breaks meanwhile breaks the query
+    client.on("error", () => {}); // an error fails the query as well
     await client.connect();
     try {
       return (await client.query(text)).rows;
@@ -88,10 +88,10 @@ export class ReplicatedPair implements AsyncDisposable {
   }
 
   /**
-   * The primary goes, and the standby takes its place. DNS is the caller's.
+   * Ends the primary and promotes the standby. DNS is left to the caller.
    *
-   * @param loss How it goes.
-   * @returns Ends what is left of the old one.
+   * @param loss How the primary is lost.
+   * @returns Removes what is left of the old primary.
    */
   async failOver(loss: Loss): Promise<() => Promise<void>> {
     const [old, next] = [this.#primary, this.#standby];
@@ -113,7 +113,7 @@ export class ReplicatedPair implements AsyncDisposable {
     };
   }
 
-  /** Restarts the primary, with a new standby made from its data meanwhile; returns when commits wait for it. */
+  /** Restarts the primary, with a new standby made from its data meanwhile; resolves when commits wait for it. */
   async addStandby(host: string): Promise<void> {
     const primary = this.#primary;
     await primary.stop({ keep: true });
@@ -136,7 +136,7 @@ export class ReplicatedPair implements AsyncDisposable {
     await this.#standby?.[Symbol.asyncDispose]();
   }
 
-  /** A primary without a standby waits for none. */
+  /** Begins a term: a primary without a standby waits for none. */
   async #begin(): Promise<void> {
     await this.ask("ALTER SYSTEM RESET synchronous_standby_names");
     await this.ask("SELECT pg_reload_conf()");
@@ -146,7 +146,7 @@ export class ReplicatedPair implements AsyncDisposable {
     this.terms.push({ address, timeline, fromMs: performance.now(), untilMs: Infinity });
   }
 
-  /** Everything that was committed so far, with or without waiting, is on the standby as well. */
+  /** Waits until everything that was committed so far, with or without waiting, is on the standby as well. */
   async #caughtUp(): Promise<void> {
     const endMs = performance.now() + LIMIT_MS;
     const [row] = await this.ask("SELECT pg_current_wal_lsn()::text AS lsn");

@@ -1,6 +1,6 @@
 /**
- * What the lab's servers have in common: one process, with its children, on an address of its own, and its data in one
- * directory; gone without a trace when it is stopped or this process ends, however it ends.
+ * The base of the lab's servers: a process, with its children, on an address of its own, and its data in one directory. It
+ * leaves nothing behind when it is stopped or this process ends in any way.
  *
  * @module
  */
@@ -14,40 +14,40 @@ import { environment, isRunning, pause, signalProcess, stopTree } from "./proces
 import type { Programs, Waiting } from "./programs.ts";
 import { FROZEN_FILE, SERVER_FILE, writeOwned } from "./work_dir.ts";
 
-/** Where a server listens. */
+/** The address that a server listens on. */
 export interface ServerOptions extends Waiting {
-  /** The one address that it listens on. */
+  /** The only address that it listens on. */
   host: string;
   /** TCP port. */
   port: number;
 }
 
-/** A server's side of TLS, as PEM. */
+/** A server's TLS files, as PEM. */
 export interface TlsOptions {
   /** Its certificate. */
   cert: string;
   /** The private key. */
   key: string;
-  /** The authority that it trusts for certificates of clients. Default: none, it asks for no certificate. */
+  /** The authority whose client certificates it trusts. Default: none, it asks for no certificate. */
   ca?: string | undefined;
 }
 
-/** Where a server has these, in the directory of its data. */
+/** The names of these files in the directory of its data. */
 export const TLS_FILES = { cert: "tls_cert.pem", key: "tls_key.pem", ca: "tls_ca.pem" } as const;
 
-/** How a server is stopped. */
+/** Options of {@linkcode LabServer.stop}. */
 export interface StopOptions {
   /** "fast" ends the sessions and closes in order; "immediate" is a crash. Default: "fast". */
   mode?: "fast" | "immediate";
-  /** Whether the data stays, for a `start()` later. Default: false. */
+  /** Whether the data are kept, for a `start()` later. Default: false. */
   keep?: boolean;
 }
 
-/** What sets a kind of server apart. */
+/** The differences between the kinds of servers. */
 export interface Kind {
   /** Its name, for messages. */
   readonly name: string;
-  /** What it logs once it accepts connections. */
+  /** The line of its log that says that it accepts connections. */
   readonly ready: RegExp;
   /** The signals that stop it, by the mode of the stop. */
   readonly signals: Readonly<
@@ -55,27 +55,27 @@ export interface Kind {
   >;
 }
 
-/** Milliseconds for a start, and for a stop, before it is given up; both take a few hundred at the most. */
+/** Milliseconds after which a start or a stop has failed; both take a few hundred on a quiet machine. */
 const LIMIT_MS = 30_000;
 
-/** Milliseconds for a line to come through from a server that has written it. */
+/** Milliseconds that a line of the log takes at most from the server to this process. */
 const LOG_LIMIT_MS = 10_000;
 
-/** Characters of the log that are kept. */
-const LOG_LENGTH = 100_000;
+/** Maximum number of characters of the log that are kept. */
+const MAX_LOG_LENGTH = 100_000;
 
-/** Lines of it in the error of a start that failed. */
-const LINES_TOLD = 20;
+/** Maximum number of its lines in the error of a start that failed. */
+const MAX_ERROR_LINES = 20;
 
 let count = 0;
 
-/** One server. */
+/** A server. */
 export abstract class LabServer implements AsyncDisposable {
   /** The address that it listens on. */
   readonly host: string;
   /** The TCP port that it listens on. */
   readonly port: number;
-  /** Where its data are. */
+  /** The directory of its data. */
   readonly dataDir: string;
   readonly #kind: Kind;
   readonly #programs: Programs<never>;
@@ -103,17 +103,17 @@ export abstract class LabServer implements AsyncDisposable {
     return `${bracketed(this.host)}:${this.port}`;
   }
 
-  /** The id of its process, while it runs. */
+  /** The id of its process; `undefined` while it does not run. */
   get pid(): number | undefined {
     return this.#process?.pid;
   }
 
-  /** Whether its process is there, frozen or not. */
+  /** Whether its process exists, frozen or not. */
   get running(): boolean {
     return this.#process !== undefined;
   }
 
-  /** What it is, for messages, such as `"PostgreSQL 18.4"`. */
+  /** Name and version, for messages, such as `"PostgreSQL 18.4"`. */
   get title(): string {
     return `${this.#kind.name} ${this.version}`;
   }
@@ -123,16 +123,17 @@ export abstract class LabServer implements AsyncDisposable {
     return this.#programs.version;
   }
 
-  /** The end of what it logged since it was started. */
+  /** The end of its log since it was started. */
   get log(): string {
     return this.#log.trim();
   }
 
   /**
-   * Waits until its log has what `pattern` looks for: the log comes through a pipe, later than what it tells of.
+   * Waits for a line of its log. The log comes through a pipe, later than the event that it reports.
    *
+   * @param pattern Matches the line.
    * @returns The line.
-   * @throws {Error} when it is not there within 10 seconds.
+   * @throws {Error} if there is none within 10 seconds.
    */
   async logged(pattern: RegExp): Promise<string> {
     const endMs = performance.now() + LOG_LIMIT_MS;
@@ -150,7 +151,7 @@ export abstract class LabServer implements AsyncDisposable {
     }
   }
 
-  /** Starts it on the data it has; returns when it accepts connections. */
+  /** Starts it on its data; resolves when it accepts connections. */
   async start(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (this.#process) throw new Error(`Cannot start ${this.where}: it is running`);
@@ -166,7 +167,7 @@ export abstract class LabServer implements AsyncDisposable {
     this.#process = child;
     this.#ended = new Promise((resolve) => child.once("close", () => resolve()));
     this.#log = "";
-    // For the guard, should we be gone before the stop.
+    // For the guard, if this process ends before the stop.
     const file = path.join(this.dataDir, SERVER_FILE);
     const { immediate } = this.#kind.signals;
     if (child.pid !== undefined) writeFileSync(file, `${child.pid} ${immediate.slice(3)}\n`);
@@ -179,11 +180,11 @@ export abstract class LabServer implements AsyncDisposable {
     }
   }
 
-  /** Stops it and removes its data, unless they are to be kept. Returns when all its processes are gone. */
+  /** Stops it and removes its data, unless they are to be kept. Resolves when all its processes have ended. */
   async stop({ mode = "fast", keep = false }: StopOptions = {}): Promise<void> {
     const child = this.#process;
     if (child) {
-      await this.tell(child, mode);
+      await this.signalStop(child, mode);
       await this.thaw();
       if (!await withinLimit(this.#ended)) await this.kill();
     }
@@ -193,11 +194,11 @@ export abstract class LabServer implements AsyncDisposable {
     await this.#programs[Symbol.asyncDispose]();
   }
 
-  /** Kills all its processes at once, as a power cut would. The data stay, for a `start()` later. */
+  /** Kills all its processes at once, as a power cut would. The data are kept, for a `start()` later. */
   async kill(): Promise<void> {
     const pid = this.#process?.pid;
     if (pid === undefined) return;
-    const all = await stopTree(pid); // so that it makes no more children meanwhile
+    const all = await stopTree(pid); // so that it starts no more children meanwhile
     for (const each of all) signalProcess(each, "SIGKILL");
     await withinLimit(this.#ended);
     while (all.some(isRunning)) await pause(2);
@@ -205,30 +206,30 @@ export abstract class LabServer implements AsyncDisposable {
     await rm(path.join(this.dataDir, FROZEN_FILE), { force: true });
   }
 
-  /** Freezes all its processes: the machine still completes TCP handshakes for it, and nothing is answered. */
+  /** Freezes all its processes: the system still completes TCP handshakes for it, and nothing is answered. */
   async freeze(): Promise<void> {
     const pid = this.#process?.pid;
     if (pid === undefined) throw new Error(`Cannot freeze ${this.where}: it is not running`);
     this.#frozen = await stopTree(pid);
-    // For the guard, should we be gone before the thaw: a frozen process does not notice.
+    // For the guard, if this process ends before the thaw.
     await writeFile(path.join(this.dataDir, FROZEN_FILE), this.#frozen.join(" "));
   }
 
-  /** Lets it go on where it was frozen. */
+  /** Resumes a frozen server. */
   async thaw(): Promise<void> {
     for (const each of this.#frozen) signalProcess(each, "SIGCONT");
     this.#frozen = [];
     await rm(path.join(this.dataDir, FROZEN_FILE), { force: true });
   }
 
-  /** Writes a file into the directory of its data, where its settings name it without a path; only the server can read it. */
+  /** Writes a file, which only the server can read, into the directory of its data: its settings name it without a path. */
   async put(name: string, text: string): Promise<void> {
     await writeOwned(this.#programs, path.join(this.dataDir, name), text);
   }
 
   /**
-   * Writes certificate and key, and the authority if there is one. A server that runs reads them when it is told to:
-   * `SELECT pg_reload_conf()`, `FLUSH SSL`.
+   * Writes certificate and key, and the authority if there is one. A server that runs reads them after
+   * `SELECT pg_reload_conf()` or `FLUSH SSL`.
    */
   async putTls(tls: TlsOptions): Promise<void> {
     for (const what of ["cert", "key", "ca"] as const) {
@@ -237,28 +238,28 @@ export abstract class LabServer implements AsyncDisposable {
     }
   }
 
-  /** As `stop({ mode: "immediate" })`. */
+  /** Stops it, as `stop({ mode: "immediate" })` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop({ mode: "immediate" });
   }
 
-  /** The program to start, and its arguments. */
+  /** Returns the program to start, and its arguments. */
   protected abstract command(): [program: string, args: string[]];
 
-  /** Tells it to stop. */
-  protected tell(child: ChildProcess, mode: "fast" | "immediate"): Promise<void> {
+  /** Sends it the signal to stop. */
+  protected signalStop(child: ChildProcess, mode: "fast" | "immediate"): Promise<void> {
     child.kill(this.#kind.signals[mode]);
     return Promise.resolve();
   }
 
-  /** Waits for the line of the log that says so. */
+  /** Waits for the line of the log that says that it accepts connections. */
   #ready(child: ChildProcess, signal: AbortSignal | undefined): Promise<void> {
     const { name, ready } = this.#kind;
     return new Promise((resolve, reject) => {
       const fail = (reason: string) => {
         finish();
-        const said = this.log.split("\n").slice(-LINES_TOLD).join("\n");
-        reject(new Error(`Cannot start ${name} on ${this.where}: ${said || reason}`));
+        const lines = this.log.split("\n").slice(-MAX_ERROR_LINES).join("\n");
+        reject(new Error(`Cannot start ${name} on ${this.where}: ${lines || reason}`));
       };
       const onAbort = () => {
         finish();
@@ -273,7 +274,7 @@ export abstract class LabServer implements AsyncDisposable {
       };
       signal?.addEventListener("abort", onAbort, { once: true });
       const onData = (chunk: unknown) => {
-        this.#log = (this.#log + String(chunk)).slice(-LOG_LENGTH);
+        this.#log = (this.#log + String(chunk)).slice(-MAX_LOG_LENGTH);
         if (!waiting || !ready.test(this.#log)) return;
         finish();
         resolve();
@@ -295,7 +296,7 @@ export abstract class LabServer implements AsyncDisposable {
 /**
  * Fills the directory of a new server and starts it.
  *
- * @throws whatever stopped it; the server is gone then.
+ * @throws The reason why it did not start; the server is removed then.
  */
 export async function launch<Server extends LabServer>(
   server: Server,
@@ -313,17 +314,17 @@ export async function launch<Server extends LabServer>(
   }
 }
 
-/** An address as URLs have it. */
+/** Returns an address as it is written in URLs. */
 export function bracketed(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-/** User and password as URLs have them. */
+/** Returns user and password as they are written in URLs. */
 export function credentials(user: string, password: string): string {
   return `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
 }
 
-/** Waits for the end of a server; false when it has not come in time. */
+/** Waits for the end of a server; false if it takes too long. */
 function withinLimit(end: Promise<void>): Promise<boolean> {
   return new Promise((resolve) => {
     const limit = setTimeout(() => resolve(false), LIMIT_MS);

@@ -7,6 +7,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { statfsSync } from "node:fs";
 import {
   chmod,
   chown,
@@ -32,8 +33,8 @@ export const SERVER_FILE = "lab_server";
 export const FROZEN_FILE = "lab_frozen";
 
 /**
- * Reads until its standard input ends, as it does when we are gone. Then every server with a directory below
- * `$0` gets its signal, the frozen ones are thawed for it, and all is removed.
+ * Reads until its standard input ends, as it does when this process has ended. Then every server with a directory below
+ * `$0` gets its signal, frozen ones are thawed for it, and the directory is removed.
  */
 const GUARD = `
 trap '' HUP INT TERM
@@ -51,9 +52,12 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
 done
 `;
 
+/** Bytes that must be free in memory for the directory to be made there: the largest test runs 22 servers at a time. */
+const MIN_MEMORY_BYTES = 4 * 2 ** 30;
+
 /** The directory and its guard. */
 export class WorkDir {
-  /** Where it is. */
+  /** The path of the directory. */
   readonly path: string;
   readonly #guard: ChildProcess | undefined;
 
@@ -62,7 +66,7 @@ export class WorkDir {
     this.#guard = guard;
   }
 
-  /** Makes one in `parent` that others may read, and enter, but not write to. */
+  /** Makes a directory in `parent` that all users can read and enter, but not write to. */
   static async create(parent: string): Promise<WorkDir> {
     const dir = await mkdtemp(path.join(parent, "dnspool-lab-"));
     await chmod(dir, 0o755);
@@ -87,17 +91,18 @@ export class WorkDir {
 }
 
 /**
- * Makes a directory in which `attempt` succeeds, and resolves with what it resolves with. Root's TMPDIR may be closed to
- * others, and a temporary directory may forbid programs: then the next is tried.
+ * Makes a directory in which `attempt` succeeds. Root's TMPDIR may be closed to others, and a temporary directory may
+ * forbid programs: then the next is tried.
  *
- * @throws {Error} why the first attempt failed, when all did; nothing is left then.
+ * @returns The result of the attempt.
+ * @throws The reason of the first attempt if all failed; nothing is left then.
  */
 export async function inWorkDir<T>(
   owner: Owner,
   attempt: (dir: WorkDir) => Promise<T>,
 ): Promise<T> {
   const problems: unknown[] = [];
-  for (const parent of new Set([os.tmpdir(), ...owner ? ["/tmp", "/var/tmp"] : []])) {
+  for (const parent of new Set([...memory(), os.tmpdir(), ...owner ? ["/tmp", "/var/tmp"] : []])) {
     const dir = await WorkDir.create(parent);
     try {
       return await attempt(dir);
@@ -109,7 +114,22 @@ export async function inWorkDir<T>(
   throw problems[0];
 }
 
-/** Makes a directory that is `owner`'s. */
+/**
+ * Returns Linux's file system in memory, if there is room in it and TMPDIR names no other place. To make, copy and remove
+ * a database's thousand files takes a fifth of the time there.
+ */
+function memory(): string[] {
+  const dir = "/dev/shm";
+  if (process.env.TMPDIR || process.platform !== "linux") return [];
+  try {
+    const { bavail, bsize } = statfsSync(dir);
+    return bavail * bsize >= MIN_MEMORY_BYTES ? [dir] : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Makes a directory that belongs to `owner`. */
 export async function makeOwned(
   { owner }: { readonly owner: Owner },
   dir: string,
@@ -130,21 +150,21 @@ export async function writeOwned(
   if (owner) await chown(file, owner.uid, owner.gid);
 }
 
-/** How `copyTree` copies. */
+/** Options of {@linkcode copyTree}. */
 export interface CopyOptions {
-  /** Whose the copies are. */
+  /** The owner of the copies. */
   owner: Owner;
   /** The mode of every directory made. Default: 0o700. */
   dirMode?: number;
-  /** The mode of the copy of a file, by the file's name; without it, the file's own. */
+  /** Returns the mode of the copy of a file. Default: the file's own. */
   fileMode?(file: string): number;
-  /** Whether a file that has its mode already is linked to, for speed: only where nobody writes to it. */
+  /** Whether a file that has its mode already is linked to, for speed: only if it is not written to. Default: false. */
   link?: boolean;
-  /** Which entries are copied; without it, all. */
+  /** Returns whether an entry is copied. Default: all are. */
   filter?(entry: string): boolean;
 }
 
-/** Copies a directory with all in it, symbolic links left out, and gives the copies to `owner`. */
+/** Copies a directory with everything in it but symbolic links, and gives the copies to `owner`. */
 export async function copyTree(from: string, to: string, options: CopyOptions): Promise<void> {
   const { dirMode, filter } = options;
   await makeOwned(options, to, dirMode);

@@ -1,7 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { matrix } from "../../scripts/test/matrix.ts";
 import type { Outcome } from "../../scripts/test/runtimes/outcome.ts";
-import { outcomesOf } from "../../scripts/test/test.ts";
 
 function outcome(runtime: string, subject: string, counts: Partial<Outcome> = {}): Outcome {
   return { runtime, version: "1.2.3", subject, passed: 1, failed: 0, skipped: 0, ...counts };
@@ -50,25 +49,4 @@ Deno.test("matrix() names the versions of TypeScript if all of them took the typ
   assertStringIncludes(matrix({ runtimes: [], consumers: good }), "TypeScript 5.4 and the latest,");
   const bad = [...good, types("~5.9.3", { passed: 0, failed: 1 })];
   assertStringIncludes(matrix({ runtimes: [], consumers: bad }), "No version of TypeScript");
-});
-
-Deno.test("outcomesOf() counts what each test file came to, and leaves the examples in the docs out", () => {
-  const found = outcomesOf(`<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="deno test" tests="17" failures="1" errors="0" time="11.9">
-    <testsuite name="./tests/pool_static_test.ts" tests="9" disabled="2" errors="0" failures="1">
-        <testcase name="a" classname="./tests/pool_static_test.ts" time="0.1" line="1" col="6">
-        </testcase>
-    </testsuite>
-    <testsuite name="./tests/url_test.ts" tests="8" disabled="0" errors="0" failures="0">
-    </testsuite>
-    <testsuite name="./adapters/pg.ts#106-114.ts" tests="1" disabled="0" errors="0" failures="0">
-    </testsuite>
-</testsuites>`);
-  assertEquals(
-    found.map(({ subject, passed, failed, skipped }) => [subject, passed, failed, skipped]),
-    [
-      ["pool", 6, 1, 2],
-      ["url", 8, 0, 0],
-    ],
-  );
 });

@@ -38,7 +38,7 @@ Deno.test("deno task npm: the package holds modules and declarations of every ex
 
     const paths = (await run("tar", "tzf", first)).trim().split("\n");
     const documents = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
-    const modules = /^package\/dist\/(?:[a-z_]+\/)*(?:[a-z_0-9]+\.(?:js|d\.ts)|chunk-\w+\.js)$/;
+    const modules = /^package\/dist\/(?:[a-z_0-9]+\/)*(?:[a-z_0-9]+\.(?:js|d\.ts)|chunk-\w+\.js)$/;
     const others = paths.filter((path) => !modules.test(path));
     assertEquals(others.toSorted(), documents.map((name) => `package/${name}`));
     await run("tar", "xzf", first, "-C", dir);

@@ -28,7 +28,7 @@ Deno.test("beside @std, the stand-in of @db/postgres stands in for what its exam
   );
   const imported = [...example.matchAll(/ from "(jsr:[^"]+)";/g)].map(([, name]) => name);
   const mapped = Object.entries(stdMap.imports).filter(([name]) => name.startsWith("jsr:"));
-  assertEquals(mapped, imported.map((name) => [name!, "../_db_postgres_stand_in.ts"]));
+  assertEquals(mapped, imported.map((name) => [name!, "../support/db_postgres_stand_in.ts"]));
   assertEquals(imported.length, 1);
 });
 
