@@ -149,7 +149,7 @@ export class Engine<C> extends EventTarget {
   /** The pool of the moment: its counters, and `invalidate()`, after which no connection open now is reused. */
   get pool(): { readonly counts: PoolCounts; invalidate(): void } {
     const { pool } = this.#core;
-    return { counts: pool.counts, invalidate: () => pool.invalidateAll() };
+    return { counts: pool.counts, invalidate: () => pool.evictAll() };
   }
 
   /**
@@ -309,17 +309,14 @@ export class Engine<C> extends EventTarget {
         `Cannot warm ${show(count)} connections: it is a whole number from 1 to ${poolSize}`,
       );
     }
-    pool.warming += count;
-    const leases = await Promise.allSettled(Array.from({ length: count }, () => this.connect()));
-    for (const result of leases) if (result.status === "fulfilled") await result.value.release();
-    pool.warming -= count;
-    for (const result of leases) if (result.status === "rejected") throw result.reason;
+    await pool.warm(count, () => this.connect());
   }
 
   /** The pool's counters, its addresses and the state of the answer. Costs no I/O. */
   status(): EngineStatus {
-    const { pool, host, names } = this.#core;
-    const { counts, size, opened, closed, detached, byAddress } = pool;
+    const { pool, host, answer } = this.#core;
+    const { counts } = pool;
+    const { size, opened, closed, detached, byAddress } = pool.slots;
     return {
       ...counts,
       host,
@@ -330,7 +327,7 @@ export class Engine<C> extends EventTarget {
       closed,
       detached,
       byAddress,
-      answer: names.status(),
+      answer: answer.status(),
     };
   }
 

@@ -8,6 +8,7 @@ import { deadline } from "../internal/async.ts";
 import { now } from "../internal/clock.ts";
 import { redactPassword } from "../internal/redact.ts";
 import type { Adapter, Destination, Role, TlsState } from "../adapters/adapter.ts";
+import { closeConnection } from "../pool/connection/close.ts";
 import { Dialer, type DialerSettings } from "../pool/connection/dialer.ts";
 import { ConnectError, DriverUnavailableError } from "../errors.ts";
 import { printable } from "./format.ts";
@@ -48,9 +49,6 @@ export interface Inspection<C> {
   readonly settings: DialerSettings;
   readonly signal: AbortSignal;
 }
-
-/** A polite goodbye may take so long. */
-const GOODBYE_MS = 2000;
 
 /**
  * Connects to all addresses at once.
@@ -109,7 +107,7 @@ async function inspectServer<C>(
     const { error: why } = refusal(error, destination);
     return { address, ...NOTHING, connect, tls: tlsOf(client, adapter), error: why };
   } finally {
-    await hangUp(client, adapter);
+    await closeConnection({ client, address, info: {} }, { adapter, how: "close" });
   }
 }
 
@@ -167,13 +165,4 @@ function handshakeVerdict(code: string, message: string): TlsVerdict {
   if (code === "CERT_HAS_EXPIRED") return "expired";
   if (/^(CERT_|UNABLE_TO_|(DEPTH_ZERO_)?SELF_SIGNED_)/.test(code)) return "not trusted";
   return /does not support (SSL|TLS|secure)/i.test(message) ? "not offered" : "unknown";
-}
-
-async function hangUp<C>(client: C, adapter: Adapter<C>): Promise<void> {
-  try {
-    const goodbye = () => adapter.close?.(client);
-    await deadline(GOODBYE_MS, async () => await goodbye(), { what: "no goodbye" });
-  } catch {
-    adapter.terminate?.(client);
-  }
 }

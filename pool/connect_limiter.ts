@@ -1,54 +1,67 @@
 /**
- * Connections on their way: how many at once, when the next try may begin, and what is known of the server
- * meanwhile.
+ * Limits the number of connects at once, and backs off while they fail.
  *
  * @module
  */
 
 import { maintenanceTimer, now, type Timer, timer } from "../internal/clock.ts";
 
-/** Opens one connection. */
+/** Opens connections. */
 export interface Opener<T> {
-  /** Opens it. */
+  /** Opens one connection. */
   open(signal: AbortSignal): Promise<T>;
-  /** Whether an error of `open` may pass by itself, so that waiters had better wait. */
+  /** Returns whether an error of `open()` may be gone at the next try, so that waiters go on waiting. */
   isTransient(error: unknown): boolean;
-  /** Keeps the addresses known fresh until the returned function is called. */
+  /** Keeps the host's addresses fresh until the returned function is called. */
   keepFresh(): () => void;
 }
 
-/** What comes of it. */
+/** What a limiter reports. */
 export interface ConnectLimiterEvents<T> {
-  /** A connection is there. */
+  /** A connection was opened. */
   onOpened(opened: T): void;
-  /** One could not be opened; `passing` says whether it will be tried again. */
-  onFailed(error: unknown, passing: boolean): void;
+  /** A connect failed; a transient failure is tried again. */
+  onFailed(error: unknown, transient: boolean): void;
   /** A pause is over. */
-  onReady(): void;
+  onRetry(): void;
 }
 
-/** Pauses between tries while connects fail: doubling, each drawn from its upper half. */
-const BACKOFF = { firstMs: 50, mostMs: 500 };
+/** How many connections are needed. */
+export interface Demand {
+  /** Number of callers that wait for one. */
+  readonly waiting: number;
+  /** Number of connections to be opened ahead of need. */
+  readonly prefill: number;
+  /** Number of connections that may be opened. */
+  readonly capacity: number;
+}
 
-/** Opens connections of one source: several at once, but one at a time, with pauses, while the server is failing. */
+/** Pauses between failed connects: the maximum doubles from one to the next, each is drawn from its upper half. */
+const MIN_BACKOFF_MS = 50;
+const MAX_BACKOFF_MS = 500;
+
+/** Opens several connections at once, but one at a time, with pauses, while the server is failing. */
 export class ConnectLimiter<T> {
-  /** What the last try failed with, if none succeeded since. */
+  /** The error of the last connect, if it failed. */
   lastError: unknown;
 
   readonly #opener: Opener<T>;
   readonly #concurrency: number;
   readonly #events: ConnectLimiterEvents<T>;
-  readonly #under: Set<AbortController> = new Set();
+  /** The connects under way. */
+  readonly #connects: Set<AbortController> = new Set();
+  /** Number of transient failures since the last success. */
   #failures = 0;
-  #suspect = false;
+  /** Whether one connect shall show that the server is well before there are several at once. */
+  #halfOpen = false;
   #pause: Timer | undefined;
-  /** The next try may not begin before this. */
+  /** The earliest time of the next connect. */
   #notBeforeMs = -Infinity;
 
   /**
    * @param opener Opens one connection.
-   * @param concurrency How many at once.
-   * @param events What comes of it.
+   * @param concurrency Maximum number of connects at once.
+   * @param events What the limiter reports.
    */
   constructor(opener: Opener<T>, concurrency: number, events: ConnectLimiterEvents<T>) {
     this.#opener = opener;
@@ -56,98 +69,93 @@ export class ConnectLimiter<T> {
     this.#events = events;
   }
 
-  /** How many are under way. */
+  /** Number of connects under way. */
   get size(): number {
-    return this.#under.size;
+    return this.#connects.size;
   }
 
-  /** Whether the last tries failed in a way that may pass. */
+  /** Whether the last connects failed with a transient error. */
   get failing(): boolean {
     return this.#failures > 0;
   }
 
-  /** A connection was found broken: until one is opened, one at a time is enough. */
-  suspect(): void {
-    this.#suspect = true;
+  /** Allows one connect at a time until one has succeeded: a connection to the server broke. */
+  setHalfOpen(): void {
+    this.#halfOpen = true;
   }
 
-  /**
-   * Begins as many as are wanted and allowed.
-   *
-   * @param waiting How many connections somebody waits for.
-   * @param ahead How many more shall be ready before anybody does.
-   * @param free How many may be opened.
-   */
-  begin(waiting: number, ahead: number, free: number): void {
-    const most = this.failing || this.#suspect ? 1 : this.#concurrency;
-    const wanted = Math.min(waiting + ahead, this.size + free, most);
+  /** Begins as many connects as are needed and allowed. */
+  start({ waiting, prefill, capacity }: Demand): void {
+    const limit = this.failing || this.#halfOpen ? 1 : this.#concurrency;
+    const wanted = Math.min(waiting + prefill, this.size + capacity, limit);
     while (this.size < wanted) {
       const pauseMs = this.#notBeforeMs - now();
-      // Unless the server is failing, only what is opened ahead of need has to pause.
+      // The pause is for prefill always, for waiters only while connects fail.
       if (pauseMs > 0 && (this.failing || this.size >= waiting)) {
-        this.#pause ??= this.#rest(pauseMs, waiting > 0);
+        this.#pause ??= this.#startPause(pauseMs, waiting > 0);
         return;
       }
       this.#open();
     }
   }
 
-  /** There is reason to believe that the next try fares better: no pause. */
-  hurry(): void {
+  /** Allows the next connect at once: there is reason to expect that it succeeds. */
+  resetBackoff(): void {
     this.#notBeforeMs = -Infinity;
-    this.idle();
+    this.clearPause();
   }
 
-  /** Nobody waits: the pause need not be kept, though the next try still comes no sooner. */
-  idle(): void {
+  /** Cancels the timer of a pause that no caller waits for; the earliest time of the next connect still applies. */
+  clearPause(): void {
     this.#pause?.clear();
     this.#pause = undefined;
   }
 
-  /** Gives up what is under way. */
-  abandon(reason: unknown): void {
-    for (const controller of this.#under) controller.abort(reason);
+  /** Aborts the connects under way. */
+  abortAll(reason: unknown): void {
+    for (const controller of this.#connects) controller.abort(reason);
   }
 
-  /** Until the next try; where somebody waits for it, the name is watched, for a change of address ends the pause. */
-  #rest(pauseMs: number, waited: boolean): Timer {
-    const unwatch = waited ? this.#opener.keepFresh() : () => {};
-    const pause = (waited ? timer : maintenanceTimer)(pauseMs, () => {
+  /** Starts a pause. If callers wait for its end, the addresses are kept fresh: a change of address ends the pause. */
+  #startPause(pauseMs: number, callersWait: boolean): Timer {
+    const release = callersWait ? this.#opener.keepFresh() : () => {};
+    const pause = (callersWait ? timer : maintenanceTimer)(pauseMs, () => {
       this.#pause = undefined;
-      unwatch();
-      this.#events.onReady();
+      release();
+      this.#events.onRetry();
     });
     return {
       clear() {
         pause.clear();
-        unwatch();
+        release();
       },
     };
   }
 
   #open(): void {
     const controller = new AbortController();
-    this.#under.add(controller);
+    this.#connects.add(controller);
     this.#opener.open(controller.signal).then(
       (opened) => {
-        this.#under.delete(controller);
+        this.#connects.delete(controller);
         this.#failures = 0;
-        this.#suspect = false;
+        this.#halfOpen = false;
         this.#notBeforeMs = -Infinity;
         this.lastError = undefined;
         this.#events.onOpened(opened);
       },
       (error) => {
-        this.#under.delete(controller);
+        this.#connects.delete(controller);
         this.lastError = error;
-        const passing = this.#opener.isTransient(error);
-        const pauseMs = passing
-          ? Math.min(BACKOFF.firstMs * 2 ** this.#failures++, BACKOFF.mostMs) *
-            (0.5 + Math.random() / 2)
-          : BACKOFF.mostMs;
-        this.#notBeforeMs = now() + pauseMs;
-        this.#events.onFailed(error, passing);
+        const transient = this.#opener.isTransient(error);
+        this.#notBeforeMs = now() + (transient ? this.#nextBackoffMs() : MAX_BACKOFF_MS);
+        this.#events.onFailed(error, transient);
       },
     );
+  }
+
+  #nextBackoffMs(): number {
+    const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** this.#failures++, MAX_BACKOFF_MS);
+    return backoffMs * (0.5 + Math.random() / 2);
   }
 }

@@ -1,111 +1,111 @@
 /**
- * What the pool asks of where its connections come from, and what it is told.
+ * What a pool needs: its connections, its numbers, and what one checkout may ask for. The pool knows no DNS and no
+ * driver.
  *
  * @module
  */
 
-import type { Slot } from "./slot.ts";
+import type { AnswerSource } from "../resolver/answer_source.ts";
+import type { Opener } from "./connect_limiter.ts";
 import type { SafeObserver } from "./observer.ts";
+import type { Slot, SlotInit } from "./slot.ts";
+
+/** What a connection reports while it is open. */
+export interface ConnectionEvents {
+  /** The server or the network closed the connection. */
+  onClosed(error: unknown): void;
+  /** The server reported an error, perhaps only to the holder of the connection. */
+  onError(error: unknown): void;
+}
 
 /** A connection that was opened. */
-export interface Opened<C> {
-  /** The driver's client. */
-  readonly client: C;
-  /** The address that was dialled. */
-  readonly address: string;
-  /** When the dial began. */
-  readonly openedAtMs: number;
-  /** When the connection is too old to be handed out. */
-  readonly expiresAtMs: number;
-  /** What the hooks noted about it. */
-  readonly info: Record<string, unknown>;
+export interface OpenedConnection<C> extends SlotInit<C> {
+  /** Reports what happens to the connection, from the moment it was opened on. */
+  watch(events: ConnectionEvents): void;
 }
 
-/** What a check found wrong with a connection. */
-export interface Unfit {
-  /** What is wrong. */
+/** A connection that must not be handed out again. */
+export interface InvalidConnection {
+  /** What is wrong with it. */
   readonly error: Error;
-  /** Whether its siblings on the same address are no better. */
-  readonly siblings: boolean;
+  /** Whether the other connections to the same server are no better. */
+  readonly sameServer: boolean;
 }
 
-/** What a pool is told about a connection of its own. */
-export interface Adopter<C> {
-  /** It died by itself. */
-  lost(slot: Slot<C>, error: unknown): void;
-  /** Its server said something that makes it unfit, perhaps to somebody who keeps it to themselves. */
-  condemn(slot: Slot<C>, unfit: Unfit): void;
-}
-
-/** Where connections come from, and what becomes of them. */
-export interface Source<C> {
-  /** Whether the addresses known may be used now. Called at each handover: no I/O, a comparison or two. */
-  isFresh(): boolean;
-  /** Waits until they may be used. */
-  waitUntilFresh(signal: AbortSignal): Promise<void>;
-  /** Keeps the addresses fresh until the returned function is called. */
-  keepFresh(): () => void;
-  /** Whether the name has this address now. */
-  isCurrent(address: string): boolean;
-  /** Opens a connection. */
-  open(signal: AbortSignal): Promise<Opened<C>>;
-  /** Whether an error of `open` may pass by itself, so that waiters had better wait. */
-  isTransient(error: unknown): boolean;
-  /** A connection that `open` gave is in the pool now. */
-  adopt(slot: Slot<C>, pool: Adopter<C>): void;
-  /** A connection was given away. */
-  part(slot: Slot<C>): void;
-  /** A connection goes out. */
-  wake(slot: Slot<C>): void;
-  /** A connection is idle. */
-  rest(slot: Slot<C>): void;
-  /** Looks at a connection before it is handed out; `undefined` where there is nothing to look at. */
-  check(slot: Slot<C>): Promise<Unfit | undefined> | undefined;
-  /** Prepares a connection for its next holder; `undefined` where nothing is to be done. Rejects: close it. */
-  reset(slot: Slot<C>): Promise<void> | undefined;
-  /** What an error says about the connection it happened on. */
-  judge(error: unknown): Unfit | undefined;
-  /** Closes a connection: politely, or at once with a reason. Never throws, never rejects. */
-  close(slot: Slot<C>, reason: unknown): Promise<void> | undefined;
-  /** The error for waiters whose connects kept failing until their time was up. */
+/** Opens, checks, resets and closes the connections of a pool. */
+export interface Connections<C> extends Opener<OpenedConnection<C>> {
+  /** Creates the error for waiters whose timeout was over while connects kept failing. */
   timeoutError(lastError: unknown, waited: number): Error;
+  /** Returns whether the host has this address now. */
+  isCurrent(address: string): boolean;
+  /**
+   * Prepares a connection to be handed out. Called at each handover, so it is fast if there is nothing to check.
+   *
+   * @returns `undefined` if the connection is usable; otherwise a promise of what is wrong with it, if anything.
+   */
+  check(slot: Slot<C>): Promise<InvalidConnection | undefined> | undefined;
+  /**
+   * Prepares a connection that came back for its next holder.
+   *
+   * @returns `undefined` if there is nothing to do. If the promise is rejected, the connection is to be closed.
+   */
+  reset(slot: Slot<C>): Promise<void> | undefined;
+  /** Is told that a connection has become idle. */
+  onIdle(slot: Slot<C>): void;
+  /** Finds out from an error whether the connection that it occurred on is invalid. */
+  classifyError(error: unknown): InvalidConnection | undefined;
+  /** Is told that a connection was given away. */
+  detach(slot: Slot<C>): void;
+  /**
+   * Closes a connection gracefully, or terminates it if there is a reason. Never throws.
+   *
+   * @returns Fulfilled when the connection is closed; `undefined` if that is so already. Never rejected.
+   */
+  close(slot: Slot<C>, reason: unknown): Promise<void> | undefined;
 }
 
-/** The pool's numbers; durations in milliseconds. */
+/** What a pool is made of. */
+export interface PoolParts<C> {
+  /** The answer for the host: connections are handed out while it is fresh. */
+  readonly answer: Pick<AnswerSource, "isFresh" | "waitUntilFresh" | "refresh">;
+  readonly connections: Connections<C>;
+}
+
+/** The pool's options; durations in milliseconds. */
 export interface PoolSettings {
-  /** For messages. */
+  /** The pool's name, for messages. */
   readonly name: string;
-  /** Idle connections that are kept. */
+  /** Maximum number of idle connections. */
   readonly poolSize: number;
-  /** Connections above that. */
+  /** Maximum number of connections above `poolSize`. */
   readonly maxOverflow: number;
-  /** How long a checkout may wait. */
+  /** Timeout of a checkout. */
   readonly poolTimeoutMs: number;
-  /** Whether the last connection to come back is the first to go out. */
+  /** Whether the connection that came back last is handed out first. */
   readonly useLifo: boolean;
-  /** Connections opening at once. */
+  /** Maximum number of connects at once. */
   readonly connectConcurrency: number;
-  /** Checkouts after which a connection is replaced. */
+  /** Number of checkouts after which a connection is replaced. */
   readonly maxUses: number;
-  /** Idle connections older than that are not handed out. */
+  /** Maximum idle time. */
   readonly idleTimeoutMs: number;
-  /** Whether anybody asks since when a connection is idle. */
+  /** Whether the time since a connection became idle is needed. */
   readonly timesIdle: boolean;
-  /** Idle connections that are opened ahead, once the pool was used. */
+  /** Number of idle connections that are opened ahead of need, once the pool was used. */
   readonly minIdle: number;
-  /** Connections, idle or in use, below which none is closed for its idleness. */
+  /** Number of connections, idle or in use, up to which none is closed for its idle time. */
   readonly minSize: number;
-  /** What a dial, and a resolution before it, may take: whoever waits for one is given so much more time. */
-  readonly dialMs: number;
-  /** Whether leases remember when and where they were taken. */
+  /** Maximum duration of a connect with the resolution before it: added to the timeout of a waiter that waits for one. */
+  readonly maxOpenMs: number;
+  /** Whether the time and the stack of each checkout are recorded. */
   readonly traces: boolean;
-  /** Who wants to hear how long things take. */
+  /** Hears how long things take. */
   readonly observer: SafeObserver | undefined;
-  /** Whether a second lease at the same time is an error rather than a wait. */
+  /** Whether a second checkout at the same time is an error and does not wait. */
   readonly single: boolean;
 }
 
-/** How one checkout differs from the others. */
+/** The options of one checkout. */
 export interface CheckoutOptions {
   /** Ends the wait: the checkout is rejected with the signal's reason. */
   readonly signal?: AbortSignal | undefined;

@@ -1,6 +1,6 @@
 /**
- * What a pool needs done from time to time: idle connections closed, `minIdle` kept, leases that are out for
- * long reported or their servers probed. Never holds the process up.
+ * Regular maintenance of a pool: closes connections that were idle for too long, keeps `minIdle`, and finds leases that
+ * take long. Its timer does not keep the process alive.
  *
  * @module
  */
@@ -16,41 +16,46 @@ export interface HousekeeperSettings {
   readonly leaseProbeAfterMs: number;
 }
 
-/** The pool that is looked after. */
+/** The pool that is maintained. */
 export interface MaintainedPool<C> {
-  /** Open connections. */
-  readonly size: number;
-  /** The connections that are out. */
-  readonly leased: readonly Slot<C>[];
-  /** Closes what was idle for too long, opens what is missing. */
+  readonly slots: {
+    /** Number of open connections. */
+    readonly size: number;
+    /** The connections that are leased. */
+    readonly leased: readonly Slot<C>[];
+  };
+  /** Closes connections that were idle for too long, and opens missing ones. */
   maintain(): void;
 }
 
-/** What comes of it. */
+/** What a housekeeper reports. */
 export interface HousekeeperEvents<C> {
-  /** A lease has been out for long. */
+  /** A lease has taken `leaseWarnAfter`. Reported once per lease. */
   onLongLease(slot: Slot<C>, heldMs: number): void;
-  /** The server of leases that have been out for long had better be asked whether it is alive. */
+  /** A lease has taken `leaseProbeAfter`: its server is to be probed. */
   onSuspect(address: string): void;
 }
 
-/** Things are looked at four times within the shortest of their terms, within these bounds. */
-const PERIOD = { part: 4, leastMs: 10, mostMs: 1000 };
+/** Number of rounds within the shortest duration. */
+const ROUNDS = 4;
+const MIN_PERIOD_MS = 10;
+const MAX_PERIOD_MS = 1000;
 
-/** Looks after one pool while it has connections. */
+/** Maintains one pool while it has connections. */
 export class Housekeeper<C> {
   readonly #pool: MaintainedPool<C>;
   readonly #settings: HousekeeperSettings;
   readonly #events: HousekeeperEvents<C>;
   readonly #periodMs: number;
+  /** When the server of a long lease was last probed, by address. */
   readonly #probed: Map<string, number> = new Map();
   #timer: Timer | undefined;
-  #stopped = false;
+  #isStopped = false;
 
   /**
    * @param pool The pool.
    * @param settings When something is due.
-   * @param events What comes of it.
+   * @param events What is reported.
    */
   constructor(
     pool: MaintainedPool<C>,
@@ -62,34 +67,33 @@ export class Housekeeper<C> {
     this.#events = events;
     const { idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs, minIdle } = settings;
     const shortestMs = Math.min(idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs);
-    const wantedMs = Math.max(PERIOD.leastMs, shortestMs / PERIOD.part);
-    this.#periodMs = shortestMs === Infinity && minIdle === 0
-      ? Infinity
-      : Math.min(wantedMs, PERIOD.mostMs);
+    const wantedMs = Math.max(MIN_PERIOD_MS, shortestMs / ROUNDS);
+    const isIdle = shortestMs === Infinity && minIdle === 0;
+    this.#periodMs = isIdle ? Infinity : Math.min(wantedMs, MAX_PERIOD_MS);
   }
 
-  /** A connection was opened: there is something to look after. */
+  /** Starts the timer, unless it runs or nothing is ever due: a connection was opened. */
   start(): void {
-    if (this.#timer || this.#stopped || this.#periodMs === Infinity) return;
+    if (this.#timer || this.#isStopped || this.#periodMs === Infinity) return;
     this.#timer = maintenanceTimer(this.#periodMs, () => {
       this.#timer = undefined;
-      this.#look();
-      if (this.#pool.size > 0 || this.#settings.minIdle > 0) this.start();
+      this.#run();
+      if (this.#pool.slots.size > 0 || this.#settings.minIdle > 0) this.start();
     });
   }
 
-  /** Nothing is to be done any more, whatever is still opened. */
+  /** Stops the timer for good. */
   stop(): void {
-    this.#stopped = true;
+    this.#isStopped = true;
     this.#timer?.clear();
     this.#timer = undefined;
   }
 
-  #look(): void {
+  #run(): void {
     const { leaseWarnAfterMs, leaseProbeAfterMs } = this.#settings;
     this.#pool.maintain();
     const nowMs = now();
-    for (const slot of this.#pool.leased) {
+    for (const slot of this.#pool.slots.leased) {
       const heldMs = nowMs - slot.leasedAtMs;
       if (heldMs >= leaseWarnAfterMs && !slot.reported) {
         slot.reported = true;

@@ -1,86 +1,87 @@
 /**
- * One connection for all: the pool class `"static"`.
+ * The pool class `"static"`: one connection, shared by all callers.
  *
  * @module
  */
 
 import { abortable } from "../internal/async.ts";
 import { now } from "../internal/clock.ts";
+import { connectionLost } from "./connection/close.ts";
+import type { CheckoutOptions, PoolParts } from "./contract.ts";
 import type { Lease } from "./lease.ts";
+import type { Pool } from "./pool.ts";
 import { type LeaseOwner, PoolLease } from "./pool_lease.ts";
 import { Slot } from "./slot.ts";
-import { connectionLost } from "./connection/close.ts";
-import type { CheckoutOptions } from "./contract.ts";
 
-/** Why a share ends before its holder is done. */
-const TAKEN = "another holder found it broken, or took it out of the pool";
+/** Why a share ends before it is released. */
+const ENDED_FOR_ALL = "another holder found it broken, or took it out of the pool";
 
-/** What is shared: a pool that opens one connection at the most. */
-export interface Exclusive<C> {
-  /** Takes the connection. */
-  checkout(options?: CheckoutOptions): Promise<Lease<C>>;
-  /** Waits until the addresses known may be used; `undefined` where they may now. */
-  waitUntilFresh(signal?: AbortSignal): Promise<void> | undefined;
-  /** Whether a lease's connection may be handed to somebody else now. */
-  shareable(lease: Lease<C>): boolean;
-  /** Whether an error says that the connection it happened on is no good. */
-  breaks(error: unknown): boolean;
-}
-
-/** The lease that is shared, and the shares that are out. */
+/** The lease that is shared, and the slots of the leases that share it. */
 interface Base<C> {
   readonly lease: Lease<C>;
   readonly shares: Set<Slot<C>>;
 }
 
-/** Hands the same connection to everybody; it goes back when the last one is done. */
+/** Gives all callers the same connection, which goes back to the pool when the last lease is released. */
 export class StaticPool<C> implements LeaseOwner<C> {
-  readonly #pool: Exclusive<C>;
+  readonly #pool: Pool<C>;
+  readonly #answer: PoolParts<C>["answer"];
+  readonly #connections: PoolParts<C>["connections"];
   readonly #bases: Map<Slot<C>, Base<C>> = new Map();
   #base: Base<C> | undefined;
-  #coming: Promise<void> | undefined;
-  /** Checkouts under way. */
-  #comers = 0;
+  /** The checkout of the connection to be shared. */
+  #opening: Promise<void> | undefined;
+  /** Number of checkouts under way. */
+  #waiters = 0;
 
-  /** @param pool What is shared. */
-  constructor(pool: Exclusive<C>) {
+  /**
+   * @param pool A pool of one connection.
+   * @param parts What the pool is made of.
+   */
+  constructor(pool: Pool<C>, { answer, connections }: PoolParts<C>) {
     this.#pool = pool;
+    this.#answer = answer;
+    this.#connections = connections;
   }
 
   /**
    * Takes a share of the connection.
    *
-   * @param options How this checkout differs; the signal ends this wait and no other.
-   * @returns A lease of its own.
+   * @param options The options of this checkout; the signal ends this wait and no other.
+   * @returns A lease of the caller's own.
    */
   async checkout(options?: CheckoutOptions): Promise<Lease<C>> {
     options?.signal?.throwIfAborted();
-    this.#comers++;
+    this.#waiters++;
     try {
-      await this.#pool.waitUntilFresh(options?.signal);
-      while (!this.#base || !this.#pool.shareable(this.#base.lease)) await this.#join(options);
+      if (!this.#pool.isClosed && !this.#answer.isFresh()) {
+        await this.#answer.waitUntilFresh(options?.signal);
+      }
+      while (!this.#base || !this.#canShare(this.#base)) await this.#waitForOpen(options);
       return this.#share(this.#base);
     } finally {
-      this.#comers--;
-      if (this.#base && !this.#wanted(this.#base)) this.#giveBack(this.#base, undefined);
+      this.#waiters--;
+      if (this.#base && !this.#isWanted(this.#base)) this.#giveBack(this.#base, undefined);
     }
   }
 
   checkin(slot: Slot<C>, error: unknown): Promise<void> {
-    const base = this.#leave(slot);
+    const base = this.#removeShare(slot);
     if (!base) return Promise.resolve();
     if (slot.isolationLevel !== undefined) {
       PoolLease.borrowIsolationLevel(base.lease, slot.isolationLevel);
     }
-    if (this.#pool.breaks(error)) this.#revoke(base);
-    else if (this.#wanted(base)) return Promise.resolve();
+    const isInvalid = error !== undefined && error !== null &&
+      this.#connections.classifyError(error) !== undefined;
+    if (isInvalid) this.#endShares(base);
+    else if (this.#isWanted(base)) return Promise.resolve();
     return this.#giveBack(base, error);
   }
 
   invalidate(slot: Slot<C>, error: unknown): void {
-    const base = this.#leave(slot);
+    const base = this.#removeShare(slot);
     if (!base) return;
-    this.#revoke(base);
+    this.#endShares(base);
     base.lease.invalidate(error);
   }
 
@@ -90,31 +91,38 @@ export class StaticPool<C> implements LeaseOwner<C> {
 
   detach(slot: Slot<C>): void {
     slot.holder = undefined;
-    const base = this.#leave(slot);
+    const base = this.#removeShare(slot);
     if (!base) return;
-    this.#revoke(base);
+    this.#endShares(base);
     base.lease.detach();
   }
 
-  /** Waits for the connection to come, or sends for it. */
-  async #join(options: CheckoutOptions | undefined): Promise<void> {
-    const first = this.#coming === undefined;
-    const coming = this.#coming ??= this.#fetch(options).finally(() => this.#coming = undefined);
+  /** Waits for the checkout of the connection, or starts it. */
+  async #waitForOpen(options: CheckoutOptions | undefined): Promise<void> {
+    const isFirst = this.#opening === undefined;
+    this.#opening ??= this.#open(options).finally(() => this.#opening = undefined);
     try {
-      await abortable(coming, options?.signal);
+      await abortable(this.#opening, options?.signal);
     } catch (error) {
-      // Whoever sent for it may have had less time than this one, who sends again.
-      if (first || options?.signal?.aborted) throw error;
+      // The caller that started it may have had a smaller timeout than this one, which starts it again.
+      if (isFirst || options?.signal?.aborted) throw error;
     }
   }
 
-  async #fetch(options: CheckoutOptions | undefined): Promise<void> {
+  async #open(options: CheckoutOptions | undefined): Promise<void> {
     const { timeoutMs } = options ?? {};
     const lease = await this.#pool.checkout({ timeoutMs });
     const base: Base<C> = { lease, shares: new Set() };
-    lease.signal.addEventListener("abort", () => this.#revoke(base, lease.signal.reason));
-    if (this.#comers > 0) this.#base = base;
+    lease.signal.addEventListener("abort", () => this.#endShares(base, lease.signal.reason));
+    if (this.#waiters > 0) this.#base = base;
     else await lease.release();
+  }
+
+  /** Returns whether one more caller may have the connection. Its age is looked at when it is back in the pool. */
+  #canShare({ lease }: Base<C>): boolean {
+    const slot = this.#pool.slots.leased.find(({ holder }) => holder === lease);
+    return slot !== undefined && !slot.evicted && !this.#pool.isClosed &&
+      this.#connections.isCurrent(slot.address);
   }
 
   #share(base: Base<C>): Lease<C> {
@@ -122,14 +130,16 @@ export class StaticPool<C> implements LeaseOwner<C> {
     const slot = new Slot({ client, address, openedAtMs: now(), expiresAtMs: Infinity, info });
     base.shares.add(slot);
     this.#bases.set(slot, base);
-    return slot.holder = new PoolLease<C>(this, slot);
+    const lease = new PoolLease<C>(this, slot);
+    slot.holder = lease;
+    return lease;
   }
 
-  #wanted(base: Base<C>): boolean {
-    return base.shares.size > 0 || base === this.#base && this.#comers > 0;
+  #isWanted(base: Base<C>): boolean {
+    return base.shares.size > 0 || base === this.#base && this.#waiters > 0;
   }
 
-  #leave(slot: Slot<C>): Base<C> | undefined {
+  #removeShare(slot: Slot<C>): Base<C> | undefined {
     const base = this.#bases.get(slot);
     this.#bases.delete(slot);
     base?.shares.delete(slot);
@@ -141,14 +151,14 @@ export class StaticPool<C> implements LeaseOwner<C> {
     return base.lease.release(error);
   }
 
-  /** The connection is good for nobody any more: the holders that are left are told. */
-  #revoke(base: Base<C>, reason?: unknown): void {
+  /** Ends all leases that share a connection, because it can no longer be used. */
+  #endShares(base: Base<C>, reason?: unknown): void {
     if (this.#base === base) this.#base = undefined;
     for (const slot of base.shares) {
-      this.#leave(slot);
+      this.#removeShare(slot);
       const { holder, address } = slot;
       slot.holder = undefined;
-      if (holder) PoolLease.abort(holder, reason ?? connectionLost(address, TAKEN));
+      if (holder) PoolLease.abort(holder, reason ?? connectionLost(address, ENDED_FOR_ALL));
     }
   }
 }

@@ -60,6 +60,8 @@ export class WaitQueue<T extends { readonly address: string }> {
   newest: Tick | undefined = undefined;
 
   readonly #queue: ChunkedQueue<Waiter<T>> = new ChunkedQueue();
+  /** Waiters outside the queue that go on waiting. */
+  readonly #aside: Set<Waiter<T>> = new Set();
   readonly #observer: SafeObserver | undefined;
   readonly #onLate: () => void;
   readonly #onEmpty: () => void;
@@ -76,7 +78,7 @@ export class WaitQueue<T extends { readonly address: string }> {
     this.#onEmpty = onEmpty;
   }
 
-  /** Number of waiters. */
+  /** Number of waiters in the queue. */
   get size(): number {
     return this.#queue.size;
   }
@@ -115,19 +117,15 @@ export class WaitQueue<T extends { readonly address: string }> {
 
   /** Puts a waiter back to the beginning: the connection checked for it was unusable. */
   unshift(waiter: Waiter<T>): void {
+    this.#aside.delete(waiter);
     this.#queue.unshift(waiter);
     this.#setTimer(waiter.deadlineMs);
   }
 
-  /** Removes a waiter that goes on waiting; one that is not in the queue is ignored. */
-  dequeue(waiter: Waiter<T>): void {
-    if (waiter.chunk === undefined) return;
-    this.#queue.remove(waiter);
-    if (this.#queue.size > 0) return;
-    this.newest = undefined;
-    this.#timer?.clear();
-    this.#timer = undefined;
-    this.#onEmpty();
+  /** Takes a waiter out of the queue that goes on waiting, for instance while a connection is checked for it. */
+  setAside(waiter: Waiter<T>): void {
+    this.#dequeue(waiter);
+    this.#aside.add(waiter);
   }
 
   /** Gives a waiter what it waited for. */
@@ -141,8 +139,14 @@ export class WaitQueue<T extends { readonly address: string }> {
   }
 
   /** Rejects all waiters in the queue. */
-  rejectAll(error: unknown): void {
+  rejectQueued(error: unknown): void {
     for (const waiter of this.#queue.toArray()) this.reject(waiter, error);
+  }
+
+  /** Rejects all waiters, in the queue or set aside. */
+  rejectAll(error: unknown): void {
+    this.rejectQueued(error);
+    for (const waiter of this.#aside) this.reject(waiter, error);
   }
 
   /**
@@ -170,9 +174,19 @@ export class WaitQueue<T extends { readonly address: string }> {
     if (this.#queue.size > 0) this.#setTimer(nextMs);
   }
 
+  #dequeue(waiter: Waiter<T>): void {
+    if (waiter.chunk === undefined) return void this.#aside.delete(waiter);
+    this.#queue.remove(waiter);
+    if (this.#queue.size > 0) return;
+    this.newest = undefined;
+    this.#timer?.clear();
+    this.#timer = undefined;
+    this.#onEmpty();
+  }
+
   #settle(waiter: Waiter<T>, outcome: T | Rejection): void {
     waiter.waiting = false;
-    this.dequeue(waiter);
+    this.#dequeue(waiter);
     waiter.listener?.(outcome);
     waiter.settle(outcome);
   }

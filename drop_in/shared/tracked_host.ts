@@ -7,7 +7,7 @@
  * @module
  */
 
-import { DepartureWatch, Lingering } from "../../pool/connection/departures.ts";
+import { CurrentAddresses, DepartureWatch } from "../../pool/connection/departures.ts";
 import { delay } from "../../internal/async.ts";
 import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
 import { connectionLost } from "../../pool/connection/close.ts";
@@ -44,7 +44,7 @@ export class FollowedName<C> {
   readonly #view: View;
   readonly #dialer: Dialer<C>;
   readonly #settings: EngineSettings<C>;
-  readonly #lingering: Lingering;
+  readonly #current: CurrentAddresses;
   readonly #departures: DepartureWatch;
   readonly #onIdle: () => void;
   readonly #members: Set<Member> = new Set();
@@ -71,9 +71,13 @@ export class FollowedName<C> {
     this.#view = viewOf(host, settings.dns);
     this.#settings = settings;
     this.#dialer = dialer;
-    this.#lingering = new Lingering(settings.lingerMs, (address) => this.#retire(address));
+    this.#current = new CurrentAddresses(
+      this.#view,
+      settings.lingerMs,
+      (address) => this.#retire(address),
+    );
     this.#departures = new DepartureWatch(settings.retireGraceMs, {
-      oldest: (address) => this.#oldest(address),
+      oldestMs: (address) => this.#oldest(address),
       terminate: (address, departedByMs, why) => this.#terminate(address, departedByMs, why),
       probe: (address, signal) => dialer.probe(address, signal),
     });
@@ -137,7 +141,7 @@ export class FollowedName<C> {
   join(follower: Follower, address: string): Member {
     this.#stop ??= this.#watch();
     const member = new Member(follower, address, {
-      isCurrent: () => this.#isCurrent(address),
+      isCurrent: () => this.#current.isCurrent(address),
       opened: () => {
         this.#suspect = false;
       },
@@ -159,22 +163,13 @@ export class FollowedName<C> {
     this.refresh();
   }
 
-  #isCurrent(address: string): boolean {
-    return this.#view.addresses.includes(address) || this.#lingering.has(address);
-  }
-
   #watch(): () => void {
-    const unwatch = this.#view.watch({
-      onChange: ({ added, removed }) => {
-        for (const address of added) this.#lingering.added(address);
-        for (const address of removed) this.#lingering.removed(address);
-      },
-    });
+    const unwatch = this.#view.watch({ onChange: (change) => this.#current.update(change) });
     const relax = this.#settings.refreshAhead ? this.#view.keepFresh() : () => {};
     return () => {
       unwatch();
       relax();
-      this.#lingering.clear();
+      this.#current.clear();
       this.#departures.clear();
       this.#sweep?.clear();
       this.#sweep = undefined;

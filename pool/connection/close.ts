@@ -1,113 +1,106 @@
 /**
- * How connections leave: the hooks are told, and the server is said goodbye to, or the socket is dropped.
+ * Ends connections: calls the hooks, then closes gracefully or terminates.
  *
  * @module
  */
 
 import { ConnectionLostError } from "../../errors.ts";
 import { deadline } from "../../internal/async.ts";
-import type { PoolHooks } from "./hooks.ts";
-import type { Slot } from "../slot.ts";
 import type { Log } from "../../internal/log.ts";
-import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
+import { asError, messageOf } from "../../internal/thrown.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
-import type { Dialer } from "./dialer.ts";
+import type { HookedConnection, PoolHooks } from "./hooks.ts";
 
-/** A polite goodbye may take so long; after that the socket is dropped. */
-const GOODBYE_MS = 2000;
+/** Maximum duration of a graceful close, after which the connection is terminated; and of each hook before it. */
+const MAX_CLOSE_MS = 2000;
 
-/** What takes part in it. */
-export interface GoodbyeParts<C> {
-  readonly adapter: Adapter<C>;
-  readonly dialer: Dialer<C>;
+/** The hooks to be called, and the log for what they throw. */
+export interface CloseHooks<C> {
+  readonly hooks: PoolHooks<C>;
   readonly log: Log;
 }
 
-/** Closes connections. Nothing here throws or rejects: whoever closes has nobody to tell. */
-export class Goodbyes<C> {
-  readonly #adapter: Adapter<C>;
-  readonly #dialer: Dialer<C>;
-  readonly #log: Log;
-  readonly #hooks: PoolHooks<C>;
+/** How a connection is ended. */
+export interface CloseOptions<C> {
+  readonly adapter: Adapter<C>;
+  /** `"close"` ends the session with a message to the server, `"terminate"` destroys the socket. */
+  readonly how: "close" | "terminate";
+  /** Why it is terminated: for the hook `invalidate`, and for the driver, whose pending work rejects with it. */
+  readonly reason?: unknown;
+  /** Missing for a connection that never was in a pool: no hook is called. */
+  readonly onClose?: CloseHooks<C> | undefined;
+}
 
-  /**
-   * @param parts What the engine's pools share.
-   * @param hooks Who is told.
-   */
-  constructor({ adapter, dialer, log }: GoodbyeParts<C>, hooks: PoolHooks<C>) {
-    this.#adapter = adapter;
-    this.#dialer = dialer;
-    this.#log = log;
-    this.#hooks = hooks;
+/**
+ * Ends a connection: calls the hooks, then closes it gracefully, and terminates it if that fails or takes too long.
+ * Every connection of the package ends here.
+ *
+ * @param connection The connection.
+ * @param options How it is ended.
+ * @returns Fulfilled when the connection is closed; `undefined` if that is so already. Never rejected.
+ */
+export function closeConnection<C>(
+  connection: HookedConnection<C>,
+  options: CloseOptions<C>,
+): Promise<void> | undefined {
+  const { adapter, how, reason, onClose } = options;
+  if (onClose?.hooks.invalidate || onClose?.hooks.close) {
+    return closeWithHooks(connection, options, onClose);
   }
+  if (how === "close" && adapter.close) return closeGracefully(connection.client, adapter);
+  terminate(connection.client, adapter, reason);
+  return undefined;
+}
 
-  /**
-   * Closes a connection.
-   *
-   * @param slot The connection.
-   * @param reason What is wrong with it: it is dropped. Without, it is closed politely.
-   * @returns Fulfilled when the goodbye is said; `undefined` where there is none.
-   */
-  close(slot: Slot<C>, reason: unknown): Promise<void> | undefined {
-    const why = reason === undefined ? "" : `: ${messageOf(reason)}`;
-    this.#log.info(`Closing a connection to ${slot.address}${why}`);
-    const { invalidate, close } = this.#hooks;
-    if (invalidate || close) return this.#closeWithHooks(slot, reason);
-    return this.#hangUp(slot.client, reason);
+async function closeWithHooks<C>(
+  connection: HookedConnection<C>,
+  options: CloseOptions<C>,
+  onClose: CloseHooks<C>,
+): Promise<void> {
+  const { reason } = options;
+  if (reason !== undefined) await callCloseHook("invalidate", connection, onClose, reason);
+  await callCloseHook("close", connection, onClose);
+  await closeConnection(connection, { ...options, onClose: undefined });
+}
+
+/** Calls a hook of a connection that leaves its pool. What the hook throws is logged: no caller waits for it. */
+export async function callCloseHook<C>(
+  name: "invalidate" | "close" | "detach",
+  connection: HookedConnection<C>,
+  { hooks, log }: CloseHooks<C>,
+  error?: unknown,
+): Promise<void> {
+  try {
+    await deadline(MAX_CLOSE_MS, () => hooks[name]?.(connection, error), {
+      what: "it did not end",
+    });
+  } catch (failure) {
+    log.warn(`The hook "${name}" failed: ${messageOf(failure)}`);
   }
+}
 
-  /** A connection is its holder's from now on. */
-  detach(slot: Slot<C>): void {
-    this.#log.info(`Detached a connection to ${slot.address}`);
-    this.#tell("detach", slot);
+async function closeGracefully<C>(client: C, adapter: Adapter<C>): Promise<void> {
+  try {
+    await deadline(MAX_CLOSE_MS, () => adapter.close!(client), { what: "not closed" });
+  } catch {
+    terminate(client, adapter, undefined);
   }
+}
 
-  /** Drops a connection. */
-  drop(client: C, reason?: unknown): void {
-    callAdapter(this.#log, () => this.#dialer.discard(client, asError(reason)));
-  }
-
-  async #closeWithHooks(slot: Slot<C>, reason: unknown): Promise<void> {
-    if (reason !== undefined) await this.#tell("invalidate", slot, reason);
-    await this.#tell("close", slot);
-    await this.#hangUp(slot.client, reason);
-  }
-
-  /** A hook that nobody can be told about when it throws: it is logged. */
-  async #tell(
-    name: "invalidate" | "close" | "detach",
-    slot: Slot<C>,
-    error?: unknown,
-  ): Promise<void> {
-    try {
-      const run = () => this.#hooks[name]?.(slot, error);
-      await deadline(GOODBYE_MS, run, { what: "it did not end" });
-    } catch (failure) {
-      this.#log.warn(`The hook "${name}" failed: ${messageOf(failure)}`);
-    }
-  }
-
-  #hangUp(client: C, reason: unknown): Promise<void> | undefined {
-    if (reason === undefined && this.#adapter.close) return this.#sayGoodbye(client);
-    this.drop(client, reason);
-    return undefined;
-  }
-
-  async #sayGoodbye(client: C): Promise<void> {
-    try {
-      const goodbye = () => this.#adapter.close!(client);
-      await deadline(GOODBYE_MS, goodbye, { what: "no goodbye" });
-    } catch {
-      this.drop(client);
-    }
+function terminate<C>(client: C, adapter: Adapter<C>, reason: unknown): void {
+  try {
+    if (adapter.terminate) adapter.terminate(client, asError(reason));
+    else adapter.close?.(client).catch(() => {});
+  } catch {
+    // The socket was to be destroyed: there is nothing else to try.
   }
 }
 
 /**
- * The error.
+ * Creates the error for work on a connection that was terminated.
  *
- * @param address Where the connection was open to.
- * @param why What became of it.
+ * @param address The address that the connection was open to.
+ * @param why Why it was terminated.
  */
 export function connectionLost(address: string, why: string): ConnectionLostError {
   return new ConnectionLostError(

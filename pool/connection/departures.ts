@@ -1,129 +1,203 @@
 /**
- * What becomes of an address that leaves the answer.
+ * Which addresses connections may be open to, and what happens to connections whose address departed.
  *
  * @module
  */
 
 import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
+import type { AnswerSource } from "../../resolver/answer_source.ts";
+import { connectionLost } from "./close.ts";
 
-/** Addresses that left the answer and still count as current for a while. */
-export class Lingering {
+/** A change of the answer. */
+export interface AnswerChange {
+  /** Addresses that are new in the answer. */
+  readonly added: readonly string[];
+  /** Addresses that left the answer. */
+  readonly removed: readonly string[];
+}
+
+/** The addresses that a host has now: those in the answer, and for a while those that left it. */
+export class CurrentAddresses {
+  readonly #answer: Pick<AnswerSource, "addresses">;
   readonly #lingerMs: number;
-  readonly #onEnd: (address: string) => void;
-  readonly #until: Map<string, { readonly untilMs: number; readonly timer: Timer }> = new Map();
+  readonly #onDeparted: (address: string) => void;
+  /** Addresses that left the answer and still count as current. */
+  readonly #lingering: Map<string, { readonly untilMs: number; readonly timer: Timer }> = new Map();
 
   /**
-   * @param lingerMs For how long; 0: not at all.
-   * @param onEnd An address is current no more.
+   * @param answer The answer.
+   * @param lingerMs How long an address that left the answer stays current.
+   * @param onDeparted Called when an address is no longer current.
    */
-  constructor(lingerMs: number, onEnd: (address: string) => void) {
+  constructor(
+    answer: Pick<AnswerSource, "addresses">,
+    lingerMs: number,
+    onDeparted: (address: string) => void,
+  ) {
+    this.#answer = answer;
     this.#lingerMs = lingerMs;
-    this.#onEnd = onEnd;
+    this.#onDeparted = onDeparted;
   }
 
-  /** An address left the answer. */
-  removed(address: string): void {
-    if (this.#lingerMs === 0) return this.#onEnd(address);
-    const timer = maintenanceTimer(this.#lingerMs, () => {
-      this.#until.delete(address);
-      this.#onEnd(address);
-    });
-    this.#until.set(address, { untilMs: now() + this.#lingerMs, timer });
+  /** Returns whether connections to an address may be used: by the clock, however late a timer is. */
+  isCurrent(address: string): boolean {
+    if (this.#answer.addresses.includes(address)) return true;
+    const lingering = this.#lingering.get(address);
+    return lingering !== undefined && now() < lingering.untilMs;
   }
 
-  /** An address came into the answer. */
-  added(address: string): void {
-    this.#until.get(address)?.timer.clear();
-    this.#until.delete(address);
+  /** Is told of a change of the answer. */
+  update({ added, removed }: AnswerChange): void {
+    for (const address of added) {
+      this.#lingering.get(address)?.timer.clear();
+      this.#lingering.delete(address);
+    }
+    for (const address of removed) {
+      if (this.#lingerMs === 0) this.#onDeparted(address);
+      else this.#linger(address);
+    }
   }
 
-  /** Whether an address lingers: by the clock, whatever the timers do. */
-  has(address: string): boolean {
-    const entry = this.#until.get(address);
-    return entry !== undefined && now() < entry.untilMs;
-  }
-
-  /** Forgets all, and nobody hears of it. */
+  /** Forgets the addresses that left the answer, without a call of `onDeparted`. */
   clear(): void {
-    for (const { timer } of this.#until.values()) timer.clear();
-    this.#until.clear();
+    for (const { timer } of this.#lingering.values()) timer.clear();
+    this.#lingering.clear();
+  }
+
+  #linger(address: string): void {
+    const timer = maintenanceTimer(this.#lingerMs, () => {
+      this.#lingering.delete(address);
+      this.#onDeparted(address);
+    });
+    this.#lingering.set(address, { untilMs: now() + this.#lingerMs, timer });
   }
 }
 
-/** Leases on addresses that departed. */
-export interface DepartedLeases {
-  /** When the first of those that are still out was retired; `undefined` where none is out. */
-  oldest(address: string): number | undefined;
-  /** Terminates those that were retired by then. */
+/** An open connection whose address departed. */
+export interface RetiredConnection {
+  /** When the address departed, or departed again. */
+  readonly retiredAtMs: number;
+  /** Whether a caller uses the connection. */
+  readonly busy: boolean;
+  /** Terminates the connection; pending work on it rejects with the reason. */
+  terminate(reason: Error): void;
+}
+
+/** The connections that a {@linkcode DepartureWatch} watches. */
+export interface DepartedConnections {
+  /** Returns when the first of those in use was retired; `undefined` if none is in use. */
+  oldestMs(address: string): number | undefined;
+  /** Terminates those in use that were retired until a moment. */
   terminate(address: string, retiredByMs: number, why: string): void;
-  /** Whether the server there answers a new connection attempt. */
+  /** Finds out whether the server answers a new connection attempt. */
   probe(address: string, signal: AbortSignal): Promise<boolean>;
 }
 
-/** While leases are out on a departed address, its server is probed so often. */
-const PROBE_EVERY_MS = 5000;
+/** What {@linkcode RetiredConnections} needs. */
+export interface RetiredConnectionsOptions {
+  /** Lists the open connections to a departed address. */
+  list(address: string): readonly RetiredConnection[];
+  /** Finds out whether the server answers a new connection attempt. */
+  probe(address: string, signal: AbortSignal): Promise<boolean>;
+  /** Called when connections were terminated. */
+  onTerminated?(address: string, why: string): void;
+}
 
-/** One departed address that is watched. */
-interface Watched {
+/** The connections of an engine, or of a pool of another library, whose address departed. */
+export class RetiredConnections implements DepartedConnections {
+  readonly #options: RetiredConnectionsOptions;
+
+  /** @param options Lists the connections, probes their server, and hears of those that were terminated. */
+  constructor(options: RetiredConnectionsOptions) {
+    this.#options = options;
+  }
+
+  oldestMs(address: string): number | undefined {
+    const moments = this.#busy(address).map(({ retiredAtMs }) => retiredAtMs);
+    return moments.length > 0 ? Math.min(...moments) : undefined;
+  }
+
+  terminate(address: string, retiredByMs: number, why: string): void {
+    const due = this.#busy(address).filter(({ retiredAtMs }) => retiredAtMs <= retiredByMs);
+    for (const connection of due) connection.terminate(connectionLost(address, why));
+    if (due.length > 0) this.#options.onTerminated?.(address, why);
+  }
+
+  probe(address: string, signal: AbortSignal): Promise<boolean> {
+    return this.#options.probe(address, signal);
+  }
+
+  #busy(address: string): RetiredConnection[] {
+    return this.#options.list(address).filter(({ busy }) => busy);
+  }
+}
+
+/** Interval of the probes of a server while connections to it are retired and in use. */
+const PROBE_INTERVAL_MS = 5000;
+
+/** A departed address that is watched. */
+interface WatchedAddress {
   readonly end: AbortController;
-  /** The next look at the server, unless one is being taken. */
-  look: Timer | undefined;
-  /** The end of the oldest lease's grace. */
+  /** The timer of the next probe; `undefined` while one is under way. */
+  nextProbe: Timer | undefined;
+  /** The timer of the end of the oldest connection's grace. */
   grace: Timer | undefined;
 }
 
 /**
- * Watches over leases on departed addresses: they may run on while the server is alive, each until its
- * `retireGrace` is over; a server that no longer answers loses them at once.
+ * Watches connections in use whose address departed: each may be used while the server is alive, until its
+ * `retireGrace` is over; if the server no longer answers, they are terminated at once.
  */
 export class DepartureWatch {
   readonly #graceMs: number;
-  readonly #leases: DepartedLeases;
-  readonly #watched: Map<string, Watched> = new Map();
+  readonly #connections: DepartedConnections;
+  readonly #watched: Map<string, WatchedAddress> = new Map();
 
   /**
-   * @param graceMs How long a lease may still run.
-   * @param leases The leases.
+   * @param graceMs How long a connection may still be used.
+   * @param connections The connections.
    */
-  constructor(graceMs: number, leases: DepartedLeases) {
+  constructor(graceMs: number, connections: DepartedConnections) {
     this.#graceMs = graceMs;
-    this.#leases = leases;
+    this.#connections = connections;
   }
 
-  /** An address departed, perhaps not for the first time, and leases on it are out. */
+  /** Watches an address that departed, perhaps again, while connections to it are in use. */
   watch(address: string): void {
     const known = this.#watched.get(address);
-    const watched = known ?? { end: new AbortController(), look: undefined, grace: undefined };
+    const watched = known ?? { end: new AbortController(), nextProbe: undefined, grace: undefined };
     if (!known) this.#watched.set(address, watched);
-    this.#awaitGrace(address, watched);
-    if (known && !known.look) return;
-    known?.look?.clear();
-    this.#look(address, watched);
+    this.#scheduleGrace(address, watched);
+    const isProbing = known !== undefined && known.nextProbe === undefined;
+    if (isProbing) return;
+    watched.nextProbe?.clear();
+    this.#probe(address, watched);
   }
 
-  /** Stops watching; a probe under way is given up. */
+  /** Stops watching, and ends the probes under way. */
   clear(): void {
-    for (const [address, watched] of [...this.#watched]) this.#end(address, watched);
+    for (const [address, watched] of [...this.#watched]) this.#unwatch(address, watched);
   }
 
-  async #look(address: string, watched: Watched): Promise<void> {
+  async #probe(address: string, watched: WatchedAddress): Promise<void> {
     const { signal } = watched.end;
-    watched.look = undefined;
-    if (this.#leases.oldest(address) === undefined) return this.#end(address, watched);
-    const alive = await this.#leases.probe(address, signal);
+    watched.nextProbe = undefined;
+    if (this.#connections.oldestMs(address) === undefined) return this.#unwatch(address, watched);
+    const alive = await this.#connections.probe(address, signal);
     if (signal.aborted) return;
     if (alive) {
-      watched.look = maintenanceTimer(PROBE_EVERY_MS, () => this.#look(address, watched));
+      const probe = () => this.#probe(address, watched);
+      watched.nextProbe = maintenanceTimer(PROBE_INTERVAL_MS, probe);
     } else {
-      this.#end(address, watched);
+      this.#unwatch(address, watched);
       const why = "its address departed, and the server no longer answers";
-      this.#leases.terminate(address, Infinity, why);
+      this.#connections.terminate(address, Infinity, why);
     }
   }
 
-  /** An address may come back and depart again: each lease's grace counts from when it was retired. */
-  #awaitGrace(address: string, watched: Watched): void {
-    const oldestMs = this.#leases.oldest(address);
+  /** Sets the timer for the oldest connection. An address may come back and depart again: each has its own grace. */
+  #scheduleGrace(address: string, watched: WatchedAddress): void {
+    const oldestMs = this.#connections.oldestMs(address);
     watched.grace?.clear();
     watched.grace = undefined;
     if (this.#graceMs === Infinity || oldestMs === undefined) return;
@@ -131,15 +205,15 @@ export class DepartureWatch {
       const retiredByMs = now() - this.#graceMs;
       if (oldestMs <= retiredByMs) {
         const why = `its address departed ${this.#graceMs / 1000} seconds ago`;
-        this.#leases.terminate(address, retiredByMs, why);
+        this.#connections.terminate(address, retiredByMs, why);
       }
-      if (!watched.end.signal.aborted) this.#awaitGrace(address, watched);
+      if (!watched.end.signal.aborted) this.#scheduleGrace(address, watched);
     });
   }
 
-  #end(address: string, watched: Watched): void {
+  #unwatch(address: string, watched: WatchedAddress): void {
     watched.end.abort();
-    watched.look?.clear();
+    watched.nextProbe?.clear();
     watched.grace?.clear();
     this.#watched.delete(address);
   }

@@ -1,6 +1,6 @@
 /**
- * Opens a connection to one of the current addresses: in which order, for how long each, and what to say when
- * none answers.
+ * Opens a connection to one of the host's addresses: chooses the order, limits the time for each, and describes the
+ * failure if no address accepts one.
  *
  * @module
  */
@@ -14,27 +14,28 @@ import { codeOf, isTimeout } from "../../internal/thrown.ts";
 import { redactPassword } from "../../internal/redact.ts";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "../../errors.ts";
+import { closeConnection } from "./close.ts";
 import { matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
 
-/** A connection that was dialled. */
-export interface Dialled<C> {
+/** A connection that was opened. */
+export interface DialedConnection<C> {
   /** The driver's client. */
   readonly client: C;
-  /** The address that was dialled. */
+  /** The address that the connection is open to. */
   readonly address: string;
 }
 
-/** An address that failed is tried after the others for so long. */
-const LAST_CHOICE_MS = 5000;
+/** An address that failed is tried after the others for this long. */
+const FAILED_ADDRESS_COOLDOWN_MS = 5000;
 
 /** Which of several addresses comes first. */
 export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
 
-/** How the dialer goes about it; durations in milliseconds. */
+/** The options of a dialer; durations in milliseconds. */
 export interface DialerSettings {
-  /** For all addresses together. */
+  /** Timeout of a connect, for all addresses together. */
   readonly connectTimeoutMs: number;
-  /** For a probe. */
+  /** Timeout of a probe. */
   readonly probeTimeoutMs: number;
   readonly loadBalance: Balance;
   readonly targetSessionAttrs: WantedRole;
@@ -42,34 +43,34 @@ export interface DialerSettings {
   readonly isolationLevel: string | undefined;
 }
 
-/** A dial under way. */
+/** A connect under way. */
 interface Dial {
-  /** Ends it. */
+  /** Ends the connect. */
   readonly signal: AbortSignal;
-  /** What was tried in vain. */
+  /** The failed attempts. */
   readonly attempts: ConnectAttempt[];
-  /** Addresses that departed meanwhile: not worth a try. */
+  /** Addresses that departed meanwhile: they are skipped. */
   readonly departed: Set<string>;
-  /** The attempt of the moment. */
+  /** The current attempt. */
   current?: { readonly address: string; readonly controller: AbortController };
 }
 
-/** Dials the addresses of one target. */
+/** Opens the connections of one engine. */
 export class Dialer<C> {
   readonly #adapter: Adapter<C>;
   readonly #target: Omit<Target, "signal">;
   readonly #settings: DialerSettings;
-  /** Connections open or under way, by address. */
+  /** Number of connections open or being opened, by address. */
   readonly #counts: Map<string, number> = new Map();
   readonly #dials: Set<Dial> = new Set();
   #turn = 0;
-  /** Addresses that failed, and until when they are the last choice. */
+  /** When the cooldown of a failed address is over, by address. */
   readonly #failed: Map<string, number> = new Map();
 
   /**
    * @param adapter Opens the connections.
-   * @param target What to connect to, but for the address.
-   * @param settings Order, role, time.
+   * @param target What to connect to, without the address.
+   * @param settings Order, role, timeouts.
    */
   constructor(adapter: Adapter<C>, target: Omit<Target, "signal">, settings: DialerSettings) {
     this.#adapter = adapter;
@@ -78,20 +79,20 @@ export class Dialer<C> {
   }
 
   /**
-   * Opens a connection to the first address that lets it and has the wanted role. It counts as open until
-   * `uncount` is called.
+   * Opens a connection to the first address that accepts one and has the wanted role. The connection is counted until
+   * `uncount()` is called for its address.
    *
-   * @param addresses The current ones, in order of preference.
-   * @param signal Ends the attempt: no socket is left.
-   * @returns The client, and the address it was dialled to.
-   * @throws {ConnectError} when no address answered well; or the signal's reason.
-   * @throws {DriverUnavailableError} when the driver cannot be loaded.
+   * @param addresses The current addresses, in order of preference.
+   * @param signal Ends the connect: no socket is left.
+   * @returns The client, and the address that it is connected to.
+   * @throws {ConnectError} if no address accepts a connection in time; or the signal's reason.
+   * @throws {DriverUnavailableError} if the driver cannot be loaded.
    */
-  async dial(addresses: readonly string[], signal: AbortSignal): Promise<Dialled<C>> {
+  async dial(addresses: readonly string[], signal: AbortSignal): Promise<DialedConnection<C>> {
     const endMs = now() + this.#settings.connectTimeoutMs;
     const order = this.#order(addresses);
     const { targetSessionAttrs } = this.#settings;
-    // With "prefer-standby", the primary is what is left when nobody is a standby.
+    // With "prefer-standby", a second round takes any server.
     const roles: WantedRole[] = targetSessionAttrs === "prefer-standby"
       ? ["standby", "any"]
       : [targetSessionAttrs];
@@ -101,22 +102,19 @@ export class Dialer<C> {
       for (const [round, role] of roles.entries()) {
         for (const [index, address] of order.entries()) {
           if (dial.departed.has(address)) continue;
-          const left = (roles.length - round) * order.length - index;
-          const dialled = await this.#attempt(dial, address, role, (endMs - now()) / left);
-          if (dialled) return dialled;
+          const attemptsLeft = (roles.length - round) * order.length - index;
+          const limitMs = (endMs - now()) / attemptsLeft;
+          const dialed = await this.#attempt(dial, { address, role, limitMs });
+          if (dialed) return dialed;
         }
       }
     } finally {
       this.#dials.delete(dial);
     }
-    throw this.#explain(dial.attempts);
+    throw this.#connectError(dial.attempts);
   }
 
-  /**
-   * An address departed: attempts at it are given up, and their dials go on with the other addresses.
-   *
-   * @param address The address that is current no more.
-   */
+  /** Ends the attempts at an address that departed; their connects go on with the other addresses. */
   abortAttempts(address: string): void {
     for (const { departed, current } of this.#dials) {
       departed.add(address);
@@ -129,7 +127,7 @@ export class Dialer<C> {
     this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
   }
 
-  /** A connection that `dial` gave is open no more. */
+  /** Counts one connection less: one that `dial()` opened was closed or detached. */
   uncount(address: string): void {
     const count = (this.#counts.get(address) ?? 1) - 1;
     if (count > 0) this.#counts.set(address, count);
@@ -137,16 +135,16 @@ export class Dialer<C> {
   }
 
   /**
-   * Whether a server answers a new connection attempt, in any way: a refusal is an answer, silence is not.
+   * Finds out whether a server answers a new connection attempt in any way: a refusal is an answer, silence is not.
    *
    * @param address The server's address.
-   * @param signal Ends the probe, which says nothing about the server then.
-   * @returns `false` when it was silent for `probeTimeout` seconds, or the network says that it is out of reach.
+   * @param signal Ends the probe; the result then says nothing about the server.
+   * @returns `false` if there was no answer for `probeTimeout` seconds, or the network reports it unreachable.
    */
   async probe(address: string, signal?: AbortSignal): Promise<boolean> {
     try {
       const limitMs = this.#settings.probeTimeoutMs;
-      this.discard(await this.#connect(address, { limitMs, signal }));
+      this.#terminate(await this.#connect(address, { limitMs, signal }), address);
       return true;
     } catch (error) {
       return !isSilence(error);
@@ -154,29 +152,29 @@ export class Dialer<C> {
   }
 
   /**
-   * Whether a failure may pass by itself: the server is down, starting, out of reach or has another role. A
-   * wrong password will not, nor will a list of addresses one of which refuses it.
+   * Returns whether a failed connect may succeed later: the server is down, starting, unreachable or has another role.
+   * With a wrong password it will not, nor if one of several addresses refuses the password.
    *
-   * @param error What `dial` threw.
-   * @param connectedBefore Whether a connection was opened before: until then, only a role is waited for.
+   * @param error What `dial()` threw.
+   * @param connectedBefore Whether a connection was ever opened; before that, only a role is waited for.
    */
   isTransient(error: unknown, connectedBefore: boolean): boolean {
     if (!(error instanceof ConnectError)) return false;
     const reasons = error.attempts.map(({ error }) => error);
     const waitsForRole = reasons.some((reason) => reason instanceof WrongRoleError);
     return (waitsForRole || connectedBefore) && reasons.length > 0 &&
-      reasons.every((reason) => reason instanceof WrongRoleError || this.#isPassing(reason));
+      reasons.every((reason) => reason instanceof WrongRoleError || this.#isTransient(reason));
   }
 
   /**
-   * The error for waiters whose connects kept failing until their time was up.
+   * Creates the error for waiters whose timeout was over while connects kept failing.
    *
-   * @param last What the last dial failed with.
-   * @param waited In seconds.
+   * @param last What the last connect failed with.
+   * @param waited The wait in seconds.
    */
   timeoutError(last: unknown, waited: number): ConnectError {
     const { host } = this.#target;
-    const text = this.#hide(last instanceof Error ? last.message : String(last));
+    const text = this.#redact(last instanceof Error ? last.message : String(last));
     const attempts = last instanceof ConnectError ? last.attempts : [];
     return new ConnectError(
       `Cannot connect to "${host}" within ${Number(waited.toFixed(3))} seconds: ${text}`,
@@ -185,16 +183,16 @@ export class Dialer<C> {
   }
 
   /**
-   * The error for a connection that was closed before anybody could use it.
+   * Creates the error for a connection that was closed before it could be used.
    *
-   * @param address The address that was dialled.
-   * @param cause What the driver said, if anything.
+   * @param address The address that the connection was open to.
+   * @param cause The driver's error, if there was one.
    */
   closedDuringConnect(address: string, cause: unknown): ConnectError {
     const error = Object.assign(new Error("the connection was closed at once", { cause }), {
       code: "ECONNRESET",
     });
-    return this.#explain([{ address, error }]);
+    return this.#connectError([{ address, error }]);
   }
 
   #order(addresses: readonly string[]): readonly string[] {
@@ -205,7 +203,7 @@ export class Dialer<C> {
     const balanced = addresses.length > 1 ? this.#balance(addresses) : addresses;
     if (this.#failed.size === 0) return balanced;
     const failed = (address: string) => this.#failed.has(address);
-    return [...balanced.filter((a) => !failed(a)), ...balanced.filter(failed)];
+    return [...balanced.filter((address) => !failed(address)), ...balanced.filter(failed)];
   }
 
   #balance(addresses: readonly string[]): readonly string[] {
@@ -215,7 +213,7 @@ export class Dialer<C> {
       case "random":
         return shuffled(addresses);
       case "round-robin": {
-        // The server may rotate its answer: turns are taken in an order of our own.
+        // Sorted, because a DNS server may rotate its answer.
         const sorted = [...addresses].sort();
         const start = this.#turn++ % sorted.length;
         return [...sorted.slice(start), ...sorted.slice(0, start)];
@@ -227,13 +225,15 @@ export class Dialer<C> {
     }
   }
 
-  /** One address; where it did not do, `undefined`, and the reason is noted. */
+  /** Tries one address; if that fails, notes why and returns `undefined`. */
   async #attempt(
     dial: Dial,
-    address: string,
-    role: WantedRole,
-    limitMs: number,
-  ): Promise<Dialled<C> | undefined> {
+    { address, role, limitMs }: {
+      readonly address: string;
+      readonly role: WantedRole;
+      readonly limitMs: number;
+    },
+  ): Promise<DialedConnection<C> | undefined> {
     dial.signal.throwIfAborted();
     const controller = new AbortController();
     dial.current = { address, controller };
@@ -242,27 +242,29 @@ export class Dialer<C> {
       const client = await this.#connect(address, {
         limitMs,
         signal: AbortSignal.any([dial.signal, controller.signal]),
-        ready: (client) => this.#ready(client, role),
+        prepare: (client) => this.#prepare(client, role),
       });
       this.#failed.delete(address);
-      const open = this.#adapter.address?.(client);
-      if (open === undefined || open === address) return { client, address };
+      const connectedTo = this.#adapter.address?.(client);
+      if (connectedTo === undefined || connectedTo === address) return { client, address };
       this.uncount(address);
-      this.#count(open);
-      return { client, address: open };
+      this.#count(connectedTo);
+      return { client, address: connectedTo };
     } catch (error) {
       this.uncount(address);
       dial.signal.throwIfAborted();
-      // No server said this, and no other address would fare better.
+      // It would be the same for every other address.
       if (error instanceof DriverUnavailableError) throw error;
       dial.attempts.push({ address, error });
-      if (!(error instanceof WrongRoleError)) this.#failed.set(address, now() + LAST_CHOICE_MS);
+      if (!(error instanceof WrongRoleError)) {
+        this.#failed.set(address, now() + FAILED_ADDRESS_COOLDOWN_MS);
+      }
       return undefined;
     }
   }
 
-  /** What a new connection goes through before anybody sees it. */
-  async #ready(client: C, wanted: WantedRole): Promise<void> {
+  /** Checks the server's role and sets the isolation level. */
+  async #prepare(client: C, wanted: WantedRole): Promise<void> {
     const adapter = this.#adapter;
     if (wanted !== "any") {
       const role = await adapter.role!(client);
@@ -272,43 +274,35 @@ export class Dialer<C> {
     if (isolationLevel !== undefined) await adapter.setIsolationLevel!(client, isolationLevel);
   }
 
-  /** One connection attempt, with its own end: no driver's time-out is trusted. */
+  /** Connects and prepares within a limit of its own: a driver may have no timeout, or ignore it. */
   async #connect(
     address: string,
-    { limitMs, signal, ready }: {
+    { limitMs, signal, prepare }: {
       readonly limitMs: number;
       readonly signal: AbortSignal | undefined;
-      readonly ready?: (client: C) => Promise<void>;
+      readonly prepare?: (client: C) => Promise<void>;
     },
   ): Promise<C> {
-    let dialling: Promise<C> | undefined;
+    let connecting: Promise<C> | undefined;
     try {
       return await deadline(limitMs, async (signal) => {
-        const target = { ...this.#target, signal };
-        dialling = this.#adapter.connect(address, target);
-        const client = await dialling;
-        await ready?.(client);
+        connecting = this.#adapter.connect(address, { ...this.#target, signal });
+        const client = await connecting;
+        await prepare?.(client);
         return client;
       }, { signal, what: "no connection" });
     } catch (error) {
-      // A driver that cannot be stopped may still bring a connection, which nobody wants any more.
-      dialling?.then((client) => this.discard(client), () => {});
+      // A driver that ignores the abort may still open a connection.
+      connecting?.then((client) => this.#terminate(client, address), () => {});
       throw error;
     }
   }
 
-  /** Drops a connection that never came into the pool. */
-  discard(client: C, reason?: Error): void {
-    const { terminate, close } = this.#adapter;
-    try {
-      if (terminate) terminate.call(this.#adapter, client, reason);
-      else close?.call(this.#adapter, client).catch(() => {});
-    } catch {
-      // It was to be dropped, and nobody is left who could do more about it.
-    }
+  #terminate(client: C, address: string): void {
+    closeConnection({ client, address, info: {} }, { adapter: this.#adapter, how: "terminate" });
   }
 
-  #isPassing(error: unknown): boolean {
+  #isTransient(error: unknown): boolean {
     if (isTimeout(error) || isSocketError(error)) return true;
     try {
       return this.#adapter.classify?.(error) === "disconnect";
@@ -317,12 +311,12 @@ export class Dialer<C> {
     }
   }
 
-  #explain(attempts: readonly ConnectAttempt[]): ConnectError {
+  #connectError(attempts: readonly ConnectAttempt[]): ConnectError {
     const { host, port } = this.#target;
     const said = attempts.map(({ address, error }) => {
       const text = error instanceof Error ? error.message || codeOf(error) : String(error);
       const where = this.#adapter.local ? address : hostPort(address, port);
-      return `${where} said: ${this.#hide(text)}`;
+      return `${where} said: ${this.#redact(text)}`;
     });
     return new ConnectError(`Cannot connect to "${host}": ${said.join("; ")}`, {
       host,
@@ -331,7 +325,7 @@ export class Dialer<C> {
     });
   }
 
-  #hide(text: string): string {
+  #redact(text: string): string {
     return redactPassword(text, this.#target.password);
   }
 }

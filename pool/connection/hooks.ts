@@ -1,40 +1,40 @@
 /**
- * The pool's hooks, SQLAlchemy's pool events: your functions, called at the turns of a connection's life.
+ * The pool's hooks, modeled on SQLAlchemy's pool events: functions of the user, called during a connection's life.
  *
  * @module
  */
 
-/** What a hook is given. */
+/** The connection that a hook is called for. */
 export interface HookedConnection<C> {
   /** The driver's client. */
   readonly client: C;
-  /** The address that was dialled. */
+  /** The address that the connection is open to. */
   readonly address: string;
   /** Your notes about the connection: they stay with it until it is closed. */
   readonly info: Record<string, unknown>;
 }
 
 /**
- * Functions to be called at the turns of a connection's life. Each may return a promise, which is waited for: up to
- * `connectTimeout` seconds, `invalidate`, `close` and `detach` up to 2. What takes longer counts as failed.
+ * Functions to be called during a connection's life. Each may return a promise, which is waited for: at most
+ * `connectTimeout` seconds, for `invalidate`, `close` and `detach` at most 2. A hook that takes longer has failed.
  */
 export interface PoolHooks<C> {
-  /** Once per pool, on the first connection, before any lease is handed out. Called again if it throws. */
+  /** Once per pool, for the first connection, before any lease is handed out. Called again if it throws. */
   firstConnect?(connection: HookedConnection<C>): void | Promise<void>;
-  /** On each new connection. If it throws, the connection is terminated and the checkout fails. */
+  /** For each new connection. If it throws, the connection is terminated and the checkout fails. */
   connect?(connection: HookedConnection<C>): void | Promise<void>;
   /**
-   * Before each handover. If it throws a `DisconnectionError`, the connection is replaced, twice at most; any
-   * other error puts the connection back and fails the checkout.
+   * Before each handover. If it throws a `DisconnectionError`, the connection is replaced, at most twice; with any
+   * other error the connection is put back and the checkout fails.
    */
   checkout?(connection: HookedConnection<C>): void | Promise<void>;
   /** When a connection comes back, before rollback or commit. If it throws, the connection is closed. */
   reset?(connection: HookedConnection<C>): void | Promise<void>;
   /** When a connection came back, after rollback or commit. If it throws, the connection is closed. */
   checkin?(connection: HookedConnection<C>): void | Promise<void>;
-  /** Before a connection is closed because it is no good, with the reason. */
+  /** Before an invalid connection is closed, with the reason. */
   invalidate?(connection: HookedConnection<C>, error: unknown): void | Promise<void>;
-  /** Before a connection is closed, whatever the reason. */
+  /** Before a connection is closed, for whatever reason. */
   close?(connection: HookedConnection<C>): void | Promise<void>;
   /** When a connection leaves the pool by `detach()`. */
   detach?(connection: HookedConnection<C>): void | Promise<void>;
@@ -51,3 +51,8 @@ export const HOOK_NAMES: readonly (keyof PoolHooks<unknown>)[] = [
   "close",
   "detach",
 ];
+
+/** Begins the message of the `TimeoutError` for a hook. */
+export function noEndOf(hook: string): string {
+  return `no end of the hook "${hook}"`;
+}

@@ -17,8 +17,8 @@ function setup(passes: boolean) {
     4,
     {
       onOpened() {},
-      onFailed: (_, passing) => void log.push(passing ? "failed in passing" : "failed"),
-      onReady: () => void log.push("ready"),
+      onFailed: (_, transient) => void log.push(transient ? "failed in passing" : "failed"),
+      onRetry: () => void log.push("retry"),
     },
   );
   const { setTimeout: set } = globalThis;
@@ -33,20 +33,20 @@ function setup(passes: boolean) {
 Deno.test("ConnectLimiter: a pause that nobody waits for holds no process up, and no name is watched for it", async () => {
   using time = fakeTime();
   const { limiter, log } = setup(false);
-  limiter.begin(0, 1, 1);
+  limiter.start({ waiting: 0, prefill: 1, capacity: 1 });
   await time.settle();
-  limiter.begin(0, 1, 1);
+  limiter.start({ waiting: 0, prefill: 1, capacity: 1 });
   assertEquals(log, ["failed", "timer", "that holds nobody up"]);
-  limiter.idle();
+  limiter.clearPause();
 });
 
 Deno.test("ConnectLimiter: a pause that somebody waits for holds the process up, and the name is watched meanwhile", async () => {
   using time = fakeTime();
   const { limiter, log } = setup(true);
-  limiter.begin(1, 0, 1);
+  limiter.start({ waiting: 1, prefill: 0, capacity: 1 });
   await time.settle();
-  limiter.begin(1, 0, 1);
+  limiter.start({ waiting: 1, prefill: 0, capacity: 1 });
   assertEquals(log, ["failed in passing", "watched", "timer"]);
-  limiter.hurry();
+  limiter.resetBackoff();
   assertEquals(log.slice(3), ["unwatched"]);
 });

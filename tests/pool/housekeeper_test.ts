@@ -22,12 +22,13 @@ function setup(settings: Partial<HousekeeperSettings>) {
   });
   slot.leasedAtMs = performance.now();
   const log: string[] = [];
-  const pool = { size: 1, leased: [slot], maintain: () => void log.push("maintain") };
+  const slots = { size: 1, leased: [slot] };
+  const pool = { slots, maintain: () => void log.push("maintain") };
   const housekeeper = new Housekeeper(pool, { ...OFF, ...settings }, {
     onLongLease: (_, heldMs) => void log.push(`long lease: ${heldMs} ms`),
     onSuspect: (address) => void log.push(`suspect: ${address}`),
   });
-  return { housekeeper, pool, log };
+  return { housekeeper, slots, log };
 }
 
 Deno.test("Housekeeper looks four times within the shortest term, and once a second at least", async () => {
@@ -56,9 +57,9 @@ Deno.test("Housekeeper has no timer where nothing is ever due, once it is stoppe
   stopped.stop();
   stopped.start();
   assertEquals(timers.pending(), []);
-  const { housekeeper, pool } = setup({ idleTimeoutMs: 400 });
+  const { housekeeper, slots } = setup({ idleTimeoutMs: 400 });
   housekeeper.start();
-  pool.size = 0;
+  slots.size = 0;
   await time.tick(100);
   assertEquals(timers.pending(), []);
   housekeeper.start();

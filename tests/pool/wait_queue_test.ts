@@ -164,7 +164,7 @@ Deno.test("WaitQueue ends a wait by its signal, in the queue or outside, and rem
   const controllers = Array.from({ length: 4 }, () => new AbortController());
   const listening = controllers.map(({ signal }) => countListeners(signal));
   join("queued", 9, controllers[0]!.signal);
-  queue.dequeue(join("outside", 9, controllers[1]!.signal));
+  queue.setAside(join("outside", 9, controllers[1]!.signal));
   const served = join("served", 9, controllers[2]!.signal);
   const fresh = waiter("fresh", 9, controllers[3]!.signal);
   assertEquals(listening.map((count) => count()), [1, 1, 1, 1]);
@@ -261,13 +261,28 @@ Deno.test("WaitQueue.unshift() puts a waiter back to the beginning, and rejectAl
   const { queue, said, join } = setup();
   const first = join("first", 9);
   join("second", 9);
-  queue.dequeue(first);
-  queue.dequeue(first);
+  queue.setAside(first);
+  queue.setAside(first);
   assertEquals(queue.size, 1);
   queue.unshift(first);
   assert(queue.first === first);
   queue.rejectAll(new Error("closed"));
   assertEquals(said, ["first: closed", "empty", "second: closed"]);
+});
+
+Deno.test("WaitQueue.rejectAll() rejects waiters that were set aside as well, rejectQueued() does not", () => {
+  using _time = fakeTime();
+  const { queue, said, join, waiter } = setup();
+  queue.setAside(join("first", 9));
+  queue.setAside(waiter("never queued", 9));
+  join("queued", 9);
+  const served = join("served", 9);
+  queue.setAside(served);
+  queue.serve(served, A);
+  queue.rejectQueued(new Error("no answer"));
+  assertEquals(said, ["empty", "served got 10.0.0.1", "empty", "queued: no answer"]);
+  queue.rejectAll(new Error("closed"));
+  assertEquals(said.slice(4), ["first: closed", "never queued: closed"]);
 });
 
 /** Counts how often the clock is read until `end()`; each reading may take `eachMs`. */

@@ -14,7 +14,7 @@ export interface TimerWatch {
 }
 
 /** What the engine cannot stop: a hook of a connection that leaves, which takes its time. */
-const OTHERS = /Goodbyes\.#tell\b/;
+const OTHERS = /callCloseHook\b/;
 
 type TimerId = ReturnType<typeof setTimeout>;
 

@@ -211,7 +211,7 @@ export class World {
     this.#noteSlots();
     const { pool } = this.core;
     const { idle, inUse, connecting, waiting, poolSize, maxOverflow } = pool.counts;
-    const { opened, closed, detached } = pool;
+    const { opened, closed, detached } = pool.slots;
     if (opened !== closed + idle + inUse + detached) this.problem(`unbalanced: ${this.#state()}`);
     let retired = 0;
     for (const [slot, of] of this.#slots) {
@@ -227,14 +227,14 @@ export class World {
     }
     if (idle > poolSize && waiting === 0) this.problem(`too many are kept: ${this.#state()}`);
     if (this.closed && waiting > 0) this.problem(`somebody waits after close(): ${this.#state()}`);
-    const departed = Object.entries(this.core.pool.byAddress)
+    const departed = Object.entries(this.core.pool.slots.byAddress)
       .filter(([address, { idle }]) => idle > 0 && !this.#isCurrent(address));
     // After a stall, the end of lingering is noticed late.
     if (departed.length > 0 && !this.#plan.options.dnsAddressLinger) {
       this.problem(`idle connections on a departed address: ${JSON.stringify(departed)}`);
     }
     // While the answer is stale, a checked connection may wait for a new one.
-    const nobodys = inUse - pool.leased.length;
+    const nobodys = inUse - pool.slots.leased.length;
     if (nobodys > this.faults.attending && this.engine.status().answer.freshFor > 0) {
       this.problem(`nobody holds ${nobodys} connections in use: ${this.#state()}`);
     }
@@ -245,7 +245,8 @@ export class World {
   /** What must hold when the engine is closed and everything has come to rest. */
   checkEnd(): void {
     const { pool } = this.core;
-    const { opened, closed, detached, counts } = pool;
+    const { counts } = pool;
+    const { opened, closed, detached } = pool.slots;
     if (opened !== closed + detached) this.problem(`not all closed: ${JSON.stringify(counts)}`);
     const open = this.#open().map(({ id }) => id);
     if (open.length > 0) this.problem(`connections ${open} are left open`);
@@ -256,12 +257,13 @@ export class World {
   }
 
   #state(): string {
-    const { counts, opened, closed, detached } = this.core.pool;
+    const { counts } = this.core.pool;
+    const { opened, closed, detached } = this.core.pool.slots;
     return JSON.stringify({ ...counts, opened, closed, detached });
   }
 
   #isCurrent(address: string): boolean {
-    if (this.core.names.addresses.includes(address)) return true;
+    if (this.core.answer.addresses.includes(address)) return true;
     const departedMs = this.#departedAtMs.get(address) ?? -Infinity;
     return this.#time.nowMs < departedMs + (this.#plan.options.dnsAddressLinger ?? 0) * 1000;
   }
@@ -274,7 +276,7 @@ export class World {
   /** Of the pool of the moment, to tell later which connections in use are retired. */
   #noteSlots(): void {
     const { pool } = this.core;
-    for (const slot of pool.leased) if (!this.#slots.has(slot)) this.#slots.set(slot, pool);
+    for (const slot of pool.slots.leased) if (!this.#slots.has(slot)) this.#slots.set(slot, pool);
   }
 
   #onFailed(error: unknown, signal: AbortSignal): void {

@@ -1,59 +1,61 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import { DepartureWatch, Lingering } from "../../../pool/connection/departures.ts";
+import { CurrentAddresses, DepartureWatch } from "../../../pool/connection/departures.ts";
 import { fakeTime, type TestTime } from "../../support/time.ts";
 
+/** An answer without addresses. */
+const NONE = { addresses: [] };
 const [A, B] = ["10.0.0.1", "10.0.0.2"];
 
-Deno.test("Lingering without a time lets an address go at once", () => {
+Deno.test("CurrentAddresses without a linger time lets an address depart at once", () => {
   const ended: string[] = [];
-  const lingering = new Lingering(0, (address) => ended.push(address));
-  lingering.removed(A);
-  assertEquals([ended, lingering.has(A)], [[A], false]);
+  const current = new CurrentAddresses(NONE, 0, (address) => ended.push(address));
+  current.update({ added: [], removed: [A] });
+  assertEquals([ended, current.isCurrent(A)], [[A], false]);
 });
 
-Deno.test("Lingering keeps an address for its time, and says when it is over", async () => {
+Deno.test("CurrentAddresses keeps an address that left the answer for the linger time, and reports its end", async () => {
   using time = fakeTime();
   const ended: string[] = [];
-  const lingering = new Lingering(3000, (address) => ended.push(address));
-  assertFalse(lingering.has(A));
-  lingering.removed(A);
+  const current = new CurrentAddresses(NONE, 3000, (address) => ended.push(address));
+  assertFalse(current.isCurrent(A));
+  current.update({ added: [], removed: [A] });
   await time.advance(1);
-  lingering.removed(B);
+  current.update({ added: [], removed: [B] });
   await time.advance(1.999);
-  assertEquals([lingering.has(A), ended], [true, []]);
+  assertEquals([current.isCurrent(A), ended], [true, []]);
   await time.advance(0.001);
-  assertEquals([lingering.has(A), lingering.has(B), ended], [false, true, [A]]);
+  assertEquals([current.isCurrent(A), current.isCurrent(B), ended], [false, true, [A]]);
   await time.advance(1);
-  assertEquals([lingering.has(B), ended], [false, [A, B]]);
+  assertEquals([current.isCurrent(B), ended], [false, [A, B]]);
 });
 
-Deno.test("Lingering goes by the clock, however late its timer is", async () => {
+Deno.test("CurrentAddresses goes by the clock, however late its timer is", async () => {
   using time = fakeTime();
   const ended: string[] = [];
-  const lingering = new Lingering(3000, (address) => ended.push(address));
-  lingering.removed(A);
+  const current = new CurrentAddresses(NONE, 3000, (address) => ended.push(address));
+  current.update({ added: [], removed: [A] });
   time.stall(3);
-  assertEquals([lingering.has(A), ended], [false, []]);
+  assertEquals([current.isCurrent(A), ended], [false, []]);
   await time.advance(0);
   assertEquals(ended, [A]);
 });
 
-Deno.test("Lingering forgets an address that came back, and begins anew when it leaves again", async () => {
+Deno.test("CurrentAddresses keeps an address that came back, and starts anew when it leaves again", async () => {
   using time = fakeTime();
   const ended: string[] = [];
-  const lingering = new Lingering(3000, (address) => ended.push(address));
-  lingering.removed(A);
+  const current = new CurrentAddresses(NONE, 3000, (address) => ended.push(address));
+  current.update({ added: [], removed: [A] });
   await time.advance(2);
-  lingering.added(A);
-  assertFalse(lingering.has(A));
+  current.update({ added: [A], removed: [] });
+  assertFalse(current.isCurrent(A));
   await time.advance(2);
   assertEquals(ended, []);
-  lingering.removed(A);
+  current.update({ added: [], removed: [A] });
   await time.advance(2.999);
-  assert(lingering.has(A));
-  lingering.clear();
+  assert(current.isCurrent(A));
+  current.clear();
   await time.advance(1);
-  assertEquals([ended, lingering.has(A)], [[], false]);
+  assertEquals([ended, current.isCurrent(A)], [[], false]);
 });
 
 /** Leases on departed addresses: when each was retired, and whether the server answers. */
@@ -74,7 +76,7 @@ function watching(time: TestTime, graceSeconds = Infinity) {
   };
   const startMs = time.nowMs;
   lab.watch = new DepartureWatch(graceSeconds * 1000, {
-    oldest: () => lab.retired.length ? Math.min(...lab.retired) : undefined,
+    oldestMs: () => lab.retired.length ? Math.min(...lab.retired) : undefined,
     terminate(address, byMs, why) {
       const due = lab.retired.filter((ms) => ms <= byMs);
       lab.retired = lab.retired.filter((ms) => ms > byMs);
