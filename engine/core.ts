@@ -143,11 +143,11 @@ export class EngineCore<C> {
     this.#disposed.add(disposed);
     disposed.pool.close(`Cannot check out a connection to "${this.name}": the pool was disposed`);
     // Its leases may take long: the housekeeper goes on until they are released.
-    disposed.pool.drained().then(() => {
+    disposed.pool.closes.drained().then(() => {
       disposed.housekeeper.stop();
       this.#disposed.delete(disposed);
     });
-    await disposed.pool.pendingCloses();
+    await disposed.pool.closes.all();
   }
 
   /** Closes everything for good; a second call waits for the first. */
@@ -166,7 +166,7 @@ export class EngineCore<C> {
       housekeeper.stop();
       pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
     }
-    const drained = Promise.all(generations.map(({ pool }) => pool.drained()));
+    const drained = Promise.all(generations.map(({ pool }) => pool.closes.drained()));
     let limit: Timer | undefined;
     await Promise.race([drained, new Promise<void>((resolve) => limit = timer(drainMs, resolve))]);
     limit!.clear();

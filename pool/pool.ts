@@ -1,9 +1,8 @@
 /**
- * The pool: checkout and checkin, waiters and slots.
+ * The pool: checkout, checkin and waiters.
  *
- * Every way to a connection goes through `#handOver()`: `#dispatch()` gives waiters the idle connections, and
- * `#putBack()` gives a returned one to the next waiter. What `#isUsable()` and the connection's check say decides
- * whether the waiter gets it. Every way out of the pool goes through `#close()`, or `detach()`.
+ * There is one way from a free connection to a waiter, `#handOver()`: `#dispatch()` takes it for idle connections, and
+ * `#putBack()` for one that is returned. If the connection needs a check, `#validate()` decides what comes of it.
  *
  * @module
  */
@@ -21,13 +20,14 @@ import type {
   PoolParts,
   PoolSettings,
 } from "./contract.ts";
+import { Inventory } from "./inventory.ts";
 import type { Lease } from "./lease.ts";
 import type { LinkedList } from "./linked_list.ts";
 import type { SafeObserver } from "./observer.ts";
-import { PendingCloses } from "./pending_closes.ts";
+import type { PendingCloses } from "./pending_closes.ts";
 import { type LeaseOwner, PoolLease } from "./pool_lease.ts";
 import type { Slot } from "./slot.ts";
-import { Slots } from "./slots.ts";
+import type { Slots } from "./slots.ts";
 import { UseRecorder } from "./use_recorder.ts";
 import { type Waiter, WaitQueue } from "./wait_queue.ts";
 
@@ -56,24 +56,23 @@ type LeaseWaiter<C> = Waiter<Lease<C>>;
 /** Hands out connections within limits, first come, first served. */
 export class Pool<C> implements LeaseOwner<C> {
   /** The pool's connections: to be read only. */
-  readonly slots: Slots<C> = new Slots();
+  readonly slots: Slots<C>;
+  /** Waits for the connections that are being closed. */
+  readonly closes: PendingCloses;
 
   readonly #answer: PoolParts<C>["answer"];
   readonly #connections: Connections<C>;
   readonly #settings: PoolSettings;
   readonly #observer: SafeObserver | undefined;
   readonly #uses: UseRecorder;
-  /** Maximum number of connections, retired ones not counted. */
-  readonly #limit: number;
-  /** Maximum idle time; ignored if `minIdle` or `minSize` keeps idle connections. */
-  readonly #maxIdleMs: number;
-  // The lists of `slots`: fields of their own, because each checkout reads them.
-  readonly #idle: LinkedList<Slot<C>> = this.slots.idle;
-  readonly #inUse: LinkedList<Slot<C>> = this.slots.inUse;
+  readonly #inventory: Inventory<C>;
+  /** The list of `slots`: a field of its own, because each checkin reads it. */
+  readonly #idle: LinkedList<Slot<C>>;
   readonly #waiters: WaitQueue<Lease<C>>;
   readonly #limiter: ConnectLimiter<OpenedConnection<C>>;
   readonly #answerWait: AnswerWait;
-  readonly #closes: PendingCloses;
+  /** Maximum number of connections, retired ones not counted. */
+  readonly #limit: number;
   /** Number of checkouts by `warm()`, for which `minIdle` need not be opened. */
   #warming = 0;
   /** Why the pool is closed; `undefined` while it is open. */
@@ -83,26 +82,23 @@ export class Pool<C> implements LeaseOwner<C> {
    * @param parts The answer and the connections.
    * @param settings The pool's options.
    */
-  constructor({ answer, connections }: PoolParts<C>, settings: PoolSettings) {
+  constructor(parts: PoolParts<C>, settings: PoolSettings) {
+    const { answer, connections } = parts;
     this.#answer = answer;
     this.#connections = connections;
     this.#settings = settings;
     this.#observer = settings.observer;
-    this.#uses = new UseRecorder(settings);
     this.#limit = settings.poolSize + settings.maxOverflow;
-    const { minIdle, minSize, idleTimeoutMs } = settings;
-    this.#maxIdleMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
-    this.#closes = new PendingCloses(() => this.#inUse.size > 0 || this.#limiter.size > 0);
-    this.#answerWait = new AnswerWait(answer, {
-      onFresh: () => {
-        this.#dispatch(true);
-        this.#rejectLate();
-      },
-      onFailed: (error) => {
-        if (error !== undefined) this.#waiters.rejectQueued(error);
-        this.#dispatch();
-      },
+    this.#uses = new UseRecorder(settings);
+    this.#inventory = new Inventory(parts, settings, {
+      uses: this.#uses,
+      isConnecting: () => this.#limiter.size > 0,
+      onOutage: () => this.#limiter.setHalfOpen(),
+      onFreed: () => this.#dispatch(),
     });
+    this.slots = this.#inventory.slots;
+    this.closes = this.#inventory.closes;
+    this.#idle = this.slots.idle;
     this.#limiter = new ConnectLimiter(connections, settings.connectConcurrency, {
       onOpened: (opened) => this.#onOpened(opened),
       onFailed: (error, transient) => this.#onConnectFailed(error, transient),
@@ -114,6 +110,16 @@ export class Pool<C> implements LeaseOwner<C> {
       onEmpty: () => {
         this.#limiter.clearPause();
         this.#answerWait.cancel();
+      },
+    });
+    this.#answerWait = new AnswerWait(answer, {
+      onFresh: () => {
+        this.#dispatch(true);
+        this.#rejectLate();
+      },
+      onFailed: (error) => {
+        if (error !== undefined) this.#waiters.rejectQueued(error);
+        this.#dispatch();
       },
     });
   }
@@ -129,7 +135,7 @@ export class Pool<C> implements LeaseOwner<C> {
     return {
       poolSize,
       maxOverflow,
-      inUse: this.#inUse.size,
+      inUse: this.slots.inUse.size,
       retired: this.slots.retired,
       idle: this.#idle.size,
       connecting: this.#limiter.size,
@@ -147,7 +153,7 @@ export class Pool<C> implements LeaseOwner<C> {
    */
   checkout(options?: CheckoutOptions): Promise<Lease<C>> {
     if (options === undefined && this.#waiters.size === 0 && this.#closedBecause === undefined) {
-      const slot = this.#answer.isFresh() ? this.#takeIdle() : undefined;
+      const slot = this.#answer.isFresh() ? this.#inventory.takeIdle() : undefined;
       if (slot !== undefined) {
         const check = this.#connections.check(slot);
         if (check === undefined) {
@@ -163,7 +169,7 @@ export class Pool<C> implements LeaseOwner<C> {
       return Promise.reject(new PoolClosedError(this.#closedBecause));
     }
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    if (this.#settings.single && (this.#inUse.size > 0 || this.#waiters.size > 0)) {
+    if (this.#settings.single && (this.slots.inUse.size > 0 || this.#waiters.size > 0)) {
       return Promise.reject(
         connectionInUseError(this.#settings.name, this.slots.leased[0]?.takenAt),
       );
@@ -183,20 +189,22 @@ export class Pool<C> implements LeaseOwner<C> {
     if (error !== undefined && error !== null) {
       const invalid = this.#connections.classifyError(error);
       if (invalid) {
-        this.#discard(slot, invalid);
+        this.#inventory.discard(slot, invalid);
         return DONE;
       }
     }
     const reset = slot.broken ? undefined : this.#connections.reset(slot);
     if (reset === undefined) return this.#putBack(slot);
-    return reset.then(() => this.#putBack(slot), (reason) => this.#closeInUse(slot, reason));
+    return reset.then(() => this.#putBack(slot), (reason) => {
+      this.#inventory.closeInUse(slot, reason);
+    });
   }
 
   invalidate(slot: Slot<C>, error: unknown): void {
     this.#uses.end(slot, error);
     const invalid = error === undefined ? undefined : this.#connections.classifyError(error);
-    if (invalid) this.#discard(slot, invalid);
-    else this.#closeInUse(slot, error ?? new Error("The connection was invalidated"));
+    if (invalid) this.#inventory.discard(slot, invalid);
+    else this.#inventory.closeInUse(slot, error ?? new Error("The connection was invalidated"));
   }
 
   evict(slot: Slot<C>): void {
@@ -204,12 +212,7 @@ export class Pool<C> implements LeaseOwner<C> {
   }
 
   detach(slot: Slot<C>): void {
-    this.#uses.end(slot, undefined);
-    slot.holder = undefined;
-    this.slots.detach(slot);
-    this.#connections.detach(slot);
-    this.#closes.notify();
-    this.#dispatch();
+    this.#inventory.detach(slot);
   }
 
   /** Makes sure that no connection that is open now is handed out again; those in use are closed at checkin. */
@@ -225,18 +228,7 @@ export class Pool<C> implements LeaseOwner<C> {
    * @returns The number of connections to it that are still in use.
    */
   retireAddress(address: string): number {
-    for (const slot of this.#idle.toArray()) if (slot.address === address) this.#close(slot);
-    let inUse = 0;
-    for (const slot of this.#inUse.toArray()) {
-      if (slot.address !== address) continue;
-      if (slot.holder) {
-        inUse++;
-        if (!slot.retired) this.slots.retire(slot);
-      } else {
-        // A check or a reset is under way, which may hang.
-        this.#closeInUse(slot, new Error(`The address ${address} departed`));
-      }
-    }
+    const inUse = this.#inventory.retireAddress(address);
     this.retryNow();
     return inUse;
   }
@@ -249,18 +241,12 @@ export class Pool<C> implements LeaseOwner<C> {
 
   /** Terminates a connection in use; the signal of its lease is aborted with the reason. */
   terminate(slot: Slot<C>, reason: Error): void {
-    this.#closeInUse(slot, reason);
+    this.#inventory.closeInUse(slot, reason);
   }
 
   /** Closes connections that were idle for too long, down to `minIdle` and `minSize`, and opens missing ones. */
   maintain(): void {
-    const { idleTimeoutMs, minIdle, minSize } = this.#settings;
-    const nowMs = now();
-    for (const slot of this.#idle.toArray()) {
-      const isSurplus = nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
-        this.slots.size > minSize;
-      if (slot.evicted || isSurplus) this.#close(slot);
-    }
+    this.#inventory.closeSurplus();
     this.#dispatch();
   }
 
@@ -290,17 +276,7 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#limiter.resetBackoff();
     this.#waiters.rejectAll(new PoolClosedError(why));
     this.#limiter.abortAll(new PoolClosedError(why));
-    for (const slot of this.#idle.toArray()) this.#close(slot);
-  }
-
-  /** Waits for the closes under way. */
-  pendingCloses(): Promise<void> {
-    return this.#closes.all();
-  }
-
-  /** Waits until no connection is in use, being opened or being closed. */
-  drained(): Promise<void> {
-    return this.#closes.drained();
+    this.#inventory.closeIdle(() => true);
   }
 
   /** Gives waiters the idle connections, and opens missing ones. Called when either may have become possible. */
@@ -310,7 +286,7 @@ export class Pool<C> implements LeaseOwner<C> {
       if (!answered && !this.#answer.isFresh()) return this.#answerWait.start();
       for (;;) {
         const waiter = this.#waiters.first;
-        const slot = waiter && this.#takeIdle();
+        const slot = waiter && this.#inventory.takeIdle();
         if (!slot) break;
         this.#handOver(waiter, slot);
       }
@@ -320,32 +296,9 @@ export class Pool<C> implements LeaseOwner<C> {
       prefill: this.#prefill,
       capacity: this.#capacity,
     });
-    while (this.#waiters.size === 0 && this.#idle.size > this.#settings.poolSize) {
-      this.#close(this.#idle.first!);
+    if (this.#waiters.size === 0 && this.#idle.size > this.#settings.poolSize) {
+      this.#inventory.closeIdle(() => this.#idle.size > this.#settings.poolSize);
     }
-  }
-
-  /** Takes the next usable connection from the idle ones, and closes those before it. */
-  #takeIdle(): Slot<C> | undefined {
-    for (;;) {
-      const slot = this.#settings.useLifo ? this.#idle.last : this.#idle.first;
-      if (slot === undefined) return undefined;
-      this.slots.toInUse(slot);
-      if (this.#isUsable(slot)) return slot;
-      this.#close(slot);
-    }
-  }
-
-  #isUsable(slot: Slot<C>): boolean {
-    return !slot.evicted && this.#isYoung(slot) && this.#connections.isCurrent(slot.address);
-  }
-
-  #isYoung(slot: Slot<C>): boolean {
-    if (slot.expiresAtMs === Infinity && this.#maxIdleMs === Infinity) return true;
-    const nowMs = now();
-    // A connect may take longer than the maximum age: its connection is good for one checkout, or none ever would be.
-    const isYoung = nowMs < slot.expiresAtMs || slot.isJustOpened(nowMs);
-    return isYoung && nowMs - slot.idleSinceMs < this.#maxIdleMs;
   }
 
   /** Gives a usable connection to a waiter, at once or after its check. */
@@ -355,11 +308,7 @@ export class Pool<C> implements LeaseOwner<C> {
     else this.#waiters.serve(waiter, this.#lend(slot, waiter.stack));
   }
 
-  async #handOverChecked(
-    waiter: LeaseWaiter<C>,
-    slot: Slot<C>,
-    check: Check,
-  ): Promise<void> {
+  async #handOverChecked(waiter: LeaseWaiter<C>, slot: Slot<C>, check: Check): Promise<void> {
     this.#waiters.setAside(waiter);
     const outcome = await this.#awaitCheck(waiter, slot, check);
     const { invalid, failure } = outcome;
@@ -368,12 +317,12 @@ export class Pool<C> implements LeaseOwner<C> {
         return this.#waiters.serve(waiter, this.#lend(slot, waiter.stack));
       case "retry":
         if (waiter.waiting) this.#waiters.unshift(waiter);
-        this.#discard(slot, invalid);
+        this.#inventory.discard(slot, invalid);
         this.#dispatch();
         return this.#rejectLate();
       case "reject":
         this.#waiters.reject(waiter, failure ? failure.error : invalid?.error);
-        if (invalid) this.#discard(slot, invalid);
+        if (invalid) this.#inventory.discard(slot, invalid);
         else this.#putBack(slot);
         return;
       case "closed":
@@ -382,11 +331,7 @@ export class Pool<C> implements LeaseOwner<C> {
   }
 
   /** Waits for the check of a connection, and once more for a fresh answer: a check takes time. */
-  async #awaitCheck(
-    waiter: LeaseWaiter<C>,
-    slot: Slot<C>,
-    check: Check,
-  ): Promise<CheckOutcome> {
+  async #awaitCheck(waiter: LeaseWaiter<C>, slot: Slot<C>, check: Check): Promise<CheckOutcome> {
     try {
       const invalid = await check;
       // Once: an answer serves each waiter that waited for it, however short its TTL.
@@ -404,7 +349,7 @@ export class Pool<C> implements LeaseOwner<C> {
     if (!slot.isOpen) return "retry";
     if (outcome.invalid) return ++waiter.tries < MAX_TRIES ? "retry" : "reject";
     if (outcome.failure) return "reject";
-    if (!this.#isUsable(slot)) return "retry";
+    if (!this.#inventory.isUsable(slot)) return "retry";
     return waiter.waiting ? "ok" : "closed";
   }
 
@@ -425,16 +370,14 @@ export class Pool<C> implements LeaseOwner<C> {
     // Its address need not be looked at: one that departs evicts the connections in use.
     const isWorn = slot.evicted || slot.uses >= maxUses || this.#closedBecause !== undefined;
     if (isWorn || isSurplus) {
-      const closing = this.#close(slot);
-      this.#dispatch();
-      return closing ?? DONE;
+      return this.#inventory.closeInUse(slot) ?? DONE;
     }
     // Reading the clock dominates this path, so it is skipped unless the idle time is used.
     if (timesIdle || slot.uses === 0) slot.idleSinceMs = now();
     // What `#dispatch()` would do, without the way through the idle list.
     if (
       waiter !== undefined && this.#idle.size === 0 && this.#answer.isFresh() &&
-      this.#isUsable(slot)
+      this.#inventory.isUsable(slot)
     ) {
       this.#handOver(waiter, slot);
       return DONE;
@@ -445,79 +388,19 @@ export class Pool<C> implements LeaseOwner<C> {
     return DONE;
   }
 
-  /** Closes a connection in use; terminates it if it is invalid, and evicts the others that are no better. */
-  #discard(slot: Slot<C>, invalid: InvalidConnection | undefined): void {
-    if (slot.state !== "inUse") return;
-    if (invalid) this.#evictInvalid(slot, invalid);
-    this.#closeInUse(slot, invalid?.error);
-  }
-
-  /** Evicts an invalid connection. The first one of an outage evicts all connections to the same server. */
-  #evictInvalid(slot: Slot<C>, { sameServer }: InvalidConnection): void {
-    slot.evicted = true;
-    if (!sameServer || slot.evictedByOutage) return;
-    this.#limiter.setHalfOpen();
-    for (const other of this.slots.toArray()) {
-      if (other.address === slot.address) other.evicted = other.evictedByOutage = true;
-    }
-  }
-
-  #closeInUse(slot: Slot<C>, reason: unknown): void {
-    if (slot.state !== "inUse") return;
-    const { holder } = slot;
-    if (holder) this.#uses.end(slot, reason);
-    slot.holder = undefined;
-    this.#close(slot, reason);
-    if (holder) PoolLease.abort(holder, reason);
-    this.#dispatch();
-  }
-
-  /** Closes a connection gracefully, or terminates it if there is a reason. */
-  #close(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {
-    this.slots.remove(slot);
-    slot.onClosed?.();
-    const closing = this.#connections.close(slot, reason);
-    this.#closes.notify();
-    return closing && this.#closes.add(closing);
-  }
-
   #onOpened(opened: OpenedConnection<C>): void {
-    const slot = this.slots.add(opened);
-    opened.watch({
-      onClosed: (error) => this.#onClosed(slot, error),
-      onError: (error) => {
-        const invalid = slot.isOpen ? this.#connections.classifyError(error) : undefined;
-        if (invalid) this.#evictInvalid(slot, invalid);
-      },
-    });
+    const slot = this.#inventory.add(opened);
+    const { address } = slot;
     // If the address departed during the connect, there is another connect for the waiter.
-    if (this.#connections.isCurrent(slot.address)) this.#putBack(slot);
-    else {this.#closeInUse(
-        slot,
-        new Error(`The address ${slot.address} departed while it was dialled`),
-      );}
+    if (this.#connections.isCurrent(address)) this.#putBack(slot);
+    else this.terminate(slot, new Error(`The address ${address} departed while it was dialled`));
     this.#dispatch();
     this.#rejectLate();
   }
 
-  /** Is told that the server or the network closed a connection. */
-  #onClosed(slot: Slot<C>, error: unknown): void {
-    if (!slot.isOpen) return;
-    this.#answer.refresh();
-    const reason = error ?? new Error("The connection was closed by the server");
-    if (slot.state === "idle") {
-      this.#close(slot, reason);
-      this.#dispatch();
-    } else {
-      slot.evicted = slot.broken = true;
-      // A lease is left to its holder, whose work fails with the driver's own error.
-      if (!slot.holder) this.#closeInUse(slot, reason);
-    }
-  }
-
   /** Rejects the waiter of a failed connect, unless the failure is transient. */
   #onConnectFailed(error: unknown, transient: boolean): void {
-    this.#closes.notify();
+    this.closes.notify();
     if (this.#closedBecause !== undefined) return;
     if (!transient && this.#waiters.size > this.#limiter.size) {
       this.#waiters.reject(this.#waiters.first!, error);

@@ -1,0 +1,206 @@
+/**
+ * A pool's connections: decides which may be handed out, and closes those that may not.
+ *
+ * @module
+ */
+
+import { now } from "../internal/clock.ts";
+import type {
+  Connections,
+  InvalidConnection,
+  OpenedConnection,
+  PoolParts,
+  PoolSettings,
+} from "./contract.ts";
+import type { LinkedList } from "./linked_list.ts";
+import { PendingCloses } from "./pending_closes.ts";
+import { PoolLease } from "./pool_lease.ts";
+import type { Slot } from "./slot.ts";
+import { Slots } from "./slots.ts";
+import type { UseRecorder } from "./use_recorder.ts";
+
+/** What an inventory asks and reports. */
+export interface InventoryEvents {
+  /** Returns whether connections are being opened. */
+  isConnecting(): boolean;
+  /** A connection proved invalid, and others to the same server were evicted with it. */
+  onOutage(): void;
+  /** A connection was closed, so that another one may be opened. */
+  onFreed(): void;
+}
+
+/** The connections of one pool. Each leaves by `detach()` or by `#close()`. */
+export class Inventory<C> {
+  readonly slots: Slots<C> = new Slots();
+  readonly closes: PendingCloses;
+
+  // The list of `slots`: a field of its own, because each checkout reads it.
+  readonly #idle: LinkedList<Slot<C>> = this.slots.idle;
+  readonly #answer: PoolParts<C>["answer"];
+  readonly #connections: Connections<C>;
+  readonly #settings: PoolSettings;
+  readonly #uses: UseRecorder;
+  readonly #events: InventoryEvents;
+  /** Maximum idle time; ignored if `minIdle` or `minSize` keeps idle connections. */
+  readonly #maxIdleMs: number;
+
+  /**
+   * @param parts The answer and the connections.
+   * @param settings The pool's options.
+   * @param options The recorder of uses, and the events.
+   */
+  constructor(
+    { answer, connections }: PoolParts<C>,
+    settings: PoolSettings,
+    { uses, ...events }: InventoryEvents & { readonly uses: UseRecorder },
+  ) {
+    this.#answer = answer;
+    this.#connections = connections;
+    this.#settings = settings;
+    this.#uses = uses;
+    this.#events = events;
+    this.closes = new PendingCloses(() => this.slots.inUse.size > 0 || events.isConnecting());
+    const { minIdle, minSize, idleTimeoutMs } = settings;
+    this.#maxIdleMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
+  }
+
+  /** Adds a connection that was opened, and watches it. */
+  add(opened: OpenedConnection<C>): Slot<C> {
+    const slot = this.slots.add(opened);
+    opened.watch({
+      onClosed: (error) => this.#onClosed(slot, error),
+      onError: (error) => {
+        const invalid = slot.isOpen ? this.#connections.classifyError(error) : undefined;
+        if (invalid) this.#evictInvalid(slot, invalid);
+      },
+    });
+    return slot;
+  }
+
+  /** Takes the next usable connection from the idle ones, and closes the unusable ones before it. */
+  takeIdle(): Slot<C> | undefined {
+    for (;;) {
+      const slot = this.#settings.useLifo ? this.#idle.last : this.#idle.first;
+      if (slot === undefined) return undefined;
+      this.slots.toInUse(slot);
+      if (this.isUsable(slot)) return slot;
+      this.#close(slot);
+    }
+  }
+
+  /** Returns whether a connection may be handed out: it is current, not evicted and not too old. */
+  isUsable(slot: Slot<C>): boolean {
+    return !slot.evicted && this.#isYoung(slot) && this.#connections.isCurrent(slot.address);
+  }
+
+  #isYoung(slot: Slot<C>): boolean {
+    if (slot.expiresAtMs === Infinity && this.#maxIdleMs === Infinity) return true;
+    const nowMs = now();
+    // A connect may take longer than the maximum age: its connection is good for one checkout, or none ever would be.
+    const isYoung = nowMs < slot.expiresAtMs || slot.isJustOpened(nowMs);
+    return isYoung && nowMs - slot.idleSinceMs < this.#maxIdleMs;
+  }
+
+  /** Gives a connection away. */
+  detach(slot: Slot<C>): void {
+    this.#uses.end(slot, undefined);
+    slot.holder = undefined;
+    this.slots.detach(slot);
+    this.#connections.detach(slot);
+    this.closes.notify();
+    this.#events.onFreed();
+  }
+
+  /**
+   * Closes a connection in use. Without a reason, it is closed gracefully; with one it is terminated, and the signal of
+   * its lease aborted with it.
+   *
+   * @returns Fulfilled when the connection is closed.
+   */
+  closeInUse(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {
+    if (slot.state !== "inUse") return undefined;
+    const { holder } = slot;
+    if (holder) this.#uses.end(slot, reason);
+    slot.holder = undefined;
+    const closing = this.#close(slot, reason);
+    if (holder) PoolLease.abort(holder, reason);
+    this.#events.onFreed();
+    return closing;
+  }
+
+  /** Closes a connection in use that must not be handed out; terminates it if it is invalid. */
+  discard(slot: Slot<C>, invalid: InvalidConnection | undefined): void {
+    if (slot.state !== "inUse") return;
+    if (invalid) this.#evictInvalid(slot, invalid);
+    this.closeInUse(slot, invalid?.error);
+  }
+
+  /** Closes the idle connections that a test returns `true` for. */
+  closeIdle(test: (slot: Slot<C>) => boolean): void {
+    for (const slot of this.#idle.toArray()) {
+      // A hook of one that is closed may have taken another one.
+      if (slot.state === "idle" && test(slot)) this.#close(slot);
+    }
+  }
+
+  /** Closes connections that were idle for too long, down to `minIdle` and `minSize`. */
+  closeSurplus(): void {
+    const { idleTimeoutMs, minIdle, minSize } = this.#settings;
+    const nowMs = now();
+    this.closeIdle((slot) =>
+      slot.evicted ||
+      nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
+        this.slots.size > minSize
+    );
+  }
+
+  /** Closes the idle connections to an address that departed, and retires those in use; returns the number of these. */
+  retireAddress(address: string): number {
+    this.closeIdle((slot) => slot.address === address);
+    let inUse = 0;
+    for (const slot of this.slots.inUse.toArray()) {
+      if (slot.address !== address) continue;
+      if (slot.holder) {
+        inUse++;
+        if (!slot.retired) this.slots.retire(slot);
+      } else {
+        // A check or a reset is under way, which may hang.
+        this.closeInUse(slot, new Error(`The address ${address} departed`));
+      }
+    }
+    return inUse;
+  }
+
+  /** Evicts an invalid connection. The first one of an outage evicts all connections to the same server. */
+  #evictInvalid(slot: Slot<C>, { sameServer }: InvalidConnection): void {
+    slot.evicted = true;
+    if (!sameServer || slot.evictedByOutage) return;
+    this.#events.onOutage();
+    for (const other of this.slots.toArray()) {
+      if (other.address === slot.address) other.evicted = other.evictedByOutage = true;
+    }
+  }
+
+  /** Is told that the server or the network closed a connection. */
+  #onClosed(slot: Slot<C>, error: unknown): void {
+    if (!slot.isOpen) return;
+    this.#answer.refresh();
+    const reason = error ?? new Error("The connection was closed by the server");
+    if (slot.state === "idle") {
+      this.#close(slot, reason);
+      this.#events.onFreed();
+    } else {
+      slot.evicted = slot.broken = true;
+      // A leased one is left to its holder, whose work fails with the driver's own error.
+      if (!slot.holder) this.closeInUse(slot, reason);
+    }
+  }
+
+  #close(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {
+    this.slots.remove(slot);
+    slot.onClosed?.();
+    const closing = this.#connections.close(slot, reason);
+    this.closes.notify();
+    return closing && this.closes.add(closing);
+  }
+}
