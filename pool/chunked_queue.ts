@@ -2,7 +2,7 @@
  * A queue with removal from the middle in constant time, stored in chunks of 64 items: cheaper to garbage-collect
  * than a linked list, and growing moves nothing.
  *
- * ```
+ * ```text
  *   #front                                             #back
  *   +---------------+      +---------------+      +---------------+
  *   | - - a b - c d |  <-> | e f g - h i j |  <-> | k l - - - - - |

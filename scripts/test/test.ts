@@ -22,7 +22,7 @@ const SLOW = ["scenarios", "faults", "drop_in", "examples", "cli"];
 /**
  * Runs tests.
  *
- * @param args Arguments for `deno test`; none: all tests run, and the outcome is kept for README's table.
+ * @param args Arguments for `deno test`; none: all tests run, and the outcome is kept for docs/runtimes.md.
  * @returns The exit code.
  */
 export async function test(args: readonly string[]): Promise<number> {

@@ -7,6 +7,7 @@ import {
   anchorsOf,
   type Block,
   blocksOf,
+  codeIn,
   filesWith,
   proseOf,
   read,
@@ -58,7 +59,8 @@ Deno.test("doc comments: every example is run, except the one whose driver comes
   for (const file of files) {
     const fences = (await read(file)).matchAll(/^ *\* ```(.*)$/gm);
     for (const [, info] of [...fences].filter((_, index) => index % 2 === 0)) {
-      if (info !== "ts") others.push(`${file}: ${info}`);
+      const isDrawing = info === "text";
+      if (info !== "ts" && !isDrawing) others.push(`${file}: ${info}`);
     }
   }
   assertEquals(others, ["adapters/db_postgres.ts: ts ignore"]);
@@ -113,6 +115,17 @@ Deno.test("pages: every link leads to a file, and to a heading in it", async () 
   }
   assert(count > 60, `${count}`);
   assertEquals(broken, []);
+});
+
+Deno.test("pages: every source path that they name exists", async () => {
+  const named = pages.flatMap((page) => codeIn(proseOf(page)))
+    .filter((code) => /^[a-z_]+(?:\/[a-z_0-9]+)+(?:\.ts|\.md|\/)$/.test(code));
+  assert(named.length > 10, `${named.length}`);
+  const missing: string[] = [];
+  for (const path of named) {
+    await Deno.stat(new URL(`../../${path}`, import.meta.url)).catch(() => missing.push(path));
+  }
+  assertEquals(missing, []);
 });
 
 Deno.test("README.md links to every page in docs/", () => {
