@@ -28,6 +28,14 @@ export function ipFamily(text: string): 4 | 6 | undefined {
   return text.includes(":") ? 6 : 4;
 }
 
+/** Returns the eight 16-bit groups of an IPv6 address. */
+export function ipv6Groups(address: string): number[] {
+  const [head = [], tail = []] = canonicalIp(address)!.split("::")
+    .map((part) => part.split(":").filter((group) => group !== ""));
+  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => "0");
+  return [...head, ...zeros, ...tail].map((group) => parseInt(group, 16));
+}
+
 /** Joins host and port, with brackets around an IPv6 address. */
 export function hostPort(host: string, port: number | undefined): string {
   const name = host.includes(":") ? `[${host}]` : host;

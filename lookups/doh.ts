@@ -1,35 +1,37 @@
 /**
  * DNS over HTTPS (RFC 8484). Opt in with the server's URL: `dnsLookup: "https://10.0.0.2/dns-query"`.
  *
- * The URL's own host is found by the operating system, not by dnspool: it is an IP address, or a name that the
- * system knows without the server that it belongs to. The certificate is checked by `fetch`, as ever. It reads no
- * hosts file and adds no search domains.
+ * The operating system, not dnspool, resolves the URL's own host. So the host must be an IP address, or a name that the
+ * system resolves without this server. `fetch` checks the certificate. The lookup reads no hosts file and adds no
+ * search domains.
  *
  * @module
  */
 
 import { LookupError } from "../errors.ts";
-import { answerOf, nameOf } from "./internal/answer.ts";
+import { mustBe, mustBeUndisclosed } from "../internal/argument_error.ts";
+import { codeOf, messageOf } from "../internal/thrown.ts";
+import { queryNameOf, toAnswer } from "./internal/answer.ts";
+import { isGranted, permissionMessage } from "./internal/deno_permissions.ts";
 import { DOH_URL_RULE, hostOf, readDohUrl } from "./internal/doh_url.ts";
-import { codeOf, lookupFailure, textOf } from "./internal/failure.ts";
+import { lookupFailure } from "./internal/failure.ts";
 import { readResponse, writeQuery } from "./internal/message.ts";
-import { isGranted } from "./internal/deno_permissions.ts";
 import type { Answer, Lookup, Question } from "./lookup.ts";
 
-/** Bytes of the largest DNS message. */
-const LARGEST_MESSAGE = 65535;
+/** Maximum bytes of a DNS message. */
+const MAX_MESSAGE = 65535;
 const MEDIA_TYPE = "application/dns-message";
 
 /**
- * A lookup that asks a server over HTTPS. The question's own `server` makes no difference to it.
+ * Makes a lookup that asks a server over HTTPS. The `server` of a question is ignored.
  *
- * The TTL is the smallest of the CNAME chain, less the age that an HTTP cache in between says its answer has
- * (RFC 8484 section 5.1). Redirects are not followed; a response of another type than `application/dns-message`, or
- * of more than 65,535 bytes, is refused before it is read.
+ * The TTL is the smallest of the CNAME chain, less the age that an HTTP cache in between reports (RFC 8484 section
+ * 5.1). Redirects are not followed. A response of another type than `application/dns-message`, or of more than 65,535
+ * bytes, is refused before it is read.
  *
- * @param url The server's URL. It begins with `https://`; with `http://` only where its host is a loopback address.
+ * @param url The server's URL. It begins with `https://`; with `http://` only if its host is a loopback address.
  * @returns The lookup.
- * @throws {TypeError} for a URL that may not be asked.
+ * @throws {TypeError} if the URL is not one of these.
  *
  * @example
  * ```ts
@@ -42,48 +44,53 @@ const MEDIA_TYPE = "application/dns-message";
  */
 export function dohLookup(url: string): Lookup {
   const endpoint = readDohUrl(url);
-  if (!endpoint) throw new TypeError(`Cannot ask this URL over HTTPS: it is ${DOH_URL_RULE}`);
-  const whom = endpoint.host;
+  if (!endpoint) {
+    // Beside an "@" there may be a password.
+    throw url.includes("@")
+      ? mustBeUndisclosed("url", DOH_URL_RULE, 'a string with an "@"')
+      : mustBe("url", DOH_URL_RULE, url);
+  }
+  const server = endpoint.host;
   return {
     name: "doh",
 
     async lookup(question: Question): Promise<Answer> {
       const { family, signal } = question;
       signal.throwIfAborted();
-      const name = nameOf(question, whom);
+      const name = queryNameOf(question, server);
       checkEndpoint(endpoint, question, name);
       try {
-        // Id 0, so that the same question is the same HTTP request to a cache (RFC 8484 section 4.1).
+        // With id 0, the same question is the same HTTP request to a cache (RFC 8484 section 4.1).
         const query = { id: 0, name, family, edns: false };
         const { message, age } = await post(endpoint, writeQuery(query), signal);
         const response = readResponse(message, query);
         if (response.truncated) throw new Error("the response is truncated");
-        return answerOf(response, { name, family, whom, age });
+        return toAnswer(response, { name, family, server, age });
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof LookupError) throw error;
-        throw failure(error, question, whom);
+        throw toLookupError(error, question, server);
       }
     },
   };
 }
 
-/** Refuses what cannot work, however often it is tried. */
+/** Refuses questions that would fail at every attempt. */
 function checkEndpoint(endpoint: URL, question: Question, name: string): void {
-  const whom = endpoint.host;
+  const server = endpoint.host;
   if (name === hostOf(endpoint)) {
     const what = "a server cannot be asked for its own address, put an IP address into its URL";
-    throw lookupFailure(question, whom, what, { kind: "config", reason: "EBADNAME" });
+    throw lookupFailure(question, server, what, { kind: "config", reason: "EBADNAME" });
   }
   const port = endpoint.port || (endpoint.protocol === "https:" ? "443" : "80");
   const host = `${endpoint.hostname}:${port}`;
   if (!isGranted({ name: "net", host })) {
-    const what = `the permission is missing, run with --allow-net=${host}`;
-    throw lookupFailure(question, whom, what, { kind: "config", reason: "NotCapable" });
+    const what = permissionMessage(host);
+    throw lookupFailure(question, server, what, { kind: "config", reason: "NotCapable" });
   }
 }
 
-/** Sends a message; the one that comes back, and the seconds that it has spent in HTTP caches. */
+/** Sends a message. Returns the response, and the seconds that it has spent in HTTP caches. */
 async function post(
   endpoint: URL,
   body: Uint8Array,
@@ -96,12 +103,7 @@ async function post(
     redirect: "manual",
     signal,
   });
-  const type = (response.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
-  const length = Number(response.headers.get("content-length") ?? 0);
-  let refusal: Error | undefined;
-  if (response.status !== 200) refusal = unusable(`HTTP status ${response.status}`, response);
-  else if (type !== MEDIA_TYPE) refusal = unusable(`the response is of type "${type}"`);
-  else if (length > LARGEST_MESSAGE) refusal = tooLarge();
+  const refusal = refusalOf(response);
   if (refusal) {
     await response.body?.cancel();
     throw refusal;
@@ -110,15 +112,23 @@ async function post(
   return { message: await readBody(response), age };
 }
 
-/** Reads a body, and stops as soon as it is larger than any DNS message. */
+/** Returns the error for a response whose body is not worth reading. */
+function refusalOf({ status, headers }: Response): Error | undefined {
+  if (status !== 200) return responseError(`HTTP status ${status}`, `HTTP_${status}`);
+  const type = (headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
+  if (type !== MEDIA_TYPE) return responseError(`the response is of type "${type}"`);
+  return Number(headers.get("content-length") ?? 0) > MAX_MESSAGE ? tooLarge() : undefined;
+}
+
+/** Reads a body, and stops as soon as it is larger than a DNS message can be. */
 async function readBody(response: Response): Promise<Uint8Array> {
-  const message = new Uint8Array(LARGEST_MESSAGE);
+  const message = new Uint8Array(MAX_MESSAGE);
   let length = 0;
   const reader = response.body?.getReader();
   for (;;) {
     const { done, value } = await reader?.read() ?? { done: true, value: undefined };
     if (done) return message.slice(0, length);
-    if (length + value.length > LARGEST_MESSAGE) {
+    if (length + value.length > MAX_MESSAGE) {
       await reader!.cancel();
       throw tooLarge();
     }
@@ -127,22 +137,20 @@ async function readBody(response: Response): Promise<Uint8Array> {
   }
 }
 
-function unusable(what: string, response?: Response): Error {
-  return Object.assign(new Error(what), {
-    code: response ? `HTTP_${response.status}` : "EBADRESP",
-  });
+function responseError(message: string, code = "EBADRESP"): Error {
+  return Object.assign(new Error(message), { code });
 }
 
 function tooLarge(): Error {
-  return unusable(`the response has more than ${LARGEST_MESSAGE} bytes`);
+  return responseError(`the response has more than ${MAX_MESSAGE} bytes`);
 }
 
-function failure(error: unknown, question: Question, whom: string): LookupError {
+function toLookupError(error: unknown, question: Question, server: string): LookupError {
   const inner = (error as { cause?: unknown } | null)?.cause;
-  // Node says no more than "fetch failed", and keeps the reason in the cause.
+  // Node says only "fetch failed"; the reason is in the cause.
   const what = inner instanceof Error && inner.message
-    ? `${textOf(error)}, ${inner.message}`
-    : textOf(error);
-  const reason = codeOf(error) ?? codeOf(inner) ?? "EBADRESP";
-  return lookupFailure(question, whom, what, { kind: "transient", reason, cause: error });
+    ? `${messageOf(error)}, ${inner.message}`
+    : messageOf(error);
+  const reason = codeOf(error) || codeOf(inner) || "EBADRESP";
+  return lookupFailure(question, server, what, { kind: "transient", reason, cause: error });
 }

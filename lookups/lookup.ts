@@ -1,5 +1,5 @@
 /**
- * The contract that every lookup keeps: one question, one server, one attempt.
+ * The contract of every lookup: one question, one server, one attempt.
  *
  * @module
  */
@@ -12,58 +12,58 @@ export interface NameServer {
   readonly port: number;
 }
 
-/** What is asked. */
+/** A question for the addresses of a name. */
 export interface Question {
   /** The host name, in lower case and without a trailing dot. */
   readonly name: string;
   /**
-   * Whether the name was given with a trailing dot: whoever knows search domains leaves them out. Default `false`.
+   * Whether the name was given with a trailing dot, so that no search domain may be added. Default `false`.
    */
   readonly absolute?: boolean | undefined;
   /** 4 asks for A records, 6 for AAAA. */
   readonly family: 4 | 6;
-  /** The server to ask; without it, whatever the lookup asks by itself. */
+  /** The server to ask. Default: the one that the lookup chooses. */
   readonly server?: NameServer | undefined;
   /** Ends the lookup: it rejects with `signal.reason` and leaves nothing running. */
   readonly signal: AbortSignal;
   /**
-   * Whether the process may end while the lookup waits, because whoever waits for it holds the process up by
-   * himself, or nobody waits. Heeded where the runtime lets a lookup choose. Default `false`.
+   * Whether the process may exit while the lookup waits, because its caller keeps the process alive by other means,
+   * or because no caller waits. Respected if the runtime supports it. Default `false`.
    */
   readonly unref?: boolean | undefined;
 }
 
-/** A CNAME record on the way from a name to its addresses. */
+/** A CNAME record in the chain from a name to its addresses. */
 export interface Alias {
   /** The name that has the record, in lower case and without a trailing dot. */
   readonly name: string;
-  /** The name that it stands for. */
+  /** The name that it leads to. */
   readonly target: string;
   /** Seconds, from 0. */
   readonly ttl: number;
 }
 
-/** What came back. */
+/** The answer to a question. */
 export interface Answer {
   /** At least one address, in the server's order, each a valid IP of the family asked for, no duplicates. */
   readonly addresses: readonly string[];
-  /** Seconds, the minimum over the CNAME chain; `undefined` where the source cannot tell. */
+  /** Seconds, the minimum over the CNAME chain; `undefined` if the source does not report it. */
   readonly ttl: number | undefined;
-  /** Who answered, such as `"127.0.0.1:53"`, where known. */
+  /** The server that answered, such as `"127.0.0.1:53"`, if known. */
   readonly server?: string | undefined;
   /**
-   * The CNAME records that led to the addresses, in order: empty where there is none, `undefined` where the source
-   * cannot tell. For people to read: nothing is decided by it.
+   * The CNAME records that led to the addresses, in order: empty if there are none, `undefined` if the source does not
+   * report them. For display only.
    */
   readonly chain?: readonly Alias[] | undefined;
 }
 
 /**
- * Turns a name into addresses: one question, one server, one attempt. No cache and no retry: those are the
- * resolver's.
+ * Resolves a name to addresses: one question, one server, one attempt. It has no cache and no retries: the resolver has
+ * both.
  *
- * What a lookup throws is read by its fields, not by its class: `kind` (`"negative"`, `"ambiguous"`,
- * `"transient"` or `"config"`; `"transient"` where it is missing) and `negativeTtl`. `LookupError` has both.
+ * The resolver reads the fields of a lookup's error, not its class: `kind` (`"negative"`, `"ambiguous"`, `"transient"`
+ * or `"config"`; `"transient"` if it is missing) and `negativeTtl`. `LookupError` has both.
  *
  * @example A lookup of your own
  * ```ts
@@ -83,17 +83,17 @@ export interface Lookup {
   /**
    * Asks one question.
    *
-   * @param question The name, the family, the server and the signal that ends it.
+   * @param question The name, the family, the server and the signal that ends the lookup.
    * @returns The answer.
-   * @throws {LookupError} whose `kind` says what the failure means; or `signal.reason` once aborted.
+   * @throws {LookupError} whose `kind` says what the failure means; or `signal.reason` once the signal is aborted.
    */
   lookup(question: Question): Promise<Answer>;
-  /** The servers it would ask by itself, where it can tell; empty where it cannot. */
+  /** Returns the servers that it asks by default; none if they are unknown. */
   servers?(): readonly NameServer[];
 }
 
 /**
- * A lookup by its name: `"system"` is the runtime's own resolver, `"wire"` sends DNS messages of its own, a URL is
- * asked over HTTPS (RFC 8484).
+ * A lookup by its name: `"system"` is the runtime's own resolver, `"wire"` sends its own DNS messages, and a URL is
+ * that of a server for DNS over HTTPS (RFC 8484).
  */
 export type LookupName = "system" | "wire" | `https://${string}` | `http://${string}`;

@@ -1,21 +1,24 @@
 /**
- * The lookup of Node and Bun: `node:dns/promises`, a fresh `Resolver` for each question.
+ * The lookup of Node and Bun: `node:dns/promises`, with a new `Resolver` for each question.
  *
- * A `Resolver` of its own makes `cancel()` end this question and no other, sees an edited `resolv.conf`, and
- * goes around Bun's cache. `node:dns` never reads the hosts file and adds no search domains.
+ * With its own `Resolver`, `cancel()` ends only this question, an edited `resolv.conf` is read, and Bun's cache is not
+ * used. `node:dns` never reads the hosts file and adds no search domains.
  *
  * @module
  */
 
 import { Resolver } from "node:dns/promises";
-import { canonicalIp, hostPort } from "../internal/ip.ts";
 import type { LookupError, LookupErrorKind } from "../errors.ts";
-import { codeOf, lookupFailure, textOf } from "./internal/failure.ts";
+import { canonicalIp, hostPort } from "../internal/ip.ts";
+import { codeOf, messageOf } from "../internal/thrown.ts";
 import { maySetServers } from "./internal/deno_permissions.ts";
+import { lookupFailure } from "./internal/failure.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 
-/** The resolver ends a lookup by its signal. (c-ares makes 5 seconds of anything longer.) */
-const NEVER_MS = 3_600_000;
+/**
+ * Timeout of c-ares, in milliseconds, longer than any lookup: its signal ends it. (A longer one counts as 5 seconds.)
+ */
+const NO_TIMEOUT_MS = 3_600_000;
 
 const NOT_FOUND = new Set(["ENOTFOUND", "ENODATA"]);
 const CONFIG = new Set([
@@ -28,10 +31,10 @@ const CONFIG = new Set([
 ]);
 
 /**
- * A lookup that asks through `node:dns/promises`.
+ * Makes a lookup that asks through `node:dns/promises`.
  *
- * @param notFound What ENOTFOUND means: `"negative"` on Node and Bun; Deno's `node:dns` says it for a failing
- *   server as well, so there it is `"ambiguous"`.
+ * @param notFound The meaning of ENOTFOUND: `"negative"` on Node and Bun; `"ambiguous"` on Deno, whose `node:dns` says
+ *   it for a failing server too.
  * @returns The lookup.
  */
 export function nodeLookup(notFound: "negative" | "ambiguous"): Lookup {
@@ -47,22 +50,22 @@ export function nodeLookup(notFound: "negative" | "ambiguous"): Lookup {
         return { addresses, ttl, server: server && hostPort(server.host, server.port) };
       } catch (error) {
         signal.throwIfAborted();
-        throw describe(error, question, notFound);
+        throw toLookupError(error, question, notFound);
       }
     },
   };
 }
 
 /**
- * Addresses and the smallest TTL, from `resolve4` or `resolve6`.
+ * Asks with `resolve4` or `resolve6`.
  *
- * @param question What to ask whom; its signal cancels the query.
- * @returns At least one address, and the TTL in seconds.
+ * @param question The question; its signal cancels the query.
+ * @returns At least one address, and the smallest TTL in seconds.
  */
 export async function nodeAddressesWithTtl(
   { name, family, server, signal }: Question,
 ): Promise<{ addresses: string[]; ttl: number }> {
-  const resolver = new Resolver({ timeout: NEVER_MS, tries: 1 });
+  const resolver = new Resolver({ timeout: NO_TIMEOUT_MS, tries: 1 });
   if (server) resolver.setServers([hostPort(server.host, server.port)]);
   const cancel = () => resolver.cancel();
   signal.addEventListener("abort", cancel, { once: true });
@@ -70,21 +73,21 @@ export async function nodeAddressesWithTtl(
     const records = family === 4
       ? await resolver.resolve4(name, { ttl: true })
       : await resolver.resolve6(name, { ttl: true });
-    const good = records.filter(({ address }) => canonicalIp(address) !== undefined);
-    // Success without a record is what Node makes of a CNAME that leads nowhere.
-    if (good.length === 0) {
+    const valid = records.filter(({ address }) => canonicalIp(address) !== undefined);
+    // Node reports success without a record for a CNAME that leads nowhere.
+    if (valid.length === 0) {
       throw Object.assign(new Error("the answer holds no address"), { code: "ENODATA" });
     }
     return {
-      addresses: [...new Set(good.map(({ address }) => address))],
-      ttl: Math.min(...good.map(({ ttl }) => ttl)),
+      addresses: [...new Set(valid.map(({ address }) => address))],
+      ttl: Math.min(...valid.map(({ ttl }) => ttl)),
     };
   } finally {
     signal.removeEventListener("abort", cancel);
   }
 }
 
-/** The servers of the system's configuration, each once; none where they may not be read. */
+/** Returns the servers of the system's configuration, each once; none if they may not be read. */
 export function nodeServers(): readonly NameServer[] {
   if (!maySetServers()) return [];
   const listed = [...new Set(new Resolver().getServers())];
@@ -94,12 +97,15 @@ export function nodeServers(): readonly NameServer[] {
   });
 }
 
-function describe(error: unknown, question: Question, notFound: LookupErrorKind): LookupError {
-  const { server } = question;
-  const reason = codeOf(error);
+function toLookupError(error: unknown, question: Question, notFound: LookupErrorKind): LookupError {
+  const server = question.server && hostPort(question.server.host, question.server.port);
+  const reason = codeOf(error) || undefined;
   let kind: LookupErrorKind = "transient";
   if (reason !== undefined && NOT_FOUND.has(reason)) kind = notFound;
   else if (reason !== undefined && CONFIG.has(reason)) kind = "config";
-  const whom = server && hostPort(server.host, server.port);
-  return lookupFailure(question, whom, reason ?? textOf(error), { kind, reason, cause: error });
+  return lookupFailure(question, server, reason ?? messageOf(error), {
+    kind,
+    reason,
+    cause: error,
+  });
 }

@@ -1,18 +1,20 @@
 /**
- * The lookup of the operating system, getaddrinfo: it knows the hosts file, search domains and whatever else the
- * machine is set up with, but no TTL, and it cannot be aborted.
+ * The lookup of the operating system, getaddrinfo. It reads the hosts file, search domains and every other source that
+ * the machine is configured with, but gives no TTL and cannot be aborted.
  *
  * @module
  */
 
 import { lookup as getaddrinfo } from "node:dns/promises";
+import type { LookupError, LookupErrorKind } from "../errors.ts";
 import { abortable } from "../internal/async.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
-import type { LookupError, LookupErrorKind } from "../errors.ts";
-import { codeOf, lookupFailure, textOf } from "./internal/failure.ts";
+import { codeOf, messageOf } from "../internal/thrown.ts";
+import { permissionMessage } from "./internal/deno_permissions.ts";
+import { lookupFailure } from "./internal/failure.ts";
 import type { Answer, Lookup, Question } from "./lookup.ts";
 
-/** Seconds that its answer counts for: it does not tell. */
+/** The TTL of its answers, in seconds: the operating system does not report one. */
 const TTL = 5;
 
 /** The part of `node:dns/promises` that is used here. */
@@ -22,22 +24,21 @@ export type GetAddrInfo = (
 ) => Promise<readonly { readonly address: string }[]>;
 
 /**
- * Asks the operating system, one name at a time; the question's `server` makes no difference.
+ * The lookup that asks the operating system for one name at a time. The `server` of a question is ignored.
  *
- * An aborted lookup rejects at once, but the call under way goes on (it cannot be ended) and the next name waits
- * for it: a second slow name at the same time would block every other lookup, and on Deno and Bun the file system as
- * well.
+ * An aborted lookup rejects at once, but its call cannot be ended, and the next name waits for it: two slow calls at
+ * the same time would block every other lookup, and on Deno and Bun the file system as well.
  */
 export const osLookup: Lookup = osLookupOver(getaddrinfo);
 
 /**
- * A lookup over a `getaddrinfo`.
+ * Makes a lookup over a `getaddrinfo`.
  *
- * @param call What to call, never twice at a time.
+ * @param call The function, of which no two calls run at a time.
  * @returns The lookup.
  */
 export function osLookupOver(call: GetAddrInfo): Lookup {
-  let last: Promise<unknown> = Promise.resolve();
+  let lastCall: Promise<unknown> = Promise.resolve();
   return {
     name: "os",
 
@@ -45,35 +46,35 @@ export function osLookupOver(call: GetAddrInfo): Lookup {
       const { family, signal } = question;
       const name = question.absolute ? `${question.name}.` : question.name;
       signal.throwIfAborted();
-      const asked = last.then(() => {
+      const found = lastCall.then(() => {
         signal.throwIfAborted();
         return call(name, { family, all: true, verbatim: true });
       });
-      last = asked.catch(() => {});
+      lastCall = found.catch(() => {});
       try {
-        const found = await abortable(asked, signal);
-        const addresses = found.flatMap(({ address }) => canonicalIp(address) ?? [])
+        const addresses = (await abortable(found, signal))
+          .flatMap(({ address }) => canonicalIp(address) ?? [])
           .filter((address) => ipFamily(address) === family);
         if (addresses.length > 0) return { addresses: [...new Set(addresses)], ttl: TTL };
       } catch (error) {
         signal.throwIfAborted();
-        throw failure(error, question);
+        throw toLookupError(error, question);
       }
-      throw failure(Object.assign(new Error("no address"), { code: "ENOTFOUND" }), question);
+      throw toLookupError(Object.assign(new Error("no address"), { code: "ENOTFOUND" }), question);
     },
   };
 }
 
-function failure(error: unknown, question: Question): LookupError {
-  const reason = codeOf(error);
+function toLookupError(error: unknown, question: Question): LookupError {
+  const reason = codeOf(error) || undefined;
   let kind: LookupErrorKind = "transient";
-  let what = reason ?? textOf(error);
-  // It says ENOTFOUND for a failing server as well.
+  let what = reason ?? messageOf(error);
+  // It says ENOTFOUND for a failing server too.
   if (reason === "ENOTFOUND") kind = "ambiguous";
   if (reason === "EPERM") {
     kind = "config";
-    what = `the permission is missing, run with --allow-net=${question.name}`;
+    what = permissionMessage(question.name);
   }
-  const whom = "the operating system";
-  return lookupFailure(question, whom, what, { kind, reason, cause: error });
+  const server = "the operating system";
+  return lookupFailure(question, server, what, { kind, reason, cause: error });
 }

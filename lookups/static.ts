@@ -1,5 +1,5 @@
 /**
- * Names that need no DNS: IP addresses and `localhost`.
+ * Hosts that need no DNS: IP addresses and `localhost`.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import { canonicalIp } from "../internal/ip.ts";
 
 /**
- * The addresses of a host that needs no DNS.
+ * Returns the addresses of a host that needs no DNS.
  *
  * @param host A canonical host (lower case, no trailing dot).
- * @param family Which of the addresses of `localhost` are wanted.
- * @returns The address itself for an IP address; `127.0.0.1`, then `::1`, for `localhost` (RFC 6761 section
- *   6.3), or the one of the family; `undefined` for a name that DNS has to be asked for.
+ * @param family The addresses of `localhost` to return.
+ * @returns An IP address itself; for `localhost`, `127.0.0.1` and then `::1` (RFC 6761 section 6.3), or the one of the
+ *   family; `undefined` for a name that DNS has to be asked for.
  */
 export function staticAddresses(
   host: string,

@@ -1,11 +1,11 @@
 /**
- * Picks a lookup by its name. The one place that asks which runtime this is.
+ * Selects a lookup by its name. The only module that asks which runtime this is.
  *
  * @module
  */
 
-import { doh, wire } from "./internal/lazy.ts";
 import { denoLookup } from "./deno.ts";
+import { doh, wire } from "./internal/lazy.ts";
 import type { Lookup, LookupName } from "./lookup.ts";
 import { nodeLookup } from "./node.ts";
 
@@ -14,11 +14,10 @@ export { osLookup } from "./os.ts";
 const system: Lookup = "Deno" in globalThis ? denoLookup : nodeLookup("negative");
 
 /**
- * The lookup that an option names. The same name is always the same object.
+ * Returns the lookup that an option names. The same name is always the same object.
  *
  * @param choice `"system"`, the runtime's own: `Deno.resolveDns` on Deno, `node:dns/promises` on Node and Bun;
  *   `"wire"`; the URL of a server that is asked over HTTPS; or a lookup, which is returned as it is.
- * @returns The lookup.
  */
 export function lookupByName(choice: LookupName | Lookup): Lookup {
   if (typeof choice !== "string") return choice;

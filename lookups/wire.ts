@@ -1,32 +1,33 @@
 /**
- * The exact lookup: DNS messages of its own over UDP and TCP, the same on every runtime. Opt in with
+ * The exact lookup: sends its own DNS messages over UDP and TCP, the same on every runtime. Opt in with
  * `dnsLookup: "wire"`.
  *
- * It knows the TTL of the whole CNAME chain and for how long a negative answer holds, tells NXDOMAIN from a failing
- * server, and takes nothing but the answer to its question: each has a random id and a new socket with a random
- * port. It reads no hosts file and adds no search domains.
+ * It reports the TTL of the whole CNAME chain and the TTL of negative answers, and tells NXDOMAIN from a failing
+ * server. It accepts only the response to its query: each query has a random id and a new socket with a random port. It
+ * reads no hosts file and adds no search domains.
  *
  * On Deno it needs `--allow-net` for the server and for `0.0.0.0:0` (`[::]:0` for a server with an IPv6 address), and
- * `--allow-sys=networkInterfaces` to find out the system's servers.
+ * `--allow-sys=networkInterfaces` to find the system's servers.
  *
  * @module
  */
 
-import { hostPort, ipFamily } from "../internal/ip.ts";
 import { LookupError } from "../errors.ts";
-import { answerOf, nameOf } from "./internal/answer.ts";
-import { overTcp, overUdp, type Peer, withoutZone } from "./internal/transport.ts";
-import { codeOf, lookupFailure, textOf } from "./internal/failure.ts";
+import { hostPort, ipFamily } from "../internal/ip.ts";
+import { codeOf, messageOf } from "../internal/thrown.ts";
+import { queryNameOf, toAnswer } from "./internal/answer.ts";
+import { missingNet, permissionMessage } from "./internal/deno_permissions.ts";
+import { lookupFailure } from "./internal/failure.ts";
 import { type Query, readResponse, type Response, writeQuery } from "./internal/message.ts";
-import { missingNet } from "./internal/deno_permissions.ts";
+import { type ExchangeOptions, overTcp, overUdp, withoutZone } from "./internal/transport.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 import { nodeServers } from "./node.ts";
 
 /**
- * Asks with DNS messages over UDP, and over TCP where the answer is too large.
+ * The lookup that asks with DNS messages over UDP, and over TCP if the answer is too large.
  *
- * A server that answers FORMERR because it knows no EDNS is asked once more without, within the same attempt. A
- * silent server is waited for until the signal ends it; forged, stray and unreadable packets are passed over.
+ * A server that answers FORMERR because it does not know EDNS is asked once more without it, within the same attempt.
+ * The lookup waits for a silent server until the signal ends it, and ignores forged, stray and unreadable packets.
  *
  * @example Ask one server
  * ```ts
@@ -55,26 +56,26 @@ export const wireLookup: Lookup = {
   async lookup(question: Question): Promise<Answer> {
     const { signal } = question;
     signal.throwIfAborted();
-    const server = serverOf(question);
-    const whom = hostPort(server.host, server.port);
-    const name = nameOf(question, whom);
+    const nameServer = serverOf(question);
+    const server = hostPort(nameServer.host, nameServer.port);
+    const name = queryNameOf(question, server);
     const { family, unref = false } = question;
     try {
-      const response = await ask({ name, family }, { server, signal, unref });
-      return answerOf(response, { name, family, whom });
+      const response = await ask({ name, family }, { server: nameServer, signal, unref });
+      return toAnswer(response, { name, family, server });
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof LookupError) throw error;
-      throw lookupFailure(question, whom, textOf(error), {
+      throw lookupFailure(question, server, messageOf(error), {
         kind: "transient",
-        reason: codeOf(error) ?? "EBADRESP",
+        reason: codeOf(error) || "EBADRESP",
         cause: error,
       });
     }
   },
 };
 
-/** The server to ask, which must be one that can be. */
+/** Returns the server to ask, after checking that it can and may be asked. */
 function serverOf(question: Question): NameServer {
   const server = question.server ?? nodeServers()[0];
   if (!server) {
@@ -82,37 +83,40 @@ function serverOf(question: Question): NameServer {
     throw lookupFailure(question, undefined, what, { kind: "config", reason: "ENOSERVER" });
   }
   const { host, port } = server;
-  const whom = hostPort(host, port);
+  const address = hostPort(host, port);
   const isPort = Number.isInteger(port) && port >= 1 && port <= 65535;
   if (ipFamily(withoutZone(host)) === undefined || !isPort) {
     const what = "the server is not an IP address with a port from 1 to 65535";
-    throw lookupFailure(question, whom, what, { kind: "config", reason: "EBADSERVER" });
+    throw lookupFailure(question, address, what, { kind: "config", reason: "EBADSERVER" });
   }
   const missing = missingNet(server);
   if (missing.length > 0) {
-    const what = `the permission is missing, run with --allow-net=${missing.join(",")}`;
-    throw lookupFailure(question, whom, what, { kind: "config", reason: "NotCapable" });
+    const what = permissionMessage(missing.join(","));
+    throw lookupFailure(question, address, what, { kind: "config", reason: "NotCapable" });
   }
   return server;
 }
 
-async function ask(question: Pick<Question, "name" | "family">, peer: Peer): Promise<Response> {
-  const response = await askOnce({ ...question, edns: true }, peer);
-  // RFC 6891 section 7: who knows EDNS says so, also in a FORMERR.
+async function ask(
+  question: Pick<Question, "name" | "family">,
+  options: ExchangeOptions,
+): Promise<Response> {
+  const response = await askOnce({ ...question, edns: true }, options);
+  // RFC 6891 section 7: a server that knows EDNS sends an OPT record, also with a FORMERR.
   const knowsNoEdns = response.rcode === "FORMERR" && !response.edns;
-  return knowsNoEdns ? await askOnce({ ...question, edns: false }, peer) : response;
+  return knowsNoEdns ? await askOnce({ ...question, edns: false }, options) : response;
 }
 
-async function askOnce(question: Omit<Query, "id">, peer: Peer): Promise<Response> {
+async function askOnce(question: Omit<Query, "id">, options: ExchangeOptions): Promise<Response> {
   const query = { ...question, id: randomId() };
   const response = await overUdp(
     writeQuery(query),
-    peer,
+    options,
     (message) => readResponse(message, query),
   );
   if (!response.truncated) return response;
   const again = { ...question, id: randomId() };
-  const whole = readResponse(await overTcp(writeQuery(again), peer), again);
+  const whole = readResponse(await overTcp(writeQuery(again), options), again);
   if (whole.truncated) throw new Error("the response is truncated over TCP as well");
   return whole;
 }

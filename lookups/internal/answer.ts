@@ -1,79 +1,76 @@
 /**
- * From a response to an answer: follows the CNAME chain, and says what it means when there is no address at its end.
+ * Turns a response into an answer: follows the CNAME chain, or says why there is no address at its end.
  *
  * @module
  */
 
 import type { LookupError } from "../../errors.ts";
+import type { Owned } from "../../internal/dns/message_reader.ts";
 import { clampTtl } from "../../internal/ttl.ts";
-import { lookupFailure } from "./failure.ts";
-import { nameToAsk, type Response } from "./message.ts";
-import type { Owned } from "./message_reader.ts";
 import type { Alias, Answer, Question } from "../lookup.ts";
+import { lookupFailure } from "./failure.ts";
+import { type Response, toQueryName } from "./message.ts";
 
 /**
- * The name to write into the question.
+ * Returns the name to write into a query.
  *
- * @param question The question as it was put to the lookup.
- * @param whom Who is to be asked.
- * @returns The name.
- * @throws {LookupError} of kind `"config"` for a name that DNS cannot be asked for.
+ * @param question The lookup's question.
+ * @param server The server that will be asked, for the error.
+ * @throws {LookupError} of kind `"config"` if DNS cannot be asked for the name.
  */
-export function nameOf(question: Question, whom: string): string {
-  const name = nameToAsk(question.name);
+export function queryNameOf(question: Question, server: string): string {
+  const name = toQueryName(question.name);
   if (name !== undefined) return name;
-  throw lookupFailure(
-    question,
-    whom,
-    "the name is not one of at most 253 characters in labels of 1 to 63",
-    { kind: "config", reason: "EBADNAME" },
-  );
+  const reason = "the name must have at most 253 characters, in labels of 1 to 63";
+  throw lookupFailure(question, server, reason, { kind: "config", reason: "EBADNAME" });
 }
 
-/** What was asked, and of whom. */
+/** The question that was asked, and the server. */
 export interface Asked extends Pick<Question, "name" | "family"> {
-  /** Who answered, such as `"127.0.0.1:53"`. */
-  readonly whom: string;
-  /** Seconds that the response spent on its way, in HTTP caches. Default 0. */
+  /** The server, such as `"127.0.0.1:53"`. */
+  readonly server: string;
+  /** Seconds that the response spent in HTTP caches. Default 0. */
   readonly age?: number;
 }
 
 /**
- * What a response means. Only records on the chain that begins at the name count; their order does not.
+ * Turns a response into an answer. Only records on the chain that begins at the name count; their order does not
+ * matter.
  *
  * @param response A response that is not truncated.
- * @param asked What was asked for, with the name as it was written into the question.
+ * @param asked The question, with the name as it was written into the query.
  * @returns At least one address, the smallest TTL of the chain, and the chain.
  * @throws {LookupError} of kind `"negative"` for NXDOMAIN and NODATA, `"transient"` for anything else.
  */
-export function answerOf(response: Response, asked: Asked): Answer {
+export function toAnswer(response: Response, asked: Asked): Answer {
   const { rcode } = response;
-  const { whom, age = 0 } = asked;
+  const { server, age = 0 } = asked;
   if (rcode !== "NOERROR" && rcode !== "NXDOMAIN") {
-    throw lookupFailure(asked, whom, rcode, { kind: "transient", reason: rcode });
+    throw lookupFailure(asked, server, rcode, { kind: "transient", reason: rcode });
   }
   const { addresses, ttl, chain } = followChain(response, asked.name);
-  if (rcode === "NXDOMAIN" || addresses.length === 0) throw negative(response, ttl, asked);
-  const left = (ttl: number) => Math.max(0, ttl - age);
+  if (rcode === "NXDOMAIN" || addresses.length === 0) throw noAddress(response, ttl, asked);
+  const remaining = (ttl: number) => Math.max(0, ttl - age);
   return {
     addresses,
-    ttl: left(ttl),
-    server: whom,
-    chain: chain.map((alias) => ({ ...alias, ttl: left(alias.ttl) })),
+    ttl: remaining(ttl),
+    server,
+    chain: chain.map((alias) => ({ ...alias, ttl: remaining(alias.ttl) })),
   };
 }
 
-/** Where a chain led. */
-interface Followed {
+/** A chain, and the addresses at its end. */
+interface Chain {
   readonly addresses: readonly string[];
+  /** The smallest TTL of all its records, in seconds. */
   readonly ttl: number;
   readonly chain: readonly Alias[];
 }
 
-/** The addresses at the end of the chain, none where it leads nowhere or round in circles. */
-function followChain(response: Response, name: string): Followed {
-  const addresses = byOwner(response.addresses);
-  const aliases = byOwner(response.aliases);
+/** Follows the chain; there are no addresses if it leads nowhere, or in a circle. */
+function followChain(response: Response, name: string): Chain {
+  const addresses = groupByOwner(response.addresses);
+  const aliases = groupByOwner(response.aliases);
   const seen = new Set<string>();
   const chain: Alias[] = [];
   let ttl = Infinity;
@@ -94,27 +91,27 @@ function followChain(response: Response, name: string): Followed {
   return { addresses: [], ttl, chain };
 }
 
-function byOwner<T extends Owned>(records: readonly T[]): Map<string, T[]> {
-  const owners = new Map<string, T[]>();
+function groupByOwner<T extends Owned>(records: readonly T[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
   for (const record of records) {
-    const others = owners.get(record.owner);
-    if (others) others.push(record);
-    else owners.set(record.owner, [record]);
+    const group = groups.get(record.owner);
+    if (group) group.push(record);
+    else groups.set(record.owner, [record]);
   }
-  return owners;
+  return groups;
 }
 
-/** No such name, or no such record; a no at the end of a chain lasts no longer than the chain. */
-function negative(response: Response, chainTtl: number, asked: Asked): LookupError {
-  const { whom, age = 0 } = asked;
+/** Makes the error for a name or record that does not exist. It is cached no longer than the chain that led to it. */
+function noAddress(response: Response, chainTtl: number, asked: Asked): LookupError {
+  const { server, age = 0 } = asked;
   const noName = response.rcode === "NXDOMAIN";
   if (response.referral && !noName) {
     const what = "the server only names other servers";
-    return lookupFailure(asked, whom, what, { kind: "transient", reason: "REFERRAL" });
+    return lookupFailure(asked, server, what, { kind: "transient", reason: "REFERRAL" });
   }
   const what = noName ? "there is no such name (NXDOMAIN)" : "the name has no such record (NODATA)";
   const ttl = response.negativeTtl;
-  return lookupFailure(asked, whom, what, {
+  return lookupFailure(asked, server, what, {
     kind: "negative",
     reason: noName ? "NXDOMAIN" : "NODATA",
     negativeTtl: ttl === undefined ? undefined : Math.max(0, Math.min(ttl, chainTtl) - age),

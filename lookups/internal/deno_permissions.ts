@@ -1,6 +1,6 @@
 /**
- * Deno's permissions, asked for beforehand: a datagram socket without one is an uncaught exception there, and
- * asking never prompts. A runtime without permissions grants everything.
+ * Deno's permissions, checked before a socket is opened: a datagram socket without permission is an uncaught exception
+ * there. A check never prompts. A runtime without permissions grants everything.
  *
  * @module
  */
@@ -17,24 +17,33 @@ interface MaybeDeno {
   Deno?: { permissions?: { querySync(permission: Permission): { readonly state: string } } };
 }
 
-/** Whether a permission is granted. */
+/** Returns whether a permission is granted. */
 export function isGranted(permission: Permission): boolean {
   const { Deno } = globalThis as unknown as MaybeDeno;
   return !Deno?.permissions || Deno.permissions.querySync(permission).state === "granted";
 }
 
-/** Whether the servers of the system's configuration may be read, and `node:dns` be told which to ask. */
+/** Returns whether the system's DNS servers may be read, and `node:dns` be given servers to ask. */
 export function maySetServers(): boolean {
   return isGranted({ name: "sys", kind: "networkInterfaces" });
 }
 
 /**
- * What `--allow-net` lacks for asking a server over UDP and TCP.
+ * Returns the hosts that `--allow-net` lacks for asking a server over UDP and TCP; none if it may be asked.
  *
  * @param server The server.
- * @returns The hosts that are missing; empty where the server may be asked.
  */
 export function missingNet({ host, port }: NameServer): string[] {
   const anyPort = ipFamily(host) === 6 ? "[::]:0" : "0.0.0.0:0";
   return [anyPort, hostPort(host, port)].filter((host) => !isGranted({ name: "net", host }));
+}
+
+/**
+ * Says which permission is missing.
+ *
+ * @param hosts The hosts that `--allow-net` lacks; `undefined` if they are unknown.
+ */
+export function permissionMessage(hosts: string | undefined): string {
+  const flag = hosts === undefined ? "--allow-net" : `--allow-net=${hosts}`;
+  return `the permission is missing, run with ${flag}`;
 }

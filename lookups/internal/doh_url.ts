@@ -1,12 +1,12 @@
 /**
- * URLs of DNS over HTTPS: which may be asked.
+ * Checks URLs of DNS over HTTPS.
  *
  * @module
  */
 
 import { ipFamily } from "../../internal/ip.ts";
 
-/** What such a URL has to be, for messages. */
+/** The allowed URLs, for messages. */
 export const DOH_URL_RULE =
   'a URL that begins with "https://" (or "http://" and a loopback IP address), without user name and password';
 
@@ -15,7 +15,7 @@ export const DOH_URL_RULE =
  * section 4.1).
  *
  * @param text The URL.
- * @returns The URL; `undefined` where questions may not be sent there.
+ * @returns The URL; `undefined` if questions may not be sent there.
  */
 export function readDohUrl(text: string): URL | undefined {
   let url: URL;
@@ -30,7 +30,7 @@ export function readDohUrl(text: string): URL | undefined {
   return url;
 }
 
-/** The host of a URL as names are compared: without brackets and trailing dot. */
+/** Returns the host of a URL in the form in which names are compared: without brackets and trailing dot. */
 export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$|\.$/g, "");
 }

@@ -1,5 +1,5 @@
 /**
- * The error of a lookup that brought no answer.
+ * The error of a lookup without an answer.
  *
  * @module
  */
@@ -8,31 +8,20 @@ import { LookupError, type LookupErrorOptions } from "../../errors.ts";
 import type { Question } from "../lookup.ts";
 
 /**
- * The error for a question without an answer.
+ * Makes the error for a question without an answer.
  *
- * @param question What was asked for.
- * @param whom Who was asked, such as `"127.0.0.1:53"`, where known.
- * @param what What came back.
- * @param options What the failure means.
+ * @param question The question.
+ * @param server The server that was asked, such as `"127.0.0.1:53"`, if known.
+ * @param reason The reason, for the message.
+ * @param options The meaning of the failure.
  */
 export function lookupFailure(
   { name, family }: Pick<Question, "name" | "family">,
-  whom: string | undefined,
-  what: string,
+  server: string | undefined,
+  reason: string,
   options: LookupErrorOptions,
 ): LookupError {
   const record = family === 4 ? "A" : "AAAA";
-  const where = whom === undefined ? "" : ` at ${whom}`;
-  return new LookupError(`Cannot look up ${record} of "${name}"${where}: ${what}`, options);
-}
-
-/** The runtime's own code of an error, such as `"ECONNREFUSED"`, where it has one. */
-export function codeOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" ? code : undefined;
-}
-
-/** An error in words. */
-export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const at = server === undefined ? "" : ` at ${server}`;
+  return new LookupError(`Cannot look up ${record} of "${name}"${at}: ${reason}`, options);
 }

@@ -1,16 +1,16 @@
 /**
- * `wire` and `doh` by name: they are loaded when they are first asked, so that a program that uses neither does not
- * pay for them. The same name is always the same lookup.
+ * `wire` and `doh`, loaded when they are first asked, so that a program that uses neither does not load them. The same
+ * name is always the same lookup.
  *
  * @module
  */
 
 import { LookupError } from "../../errors.ts";
-import { textOf } from "./failure.ts";
+import { messageOf } from "../../internal/thrown.ts";
 import type { Lookup } from "../lookup.ts";
 import { nodeServers } from "../node.ts";
 
-/** `wire`, loaded at its first question. */
+/** The lookup `wire`, loaded at its first question. */
 export const wire: Lookup = {
   ...lazy("wire", async () => (await import("../wire.ts")).wireLookup),
   servers: nodeServers,
@@ -19,9 +19,9 @@ export const wire: Lookup = {
 const dohByUrl: Map<string, Lookup> = new Map();
 
 /**
- * `doh` for a URL, loaded at its first question.
+ * Returns the lookup `doh` for a URL, loaded at its first question.
  *
- * @param url A URL that may be asked, as `readDohUrl` gives it.
+ * @param url A URL that `readDohUrl` returned.
  * @returns The lookup, the same for the same URL.
  */
 export function doh(url: string): Lookup {
@@ -41,7 +41,7 @@ function lazy(name: string, load: () => Promise<Lookup>): Lookup {
       question.signal.throwIfAborted();
       loading ??= load().catch((cause) => {
         loading = undefined;
-        const message = `Cannot load the lookup "${name}": ${textOf(cause)}`;
+        const message = `Cannot load the lookup "${name}": ${messageOf(cause)}`;
         throw new LookupError(message, { kind: "config", cause });
       });
       return await (await loading).lookup(question);

@@ -1,90 +1,63 @@
 /**
- * DNS messages as `wire` and `doh` need them: writes a question, reads a response.
- *
- * npm:dns-packet writes. The reading is done here, for what comes in may be hostile: dns-packet does not look at a
- * record's length, takes class 0x8001 for class 1, decodes records that nobody asked for, and follows compression
- * pointers without limit, which one message of 64 KiB can stretch to a fifth of a second.
+ * DNS messages as `wire` and `doh` need them: writes a query, reads a response, which may be hostile.
  *
  * @module
  */
 
-import dnsPacket from "npm:dns-packet@^5.6.1";
+import { CLASS_IN, FLAGS, RCODES, TYPES } from "../../internal/dns/constants.ts";
+import { MessageReader, type Owned } from "../../internal/dns/message_reader.ts";
+import { MessageWriter } from "../../internal/dns/message_writer.ts";
 import { clampTtl } from "../../internal/ttl.ts";
-import { type Owned, Reader, TYPES } from "./message_reader.ts";
 
-/** The part of npm:dns-packet that is used here; the package has no types of its own. */
-interface DnsPacket {
-  encode(message: {
-    id: number;
-    type: "query";
-    flags: number;
-    questions: readonly { name: string; type: string }[];
-    additionals: readonly { type: "OPT"; name: "."; udpPayloadSize: number; options: [] }[];
-  }): Uint8Array;
-}
-const packet = dnsPacket as unknown as DnsPacket;
-
-/** A question as it is sent. */
+/** A query as it is sent. */
 export interface Query {
   /** 0 to 65535; the response must have the same. */
   readonly id: number;
-  /** As {@linkcode nameToAsk} makes it. */
+  /** The name in the form of {@linkcode toQueryName}. */
   readonly name: string;
   /** 4 asks for A records, 6 for AAAA. */
   readonly family: 4 | 6;
-  /** Whether it says, with EDNS, that more than 512 bytes may come back over UDP. */
+  /** Whether the query allows, with EDNS, a response of more than 512 bytes over UDP. */
   readonly edns: boolean;
 }
 
-/** What a response says that matters to a question for addresses. */
+/** The parts of a response that matter to a question for addresses. */
 export interface Response {
-  /** The response code in words, such as `"NOERROR"` or `"SERVFAIL"`. */
+  /** The name of the response code, such as `"NOERROR"` or `"SERVFAIL"`. */
   readonly rcode: string;
-  /** Whether the rest is to be had over TCP; then nothing below is filled in. */
+  /** Whether the whole response must be asked for over TCP. If so, nothing below is filled in. */
   readonly truncated: boolean;
   /** Whether the server knows EDNS. */
   readonly edns: boolean;
-  /** The records of the type asked for, in order, whoever owns them. */
+  /** The records of the type asked for, in order, with any owner. */
   readonly addresses: readonly (Owned & { readonly address: string })[];
-  /** The CNAME records, in order, whoever owns them. */
+  /** The CNAME records, in order, with any owner. */
   readonly aliases: readonly (Owned & { readonly target: string })[];
-  /** Seconds that a negative answer may be remembered (RFC 2308 section 5), where the message says. */
+  /** Seconds for which a negative answer may be cached (RFC 2308 section 5), if the message says. */
   readonly negativeTtl: number | undefined;
-  /** Whether the message does nothing but name other servers (RFC 2308 section 2.2). */
+  /** Whether the message only names other servers (RFC 2308 section 2.2). */
   readonly referral: boolean;
 }
 
-const CLASS_IN = 1;
-/** RFC 1035 section 4.1.1, RFC 6895 section 2.3. */
-const RCODES = [
-  ...["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"],
-  ...["YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"],
-];
+/** RFC 6891 section 9. */
 const BADVERS = 16;
 
-const RESPONSE = 1 << 15;
-const OPCODE = 0xf << 11;
-const TRUNCATED = 1 << 9;
-const RECURSION_DESIRED = 1 << 8;
-const RCODE = 0xf;
-
-/** The UDP size that gets through everywhere (DNS flag day 2020). */
-const EDNS_SIZE = 1232;
-/** Characters of a name, RFC 1035 section 2.3.4. */
-const LONGEST_NAME = 253;
+/** Maximum characters of a name (RFC 1035 section 2.3.4). */
+const MAX_NAME = 253;
 
 /**
- * A name as it is written into a question: in lower case and ASCII (`"dätenbank.internal"` in its `xn--` form).
+ * Returns a host name as it is written into a query: in lower case and ASCII (`"dätenbank.internal"` in its `xn--`
+ * form).
  *
  * @param name A host name.
- * @returns The name; `undefined` where it cannot be asked for.
+ * @returns The name; `undefined` if DNS cannot be asked for it.
  */
-export function nameToAsk(name: string): string | undefined {
+export function toQueryName(name: string): string | undefined {
   const ascii = /^[\x21-\x7e]+$/.test(name) ? name : toAscii(name);
   const plain = ascii?.toLowerCase().replace(/\.$/, "") ?? "";
-  const fits = plain.length <= LONGEST_NAME && !plain.includes("\\") &&
+  const isValid = plain.length <= MAX_NAME && !plain.includes("\\") &&
     plain.split(".").every((label) => label !== "" && label.length <= 63);
-  return fits ? plain : undefined;
+  return isValid ? plain : undefined;
 }
 
 function toAscii(name: string): string | undefined {
@@ -95,37 +68,41 @@ function toAscii(name: string): string | undefined {
   }
 }
 
-/** Writes the message that asks a question. */
+/** Writes a query, which asks for recursion. */
 export function writeQuery({ id, name, family, edns }: Query): Uint8Array {
-  return packet.encode({
-    id,
-    type: "query",
-    flags: RECURSION_DESIRED,
-    questions: [{ name, type: family === 4 ? "A" : "AAAA" }],
-    additionals: edns ? [{ type: "OPT", name: ".", udpPayloadSize: EDNS_SIZE, options: [] }] : [],
-  });
+  const writer = new MessageWriter();
+  writer.header(id, FLAGS.RECURSION_DESIRED, [1, 0, 0, edns ? 1 : 0]);
+  writer.question(name, typeOf(family));
+  if (edns) writer.opt();
+  return writer.toBytes();
+}
+
+function typeOf(family: 4 | 6): number {
+  return family === 4 ? TYPES.A : TYPES.AAAA;
 }
 
 /**
- * Reads the response to a question. The time it takes is bounded by the message's length, whatever is in it.
+ * Reads the response to a query. The time it takes is bounded by the message's length.
  *
- * @param message What came back.
- * @param query What was asked.
- * @returns What the response says.
- * @throws {Error} saying why the message is no response to this question, or none that can be read.
+ * @param message The message that came back.
+ * @param query The query.
+ * @returns The response.
+ * @throws {Error} if the message is not a response to the query, or cannot be read.
  */
 export function readResponse(message: Uint8Array, query: Query): Response {
-  const reader = new Reader(message);
+  const reader = new MessageReader(message);
   const id = reader.uint16();
   const flags = reader.uint16();
   const [questions, answers, authorities, additionals] = reader.counts();
   if (id !== query.id) throw new Error("the response has another id");
-  if (!(flags & RESPONSE) || flags & OPCODE) throw new Error("the message is no response");
-  const rcode = flags & RCODE;
+  if (!(flags & FLAGS.RESPONSE) || flags & FLAGS.OPCODE) {
+    throw new Error("the message is not a response");
+  }
+  const rcode = flags & FLAGS.RCODE;
   checkQuestion(reader, query, questions, rcode);
-  const found = { addresses: [], aliases: [], negativeTtl: undefined, referral: false };
-  // An error is what it is, however much of the message is missing.
-  if (flags & TRUNCATED && saysYesOrNo(rcode)) {
+  // A response that reports an error is complete, even if it is marked as truncated.
+  if (flags & FLAGS.TRUNCATED && isDefinitive(rcode)) {
+    const found = { addresses: [], aliases: [], negativeTtl: undefined, referral: false };
     return { ...found, rcode: RCODES[rcode]!, truncated: true, edns: false };
   }
   return {
@@ -136,25 +113,25 @@ export function readResponse(message: Uint8Array, query: Query): Response {
   };
 }
 
-function saysYesOrNo(rcode: number): boolean {
-  return rcode === 0 || RCODES[rcode] === "NXDOMAIN";
+/** Returns whether a response code says that the name exists, or that it does not. */
+function isDefinitive(rcode: number): boolean {
+  return RCODES[rcode] === "NOERROR" || RCODES[rcode] === "NXDOMAIN";
 }
 
-/** The question must be the one that was asked; an error may come without one, for the server may not have read it. */
-function checkQuestion(reader: Reader, query: Query, count: number, rcode: number): void {
-  if (count === 0 && !saysYesOrNo(rcode)) return;
-  const type = query.family === 4 ? TYPES.A : TYPES.AAAA;
-  const same = count === 1 && reader.name() === query.name && reader.uint16() === type &&
-    reader.uint16() === CLASS_IN;
-  if (!same) throw new Error("the response is to another question");
+/** Checks that the question is the query's. An error may come without one: the server may not have read it. */
+function checkQuestion(reader: MessageReader, query: Query, count: number, rcode: number): void {
+  if (count === 0 && !isDefinitive(rcode)) return;
+  const isSame = count === 1 && reader.name() === query.name &&
+    reader.uint16() === typeOf(query.family) && reader.uint16() === CLASS_IN;
+  if (!isSame) throw new Error("the response is to another question");
 }
 
 function readAnswers(
-  reader: Reader,
+  reader: MessageReader,
   count: number,
   family: 4 | 6,
 ): Pick<Response, "addresses" | "aliases"> {
-  const type = family === 4 ? TYPES.A : TYPES.AAAA;
+  const type = typeOf(family);
   const addresses: (Owned & { address: string })[] = [];
   const aliases: (Owned & { target: string })[] = [];
   for (let index = 0; index < count; index++) {
@@ -172,40 +149,41 @@ function readAnswers(
 }
 
 function readAuthorities(
-  reader: Reader,
+  reader: MessageReader,
   count: number,
 ): Pick<Response, "negativeTtl" | "referral"> {
   let negativeTtl: number | undefined;
-  let servers = false;
+  let namesServers = false;
   for (let index = 0; index < count; index++) {
     reader.record((record) => {
       if (record.class !== CLASS_IN) return;
-      if (record.type === TYPES.NS) servers = true;
+      if (record.type === TYPES.NS) namesServers = true;
       if (record.type !== TYPES.SOA) return;
-      reader.name(); // the zone's first server
-      reader.name(); // its administrator
+      reader.name(); // primary server
+      reader.name(); // administrator
       for (let field = 0; field < 4; field++) reader.uint32(); // serial, refresh, retry, expire
       const minimum = Math.min(clampTtl(record.ttl), clampTtl(reader.uint32()));
       reader.expectEnd(record);
       negativeTtl = Math.min(negativeTtl ?? Infinity, minimum);
     });
   }
-  return { negativeTtl, referral: servers && negativeTtl === undefined };
+  return { negativeTtl, referral: namesServers && negativeTtl === undefined };
 }
 
 function readAdditionals(
-  reader: Reader,
+  reader: MessageReader,
   count: number,
   rcode: number,
 ): Pick<Response, "edns" | "rcode"> {
   let edns = false;
-  let whole = rcode;
+  let extended = rcode;
   for (let index = 0; index < count; index++) {
     reader.record((record) => {
       if (record.type !== TYPES.OPT) return;
       edns = true;
-      whole = rcode | (record.ttl >>> 24) << 4; // RFC 6891 section 6.1.3
+      extended = rcode | (record.ttl >>> 24) << 4; // RFC 6891 section 6.1.3
     });
   }
-  return { edns, rcode: RCODES[whole] ?? (whole === BADVERS ? "BADVERS" : `RCODE${whole}`) };
+  const name = RCODES[extended] ?? (extended === BADVERS ? "BADVERS" : `RCODE${extended}`);
+  return { edns, rcode: name };
 }

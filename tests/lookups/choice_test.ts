@@ -11,7 +11,7 @@ function chosen(dnsLookup: unknown): unknown {
   return readDnsOptions({ dnsLookup }, "getIpWithTtl").settings.lookup;
 }
 
-Deno.test("dnsLookup is a name, the URL of a DNS-over-HTTPS server, or a lookup", () => {
+Deno.test("dnsLookup accepts a name, the URL of a DNS-over-HTTPS server, or a lookup", () => {
   const lookup = { name: "mine", lookup: () => Promise.reject(new Error("not asked")) };
   for (const good of ["system", "wire", "https://10.0.0.2/dns-query", lookup]) {
     assertStrictEquals(chosen(good), good);
@@ -31,7 +31,7 @@ Deno.test("dnsLookup is a name, the URL of a DNS-over-HTTPS server, or a lookup"
   }
 });
 
-Deno.test("a password in the URL for dnsLookup is in no message", () => {
+Deno.test("dnsLookup shows no password of a URL in its error", () => {
   for (const url of ["https://app:secret@10.0.0.2/", "app:secret@10.0.0.2", "x://app:secret@h/"]) {
     const { message } = assertThrows(() => chosen(url), TypeError);
     assert(message.startsWith('Cannot use this URL for "dnsLookup": it is "system", '), message);
@@ -39,7 +39,7 @@ Deno.test("a password in the URL for dnsLookup is in no message", () => {
   }
 });
 
-Deno.test("lookupByName() gives the same lookup for the same name, so that it can stand in a cache key", () => {
+Deno.test("lookupByName() returns the same lookup for the same name, as a cache key needs", () => {
   const names: LookupName[] = ["system", "wire", "https://10.0.0.2/q", "https://10.0.0.3/q"];
   for (const [index, name] of names.entries()) {
     assertStrictEquals(lookupByName(name), lookupByName(name));
@@ -50,7 +50,7 @@ Deno.test("lookupByName() gives the same lookup for the same name, so that it ca
   assertEquals(names.map((name) => lookupByName(name).name), ["deno", "wire", "doh", "doh"]);
 });
 
-Deno.test("getIpWithTtl() asks with wire, and over HTTPS, and keeps their answers apart", async () => {
+Deno.test("getIpWithTtl() asks with wire and over HTTPS, and caches their answers separately", async () => {
   clearDnsCache();
   const dns = await DnsServer.start();
   const bridge = await dohBridge(dns);
@@ -72,7 +72,7 @@ Deno.test("getIpWithTtl() asks with wire, and over HTTPS, and keeps their answer
   }
 });
 
-Deno.test("getIpWithTtl() with wire asks for IPv6 after NODATA, and not after NXDOMAIN", async () => {
+Deno.test("getIpWithTtl() with wire asks for IPv6 after NODATA, but not after NXDOMAIN", async () => {
   clearDnsCache();
   const dns = await DnsServer.start();
   const options = {
@@ -95,9 +95,10 @@ Deno.test("getIpWithTtl() with wire asks for IPv6 after NODATA, and not after NX
   }
 });
 
-Deno.test("what only wire and doh need is not loaded before they are asked", async () => {
+Deno.test("modules that only wire and doh need are not loaded before they are asked", async () => {
+  const root = new URL("../../", import.meta.url).href;
   const info = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", "--no-lock", new URL("../../mod.ts", import.meta.url).href],
+    args: ["info", "--json", "--no-lock", `${root}mod.ts`],
     stderr: "null",
   }).output();
   const { modules, roots } = JSON.parse(new TextDecoder().decode(info.stdout));
@@ -114,8 +115,11 @@ Deno.test("what only wire and doh need is not loaded before they are asked", asy
       if (code && !isDynamic) loaded.add(code.specifier);
     }
   }
-  const names = [...loaded].map((specifier) => specifier.split("/").at(-1)!);
-  assert(names.includes("system.ts") && names.includes("lazy.ts"), names.join());
-  const heavy = /dns-packet|^(wire|doh|message|message_reader|answer|transport)\.ts$/;
-  assertEquals(names.filter((name) => heavy.test(name)), []);
+  const paths = [...loaded].map((specifier) => specifier.replace(root, ""));
+  assert(paths.includes("lookups/system.ts"), paths.join());
+  assert(paths.includes("lookups/internal/lazy.ts"), paths.join());
+  const lazy = /^lookups\/(wire|doh|internal\/(message|answer|transport))\.ts$|^internal\/dns\//;
+  assertEquals(paths.filter((path) => lazy.test(path)), []);
+  const all = modules.map(({ specifier }: Module) => specifier.replace(root, ""));
+  assertEquals(all.filter((path: string) => lazy.test(path)).length, 8);
 });

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { denoLookup } from "../../lookups/deno.ts";
 import { DnsServer } from "../../testing/mod.ts";
 
-/** Runs a program with these permissions and no others; gives what it logs, and how long it took after that. */
+/** Runs a program with only these permissions; returns its log, and the seconds from the log to its exit. */
 async function run(
   program: string,
   permissions: readonly string[],
@@ -36,7 +36,7 @@ async function run(
   return { logged: JSON.parse(output), lingered };
 }
 
-/** Asks one question, and logs the answer or what the error says. */
+/** Returns a program that asks one question, and logs the answer or the error. */
 function asking(
   choice: string,
   question: {
@@ -51,7 +51,7 @@ function asking(
   const at = server && JSON.stringify({ host: server.host, port: server.port });
   return `
     import { lookupByName } from "${new URL("../../lookups/system.ts", import.meta.url)}";
-    setTimeout(() => {}, 300); // so that an uncaught exception has its time
+    setTimeout(() => {}, 300); // leaves time for an uncaught exception
     const controller = new AbortController();
     const limit = setTimeout(() => controller.abort("silence"), ${patience});
     Deno.unrefTimer(limit);
@@ -80,7 +80,7 @@ async function servers(): Promise<{ v4: DnsServer; v6: DnsServer } & AsyncDispos
 
 const READ = "--allow-read";
 
-Deno.test("wire names the permissions that it lacks, and raises no uncaught exception", async () => {
+Deno.test("wire reports the permissions that it lacks, without an uncaught exception", async () => {
   await using all = await servers();
   for (const [server, any] of [[all.v4, "0.0.0.0:0"], [all.v6, "[::]:0"]] as const) {
     const { address } = server;
@@ -100,13 +100,13 @@ Deno.test("wire names the permissions that it lacks, and raises no uncaught exce
   }
 });
 
-Deno.test("wire names no server where the system's may not be read", async () => {
+Deno.test("wire reports that it may not read the system's servers", async () => {
   const { logged } = await run(asking("wire", { name: "db.internal" }), [READ, "--allow-net"]);
   const why = "no server is known, and the system's configuration names none that may be read";
   assertEquals(logged, ["config", `Cannot look up A of "db.internal": ${why}`]);
 });
 
-Deno.test("doh names the permission that it lacks", async () => {
+Deno.test("doh reports the permission that it lacks", async () => {
   for (
     const [url, host] of [
       ["https://10.0.0.2/dns-query", "10.0.0.2:443"],
@@ -116,12 +116,12 @@ Deno.test("doh names the permission that it lacks", async () => {
   ) {
     const { logged } = await run(asking(url, { name: "db.internal" }), [READ]);
     const why = `the permission is missing, run with --allow-net=${host}`;
-    const whom = new URL(url).host;
-    assertEquals(logged, ["config", `Cannot look up A of "db.internal" at ${whom}: ${why}`]);
+    const server = new URL(url).host;
+    assertEquals(logged, ["config", `Cannot look up A of "db.internal" at ${server}: ${why}`]);
   }
 });
 
-Deno.test("a name that Deno refuses is asked for with wire, where that is permitted", async () => {
+Deno.test("denoLookup asks for a name that Deno refuses with wire, if that is permitted", async () => {
   await using all = await servers();
   const server = all.v4;
   const program = asking("system", { name: "my_db.internal", server });
@@ -130,22 +130,22 @@ Deno.test("a name that Deno refuses is asked for with wire, where that is permit
   assertEquals(server.count("my_db.internal"), 1);
 });
 
-Deno.test("a name that Deno refuses is asked of the operating system, where wire is not permitted", async () => {
+Deno.test("denoLookup asks the operating system for a name that Deno refuses, if wire is not permitted", async () => {
   await using all = await servers();
   const server = all.v4;
   const program = asking("system", { name: "my_db.internal", server });
-  const whom = 'Cannot look up A of "my_db.internal" at the operating system';
+  const prefix = 'Cannot look up A of "my_db.internal" at the operating system';
   const withoutName = await run(program, [READ, `--allow-net=${server.address}`]);
   const why = "the permission is missing, run with --allow-net=my_db.internal";
-  assertEquals(withoutName.logged, ["config", `${whom}: ${why}`]);
+  assertEquals(withoutName.logged, ["config", `${prefix}: ${why}`]);
   const withName = await run(program, [READ, `--allow-net=${server.address},my_db.internal`]);
-  // What it says depends on the machine.
+  // The answer depends on the machine.
   const [kind] = withName.logged as string[];
   assert(kind !== "config" && kind !== "negative", String(withName.logged));
   assertEquals(server.count("my_db.internal"), 0);
 });
 
-Deno.test("a wire question holds the process up until it is answered, and with unref it does not", async () => {
+Deno.test("wire keeps the process alive until a question is answered, unless the question has unref", async () => {
   await using all = await servers();
   const server = all.v4;
   server.fault("db.internal", { drop: true });
@@ -161,7 +161,7 @@ Deno.test("a wire question holds the process up until it is answered, and with u
   }
 });
 
-Deno.test("Deno's own search domains are kept away from a name that is absolute", async () => {
+Deno.test("denoLookup asks for an absolute name with its trailing dot", async () => {
   const real = Deno.resolveDns;
   const asked: string[] = [];
   try {
@@ -171,7 +171,7 @@ Deno.test("Deno's own search domains are kept away from a name that is absolute"
     }) as unknown as typeof Deno.resolveDns;
     const { signal } = new AbortController();
     for (const absolute of [true, false]) {
-      // A server that refuses, so that the second question, for the TTL, leads nowhere.
+      // A server that refuses, so that the second query, for the TTL, fails.
       const server = { host: "127.0.0.1", port: 9 };
       await denoLookup.lookup({ name: "db.internal", absolute, family: 4, server, signal });
     }

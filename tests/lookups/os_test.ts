@@ -4,7 +4,7 @@ import { type GetAddrInfo, osLookupOver } from "../../lookups/os.ts";
 
 const { signal } = new AbortController();
 
-/** A getaddrinfo that answers when it is told to. */
+/** Makes a lookup over a getaddrinfo that the test answers. */
 function slow() {
   const calls: { name: string; answer: (address: string) => void; fail: (e: Error) => void }[] = [];
   const call: GetAddrInfo = (name) =>
@@ -22,7 +22,7 @@ function failing(code: string): GetAddrInfo {
   return () => Promise.reject(Object.assign(new Error(`getaddrinfo ${code}`), { code }));
 }
 
-Deno.test("the os lookup keeps search domains away from a name that is absolute", async () => {
+Deno.test("osLookup asks for an absolute name with its trailing dot", async () => {
   const { calls, lookup } = slow();
   const asked = [true, false].map((absolute) =>
     lookup.lookup({ name: "db.internal", absolute, family: 4, signal })
@@ -35,7 +35,7 @@ Deno.test("the os lookup keeps search domains away from a name that is absolute"
   }
 });
 
-Deno.test("the os lookup asks for one name at a time, in order", async () => {
+Deno.test("osLookup asks for one name at a time, in order", async () => {
   const { calls, lookup } = slow();
   const asked = ["a", "b", "c"].map((name) => lookup.lookup({ name, family: 4, signal }));
   await settled();
@@ -51,7 +51,7 @@ Deno.test("the os lookup asks for one name at a time, in order", async () => {
   assertEquals((await asked[2])?.addresses, ["127.0.0.3"]);
 });
 
-Deno.test("an aborted os lookup rejects at once, and the next name waits for its call all the same", async () => {
+Deno.test("osLookup rejects at once when it is aborted, and the next name still waits for the call", async () => {
   const { calls, lookup } = slow();
   const controller = new AbortController();
   const first = lookup.lookup({ name: "a", family: 4, signal: controller.signal });
@@ -68,7 +68,7 @@ Deno.test("an aborted os lookup rejects at once, and the next name waits for its
   assertEquals((await second).addresses, ["127.0.0.2"]);
 });
 
-Deno.test("an os lookup that is aborted while it waits for its turn is never made", async () => {
+Deno.test("osLookup makes no call for a question that is aborted while another call runs", async () => {
   const { calls, lookup } = slow();
   const controller = new AbortController();
   const first = lookup.lookup({ name: "a", family: 4, signal });
@@ -85,7 +85,7 @@ Deno.test("an os lookup that is aborted while it waits for its turn is never mad
   await third;
 });
 
-Deno.test("the os lookup gives each address of the family once, and nothing that is none", async () => {
+Deno.test("osLookup returns each valid address of the family once", async () => {
   const addresses = ["127.0.0.1", "fe80::1%eth0", "::1", "127.0.0.2", "127.0.0.1", "x"];
   const lookup = osLookupOver(() => Promise.resolve(addresses.map((address) => ({ address }))));
   const v4 = await lookup.lookup({ name: "a", family: 4, signal });
@@ -100,7 +100,7 @@ Deno.test("the os lookup gives each address of the family once, and nothing that
   assertEquals([error.kind, error.reason], ["ambiguous", "ENOTFOUND"]);
 });
 
-Deno.test("the os lookup says what a failure means", async () => {
+Deno.test("osLookup reports the kind and the reason of a failure", async () => {
   for (
     const [code, kind] of [
       ["ENOTFOUND", "ambiguous"],
@@ -117,7 +117,7 @@ Deno.test("the os lookup says what a failure means", async () => {
     const what = code === "EPERM"
       ? "the permission is missing, run with --allow-net=db.internal"
       : code;
-    const whom = "the operating system";
-    assertEquals(error.message, `Cannot look up A of "db.internal" at ${whom}: ${what}`);
+    const server = "the operating system";
+    assertEquals(error.message, `Cannot look up A of "db.internal" at ${server}: ${what}`);
   }
 });

@@ -8,7 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { canonicalIp, ipFamily } from "../../internal/ip.ts";
 import { LookupError } from "../../errors.ts";
-import { answerOf } from "../../lookups/internal/answer.ts";
+import { toAnswer } from "../../lookups/internal/answer.ts";
 import { type Query, readResponse } from "../../lookups/internal/message.ts";
 import { dohLookup } from "../../lookups/doh.ts";
 import type { Answer, Lookup } from "../../lookups/lookup.ts";
@@ -83,7 +83,7 @@ Deno.test(`the reader of wire and doh makes an answer or a defined error of ${CO
           const response = readResponse(message, query);
           return response.truncated
             ? new Error("the response is truncated")
-            : answerOf(response, { ...query, whom: "127.0.0.1:53" });
+            : toAnswer(response, { ...query, server: "127.0.0.1:53" });
         } catch (error) {
           assert(error instanceof Error, String(error));
           return error;

@@ -5,17 +5,15 @@
  * @module
  */
 
-import { canonicalIp } from "../../internal/ip.ts";
+import { canonicalIp } from "../ip.ts";
+import { TYPES } from "./constants.ts";
 
-/** The record types that matter to a question for addresses. */
-export const TYPES = { A: 1, NS: 2, CNAME: 5, SOA: 6, AAAA: 28, OPT: 41 } as const;
-
-/** Bytes of a name on the wire, RFC 1035 section 2.3.4. */
-const LONGEST_NAME = 255;
+/** Maximum bytes of a name in a message (RFC 1035 section 2.3.4). */
+const MAX_NAME = 255;
 /** A name has fewer labels than this, and needs no more pointers than it has labels. */
-const MOST_POINTERS = 127;
+const MAX_POINTERS = 127;
 
-/** Whose a record is, and for how long. */
+/** The owner of a record, and its TTL. */
 export interface Owned {
   /** Lower case, no trailing dot. */
   readonly owner: string;
@@ -23,18 +21,18 @@ export interface Owned {
   readonly ttl: number;
 }
 
-/** The head of a record; the reader stands at its data. */
+/** The part of a record before its data. */
 export interface RecordHead extends Owned {
   readonly type: number;
   readonly class: number;
   /** Bytes of its data. */
   readonly size: number;
-  /** Where its data ends. */
+  /** Offset of the first byte after its data. */
   readonly end: number;
 }
 
-/** Goes through a message from front to back. Everything throws where the message cannot be read. */
-export class Reader {
+/** Reads a message from front to back. Every method throws if the message cannot be read. */
+export class MessageReader {
   readonly #bytes: Uint8Array;
   #at = 0;
 
@@ -43,22 +41,26 @@ export class Reader {
     this.#bytes = bytes;
   }
 
-  /** Two bytes. */
+  /** Reads two bytes. */
   uint16(): number {
     return this.#byte(this.#at++) << 8 | this.#byte(this.#at++);
   }
 
-  /** Four bytes. */
+  /** Reads four bytes. */
   uint32(): number {
     return this.uint16() * 2 ** 16 + this.uint16();
   }
 
-  /** How many questions, answers, authorities and additionals there are said to be. */
+  /** Reads the claimed numbers of questions, answers, authorities and additionals. */
   counts(): [number, number, number, number] {
     return [this.uint16(), this.uint16(), this.uint16(), this.uint16()];
   }
 
-  /** Reads a record's head, has its data read where somebody wants it, and goes on behind it. */
+  /**
+   * Reads a record's head, and continues after its data.
+   *
+   * @param read Is given the head, and may read the data: the reader is at its first byte.
+   */
   record(read: (record: RecordHead) => void): void {
     const owner = this.name();
     const type = this.uint16();
@@ -66,17 +68,17 @@ export class Reader {
     const ttl = this.uint32();
     const size = this.uint16();
     const end = this.#at + size;
-    if (end > this.#bytes.length) throw unreadable("a record reaches beyond its end");
+    if (end > this.#bytes.length) throw unreadable("a record ends after the message");
     read({ owner, type, class: recordClass, ttl, size, end });
     this.#at = end;
   }
 
-  /** The data just read must have been all of it. */
+  /** Throws unless all the record's data has been read, and no more. */
   expectEnd({ end }: RecordHead): void {
-    if (this.#at !== end) throw unreadable("a record is not as long as it says");
+    if (this.#at !== end) throw unreadable("a record has a wrong length");
   }
 
-  /** The address that a record holds. */
+  /** Reads the address that an A or AAAA record holds. */
   address({ type, size, end }: RecordHead): string {
     if (size !== (type === TYPES.A ? 4 : 16)) throw unreadable("an address has a wrong length");
     const data = this.#bytes.subarray(this.#at, end);
@@ -85,12 +87,20 @@ export class Reader {
       (_, index) => (data[2 * index]! << 8 | data[2 * index + 1]!).toString(16),
     );
     const address = canonicalIp(groups.join(type === TYPES.A ? "." : ":"));
-    if (address === undefined) throw unreadable("an address is none");
+    if (address === undefined) throw unreadable("an address is invalid");
     return address;
   }
 
-  /** A name, in lower case (RFC 4343) and without the trailing dot; the reader goes on behind it. */
+  /** Reads a name, and returns it in lower case (RFC 4343) without the trailing dot. */
   name(): string {
+    return this.nameAsWritten().toLowerCase();
+  }
+
+  /**
+   * Reads a name, and returns it in its own letter case without the trailing dot. Bytes that are no printable ASCII,
+   * dots within a label and backslashes are escaped: `\046` (RFC 1035 section 5.1).
+   */
+  nameAsWritten(): string {
     const labels: string[] = [];
     let at = this.#at;
     let start = at;
@@ -103,12 +113,12 @@ export class Reader {
       if (size >= 0xc0) {
         const target = (size & 0x3f) << 8 | this.#byte(at + 1);
         behind ??= at + 2;
-        // Each points to a prior occurrence (RFC 1035 section 4.1.4), so that they cannot go round in circles.
-        if (target >= start || ++pointers > MOST_POINTERS) throw unreadable("a name has no end");
+        // Each pointer must lead to a prior occurrence (RFC 1035 section 4.1.4), which excludes loops.
+        if (target >= start || ++pointers > MAX_POINTERS) throw unreadable("a name has no end");
         at = start = target;
       } else {
         length += size + 1;
-        if (size > 63 || length > LONGEST_NAME) throw unreadable("a name is too long");
+        if (size > 63 || length > MAX_NAME) throw unreadable("a name is too long");
         labels.push(this.#label(at + 1, size));
         at += size + 1;
       }
@@ -122,10 +132,9 @@ export class Reader {
     for (let at = start; at < start + size; at++) {
       const byte = this.#byte(at);
       const plain = byte > 0x20 && byte < 0x7f && byte !== 0x2e && byte !== 0x5c;
-      // A dot inside a label must not look like one between two (RFC 1035 section 5.1).
       label += plain ? String.fromCharCode(byte) : `\\${String(byte).padStart(3, "0")}`;
     }
-    return label.toLowerCase();
+    return label;
   }
 
   #byte(at: number): number {
@@ -135,6 +144,6 @@ export class Reader {
   }
 }
 
-function unreadable(why: string): Error {
-  return new Error(`the response cannot be read: ${why}`);
+function unreadable(reason: string): Error {
+  return new Error(`the message cannot be read: ${reason}`);
 }
