@@ -30,39 +30,56 @@ export interface Bounds {
 export class OptionReader {
   readonly #given: Readonly<Record<string, unknown>>;
   readonly #of: string;
+  readonly #prefix: string;
   readonly #known: Set<string> = new Set();
   readonly #refused: Set<string> = new Set();
 
   /**
-   * @param given The caller's options: an object or `undefined`.
+   * @param given The caller's options: an object, or `undefined` if there is no `path`.
    * @param of The function they are given to, such as `getDnsEngine`.
+   * @param path The argument or option whose parts are read, such as `listen`, if it is not the options as a whole. It
+   *   precedes the names in messages: `listen.port`.
    */
-  constructor(given: unknown, of: string) {
-    if (given !== undefined && !isPlainObject(given)) {
-      throw mustBe(`options of ${of}()`, "an object", given);
+  constructor(given: unknown, of: string, path?: string) {
+    if (!isPlainObject(given) && (given !== undefined || path !== undefined)) {
+      throw mustBe(path ?? `options of ${of}()`, "an object", given);
     }
     this.#of = of;
+    this.#prefix = path === undefined ? "" : `${path}.`;
     this.#given = (given ?? {}) as Record<string, unknown>;
   }
 
-  /** Reads the raw value of an option; `check` throws if it is not allowed, and may convert it. */
-  value<T>(name: string, fallback: T, check: (value: unknown) => T): T {
+  /**
+   * Reads the raw value of an option.
+   *
+   * @param name The option.
+   * @param fallback The value if the option is not given.
+   * @param check Is given the value, and the option's name for messages; throws if the value is not allowed, and may
+   *   convert it.
+   */
+  value<T>(name: string, fallback: T, check: (value: unknown, name: string) => T): T {
     this.#known.add(name);
     const value = this.#given[name];
-    return value === undefined ? fallback : check(value);
+    return value === undefined ? fallback : check(value, this.#prefix + name);
+  }
+
+  /** Reads the raw value of an option that must be given, as `value` does: `check` is called for `undefined` too. */
+  required<T>(name: string, check: (value: unknown, name: string) => T): T {
+    this.#known.add(name);
+    return check(this.#given[name], this.#prefix + name);
   }
 
   /** Refuses an option whenever it is given, with the reason. */
   refuse(name: string, reason: string): void {
     this.#refused.add(name);
-    this.value(name, undefined, () => {
+    this.value(name, undefined, (_, name) => {
       throw mustNotBeGiven(name, reason);
     });
   }
 
   /** Reads a number within bounds. */
   number(name: string, fallback: number, bounds: Bounds): number {
-    return this.value(name, fallback, (value) => checkNumber(name, value, bounds));
+    return this.value(name, fallback, (value, name) => checkNumber(name, value, bounds));
   }
 
   /** Reads a number of seconds; returns milliseconds. */
@@ -73,7 +90,7 @@ export class OptionReader {
   /** Reads a timeout in seconds, at most an hour; returns milliseconds. A larger number was meant as milliseconds. */
   timeoutAsMs(name: string, fallback: number, bounds: Bounds): number {
     const limits = { max: MAX_TIMEOUT, ...bounds, unit: "seconds" };
-    return 1000 * this.value(name, fallback, (value) => {
+    return 1000 * this.value(name, fallback, (value, name) => {
       if (typeof value === "number" && value > MAX_TIMEOUT && value < Infinity) {
         const error = outOfRange(name, describeNumber(limits), value);
         error.message += `, did you mean ${value / 1000}?`;
@@ -90,7 +107,7 @@ export class OptionReader {
 
   /** Reads one of a few values. */
   oneOf<T>(name: string, fallback: T, allowed: readonly T[]): T {
-    return this.value(name, fallback, (value) => {
+    return this.value(name, fallback, (value, name) => {
       if (allowed.includes(value as T)) return value as T;
       throw mustBe(name, oneOf(allowed), value);
     });
@@ -98,7 +115,7 @@ export class OptionReader {
 
   /** Reads a non-empty string. */
   string(name: string): string | undefined {
-    return this.value<string | undefined>(name, undefined, (value) => {
+    return this.value<string | undefined>(name, undefined, (value, name) => {
       if (typeof value === "string" && value !== "") return value;
       throw mustBe(name, "a non-empty string", value);
     });
@@ -106,7 +123,7 @@ export class OptionReader {
 
   /** Reads an object. */
   object<T extends object>(name: string, fallback: T): T {
-    return this.value(name, fallback, (value) => {
+    return this.value(name, fallback, (value, name) => {
       if (isPlainObject(value)) return value as T;
       throw mustBe(name, "an object", value);
     });
@@ -114,17 +131,19 @@ export class OptionReader {
 
   /** Reads the option `signal`, an `AbortSignal`. */
   signal(): AbortSignal | undefined {
-    return this.value<AbortSignal | undefined>("signal", undefined, (value) => {
+    return this.value<AbortSignal | undefined>("signal", undefined, (value, name) => {
       if (value instanceof AbortSignal) return value;
-      throw mustBe("signal", "an AbortSignal", value);
+      throw mustBe(name, "an AbortSignal", value);
     });
   }
 
   /** Throws for the first option that was not read. */
   done(): void {
-    const offered = [...this.#known].filter((name) => !this.#refused.has(name)).sort();
+    const offered = [...this.#known].filter((name) => !this.#refused.has(name)).sort()
+      .map((name) => this.#prefix + name);
     for (const name of Object.keys(this.#given)) {
-      if (!this.#known.has(name)) throw unknownName(name, `an option of ${this.#of}()`, offered);
+      if (this.#known.has(name)) continue;
+      throw unknownName(this.#prefix + name, `an option of ${this.#of}()`, offered);
     }
   }
 }

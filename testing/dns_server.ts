@@ -1,37 +1,33 @@
 /**
- * A programmable DNS server, for rehearsing a failover in a test: names are set and changed while it runs, and
- * each can be told to answer late, wrong, truncated, in turns or not at all.
+ * A programmable DNS server for rehearsing a failover in a test: the test sets and changes names while it runs, and can
+ * make the answers for each name late, wrong, truncated or missing.
  *
- * It listens on the loopback interface, over UDP and TCP on one port, on Deno, Node and Bun alike.
+ * It listens on the loopback interface, over UDP and TCP on one port, on Deno, Node and Bun.
  *
  * @module
  */
 
+import { mustBe } from "../internal/argument_error.ts";
 import { now, type Timer, timer } from "../internal/clock.ts";
-import {
-  checkAddress,
-  checkKeys,
-  checkName,
-  checkNumber,
-  checkTtl,
-  keyOf,
-  type Subject,
-  wrongType,
-} from "./dns/validate.ts";
-import { checkFault, type DnsFault, Faults, repliesTo } from "./dns/faults.ts";
-import { type DnsQuery, QueryLog } from "./dns/query_log.ts";
+import { hostPort } from "../internal/ip.ts";
+import { OptionReader } from "../internal/option_reader.ts";
+import { messageOf } from "../internal/thrown.ts";
+import { type DnsFault, Faults, readFault, repliesTo } from "./dns/faults.ts";
 import { readQuery } from "./dns/message.ts";
+import { type DnsQuery, QueryLog } from "./dns/query_log.ts";
 import { type Random, seededRandom } from "./dns/random.ts";
-import { type Client, joinHostPort, Sockets } from "./dns/sockets.ts";
+import { type Client, Sockets } from "./dns/sockets.ts";
 import {
   answerFrom,
   cached,
   type DnsRecords,
+  nameKey,
   type Step,
   type Stepper,
   type TtlRounding,
   Zone,
 } from "./dns/zone.ts";
+import { checkAddress, checkName, PORT, TTL } from "./shared/arguments.ts";
 
 export type { DnsExtraRecord, DnsFault } from "./dns/faults.ts";
 export type { DnsQuery } from "./dns/query_log.ts";
@@ -44,28 +40,28 @@ export type {
   TtlRounding,
 } from "./dns/zone.ts";
 
-/** How a {@linkcode DnsServer} is started. */
+/** The options of {@linkcode DnsServer.start}. */
 export interface DnsServerOptions {
   /** The local IP address to listen on, IPv4 or IPv6. Default: `"127.0.0.1"`. */
   readonly host?: string | undefined;
-  /** The port, for UDP and TCP, 0 to 65535; 0 is one that is free for both. Default: 0. */
+  /** The port for UDP and TCP, 0 to 65535; 0 chooses one that is free for both. Default: 0. */
   readonly port?: number | undefined;
-  /** The TTL of records that are set without one, whole seconds, 0 to 4294967295. Default: 1. */
+  /** The TTL of records that are set without one, in whole seconds, 0 to 4294967295. Default: 1. */
   readonly ttl?: number | undefined;
-  /** For how long "no such name" and "no such record" may be remembered, whole seconds, 0 to 4294967295. Default: 1. */
+  /** The TTL of "no such name" and "no such record", in whole seconds, 0 to 4294967295. Default: 1. */
   readonly negativeTtl?: number | undefined;
-  /** Where the random choices begin, 0 to 4294967295: the same seed and the same queries, the same answers. Default: 1. */
+  /** The seed of random choices, 0 to 4294967295: the same seed and queries give the same answers. Default: 1. */
   readonly seed?: number | undefined;
   /**
-   * Makes this server a caching resolver in front of another: it has no records of its own, asks the other server
-   * (inside the process, past that server's faults) and repeats each answer until its TTL is over, counted from
-   * the moment it asked, with the rest of the TTL. Default: none.
+   * Makes this server a caching resolver for another server. It has no records of its own. It asks the other server
+   * within the process, without that server's faults, and repeats each answer with the remaining TTL until the TTL is
+   * over. Default: none.
    */
   readonly cacheOf?: DnsServer | undefined;
   /**
-   * With `cacheOf`, how the rest of a TTL becomes whole seconds. `"floor"` never promises too much. `"ceil"`
-   * promises up to a second too much. `"second-arithmetic"` counts on a clock of whole seconds, as unbound and
-   * BIND do: the rest falls by one each time that clock ticks, up to a second early. Default: `"floor"`.
+   * With `cacheOf`, how the remaining TTL is rounded to whole seconds. `"floor"` never reports too much. `"ceil"`
+   * reports up to a second too much. `"second-arithmetic"` uses a clock of whole seconds, as unbound and BIND do: the
+   * TTL falls by one at each tick of that clock, and so ends up to a second early. Default: `"floor"`.
    */
   readonly rounding?: TtlRounding | undefined;
 }
@@ -73,9 +69,10 @@ export interface DnsServerOptions {
 /**
  * A DNS server whose names and faults a test sets while it runs.
  *
- * Names are compared without regard to case and trailing dot. A name that is not set is answered with NXDOMAIN.
- * Every answer is made from what is set when the query comes in. EDNS sizes are respected: an answer of more than
- * the client can take over UDP (512 bytes without EDNS, never more than 4096) is truncated and comes whole over TCP.
+ * Names are compared without regard to letter case and trailing dot. A name that is not set is answered with NXDOMAIN.
+ * Each answer is made from the records that are set when the query arrives. EDNS sizes are respected: an answer that is
+ * larger than the client accepts over UDP (512 bytes without EDNS, never more than 4096) is truncated, and complete
+ * over TCP.
  *
  * @example Rehearse a failover
  * ```ts
@@ -117,7 +114,7 @@ export class DnsServer implements AsyncDisposable {
   readonly host: string;
   /** The port that the server listens on, over UDP and TCP. */
   readonly port: number;
-  /** Host and port in one, `"127.0.0.1:5353"` or `"[::1]:5353"`, as `dnsNameservers` takes them. */
+  /** Host and port, `"127.0.0.1:5353"` or `"[::1]:5353"`, as `dnsNameservers` takes them. */
   readonly address: string;
 
   readonly #sockets: Sockets;
@@ -134,7 +131,7 @@ export class DnsServer implements AsyncDisposable {
   private constructor(host: string, sockets: Sockets, settings: Settings) {
     this.host = host;
     this.port = sockets.port;
-    this.address = joinHostPort(host, sockets.port);
+    this.address = hostPort(host, sockets.port);
     this.#sockets = sockets;
     this.#ttl = settings.ttl;
     this.#random = seededRandom(settings.seed);
@@ -150,11 +147,11 @@ export class DnsServer implements AsyncDisposable {
   /**
    * Starts a server. It listens when the promise resolves, and keeps the process alive until it is closed.
    *
-   * @param options Where it listens and how it answers.
+   * @param options The address to listen on, and defaults of answers.
    * @returns The server; `await using` closes it at the end of the block.
-   * @throws {TypeError} when an option is of the wrong type or unknown.
-   * @throws {RangeError} when a number is out of range.
-   * @throws {Error} when it cannot listen there, with the runtime's own error as `cause`.
+   * @throws {TypeError} if an option is of the wrong type or unknown.
+   * @throws {RangeError} if a number is out of range.
+   * @throws {Error} if it cannot listen there, with the runtime's own error as `cause`.
    *
    * @example On IPv6
    * ```ts
@@ -166,25 +163,24 @@ export class DnsServer implements AsyncDisposable {
    * ```
    */
   static async start(options: DnsServerOptions = {}): Promise<DnsServer> {
-    const { host, port, settings } = checkOptions(options);
-    const at = joinHostPort(host, port);
+    const { host, port, settings } = readOptions(options);
+    const address = hostPort(host, port);
     const sockets = await Sockets.open(host, port).catch((cause) => {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`Cannot start a DNS server on "${at}": ${reason}`, { cause });
+      throw new Error(`Cannot start a DNS server on "${address}": ${messageOf(cause)}`, { cause });
     });
     return new DnsServer(host, sockets, settings);
   }
 
   /**
-   * Sets what a name holds, in place of all that it held. The next query is answered from it.
+   * Sets the records of a name, in place of all its previous ones. The next query is answered with them.
    *
    * @param name The host name.
    * @param records IP addresses, or an alias, or addresses that vary; see {@linkcode DnsRecords}.
    * @param options `ttl`: whole seconds, 0 to 4294967295. Default: the server's `ttl`.
-   * @throws {TypeError} when the name or a record is not one, or the server is a cache.
-   * @throws {RangeError} when a number is out of range.
+   * @throws {TypeError} if the name or a record is invalid, or the server is a cache.
+   * @throws {RangeError} if a number is out of range.
    *
-   * @example An alias, two addresses in turns, and a name that fails over by itself every 30 seconds
+   * @example An alias, two addresses in rotation, and a name that fails over by itself every 30 seconds
    * ```ts
    * import { DnsServer } from "@dnspool/dnspool/testing";
    *
@@ -200,36 +196,35 @@ export class DnsServer implements AsyncDisposable {
     records: DnsRecords,
     options: { readonly ttl?: number | undefined } = {},
   ): void {
-    const subject = { action: "Cannot set a DNS name", argument: "name" };
-    const checked = checkName(subject, name);
-    const action = `Cannot set "${checked}"`;
-    this.#refuseAsCache(action);
-    const { ttl } = checkKeys({ action, argument: "options" }, options, ["ttl"]);
-    const seconds = ttl === undefined ? this.#ttl : checkTtl({ action, argument: "ttl" }, ttl);
-    this.#zone.set(checked, records, seconds, { action, argument: "records" });
+    const checked = checkName(name, "name");
+    this.#refuseAsCache(`Cannot set "${checked}"`);
+    const reader = new OptionReader(options, "DnsServer.set");
+    const ttl = reader.number("ttl", this.#ttl, TTL);
+    reader.done();
+    this.#zone.set(checked, records, ttl);
   }
 
   /**
-   * Takes a name away: from now on it is answered with NXDOMAIN. Its faults stay.
+   * Deletes a name: from now on it is answered with NXDOMAIN. Its faults stay.
    *
    * @param name The host name.
    * @returns Whether it was set.
-   * @throws {TypeError} when the name is not one, or the server is a cache.
+   * @throws {TypeError} if the name is invalid, or the server is a cache.
    */
   delete(name: string): boolean {
-    const subject = { action: "Cannot delete a DNS name", argument: "name" };
-    const checked = checkName(subject, name);
+    const checked = checkName(name, "name");
     this.#refuseAsCache(`Cannot delete "${checked}"`);
     return this.#zone.delete(checked);
   }
 
   /**
-   * Sets what goes wrong with the answers for a name, in place of all that went wrong with them.
+   * Sets the faults in the answers for a name, in place of all its previous faults.
    *
    * @param name The name that is asked for, which need not be set; `"*"` is every name without a fault of its own.
-   * @param faults A fault; or several, of which the first that fits a query and is not used up meets it.
-   * @throws {TypeError} when the name is not one, or a fault has an unknown or contradictory part.
-   * @throws {RangeError} when a number is out of range.
+   * @param faults A fault; or several, of which each query meets the first that applies to it and is not used up.
+   * @throws {TypeError} if the name is invalid, or a part of a fault is unknown, of the wrong type or excluded by
+   *   another.
+   * @throws {RangeError} if a number is out of range.
    *
    * @example The first two queries get no answer, the third a late one, all others the right one
    * ```ts
@@ -241,26 +236,21 @@ export class DnsServer implements AsyncDisposable {
    * ```
    */
   fault(name: string, faults: DnsFault | readonly DnsFault[]): void {
-    const key = faultKey("Cannot set a DNS fault", name);
-    const action = `Cannot set a fault for "${key}"`;
-    const list: readonly unknown[] = Array.isArray(faults) ? faults : [faults];
-    this.#faults.set(
-      key,
-      list.map((fault, index) => {
-        const argument = Array.isArray(faults) ? `faults[${index}]` : "faults";
-        return checkFault({ action, argument }, fault);
-      }),
-    );
+    const key = faultKey(name);
+    const list = Array.isArray(faults)
+      ? faults.map((fault, index) => readFault(fault, `faults[${index}]`))
+      : [readFault(faults, "faults")];
+    this.#faults.set(key, list);
   }
 
   /**
-   * Ends the faults of a name. A response that is held back by a `delay` still comes late.
+   * Removes the faults of a name. A response that a `delay` holds back is still sent.
    *
-   * @param name The name, or `"*"` for the fault that was set under it. Default: every fault there is.
-   * @throws {TypeError} when the name is not one.
+   * @param name The name, or `"*"` for the faults that were set under it. Default: all faults.
+   * @throws {TypeError} if the name is invalid.
    */
-  heal(name?: string): void {
-    this.#faults.heal(name === undefined ? undefined : faultKey("Cannot heal a DNS name", name));
+  clearFaults(name?: string): void {
+    this.#faults.clear(name === undefined ? undefined : faultKey(name));
   }
 
   /** The queries so far, in order of arrival: a snapshot. The log grows until `clearQueries()`. */
@@ -271,28 +261,28 @@ export class DnsServer implements AsyncDisposable {
   /**
    * Counts the queries so far.
    *
-   * @param name Only those for this name. Default: all names.
-   * @param type Only those for this record type, such as `"A"`. Default: all types.
-   * @returns How many there were.
+   * @param name Counts queries for this name. Default: all names.
+   * @param type Counts queries for this record type, such as `"A"`. Default: all types.
+   * @returns The number of queries.
    */
   count(name?: string, type?: string): number {
     return this.#log.count(name, type);
   }
 
-  /** Forgets the queries so far; the counters start again at 0. */
+  /** Empties the log of queries; `count()` starts again at 0. */
   clearQueries(): void {
     this.#log.clear();
   }
 
   /**
-   * Waits for a query that has yet to come. It is there before its response leaves.
+   * Waits for the next query. The promise resolves before the response is sent.
    *
-   * @param name Only one for this name. Default: any name.
-   * @param type Only one for this record type, such as `"A"`. Default: any type.
+   * @param name Waits for a query for this name. Default: any name.
+   * @param type Waits for a query for this record type, such as `"A"`. Default: any type.
    * @returns The query.
-   * @throws {Error} when the server is closed first.
+   * @throws {Error} if the server is closed first.
    *
-   * @example Wait until somebody asks
+   * @example Wait for a query
    * ```ts
    * import { DnsServer } from "@dnspool/dnspool/testing";
    * import { assertEquals } from "@std/assert";
@@ -314,8 +304,8 @@ export class DnsServer implements AsyncDisposable {
   }
 
   /**
-   * Closes the server at once: its sockets, its connections and the responses it holds back. Closing twice is
-   * harmless.
+   * Closes the server at once: its sockets and connections. Responses that a `delay` holds back are not sent. Closing
+   * twice is harmless.
    *
    * @returns When the port is free again.
    */
@@ -338,7 +328,7 @@ export class DnsServer implements AsyncDisposable {
     if (query === undefined) return;
     if ("refusal" in query) return client.send(query.refusal);
     const { protocol, from } = client;
-    const key = keyOf(query.name);
+    const key = nameKey(query.name);
     this.#log.add({ name: key || ".", type: query.type, protocol, at: now(), from });
     const fault = this.#faults.take(key, query.type, protocol);
     const answer = answerFrom(this.#step, query.name, query.type, this.#cacheOf === undefined);
@@ -378,33 +368,32 @@ interface Settings {
   readonly rounding: TtlRounding;
 }
 
-function checkOptions(options: unknown): { host: string; port: number; settings: Settings } {
-  const action = "Cannot start a DNS server";
-  const at = (argument: string): Subject => ({ action, argument });
-  const keys = ["host", "port", "ttl", "negativeTtl", "seed", "cacheOf", "rounding"];
-  const given = checkKeys(at("options"), options, keys);
-  const { host = "127.0.0.1", port = 0, ttl = 1, negativeTtl = 1, seed = 1 } = given;
-  const { cacheOf, rounding = "floor" } = given;
-  if (cacheOf !== undefined && !(cacheOf instanceof DnsServer)) {
-    throw wrongType(at("cacheOf"), "a DnsServer", cacheOf);
-  }
-  if (rounding !== "floor" && rounding !== "ceil" && rounding !== "second-arithmetic") {
-    throw wrongType(at("rounding"), '"floor", "ceil" or "second-arithmetic"', rounding);
-  }
-  const settings: Settings = {
-    ttl: checkTtl(at("ttl"), ttl),
-    negativeTtl: checkTtl(at("negativeTtl"), negativeTtl),
-    seed: checkNumber(at("seed"), seed, { least: 0, most: 2 ** 32 - 1, whole: true }),
-    cacheOf,
-    rounding,
+function readOptions(options: unknown): { host: string; port: number; settings: Settings } {
+  const reader = new OptionReader(options, "DnsServer.start");
+  const result = {
+    host: reader.value("host", "127.0.0.1", checkAddress),
+    port: reader.number("port", 0, PORT),
+    settings: {
+      ttl: reader.number("ttl", 1, TTL),
+      negativeTtl: reader.number("negativeTtl", 1, TTL),
+      seed: reader.number("seed", 1, { min: 0, max: 2 ** 32 - 1, whole: true }),
+      cacheOf: reader.value<DnsServer | undefined>("cacheOf", undefined, checkServer),
+      rounding: reader.oneOf<TtlRounding>("rounding", "floor", [
+        "floor",
+        "ceil",
+        "second-arithmetic",
+      ]),
+    },
   };
-  return {
-    host: checkAddress(at("host"), host),
-    port: checkNumber(at("port"), port, { least: 0, most: 65535, whole: true }),
-    settings,
-  };
+  reader.done();
+  return result;
 }
 
-function faultKey(action: string, name: unknown): string {
-  return name === "*" ? "*" : keyOf(checkName({ action, argument: "name" }, name));
+function checkServer(value: unknown, argument: string): DnsServer {
+  if (value instanceof DnsServer) return value;
+  throw mustBe(argument, "a DnsServer", value);
+}
+
+function faultKey(name: unknown): string {
+  return name === "*" ? "*" : nameKey(checkName(name, "name"));
 }

@@ -1,5 +1,5 @@
 /**
- * A database that is not there: an adapter for tests of code that uses an engine.
+ * An adapter without a database, for tests of code that uses an engine.
  *
  * @module
  */
@@ -10,26 +10,26 @@ import type { Adapter, Role, Target } from "../adapters/adapter.ts";
 export interface FakeClient {
   /** 1 for the first connection that the adapter opened, then 2, and so on. */
   readonly id: number;
-  /** The address that was dialled. */
+  /** The address that was connected to. */
   readonly address: string;
   /**
-   * What was asked of it, in order: statements, `"ping"`, `"role"`, `"isolation serializable"` (or another level,
-   * or `"isolation default"`), `"rollback"`, `"commit"`, `"close"`, `"terminate"`.
+   * The calls on it, in order: statements, `"ping"`, `"role"`, `"isolation serializable"` (or another level, or
+   * `"isolation default"`), `"rollback"`, `"commit"`, `"close"`, `"terminate"`.
    */
   readonly log: string[];
   /** Whether it is open. */
   open: boolean;
   /** Whether a transaction is open; set by the statements BEGIN, COMMIT and ROLLBACK. */
   inTransaction: boolean;
-  /** The session's isolation level; `undefined`: the server's. */
+  /** The session's isolation level; `undefined` is the server's default. */
   isolationLevel: string | undefined;
 }
 
-/** What the fake servers do; each may be changed at any time, and each may throw or wait. */
-export interface FakeBehaviour {
-  /** Called for each dial, before the client is made. */
+/** The behavior of the fake servers. Each function may be replaced at any time, and may throw or wait. */
+export interface FakeBehavior {
+  /** Called for each connect, before the client is made. */
   connect?(address: string, target: Target): void | Promise<void>;
-  /** Called for each statement; what it returns are the rows. By default, one row with the address. */
+  /** Called for each statement; returns the rows. By default, one row with the address. */
   query?(
     client: FakeClient,
     text: string,
@@ -39,34 +39,34 @@ export interface FakeBehaviour {
   ping?(client: FakeClient): void | Promise<void>;
   /** Called for each rollback or commit at checkin. */
   reset?(client: FakeClient, how: "rollback" | "commit"): void | Promise<void>;
-  /** Called before an isolation level is set; `undefined`: back to the server's. */
+  /** Called before an isolation level is set; `undefined` is the server's default. */
   setIsolationLevel?(client: FakeClient, level: string | undefined): void | Promise<void>;
-  /** Says which role the server has. By default, a primary that takes writes. */
+  /** Returns the server's role. By default, a primary that accepts writes. */
   role?(client: FakeClient): Role | Promise<Role>;
-  /** What an error means. By default, an error's own `verdict` property. */
+  /** Classifies an error. By default, returns the error's own `verdict` property. */
   classify?(error: unknown): "disconnect" | "read-only" | undefined;
 }
 
-/** An {@linkcode Adapter} that tells what was done with it. */
+/** An {@linkcode Adapter} that records the calls on it. */
 export interface FakeAdapter extends Adapter<FakeClient> {
-  /** What the fake servers do. */
-  readonly behaviour: FakeBehaviour;
-  /** Every address that was dialled, in order, failures included. */
+  /** The behavior of the fake servers. */
+  readonly behavior: FakeBehavior;
+  /** Every address that was connected to, in order, failures included. */
   readonly dials: string[];
   /** Every connection that was opened, in order. */
   readonly clients: FakeClient[];
   /** The connections that are open now. */
   readonly open: FakeClient[];
-  /** Lets a connection die by itself, as when a server is killed. */
+  /** Breaks a connection, as when its server is killed. */
   kill(client: FakeClient, error?: unknown): void;
-  /** Lets the server report an error of which the holder of the connection says nothing. */
+  /** Lets the server report an error that the holder of the connection does not pass on. */
   report(client: FakeClient, error: unknown): void;
 }
 
 /**
- * An adapter whose servers are made up. Without a behaviour every dial succeeds at once.
+ * Makes an adapter for fake servers. By default, every connect succeeds at once.
  *
- * @param behaviour What the servers do.
+ * @param behavior The behavior of the servers.
  * @returns The adapter.
  *
  * @example
@@ -83,7 +83,7 @@ export interface FakeAdapter extends Adapter<FakeClient> {
  * assertEquals(adapter.open, []);
  * ```
  */
-export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
+export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
   const clients: FakeClient[] = [];
   const dials: string[] = [];
   const listeners: Map<FakeClient, ((error?: unknown) => void)[]> = new Map();
@@ -95,7 +95,7 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
   return {
     name: "fake",
     defaultPort: 1,
-    behaviour,
+    behavior,
     dials,
     clients,
     get open(): FakeClient[] {
@@ -109,7 +109,7 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
     report: (client: FakeClient, error: unknown) => observers.get(client)?.(error),
     async connect(address: string, target: Target): Promise<FakeClient> {
       dials.push(address);
-      await behaviour.connect?.(address, target);
+      await behavior.connect?.(address, target);
       target.signal.throwIfAborted();
       const client: FakeClient = {
         id: clients.length + 1,
@@ -129,25 +129,25 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
     terminate: (client: FakeClient) => end(client, "terminate"),
     async ping(client: FakeClient): Promise<void> {
       client.log.push("ping");
-      await behaviour.ping?.(client);
+      await behavior.ping?.(client);
     },
     async reset(client: FakeClient, how: "rollback" | "commit"): Promise<void> {
       client.log.push(how);
       client.inTransaction = false;
-      await behaviour.reset?.(client, how);
+      await behavior.reset?.(client, how);
     },
     inTransaction: (client: FakeClient) => client.inTransaction,
     async setIsolationLevel(client: FakeClient, level: string | undefined): Promise<void> {
       client.log.push(`isolation ${level ?? "default"}`);
-      await behaviour.setIsolationLevel?.(client, level);
+      await behavior.setIsolationLevel?.(client, level);
       client.isolationLevel = level;
     },
     async role(client: FakeClient): Promise<Role> {
       client.log.push("role");
-      return await behaviour.role?.(client) ?? { standby: false, readOnly: false };
+      return await behavior.role?.(client) ?? { standby: false, readOnly: false };
     },
     classify(error: unknown): "disconnect" | "read-only" | undefined {
-      if (behaviour.classify) return behaviour.classify(error);
+      if (behavior.classify) return behavior.classify(error);
       return (error as { verdict?: "disconnect" | "read-only" } | null)?.verdict;
     },
     onClose(client: FakeClient, listener: (error?: unknown) => void): void {
@@ -163,7 +163,7 @@ export function fakeAdapter(behaviour: FakeBehaviour = {}): FakeAdapter {
       client.log.push(text);
       if (/^begin\b/i.test(text)) client.inTransaction = true;
       if (/^(commit|rollback)\b(?! to\b)/i.test(text)) client.inTransaction = false;
-      return await behaviour.query?.(client, text, values) ?? [{ address: client.address }];
+      return await behavior.query?.(client, text, values) ?? [{ address: client.address }];
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * What a test needs to rehearse a failover: a DNS server that it programs, servers that are made up, a proxy that
- * does harm, and a switchover that says how it was followed.
+ * Tools for rehearsing a failover in a test: a DNS server that the test programs, an adapter for fake servers, a TCP
+ * proxy with faults, and a switchover that measures how an engine or a pool follows it.
  *
  * @example A name that moves
  * ```ts

@@ -1,22 +1,17 @@
 /**
- * A rehearsed switchover: moves a name while checkouts go on, and says how an engine or a pool followed.
+ * A rehearsed switchover: moves a name during checkouts, and measures how an engine or a pool follows.
  *
  * @module
  */
 
-import { canonicalIp } from "../internal/ip.ts";
+import { mustBe } from "../internal/argument_error.ts";
 import { delay } from "../internal/async.ts";
 import { now, type Timer, timer } from "../internal/clock.ts";
-import {
-  checkAddresses,
-  checkKeys,
-  checkNumber,
-  checkTtl,
-  type Subject,
-  wrongType,
-} from "./dns/validate.ts";
-import { type SwitchoverResult, Tally, type TallySettings } from "./switchover/tally.ts";
+import { canonicalIp } from "../internal/ip.ts";
+import { OptionReader } from "../internal/option_reader.ts";
 import type { DnsServer } from "./dns_server.ts";
+import { checkAddresses, TTL } from "./shared/arguments.ts";
+import { type SwitchoverResult, Tally, type TallySettings } from "./switchover/tally.ts";
 
 export type { SwitchoverResult } from "./switchover/tally.ts";
 
@@ -26,58 +21,60 @@ export interface SwitchoverEngine {
   use<T>(fn: (lease: { readonly address: string }) => T | Promise<T>): Promise<T>;
 }
 
-/** What moves, who is to follow, and how it is watched. All times are seconds. */
+/** The options of {@linkcode switchover}. All times are seconds. */
 export interface SwitchoverOptions {
-  /** The address, or addresses, that the name has before. */
+  /** The address, or addresses, of the name before the move. */
   readonly from: string | readonly string[];
-  /** Those that it has afterwards; at least one is new. */
+  /** The address, or addresses, after the move; at least one is new. */
   readonly to: string | readonly string[];
   /**
-   * Who is to follow: an engine, or a function that takes a connection from any pool, works with it as it likes, gives
-   * it back, and returns the address of the server that it reached.
+   * The engine or pool that has to follow: an engine, or a function that takes a connection from any pool, uses it,
+   * releases it, and returns the address of the server that it reached.
    */
   readonly follower: SwitchoverEngine | (() => string | Promise<string>);
-  /** The record's TTL, before and after: whole seconds, 0 to 4294967295. Default: 1. */
+  /** The record's TTL, before and after the move: whole seconds, 0 to 4294967295. Default: 1. */
   readonly ttl?: number | undefined;
-  /** How many take connections at the same time, 1 to 1000. Default: 4. */
+  /** Number of workers that take connections at the same time, 1 to 1000. Default: 4. */
   readonly workers?: number | undefined;
-  /** How long each of them rests after a checkout, 0 to 3600. Default: 0.01. */
+  /** Pause of a worker after each checkout, 0 to 3600. Default: 0.01. */
   readonly pause?: number | undefined;
-  /** On top of the TTL: how late a checkout on an old address may begin and not be misrouted, 0 to 3600. Default: 0.3. */
+  /** Tolerance after the TTL: a checkout on an old address that begins later is misrouted, 0 to 3600. Default: 0.3. */
   readonly slack?: number | undefined;
-  /** How long after the move to wait for the follower, above 0 to 3600. Default: the TTL and 10 seconds. */
+  /** Maximum wait for the follower after the move, 0.001 to 3600. Default: the TTL and 10 seconds. */
   readonly deadline?: number | undefined;
-  /** Called right after the record moved, such as to stop the old server. What it throws ends the switchover. */
+  /**
+   * Called directly after the move, for example to stop the old server. An error that it throws ends the switchover.
+   */
   readonly atMove?: (() => void | Promise<void>) | undefined;
 }
 
-/** Seconds: nobody waits longer for a test. */
-const LONGEST_WAIT = 3600;
-/** Milliseconds for the follower to be on the old addresses, before the move. */
-const READY_MS = 10_000;
-/** "Only new addresses" has to last so long before it counts. */
+/** Maximum of every time option, in seconds. */
+const MAX_SECONDS = 3600;
+/** Maximum wait for all workers to reach the old addresses before the move, in milliseconds. */
+const READY_TIMEOUT_MS = 10_000;
+/** Time for which only new addresses must be reached before the follower has followed, in milliseconds. */
 const SETTLED_MS = 500;
-/** How often it is looked whether it does. */
-const LOOK_MS = 20;
-/** Checkouts under way at the end may take so long to end as well. */
-const LAST_MS = 2000;
+/** Interval of the checks for that, in milliseconds. */
+const POLL_MS = 20;
+/** Maximum wait for the checkouts under way at the end, in milliseconds. */
+const DRAIN_MS = 2000;
 
 /**
- * Moves a name from one address to another while workers take connections without a break, and waits until the
- * follower has followed, or the deadline is over.
+ * Moves a name from one address to another while workers take connections without a break, and waits until the follower
+ * has followed, or the deadline is over.
  *
- * First it sets the name to `from`, and waits until every worker has reached one of these addresses. Then the record
- * moves. The follower has followed when for half a second all that was taken was on new addresses, by every worker. The
- * figures are there in either case, for the test to assert on: nothing is thrown because the follower is slow. Checkouts
- * that still hang at the deadline are left behind.
+ * First it sets the name to `from`, and waits until every worker has reached one of these addresses. Then it moves the
+ * record. The follower has followed when for half a second all workers have reached only new addresses. A slow follower
+ * is not an error: the result holds its figures, for the test to assert on. Checkouts that still hang at the deadline
+ * are abandoned.
  *
  * @param dns The server that the follower asks, directly or through a server that caches it.
  * @param name The host name.
- * @param options What moves, and who is to follow.
- * @returns How it went.
- * @throws {TypeError} for an option that cannot be meant.
- * @throws {RangeError} for a number outside its range.
- * @throws {Error} when the follower is not on the old addresses within 10 seconds, with its last error as `cause`.
+ * @param options The addresses, the follower, and the timing.
+ * @returns The figures.
+ * @throws {TypeError} if an option is unknown, missing or of the wrong type.
+ * @throws {RangeError} if a number is out of range.
+ * @throws {Error} if the follower does not reach the old addresses within 10 seconds, with its last error as `cause`.
  *
  * @example An engine follows within the TTL
  * ```ts
@@ -99,7 +96,7 @@ const LAST_MS = 2000;
  * assertEquals([misrouted, failed], [0, 0]);
  * ```
  *
- * @example Something that never follows
+ * @example A follower that never follows
  * ```ts
  * import { DnsServer, switchover } from "@dnspool/dnspool/testing";
  * import { assertEquals } from "@std/assert";
@@ -108,7 +105,7 @@ const LAST_MS = 2000;
  * const { followed, first } = await switchover(dns, "db.internal", {
  *   from: "127.0.0.2",
  *   to: "127.0.0.3",
- *   follower: () => "127.0.0.2", // the address that it looked up when it started
+ *   follower: () => "127.0.0.2", // the address that it resolved when it started
  *   ttl: 0,
  *   deadline: 0.5,
  * });
@@ -120,17 +117,19 @@ export async function switchover(
   name: string,
   options: SwitchoverOptions,
 ): Promise<SwitchoverResult> {
-  const settings = readOptions(name, options);
+  const settings = readOptions(options);
   const { from, to, ttl, workers, atMove, deadlineMs } = settings;
   const tally = new Tally(settings);
-  const over = new AbortController();
+  const stop = new AbortController();
   dns.set(name, from, { ttl });
-  const working = Array.from(
+  const running = Array.from(
     { length: workers },
-    (_, worker) => work(worker, { settings, tally, over: over.signal }),
+    (_, worker) => runWorker(worker, { settings, tally, stop: stop.signal }),
   );
   try {
-    if (!await until(() => tally.ready, now() + READY_MS)) throw notReady(name, from, tally);
+    if (!await until(() => tally.ready, now() + READY_TIMEOUT_MS)) {
+      throw notReady(name, from, tally);
+    }
     dns.set(name, to, { ttl });
     const movedAtMs = now();
     tally.moved(movedAtMs);
@@ -138,8 +137,8 @@ export async function switchover(
     await until(() => tally.settled(now(), SETTLED_MS), movedAtMs + deadlineMs);
     return tally.result(now(), SETTLED_MS);
   } finally {
-    over.abort();
-    await atMost(LAST_MS, Promise.all(working));
+    stop.abort();
+    await settledWithin(DRAIN_MS, Promise.all(running));
   }
 }
 
@@ -152,19 +151,19 @@ interface Settings extends TallySettings {
   readonly atMove: SwitchoverOptions["atMove"];
 }
 
-/** Takes a connection: the address, and when it was handed out. */
+/** Takes a connection; returns its address, and the time of the checkout. */
 type Checkout = () => Promise<{ readonly address: string; readonly atMs: number }>;
 
-/** One worker, until it is over. It never rejects. */
-async function work(
+/** Takes connections until `stop` is aborted. Never rejects. */
+async function runWorker(
   worker: number,
-  { settings, tally, over }: {
+  { settings, tally, stop }: {
     readonly settings: Settings;
     readonly tally: Tally;
-    readonly over: AbortSignal;
+    readonly stop: AbortSignal;
   },
 ): Promise<void> {
-  while (!over.aborted) {
+  while (!stop.aborted) {
     const beganMs = now();
     tally.began(worker, beganMs);
     try {
@@ -173,83 +172,89 @@ async function work(
     } catch (error) {
       tally.failed(error, { worker, beganMs, endedMs: now() });
     }
-    // Not at all is not meant: nobody else would have a turn.
-    await delay(Math.max(settings.pauseMs, 1), over).catch(() => {});
+    // At least 1 ms, even without a pause: otherwise no other code would run.
+    await delay(Math.max(settings.pauseMs, 1), stop).catch(() => {});
   }
 }
 
-/** Waits until something holds; false when it does not in time. */
+/** Waits until a condition holds; returns `false` if it does not in time. */
 async function until(holds: () => boolean, endMs: number): Promise<boolean> {
   while (!holds()) {
     if (now() >= endMs) return false;
-    await delay(Math.min(LOOK_MS, endMs - now()));
+    await delay(Math.min(POLL_MS, endMs - now()));
   }
   return true;
 }
 
-/** Waits for a promise, but not for longer than that. */
-async function atMost(limitMs: number, promise: Promise<unknown>): Promise<void> {
+/** Waits for a promise, at most for `limitMs`. */
+async function settledWithin(limitMs: number, promise: Promise<unknown>): Promise<void> {
   let limit: Timer | undefined;
   await Promise.race([promise, new Promise<void>((resolve) => limit = timer(limitMs, resolve))]);
   limit?.clear();
 }
 
 function notReady(name: string, from: readonly string[], { lastError }: Tally): Error {
-  const why = lastError === undefined ? "" : ": the last checkout failed";
+  const reason = lastError === undefined ? "" : ": the last checkout failed";
   return new Error(
-    `Cannot rehearse a switchover of "${name}" within ${READY_MS / 1000} seconds: not every ` +
-      `worker was given a connection to ${from.join(" or ")}${why}`,
+    `Cannot rehearse a switchover of "${name}" within ${READY_TIMEOUT_MS / 1000} seconds: not ` +
+      `every worker was given a connection to ${from.join(" or ")}${reason}`,
     lastError === undefined ? undefined : { cause: lastError },
   );
 }
 
-const KEYS = ["from", "to", "follower", "ttl", "workers", "pause", "slack", "deadline", "atMove"];
-
-function readOptions(name: string, options: unknown): Settings {
-  const action = `Cannot rehearse a switchover of "${name}"`;
-  const at = (argument: string): Subject => ({ action, argument });
-  const given = checkKeys(at("options"), options, KEYS);
-  const { ttl = 1, workers = 4, pause = 0.01, slack = 0.3, atMove } = given;
-  const seconds = checkTtl(at("ttl"), ttl);
-  const { deadline = Math.min(seconds + 10, LONGEST_WAIT) } = given;
-  const from = readAddresses(at("from"), given.from);
-  const to = readAddresses(at("to"), given.to);
-  if (to.every((address) => from.includes(address))) {
-    throw wrongType(at("to"), "at least one address that is not in from", given.to);
-  }
-  if (atMove !== undefined && typeof atMove !== "function") {
-    throw wrongType(at("atMove"), "a function", atMove);
-  }
-  const toMs = (argument: string, value: unknown, least = 0) =>
-    checkNumber(at(argument), value, { least, most: LONGEST_WAIT, unit: "seconds" }) * 1000;
-  return {
+function readOptions(options: unknown): Settings {
+  const reader = new OptionReader(options, "switchover");
+  const limits = { min: 0, max: MAX_SECONDS };
+  const ttl = reader.number("ttl", 1, TTL);
+  const from = reader.required("from", readAddresses);
+  const settings: Settings = {
     from,
-    to,
-    ttl: seconds,
-    checkout: readFollower(at("follower"), given.follower),
-    workers: checkNumber(at("workers"), workers, { least: 1, most: 1000, whole: true }),
-    pauseMs: toMs("pause", pause),
-    slackMs: toMs("slack", slack),
-    deadlineMs: toMs("deadline", deadline, 0.001),
-    ttlMs: seconds * 1000,
-    atMove: atMove as Settings["atMove"],
+    to: reader.required("to", (value, name) => readNewAddresses(value, name, from)),
+    ttl,
+    checkout: reader.required("follower", readFollower),
+    workers: reader.number("workers", 4, { min: 1, max: 1000, whole: true }),
+    pauseMs: reader.secondsAsMs("pause", 0.01, limits),
+    slackMs: reader.secondsAsMs("slack", 0.3, limits),
+    deadlineMs: reader.secondsAsMs("deadline", Math.min(ttl + 10, MAX_SECONDS), {
+      ...limits,
+      min: 0.001,
+    }),
+    ttlMs: ttl * 1000,
+    atMove: reader.value<SwitchoverOptions["atMove"]>("atMove", undefined, readFunction),
   };
+  reader.done();
+  return settings;
 }
 
-function readAddresses(subject: Subject, value: unknown): readonly string[] {
-  const list = checkAddresses(subject, typeof value === "string" ? [value] : value);
-  if (list.length === 0) throw wrongType(subject, "at least one IP address", value);
+function readAddresses(value: unknown, argument: string): readonly string[] {
+  const list = checkAddresses(typeof value === "string" ? [value] : value, argument);
+  if (list.length === 0) throw mustBe(argument, "at least one IP address", value);
   return list.map((address) => canonicalIp(address)!);
 }
 
-function readFollower(subject: Subject, follower: unknown): Checkout {
-  if (typeof follower === "function") {
-    const take = follower as () => string | Promise<string>;
+function readNewAddresses(
+  value: unknown,
+  argument: string,
+  from: readonly string[],
+): readonly string[] {
+  const to = readAddresses(value, argument);
+  if (to.some((address) => !from.includes(address))) return to;
+  throw mustBe(argument, 'at least one address that is not in "from"', value);
+}
+
+function readFollower(value: unknown, argument: string): Checkout {
+  if (typeof value === "function") {
+    const take = value as () => string | Promise<string>;
     return async () => ({ address: await take(), atMs: now() });
   }
-  const engine = follower as SwitchoverEngine | undefined | null;
+  const engine = value as SwitchoverEngine | undefined | null;
   if (typeof engine?.use !== "function") {
-    throw wrongType(subject, "an engine or a function", follower);
+    throw mustBe(argument, "an engine or a function", value);
   }
   return () => engine.use(({ address }) => ({ address, atMs: now() }));
+}
+
+function readFunction(value: unknown, argument: string): () => void | Promise<void> {
+  if (typeof value === "function") return value as () => void | Promise<void>;
+  throw mustBe(argument, "a function", value);
 }

@@ -1,25 +1,20 @@
 /**
- * A TCP proxy that does harm, for rehearsing a bad network in a test: it stands in front of a server and delays,
- * loses or cuts what is said, falls silent or refuses, as it is told while it runs.
+ * A TCP proxy with faults, for rehearsing a bad network in a test: it stands in front of a server and delays, drops or
+ * cuts the bytes, stays silent or refuses connections, as the test says while it runs.
  *
- * It listens on a loopback address, on Deno, Node and Bun alike.
+ * It listens on a loopback address, on Deno, Node and Bun.
  *
  * @module
  */
 
-import { connect, createServer, isIP, type Server, type Socket } from "node:net";
-import {
-  checkAddress,
-  checkKeys,
-  checkNumber,
-  LONGEST_SECONDS,
-  type Subject,
-  wrongType,
-} from "./dns/validate.ts";
-import { joinHostPort } from "./dns/sockets.ts";
-import { Link, type LinkFault } from "./tcp/link.ts";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { hostPort, ipFamily } from "../internal/ip.ts";
+import { checkNumber, OptionReader } from "../internal/option_reader.ts";
+import { messageOf } from "../internal/thrown.ts";
+import { checkAddress, MAX_SECONDS, PORT } from "./shared/arguments.ts";
+import { type ConnectionFault, ProxiedConnection } from "./tcp/connection.ts";
 
-/** Where something listens. */
+/** The address of a server. */
 export interface TcpEndpoint {
   /** An IP address, IPv4 or IPv6. */
   readonly host: string;
@@ -27,36 +22,36 @@ export interface TcpEndpoint {
   readonly port: number;
 }
 
-/** How a {@linkcode TcpProxy} is started. */
+/** The options of {@linkcode TcpProxy.start}. */
 export interface TcpProxyOptions {
-  /** Where it listens. Default: `127.0.0.1`, and a port that is free (0). */
+  /** The address to listen on. Default: `127.0.0.1`, and a port that is free (0). */
   readonly listen?: { readonly host?: string | undefined; readonly port?: number | undefined };
-  /** The server behind it. */
+  /** The server behind the proxy. */
   readonly to: TcpEndpoint;
 }
 
-/** What goes wrong. What is left out goes well. */
+/** Faults to inject; omitted ones are off. */
 export interface TcpFault {
-  /** Seconds by which everything that is said is late, in either direction, 0 to 2147483. */
+  /** Seconds by which all bytes are late, in both directions, 0 to 2147483. */
   readonly delay?: number | undefined;
   /**
-   * Bytes get lost on their way: `"both"`, or those `"to-server"` or `"to-client"` only. Connections stay open, and
-   * their end gets lost as well: a peer that vanished. One that lost something is reset when the fault is over, as
-   * by a peer that came back and does not know it.
+   * Drops bytes and ends of connections: `"both"`, or only those `"to-server"` or `"to-client"`. Connections stay open,
+   * as with a peer that vanished. When the fault is over, each connection that lost something is reset, as by a peer
+   * that came back and does not know it.
    */
   readonly drop?: "both" | "to-server" | "to-client" | undefined;
-  /** The connection is reset after so many bytes to the client, whole, from 1, counted from when the fault is set. */
+  /** Resets a connection after this number of bytes to the client, from 1, counted from when the fault is set. */
   readonly cutAfter?: number | undefined;
   /**
-   * New connections are accepted, and nothing is ever said on them; the server is not told. They are reset when the
-   * fault is over.
+   * Accepts new connections and sends nothing on them; no connection to the server is opened for them. They are reset
+   * when the fault is over.
    */
   readonly silent?: boolean | undefined;
-  /** New connections are refused. Those that are open stay. */
+  /** Refuses new connections. Open ones stay. */
   readonly refuse?: boolean | undefined;
 }
 
-/** What a {@linkcode TcpProxy} has counted. */
+/** The counters of a {@linkcode TcpProxy}. */
 export interface TcpProxyCounts {
   /** Connections that were accepted. */
   readonly accepted: number;
@@ -66,14 +61,14 @@ export interface TcpProxyCounts {
   readonly toServer: number;
   /** Bytes that were passed on to clients. */
   readonly toClient: number;
-  /** Bytes that got lost. */
+  /** Bytes that were dropped. */
   readonly dropped: number;
   /** Connections that were cut, by `cutAfter` or `cut()`. */
   readonly cut: number;
 }
 
 /**
- * A TCP proxy whose faults a test sets while it runs. A fault holds for the connections that are open, and for new ones.
+ * A TCP proxy whose faults a test sets while it runs. A fault applies to open connections and to new ones.
  *
  * @example A server that vanishes without a word, and comes back
  * ```ts
@@ -93,12 +88,12 @@ export interface TcpProxyCounts {
  * assertEquals(String((await once(client, "data"))[0]), "hello");
  *
  * await proxy.fault({ drop: "both" });
- * const over = once(client, "close").catch((error) => error);
+ * const closed = once(client, "close").catch((error) => error);
  * client.write("are you there?"); // no answer, and no end
  * while (proxy.counts.dropped < 14) await new Promise((resolve) => setTimeout(resolve, 1));
  *
- * await proxy.heal(); // what lost something is reset
- * assertEquals((await over).code, "ECONNRESET");
+ * await proxy.clearFaults(); // resets the connection that lost something
+ * assertEquals((await closed).code, "ECONNRESET");
  * await proxy.close();
  * server.close();
  * ```
@@ -108,11 +103,11 @@ export class TcpProxy implements AsyncDisposable {
   readonly host: string;
   /** The port that the proxy listens on. */
   readonly port: number;
-  /** Host and port in one, `"127.0.0.1:5432"` or `"[::1]:5432"`. */
+  /** Host and port, `"127.0.0.1:5432"` or `"[::1]:5432"`. */
   readonly address: string;
 
   readonly #to: TcpEndpoint;
-  readonly #links = new Set<Link>();
+  readonly #connections = new Set<ProxiedConnection>();
   readonly #counts = { accepted: 0, toServer: 0, toClient: 0, dropped: 0, cut: 0 };
   readonly #closings = new Set<Promise<void>>();
   #server: Server | undefined;
@@ -122,58 +117,57 @@ export class TcpProxy implements AsyncDisposable {
   private constructor(host: string, server: Server, to: TcpEndpoint) {
     this.host = host;
     this.port = (server.address() as { port: number }).port;
-    this.address = joinHostPort(host, this.port);
+    this.address = hostPort(host, this.port);
     this.#to = to;
-    this.#adopt(server);
+    this.#serve(server);
   }
 
   /**
    * Starts a proxy. It listens when the promise resolves, and keeps the process alive until it is closed.
    *
-   * @param options Where it listens, and what is behind it.
+   * @param options The address to listen on, and the server behind it.
    * @returns The proxy; `await using` closes it at the end of the block.
-   * @throws {TypeError} when an option is of the wrong type or unknown.
-   * @throws {RangeError} when a port is out of range.
-   * @throws {Error} when it cannot listen there, with the runtime's own error as `cause`.
+   * @throws {TypeError} if an option is of the wrong type or unknown.
+   * @throws {RangeError} if a port is out of range.
+   * @throws {Error} if it cannot listen there, with the runtime's own error as `cause`.
    */
   static async start(options: TcpProxyOptions): Promise<TcpProxy> {
-    const { host, port, to } = checkOptions(options);
+    const { host, port, to } = readOptions(options);
     return new TcpProxy(host, await listen(host, port), to);
   }
 
-  /** What was counted so far, and how many connections are open: a snapshot. */
+  /** The counters so far, and the number of open connections: a snapshot. */
   get counts(): TcpProxyCounts {
-    return { ...this.#counts, open: this.#links.size };
+    return { ...this.#counts, open: this.#connections.size };
   }
 
   /**
-   * Sets what goes wrong, in place of all that went wrong before.
+   * Sets the faults, in place of all previous ones.
    *
-   * @param fault What goes wrong.
-   * @returns When it is so: new connections are refused, or accepted again.
-   * @throws {TypeError} when a part of the fault is unknown or of the wrong type.
-   * @throws {RangeError} when a number is out of range.
-   * @throws {Error} when the port was taken by another while it refused.
+   * @param fault The faults.
+   * @returns When they apply: new connections are refused, or accepted again.
+   * @throws {TypeError} if a part of the fault is unknown or of the wrong type.
+   * @throws {RangeError} if a number is out of range.
+   * @throws {Error} if another process took the port while the proxy refused connections.
    */
   async fault(fault: TcpFault): Promise<void> {
-    checkFault(fault);
-    this.#fault = { ...fault };
-    for (const link of this.#links) link.set(linkFault(this.#fault));
+    this.#fault = readFault(fault);
+    for (const connection of this.#connections) connection.set(connectionFault(this.#fault));
     if (this.#closed) return;
-    if (fault.refuse) this.#stopListening();
-    else if (!this.#server) this.#adopt(await listen(this.host, this.port));
+    if (this.#fault.refuse) this.#stopListening();
+    else if (!this.#server) this.#serve(await listen(this.host, this.port));
   }
 
-  /** Ends the fault. Connections that lost something, or that were never told to the server, are reset. */
-  async heal(): Promise<void> {
+  /** Ends all faults. Connections that lost something, or have no connection to the server, are reset. */
+  async clearFaults(): Promise<void> {
     await this.fault({});
   }
 
-  /** Resets all connections that are open now. */
+  /** Resets all open connections. */
   cut(): void {
-    for (const link of this.#links) {
+    for (const connection of this.#connections) {
       this.#counts.cut++;
-      link.reset();
+      connection.reset();
     }
   }
 
@@ -192,13 +186,13 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const gone = [...this.#links].map((link) => link.gone);
-    for (const link of this.#links) link.destroy();
+    const connections = [...this.#connections];
+    for (const connection of connections) connection.terminate();
     this.#stopListening();
-    await Promise.all([...gone, ...this.#closings]);
+    await Promise.all([...connections.map(({ closed }) => closed), ...this.#closings]);
   }
 
-  /** Refuses from now on. Connections that are open stay, and the server is closed when they are. */
+  /** Refuses connections from now on. Open ones stay, and the server is closed when they are. */
   #stopListening(): void {
     const server = this.#server;
     this.#server = undefined;
@@ -208,9 +202,9 @@ export class TcpProxy implements AsyncDisposable {
     closing.then(() => this.#closings.delete(closing));
   }
 
-  #adopt(server: Server): void {
+  #serve(server: Server): void {
     this.#server = server;
-    // A failed accept is the client's trouble.
+    // A failed accept does not stop the proxy.
     server.on("error", () => {});
     server.on("connection", (client: Socket) => this.#accept(client));
   }
@@ -220,19 +214,21 @@ export class TcpProxy implements AsyncDisposable {
     this.#counts.accepted++;
     const { host, port } = this.#to;
     const server = this.#fault.silent ? undefined : connect({ host, port, allowHalfOpen: true });
-    const fault = linkFault(this.#fault);
-    const link = new Link(client, server, { fault, counts: this.#counts });
-    this.#links.add(link);
-    link.gone.then(() => this.#links.delete(link));
+    const fault = connectionFault(this.#fault);
+    const connection = new ProxiedConnection(client, server, { fault, counts: this.#counts });
+    this.#connections.add(connection);
+    connection.closed.then(() => this.#connections.delete(connection));
   }
 }
 
-function linkFault({ delay = 0, drop, cutAfter = Infinity, silent = false }: TcpFault): LinkFault {
-  const lost = {
+function connectionFault(
+  { delay = 0, drop, cutAfter = Infinity, silent = false }: TcpFault,
+): ConnectionFault {
+  const drops = {
     toServer: drop === "both" || drop === "to-server",
     toClient: drop === "both" || drop === "to-client",
   };
-  return { delayMs: delay * 1000, lost, cutAfter, silent };
+  return { delayMs: delay * 1000, drops, cutAfter, silent };
 }
 
 async function listen(host: string, port: number): Promise<Server> {
@@ -240,59 +236,52 @@ async function listen(host: string, port: number): Promise<Server> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen({ host, port, ipv6Only: isIP(host) === 6 }, () => {
+      server.listen({ host, port, ipv6Only: ipFamily(host) === 6 }, () => {
         server.off("error", reject);
         resolve();
       });
     });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const at = joinHostPort(host, port);
-    throw new Error(`Cannot start a TCP proxy on "${at}": ${reason}`, { cause });
+    const address = hostPort(host, port);
+    throw new Error(`Cannot start a TCP proxy on "${address}": ${messageOf(cause)}`, { cause });
   }
   return server;
 }
 
-function checkOptions(options: unknown): { host: string; port: number; to: TcpEndpoint } {
-  const action = "Cannot start a TCP proxy";
-  const at = (argument: string): Subject => ({ action, argument });
-  const { listen = {}, to } = checkKeys(at("options"), options, ["listen", "to"]);
-  const own = checkKeys(at("listen"), listen, ["host", "port"]);
-  const { host = "127.0.0.1", port = 0 } = own;
-  const other = checkKeys(at("to"), to, ["host", "port"]);
-  const range = { most: 65535, whole: true };
-  return {
-    host: checkAddress(at("listen.host"), host),
-    port: checkNumber(at("listen.port"), port, { least: 0, ...range }),
+function readOptions(options: unknown): { host: string; port: number; to: TcpEndpoint } {
+  const reader = new OptionReader(options, "TcpProxy.start");
+  const listen = new OptionReader(reader.object("listen", {}), "TcpProxy.start", "listen");
+  const to = new OptionReader(
+    reader.required("to", (value) => value),
+    "TcpProxy.start",
+    "to",
+  );
+  const result = {
+    host: listen.value("host", "127.0.0.1", checkAddress),
+    port: listen.number("port", 0, PORT),
     to: {
-      host: checkAddress(at("to.host"), other.host),
-      port: checkNumber(at("to.port"), other.port, { least: 1, ...range }),
+      host: to.required("host", checkAddress),
+      port: to.required("port", (value, name) => checkNumber(name, value, { ...PORT, min: 1 })),
     },
   };
+  for (const each of [reader, listen, to]) each.done();
+  return result;
 }
 
-function checkFault(fault: unknown): void {
-  const action = "Cannot set a TCP fault";
-  const at = (argument: string): Subject => ({ action, argument });
-  const keys = ["delay", "drop", "cutAfter", "silent", "refuse"];
-  const { delay, drop, cutAfter, silent, refuse } = checkKeys(at("fault"), fault, keys);
-  if (delay !== undefined) {
-    checkNumber(at("delay"), delay, { least: 0, most: LONGEST_SECONDS, unit: "seconds" });
-  }
-  if (cutAfter !== undefined) {
-    checkNumber(at("cutAfter"), cutAfter, {
-      least: 1,
-      most: Number.MAX_SAFE_INTEGER,
-      whole: true,
-      unit: "bytes",
-    });
-  }
-  if (drop !== undefined && drop !== "both" && drop !== "to-server" && drop !== "to-client") {
-    throw wrongType(at("drop"), '"both", "to-server" or "to-client"', drop);
-  }
-  for (const [name, value] of Object.entries({ silent, refuse })) {
-    if (value !== undefined && typeof value !== "boolean") {
-      throw wrongType(at(name), "true or false", value);
-    }
-  }
+function readFault(fault: unknown): TcpFault {
+  const reader = new OptionReader(fault, "TcpProxy.fault", "fault");
+  const result: TcpFault = {
+    delay: reader.number("delay", 0, { min: 0, max: MAX_SECONDS, unit: "seconds" }),
+    drop: reader.oneOf<TcpFault["drop"]>("drop", undefined, ["both", "to-server", "to-client"]),
+    cutAfter: reader.value<number | undefined>("cutAfter", undefined, checkByteCount),
+    silent: reader.boolean("silent", false),
+    refuse: reader.boolean("refuse", false),
+  };
+  reader.done();
+  return result;
+}
+
+function checkByteCount(value: unknown, argument: string): number {
+  const bounds = { min: 1, max: Number.MAX_SAFE_INTEGER, whole: true, unit: "bytes" };
+  return checkNumber(argument, value, bounds);
 }

@@ -293,7 +293,7 @@ Deno.test("openTelemetry() counts as time-outs and as connects only what is one"
   await assertRejects(() => engine.connect({ timeout: 0 }));
   assertEquals(timeouts(), 1);
   lease.invalidate();
-  adapter.behaviour.connect = () => Promise.reject(new Error("wrong password"));
+  adapter.behavior.connect = () => Promise.reject(new Error("wrong password"));
   await assertRejects(() => engine.connect(), Error, "wrong password");
   assertEquals([count("pool.create_time"), count("pool.wait_time")], [1, 1]);
   assertEquals(pools, new Set(["orders"]));

@@ -72,7 +72,7 @@ export class Names implements AsyncDisposable {
 
   /** Answers again. */
   heal(): void {
-    this.#cache.heal("*");
+    this.#cache.clearFaults("*");
   }
 
   /** Waits until the operating system's resolver says so; returns when, `undefined` if not in ten seconds. */

@@ -60,23 +60,23 @@ export async function doHarm(
     async drops({ proxy }) {
       await proxy.fault({ drop: "both" });
       await pause(500 + dice() * 1500);
-      await proxy.heal();
+      await proxy.clearFaults();
     },
     async delays({ proxy }) {
       await proxy.fault({ delay: dice() / 5 });
       await pause(1000);
-      await proxy.heal();
+      await proxy.clearFaults();
     },
     async cuts({ proxy }) {
       await proxy.fault({ cutAfter: 1 + Math.floor(dice() * 1000) });
       await pause(300);
       proxy.cut();
-      await proxy.heal();
+      await proxy.clearFaults();
     },
     async dns() {
       dns.fault("*", DNS[Math.floor(dice() * DNS.length)]!);
       await pause(500 + dice() * 1500);
-      dns.heal();
+      dns.clearFaults();
     },
   };
   const names = Object.keys(acts);

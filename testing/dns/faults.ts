@@ -1,36 +1,26 @@
 /**
- * Faults: what they are, which queries they meet, and what they make of a response.
+ * Faults: checks them, selects the one for a query, and applies it to a response.
  *
  * @module
  */
 
-import {
-  checkAddress,
-  checkAddresses,
-  checkKeys,
-  checkName,
-  checkNumber,
-  checkTtl,
-  LONGEST_SECONDS,
-  part,
-  type Subject,
-  wrongType,
-} from "./validate.ts";
+import { mustBe, mustNotBeGiven } from "../../internal/argument_error.ts";
+import { checkNumber, OptionReader } from "../../internal/option_reader.ts";
+import { shuffled } from "../../internal/shuffled.ts";
+import { checkAddress, checkAddresses, checkName, MAX_SECONDS, TTL } from "../shared/arguments.ts";
 import {
   type Query,
-  type Rcode,
-  RCODES,
   type ResourceRecord,
+  SERVER_RCODES,
   writeResponse,
   type ZoneAnswer,
 } from "./message.ts";
 import { type Random, seededRandom } from "./random.ts";
-import { shuffled } from "../../internal/shuffled.ts";
 import { familyOf, ofFamily } from "./zone.ts";
 
-/** A record that a fault puts into an answer: an address or an alias, under any name. */
+/** A record that a fault adds to an answer: an address or an alias, with any owner. */
 export interface DnsExtraRecord {
-  /** Whose record it is; need not have anything to do with the question. */
+  /** The record's owner, which need not be the name asked for. */
   readonly name: string;
   /** An IP address, for an A or AAAA record. Either this or `cname`. */
   readonly address?: string | undefined;
@@ -41,162 +31,159 @@ export interface DnsExtraRecord {
 }
 
 /**
- * What goes wrong with the answers for a name. `times`, `protocol` and `family` say which queries it meets, the
- * others what happens to them; without one of those, a query that it meets is answered as it should be.
+ * A fault in the answers for a name. `times`, `protocol` and `family` select the queries; the other fields say what
+ * happens to them. A selected query without any of the other fields is answered correctly.
  *
- * At most one of `drop`, `rcode`, `emptySuccess`, `garbage` and `addresses`; all others go together with any.
+ * At most one of `drop`, `rcode`, `emptySuccess`, `garbage` and `addresses` may be given; all others combine freely.
  */
 export interface DnsFault {
-  /** Meets only so many queries, 1 or more, and is over then. Default: until it is healed. */
+  /** Number of queries after which the fault is over, from 1. Default: no limit, until `clearFaults()`. */
   readonly times?: number | undefined;
-  /** Meets only queries over this transport. Default: both. */
+  /** Selects queries over this transport. Default: both. */
   readonly protocol?: "udp" | "tcp" | undefined;
-  /** Meets only queries for A (4) or AAAA (6). Default: any query. */
+  /** Selects queries for A (4) or AAAA (6). Default: all queries. */
   readonly family?: 4 | 6 | undefined;
-  /** Seconds that the response comes late, 0 to 2147483. It still says what was right when the query came. */
+  /** Seconds by which the response is late, 0 to 2147483. It holds the answer of the time of the query. */
   readonly delay?: number | undefined;
-  /** No response at all; over TCP the connection stays open. */
+  /** Sends no response; over TCP the connection stays open. */
   readonly drop?: boolean | undefined;
-  /** This response code, and no records. */
+  /** Sends this response code, without records. */
   readonly rcode?: "FORMERR" | "SERVFAIL" | "NXDOMAIN" | "NOTIMP" | "REFUSED" | undefined;
-  /** A success without any record, not even the SOA that makes a proper NODATA. */
+  /** Sends a success without any record, without even the SOA record of a proper NODATA. */
   readonly emptySuccess?: boolean | undefined;
-  /** Random bytes behind the right id, `true` for others each time, a number for the ones of this seed. */
+  /** Sends random bytes after the right id: different ones each time (`true`), or those of a seed. */
   readonly garbage?: boolean | number | undefined;
-  /** These IP addresses, those of the family asked for, in place of the right answer: a lie. The TTL is the answer's. */
+  /** Sends these IP addresses, those of the family asked for, instead of the right ones, with the right TTL. */
   readonly addresses?: readonly string[] | undefined;
-  /** Further records at the end of the answer. */
+  /** Adds records at the end of the answer. */
   readonly extraRecords?: readonly DnsExtraRecord[] | undefined;
-  /** The records of the answer in another order: `"reversed"` puts an alias behind its addresses. */
+  /** Changes the order of the answer's records; `"reversed"` puts an alias after its addresses. */
   readonly order?: "reversed" | "shuffled" | undefined;
-  /** Over UDP, half of the records and the mark that the rest is to be had over TCP; nothing over TCP. */
+  /** Sends half of the records over UDP, marked as truncated. No effect over TCP. */
   readonly truncate?: boolean | undefined;
-  /** An id that is not the query's. */
+  /** Sends an id that is not the query's. */
   readonly wrongId?: boolean | undefined;
-  /** A question that is not the query's. */
+  /** Sends a question that is not the query's. */
   readonly wrongQuestion?: boolean | undefined;
-  /** Over UDP, sent from another port than the one that was asked; nothing over TCP. */
+  /** Sends the response over UDP from another port than the one that was asked. No effect over TCP. */
   readonly wrongPeer?: boolean | undefined;
-  /** Only the first half of the message; over TCP the connection is closed after it. */
+  /** Sends only the first half of the message; over TCP the connection is closed after it. */
   readonly cutShort?: boolean | undefined;
-  /** Over TCP, the message arrives in four pieces, 2 ms apart; nothing over UDP. */
+  /** Sends the message over TCP in four pieces, 2 ms apart. No effect over UDP. */
   readonly inPieces?: boolean | undefined;
-  /** The right response follows at once, as the true server's does behind a forged one. */
+  /** Sends the right response directly after the wrong one, as when a forged response precedes the real one. */
   readonly thenCorrect?: boolean | undefined;
 }
 
-/** What leaves the server for one query. */
+/** A message that leaves the server for a query. */
 export interface Reply {
   readonly message: Uint8Array;
-  /** From another port. */
-  readonly stranger: boolean;
+  /** Whether it is sent from another port. */
+  readonly wrongPort: boolean;
   readonly cutShort: boolean;
   readonly inPieces: boolean;
 }
 
-const SWITCHES = [
-  "drop",
-  "emptySuccess",
-  "truncate",
-  "wrongId",
-  "wrongQuestion",
-  "wrongPeer",
-  "cutShort",
-  "inPieces",
-  "thenCorrect",
-] as const;
-const KEYS = [
-  ...["times", "protocol", "family", "delay", "rcode", "garbage", "addresses"],
-  ...["extraRecords", "order", ...SWITCHES],
-];
+const [, ...ERROR_RCODES] = SERVER_RCODES;
 const EXCLUSIVE = ["drop", "rcode", "emptySuccess", "garbage", "addresses"] as const;
 
-/** Checks a fault and copies it. */
-export function checkFault(subject: Subject, value: unknown): DnsFault {
-  const fault: DnsFault = { ...checkKeys(subject, value, KEYS) };
-  const at = (key: keyof DnsFault) => part(subject, `.${key}`);
-  for (const key of SWITCHES) {
-    checkOneOf(at(key), fault[key], [undefined, true, false]);
-  }
-  checkOneOf(at("protocol"), fault.protocol, [undefined, "udp", "tcp"]);
-  checkOneOf(at("family"), fault.family, [undefined, 4, 6]);
-  checkOneOf(at("order"), fault.order, [undefined, "reversed", "shuffled"]);
-  const rcodes = Object.keys(RCODES).filter((rcode) => rcode !== "NOERROR");
-  checkOneOf(at("rcode"), fault.rcode, [undefined, ...rcodes]);
-  if (fault.times !== undefined) {
-    checkNumber(at("times"), fault.times, { least: 1, most: Number.MAX_SAFE_INTEGER, whole: true });
-  }
-  if (fault.delay !== undefined) {
-    checkNumber(at("delay"), fault.delay, { least: 0, most: LONGEST_SECONDS, unit: "seconds" });
-  }
-  if (fault.garbage !== undefined && typeof fault.garbage !== "boolean") {
-    checkNumber(at("garbage"), fault.garbage, { least: 0, most: 2 ** 32 - 1, whole: true });
-  }
-  const together = EXCLUSIVE.filter((key) => fault[key] !== undefined && fault[key] !== false);
-  if (together.length > 1) {
-    throw new TypeError(
-      `${subject.action}: ${subject.argument} must have at most one of ${EXCLUSIVE.join(", ")}, ` +
-        `got ${together.join(" and ")}`,
-    );
-  }
-  return {
-    ...fault,
-    addresses: fault.addresses && checkAddresses(at("addresses"), fault.addresses),
-    extraRecords: fault.extraRecords && checkExtras(at("extraRecords"), fault.extraRecords),
+/**
+ * Checks a fault and copies it.
+ *
+ * @param value The fault.
+ * @param argument Its place in the arguments: `faults`, or `faults[1]`.
+ * @throws {TypeError} if a part is unknown, of the wrong type or excluded by another one.
+ * @throws {RangeError} if a number is out of range.
+ */
+export function readFault(value: unknown, argument: string): DnsFault {
+  const reader = new OptionReader(value, "DnsServer.fault", argument);
+  const flag = (name: string) => reader.oneOf<boolean | undefined>(name, undefined, [true, false]);
+  const fault: DnsFault = {
+    times: reader.value<number | undefined>("times", undefined, readTimes),
+    protocol: reader.oneOf<DnsFault["protocol"]>("protocol", undefined, ["udp", "tcp"]),
+    family: reader.oneOf<DnsFault["family"]>("family", undefined, [4, 6]),
+    delay: reader.number("delay", 0, { min: 0, max: MAX_SECONDS, unit: "seconds" }),
+    drop: flag("drop"),
+    rcode: reader.oneOf<DnsFault["rcode"]>("rcode", undefined, ERROR_RCODES),
+    emptySuccess: flag("emptySuccess"),
+    garbage: reader.value<DnsFault["garbage"]>("garbage", undefined, readGarbage),
+    addresses: reader.value<DnsFault["addresses"]>("addresses", undefined, checkAddresses),
+    extraRecords: reader.value<DnsFault["extraRecords"]>("extraRecords", undefined, readExtras),
+    order: reader.oneOf<DnsFault["order"]>("order", undefined, ["reversed", "shuffled"]),
+    truncate: flag("truncate"),
+    wrongId: flag("wrongId"),
+    wrongQuestion: flag("wrongQuestion"),
+    wrongPeer: flag("wrongPeer"),
+    cutShort: flag("cutShort"),
+    inPieces: flag("inPieces"),
+    thenCorrect: flag("thenCorrect"),
   };
+  reader.done();
+  const [first, second] = EXCLUSIVE.filter((name) =>
+    fault[name] !== undefined && fault[name] !== false
+  );
+  if (second !== undefined) {
+    const reason = `a fault has at most one of ${EXCLUSIVE.join(", ")}, and has "${first}" already`;
+    throw mustNotBeGiven(`${argument}.${second}`, reason);
+  }
+  return fault;
 }
 
-function checkOneOf(subject: Subject, value: unknown, allowed: readonly unknown[]): void {
-  if (allowed.includes(value)) return;
-  const words = allowed.filter((item) => item !== undefined)
-    .map((item) => typeof item === "string" ? `"${item}"` : String(item));
-  throw wrongType(subject, `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`, value);
+function readTimes(value: unknown, argument: string): number {
+  return checkNumber(argument, value, { min: 1, max: Number.MAX_SAFE_INTEGER, whole: true });
 }
 
-function checkExtras(subject: Subject, value: unknown): readonly DnsExtraRecord[] {
-  if (!Array.isArray(value)) throw wrongType(subject, "a list of records", value);
-  return value.map((item: unknown, index) => {
-    const at = part(subject, `[${index}]`);
-    const record = checkKeys(at, item, ["name", "address", "cname", "ttl"]);
-    const name = checkName(part(at, ".name"), record.name);
-    const ttl = record.ttl === undefined ? 60 : checkTtl(part(at, ".ttl"), record.ttl);
-    if ((record.address === undefined) === (record.cname === undefined)) {
-      throw wrongType(at, "a record with either address or cname", item);
+function readGarbage(value: unknown, argument: string): boolean | number {
+  if (typeof value === "boolean") return value;
+  return checkNumber(argument, value, { min: 0, max: 2 ** 32 - 1, whole: true });
+}
+
+function readExtras(value: unknown, argument: string): readonly DnsExtraRecord[] {
+  if (!Array.isArray(value)) throw mustBe(argument, "an array of records", value);
+  return value.map((item: unknown, index): DnsExtraRecord => {
+    const reader = new OptionReader(item, "DnsServer.fault", `${argument}[${index}]`);
+    const name = reader.required("name", checkName);
+    const ttl = reader.number("ttl", 60, TTL);
+    const address = reader.value<string | undefined>("address", undefined, checkAddress);
+    const cname = reader.value<string | undefined>("cname", undefined, checkName);
+    reader.done();
+    if ((address === undefined) === (cname === undefined)) {
+      throw mustBe(`${argument}[${index}]`, 'a record with either "address" or "cname"', item);
     }
-    return record.address === undefined
-      ? { name, ttl, cname: checkName(part(at, ".cname"), record.cname) }
-      : { name, ttl, address: checkAddress(part(at, ".address"), record.address) };
+    return { name, ttl, address, cname };
   });
 }
 
-/** The faults that are set, by name as `keyOf` makes it; `"*"` is every name that has none of its own. */
+/** The faults of all names. A name is in the form of `nameKey`; `"*"` is every name without a fault of its own. */
 export class Faults {
   readonly #byName = new Map<string, { fault: DnsFault; left: number }[]>();
 
+  /** Sets the faults of a name, in place of its previous ones. */
   set(key: string, faults: readonly DnsFault[]): void {
     const list = faults.map((fault) => ({ fault, left: fault.times ?? Infinity }));
     this.#byName.set(key, list);
   }
 
-  heal(key?: string): void {
+  /** Removes the faults of a name, or all. */
+  clear(key?: string): void {
     if (key === undefined) this.#byName.clear();
     else this.#byName.delete(key);
   }
 
-  /** The fault that meets this query: the first of the name's that fits and is not used up. */
+  /** Returns the first fault for a query that is not used up, and counts its use. */
   take(key: string, type: string, protocol: "udp" | "tcp"): DnsFault | undefined {
     const list = this.#byName.get(key) ?? this.#byName.get("*");
-    const hit = list?.find(({ fault, left }) =>
+    const match = list?.find(({ fault, left }) =>
       left > 0 &&
       (fault.protocol === undefined || fault.protocol === protocol) &&
       (fault.family === undefined || fault.family === familyOf(type))
     );
-    if (hit) hit.left--;
-    return hit?.fault;
+    if (match) match.left--;
+    return match?.fault;
   }
 }
 
-/** What leaves the server for `query`, whose right answer is `answer`. */
+/** Returns the messages that leave the server for a query. */
 export function repliesTo(
   query: Query,
   answer: ZoneAnswer,
@@ -206,21 +193,21 @@ export function repliesTo(
     random: Random;
   },
 ): Reply[] {
-  const faulty = fault.drop ? undefined : {
+  const faulty: Reply | undefined = fault.drop ? undefined : {
     message: fault.garbage !== undefined && fault.garbage !== false
       ? garbage(
         fault.wrongId ? otherId(query.id) : query.id,
         fault.garbage === true ? random : seededRandom(fault.garbage),
       )
       : faultyMessage(query, answer, protocol, fault, random),
-    stranger: fault.wrongPeer === true && protocol === "udp",
+    wrongPort: fault.wrongPeer === true && protocol === "udp",
     cutShort: fault.cutShort === true,
     inPieces: fault.inPieces === true,
   };
-  const correct = fault.thenCorrect
+  const correct: Reply | undefined = fault.thenCorrect
     ? {
       message: writeResponse(query, answer, protocol),
-      stranger: false,
+      wrongPort: false,
       cutShort: false,
       inPieces: false,
     }
@@ -237,7 +224,7 @@ function faultyMessage(
 ): Uint8Array {
   let { answers, authorities, rcode } = answer;
   if (fault.rcode !== undefined || fault.emptySuccess) {
-    [answers, authorities, rcode] = [[], [], fault.rcode ?? "NOERROR" as Rcode];
+    [answers, authorities, rcode] = [[], [], fault.rcode ?? "NOERROR"];
   } else if (fault.addresses !== undefined) {
     const ttl = Math.min(...answers.map((record) => record.ttl));
     answers = ofFamily(fault.addresses, familyOf(query.type)).map((data): ResourceRecord => ({
@@ -270,7 +257,7 @@ function otherId(id: number): number {
   return (id + 1) & 0xffff;
 }
 
-/** A response's id and mark, and then 1 to 254 random bytes. */
+/** Makes a message of an id, the flag of a response, and 1 to 254 random bytes. */
 function garbage(id: number, random: Random): Uint8Array {
   const bytes = new Uint8Array(3 + Math.floor(random() * 254));
   for (let index = 2; index < bytes.length; index++) bytes[index] = random() * 256;

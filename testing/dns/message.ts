@@ -1,97 +1,71 @@
 /**
- * DNS messages: reads a query, writes a response. The bytes are npm:dns-packet's work.
+ * DNS messages as the server needs them: reads a query, writes a response.
  *
  * @module
  */
 
-import { Buffer } from "node:buffer";
-import dnsPacket from "npm:dns-packet@^5.6.1";
+import { CLASS_IN, FLAGS, TYPES } from "../../internal/dns/constants.ts";
+import { MessageReader } from "../../internal/dns/message_reader.ts";
+import { MessageWriter } from "../../internal/dns/message_writer.ts";
+import { recordTypeName } from "./record_types.ts";
 
 /** One resource record of a response. */
-export interface ResourceRecord {
-  readonly name: string;
-  readonly type: "A" | "AAAA" | "CNAME" | "SOA";
-  /** Seconds, 0 to 2^32-1. */
-  readonly ttl: number;
-  readonly data: string | StartOfAuthority;
-}
+export type ResourceRecord =
+  & {
+    readonly name: string;
+    /** Seconds, 0 to 2^32-1. */
+    readonly ttl: number;
+  }
+  & (
+    | {
+      readonly type: "A" | "AAAA" | "CNAME";
+      /** The IP address, or the name that the alias leads to. */
+      readonly data: string;
+    }
+    | {
+      readonly type: "SOA";
+      /** The field `minimum`: seconds for which a negative answer may be cached (RFC 2308 section 4). */
+      readonly data: number;
+    }
+  );
 
-/** The data of an SOA record; only `minimum` means something here (RFC 2308 section 4). */
-interface StartOfAuthority {
-  readonly mname: string;
-  readonly rname: string;
-  readonly serial: number;
-  readonly refresh: number;
-  readonly retry: number;
-  readonly expire: number;
-  readonly minimum: number;
-}
+/** The response codes that the server sends by itself or as a fault, by number (RFC 1035 section 4.1.1). */
+export const SERVER_RCODES = [
+  "NOERROR",
+  "FORMERR",
+  "SERVFAIL",
+  "NXDOMAIN",
+  "NOTIMP",
+  "REFUSED",
+] as const;
 
-/** The part of npm:dns-packet that is used here; the package has no types of its own. */
-interface DnsPacket {
-  decode(message: Buffer): {
-    readonly id: number;
-    readonly type: "query" | "response";
-    readonly flags: number;
-    readonly opcode: string;
-    readonly questions: readonly { readonly name: string; readonly type: string; class: string }[];
-    readonly additionals: readonly { readonly type: string; readonly udpPayloadSize?: number }[];
-  };
-  encode(message: {
-    id: number;
-    type: "response";
-    flags: number;
-    questions: readonly { name: string; type: string }[];
-    answers: readonly ResourceRecord[];
-    authorities: readonly ResourceRecord[];
-    additionals: readonly { type: "OPT"; name: "."; udpPayloadSize: number; options: [] }[];
-  }): Buffer;
-}
-const packet = dnsPacket as unknown as DnsPacket;
+/** The name of a response code. */
+export type Rcode = typeof SERVER_RCODES[number];
 
-/** The response codes that the server gives by itself or as a fault (RFC 1035 section 4.1.1). */
-export const RCODES = {
-  NOERROR: 0,
-  FORMERR: 1,
-  SERVFAIL: 2,
-  NXDOMAIN: 3,
-  NOTIMP: 4,
-  REFUSED: 5,
-} as const;
-
-/** A response code in words. */
-export type Rcode = keyof typeof RCODES;
-
-const RESPONSE = 1 << 15;
-const OPCODE = 0xf << 11;
-const AUTHORITATIVE = 1 << 10;
-const TRUNCATED = 1 << 9;
-const RECURSION_DESIRED = 1 << 8;
-const RECURSION_AVAILABLE = 1 << 7;
-const CHECKING_DISABLED = 1 << 4;
-
-/** What is promised over UDP without EDNS (RFC 1035 section 2.3.4). */
+/** UDP payload size, in bytes, that every client accepts (RFC 1035 section 2.3.4). */
 const PLAIN_UDP_SIZE = 512;
-/** The most that leaves over UDP, whatever the client says it can take (macOS stops at 9216). */
-const LARGEST_UDP_SIZE = 4096;
-/** The size announced in the server's own OPT record (DNS flag day 2020). */
-const ANNOUNCED_UDP_SIZE = 1232;
-/** The most that fits behind TCP's two bytes of length. */
-const LARGEST_TCP_SIZE = 65535;
+/** Maximum UDP payload size, in bytes, whatever the client accepts (macOS sends at most 9216). */
+const MAX_UDP_SIZE = 4096;
+/** Maximum bytes of a message over TCP: its length has two bytes. */
+const MAX_TCP_SIZE = 65535;
+/** Bytes of the shortest record that an answer can hold. */
+const MIN_RECORD_SIZE = 15;
 
 /** A question that can be answered. */
 export interface Query {
   readonly id: number;
-  /** As asked, in the client's letter case. */
+  /** In the client's letter case, without the trailing dot; `""` for the root. */
   readonly name: string;
   /** `"A"`, `"AAAA"`, …, or `"TYPE65"` for one without a name here (RFC 3597). */
   readonly type: string;
+  /** The type's number. */
+  readonly typeNumber: number;
   readonly flags: number;
-  /** The UDP size of the client's OPT record; `undefined` where it sent none. */
+  /** The UDP payload size of the client's OPT record; `undefined` if it sent none. */
   readonly udpSize: number | undefined;
 }
 
-/** What the zone says to a question. */
+/** The zone's answer to a question. */
 export interface ZoneAnswer {
   readonly rcode: Rcode;
   readonly answers: readonly ResourceRecord[];
@@ -100,76 +74,95 @@ export interface ZoneAnswer {
   readonly authoritative: boolean;
 }
 
-/** What a fault changes in a response. */
+/** The changes that a fault makes to a response. */
 export interface ResponseChanges {
   readonly id?: number | undefined;
   readonly questionName?: string | undefined;
   readonly truncated?: boolean | undefined;
 }
 
-/** Reads a query: the query, or the response that refuses it, or nothing where no response is due. */
+/** Reads a query: returns it, or the response that refuses it, or `undefined` if no response is due. */
 export function readQuery(message: Uint8Array): Query | { refusal: Uint8Array } | undefined {
-  // A response is never answered, or two servers could keep each other busy for ever.
+  // A response is never answered, or two servers could answer each other for ever.
   if (message.length < 12 || (message[2]! & 0x80) !== 0) return undefined;
-  let decoded: ReturnType<DnsPacket["decode"]>;
+  let parsed: ReturnType<typeof parseQuery>;
   try {
-    decoded = packet.decode(
-      Buffer.from(message.buffer, message.byteOffset, message.byteLength),
-    );
+    parsed = parseQuery(message);
   } catch {
     return { refusal: refusal(message, "FORMERR") };
   }
-  if (decoded.opcode !== "QUERY") return { refusal: refusal(message, "NOTIMP") };
-  const question = decoded.questions[0];
-  // Names that dns-packet could not write back as they came: bytes outside ASCII, dots inside a label.
-  const writable = question && /^(\.|[!-~]+)$/.test(question.name) &&
-    !/^\..|\.\.|.\.$/.test(question.name);
-  if (decoded.questions.length !== 1 || !writable) {
+  const { id, flags, questions, udpSize } = parsed;
+  if (flags & FLAGS.OPCODE) return { refusal: refusal(message, "NOTIMP") };
+  const [question] = questions;
+  // The reader escapes what the writer cannot write back: bytes outside ASCII, dots within a label.
+  if (!question || questions.length !== 1 || question.name.includes("\\")) {
     return { refusal: refusal(message, "FORMERR") };
   }
-  if (question.class !== "IN") return { refusal: refusal(message, "REFUSED") };
-  return {
-    id: decoded.id,
-    name: question.name,
-    type: question.type.replace(/^UNKNOWN_/, "TYPE"),
-    flags: decoded.flags,
-    udpSize: decoded.additionals.find((record) => record.type === "OPT")?.udpPayloadSize,
-  };
+  const { name, type: typeNumber } = question;
+  if (question.class !== CLASS_IN) return { refusal: refusal(message, "REFUSED") };
+  return { id, name, type: recordTypeName(typeNumber), typeNumber, flags, udpSize };
 }
 
-/** Twelve bytes: the query's id, the code, and nothing else. */
+function parseQuery(message: Uint8Array) {
+  const reader = new MessageReader(message);
+  const id = reader.uint16();
+  const flags = reader.uint16();
+  const [questionCount, answers, authorities, additionals] = reader.counts();
+  const questions = Array.from({ length: questionCount }, () => ({
+    name: reader.nameAsWritten(),
+    type: reader.uint16(),
+    class: reader.uint16(),
+  }));
+  for (let index = 0; index < answers + authorities; index++) reader.record(() => {});
+  let udpSize: number | undefined;
+  for (let index = 0; index < additionals; index++) {
+    reader.record((record) => {
+      if (record.type === TYPES.OPT) udpSize ??= record.class; // RFC 6891 section 6.1.2
+    });
+  }
+  return { id, flags, questions, udpSize };
+}
+
+/** Makes a response of only a header, with the query's id. */
 function refusal(message: Uint8Array, rcode: Rcode): Uint8Array {
-  const response = new Uint8Array(12);
-  const flags = (message[2]! << 8) | message[3]!;
-  const kept = flags & (OPCODE | RECURSION_DESIRED);
-  new DataView(response.buffer).setUint16(2, RESPONSE | kept | RCODES[rcode]);
-  response.set(message.subarray(0, 2));
-  return response;
+  const reader = new MessageReader(message);
+  const id = reader.uint16();
+  const kept = reader.uint16() & (FLAGS.OPCODE | FLAGS.RECURSION_DESIRED);
+  const writer = new MessageWriter();
+  writer.header(id, FLAGS.RESPONSE | kept | SERVER_RCODES.indexOf(rcode), [0, 0, 0, 0]);
+  return writer.toBytes();
 }
 
-/** Writes a response as large as it is. */
+/** Writes a response of any size. */
 function write(query: Query, answer: ZoneAnswer, changes: ResponseChanges): Uint8Array {
-  return packet.encode({
-    id: changes.id ?? query.id,
-    type: "response",
-    flags: (query.flags & (RECURSION_DESIRED | CHECKING_DISABLED)) | RECURSION_AVAILABLE |
-      (answer.authoritative ? AUTHORITATIVE : 0) | (changes.truncated ? TRUNCATED : 0) |
-      RCODES[answer.rcode],
-    questions: [{
-      name: changes.questionName ?? query.name,
-      type: query.type.replace(/^TYPE/, "UNKNOWN_"),
-    }],
-    answers: answer.answers,
-    authorities: answer.authorities,
-    additionals: query.udpSize === undefined
-      ? []
-      : [{ type: "OPT", name: ".", udpPayloadSize: ANNOUNCED_UDP_SIZE, options: [] }],
+  const { answers, authorities, authoritative, rcode } = answer;
+  const edns = query.udpSize !== undefined;
+  const flags = FLAGS.RESPONSE | FLAGS.RECURSION_AVAILABLE | SERVER_RCODES.indexOf(rcode) |
+    query.flags & (FLAGS.RECURSION_DESIRED | FLAGS.CHECKING_DISABLED) |
+    (authoritative ? FLAGS.AUTHORITATIVE : 0) | (changes.truncated ? FLAGS.TRUNCATED : 0);
+  const writer = new MessageWriter();
+  const counts = [1, answers.length, authorities.length, edns ? 1 : 0] as const;
+  writer.header(changes.id ?? query.id, flags, counts);
+  writer.question(changes.questionName ?? query.name, query.typeNumber);
+  for (const record of [...answers, ...authorities]) writeRecord(writer, record);
+  if (edns) writer.opt();
+  return writer.toBytes();
+}
+
+function writeRecord(writer: MessageWriter, record: ResourceRecord): void {
+  writer.record({ ...record, type: TYPES[record.type] }, () => {
+    if (record.type === "SOA") {
+      writer.name("ns.invalid"); // primary server
+      writer.name("hostmaster.invalid"); // administrator
+      for (const field of [1, 3600, 600, 86400, record.data]) writer.uint32(field);
+    } else if (record.type === "CNAME") writer.name(record.data);
+    else writer.address(record.data);
   });
 }
 
 /**
- * Writes the response that fits the transport. Over UDP, what is too large is cut to the records that fit and
- * marked as truncated (RFC 2181 section 9); over TCP, what is too large is a SERVFAIL.
+ * Writes the response that fits the transport. Over UDP, one that is too large is cut to the records that fit and
+ * marked as truncated (RFC 2181 section 9); over TCP, one that is too large becomes a SERVFAIL.
  */
 export function writeResponse(
   query: Query,
@@ -179,15 +172,15 @@ export function writeResponse(
 ): Uint8Array {
   const whole = write(query, answer, changes);
   if (protocol === "tcp") {
-    return whole.length <= LARGEST_TCP_SIZE
+    return whole.length <= MAX_TCP_SIZE
       ? whole
       : write(query, { ...answer, rcode: "SERVFAIL", answers: [], authorities: [] }, changes);
   }
-  const limit = Math.min(Math.max(query.udpSize ?? 0, PLAIN_UDP_SIZE), LARGEST_UDP_SIZE);
+  const limit = Math.min(Math.max(query.udpSize ?? 0, PLAIN_UDP_SIZE), MAX_UDP_SIZE);
   if (whole.length <= limit) return whole;
   let bytes = whole;
-  // No record takes fewer than 15 bytes: this skips most of the records that cannot fit.
-  let kept = Math.min(answer.answers.length, Math.floor(limit / 15));
+  // Skips most of the records that cannot fit.
+  let kept = Math.min(answer.answers.length, Math.floor(limit / MIN_RECORD_SIZE));
   for (; kept >= 0 && bytes.length > limit; kept--) {
     const fitting = { ...answer, answers: answer.answers.slice(0, kept), authorities: [] };
     bytes = write(query, fitting, { ...changes, truncated: true });
@@ -195,20 +188,7 @@ export function writeResponse(
   return bytes;
 }
 
-/** The SOA record of a negative answer, which says for how long it may be remembered (RFC 2308 section 5). */
+/** Makes the SOA record of a negative answer (RFC 2308 section 5). */
 export function startOfAuthority(negativeTtl: number): ResourceRecord {
-  return {
-    name: ".",
-    type: "SOA",
-    ttl: negativeTtl,
-    data: {
-      mname: "ns.invalid",
-      rname: "hostmaster.invalid",
-      serial: 1,
-      refresh: 3600,
-      retry: 600,
-      expire: 86400,
-      minimum: negativeTtl,
-    },
-  };
+  return { name: "", type: "SOA", ttl: negativeTtl, data: negativeTtl };
 }

@@ -4,10 +4,10 @@
  * @module
  */
 
-/** Draws a number in [0, 1). */
+/** Returns a random number in [0, 1). */
 export type Random = () => number;
 
-/** The mulberry32 generator (Tommy Ettinger, public domain): 32 bits of state, good enough for choices in tests. */
+/** Makes a mulberry32 generator (Tommy Ettinger, public domain), whose 32 bits of state suffice for tests. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {

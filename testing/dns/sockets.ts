@@ -5,43 +5,41 @@
  */
 
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
-import { createServer, isIPv6, type Server, type Socket as TcpSocket } from "node:net";
+import { createServer, type Server, type Socket as TcpSocket } from "node:net";
 import { type Timer, timer } from "../../internal/clock.ts";
+import { hostPort, ipFamily } from "../../internal/ip.ts";
+import { codeOf } from "../../internal/thrown.ts";
 
-/** Two sockets of one number are rarely both free by chance alone; after so many tries something else is wrong. */
-const PORT_TRIES = 20;
-/** Pause between the pieces of a message that is sent in pieces: enough for each to be read by itself. */
+/** Maximum number of ports tried: the TCP port of a free UDP port is rarely taken. */
+const MAX_PORT_TRIES = 20;
+/** Pause between the pieces of a message, in milliseconds: long enough for each to be read separately. */
 const PIECE_PAUSE_MS = 2;
 
-/** How one message is sent. */
+/** Faults in the sending of a message. */
 export interface SendOptions {
-  /** From another port (UDP). */
-  readonly stranger?: boolean;
-  /** Only the first half, and then the end of the connection (TCP). */
+  /** Sends it from another port (UDP). */
+  readonly wrongPort?: boolean;
+  /** Sends only the first half, and closes the connection (TCP). */
   readonly cutShort?: boolean;
-  /** In four pieces (TCP). */
+  /** Sends it in four pieces (TCP). */
   readonly inPieces?: boolean;
 }
 
-/** Who sent a message. */
+/** The sender of a message. */
 export interface Client {
   readonly protocol: "udp" | "tcp";
   /** `"127.0.0.1:53535"`, `"[::1]:53535"`. */
   readonly from: string;
+  /** Sends a message to it. */
   send(message: Uint8Array, options?: SendOptions): void;
 }
 
-/** Hears each message as it arrives. */
+/** Receives each message as it arrives. */
 export type Listener = (message: Uint8Array, client: Client) => void;
 
-/** `host:port`, with brackets around an IPv6 address. */
-export function joinHostPort(host: string, port: number): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** UDP and TCP on the same port. */
+/** A UDP and a TCP socket on the same port. */
 export class Sockets {
-  /** Opens both; with port 0 on one that is free for both. */
+  /** Opens both; with port 0 on one that both can use. */
   static async open(host: string, port: number): Promise<Sockets> {
     for (let tries = 1;; tries++) {
       const udp = await openUdp(host, port);
@@ -51,20 +49,20 @@ export class Sockets {
         return new Sockets(host, udp, tcp);
       } catch (error) {
         await closeUdp(udp);
-        const taken = (error as { code?: unknown }).code === "EADDRINUSE";
-        if (port !== 0 || !taken || tries >= PORT_TRIES) throw error;
+        const isTaken = codeOf(error) === "EADDRINUSE";
+        if (port !== 0 || !isTaken || tries >= MAX_PORT_TRIES) throw error;
       }
     }
   }
 
   readonly port: number;
-  /** Who hears the messages. */
+  /** Receives the messages. */
   listener: Listener = () => {};
   readonly #host: string;
   readonly #udp: UdpSocket;
   readonly #tcp: Server;
   readonly #connections = new Set<Connection>();
-  #stranger: Promise<UdpSocket> | undefined;
+  #otherSocket: Promise<UdpSocket> | undefined;
   #closed: Promise<void> | undefined;
 
   private constructor(host: string, udp: UdpSocket, tcp: Server) {
@@ -72,13 +70,13 @@ export class Sockets {
     this.#host = host;
     this.#udp = udp;
     this.#tcp = tcp;
-    // Errors of single sends and accepts are the client's trouble; the server goes on.
+    // An error of one send or accept does not stop the server.
     udp.on("error", () => {});
     tcp.on("error", () => {});
     udp.on("message", (message, from) => {
       const client: Client = {
         protocol: "udp",
-        from: joinHostPort(from.address, from.port),
+        from: hostPort(from.address, from.port),
         send: (reply, options = {}) => this.#sendUdp(reply, from, options),
       };
       this.listener(message, client);
@@ -97,18 +95,18 @@ export class Sockets {
   #sendUdp(
     message: Uint8Array,
     to: { address: string; port: number },
-    { stranger = false, cutShort = false }: SendOptions,
+    { wrongPort = false, cutShort = false }: SendOptions,
   ): void {
     const bytes = cutShort ? message.subarray(0, message.length >> 1) : message;
     const send = (socket: UdpSocket) => {
       if (!this.#closed) socket.send(bytes, to.port, to.address, () => {});
     };
-    if (!stranger) return send(this.#udp);
-    this.#stranger ??= openUdp(this.#host, 0);
-    this.#stranger.then(send, () => {});
+    if (!wrongPort) return send(this.#udp);
+    this.#otherSocket ??= openUdp(this.#host, 0);
+    this.#otherSocket.then(send, () => {});
   }
 
-  /** Ends everything at once; whatever was still to be sent is not. */
+  /** Closes both at once; messages that are not sent yet are lost. */
   close(): Promise<void> {
     return this.#closed ??= this.#close();
   }
@@ -116,18 +114,18 @@ export class Sockets {
   async #close(): Promise<void> {
     const tcpClosed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
     for (const connection of this.#connections) connection.destroy();
-    const stranger = await this.#stranger?.catch(() => undefined);
-    await Promise.all([tcpClosed, closeUdp(this.#udp), stranger && closeUdp(stranger)]);
+    const other = await this.#otherSocket?.catch(() => undefined);
+    await Promise.all([tcpClosed, closeUdp(this.#udp), other && closeUdp(other)]);
   }
 }
 
-/** One TCP connection: messages behind two bytes of length each (RFC 7766 section 8). */
+/** One TCP connection: each message follows two bytes of length (RFC 7766 section 8). */
 class Connection {
   readonly #socket: TcpSocket;
   readonly #listener: Listener;
   readonly #client: Client;
   #received: Uint8Array = new Uint8Array(0);
-  /** What is still to be written, in order; `undefined` stands for the end of the connection. */
+  /** The bytes to be written, in order; `undefined` closes the connection. */
   readonly #queue: (Uint8Array | undefined)[] = [];
   #pause: Timer | undefined;
 
@@ -136,7 +134,7 @@ class Connection {
     this.#listener = listener;
     this.#client = {
       protocol: "tcp",
-      from: joinHostPort(socket.remoteAddress ?? "", socket.remotePort ?? 0),
+      from: hostPort(socket.remoteAddress ?? "", socket.remotePort ?? 0),
       send: (message, options = {}) => this.#send(message, options),
     };
     socket.setNoDelay(true);
@@ -169,7 +167,7 @@ class Connection {
     const bytes = new Uint8Array(2 + sent);
     bytes.set([message.length >> 8, message.length & 0xff]);
     bytes.set(message.subarray(0, sent), 2);
-    // Cuts within the length, right behind it, and within the header.
+    // Cuts within the length, after it, and within the header.
     if (inPieces) {
       this.#queue.push(bytes.slice(0, 1), bytes.slice(1, 2), bytes.slice(2, 7), bytes.slice(7));
     } else this.#queue.push(bytes);
@@ -187,7 +185,7 @@ class Connection {
 }
 
 function openUdp(host: string, port: number): Promise<UdpSocket> {
-  const socket = isIPv6(host)
+  const socket = ipFamily(host) === 6
     ? createSocket({ type: "udp6", ipv6Only: true })
     : createSocket({ type: "udp4" });
   return new Promise((resolve, reject) => {

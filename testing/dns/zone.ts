@@ -1,64 +1,58 @@
 /**
- * What the DNS server knows: records by name, a cache of another server's, and the way along a CNAME chain.
+ * The DNS server's data: the records of its names, a cache of another server's answers, and the way along a CNAME
+ * chain.
  *
  * @module
  */
 
-import { isIPv6 } from "node:net";
+import { mustBe } from "../../internal/argument_error.ts";
 import { now } from "../../internal/clock.ts";
+import { ipFamily } from "../../internal/ip.ts";
+import { checkNumber, OptionReader } from "../../internal/option_reader.ts";
 import { clampTtl } from "../../internal/ttl.ts";
-import {
-  checkAddress,
-  checkAddresses,
-  checkKeys,
-  checkName,
-  checkNumber,
-  keyOf,
-  LONGEST_SECONDS,
-  part,
-  type Subject,
-  wrongType,
-} from "./validate.ts";
+import { checkAddress, checkAddresses, checkName, MAX_SECONDS } from "../shared/arguments.ts";
 import { type ResourceRecord, startOfAuthority, type ZoneAnswer } from "./message.ts";
 import type { Random } from "./random.ts";
 
-/** Another name for a host: a CNAME record. */
+/** A CNAME record: another name for a host. */
 export interface DnsAlias {
-  /** The name that it stands for; it need not exist, and it may lead back here. */
+  /** The name that it leads to. It need not exist, and may lead back here. */
   readonly cname: string;
 }
 
-/** Addresses that take turns: each question for a family moves on by one. */
+/** Addresses that rotate: each question for a family starts one address later. */
 export interface DnsRotation {
-  /** IP addresses. The first answer starts at the first, the second at the second, and so on, round and round. */
+  /** IP addresses. The first answer starts with the first, the second with the second, and so on, round and round. */
   readonly rotate: readonly string[];
-  /** How many of them an answer holds, 1 or more; 1 is one at a time. Default: all of them. */
+  /** The number of addresses in an answer, from 1. Default: all. */
   readonly show?: number | undefined;
 }
 
-/** One address an answer, drawn at random by weight. */
+/** One address in each answer, drawn at random by weight. */
 export interface DnsWeights {
-  /** IP addresses, each with its weight, 0.001 to 1000000. An answer draws among those of the family asked for. */
+  /** IP addresses with their weights, 0.001 to 1000000. An answer draws among those of the family asked for. */
   readonly weighted: readonly (readonly [address: string, weight: number])[];
 }
 
 /** Records that change by themselves, round and round, from the moment they are set. */
 export interface DnsSchedule {
-  /** What the name holds first, second, and so on; after the last comes the first again. At least one. */
+  /** The records of the first period, of the second, and so on; after the last comes the first again. At least one. */
   readonly schedule: readonly (readonly string[] | DnsAlias)[];
-  /** Seconds that each lasts, 0.001 to 2147483, on the clock of `performance.now()`. */
+  /** The length of a period in seconds, 0.001 to 2147483, on the clock of `performance.now()`. */
   readonly every: number;
 }
 
 /**
- * What a name holds: a list of IP addresses (IPv4 become A records, IPv6 AAAA; none at all is an empty answer,
+ * The records of a name: an array of IP addresses (IPv4 become A records, IPv6 AAAA; an empty array is answered with
  * NODATA), an alias, or addresses that vary from answer to answer.
  */
 export type DnsRecords = readonly string[] | DnsAlias | DnsRotation | DnsWeights | DnsSchedule;
 
-/** What a name holds at one moment, for one family. */
+/** The records of a name at one moment, for one family. */
 type Contents = readonly string[] | DnsAlias;
-type Reader = (family: 4 | 6 | undefined) => Contents;
+
+/** Returns the records of a name at this moment. */
+type ReadContents = (family: 4 | 6 | undefined) => Contents;
 
 /** One step from a question towards its answer. */
 export type Step =
@@ -66,42 +60,54 @@ export type Step =
   | { readonly kind: "addresses"; readonly addresses: readonly string[]; readonly ttl: number }
   | { readonly kind: "none"; readonly exists: boolean; readonly ttl: number };
 
-/** Takes one step from `key` (lower case, no trailing dot) for records of `type`. */
+/** Takes one step from a name, in the form of {@linkcode nameKey}, for records of a type. */
 export type Stepper = (key: string, type: string) => Step;
 
-/** How a cache makes whole seconds of what is left of a TTL. */
+/** How a cache rounds the remaining TTL to whole seconds. */
 export type TtlRounding = "floor" | "ceil" | "second-arithmetic";
 
-/** The family that a record type is about. */
+/** Returns a name in the form in which names are compared: lower case, no trailing dot (RFC 4343). */
+export function nameKey(name: string): string {
+  return name.replace(/\.$/, "").toLowerCase();
+}
+
+/** Returns the address family of a record type. */
 export function familyOf(type: string): 4 | 6 | undefined {
   return type === "A" ? 4 : type === "AAAA" ? 6 : undefined;
 }
 
-/** The addresses of one family. */
+/** Returns the addresses of one family. */
 export function ofFamily(addresses: readonly string[], family: 4 | 6 | undefined): string[] {
   if (family === undefined) return [];
-  return addresses.filter((address) => isIPv6(address) === (family === 6));
+  return addresses.filter((address) => ipFamily(address) === family);
 }
 
 /** The records of a server, by name. */
 export class Zone {
-  readonly #names = new Map<string, { read: Reader; ttl: number }>();
+  readonly #names = new Map<string, { read: ReadContents; ttl: number }>();
   readonly #negativeTtl: number;
   readonly #random: Random;
 
+  /**
+   * @param negativeTtl The TTL of negative answers, in seconds.
+   * @param random Draws among weighted addresses.
+   */
   constructor(negativeTtl: number, random: Random) {
     this.#negativeTtl = negativeTtl;
     this.#random = random;
   }
 
-  set(name: string, records: unknown, ttl: number, subject: Subject): void {
-    this.#names.set(keyOf(name), { read: readerOf(subject, records, this.#random), ttl });
+  /** Sets the records of a name, after checking them. */
+  set(name: string, records: unknown, ttl: number): void {
+    this.#names.set(nameKey(name), { read: readRecords(records, this.#random), ttl });
   }
 
+  /** Deletes a name; returns whether it was set. */
   delete(name: string): boolean {
-    return this.#names.delete(keyOf(name));
+    return this.#names.delete(nameKey(name));
   }
 
+  /** Takes one step; a {@linkcode Stepper}. */
   step(key: string, type: string): Step {
     const entry = this.#names.get(key);
     if (entry === undefined) return { kind: "none", exists: false, ttl: this.#negativeTtl };
@@ -115,37 +121,47 @@ export class Zone {
   }
 }
 
-/** Checks what a name is to hold, and makes of it a function that says what it holds now. */
-function readerOf(subject: Subject, records: unknown, random: Random): Reader {
+const RECORDS = "records";
+
+/** Checks the records of a name; returns the function that reads them at a moment. */
+function readRecords(records: unknown, random: Random): ReadContents {
   if (Array.isArray(records)) {
-    const addresses = checkAddresses(subject, records);
+    const addresses = checkAddresses(records, RECORDS);
     return () => addresses;
   }
   if (typeof records !== "object" || records === null) {
-    throw wrongType(
-      subject,
-      "a list of IP addresses or an object with cname, rotate, weighted or schedule",
-      records,
-    );
+    const allowed =
+      'an array of IP addresses or an object with "cname", "rotate", "weighted" or "schedule"';
+    throw mustBe(RECORDS, allowed, records);
   }
-  if ("rotate" in records) return rotationOf(subject, records);
-  if ("weighted" in records) return weightsOf(subject, records, random);
-  if ("schedule" in records) return scheduleOf(subject, records);
-  const alias = aliasOf(subject, records);
+  if ("rotate" in records) return readRotation(records);
+  if ("weighted" in records) return readWeights(records, random);
+  if ("schedule" in records) return readSchedule(records);
+  const alias = readAlias(records, RECORDS);
   return () => alias;
 }
 
-function aliasOf(subject: Subject, records: unknown): DnsAlias {
-  const { cname } = checkKeys(subject, records, ["cname"]);
-  return { cname: checkName(part(subject, ".cname"), cname) };
+function readerOf(records: unknown, argument: string): OptionReader {
+  return new OptionReader(records, "DnsServer.set", argument);
 }
 
-function rotationOf(subject: Subject, records: unknown): Reader {
-  const { rotate, show } = checkKeys(subject, records, ["rotate", "show"]);
-  const addresses = checkAddresses(part(subject, ".rotate"), rotate);
-  const shown = show === undefined
-    ? Infinity
-    : checkNumber(part(subject, ".show"), show, { least: 1, most: 65535, whole: true });
+function readAlias(records: unknown, argument: string): DnsAlias {
+  const reader = readerOf(records, argument);
+  const cname = reader.value<unknown>("cname", undefined, (value) => value);
+  // Before the check, so that a misspelt "cname" is reported as unknown, not as missing.
+  reader.done();
+  return { cname: checkName(cname, `${argument}.cname`) };
+}
+
+function readRotation(records: unknown): ReadContents {
+  const reader = readerOf(records, RECORDS);
+  const addresses = reader.required("rotate", checkAddresses);
+  const shown = reader.value(
+    "show",
+    Infinity,
+    (value, name) => checkNumber(name, value, { min: 1, max: 65535, whole: true }),
+  );
+  reader.done();
   const turns = { 4: 0, 6: 0 };
   return (family) => {
     const candidates = ofFamily(addresses, family);
@@ -155,16 +171,10 @@ function rotationOf(subject: Subject, records: unknown): Reader {
   };
 }
 
-function weightsOf(subject: Subject, records: unknown, random: Random): Reader {
-  const { weighted } = checkKeys(subject, records, ["weighted"]);
-  const list = part(subject, ".weighted");
-  if (!Array.isArray(weighted)) throw wrongType(list, "a list of [address, weight]", weighted);
-  const weights = weighted.map((pair: unknown, index) => {
-    const at = part(list, `[${index}]`);
-    if (!Array.isArray(pair) || pair.length !== 2) throw wrongType(at, "[address, weight]", pair);
-    const weight = checkNumber(part(at, "[1]"), pair[1], { least: 0.001, most: 1e6 });
-    return { address: checkAddress(part(at, "[0]"), pair[0]), weight };
-  });
+function readWeights(records: unknown, random: Random): ReadContents {
+  const reader = readerOf(records, RECORDS);
+  const weights = reader.required("weighted", checkWeights);
+  reader.done();
   return (family) => {
     const candidates = weights.filter(({ address }) => ofFamily([address], family).length > 0);
     if (candidates.length === 0) return [];
@@ -174,27 +184,43 @@ function weightsOf(subject: Subject, records: unknown, random: Random): Reader {
   };
 }
 
-function scheduleOf(subject: Subject, records: unknown): Reader {
-  const { schedule, every } = checkKeys(subject, records, ["schedule", "every"]);
-  const list = part(subject, ".schedule");
-  if (!Array.isArray(schedule) || schedule.length === 0) {
-    throw wrongType(list, "a list of at least one list of addresses or { cname }", schedule);
-  }
-  const contents = schedule.map((item: unknown, index): Contents => {
-    const at = part(list, `[${index}]`);
-    return Array.isArray(item) ? checkAddresses(at, item) : aliasOf(at, item);
+function checkWeights(
+  value: unknown,
+  argument: string,
+): readonly { readonly address: string; readonly weight: number }[] {
+  if (!Array.isArray(value)) throw mustBe(argument, "an array of [address, weight]", value);
+  return value.map((pair: unknown, index) => {
+    const name = `${argument}[${index}]`;
+    if (!Array.isArray(pair) || pair.length !== 2) throw mustBe(name, "[address, weight]", pair);
+    const weight = checkNumber(`${name}[1]`, pair[1], { min: 0.001, max: 1e6 });
+    return { address: checkAddress(pair[0], `${name}[0]`), weight };
   });
+}
+
+function readSchedule(records: unknown): ReadContents {
+  const reader = readerOf(records, RECORDS);
+  const contents = reader.required("schedule", checkPeriods);
   const everyMs = 1000 *
-    checkNumber(part(subject, ".every"), every, {
-      least: 0.001,
-      most: LONGEST_SECONDS,
-      unit: "seconds",
-    });
+    reader.required(
+      "every",
+      (value, name) => checkNumber(name, value, { min: 0.001, max: MAX_SECONDS, unit: "seconds" }),
+    );
+  reader.done();
   const startMs = now();
   return () => contents[Math.floor((now() - startMs) / everyMs) % contents.length]!;
 }
 
-/** Steps through a cache: what `ask` said is said again until its TTL is over, with the rest of the TTL. */
+function checkPeriods(value: unknown, argument: string): readonly Contents[] {
+  if (!Array.isArray(value) || value.length === 0) {
+    throw mustBe(argument, "a non-empty array of arrays of IP addresses or { cname }", value);
+  }
+  return value.map((item: unknown, index) => {
+    const name = `${argument}[${index}]`;
+    return Array.isArray(item) ? checkAddresses(item, name) : readAlias(item, name);
+  });
+}
+
+/** Makes a stepper that caches the steps of another one until their TTL is over, and reports the remaining TTL. */
 export function cached(ask: Stepper, rounding: TtlRounding): Stepper {
   const entries = new Map<string, { step: Step; askedAt: number; ttl: number }>();
   return (key, type) => {
@@ -213,8 +239,8 @@ export function cached(ask: Stepper, rounding: TtlRounding): Stepper {
 }
 
 /**
- * Follows the chain from `name` to its end. A dangling chain ends in NXDOMAIN (RFC 6604 section 3), a looping one
- * where it closes, without an error, as BIND has it.
+ * Follows the chain of a name to its end. A dangling chain ends in NXDOMAIN (RFC 6604 section 3), a looping one where
+ * it closes, without an error, as with BIND.
  */
 export function answerFrom(
   step: Stepper,
@@ -225,9 +251,9 @@ export function answerFrom(
   const answers: ResourceRecord[] = [];
   const seen = new Set<string>();
   let owner = name;
-  while (!seen.has(keyOf(owner))) {
-    seen.add(keyOf(owner));
-    const found = step(keyOf(owner), type);
+  while (!seen.has(nameKey(owner))) {
+    seen.add(nameKey(owner));
+    const found = step(nameKey(owner), type);
     if (found.kind === "none") {
       const authorities = [startOfAuthority(found.ttl)];
       return { rcode: found.exists ? "NOERROR" : "NXDOMAIN", answers, authorities, authoritative };

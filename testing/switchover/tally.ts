@@ -1,103 +1,102 @@
 /**
- * What checkouts lived through around a switchover, as counts and moments. Times come in from outside: no clock, no
- * timer.
+ * Counts the checkouts around a switchover. Times are arguments: there is no clock and no timer.
  *
  * @module
  */
 
-/** How a switchover went. All times are seconds since the record moved. */
+/** The figures of a switchover. All times are seconds since the record moved. */
 export interface SwitchoverResult {
-  /** Whether everything that was taken was on new addresses before the deadline, and stayed so for half a second. */
+  /** Whether, before the deadline, all workers reached only new addresses for half a second. */
   readonly followed: boolean;
-  /** When the first connection to a new address was handed out; `undefined`: none was. */
+  /** When the first connection to a new address was handed out; `undefined` if none was. */
   readonly first: number | undefined;
-  /** Since when nothing failed and nothing but new addresses was handed out; `undefined`: it did not follow. */
+  /** Since when no checkout failed or was given an old address; `undefined` if `followed` is `false`. */
   readonly all: number | undefined;
-  /** Checkouts that began after the move, and were given an old address; right, while the TTL ran. */
+  /** Checkouts that began after the move and were given an old address, which is correct within the TTL. */
   readonly onOld: number;
-  /** Those of them that began later than TTL and slack after the move: 0, for whoever follows DNS. */
+  /** Those of `onOld` that began later than TTL and slack after the move: 0 if the follower follows DNS. */
   readonly misrouted: number;
   /** Checkouts that failed, or reached an address that is neither old nor new. */
   readonly failed: number;
-  /** What the first ten of them failed with. */
+  /** The errors of the first ten of `failed`. */
   readonly errors: readonly unknown[];
-  /** Checkouts under way at the end that had been for more than half a second. */
+  /** Checkouts that were still under way at the end, after more than half a second. */
   readonly unanswered: number;
-  /** Checkouts that came to an end after the move, however. */
+  /** Checkouts that ended after the move, with any result. */
   readonly checkouts: number;
 }
 
-/** What is counted. Times are milliseconds of one clock. */
+/** The settings of a tally. Times are milliseconds of one clock. */
 export interface TallySettings {
-  /** The addresses before. */
+  /** The addresses before the move. */
   readonly from: readonly string[];
-  /** Those afterwards. One that is in both stays: it is right all the time, and proves nothing. */
+  /** The addresses after the move. One that is in both lists is always correct, and no sign of following. */
   readonly to: readonly string[];
   readonly workers: number;
   readonly ttlMs: number;
   readonly slackMs: number;
 }
 
-/** A checkout that came to an end. */
-export interface Ended {
-  /** Whose it was. */
+/** A checkout that ended. */
+export interface EndedCheckout {
+  /** The worker whose checkout it was. */
   readonly worker: number;
   readonly beganMs: number;
   readonly endedMs: number;
 }
 
-/** So many errors are kept. */
-const MOST_ERRORS = 10;
+/** Maximum number of errors kept. */
+const MAX_ERRORS = 10;
 
-/** Collects what the workers lived through. */
+/** Counts the checkouts of all workers. */
 export class Tally {
-  /** What the last checkout failed with. */
+  /** The error of the last checkout that failed. */
   lastError: unknown;
 
   readonly #settings: TallySettings;
-  /** The workers that reached one of the first addresses before the move. */
+  /** The workers that reached an old address before the move. */
   readonly #ready: Set<number> = new Set();
-  /** Each worker's last checkout after the move that was given a right address. */
-  readonly #lastRight: Map<number, Ended> = new Map();
-  /** When each worker began what is under way. */
+  /** Each worker's last checkout after the move that was given an address after the move. */
+  readonly #lastCorrect: Map<number, EndedCheckout> = new Map();
+  /** When the checkout under way of each worker began. */
   readonly #underWay: Map<number, number> = new Map();
   readonly #errors: unknown[] = [];
   #movedAtMs = Infinity;
   #firstNewMs: number | undefined;
-  /** When something last failed or reached an old address. */
+  /** When a checkout last failed or reached an old address. */
   #lastBadMs = -Infinity;
   #checkouts = 0;
   #onOld = 0;
   #misrouted = 0;
   #failed = 0;
 
-  /** @param settings What is counted. */
+  /** @param settings The addresses, the workers and the TTL. */
   constructor(settings: TallySettings) {
     this.#settings = settings;
   }
 
-  /** Whether every worker has reached one of the first addresses. */
+  /** Whether every worker has reached an old address. */
   get ready(): boolean {
     return this.#ready.size === this.#settings.workers;
   }
 
-  /** The record moved. */
+  /** Records the move. */
   moved(atMs: number): void {
     this.#movedAtMs = atMs;
   }
 
-  /** A worker begins a checkout. */
+  /** Records the beginning of a checkout. */
   began(worker: number, atMs: number): void {
     this.#underWay.set(worker, atMs);
   }
 
-  /** A checkout was given an address. */
-  reached(address: string, ended: Ended): void {
+  /** Records the address that a checkout was given. */
+  reached(address: string, ended: EndedCheckout): void {
     const { from, to } = this.#settings;
     const { worker, beganMs, endedMs } = ended;
     if (!from.includes(address) && !to.includes(address)) {
       const message =
-        `Cannot tell where "${address}" belongs: it is neither an old nor a new address`;
+        `Cannot count a checkout on "${address}": it is neither an old nor a new address`;
       return this.failed(new Error(message), ended);
     }
     this.#underWay.delete(worker);
@@ -108,7 +107,7 @@ export class Tally {
     this.#checkouts++;
     if (to.includes(address)) {
       if (!from.includes(address)) this.#firstNewMs ??= endedMs;
-      this.#lastRight.set(worker, ended);
+      this.#lastCorrect.set(worker, ended);
       return;
     }
     this.#lastBadMs = endedMs;
@@ -118,36 +117,38 @@ export class Tally {
     if (beganMs > this.#movedAtMs + ttlMs + slackMs) this.#misrouted++;
   }
 
-  /** A checkout failed. */
-  failed(error: unknown, { worker, endedMs }: Ended): void {
+  /** Records a checkout that failed. */
+  failed(error: unknown, { worker, endedMs }: EndedCheckout): void {
     this.#underWay.delete(worker);
     this.lastError = error;
     if (endedMs < this.#movedAtMs) return;
     this.#checkouts++;
     this.#failed++;
     this.#lastBadMs = endedMs;
-    if (this.#errors.length < MOST_ERRORS) this.#errors.push(error);
+    if (this.#errors.length < MAX_ERRORS) this.#errors.push(error);
   }
 
   /**
-   * Whether it has followed: for so long nothing but new addresses, by every worker.
+   * Returns whether every worker has reached only new addresses for some time.
    *
-   * @param atMs Now.
-   * @param quietMs For how long.
+   * @param atMs The present time.
+   * @param quietMs The time for which that must hold.
    */
   settled(atMs: number, quietMs: number): boolean {
     const sinceMs = this.#settledMs;
     if (sinceMs === undefined || atMs - sinceMs < quietMs) return false;
     const { workers } = this.#settings;
-    const since = [...this.#lastRight.values()].filter(({ beganMs }) => beganMs > this.#lastBadMs);
+    const since = [...this.#lastCorrect.values()].filter(({ beganMs }) =>
+      beganMs > this.#lastBadMs
+    );
     return since.length === workers;
   }
 
   /**
-   * What became of it.
+   * Returns the figures.
    *
-   * @param atMs Now.
-   * @param quietMs How long nothing but new addresses had to last.
+   * @param atMs The present time.
+   * @param quietMs The time for which only new addresses must be reached.
    */
   result(atMs: number, quietMs: number): SwitchoverResult {
     const followed = this.settled(atMs, quietMs);
@@ -165,7 +166,7 @@ export class Tally {
     };
   }
 
-  /** Since when there were new addresses only. */
+  /** Since when only new addresses were reached. */
   get #settledMs(): number | undefined {
     return this.#firstNewMs && Math.max(this.#firstNewMs, this.#lastBadMs);
   }

@@ -77,7 +77,7 @@ onEach("watch goes on until Ctrl-C, which is status 0", async (runtime, dns) => 
   assert(tookMs < 3000, `${tookMs}`);
   dns.fault("db.internal", { rcode: "SERVFAIL" });
   assertMatch(await running.line(), / {2}failed: .*: SERVFAIL; {2}127\.0\.0\.3 serves on, age /);
-  dns.heal();
+  dns.clearFaults();
   assertMatch(await running.line(), / {2}127\.0\.0\.3 {2}TTL 1 s, .* {2}recovered after /);
   const stoppedMs = performance.now();
   running.kill("SIGINT");

@@ -153,7 +153,7 @@ async function watch(node: Runtime, dns: DnsServer, asked: Asked, names: Names):
   lines.push(await running.line());
   dns.fault("db.internal", { rcode: "SERVFAIL" });
   lines.push(await running.line());
-  dns.heal();
+  dns.clearFaults();
   lines.push(await running.line());
   running.kill("SIGINT");
   await running.end();

@@ -54,12 +54,12 @@ Deno.test("dispose() rejects whoever waits: in the queue, for a dial, for an ans
     dial: async () => {
       it.dns.delayMs = 0;
       await it.engine.use((lease) => lease.invalidate());
-      it.adapter.behaviour.connect = () => delay(1000);
+      it.adapter.behavior.connect = () => delay(1000);
     },
     ping: async () => {
-      it.adapter.behaviour.connect = () => {};
+      it.adapter.behavior.connect = () => {};
       await it.engine.use(() => {});
-      it.adapter.behaviour.ping = () => delay(1000);
+      it.adapter.behavior.ping = () => delay(1000);
     },
   };
   for (const [name, prepare] of Object.entries(ways)) {

@@ -56,7 +56,7 @@ Deno.test("hooks of a failed ping: invalidate, close, connect, checkout", async 
   using _time = fakeTime();
   const it = noting({ poolPrePing: true });
   await it.engine.use(() => {});
-  it.adapter.behaviour.ping = () => Promise.reject(verdict("disconnect"));
+  it.adapter.behavior.ping = () => Promise.reject(verdict("disconnect"));
   since(it);
   const [lease] = await take(it, 1);
   assertEquals(since(it), ["invalidate 1", "close 1", "connect 2", "checkout 2"]);

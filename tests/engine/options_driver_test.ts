@@ -78,7 +78,7 @@ Deno.test("isolationLevel: a connection on which it cannot be set is terminated,
   await assertRejects(() => it.engine.connect(), ConnectError, "said: invalid value");
   assertEquals(it.adapter.open, []);
   assertAtRest(it);
-  it.adapter.behaviour.setIsolationLevel = () => {};
+  it.adapter.behavior.setIsolationLevel = () => {};
   await it.engine.use(() => {});
   await it.engine.close();
 });
@@ -115,14 +115,14 @@ Deno.test("executionOptions({ isolationLevel }): where it cannot be set or taken
   using time = fakeTime();
   const it = lab({ connectTimeout: 2, logger: { debug() {}, info() {}, warn() {} } });
   const sibling = it.engine.executionOptions({ isolationLevel: "serializable" });
-  it.adapter.behaviour.setIsolationLevel = () => Promise.reject(new Error("not now"));
+  it.adapter.behavior.setIsolationLevel = () => Promise.reject(new Error("not now"));
   await assertRejects(() => sibling.connect(), Error, "not now");
   assertAtRest(it);
-  it.adapter.behaviour.setIsolationLevel = (_, level) => {
+  it.adapter.behavior.setIsolationLevel = (_, level) => {
     if (level === undefined) throw new Error("not any more");
   };
   await sibling.use(() => {});
-  it.adapter.behaviour.setIsolationLevel = () => new Promise(() => {});
+  it.adapter.behavior.setIsolationLevel = () => new Promise(() => {});
   const hung = watch(sibling.connect());
   await time.advance(2);
   assertEquals(hung.state, "rejected");

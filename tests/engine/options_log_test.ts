@@ -114,7 +114,7 @@ Deno.test("no line has the password, whatever the driver says", async () => {
     await it.engine.use((lease) => lease.invalidate(failure));
     await it.engine.use(() => Promise.reject(failure)).catch(() => {});
   }
-  it.adapter.behaviour.reset = () => Promise.reject(new Error("secret"));
+  it.adapter.behavior.reset = () => Promise.reject(new Error("secret"));
   await it.engine.use(({ client }) => {
     client.inTransaction = true;
   });

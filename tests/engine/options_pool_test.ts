@@ -126,11 +126,11 @@ Deno.test("poolTimeout: the error has the last failed connect as its cause", asy
   const it = lab({ poolSize: 1, maxOverflow: 1, poolTimeout: 2 });
   const [lease] = await take(it, 1);
   const failure = new Error("too many clients");
-  it.adapter.behaviour.connect = () => Promise.reject(failure);
+  it.adapter.behavior.connect = () => Promise.reject(failure);
   const failed = await assertRejects(() => it.engine.connect(), ConnectError);
-  it.adapter.behaviour.connect = () => {};
+  it.adapter.behavior.connect = () => {};
   assertStrictEquals(failed.cause, failure);
-  it.adapter.behaviour.connect = () => new Promise(() => {});
+  it.adapter.behavior.connect = () => new Promise(() => {});
   const [first, second] = [1, 2].map(() => watch(it.engine.connect()));
   await time.advance(2);
   assertEquals([first!.state, second!.state], ["pending", "rejected"]);
@@ -149,7 +149,7 @@ Deno.test("poolTimeout: the error has the last failed connect as its cause", asy
   await time.settle();
   // The one that hangs is given up; once a connect succeeded, the failure is history.
   await time.advance(10);
-  it.adapter.behaviour.connect = () => {};
+  it.adapter.behavior.connect = () => {};
   const last = await it.engine.connect();
   const late = await assertRejects(() => it.engine.connect({ timeout: 0 }), PoolTimeoutError);
   assertEquals(late.cause, undefined);
@@ -244,7 +244,7 @@ Deno.test("poolRecycle: age counts from before the dial, and a dial that takes l
   assertEquals(await use(), 1);
   await time.tick(500);
   assertEquals(await use(), 2);
-  it.adapter.behaviour.connect = () => delay(3000);
+  it.adapter.behavior.connect = () => delay(3000);
   it.engine.pool.invalidate();
   assertEquals([await use(), await use()], [3, 4]);
   await end(it);
@@ -255,7 +255,7 @@ Deno.test("poolPrePing: a dead connection is found before it is handed out, a fr
   for (const poolPrePing of [false, true]) {
     const it = lab({ poolPrePing });
     await idOfNext(it);
-    it.adapter.behaviour.ping = () => Promise.reject(verdict("disconnect"));
+    it.adapter.behavior.ping = () => Promise.reject(verdict("disconnect"));
     assertEquals(await idOfNext(it), poolPrePing ? 2 : 1);
     assertEquals(it.adapter.clients.at(-1)!.log, []);
     await end(it);
@@ -266,7 +266,7 @@ Deno.test("poolPrePing: one failed ping condemns its siblings, which are not pin
   using _time = fakeTime();
   const it = lab({ poolPrePing: true });
   await give(await take(it, 3));
-  it.adapter.behaviour.ping = () => Promise.reject(verdict("disconnect"));
+  it.adapter.behavior.ping = () => Promise.reject(verdict("disconnect"));
   await give(await take(it, 3));
   assertEquals(it.adapter.clients.slice(0, 3).map(({ log }) => log), [
     ["ping", "terminate"],
@@ -280,7 +280,7 @@ Deno.test("poolPrePing: a ping that is not answered is given up after connectTim
   using time = fakeTime();
   const it = lab({ poolPrePing: true, connectTimeout: 2 });
   await idOfNext(it);
-  it.adapter.behaviour.ping = () => new Promise(() => {});
+  it.adapter.behavior.ping = () => new Promise(() => {});
   const id = watch(idOfNext(it));
   await time.advance(1.999);
   assertEquals(id.state, "pending");
@@ -488,11 +488,11 @@ Deno.test("minIdle: after the first use so many are opened in the background, an
   const it = lab({ minIdle: 3, idleTimeout: 60 }, { connect: () => delay(100) });
   await time.advance(10);
   assertEquals(it.adapter.dials, []);
-  it.adapter.behaviour.connect = () => Promise.reject(refused());
+  it.adapter.behavior.connect = () => Promise.reject(refused());
   await assertRejects(() => it.engine.connect(), ConnectError);
   await time.advance(10);
   assertEquals(it.adapter.dials.splice(0).length, 1);
-  it.adapter.behaviour.connect = () => delay(100);
+  it.adapter.behavior.connect = () => delay(100);
   const first = watch(it.engine.connect());
   await time.advance(1);
   assertEquals([it.engine.status().idle, it.engine.status().inUse], [3, 1]);
@@ -531,7 +531,7 @@ Deno.test("minIdle: while connects fail, they are tried again ahead of need ever
   const it = lab({ minIdle: 2, connectRetry: false });
   await it.engine.use(() => {});
   await time.settle();
-  it.adapter.behaviour.connect = () => Promise.reject(refused());
+  it.adapter.behavior.connect = () => Promise.reject(refused());
   it.engine.pool.invalidate();
   await assertRejects(() => it.engine.connect(), ConnectError);
   const before = it.adapter.dials.length;
@@ -539,7 +539,7 @@ Deno.test("minIdle: while connects fail, they are tried again ahead of need ever
   const tries = it.adapter.dials.length - before;
   assertGreater(tries, 20);
   assertLess(tries, 45);
-  it.adapter.behaviour.connect = () => {};
+  it.adapter.behavior.connect = () => {};
   await time.advance(1);
   assertEquals(it.engine.status().idle, 2);
   await end(it);
@@ -583,7 +583,7 @@ Deno.test("engine.warm() refuses what the pool cannot keep, and tells why a conn
       `Cannot warm ${shown} connections: it is a whole number from 1 to 3`,
     );
   }
-  it.adapter.behaviour.connect = () => {
+  it.adapter.behavior.connect = () => {
     if (it.adapter.dials.length === 2) throw new Error("no room");
   };
   await assertRejects(() => it.engine.warm(3), ConnectError, "no room");
@@ -609,7 +609,7 @@ Deno.test("connectTimeout: one attempt, all addresses together; what arrives lat
   assertAtRest(it);
   await end(it);
 
-  const two = lab({ connectTimeout: 8 }, it.adapter.behaviour);
+  const two = lab({ connectTimeout: 8 }, it.adapter.behavior);
   two.dns.addresses = ["10.0.0.1", "10.0.0.2"];
   const other = watch(two.engine.use(({ address }) => address));
   await time.advance(7);
@@ -636,13 +636,13 @@ Deno.test("connectConcurrency: so many connections open at once, by default 4", 
     await give(await Promise.all(waits));
     assertEquals([seen, it.adapter.dials.length], [most, 20]);
     // After an outage, which one at a time probes, so many open at once again.
-    const { connect } = it.adapter.behaviour;
-    it.adapter.behaviour.connect = () => Promise.reject(refused());
+    const { connect } = it.adapter.behavior;
+    it.adapter.behavior.connect = () => Promise.reject(refused());
     it.engine.pool.invalidate();
     const again = Array.from({ length: 20 }, () => it.engine.connect());
     await time.advance(1);
     seen = 0;
-    it.adapter.behaviour.connect = connect!;
+    it.adapter.behavior.connect = connect!;
     await time.advance(1);
     await give(await Promise.all(again));
     assertEquals(seen, most);
@@ -654,11 +654,11 @@ Deno.test("connectRetry: once connected before, a checkout waits for a server th
   using time = fakeTime();
   for (const connectRetry of [true, false]) {
     const it = lab({ connectRetry, poolTimeout: 5 });
-    it.adapter.behaviour.connect = () => Promise.reject(refused());
+    it.adapter.behavior.connect = () => Promise.reject(refused());
     await assertRejects(() => it.engine.connect(), ConnectError);
-    it.adapter.behaviour.connect = () => {};
+    it.adapter.behavior.connect = () => {};
     await it.engine.use((lease) => lease.invalidate());
-    it.adapter.behaviour.connect = () => Promise.reject(refused());
+    it.adapter.behavior.connect = () => Promise.reject(refused());
     const startMs = time.nowMs;
     const wait = watch(it.engine.connect());
     while (wait.state === "pending") await time.tick(10);
@@ -674,7 +674,7 @@ Deno.test("connectRetry: once connected before, a checkout waits for a server th
       );
       const late = watch(it.engine.connect());
       await time.advance(1);
-      it.adapter.behaviour.connect = () => {};
+      it.adapter.behavior.connect = () => {};
       await time.advance(0.5);
       assertEquals(late.state, "fulfilled");
       await late.value!.release();
@@ -687,7 +687,7 @@ Deno.test("connectRetry: a wrong password is told at once", async () => {
   using time = fakeTime();
   const it = lab();
   await it.engine.use((lease) => lease.invalidate());
-  it.adapter.behaviour.connect = () =>
+  it.adapter.behavior.connect = () =>
     Promise.reject(Object.assign(new Error("password authentication failed"), { code: "28P01" }));
   const wait = watch(it.engine.connect());
   await time.settle();

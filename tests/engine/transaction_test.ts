@@ -81,7 +81,7 @@ Deno.test("query() that fails gives the connection back; that meets a lost conne
   using _time = fakeTime();
   const it = lab();
   for (const [error, idle] of [[new Error("syntax"), 1], [verdict("disconnect"), 0]] as const) {
-    it.adapter.behaviour.query = () => Promise.reject(error);
+    it.adapter.behavior.query = () => Promise.reject(error);
     assertStrictEquals(await assertRejects(() => it.engine.query("SELECT 1")), error);
     assertEquals(it.engine.status().idle, idle);
     assertAtRest(it);
@@ -171,12 +171,12 @@ Deno.test("begin(): a lost connection in the middle: its error is thrown, siblin
   const lost = verdict("disconnect");
   const error = await assertRejects(() =>
     it.engine.begin(() => {
-      it.adapter.behaviour.query = () => Promise.reject(new Error("not queryable"));
+      it.adapter.behavior.query = () => Promise.reject(new Error("not queryable"));
       return Promise.reject(lost);
     })
   );
   assertStrictEquals(error, lost);
-  it.adapter.behaviour.query = () => [];
+  it.adapter.behavior.query = () => [];
   const before = it.adapter.dials.length;
   await it.engine.query("SELECT 1");
   assertEquals(it.adapter.dials.length, before + 1);

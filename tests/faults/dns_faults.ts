@@ -80,7 +80,7 @@ function answers(name: string, fault: Parameters<DnsServer["fault"]>[1]): DnsFau
   return {
     name,
     begin: ({ servers }) => servers.forEach((server) => server.fault("*", fault)),
-    end: ({ servers }) => servers.forEach((server) => server.heal()),
+    end: ({ servers }) => servers.forEach((server) => server.clearFaults()),
     noAnswer: true,
   };
 }
@@ -105,7 +105,7 @@ export const DNS_FAULTS: readonly DnsFaultCase[] = [
   {
     name: "half the nameservers dead",
     begin: ({ servers }) => servers[0]!.fault("*", { drop: true }),
-    end: ({ servers }) => servers[0]!.heal(),
+    end: ({ servers }) => servers[0]!.clearFaults(),
     noAnswer: false,
   },
   {

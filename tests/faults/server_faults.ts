@@ -95,7 +95,7 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
     async begin({ proxies }) {
       await each(proxies, (proxy) => proxy.fault({ refuse: true }));
       proxies.forEach((proxy) => proxy.cut());
-      return () => each(proxies, (proxy) => proxy.heal());
+      return () => each(proxies, (proxy) => proxy.clearFaults());
     },
   },
   {
@@ -105,7 +105,7 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
     async begin({ proxies }) {
       await each(proxies, (proxy) => proxy.fault({ silent: true }));
       proxies.forEach((proxy) => proxy.cut());
-      return () => each(proxies, (proxy) => proxy.heal());
+      return () => each(proxies, (proxy) => proxy.clearFaults());
     },
   },
   {
@@ -116,7 +116,7 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
       await each(proxies, (proxy) => proxy.fault({ refuse: true }));
       proxies.forEach((proxy) => proxy.cut());
       const empty = await database.fill();
-      await each(proxies, (proxy) => proxy.heal());
+      await each(proxies, (proxy) => proxy.clearFaults());
       return empty;
     },
   },
@@ -142,7 +142,7 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
     ...SILENCE,
     async begin({ proxies }) {
       await each(proxies, (proxy) => proxy.fault({ drop: "both", silent: true }));
-      return () => each(proxies, (proxy) => proxy.heal());
+      return () => each(proxies, (proxy) => proxy.clearFaults());
     },
   },
   {
@@ -180,7 +180,7 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
         proxies.forEach((proxy) => proxy.cut());
         await database.server.putTls(certificate);
         await database.reloadTls();
-        await each(proxies, (proxy) => proxy.heal());
+        await each(proxies, (proxy) => proxy.clearFaults());
       };
       await show(tls.wrong);
       return () => show(tls.right);

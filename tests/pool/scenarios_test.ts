@@ -23,7 +23,7 @@ import {
   PoolClosedError,
   PoolTimeoutError,
 } from "../../mod.ts";
-import type { FakeBehaviour, FakeClient } from "../../testing/mod.ts";
+import type { FakeBehavior, FakeClient } from "../../testing/mod.ts";
 import {
   assertAtRest,
   dice,
@@ -149,7 +149,7 @@ Deno.test("6. Connect fails in overflow: the overflow count is as before, and th
   let failing = true;
   const it = lab({ poolSize: 1, maxOverflow: 1, connectRetry: false });
   const held = await it.engine.connect();
-  it.adapter.behaviour.connect = async () => {
+  it.adapter.behavior.connect = async () => {
     await delay(100);
     if (failing) throw refused();
   };
@@ -314,7 +314,7 @@ Deno.test("14. Reconnect of a pooled slot fails: nothing is counted as out; full
   await give(await take(it, 2));
   log.length = 0;
   it.engine.pool.invalidate();
-  it.adapter.behaviour.connect = () => {
+  it.adapter.behavior.connect = () => {
     throw refused();
   };
   for (let round = 0; round < 5; round++) {
@@ -322,7 +322,7 @@ Deno.test("14. Reconnect of a pooled slot fails: nothing is counted as out; full
     assertAtRest(it);
   }
   assertEquals([log, it.adapter.open.length], [[], 0]);
-  it.adapter.behaviour.connect = () => {};
+  it.adapter.behavior.connect = () => {};
   const leases = await take(it, 3);
   const fourth = watch(it.engine.connect());
   await time.settle();
@@ -513,20 +513,20 @@ Deno.test("23. Pre-ping skipped when fresh, run on reuse; server restarted: repl
   assertEquals(await use(), 1);
   assertEquals(it.adapter.clients[0]!.log, ["ping"]);
 
-  it.adapter.behaviour.ping = ({ id }) => {
+  it.adapter.behavior.ping = ({ id }) => {
     if (id === 1) throw verdict("disconnect");
   };
   assertEquals(await use(), 2);
   assertEquals(it.adapter.clients.map(({ log }) => log), [["ping", "ping", "terminate"], []]);
 
-  it.adapter.behaviour.ping = it.adapter.behaviour.connect = () => {
+  it.adapter.behavior.ping = it.adapter.behavior.connect = () => {
     throw refused();
   };
   for (let round = 0; round < 3; round++) {
     await assertRejects(() => use(), ConnectError, "connection refused");
     assertAtRest(it);
   }
-  it.adapter.behaviour.ping = it.adapter.behaviour.connect = () => {};
+  it.adapter.behavior.ping = it.adapter.behavior.connect = () => {};
   assertEquals(await use(), 3);
   await end(it);
 });
@@ -559,7 +559,7 @@ Deno.test("24. Disconnect in mid-query: that lease invalidated, idle siblings to
 /** What a checkout may have to wait for, each thing for a millisecond or more. */
 interface Situation {
   readonly options?: EngineOptions<FakeClient>;
-  readonly behaviour?: FakeBehaviour;
+  readonly behaviour?: FakeBehavior;
   /** What happened before; what it returns happens when the checkout has begun. */
   prepare?(it: Lab, time: TestTime): Promise<(() => void) | void>;
   /** The checkout. By default `engine.connect()`. */
@@ -621,7 +621,7 @@ const situations: Readonly<Record<string, Situation>> = {
     async prepare(it, time) {
       await it.engine.use((lease) => lease.invalidate());
       const backMs = time.nowMs + 3;
-      it.adapter.behaviour.connect = async () => {
+      it.adapter.behavior.connect = async () => {
         await delay(1);
         if (time.nowMs < backMs) throw refused();
       };

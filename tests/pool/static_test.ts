@@ -100,12 +100,12 @@ Deno.test("poolClass \"static\": one caller's short patience is not another's", 
   using time = fakeTime();
   const it = lab({ poolClass: "static" });
   await it.engine.use((lease) => lease.invalidate());
-  it.adapter.behaviour.connect = () => Promise.reject(refused());
+  it.adapter.behavior.connect = () => Promise.reject(refused());
   const hasty = watch(it.engine.connect({ timeout: 0.2 }));
   const patient = watch(it.engine.connect({ timeout: 20 }));
   await time.advance(5);
   assertEquals([hasty.state, patient.state], ["rejected", "pending"]);
-  it.adapter.behaviour.connect = () => {};
+  it.adapter.behavior.connect = () => {};
   await time.advance(1);
   assertEquals(patient.state, "fulfilled");
   await patient.value!.release();

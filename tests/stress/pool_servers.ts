@@ -8,7 +8,7 @@
 import { delay } from "../../internal/async.ts";
 import { now } from "../../internal/clock.ts";
 import type { Role, Target } from "../../adapters/adapter.ts";
-import type { FakeAdapter, FakeBehaviour, FakeClient } from "../../testing/mod.ts";
+import type { FakeAdapter, FakeBehavior, FakeClient } from "../../testing/mod.ts";
 
 /** What a server does when it is dialled; frozen ones do not answer on open connections either. */
 export type ServerState = "up" | "refusing" | "frozen" | "full" | "unreachable";
@@ -39,7 +39,7 @@ export class FakeServers {
   readonly #pending: Map<FakeClient, Set<(error: unknown) => void>> = new Map();
 
   /** What the fake adapter is to do. */
-  readonly behaviour: FakeBehaviour = {
+  readonly behaviour: FakeBehavior = {
     connect: (address, target) => this.#connect(address, target),
     query: (client) => this.#query(client),
     ping: async (client) => void await this.#query(client),

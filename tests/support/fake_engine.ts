@@ -9,7 +9,7 @@ import type { EngineOptions } from "../../engine/options.ts";
 import {
   type FakeAdapter,
   fakeAdapter,
-  type FakeBehaviour,
+  type FakeBehavior,
   type FakeClient,
 } from "../../testing/mod.ts";
 import { type FakeLookup, fakeLookup } from "./fake_lookup.ts";
@@ -24,7 +24,7 @@ export interface Lab {
 /** An engine for `db.internal`, at first 10.0.0.1 with a TTL of 10 seconds. */
 export function lab(
   options: EngineOptions<FakeClient> = {},
-  behaviour: FakeBehaviour = {},
+  behaviour: FakeBehavior = {},
 ): Lab {
   const dns = fakeLookup(["10.0.0.1"], 10);
   const adapter = fakeAdapter(behaviour);

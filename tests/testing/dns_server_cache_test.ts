@@ -4,7 +4,7 @@ import { askUdp, data, fakeClock } from "../support/dns_client.ts";
 
 const NAME = "db.internal";
 
-/** What a caching server says of a name with a TTL of 5 after each wait: address and TTL. */
+/** Returns the address and the TTL of a caching server's answer after each wait; the record's TTL is 5. */
 async function ageing(rounding: TtlRounding, startMs: number, waits: readonly number[]) {
   using clock = fakeClock(startMs);
   await using authority = await DnsServer.start();
@@ -23,7 +23,7 @@ async function ageing(rounding: TtlRounding, startMs: number, waits: readonly nu
 const OLD = "127.0.0.2";
 const NEW = "127.0.0.3";
 
-Deno.test('a cache with rounding "floor" never promises more than is left', async () => {
+Deno.test('a cache with rounding "floor" never reports more than the remaining TTL', async () => {
   assertEquals(await ageing("floor", 1_000_700, [0, 0.25, 0.75, 3.5, 0.49, 0.01, 0.25]), [
     [OLD, 5],
     [OLD, 4],
@@ -35,7 +35,7 @@ Deno.test('a cache with rounding "floor" never promises more than is left', asyn
   ]);
 });
 
-Deno.test('a cache with rounding "ceil" promises up to a second too much', async () => {
+Deno.test('a cache with rounding "ceil" reports up to a second too much', async () => {
   assertEquals(await ageing("ceil", 1_000_700, [0, 0.25, 0.75, 3.5, 0.49, 0.01]), [
     [OLD, 5],
     [OLD, 5],
@@ -58,7 +58,7 @@ Deno.test('a cache with rounding "second-arithmetic" counts ticks of a clock of 
   ]);
 });
 
-Deno.test("a cache counts each record of a chain by itself", async () => {
+Deno.test("a cache counts down the TTL of each record of a chain separately", async () => {
   using clock = fakeClock();
   await using authority = await DnsServer.start();
   await using cache = await DnsServer.start({ cacheOf: authority });
@@ -66,13 +66,13 @@ Deno.test("a cache counts each record of a chain by itself", async () => {
   authority.set(NAME, ["127.0.0.2"], { ttl: 300 });
   const ttls = async () => (await askUdp(cache, "alias.internal")).answers.map(({ ttl }) => ttl);
   assertEquals(await ttls(), [5, 300]);
-  clock.advance(1.25); // rounded down where nothing else is said
+  clock.advance(1.25); // rounded down by default
   assertEquals(await ttls(), [3, 298]);
   clock.advance(3.75);
   assertEquals(await ttls(), [5, 295]);
 });
 
-Deno.test("a cache asks once for each TTL, and the authority's log says so", async () => {
+Deno.test("a cache asks once per TTL, which the authority logs", async () => {
   using clock = fakeClock();
   await using authority = await DnsServer.start();
   await using cache = await DnsServer.start({ cacheOf: authority });
@@ -87,7 +87,7 @@ Deno.test("a cache asks once for each TTL, and the authority's log says so", asy
   assertEquals(authority.queries[0]!.from, cache.address);
 });
 
-Deno.test("a cache remembers that there is no such name, and for how long", async () => {
+Deno.test("a cache keeps a negative answer for its TTL", async () => {
   using clock = fakeClock();
   await using authority = await DnsServer.start({ negativeTtl: 4 });
   await using cache = await DnsServer.start({ cacheOf: authority });
@@ -113,7 +113,7 @@ Deno.test("a cache keeps no record whose TTL is 0 or has the top bit set", async
   }
 });
 
-Deno.test("a cache has faults of its own, passes the authority's by, and answers without AA", async () => {
+Deno.test("a cache has its own faults, not the authority's, and answers without AA", async () => {
   await using authority = await DnsServer.start();
   await using cache = await DnsServer.start({ cacheOf: authority });
   authority.set(NAME, ["127.0.0.2"]);
@@ -124,7 +124,7 @@ Deno.test("a cache has faults of its own, passes the authority's by, and answers
   assertEquals((await askUdp(cache, NAME)).rcode, "REFUSED");
 });
 
-Deno.test("a cache of a cache counts down as one", async () => {
+Deno.test("a cache of a cache reports the remaining TTL", async () => {
   using clock = fakeClock();
   await using authority = await DnsServer.start();
   await using inner = await DnsServer.start({ cacheOf: authority });
@@ -135,7 +135,7 @@ Deno.test("a cache of a cache counts down as one", async () => {
   assertEquals((await askUdp(outer, NAME)).answers[0]!.ttl, 6);
 });
 
-Deno.test("a cache refuses records of its own", async () => {
+Deno.test("a cache refuses to set and delete records", async () => {
   await using authority = await DnsServer.start();
   await using cache = await DnsServer.start({ cacheOf: authority });
   assertThrows(

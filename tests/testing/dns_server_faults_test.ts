@@ -13,7 +13,7 @@ import {
 
 const NAME = "db.internal";
 
-/** A server that knows one name, with a fault on it. */
+/** Starts a server with a fault in the answers for one name. */
 async function faultyServer(
   fault: DnsFault | readonly DnsFault[],
   options = {},
@@ -25,7 +25,7 @@ async function faultyServer(
   return server;
 }
 
-/** Every reply to a query over UDP that comes before the reply to the next one. */
+/** Returns all replies to a query over UDP that arrive before the reply to the next query. */
 async function udpReplies(
   server: DnsServer,
   query: Uint8Array,
@@ -51,7 +51,7 @@ Deno.test("a fault with drop answers nothing, over UDP and TCP", async () => {
   assertEquals(server.count(NAME, "A"), 2);
 });
 
-Deno.test("a fault with delay answers late, with what was right when the query came", async () => {
+Deno.test("a fault with delay sends late the answer of the time of the query", async () => {
   await using server = await faultyServer({ delay: 0.1 });
   await using client = new UdpClient(server);
   const asked = server.nextQuery(NAME);
@@ -79,7 +79,7 @@ Deno.test("a fault with rcode answers that code without records", async () => {
   }
 });
 
-Deno.test("a fault with emptySuccess answers no record, not even an SOA", async () => {
+Deno.test("a fault with emptySuccess answers without any record, even an SOA", async () => {
   await using server = await faultyServer({ emptySuccess: true });
   const response = await askUdp(server, NAME);
   assertEquals([response.rcode, response.answers, response.authorities], ["NOERROR", [], []]);
@@ -88,7 +88,7 @@ Deno.test("a fault with emptySuccess answers no record, not even an SOA", async 
   assertEquals([unknown.rcode, unknown.authorities], ["NOERROR", []]);
 });
 
-Deno.test("a fault with truncate marks the UDP answer and sends the TCP one whole", async () => {
+Deno.test("a fault with truncate truncates the answer over UDP, and sends the complete one over TCP", async () => {
   await using server = await faultyServer({ truncate: true });
   server.set(NAME, ["127.0.0.2", "127.0.0.3"]);
   const cut = await askUdp(server, NAME);
@@ -100,7 +100,7 @@ Deno.test("a fault with truncate marks the UDP answer and sends the TCP one whol
   assertEquals(server.queries.at(-1)!.protocol, "tcp");
 });
 
-Deno.test("a fault with garbage answers random bytes behind the id, the same for the same seed", async () => {
+Deno.test("a fault with garbage answers random bytes after the id, the same for the same seed", async () => {
   await using server = await faultyServer({ garbage: true });
   const query = encodeQuery(NAME, "A", { id: 4660 });
   const bytes = async () => {
@@ -116,7 +116,7 @@ Deno.test("a fault with garbage answers random bytes behind the id, the same for
   assertEquals(await bytes(), seeded);
   const zero = await (server.fault(NAME, { garbage: 0 }), bytes());
   assertNotEquals(zero, seeded);
-  assertNotEquals(zero, await (server.heal(), bytes()));
+  assertNotEquals(zero, await (server.clearFaults(), bytes()));
   server.fault(NAME, { garbage: 5, wrongId: true });
   assertEquals(await bytes(), [seeded[0], seeded[1]! + 1, ...seeded.slice(2)]);
   server.fault(NAME, { garbage: false });
@@ -144,12 +144,12 @@ Deno.test("a fault with wrongPeer answers from another port over UDP only", asyn
   const first = await askUdp(server, NAME);
   assertNotEquals(first.port, server.port);
   assertEquals(data(first), ["127.0.0.2"]);
-  // The other port stays the same one.
+  // The other port stays the same.
   assertEquals((await askUdp(server, NAME)).port, first.port);
   assertEquals(data(await askTcp(server, NAME)), ["127.0.0.2"]);
 });
 
-Deno.test("a fault with addresses lies about the addresses, by family", async () => {
+Deno.test("a fault with addresses replaces the addresses of the family asked for", async () => {
   await using server = await faultyServer({ addresses: ["127.6.6.6", "fd00::666"] });
   for (const [type, address] of [["A", "127.6.6.6"], ["AAAA", "fd00::666"]] as const) {
     const { answers } = await askUdp(server, NAME, type);
@@ -177,7 +177,7 @@ Deno.test("a fault with extraRecords adds records of any name to the answer", as
   ]);
 });
 
-Deno.test("a fault with order puts the records of an answer in another order", async () => {
+Deno.test("a fault with order changes the order of an answer's records", async () => {
   await using server = await faultyServer([]);
   const names = Array.from({ length: 8 }, (_, index) => `n${index}.internal`);
   names.forEach((name, index) => server.set(name, { cname: `n${index + 1}.internal` }));
@@ -196,7 +196,7 @@ Deno.test("a fault with order puts the records of an answer in another order", a
   assertEquals(data(await askUdp(twin, "n0.internal")), shuffled);
 });
 
-Deno.test("a fault with cutShort sends half of the message, and over TCP hangs up", async () => {
+Deno.test("a fault with cutShort sends half of the message, and closes a TCP connection", async () => {
   await using server = await faultyServer([]);
   const query = encodeQuery(NAME, "A");
   const [whole] = await udpReplies(server, query);
@@ -221,7 +221,7 @@ Deno.test("a fault with inPieces sends a TCP message in pieces", async () => {
   assertEquals(data(await askUdp(server, NAME)), ["127.0.0.2"]);
 });
 
-Deno.test("a fault with thenCorrect sends the right response behind the wrong one", async () => {
+Deno.test("a fault with thenCorrect sends the right response after the wrong one", async () => {
   await using server = await faultyServer({
     wrongId: true,
     addresses: ["127.6.6.6"],
@@ -239,14 +239,14 @@ Deno.test("a fault with thenCorrect sends the right response behind the wrong on
   assertEquals(decode(await tcp.receive() as Uint8Array).id, 7);
 });
 
-Deno.test("a fault with times is over after so many queries", async () => {
+Deno.test("a fault with times is over after that number of queries", async () => {
   await using server = await faultyServer({ rcode: "SERVFAIL", times: 2 });
   const codes: string[] = [];
   for (let round = 0; round < 3; round++) codes.push((await askUdp(server, NAME)).rcode);
   assertEquals(codes, ["SERVFAIL", "SERVFAIL", "NOERROR"]);
 });
 
-Deno.test("a fault with protocol or family meets only such queries", async () => {
+Deno.test("a fault with protocol or family applies only to such queries", async () => {
   await using server = await faultyServer({ rcode: "SERVFAIL", protocol: "tcp", times: 1 });
   assertEquals((await askUdp(server, NAME)).rcode, "NOERROR");
   assertEquals((await askTcp(server, NAME)).rcode, "SERVFAIL");
@@ -256,7 +256,7 @@ Deno.test("a fault with protocol or family meets only such queries", async () =>
   assertEquals((await askUdp(server, NAME, "TXT")).rcode, "NOERROR");
 });
 
-Deno.test("of several faults the first that fits and is not used up meets a query", async () => {
+Deno.test("a query meets the first of several faults that applies to it and is not used up", async () => {
   await using server = await faultyServer([
     { times: 1 },
     { rcode: "SERVFAIL", times: 2 },
@@ -269,7 +269,7 @@ Deno.test("of several faults the first that fits and is not used up meets a quer
   assertEquals(codes, ["NOERROR", "SERVFAIL", "SERVFAIL", "REFUSED", "NOERROR"]);
 });
 
-Deno.test('a fault under "*" meets every name without one of its own', async () => {
+Deno.test('a fault under "*" applies to every name without a fault of its own', async () => {
   await using server = await faultyServer({ times: 1 });
   server.fault("*", { rcode: "SERVFAIL" });
   assertEquals((await askUdp(server, "healthy.internal")).rcode, "SERVFAIL");
@@ -277,22 +277,22 @@ Deno.test('a fault under "*" meets every name without one of its own', async () 
   for (let round = 0; round < 2; round++) {
     assertEquals((await askUdp(server, NAME)).rcode, "NOERROR");
   }
-  server.heal("*");
+  server.clearFaults("*");
   assertEquals((await askUdp(server, "healthy.internal")).rcode, "NOERROR");
 });
 
-Deno.test("DnsServer.heal() ends the faults of one name, or all", async () => {
+Deno.test("DnsServer.clearFaults() removes the faults of one name, or all", async () => {
   await using server = await faultyServer({ rcode: "SERVFAIL" });
   server.fault("healthy.internal", { rcode: "REFUSED" });
   server.fault("*", { rcode: "REFUSED" });
-  server.heal("DB.internal.");
+  server.clearFaults("DB.internal.");
   assertEquals((await askUdp(server, NAME)).rcode, "REFUSED");
-  server.heal();
+  server.clearFaults();
   assertEquals((await askUdp(server, NAME)).rcode, "NOERROR");
   assertEquals((await askUdp(server, "healthy.internal")).rcode, "NOERROR");
 });
 
-Deno.test("a fault belongs to the name asked for, in any letter case, and outlives its records", async () => {
+Deno.test("a fault applies to the name asked for, in any letter case, even after its records are deleted", async () => {
   await using server = await faultyServer({ rcode: "SERVFAIL" });
   server.set("alias.internal", { cname: NAME });
   assertEquals((await askUdp(server, "alias.internal")).rcode, "NOERROR");
@@ -301,7 +301,7 @@ Deno.test("a fault belongs to the name asked for, in any letter case, and outliv
   assertEquals((await askUdp(server, NAME)).rcode, "SERVFAIL");
 });
 
-Deno.test("node:dns sees the faults as it sees them in the wild", async () => {
+Deno.test("node:dns meets the faults as it does with other servers", async () => {
   await using server = await faultyServer({ drop: true });
   const resolver = new Resolver({ timeout: 100, tries: 1 });
   resolver.setServers([server.address]);
@@ -311,52 +311,60 @@ Deno.test("node:dns sees the faults as it sees them in the wild", async () => {
   assertEquals(await resolver.resolve4(NAME), ["127.0.0.2"]);
 });
 
-Deno.test("DnsServer.fault() refuses what it cannot mean, and leaves the old fault", async () => {
+Deno.test("DnsServer.fault() refuses invalid faults, and leaves the old one", async () => {
   await using server = await faultyServer({ rcode: "SERVFAIL" });
   const cases: [unknown, typeof TypeError | typeof RangeError, string][] = [
-    [undefined, TypeError, "faults must be an object with times, protocol"],
-    [{ rcod: "SERVFAIL" }, TypeError, 'faults has no "rcod", only times, protocol'],
+    [undefined, TypeError, '"faults" must be an object, got undefined'],
+    [
+      { rcod: "SERVFAIL" },
+      TypeError,
+      '"faults.rcod" is not an option of DnsServer.fault(), did you mean "faults.rcode"?',
+    ],
     [
       { rcode: "BROKEN" },
       TypeError,
-      'Cannot set a fault for "db.internal": faults.rcode must be "FORMERR", "SERVFAIL", ' +
-      '"NXDOMAIN", "NOTIMP" or "REFUSED", got "BROKEN"',
+      '"faults.rcode" must be one of "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", ' +
+      'got "BROKEN"',
     ],
-    [{ drop: 1 }, TypeError, "faults.drop must be true or false, got 1"],
-    [{ protocol: "http" }, TypeError, 'faults.protocol must be "udp" or "tcp"'],
-    [{ family: "6" }, TypeError, 'faults.family must be 4 or 6, got "6"'],
-    [{ order: "random" }, TypeError, 'faults.order must be "reversed" or "shuffled"'],
+    [{ drop: 1 }, TypeError, '"faults.drop" must be one of true, false, got 1'],
+    [{ protocol: "http" }, TypeError, '"faults.protocol" must be one of "udp", "tcp", got "http"'],
+    [{ family: "6" }, TypeError, '"faults.family" must be one of 4, 6, got "6"'],
+    [{ order: "random" }, TypeError, '"faults.order" must be one of "reversed", "shuffled"'],
     [
       { delay: -1 },
       RangeError,
-      "faults.delay must be a number of seconds from 0 to 2147483, got -1",
+      '"faults.delay" must be a number of seconds from 0 to 2147483, got -1',
     ],
-    [{ delay: "1" }, TypeError, "faults.delay must be"],
-    [[{}, { times: 0 }], RangeError, "faults[1].times must be a whole number from 1 to"],
-    [{ times: 1.5 }, RangeError, "faults.times must be"],
-    [{ garbage: -1 }, RangeError, "faults.garbage must be a whole number from 0 to 4294967295"],
-    [{ garbage: "x" }, TypeError, "faults.garbage must be"],
-    [{ addresses: ["x"] }, TypeError, "faults.addresses[0] must be an IPv4 or IPv6 address"],
-    [{ addresses: "::1" }, TypeError, "faults.addresses must be a list of IP addresses"],
-    [{ extraRecords: {} }, TypeError, "faults.extraRecords must be a list of records, got {}"],
-    [{ extraRecords: [{ name: "a" }] }, TypeError, "with either address or cname"],
+    [{ delay: "1" }, TypeError, '"faults.delay" must be'],
+    [[{}, { times: 0 }], RangeError, '"faults[1].times" must be a whole number from 1 to'],
+    [{ times: 1.5 }, RangeError, '"faults.times" must be'],
+    [{ garbage: -1 }, RangeError, '"faults.garbage" must be a whole number from 0 to 4294967295'],
+    [{ garbage: "x" }, TypeError, '"faults.garbage" must be'],
+    [{ addresses: ["x"] }, TypeError, '"faults.addresses[0]" must be an IPv4 or IPv6 address'],
+    [{ addresses: "::1" }, TypeError, '"faults.addresses" must be an array of IP addresses'],
+    [
+      { extraRecords: {} },
+      TypeError,
+      '"faults.extraRecords" must be an array of records, got an object',
+    ],
+    [{ extraRecords: [{ name: "a" }] }, TypeError, 'with either "address" or "cname"'],
     [
       { extraRecords: [{ name: "a", address: "::1", cname: "b" }] },
       TypeError,
-      "faults.extraRecords[0] must be a record with either address or cname",
+      '"faults.extraRecords[0]" must be a record with either "address" or "cname"',
     ],
-    [{ extraRecords: [{ name: "a", address: "::1", ttl: -1 }] }, RangeError, "[0].ttl must be"],
+    [{ extraRecords: [{ name: "a", address: "::1", ttl: -1 }] }, RangeError, '[0].ttl" must be'],
     [
       { drop: true, rcode: "SERVFAIL", garbage: 0 },
       TypeError,
-      "faults must have at most one of drop, rcode, emptySuccess, garbage, addresses, " +
-      "got drop and rcode and garbage",
+      '"faults.rcode" must not be given: a fault has at most one of drop, rcode, emptySuccess, ' +
+      'garbage, addresses, and has "drop" already',
     ],
   ];
   for (const [fault, errorClass, message] of cases) {
     assertThrows(() => server.fault(NAME, fault as DnsFault), errorClass, message);
   }
-  assertThrows(() => server.fault("a b", {}), TypeError, "Cannot set a DNS fault: name must be");
-  assertThrows(() => server.heal("a b"), TypeError, "Cannot heal a DNS name: name must be");
+  assertThrows(() => server.fault("a b", {}), TypeError, '"name" must be');
+  assertThrows(() => server.clearFaults("a b"), TypeError, '"name" must be');
   assertEquals((await askUdp(server, NAME)).rcode, "SERVFAIL");
 });

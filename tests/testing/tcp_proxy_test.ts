@@ -4,17 +4,17 @@ import { connect, createServer, type Socket } from "node:net";
 import { TcpProxy, type TcpProxyOptions } from "../../testing/mod.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 
-/** A client, and what became of it. */
+/** A client that records what it receives, and how it ended. */
 class Client {
   readonly socket: Socket;
-  heard = "";
+  received = "";
   ended = false;
   error: string | undefined;
   readonly closed: Promise<void>;
 
   constructor(proxy: TcpProxy) {
     this.socket = connect({ host: proxy.host, port: proxy.port, allowHalfOpen: true });
-    this.socket.on("data", (chunk) => this.heard += chunk);
+    this.socket.on("data", (chunk) => this.received += chunk);
     this.socket.on("end", () => {
       this.ended = true;
       this.socket.end();
@@ -23,10 +23,10 @@ class Client {
     this.closed = new Promise((resolve) => this.socket.on("close", () => resolve()));
   }
 
-  /** Says something, and waits until `heard` is what was said back so far. */
-  async say(text: string, heard: string): Promise<void> {
+  /** Sends a text, and waits until it has received `received` in all. */
+  async say(text: string, received: string): Promise<void> {
     this.socket.write(text);
-    await until(() => this.heard === heard, `"${heard}"`);
+    await until(() => this.received === received, `"${received}"`);
   }
 
   async close(): Promise<void> {
@@ -35,10 +35,10 @@ class Client {
   }
 }
 
-/** A server that repeats what it is told, and the proxy in front of it. */
+/** Starts a server that echoes, and the proxy in front of it. */
 async function withProxy(
   body: (
-    lab: { proxy: TcpProxy; served: Socket[]; client: () => Client },
+    context: { proxy: TcpProxy; served: Socket[]; client: () => Client },
   ) => Promise<void>,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
@@ -65,7 +65,7 @@ async function withProxy(
   await body({ proxy, served, client });
 }
 
-Deno.test("without a fault everything passes, in both directions, the end too, and is counted", () =>
+Deno.test("TcpProxy without a fault passes on and counts all bytes, and ends, in both directions", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
     await one.say("hello", "hello");
@@ -79,11 +79,11 @@ Deno.test("without a fault everything passes, in both directions, the end too, a
     });
     one.socket.end(" and goodbye");
     await soon(one.closed);
-    assertEquals([one.heard, one.ended, one.error], ["hello and goodbye", true, undefined]);
+    assertEquals([one.received, one.ended, one.error], ["hello and goodbye", true, undefined]);
     await until(() => proxy.counts.open === 0);
   }));
 
-Deno.test("a lot passes whole and in order, however slow the reader", () =>
+Deno.test("TcpProxy passes on many bytes in order to a slow reader", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
     const line = "0123456789abcdef".repeat(4096);
@@ -94,11 +94,11 @@ Deno.test("a lot passes whole and in order, however slow the reader", () =>
     one.socket.resume();
     one.socket.end();
     await soon(one.closed);
-    assert(one.heard === line.repeat(lines));
+    assert(one.received === line.repeat(lines));
     assertEquals(proxy.counts.toClient, line.length * lines);
   }));
 
-Deno.test("delay makes each direction late, keeps the order, and ends with the fault", () =>
+Deno.test("TcpProxy.fault() with delay makes both directions late, and keeps the order", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
     await one.say("a", "a");
@@ -106,16 +106,16 @@ Deno.test("delay makes each direction late, keeps the order, and ends with the f
     const startMs = performance.now();
     one.socket.write("b");
     await pause(20);
-    await proxy.heal();
+    await proxy.clearFaults();
     one.socket.write("c");
-    await until(() => one.heard === "abc");
+    await until(() => one.received === "abc");
     assertGreater(performance.now() - startMs, 95);
     const healedMs = performance.now();
     await one.say("d", "abcd");
     assertLess(performance.now() - healedMs, 90);
   }));
 
-Deno.test("drop: bytes and ends get lost, connections stay open, and those that lost something are reset afterwards", () =>
+Deno.test("TcpProxy.fault() with drop drops bytes and ends, and resets the connections that lost something when it is over", () =>
   withProxy(async ({ proxy, served, client }) => {
     const [one, two] = [client(), client()];
     await one.say("a", "a");
@@ -124,22 +124,22 @@ Deno.test("drop: bytes and ends get lost, connections stay open, and those that 
     one.socket.write("bcd");
     await until(() => proxy.counts.dropped === 3);
     await pause(30);
-    assertEquals([one.heard, one.error, proxy.counts.open], ["a", undefined, 2]);
-    await proxy.heal();
+    assertEquals([one.received, one.error, proxy.counts.open], ["a", undefined, 2]);
+    await proxy.clearFaults();
     await soon(one.closed);
     assertEquals(one.error, "ECONNRESET");
     await two.say("e", "ae");
 
-    // A server that goes away, and nobody hears of it.
+    // A server that closes the connection without the client noticing.
     await proxy.fault({ drop: "to-client" });
     for (const socket of served) socket.destroy();
     await pause(30);
     assertEquals([two.ended, two.error], [false, undefined]);
-    await proxy.heal();
+    await proxy.clearFaults();
     await soon(two.closed);
   }));
 
-Deno.test("drop in one direction lets the other pass", () =>
+Deno.test("TcpProxy.fault() with drop in one direction passes the other on", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
     await one.say("a", "a");
@@ -147,14 +147,14 @@ Deno.test("drop in one direction lets the other pass", () =>
     one.socket.write("bc");
     await until(() => proxy.counts.toServer === 3);
     await until(() => proxy.counts.dropped === 2);
-    assertEquals(one.heard, "a");
+    assertEquals(one.received, "a");
     await proxy.fault({ drop: "to-server" });
     one.socket.write("de");
     await until(() => proxy.counts.dropped === 4);
     assertEquals(proxy.counts.toServer, 3);
   }));
 
-Deno.test("cutAfter resets the connection after exactly so many bytes to the client, counted from the fault", () =>
+Deno.test("TcpProxy.fault() with cutAfter resets the connection after exactly that number of bytes to the client", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
     await one.say("abc", "abc");
@@ -162,15 +162,15 @@ Deno.test("cutAfter resets the connection after exactly so many bytes to the cli
     await one.say("de", "abcde");
     one.socket.write("fghijk");
     await soon(one.closed);
-    assertEquals([one.heard, one.error], ["abcdefgh", "ECONNRESET"]);
+    assertEquals([one.received, one.error], ["abcdefgh", "ECONNRESET"]);
     assertEquals([proxy.counts.cut, proxy.counts.toClient], [1, 8]);
     const two = client(); // new connections too
     two.socket.write("123456");
     await soon(two.closed);
-    assertEquals([two.heard, proxy.counts.cut], ["12345", 2]);
+    assertEquals([two.received, proxy.counts.cut], ["12345", 2]);
   }));
 
-Deno.test("cut() resets what is open", () =>
+Deno.test("TcpProxy.cut() resets the open connections", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
     await one.say("a", "a");
@@ -180,7 +180,7 @@ Deno.test("cut() resets what is open", () =>
     await client().say("b", "b");
   }));
 
-Deno.test("silent: new connections are accepted and hear nothing, the server never knows, open ones go on", () =>
+Deno.test("TcpProxy.fault() with silent accepts new connections without opening one to the server, and keeps open ones", () =>
   withProxy(async ({ proxy, served, client }) => {
     const open = client();
     await open.say("a", "a");
@@ -190,16 +190,16 @@ Deno.test("silent: new connections are accepted and hear nothing, the server nev
     await once(two.socket, "connect");
     await until(() => proxy.counts.dropped === 5);
     await open.say("b", "ab");
-    assertEquals([one.heard, served.length, proxy.counts.open], ["", 1, 3]);
+    assertEquals([one.received, served.length, proxy.counts.open], ["", 1, 3]);
     two.socket.end();
     await soon(two.closed);
-    await proxy.heal();
+    await proxy.clearFaults();
     await soon(one.closed);
     assertEquals(one.error, "ECONNRESET");
     await open.say("c", "abc");
   }));
 
-Deno.test("refuse: new connections are refused, open ones go on, and the port is the same afterwards", () =>
+Deno.test("TcpProxy.fault() with refuse refuses new connections, keeps open ones, and listens on the same port afterwards", () =>
   withProxy(async ({ proxy, client }) => {
     const open = client();
     await open.say("a", "a");
@@ -209,11 +209,11 @@ Deno.test("refuse: new connections are refused, open ones go on, and the port is
     await soon(one.closed);
     assertEquals(one.error, "ECONNREFUSED");
     await open.say("b", "ab");
-    await proxy.heal();
+    await proxy.clearFaults();
     await client().say("c", "c");
   }));
 
-Deno.test("a server that refuses is a reset for the client", async () => {
+Deno.test("TcpProxy resets the client if the server refuses the connection", async () => {
   const gone = await TcpProxy.start({ to: { host: "127.0.0.1", port: 1 } });
   const one = new Client(gone);
   await soon(one.closed);
@@ -221,7 +221,7 @@ Deno.test("a server that refuses is a reset for the client", async () => {
   await gone.close();
 });
 
-Deno.test("close() ends everything at once and frees the port, whatever the fault; twice is harmless", () =>
+Deno.test("TcpProxy.close() closes all connections at once and frees the port, with any fault, and may be called twice", () =>
   withProxy(async ({ proxy, served, client }) => {
     const one = client();
     await one.say("a", "a");
@@ -239,32 +239,38 @@ Deno.test("close() ends everything at once and frees the port, whatever the faul
     await again.close();
   }));
 
-Deno.test("what is not allowed is refused, with the argument and the value", async () => {
+Deno.test("TcpProxy refuses invalid options and faults, with the argument and the value", async () => {
   const to = { host: "127.0.0.1", port: 5432 };
   const starts: [options: unknown, message: string][] = [
-    [{}, "Cannot start a TCP proxy: to must be an object with host, port, got undefined"],
-    [{ to: { ...to, port: 0 } }, "to.port must be a whole number from 1 to 65535, got 0"],
-    [{ to: { ...to, host: "db" } }, 'to.host must be an IPv4 or IPv6 address, got "db"'],
-    [{ to, listen: { host: "::1", prot: 1 } }, 'listen has no "prot", only host, port'],
-    [{ to, form: 1 }, 'options has no "form", only listen, to'],
+    [{}, '"to" must be an object, got undefined'],
+    [{ to: { ...to, port: 0 } }, '"to.port" must be a whole number from 1 to 65535, got 0'],
+    [{ to: { ...to, host: "db" } }, '"to.host" must be an IPv4 or IPv6 address, got "db"'],
+    [
+      { to, listen: { host: "::1", prot: 1 } },
+      '"listen.prot" is not an option of TcpProxy.start(), did you mean "listen.port"?',
+    ],
+    [{ to, form: 1 }, '"form" is not an option of TcpProxy.start(); there are listen, to'],
   ];
   for (const [options, message] of starts) {
     const error = await assertRejects(() => TcpProxy.start(options as TcpProxyOptions), Error);
-    assert(error.message.includes(message), error.message);
+    assert(error.message.startsWith(message), error.message);
   }
   const faults: [fault: unknown, message: string][] = [
-    [{ delay: -1 }, "Cannot set a TCP fault: delay must be a number of seconds from 0 to"],
-    [{ delay: "1" }, 'delay must be a number of seconds from 0 to 2147483, got "1"'],
-    [{ cutAfter: 0 }, "cutAfter must be a whole number of bytes from 1 to"],
-    [{ drop: true }, 'drop must be "both", "to-server" or "to-client", got true'],
-    [{ refuse: 1 }, "refuse must be true or false, got 1"],
-    [{ silent: null }, "silent must be true or false, got null"],
-    [{ dleay: 1 }, 'fault has no "dleay", only delay, drop, cutAfter, silent, refuse'],
+    [{ delay: -1 }, '"fault.delay" must be a number of seconds from 0 to 2147483, got -1'],
+    [{ delay: "1" }, '"fault.delay" must be a number of seconds from 0 to 2147483, got "1"'],
+    [{ cutAfter: 0 }, '"fault.cutAfter" must be a whole number of bytes from 1 to'],
+    [{ drop: true }, '"fault.drop" must be one of "both", "to-server", "to-client", got true'],
+    [{ refuse: 1 }, '"fault.refuse" must be one of true, false, got 1'],
+    [{ silent: null }, '"fault.silent" must be one of true, false, got null'],
+    [
+      { dleay: 1 },
+      '"fault.dleay" is not an option of TcpProxy.fault(), did you mean "fault.delay"?',
+    ],
   ];
   await using proxy = await TcpProxy.start({ to });
   for (const [fault, message] of faults) {
     const error = await assertRejects(() => proxy.fault(fault as Record<string, never>), Error);
-    assert(error.message.includes(message), error.message);
+    assert(error.message.startsWith(message), error.message);
   }
   const { host, port } = proxy;
   const error = await assertRejects(() => TcpProxy.start({ listen: { host, port }, to }), Error);

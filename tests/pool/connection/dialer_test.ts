@@ -13,7 +13,7 @@ import { ConnectError } from "../../../errors.ts";
 import {
   type FakeAdapter,
   fakeAdapter,
-  type FakeBehaviour,
+  type FakeBehavior,
   type FakeClient,
 } from "../../../testing/mod.ts";
 import { fakeTime } from "../../support/time.ts";
@@ -35,7 +35,7 @@ function silent({ signal }: Pick<Target, "signal">): Promise<never> {
 }
 
 function setup(
-  behaviour: FakeBehaviour = {},
+  behaviour: FakeBehavior = {},
   settings: Partial<DialerSettings> = {},
   roles?: (address: string) => Role,
 ): { dialer: Dialer<FakeClient>; adapter: FakeAdapter } {
@@ -335,7 +335,7 @@ Deno.test("isTransient() with several addresses: a role is worth waiting for, a 
     [wrongPassword, false, false],
   ];
   for (const [reason, first, later] of cases) {
-    const behaviour: FakeBehaviour = {
+    const behaviour: FakeBehavior = {
       connect: (address) => address === B ? Promise.reject(reason) : undefined,
     };
     const { dialer } = setup(behaviour, { targetSessionAttrs: "primary" }, standby);
@@ -345,7 +345,7 @@ Deno.test("isTransient() with several addresses: a role is worth waiting for, a 
       later,
     ]);
   }
-  const behaviour: FakeBehaviour = {
+  const behaviour: FakeBehavior = {
     connect: (address) => Promise.reject(address === B ? refused() : wrongPassword),
   };
   const { dialer } = setup(behaviour);
@@ -365,7 +365,7 @@ Deno.test("dial() takes an adapter's word for the address that a connection is o
 
 Deno.test("probe() takes any answer for a sign of life, and silence for none", async () => {
   using time = fakeTime();
-  const cases: [what: string, connect: NonNullable<FakeBehaviour["connect"]>, alive: boolean][] = [
+  const cases: [what: string, connect: NonNullable<FakeBehavior["connect"]>, alive: boolean][] = [
     ["lets one in", () => {}, true],
     ["refused", () => Promise.reject(refused()), true],
     ["too many clients", () => Promise.reject(new Error("sorry, too many clients already")), true],
