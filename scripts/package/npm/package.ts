@@ -24,9 +24,6 @@ export const PROGRAM = "dnspool";
 /** 20.19 is the first Node whose `require()` takes an ES module (of the 22 line, 22.12). */
 const ENGINES = { node: ">=20.19.0" };
 
-/** What the modules may import from npm; anything else that they do is an error of the build. */
-const DEPENDENCIES: readonly string[] = ["dns-packet"];
-
 /** The drivers, each of the user's choice, and the versions that its adapter is for. */
 export const DRIVERS: Readonly<
   Record<string, { readonly range: string; readonly adapter: string }>
@@ -64,14 +61,13 @@ export function programOf({ exports }: Config): string | undefined {
   return module && `${stem(module)}.js`;
 }
 
-/** Refuses what the modules import from npm and should not. */
+/** Refuses every package that the modules import from npm. */
 function checkDependencies(found: Readonly<Record<string, string>>): void {
-  const surplus = Object.keys(found).filter((name) => !DEPENDENCIES.includes(name));
-  if (surplus.length === 0) return;
+  const names = Object.keys(found);
+  if (names.length === 0) return;
   throw new Error(
-    `Cannot make "${surplus.join('", "')}" a dependency of the package: there are only ${
-      DEPENDENCIES.join(", ")
-    }; drivers are the user's`,
+    `Cannot make "${names.join('", "')}" a dependency of the package: it has none, and drivers ` +
+      "are the user's",
   );
 }
 
