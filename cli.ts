@@ -1,10 +1,10 @@
 /**
- * The command line: `dnspool resolve`, `watch` and `check` show what a database's host name points at, and what a
- * failover would meet.
+ * The command line: `dnspool resolve`, `watch` and `check` show the addresses of a database's host name, and what would
+ * go wrong at a failover.
  *
- * On npm the package brings the program `dnspool` (`npx @dnspool/dnspool`); with Deno it is
+ * The npm package contains the program `dnspool` (`npx @dnspool/dnspool`); with Deno it is
  * `deno run --allow-net --allow-env --allow-sys=networkInterfaces jsr:@dnspool/dnspool/cli`. `--help` explains the
- * rest. Imported, the module does nothing by itself.
+ * commands. When it is imported, the module does nothing by itself.
  *
  * @example
  * ```ts
@@ -21,26 +21,26 @@
 import { realpathSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { processIo } from "./cli/io.ts";
+import { processContext } from "./cli/context.ts";
 import { run } from "./cli/main.ts";
 
 /**
- * Does what a command line says, on the process's own outputs. Ctrl-C ends it.
+ * Runs a command line, on the process's outputs. Ctrl-C ends it.
  *
  * @param args The arguments, without the program's name, such as `["resolve", "db.internal"]`.
- * @returns The exit status: 0 if all is well, 1 if it is not, 2 if the command line is wrong, 3 if `check` has
- *   warnings only, 130 or 143 when a signal ended it.
+ * @returns The exit status: 0 for success, 1 for a failure, 2 if the command line is wrong, 3 if `check` has only
+ *   warnings, 130 or 143 if a signal ended it.
  */
 export async function main(args: readonly string[]): Promise<number> {
-  const { io, release } = processIo(args);
+  const { context, release } = processContext(args);
   try {
-    return await run(args, io);
+    return await run(args, context);
   } finally {
     release();
   }
 }
 
-/** Whether this module is the program. Node tells only from 24.2 on. */
+/** Returns whether this module is the program. `import.meta.main` exists on Node from 24.2. */
 function isProgram(): boolean {
   const { main } = import.meta as { main?: boolean };
   if (main !== undefined) return main;
@@ -53,7 +53,7 @@ function isProgram(): boolean {
 
 if (isProgram()) {
   main(process.argv.slice(2)).then((status) => {
-    // What a driver or a lookup leaves behind is not waited for; what was written is.
+    // Does not wait for sockets of drivers and lookups, only for the output.
     process.stdout.write("", () => process.exit(status));
   });
 }

@@ -1,5 +1,5 @@
 /**
- * Resolves a host as an engine would, and tells all that is known of the answer.
+ * Resolves a host as an engine does, and shows the answer.
  *
  * @module
  */
@@ -12,25 +12,25 @@ import { staticAddresses } from "../lookups/static.ts";
 import { viewOf } from "../resolver.ts";
 import { type Cell, type Paint, rounded, span, table, type Tone } from "./format.ts";
 
-/** An answer, and where it comes from. Times are seconds. */
+/** An answer and its source. Times are seconds. */
 export interface HostAnswer {
   readonly host: string;
   readonly addresses: readonly string[];
-  /** As the server said; `undefined` where nobody could tell. */
+  /** The TTL that was reported; `undefined` if none was. */
   readonly ttl: number | undefined;
-  /** `undefined` where the lookup cannot tell. */
+  /** `undefined` if the lookup does not report it. */
   readonly chain: readonly Alias[] | undefined;
-  /** Who answered, where that is known. */
+  /** The server that answered, if known. */
   readonly server: string | undefined;
-  /** `"dns"`; `"os"`: the operating system's resolver had to help out; `"none"`: no DNS is needed. */
+  /** `"dns"`; `"os"`, the operating system's resolver; `"none"` if no DNS is needed. */
   readonly source: "dns" | "os" | "none";
   /** `"system"`, `"wire"`, `"doh"`. */
   readonly lookup: string;
-  /** How long it took. */
+  /** The duration of the resolution. */
   readonly took: number;
 }
 
-/** The name as it is looked up: with the trailing dot that it may have, for that keeps search domains out. */
+/** Returns the host to look up. A trailing dot stays: it keeps search domains out. */
 export function hostOf(text: string): string {
   const name = canonicalHost(checkHost(text));
   return text.endsWith(".") && !staticAddresses(name, "auto") ? `${name}.` : name;
@@ -39,11 +39,11 @@ export function hostOf(text: string): string {
 /**
  * Resolves a host through the resolver that engines share.
  *
- * @param host As `hostOf` gives it.
- * @param settings How to resolve it.
+ * @param host A host that `hostOf` returned.
+ * @param settings The settings of the resolution.
  * @param signal Ends the wait.
  * @returns The answer.
- * @throws {ResolveError} when there is none.
+ * @throws {ResolveError} if there is none.
  */
 export async function answerFor(
   host: string,
@@ -69,13 +69,13 @@ function fromAnswer(
   return { addresses, ttl, chain, server, source, took: tookMs / 1000 };
 }
 
-/** What an answer came by. */
+/** Returns the name of a lookup for the output. */
 function lookupLabel({ lookup }: DnsSettings): string {
   if (typeof lookup !== "string") return lookup.name;
   return lookup === "system" || lookup === "wire" ? lookup : "doh";
 }
 
-/** An answer for JSON. */
+/** Converts an answer for JSON output. */
 export function answerJson(answer: HostAnswer): Record<string, unknown> {
   const { addresses, ttl, chain, server, source, lookup, took } = answer;
   return {
@@ -90,11 +90,11 @@ export function answerJson(answer: HostAnswer): Record<string, unknown> {
 }
 
 /**
- * An answer for people: a line for each thing that is known.
+ * Returns the lines that show an answer.
  *
  * @param answer The answer.
- * @param paint Paints it.
- * @param exactTtl The TTL of the whole chain, where it was asked for besides.
+ * @param paint Colors them.
+ * @param exactTtl The TTL of the whole chain, if it was asked for separately.
  */
 export function answerLines(answer: HostAnswer, paint: Paint, exactTtl?: number): string[] {
   const { addresses, chain, source, server, lookup, took } = answer;
@@ -104,10 +104,10 @@ export function answerLines(answer: HostAnswer, paint: Paint, exactTtl?: number)
   if (source === "none") {
     rows.push(["source", "no DNS is needed"]);
   } else {
-    const who = source === "os" ? "the operating system (hosts file, search domains)" : undefined;
+    const os = source === "os" ? "the operating system (hosts file, search domains)" : undefined;
     rows.push(["TTL", ttlText(answer, exactTtl)]);
     if (source === "dns") rows.push(["chain", chainText(chain)]);
-    rows.push(["server", who ?? server ?? "the system's"]);
+    rows.push(["server", os ?? server ?? "the system's"]);
     rows.push(["lookup", lookup]);
     rows.push(["time", span(took)]);
   }
@@ -119,14 +119,14 @@ export function answerLines(answer: HostAnswer, paint: Paint, exactTtl?: number)
 }
 
 function ttlText({ ttl, lookup }: HostAnswer, exactTtl: number | undefined): string {
-  const told = ttl === undefined ? "not told, it counts for 5 s" : `${ttl} s`;
-  if (exactTtl === undefined || exactTtl === ttl) return told;
-  return `${exactTtl} s (by lookup "${lookup}": ${told})`;
+  const reported = ttl === undefined ? "unknown, counts for 5 s" : `${ttl} s`;
+  if (exactTtl === undefined || exactTtl === ttl) return reported;
+  return `${exactTtl} s (by lookup "${lookup}": ${reported})`;
 }
 
-/** `db.internal -> node-a.internal (TTL 5 s)`. */
+/** Formats a chain: `db.internal -> node-a.internal (TTL 5 s)`. */
 function chainText(chain: HostAnswer["chain"]): string {
-  if (!chain) return 'not told (lookup "wire" tells)';
+  if (!chain) return 'unknown (lookup "wire" reports it)';
   if (chain.length === 0) return "none";
   const links = chain.map(({ target, ttl }) => `-> ${target} (TTL ${ttl} s)`);
   return `${chain[0]!.name} ${links.join(" ")}`;

@@ -1,19 +1,19 @@
 /**
- * Reads the command line: the command, what it is about, its flags. What cannot be meant is a {@linkcode UsageError}.
+ * Reads the command line: the command, its argument and its flags. Throws a {@linkcode UsageError} if it is wrong.
  *
  * @module
  */
 
 import { parseArgs } from "node:util";
-import { nearest } from "../internal/argument_error.ts";
+import { mustBe, mustBeUndisclosed, oneOf, unknownName } from "../internal/argument_error.ts";
 
-/** The command line cannot be meant. The message shows nothing in which a password might stand. */
+/** The error of a wrong command line. Its message shows no value that may hold a password. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 
   /**
-   * @param message What cannot be meant, and what is allowed.
-   * @param command The command that it is about, where that is known.
+   * @param message The wrong argument, and what is allowed.
+   * @param command The command, if known.
    */
   constructor(message: string, readonly command?: CommandName) {
     super(message);
@@ -23,17 +23,17 @@ export class UsageError extends Error {
 /** The commands. */
 export type CommandName = "resolve" | "watch" | "check";
 
-/** Flags by name, without the dashes, as they were given. */
+/** The values of flags by name, without the dashes, unchecked. */
 export type Flags = Readonly<Record<string, string | boolean | readonly string[]>>;
 
-/** What is to be done. */
+/** A command line. */
 export type Call =
   | { readonly what: "help"; readonly about: CommandName | undefined }
   | { readonly what: "version" }
   | {
     readonly what: CommandName;
-    /** The host or the URL; `undefined` where it was left out. */
-    readonly subject: string | undefined;
+    /** The host or the URL; `undefined` if it is left out. */
+    readonly target: string | undefined;
     readonly flags: Flags;
   };
 
@@ -41,17 +41,17 @@ interface Flag {
   readonly type: "string" | "boolean";
   readonly multiple?: boolean;
   readonly short?: string;
-  /** Whether its value may be a URL: who reads it sees to it that no password in it is shown. */
+  /** Whether the value may be a URL, and its reader shows no password in it. */
   readonly guarded?: boolean;
 }
 
-const EVERYWHERE: Readonly<Record<string, Flag>> = {
+const COMMON_FLAGS: Readonly<Record<string, Flag>> = {
   "help": { type: "boolean", short: "h" },
   "version": { type: "boolean" },
   "no-color": { type: "boolean" },
 };
 
-const DNS: Readonly<Record<string, Flag>> = {
+const DNS_FLAGS: Readonly<Record<string, Flag>> = {
   "nameserver": { type: "string", multiple: true },
   "lookup": { type: "string", guarded: true },
   "family": { type: "string" },
@@ -61,10 +61,10 @@ const DNS: Readonly<Record<string, Flag>> = {
 };
 
 const COMMANDS: Readonly<Record<CommandName, Readonly<Record<string, Flag>>>> = {
-  resolve: DNS,
-  watch: DNS,
+  resolve: DNS_FLAGS,
+  watch: DNS_FLAGS,
   check: {
-    ...DNS,
+    ...DNS_FLAGS,
     "connect-timeout": { type: "string" },
     "target-session-attrs": { type: "string" },
   },
@@ -75,43 +75,49 @@ const NAMES = Object.keys(COMMANDS) as CommandName[];
  * Reads the command line.
  *
  * @param args The arguments, without the program's name.
- * @returns What is to be done.
- * @throws {UsageError} for what cannot be meant.
+ * @returns The command, its argument and its flags.
+ * @throws {UsageError} if the command, a flag or the number of arguments is wrong.
  */
 export function readArgs(args: readonly string[]): Call {
   const at = args.findIndex((arg) => !arg.startsWith("-"));
   const word = args[at];
   if (word === undefined || word === "help") return readHelp(args, word);
-  // A wrong flag first: what looks like a command may be its value.
-  readFlags(args.slice(0, at), { ...EVERYWHERE, ...COMMANDS.check }, undefined);
+  // A wrong flag before the word is reported first: the word may be its value.
+  readFlags(args.slice(0, at), { ...COMMON_FLAGS, ...COMMANDS.check }, undefined);
   const command = commandOf(word);
-  const known = { ...EVERYWHERE, ...COMMANDS[command] };
+  const known = { ...COMMON_FLAGS, ...COMMANDS[command] };
   const { flags, words } = readFlags(args.filter((_, index) => index !== at), known, command);
   if (flags.help) return { what: "help", about: command };
   if (flags.version) return { what: "version" };
-  const [subject, more] = words;
+  const [target, more] = words;
   if (more !== undefined) {
-    const one = command === "check" ? "URL" : "host name";
-    throw new UsageError(`Cannot ${command} several at once: give one ${one}`, command);
+    const [name, allowed] = command === "check" ? ["URL", "one URL"] : ["HOST", "one host name"];
+    throw usageError(mustBeUndisclosed(name, allowed, "several"), command);
   }
-  return { what: command, subject, flags };
+  return { what: command, target, flags };
 }
 
-/** Without a command, or with the command "help". */
+/** Makes the `UsageError` with the message of another error. */
+export function usageError({ message }: Error, command?: CommandName): UsageError {
+  return new UsageError(message, command);
+}
+
+/** Reads a command line without a command, or with the command "help". */
 function readHelp(args: readonly string[], word: string | undefined): Call {
-  const { flags, words } = readFlags(args, EVERYWHERE, undefined);
+  const { flags, words } = readFlags(args, COMMON_FLAGS, undefined);
   if (flags.version) return { what: "version" };
   const about = word === "help" ? words[1] : undefined;
   if (word === "help" || flags.help) {
     return { what: "help", about: about === undefined ? undefined : commandOf(about) };
   }
-  throw new UsageError(`Cannot tell what to do: the commands are ${NAMES.join(", ")}`);
+  throw usageError(mustBeUndisclosed("COMMAND", oneOf(NAMES), "none"));
 }
 
 function commandOf(word: string): CommandName {
   if ((NAMES as readonly string[]).includes(word)) return word as CommandName;
-  const meant = word.includes("://") ? ', did you mean "check"?' : hint(word, NAMES);
-  throw new UsageError(`Cannot run ${quoted(word)}: there is no such command${meant}`);
+  if (!mayHoldPassword(word)) throw usageError(unknownName(word, "a command", NAMES));
+  const got = word.includes("://") ? 'a URL, did you mean "check"?' : 'a word with an "@"';
+  throw usageError(mustBeUndisclosed("COMMAND", oneOf(NAMES), got));
 }
 
 function readFlags(
@@ -126,7 +132,8 @@ function readFlags(
     tokens: true,
     allowPositionals: true,
   });
-  const refuse = (message: string) => new UsageError(message, command);
+  const refuse = (name: string, allowed: string, got: string) =>
+    usageError(mustBeUndisclosed(name, allowed, got), command);
   const flags: Record<string, string | boolean | readonly string[]> = {};
   const words: string[] = [];
   for (const token of tokens) {
@@ -136,20 +143,18 @@ function readFlags(
     const flag = Object.hasOwn(known, name) ? known[name] : undefined;
     if (!flag) throw unknownFlag(rawName, known, command);
     if (flag.type === "boolean") {
-      if (value !== undefined) throw refuse(`Cannot give ${rawName} a value: it takes none`);
+      if (value !== undefined) throw refuse(rawName, "given without a value", "one");
       flags[name] = true;
     } else {
-      // A value that looks like a flag is one: the value was forgotten.
+      // If the value begins with a dash, it is the next flag: the value is missing.
       if (!value || (!token.inlineValue && value.startsWith("-"))) {
-        throw refuse(`Cannot use ${rawName}: its value is missing`);
+        throw refuse(rawName, "followed by a value", "none");
       }
-      if (!flag.guarded && quoted(value) === HIDDEN) {
-        throw refuse(
-          `Cannot use ${HIDDEN} for ${rawName}: it is no URL, and there is no "@" in it`,
-        );
+      if (!flag.guarded && mayHoldPassword(value)) {
+        throw invalidValue(rawName, 'a value without "@" and "://"', value, command);
       }
       const list = flags[name] as readonly string[] | undefined;
-      if (list && !flag.multiple) throw refuse(`Cannot use ${rawName} twice: it takes one value`);
+      if (list && !flag.multiple) throw refuse(rawName, "given once", "two values");
       flags[name] = flag.multiple ? [...list ?? [], value] : value;
     }
   }
@@ -162,22 +167,26 @@ function unknownFlag(
   command: CommandName | undefined,
 ): UsageError {
   const flags = Object.keys(known).map((name) => `--${name}`);
-  const of = command ? ` of "dnspool ${command}"` : "";
-  return new UsageError(
-    `Cannot use the flag ${quoted(rawName)}${of}: there is no such flag${hint(rawName, flags)}`,
+  const name = mayHoldPassword(rawName) ? "[hidden]" : rawName;
+  return usageError(
+    unknownName(name, `a flag of dnspool${command ? ` ${command}` : ""}`, flags),
     command,
   );
 }
 
-function hint(word: string, known: readonly string[]): string {
-  const near = nearest(word, known);
-  return near ? `, did you mean "${near}"?` : `; there are ${known.join(", ")}`;
+/** Makes the error for a flag's value, which is not shown if it may hold a password. */
+export function invalidValue(
+  name: string,
+  allowed: string,
+  value: string,
+  command?: CommandName,
+): UsageError {
+  const error = mayHoldPassword(value)
+    ? mustBeUndisclosed(name, allowed, 'a value with "@" or "://"')
+    : mustBe(name, allowed, value);
+  return usageError(error, command);
 }
 
-/** Stands for what is not shown. */
-const HIDDEN = "this";
-
-/** What somebody typed, unless a password might stand in it. */
-export function quoted(text: string): string {
-  return /@|:\/\//.test(text) ? HIDDEN : JSON.stringify(text);
+function mayHoldPassword(text: string): boolean {
+  return /@|:\/\//.test(text);
 }

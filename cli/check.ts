@@ -1,10 +1,11 @@
 /**
- * `dnspool check`: what stands behind a database URL, and what would go wrong at a failover.
+ * `dnspool check`: inspects the servers of a database URL, and reports what would go wrong at a failover.
  *
  * @module
  */
 
 import { destinationOf } from "../engine/destination.ts";
+import { mustBeUndisclosed } from "../internal/argument_error.ts";
 import { hostPort } from "../internal/ip.ts";
 import { redactPassword } from "../internal/redact.ts";
 import type { Adapter, Role } from "../adapters/adapter.ts";
@@ -16,15 +17,17 @@ import { type EngineOptions, type EngineSettings, readEngineOptions } from "../e
 import { DatabaseUrl } from "../engine/url.ts";
 import { resolveByWire } from "../resolver.ts";
 import { answerFor, answerJson, answerLines, type HostAnswer, hostOf } from "./answer.ts";
-import { type Flags, UsageError } from "./args.ts";
-import { dnsOptions, numberOf, usageError } from "./dns_flags.ts";
+import type { Flags } from "./args.ts";
+import type { CommandContext } from "./context.ts";
+import { dnsOptions, secondsOf, toUsageError } from "./dns_flags.ts";
 import { type Facts, type Finding, findingsOf } from "./findings.ts";
 import { type Cell, rounded, span, table, type Tone } from "./format.ts";
-import type { Io } from "./io.ts";
 import { inspectServers, type ServerReport, type TlsVerdict } from "./servers.ts";
 
-/** What is to be checked. */
-interface Subject {
+const URL_RULE = "a database URL, on the command line or in DATABASE_URL";
+
+/** The target of a check. */
+interface Target {
   readonly url: DatabaseUrl;
   readonly adapter: Adapter<unknown>;
   readonly settings: EngineSettings<unknown>;
@@ -33,33 +36,42 @@ interface Subject {
 /**
  * Checks a database URL.
  *
- * @param text The URL; where it was left out, DATABASE_URL is read.
- * @param flags The flags, as they were given.
- * @param io Where to show what is found.
- * @returns The exit status: 0 for no findings, 3 for warnings, 1 where something is wrong now.
- * @throws {UsageError} for what cannot be meant.
- * @throws {ResolveError} when the name has no address.
- * @throws {DriverUnavailableError} when the driver is not installed.
+ * @param text The URL. Default: the environment variable DATABASE_URL.
+ * @param flags The flags.
+ * @param context The outputs, the environment and the signal.
+ * @returns The exit status: 0 without findings, 3 with only warnings, 1 with failures.
+ * @throws {UsageError} if the URL or a flag is wrong.
+ * @throws {ResolveError} if the name has no address.
+ * @throws {DriverUnavailableError} if the driver is not installed.
  */
-export async function check(text: string | undefined, flags: Flags, io: Io): Promise<number> {
-  const subject = await readSubject(text ?? io.env("DATABASE_URL"), flags);
+export async function check(
+  text: string | undefined,
+  flags: Flags,
+  context: CommandContext,
+): Promise<number> {
+  const target = await readTarget(text ?? context.env("DATABASE_URL"), flags);
   try {
-    const facts = await findOut(subject, io.signal);
+    const facts = await collectFacts(target, context.signal);
     const findings = findingsOf(facts);
-    if (flags.json === true) io.out(JSON.stringify(reportJson(subject, facts, findings)));
-    else for (const line of reportLines(subject, facts, findings, io)) io.out(line);
+    const lines = flags.json === true
+      ? [JSON.stringify(reportJson(target, facts, findings))]
+      : reportLines(target, facts, findings, context);
+    for (const line of lines) context.out(line);
     if (findings.length === 0) return 0;
     return findings[0]!.level === "failure" ? 1 : 3;
   } catch (error) {
-    io.signal.throwIfAborted();
+    context.signal.throwIfAborted();
     if (error instanceof DnsPoolError) throw error;
-    // Not foreseen: nobody knows what stands in it.
+    // An unexpected error may hold the password.
     const text = error instanceof Error ? error.stack ?? error.message : String(error);
-    throw new Error(redactPassword(text, subject.url.password));
+    throw new Error(redactPassword(text, target.url.password));
   }
 }
 
-async function findOut({ url, adapter, settings }: Subject, signal: AbortSignal): Promise<Facts> {
+async function collectFacts(
+  { url, adapter, settings }: Target,
+  signal: AbortSignal,
+): Promise<Facts> {
   const host = hostOf(url.host!);
   const { answer, exact } = await resolveTwice(host, settings, signal);
   const servers = await inspectServers(answer.addresses, {
@@ -76,17 +88,15 @@ async function findOut({ url, adapter, settings }: Subject, signal: AbortSignal)
   };
 }
 
-async function readSubject(text: string | undefined, flags: Flags): Promise<Subject> {
-  if (!text) {
-    throw new UsageError("Cannot check nothing: give a database URL, or put it into DATABASE_URL");
-  }
-  const connectTimeout = numberOf(flags, "connect-timeout");
-  const wanted = flags["target-session-attrs"];
-  const dns = dnsOptions(flags);
+async function readTarget(text: string | undefined, flags: Flags): Promise<Target> {
   try {
+    if (!text) throw mustBeUndisclosed("URL", URL_RULE, "none");
+    const connectTimeout = secondsOf(flags, "connect-timeout");
+    const wanted = flags["target-session-attrs"];
+    const dns = dnsOptions(flags);
     const url = DatabaseUrl.parse(text);
     if (url.host === undefined) {
-      throw new UsageError(`Cannot check a ${url.dialect} URL without a host: nothing fails over`);
+      throw mustBeUndisclosed("URL", "a database URL with a host", `a ${url.dialect} URL without`);
     }
     const adapter = adapterByUrl(url.dialect, url.driver);
     const options: EngineOptions = {
@@ -94,16 +104,15 @@ async function readSubject(text: string | undefined, flags: Flags): Promise<Subj
       ...(connectTimeout !== undefined && { connectTimeout }),
       ...(wanted !== undefined && { targetSessionAttrs: wanted as WantedRole }),
     };
-    // What an engine would refuse is refused here, in the same words.
+    // Refuses everything that an engine refuses, with the same errors.
     await getDnsEngine(url, { ...options, adapter }).close();
     return { url, adapter, settings: readEngineOptions(options) };
   } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError) throw usageError(error);
-    throw error;
+    throw toUsageError(error);
   }
 }
 
-/** As the pool would, and beside it exactly, where the runtime may hide something. */
+/** Resolves the host as a pool does, and by `wire` too if the runtime's lookup may report another TTL. */
 async function resolveTwice(
   host: string,
   { dns }: EngineSettings<unknown>,
@@ -113,13 +122,13 @@ async function resolveTwice(
   const answer = await answerFor(host, dns, signal);
   if (!before || answer.source !== "dns") return { answer, exact: undefined };
   if (answer.ttl === undefined || answer.ttl <= before.ttl) return { answer, exact: before };
-  // A cache in between may have begun a new TTL between the two.
+  // A cache in between may have renewed the record between the two queries.
   const after = await resolveByWire(host, dns, signal);
   return { answer, exact: after && after.ttl > before.ttl ? after : before };
 }
 
 function reportJson(
-  { url, adapter }: Subject,
+  { url, adapter }: Target,
   { answer, exactTtl, servers, wanted }: Facts,
   findings: readonly Finding[],
 ): Record<string, unknown> {
@@ -142,10 +151,10 @@ function reportJson(
 }
 
 function reportLines(
-  { url, adapter }: Subject,
+  { url, adapter }: Target,
   facts: Facts,
   findings: readonly Finding[],
-  { paint }: Io,
+  { paint }: CommandContext,
 ): string[] {
   const { answer, servers, exactTtl } = facts;
   const head = ["address", "connect", "TLS", "role", "server"].map((text, at) => ({
@@ -164,13 +173,13 @@ function reportLines(
     ...findings.map(({ level, message }) =>
       `${paint(level, level === "failure" ? "bad" : "warning")}  ${message}`
     ),
-    ...(findings.length === 0 ? [paint("Nothing was found that would go wrong", "good")] : []),
+    ...(findings.length === 0 ? [paint("No problems were found", "good")] : []),
   ];
 }
 
 const TLS: Readonly<Record<TlsVerdict, readonly [text: string, tone: Tone | undefined]>> = {
   "name": ["name verified", "good"],
-  "chain": ["trusted, any name", "warning"],
+  "chain": ["name not verified", "warning"],
   "nothing": ["not verified", "warning"],
   "none": ["none", undefined],
   "unknown": ["-", undefined],

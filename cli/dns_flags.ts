@@ -1,13 +1,13 @@
 /**
- * The flags about DNS as the options that an engine has, and errors that speak of the flags.
+ * Converts the flags about DNS to the options of an engine, and the errors of options to errors of flags.
  *
  * @module
  */
 
-import { type DnsOptions, type DnsSettings, readDnsOptions } from "../resolver/options.ts";
 import { DOH_URL_RULE, readDohUrl } from "../lookups/internal/doh_url.ts";
 import type { LookupName } from "../lookups/lookup.ts";
-import { type CommandName, type Flags, quoted, UsageError } from "./args.ts";
+import { type DnsOptions, type DnsSettings, readDnsOptions } from "../resolver/options.ts";
+import { type CommandName, type Flags, invalidValue, usageError } from "./args.ts";
 
 /** The flag of each option. */
 const FLAGS: Readonly<Record<string, string>> = {
@@ -19,15 +19,15 @@ const FLAGS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The options that the flags stand for.
+ * Converts flags to options.
  *
- * @param flags The flags, as they were given.
- * @returns The options; whether they can be meant is still to be seen.
- * @throws {UsageError} for a flag that stands for no option's value.
+ * @param flags The flags.
+ * @returns The options, whose values are not all checked.
+ * @throws {UsageError} if a value cannot be converted.
  */
 export function dnsOptions(flags: Flags): DnsOptions {
   const { nameserver, lookup, family } = flags;
-  const dnsTimeout = numberOf(flags, "timeout");
+  const dnsTimeout = secondsOf(flags, "timeout");
   return {
     ...(nameserver !== undefined && { dnsNameservers: nameserver as readonly string[] }),
     ...(lookup !== undefined && { dnsLookup: lookupOf(String(lookup)) }),
@@ -37,43 +37,41 @@ export function dnsOptions(flags: Flags): DnsOptions {
   };
 }
 
-/** The options of a command, checked; with defaults. */
+/** Returns the settings of a command's flags, checked, with defaults. */
 export function dnsSettings(flags: Flags, command: CommandName): DnsSettings {
   return asUsage(() => readDnsOptions(dnsOptions(flags), command).settings);
 }
 
-/** A flag's number; `undefined` where it was not given. */
-export function numberOf(flags: Flags, name: string): number | undefined {
+/** Returns the number of seconds of a flag; `undefined` if it is not given. */
+export function secondsOf(flags: Flags, name: string): number | undefined {
   const text = flags[name];
   if (text === undefined) return undefined;
   if (/^\d+(\.\d+)?$/.test(String(text))) return Number(text);
-  throw new UsageError(
-    `Cannot use ${quoted(String(text))} for --${name}: it is a number of seconds`,
-  );
+  throw invalidValue(`--${name}`, "a number of seconds", String(text));
 }
 
-/** Runs what reads options: what it refuses was wrong on the command line. */
+/** Runs a function that checks arguments; its errors become those of the command line. */
 export function asUsage<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError) throw usageError(error);
-    throw error;
+    throw toUsageError(error);
   }
 }
 
-/** The error of an option, about its flag. */
-export function usageError({ message }: Error): UsageError {
-  return new UsageError(
-    message.replace(/"(\w+)(?:\[\d+\])?"/g, (whole, name) => FLAGS[name] ?? whole),
+/** Turns the error of an option into the `UsageError` of its flag; returns any other error. */
+export function toUsageError(error: unknown): unknown {
+  if (!(error instanceof TypeError || error instanceof RangeError)) return error;
+  const message = error.message.replace(
+    /^"(\w+)(?:\[\d+\])?"/,
+    (whole, name) => FLAGS[name] === undefined ? whole : `"${FLAGS[name]}"`,
   );
+  return usageError(new Error(message));
 }
 
 function lookupOf(text: string): LookupName {
   if (text === "system" || text === "wire" || readDohUrl(text)) return text as LookupName;
-  throw new UsageError(
-    `Cannot use ${quoted(text)} for --lookup: it is "system", "wire" or ${DOH_URL_RULE}`,
-  );
+  throw invalidValue("--lookup", `"system", "wire" or ${DOH_URL_RULE}`, text);
 }
 
 function familyOf(text: string): "auto" | 4 | 6 | "both" {

@@ -1,12 +1,12 @@
 /**
- * Errors as JSON shows them.
+ * Errors in JSON output.
  *
  * @module
  */
 
 import { type DnsPoolError, LookupError, ResolveError } from "../errors.ts";
 
-/** An error for JSON. */
+/** Converts an error for JSON output. */
 export function errorJson(error: DnsPoolError): Record<string, unknown> {
   const { code, message, cause } = error;
   return {

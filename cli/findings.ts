@@ -1,5 +1,5 @@
 /**
- * What would go wrong at a failover, judged by what was found. Facts in, findings out: no I/O.
+ * Finds what would go wrong at a failover, from facts that were collected. No I/O.
  *
  * @module
  */
@@ -9,39 +9,40 @@ import { matchesRole, type WantedRole } from "../pool/connection/server_role.ts"
 import type { HostAnswer } from "./answer.ts";
 import type { ServerReport, TlsVerdict } from "./servers.ts";
 
-/** All that was found out about a database URL. */
+/** The facts about a database URL. */
 export interface Facts {
   readonly answer: HostAnswer;
-  /** The TTL of the whole chain, where it could be asked for. */
+  /** The TTL of the whole chain, if it could be asked for. */
   readonly exactTtl: number | undefined;
   readonly servers: readonly ServerReport[];
-  /** The role that the pool asks for. */
+  /** The role that the pool requires. */
   readonly wanted: WantedRole;
 }
 
-/** Something that is wrong, or would be at a failover. */
+/** A problem that exists, or would occur at a failover. */
 export interface Finding {
-  /** `"failure"`: it is wrong now. `"warning"`: it would be. */
+  /** `"failure"` if the problem exists now, `"warning"` if it would occur at a failover. */
   readonly level: "failure" | "warning";
   /** A stable name, such as `"long-ttl"`. */
   readonly code: string;
-  /** The address that it is about. */
+  /** The address that it concerns. */
   readonly address?: string;
-  /** In words. */
+  /** The problem in words. */
   readonly message: string;
 }
 
-/** Seconds: providers that fail over by DNS set 5 (Aurora) to 60 (Azure, Cloud SQL). */
-const LONG_TTL = 60;
+/**
+ * Maximum TTL without a warning, in seconds: providers that fail over by DNS set 5 (Aurora) to 60 (Azure, Cloud SQL).
+ */
+const MAX_GOOD_TTL = 60;
 
-/** TLS is why there is no connection. */
-const REFUSED_TLS: readonly TlsVerdict[] = ["wrong name", "expired", "not trusted", "not offered"];
+/** The verdicts with which TLS is the reason that there is no connection. */
+const FAILED_TLS: readonly TlsVerdict[] = ["wrong name", "expired", "not trusted", "not offered"];
 
 /**
- * Judges what was found.
+ * Returns the findings, failures first.
  *
- * @param facts What was found.
- * @returns The findings, failures first.
+ * @param facts The facts.
  */
 export function findingsOf(facts: Facts): Finding[] {
   const found = [...aboutName(facts), ...aboutServers(facts), ...aboutRoles(facts)];
@@ -53,25 +54,25 @@ function* aboutName({ answer, exactTtl }: Facts): Generator<Finding> {
   const { source, ttl, lookup } = answer;
   if (source === "none") {
     const message =
-      `The URL names ${answer.host}, which needs no DNS: a failover that changes a name is not seen`;
+      `The URL names ${answer.host}, which needs no DNS: a failover by DNS is not noticed`;
     yield warning("no-name", message);
   }
   if (source === "os") {
-    const message = "DNS has no answer, the operating system has (hosts file, search domains): " +
-      "without a TTL, and a hosts file does not fail over";
+    const message = "DNS has no answer, but the operating system has one (hosts file, search " +
+      "domains): it has no TTL, and a hosts file does not fail over";
     yield warning("not-in-dns", message);
   }
   const record = exactTtl ?? ttl;
-  if (source === "dns" && record !== undefined && record > LONG_TTL) {
+  if (source === "dns" && record !== undefined && record > MAX_GOOD_TTL) {
     const message =
-      `The TTL is ${record} seconds: DNS servers in between may give the old address for so long ` +
-      `after a failover; ${LONG_TTL} or less is better`;
+      `The TTL is ${record} seconds: DNS servers in between may return the old address for that ` +
+      `time after a failover; ${MAX_GOOD_TTL} or less is better`;
     yield warning("long-ttl", message);
   }
   if (source === "dns" && exactTtl !== undefined && ttl !== undefined && ttl > exactTtl) {
     const message =
-      `The TTL of the CNAME chain is ${exactTtl} seconds, and the lookup "${lookup}" says ${ttl}: ` +
-      'a change is noticed later than it could be; dnsLookup: "wire" knows the chain';
+      `The TTL of the CNAME chain is ${exactTtl} seconds, but the lookup "${lookup}" reports ` +
+      `${ttl}: a change is noticed later than possible; dnsLookup: "wire" reads the chain`;
     yield warning("chain-ttl", message);
   }
 }
@@ -79,11 +80,11 @@ function* aboutName({ answer, exactTtl }: Facts): Generator<Finding> {
 function* aboutServers({ servers }: Facts): Generator<Finding> {
   for (const { address, error, tls } of servers) {
     if (error) {
-      const code = REFUSED_TLS.includes(tls) ? "certificate" : "no-connection";
+      const code = FAILED_TLS.includes(tls) ? "certificate" : "no-connection";
       yield { level: "failure", code, address, message: error.message };
     } else if (tls === "nothing" || tls === "chain") {
-      const what = tls === "chain" ? "is trusted, but for any name" : "is not looked at";
-      const message = `The certificate of ${address} ${what}: anybody in between may be the server`;
+      const what = tls === "chain" ? "is verified, but not its name" : "is not verified";
+      const message = `The certificate of ${address} ${what}: another server could take its place`;
       yield { ...warning("certificate-unchecked", message), address };
     }
   }
@@ -95,7 +96,7 @@ function* aboutRoles({ servers, wanted }: Facts): Generator<Finding> {
   if (primaries.length > 1) {
     const list = primaries.map(({ address }) => address).join(", ");
     const message = `There are ${primaries.length} primaries behind the name, ${list}: ` +
-      "unless they are one cluster, writes go apart";
+      "unless they are one cluster, their data will differ";
     yield warning("several-primaries", message);
   }
   if (wanted === "any") {
@@ -103,12 +104,12 @@ function* aboutRoles({ servers, wanted }: Facts): Generator<Finding> {
       if (!role.standby && !role.readOnly) continue;
       const is = role.standby ? "a standby" : "read-only";
       const message =
-        `${address} is ${is}, and the pool takes any server: a checkout may be given ` +
-        'it, and a write fails; targetSessionAttrs: "read-write" finds the right one';
+        `${address} is ${is}, and the pool accepts any server: a checkout may return it, and ` +
+        'writes fail; targetSessionAttrs: "read-write" selects the right one';
       yield { ...warning("standby", message), address };
     }
   } else if (known.length > 0 && !known.some(({ role }) => matchesRole(role, wanted))) {
-    const message = `No server behind the name is what the pool asks for, "${wanted}"`;
+    const message = `No server behind the name has the role that the pool requires, "${wanted}"`;
     yield { level: "failure", code: "no-such-role", message };
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Numbers, colours and tables as people read them.
+ * Formats times, colors and tables for terminals.
  *
  * @module
  */
 
-/** What colours stand for. */
+/** The meaning of a color. */
 export type Tone = "good" | "warning" | "bad" | "dim" | "bold";
 
 const CODES: Readonly<Record<Tone, string>> = {
@@ -15,15 +15,15 @@ const CODES: Readonly<Record<Tone, string>> = {
   bold: "1",
 };
 
-/** Paints a text, or leaves it as it is. */
+/** Colors a text. */
 export type Paint = (text: string, tone: Tone | undefined) => string;
 
-/** A painter; without colours, one that changes nothing. */
-export function painter(colour: boolean): Paint {
-  return (text, tone) => colour && tone !== undefined ? `\x1b[${CODES[tone]}m${text}\x1b[0m` : text;
+/** Makes a painter; without colors, one that returns the text. */
+export function painter(color: boolean): Paint {
+  return (text, tone) => color && tone !== undefined ? `\x1b[${CODES[tone]}m${text}\x1b[0m` : text;
 }
 
-/** A span of time: milliseconds below a second, seconds below a minute. */
+/** Formats a duration: milliseconds below a second, seconds below a minute. */
 export function span(seconds: number): string {
   if (seconds < 0.9995) return `${(seconds * 1000).toFixed(1)} ms`;
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
@@ -31,7 +31,7 @@ export function span(seconds: number): string {
   return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-/** Seconds for JSON, to a tenth of a millisecond. */
+/** Rounds seconds for JSON output, to a tenth of a millisecond. */
 export function rounded(seconds: number): number {
   return Number(seconds.toFixed(4));
 }
@@ -40,11 +40,11 @@ export function rounded(seconds: number): number {
 export interface Cell {
   readonly text: string;
   readonly tone?: Tone | undefined;
-  /** Whether it stands at the right end of its column. */
+  /** Whether it is aligned right. */
   readonly right?: boolean;
 }
 
-/** A table's lines; the columns are as wide as they have to be. */
+/** Returns the lines of a table, each column as wide as its widest cell. */
 export function table(rows: readonly (readonly Cell[])[], paint: Paint): string[] {
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = Array.from(
@@ -59,8 +59,8 @@ export function table(rows: readonly (readonly Cell[])[], paint: Paint): string[
   );
 }
 
-/** A text from elsewhere on one line, with nothing in it that a terminal would obey. */
+/** Returns a text of another program as one line without control characters, which a terminal would obey. */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- those are what it is about
+  // deno-lint-ignore no-control-regex -- control characters are replaced
   return text.replace(/\s+/g, " ").replace(/[\x00-\x1f\x7f-\x9f]/g, "\u{fffd}").trim();
 }

@@ -1,33 +1,33 @@
 /**
- * `dnspool resolve`: the addresses that a name has now.
+ * `dnspool resolve`: shows the addresses of a name.
  *
  * @module
  */
 
 import type { DnsSettings } from "../resolver/options.ts";
 import { answerFor, answerJson, answerLines } from "./answer.ts";
-import type { Io } from "./io.ts";
+import type { CommandContext } from "./context.ts";
 
 /**
  * Resolves a host and shows the answer.
  *
- * @param host As it is looked up.
- * @param how How to resolve it, and whether the answer is to be JSON.
- * @param io Where to show it.
+ * @param host A host that `hostOf` returned.
+ * @param options The settings of the resolution, and whether the output is JSON.
+ * @param context The outputs and the signal.
  * @returns The exit status.
- * @throws {ResolveError} when there is no answer.
+ * @throws {ResolveError} if there is no answer.
  */
 export async function resolve(
   host: string,
   { settings, json }: { readonly settings: DnsSettings; readonly json: boolean },
-  io: Io,
+  context: CommandContext,
 ): Promise<number> {
-  const answer = await answerFor(host, settings, io.signal);
+  const answer = await answerFor(host, settings, context.signal);
   if (json) {
-    io.out(JSON.stringify({ host, ...answerJson(answer) }));
+    context.out(JSON.stringify({ host, ...answerJson(answer) }));
     return 0;
   }
-  io.out(io.paint(host, "bold"));
-  for (const line of answerLines(answer, io.paint)) io.out(line);
+  context.out(context.paint(host, "bold"));
+  for (const line of answerLines(answer, context.paint)) context.out(line);
   return 0;
 }

@@ -1,5 +1,5 @@
 /**
- * Connects to each address of a database, and finds out what stands there.
+ * Connects to each address of a database, and reports on the server.
  *
  * @module
  */
@@ -7,31 +7,32 @@
 import { deadline } from "../internal/async.ts";
 import { now } from "../internal/clock.ts";
 import { redactPassword } from "../internal/redact.ts";
+import { messageOf } from "../internal/thrown.ts";
 import type { Adapter, Destination, Role, TlsState } from "../adapters/adapter.ts";
 import { closeConnection } from "../pool/connection/close.ts";
 import { Dialer, type DialerSettings } from "../pool/connection/dialer.ts";
 import { ConnectError, DriverUnavailableError } from "../errors.ts";
 import { printable } from "./format.ts";
 
-/** What was found at one address. */
+/** The report on the server at one address. */
 export interface ServerReport {
   readonly address: string;
-  /** Seconds until the connection was open; `undefined` where none came about. */
+  /** Seconds until the connection was open; `undefined` if it failed. */
   readonly connect: number | undefined;
-  /** How the connection is protected. */
+  /** The protection of the connection. */
   readonly tls: TlsVerdict;
-  /** `undefined` where nobody could tell. */
+  /** `undefined` if unknown. */
   readonly role: Role | undefined;
-  /** Such as `"PostgreSQL 18.4"`; `undefined` where nobody could tell. */
+  /** Such as `"PostgreSQL 18.4"`; `undefined` if unknown. */
   readonly version: string | undefined;
-  /** Why there is no connection, or why it was of no use. */
+  /** The reason that there is no connection, or that it could not be used. */
   readonly error: { readonly code: string | undefined; readonly message: string } | undefined;
 }
 
 /**
- * What became of TLS. `"name"`: the certificate is trusted and for the host; `"chain"`: it is trusted; `"nothing"`:
- * nobody looked at it; `"none"`: plain text; `"unknown"`: the driver does not tell, or there is no connection;
- * all others: why the handshake failed.
+ * The protection by TLS. `"name"`: the certificate is verified, with the host's name; `"chain"`: it is verified without
+ * the name; `"nothing"`: it is not verified; `"none"`: there is no TLS; `"unknown"`: the driver does not report it, or
+ * there is no connection. All others: the reason that the handshake failed.
  */
 export type TlsVerdict =
   | TlsState["checked"]
@@ -42,7 +43,7 @@ export type TlsVerdict =
   | "not trusted"
   | "not offered";
 
-/** Where to connect, and how long that may take. */
+/** The servers to inspect. */
 export interface Inspection<C> {
   readonly adapter: Adapter<C>;
   readonly destination: Destination;
@@ -54,9 +55,9 @@ export interface Inspection<C> {
  * Connects to all addresses at once.
  *
  * @param addresses The addresses.
- * @param inspection Where else to connect to.
- * @returns What was found, in the order of the addresses.
- * @throws {DriverUnavailableError} when the driver is not installed.
+ * @param inspection The adapter, and the destination apart from its address.
+ * @returns The reports, in the order of the addresses.
+ * @throws {DriverUnavailableError} if the driver is not installed.
  */
 export async function inspectServers<C>(
   addresses: readonly string[],
@@ -67,13 +68,13 @@ export async function inspectServers<C>(
 }
 
 /**
- * A connect that is over before it began: all that it does is to load the driver, which would otherwise count as
- * the time to connect.
+ * Loads the driver, by a connect that is aborted from the beginning. Otherwise the time to load it would count as time
+ * to connect.
  */
 async function loadDriver<C>({ adapter, destination }: Inspection<C>): Promise<void> {
   try {
-    const over = { addresses: () => [], signal: AbortSignal.abort() };
-    await adapter.connect("127.0.0.1", { ...destination, ...over });
+    const aborted = { addresses: () => [], signal: AbortSignal.abort() };
+    await adapter.connect("127.0.0.1", { ...destination, ...aborted });
   } catch (error) {
     if (error instanceof DriverUnavailableError) throw error;
   }
@@ -91,7 +92,7 @@ async function inspectServer<C>(
     ({ client } = await dialer.dial([address], signal));
   } catch (error) {
     signal.throwIfAborted();
-    return { address, ...NOTHING, ...refusal(error, destination) };
+    return { address, ...UNKNOWN, ...failureOf(error, destination) };
   }
   const connect = (now() - startMs) / 1000;
   try {
@@ -99,19 +100,19 @@ async function inspectServer<C>(
     const ask = () => askServer(client, adapter);
     const found = await deadline(limitMs, ask, {
       signal,
-      what: `${address} did not tell its role`,
+      what: `${address} did not report its role`,
     });
-    return { address, ...NOTHING, connect, tls: tlsOf(client, adapter), ...found };
+    return { address, ...UNKNOWN, connect, tls: tlsOf(client, adapter), ...found };
   } catch (error) {
     signal.throwIfAborted();
-    const { error: why } = refusal(error, destination);
-    return { address, ...NOTHING, connect, tls: tlsOf(client, adapter), error: why };
+    const { error: reason } = failureOf(error, destination);
+    return { address, ...UNKNOWN, connect, tls: tlsOf(client, adapter), error: reason };
   } finally {
     await closeConnection({ client, address, info: {} }, { adapter, how: "close" });
   }
 }
 
-const NOTHING = {
+const UNKNOWN = {
   connect: undefined,
   tls: "unknown",
   role: undefined,
@@ -124,18 +125,18 @@ async function askServer<C>(
   adapter: Adapter<C>,
 ): Promise<Pick<ServerReport, "role" | "version">> {
   const role = await adapter.role?.(client);
-  // Good to know, but no server has to have that function.
+  // A server need not have this function.
   const rows = await adapter.query?.(client, "SELECT version() AS version").catch(() => []);
   const [row] = rows as [{ readonly version?: unknown }?] | undefined ?? [];
   return { role, version: versionOf(row?.version) };
 }
 
-/** Every server has its own way of saying what it is. */
-export function versionOf(said: unknown): string | undefined {
-  if (typeof said !== "string" || said === "") return undefined;
-  const number = /^\d+(\.\d+)*/.exec(said)?.[0];
-  if (number) return `${/mariadb/i.test(said) ? "MariaDB" : "MySQL"} ${number}`;
-  return printable(said.split(/,| on | \(/)[0]!);
+/** Returns the name and version of a server from what its `version()` returned. */
+export function versionOf(version: unknown): string | undefined {
+  if (typeof version !== "string" || version === "") return undefined;
+  const number = /^\d+(\.\d+)*/.exec(version)?.[0];
+  if (number) return `${/mariadb/i.test(version) ? "MariaDB" : "MySQL"} ${number}`;
+  return printable(version.split(/,| on | \(/)[0]!);
 }
 
 function tlsOf<C>(client: C, adapter: Adapter<C>): TlsVerdict {
@@ -143,23 +144,22 @@ function tlsOf<C>(client: C, adapter: Adapter<C>): TlsVerdict {
   return adapter.tls(client)?.checked ?? "none";
 }
 
-function refusal(
+function failureOf(
   error: unknown,
   { password }: Destination,
 ): Pick<ServerReport, "error" | "tls"> {
-  const said = error instanceof ConnectError ? error.cause : error;
-  const { code, message } = said as { code?: unknown; message?: unknown };
-  const text = error instanceof Error ? error.message : String(error);
+  const cause = error instanceof ConnectError ? error.cause : error;
+  const { code, message } = cause as { code?: unknown; message?: unknown };
   return {
     tls: handshakeVerdict(String(code), String(message)),
     error: {
       code: typeof code === "string" ? code : undefined,
-      message: printable(redactPassword(text, password)),
+      message: printable(redactPassword(messageOf(error), password)),
     },
   };
 }
 
-/** OpenSSL's names for what is wrong with a certificate, as Node, Deno and Bun have them. */
+/** Returns the verdict on a failed handshake, by OpenSSL's codes, which Node, Deno and Bun use. */
 function handshakeVerdict(code: string, message: string): TlsVerdict {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "wrong name";
   if (code === "CERT_HAS_EXPIRED") return "expired";

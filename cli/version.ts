@@ -4,5 +4,5 @@
  * @module
  */
 
-/** As in deno.json, which a test compares: a package for npm cannot read that file. */
+/** The version in deno.json, which the npm package cannot read; a test compares the two. */
 export const VERSION = "0.1.0";

@@ -1,70 +1,71 @@
 /**
- * `dnspool watch`: a line each time that a name's addresses change.
+ * `dnspool watch`: writes a line each time the addresses of a name change.
  *
  * @module
  */
 
 import { delay } from "../internal/async.ts";
 import { MAX_TIMER_MS, now } from "../internal/clock.ts";
+import { messageOf } from "../internal/thrown.ts";
 import type { DnsSettings } from "../resolver/options.ts";
 import { type View, viewOf } from "../resolver.ts";
+import type { CommandContext } from "./context.ts";
 import { printable, rounded, span, type Tone } from "./format.ts";
-import type { Io } from "./io.ts";
 
-/** What happened. Times are seconds. */
-interface Happening {
-  /** `"answer"`: the first; `"recovery"`: the same as before the failure, or the first after one. */
+/** An event of a watched name. Times are seconds. */
+interface WatchEvent {
+  /** `"answer"` is the first answer; `"recovery"` the same answer as before a failure, or the first after one. */
   readonly event: "answer" | "change" | "failure" | "recovery";
-  /** The addresses in force; those of a stale answer while resolution fails. */
+  /** The addresses in use: those of a stale answer while resolution fails. */
   readonly addresses: readonly string[];
   readonly ttl: number | undefined;
-  /** Since the answer was asked for; `undefined` without one. */
+  /** The time since the query for the answer; `undefined` without an answer. */
   readonly age: number | undefined;
-  /** What there was before a change, and for how long. */
+  /** The addresses before a change, and the time for which they lasted. */
   readonly former?: { readonly addresses: readonly string[]; readonly lasted: number };
-  /** How long resolution failed. */
+  /** The time for which resolution failed. */
   readonly failed?: number;
-  /** Why it fails. */
+  /** The failure. */
   readonly error?: { readonly message: string };
 }
 
 /**
- * Follows a host until the signal.
+ * Watches a host until the signal is aborted.
  *
- * @param host A name, as it is looked up.
- * @param how How to resolve it, and whether the lines are to be JSON.
- * @param io Where to show it.
- * @returns The exit status: to be stopped is how it ends.
+ * @param host A name that `hostOf` returned.
+ * @param options The settings of the resolution, and whether the lines are JSON.
+ * @param context The outputs and the signal.
+ * @returns The exit status, 0.
  */
 export async function watch(
   host: string,
   { settings, json }: { readonly settings: DnsSettings; readonly json: boolean },
-  io: Io,
+  context: CommandContext,
 ): Promise<number> {
   const view = viewOf(host, settings);
   const history = new History(view);
-  const show = (happening: Happening | undefined) => {
-    if (!happening) return;
+  const show = (event: WatchEvent | undefined) => {
+    if (!event) return;
     const time = new Date().toISOString();
-    io.out(json ? lineOfJson(time, host, happening) : lineOfText(time, happening, io));
+    context.out(json ? jsonLine(time, host, event) : textLine(time, event, context));
   };
   const unwatch = view.watch({
     onAnswer: () => show(history.answered()),
     onError: (error) => show(history.failed(error)),
   });
-  const stopKeeping = view.keepFresh();
+  const stopRefreshing = view.keepFresh();
   try {
-    view.waitUntilFresh(io.signal).catch(() => {}); // the watcher hears of it
-    for (;;) await delay(MAX_TIMER_MS, io.signal);
+    view.waitUntilFresh(context.signal).catch(() => {}); // the watcher is told
+    for (;;) await delay(MAX_TIMER_MS, context.signal);
   } catch {
     return 0;
   } finally {
-    stopKeeping();
+    stopRefreshing();
     unwatch();
   }
 }
 
-/** What was shown last, to tell what is new. */
+/** The state that was shown last, to detect changes. */
 class History {
   readonly #view: View;
   #addresses: readonly string[] = [];
@@ -75,8 +76,8 @@ class History {
     this.#view = view;
   }
 
-  /** An answer came; `undefined` where it is the same as before. */
-  answered(): Happening | undefined {
+  /** Returns the event of a new answer; `undefined` if it is the same as before. */
+  answered(): WatchEvent | undefined {
     const { addresses } = this.#view;
     const known = this.#addresses;
     const failing = this.#failing;
@@ -98,24 +99,24 @@ class History {
     return { event: failing ? "recovery" : "answer", ...state };
   }
 
-  /** Resolution failed; `undefined` where that was said before. */
-  failed(error: unknown): Happening | undefined {
+  /** Returns the event of a failure; `undefined` if it was shown before. */
+  failed(error: unknown): WatchEvent | undefined {
     const nowMs = now();
-    const message = printable(error instanceof Error ? error.message : String(error));
+    const message = printable(messageOf(error));
     const known = this.#failing;
     if (known?.message === message) return undefined;
     this.#failing = { message, sinceMs: known?.sinceMs ?? nowMs };
     return { event: "failure", ...this.#state(nowMs), error: { message } };
   }
 
-  #state(nowMs: number): Pick<Happening, "addresses" | "ttl" | "age"> {
+  #state(nowMs: number): Pick<WatchEvent, "addresses" | "ttl" | "age"> {
     const { addresses, entry: { answer } } = this.#view;
     return { addresses, ttl: answer?.ttl, age: answer && (nowMs - answer.askedAtMs) / 1000 };
   }
 }
 
-function lineOfJson(time: string, host: string, happening: Happening): string {
-  const { event, addresses, ttl, age, former, failed, error } = happening;
+function jsonLine(time: string, host: string, watched: WatchEvent): string {
+  const { event, addresses, ttl, age, former, failed, error } = watched;
   return JSON.stringify({
     time,
     host,
@@ -129,21 +130,21 @@ function lineOfJson(time: string, host: string, happening: Happening): string {
   });
 }
 
-function lineOfText(time: string, happening: Happening, { paint }: Io): string {
-  const { event, addresses, ttl, age, former, failed, error } = happening;
+function textLine(time: string, watched: WatchEvent, { paint }: CommandContext): string {
+  const { event, addresses, ttl, age, former, failed, error } = watched;
   const list = addresses.join(", ");
   const aged = age === undefined ? "" : `age ${span(age)}`;
-  const said: [string, Tone | undefined][] = [[time, "dim"]];
+  const parts: [string, Tone | undefined][] = [[time, "dim"]];
   if (error) {
-    said.push([`failed: ${error.message};`, "bad"]);
-    said.push([list ? `${list} serves on, ${aged}` : "no address is known", undefined]);
+    parts.push([`failed: ${error.message};`, "bad"]);
+    parts.push([list ? `${list} stays in use, ${aged}` : "no address is known", undefined]);
   } else {
-    said.push([list, event === "change" ? "warning" : "good"]);
-    said.push([`TTL ${ttl === undefined ? "not told" : `${ttl} s`}, ${aged}`, undefined]);
+    parts.push([list, event === "change" ? "warning" : "good"]);
+    parts.push([`TTL ${ttl === undefined ? "unknown" : `${ttl} s`}, ${aged}`, undefined]);
     if (former) {
-      said.push([`after ${span(former.lasted)} of ${former.addresses.join(", ")}`, "dim"]);
+      parts.push([`after ${span(former.lasted)} of ${former.addresses.join(", ")}`, "dim"]);
     }
-    if (failed !== undefined) said.push([`recovered after ${span(failed)}`, "good"]);
+    if (failed !== undefined) parts.push([`recovered after ${span(failed)}`, "good"]);
   }
-  return said.map(([text, tone]) => paint(text, tone)).join("  ");
+  return parts.map(([text, tone]) => paint(text, tone)).join("  ");
 }

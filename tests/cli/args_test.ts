@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { readArgs, UsageError } from "../../cli/args.ts";
 import { dnsOptions } from "../../cli/dns_flags.ts";
-import { wantsColour } from "../../cli/io.ts";
+import { DOH_URL_RULE } from "../../lookups/internal/doh_url.ts";
+import { wantsColor } from "../../cli/context.ts";
 import { VERSION } from "../../cli/version.ts";
 import config from "../../deno.json" with { type: "json" };
 import { call } from "../support/cli.ts";
@@ -9,17 +10,17 @@ import { call } from "../support/cli.ts";
 const PASSWORD = "s3cret-Pa55";
 const URL_WITH_PASSWORD = `postgresql://app:${PASSWORD}@db.internal/orders`;
 
-Deno.test("the version is that of deno.json", async () => {
+Deno.test("--version writes the version of deno.json", async () => {
   assertEquals(VERSION, config.version);
   for (const args of [["--version"], ["resolve", "--version"], ["--version", "watch", "x"]]) {
     assertEquals(await call(args), { code: 0, out: config.version, err: "" });
   }
 });
 
-Deno.test("flags may stand anywhere, with or without an equals sign", () => {
+Deno.test("readArgs() reads flags at any place, with or without an equals sign", () => {
   const expected = {
     what: "resolve",
-    subject: "db.internal",
+    target: "db.internal",
     flags: { nameserver: ["10.0.0.2", "10.0.0.3"], timeout: "1.5", json: true },
   };
   for (
@@ -30,7 +31,7 @@ Deno.test("flags may stand anywhere, with or without an equals sign", () => {
   ) assertEquals(readArgs(line.split(" ")), expected as ReturnType<typeof readArgs>);
 });
 
-Deno.test("help is there in every manner that people try", () => {
+Deno.test("readArgs() reads every usual form of a request for help", () => {
   const help = (about: string | undefined) => ({ what: "help", about }) as never;
   for (const line of ["--help", "-h", "help"]) {
     assertEquals(readArgs(line.split(" ")), help(undefined));
@@ -42,7 +43,7 @@ Deno.test("help is there in every manner that people try", () => {
   }
 });
 
-Deno.test("the flags about DNS are the options of an engine", () => {
+Deno.test("dnsOptions() converts flags to the options of an engine", () => {
   const { flags } = readArgs([
     ...["resolve", "x", "--nameserver", "[fd00::2]:53", "--lookup", "wire"],
     ...["--family", "6", "--timeout", "2", "--no-fallback"],
@@ -57,68 +58,82 @@ Deno.test("the flags about DNS are the options of an engine", () => {
   assertEquals(dnsOptions({}), {});
 });
 
-Deno.test("what cannot be meant ends with status 2, says what is allowed, and names the nearest", async () => {
+Deno.test("a wrong command line ends with status 2, and an error that says what is allowed", async () => {
   const table: [string, string][] = [
-    ["", "Cannot tell what to do: the commands are resolve, watch, check"],
+    ["", '"COMMAND" must be one of "resolve", "watch", "check", got none'],
     [
       "--json",
-      'Cannot use the flag "--json": there is no such flag; there are --help, --version, --no-color',
+      '"--json" is not a flag of dnspool; there are --help, --version, --no-color',
     ],
-    ["reslove x", 'Cannot run "reslove": there is no such command, did you mean "resolve"?'],
+    ["reslove x", '"reslove" is not a command, did you mean "resolve"?'],
     [
       "frobnicate",
-      'Cannot run "frobnicate": there is no such command; there are resolve, watch, check',
+      '"frobnicate" is not a command; there are resolve, watch, check',
     ],
-    ["help chekc", 'Cannot run "chekc": there is no such command, did you mean "check"?'],
+    ["help chekc", '"chekc" is not a command, did you mean "check"?'],
+    [
+      "postgresql://db.internal/x",
+      '"COMMAND" must be one of "resolve", "watch", "check", got a URL, did you mean "check"?',
+    ],
     [
       "resolve x --nameservers 10.0.0.2",
-      'Cannot use the flag "--nameservers" of "dnspool resolve": there is no such flag, did you mean "--nameserver"?',
+      '"--nameservers" is not a flag of dnspool resolve, did you mean "--nameserver"?',
     ],
     [
       "check x --targetSessionAttrs any",
-      'Cannot use the flag "--targetSessionAttrs" of "dnspool check": there is no such flag, did you mean "--target-session-attrs"?',
+      '"--targetSessionAttrs" is not a flag of dnspool check, did you mean "--target-session-attrs"?',
     ],
     [
       "watch x --connect-timeout 3",
-      'Cannot use the flag "--connect-timeout" of "dnspool watch": there is no such flag; there are --help, --version, --no-color, --nameserver, --lookup, --family, --timeout, --no-fallback, --json',
+      '"--connect-timeout" is not a flag of dnspool watch; there are --help, --version, --no-color, --nameserver, --lookup, --family, --timeout, --no-fallback, --json',
     ],
     [
       "resolve x -j",
-      'Cannot use the flag "-j" of "dnspool resolve": there is no such flag; there are',
+      '"-j" is not a flag of dnspool resolve; there are --help',
     ],
-    ["resolve x --constructor=1", 'Cannot use the flag "--constructor" of "dnspool resolve": '],
-    ["resolve x --json=yes", "Cannot give --json a value: it takes none"],
-    ["resolve x --timeout", "Cannot use --timeout: its value is missing"],
-    ["resolve x --timeout --json", "Cannot use --timeout: its value is missing"],
-    ["resolve x --timeout=", "Cannot use --timeout: its value is missing"],
-    ["resolve x --timeout 1 --timeout 2", "Cannot use --timeout twice: it takes one value"],
-    ["resolve", "Cannot resolve nothing: give a host name"],
-    ["watch", "Cannot watch nothing: give a host name"],
-    ["check", "Cannot check nothing: give a database URL, or put it into DATABASE_URL"],
-    ["resolve a b", "Cannot resolve several at once: give one host name"],
-    ["check a b", "Cannot check several at once: give one URL"],
-    ["resolve http://db.internal/", "Cannot resolve a URL: give the host name in it"],
-    ["resolve a..b", 'Cannot use the host "a..b": it is a name of at most 253 characters'],
-    ["watch 127.0.0.1", 'Cannot watch "127.0.0.1": it needs no DNS and never changes'],
-    ["watch LOCALHOST.", 'Cannot watch "localhost": it needs no DNS and never changes'],
-    ["resolve x --timeout soon", 'Cannot use "soon" for --timeout: it is a number of seconds'],
-    ["resolve x --timeout -1", "Cannot use --timeout: its value is missing"],
+    ["resolve x --constructor=1", '"--constructor" is not a flag of dnspool resolve; there are'],
+    ["resolve x --json=yes", '"--json" must be given without a value, got one'],
+    ["resolve x --timeout", '"--timeout" must be followed by a value, got none'],
+    ["resolve x --timeout --json", '"--timeout" must be followed by a value, got none'],
+    ["resolve x --timeout=", '"--timeout" must be followed by a value, got none'],
+    ["resolve x --timeout 1 --timeout 2", '"--timeout" must be given once, got two values'],
+    ["resolve", '"HOST" must be a host name, got none'],
+    ["watch", '"HOST" must be a host name, got none'],
+    [
+      "check",
+      '"URL" must be a database URL, on the command line or in DATABASE_URL, got none',
+    ],
+    ["resolve a b", '"HOST" must be one host name, got several'],
+    ["check a b", '"URL" must be one URL, got several'],
+    ["resolve http://db.internal/", '"HOST" must be a host name, got a URL'],
+    ["resolve a..b", '"host" must be a host name of at most 253 characters in labels of 1 to 63'],
+    ["watch 127.0.0.1", '"HOST" must be a name that DNS can change, got "127.0.0.1"'],
+    ["watch LOCALHOST.", '"HOST" must be a name that DNS can change, got "localhost"'],
+    ["resolve x --timeout soon", '"--timeout" must be a number of seconds, got "soon"'],
+    ["resolve x --timeout -1", '"--timeout" must be followed by a value, got none'],
     [
       "resolve x --timeout 0",
-      "Cannot use 0 for --timeout: it is a number of seconds above 0 to 3600",
+      '"--timeout" must be a number of seconds above 0 and at most 3600, got 0',
     ],
     [
       "resolve x --timeout 5000",
-      "Cannot use 5000 for --timeout: it is in seconds, at most 3600; did you mean 5?",
+      '"--timeout" must be a number of seconds above 0 and at most 3600, got 5000, did you mean 5?',
     ],
-    ["resolve x --family 5", 'Cannot use "5" for --family: it is one of "auto", 4, 6, "both"'],
-    ["resolve x --lookup wier", 'Cannot use "wier" for --lookup: it is "system", "wire" or a URL'],
-    ["resolve x --lookup http://10.0.0.2/", "Cannot use this for --lookup: it is"],
+    ["resolve x --family 5", '"--family" must be one of "auto", 4, 6, "both", got "5"'],
+    ["resolve x --lookup wier", '"--lookup" must be "system", "wire" or a URL'],
+    [
+      "resolve x --lookup http://10.0.0.2/",
+      `"--lookup" must be "system", "wire" or ${DOH_URL_RULE}, got a value with "@" or "://"`,
+    ],
+    [
+      "resolve x --family http://auto",
+      '"--family" must be a value without "@" and "://", got a value with "@" or "://"',
+    ],
     [
       "resolve x --nameserver ns1",
-      'Cannot use "ns1" in --nameserver: it is an IP address with an optional port',
+      '"--nameserver" must be an IP address with an optional port',
     ],
-    ["resolve x --nameserver 10.0.0.2:99999", 'Cannot use "10.0.0.2:99999" in --nameserver: it is'],
+    ["resolve x --nameserver 10.0.0.2:99999", '"--nameserver" must be an IP address with'],
     ["check db.internal", "Cannot read the database URL: it is dialect[+driver]://"],
     [
       "check postgresql://db.internal:x/",
@@ -132,16 +147,19 @@ Deno.test("what cannot be meant ends with status 2, says what is allowed, and na
       "check postgresql+gp://db.internal/x",
       'Cannot use the driver "gp" of the database URL: for postgresql it is one of',
     ],
-    ["check postgresql:///x", "Cannot check a postgresql URL without a host: nothing fails over"],
+    [
+      "check postgresql:///x",
+      '"URL" must be a database URL with a host, got a postgresql URL without',
+    ],
     [
       "check postgresql://db.internal/x?host=10.0.0.1",
       'Cannot use the URL parameter "host": the address comes from DNS',
     ],
     [
       "check postgresql://x/y --target-session-attrs rw",
-      'Cannot use "rw" for --target-session-attrs: it is one of "any", "read-write"',
+      '"--target-session-attrs" must be one of "any", "read-write"',
     ],
-    ["check postgresql://x/y --connect-timeout 0", "Cannot use 0 for --connect-timeout: it is"],
+    ["check postgresql://x/y --connect-timeout 0", '"--connect-timeout" must be a number'],
   ];
   for (const [line, expected] of table) {
     const { code, out, err } = await call(line.split(" ").filter((arg) => arg !== ""));
@@ -156,7 +174,7 @@ Deno.test("what cannot be meant ends with status 2, says what is allowed, and na
   }
 });
 
-Deno.test("the passwords in a wrong command line are not shown", async () => {
+Deno.test("an error about the command line shows no password", async () => {
   const lines = [
     [URL_WITH_PASSWORD],
     ["chekc", URL_WITH_PASSWORD],
@@ -188,14 +206,14 @@ Deno.test("the passwords in a wrong command line are not shown", async () => {
   }
 });
 
-Deno.test("the URL may stand in DATABASE_URL", async () => {
+Deno.test("check reads the URL from DATABASE_URL", async () => {
   const env = { DATABASE_URL: `nosql://app:${PASSWORD}@db.internal/orders` };
   const { code, err } = await call(["check"], { env });
   assertEquals(code, 2);
   assertEquals(err.includes('Cannot use the dialect "nosql"'), true);
 });
 
-Deno.test("a UsageError is thrown by readArgs(), nothing else", () => {
+Deno.test("readArgs() throws only UsageErrors", () => {
   for (
     const args of [["x"], ["--x"], ["resolve", "--x"], ["__proto__"], ["resolve", "--__proto__"]]
   ) {
@@ -203,7 +221,7 @@ Deno.test("a UsageError is thrown by readArgs(), nothing else", () => {
   }
 });
 
-Deno.test("colours: --no-color, then FORCE_COLOR, then NO_COLOR, then the terminal", () => {
+Deno.test("wantsColor() considers --no-color, then FORCE_COLOR, NO_COLOR and the terminal", () => {
   const table: [string[], Record<string, string>, boolean, boolean][] = [
     [[], {}, true, true],
     [[], {}, false, false],
@@ -217,6 +235,6 @@ Deno.test("colours: --no-color, then FORCE_COLOR, then NO_COLOR, then the termin
     [["resolve", "x", "--no-color"], { FORCE_COLOR: "1" }, true, false],
   ];
   for (const [args, env, isTerminal, expected] of table) {
-    assertEquals(wantsColour(args, (name) => env[name], isTerminal), expected);
+    assertEquals(wantsColor(args, (name) => env[name], isTerminal), expected);
   }
 });

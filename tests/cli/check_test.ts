@@ -1,6 +1,6 @@
 /**
- * `dnspool check` as a program of its own, on real PostgreSQL servers: a primary and its standby, and what may be wrong
- * with either. Deno runs the sources, Node a bundle.
+ * `dnspool check` as a separate program, on real PostgreSQL servers: a primary and its standby, with various faults.
+ * Deno runs the sources, Node a bundle.
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -16,7 +16,7 @@ const PASSWORD = "s3cret/P@55?";
 const WHO = { user: "app", password: PASSWORD, database: "orders" };
 const HOST = "db.internal";
 
-/** All that the tests have in common. */
+/** The servers that all tests share. */
 interface Lab extends AsyncDisposable {
   readonly dns: DnsServer;
   readonly primary: PostgresServer;
@@ -39,11 +39,11 @@ async function startLab(): Promise<Lab> {
   return { dns, primary, standby, port, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-// Set by the one test that all the others are steps of: servers outlive no test.
+// Set by the one test whose steps the others are: servers must not outlive a test.
 let lab: Lab;
 let runtimes: readonly Runtime[];
 
-/** Everything that was written, by all programs. */
+/** The output of all programs. */
 const written: string[] = [];
 
 interface Report {
@@ -94,7 +94,7 @@ async function report(
   return { ...report, code, codes };
 }
 
-/** One statement, on a connection of its own. */
+/** Runs one statement on its own connection. */
 async function tell(server: PostgresServer, text: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: server.url() });
   await client.connect();
@@ -105,7 +105,7 @@ async function tell(server: PostgresServer, text: string): Promise<unknown[]> {
   }
 }
 
-/** Has a running server show a certificate from now on. */
+/** Makes a running server use a certificate. */
 async function showCertificate(server: PostgresServer, { cert, key }: Certificate): Promise<void> {
   await server.put("server.crt", cert);
   await server.put("server.key", key);
@@ -114,7 +114,7 @@ async function showCertificate(server: PostgresServer, { cert, key }: Certificat
     (await tell(server, "SELECT pg_conf_load_time()::text AS at") as [{ at: string }])[0].at;
   const before = await loaded();
   await tell(server, "SELECT pg_reload_conf()");
-  // The postmaster reads its files when it gets to it.
+  // The postmaster reads its files some time later.
   for (let tries = 0; tries < 200; tries++) {
     if (await loaded() !== before) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -165,7 +165,7 @@ onEach(
   },
 );
 
-onEach("check finds nothing where nothing is wrong", async (runtime) => {
+onEach("check finds no problems if there are none", async (runtime) => {
   const { dns, primary, standby } = lab;
   dns.set(HOST, { cname: "node-a.internal" }, { ttl: 30 });
   dns.set("node-a.internal", [primary.host, standby.host], { ttl: 300 });
@@ -184,24 +184,24 @@ onEach("check finds nothing where nothing is wrong", async (runtime) => {
   ]);
   for (const { connect } of servers) assert(connect! > 0 && connect! < 10, `${connect}`);
   const plain = await check(runtime, [urlOf(), "--target-session-attrs", "read-write"]);
-  assertMatch(plain.out, /\n\nNothing was found that would go wrong\n$/);
+  assertMatch(plain.out, /\n\nNo problems were found\n$/);
 });
 
 onEach(
-  "check tells when the runtime takes a CNAME's TTL for longer than it is",
+  "check warns if the runtime reports a longer TTL than that of the CNAME",
   async (runtime) => {
     const { dns, primary } = lab;
     dns.set(HOST, { cname: "node-a.internal" }, { ttl: 2 });
     dns.set("node-a.internal", [primary.host], { ttl: 60 });
     const { code, codes, answer } = await report(runtime, urlOf());
-    // Node knows the TTL of the chain; Deno does not tell it, and counts 5 seconds.
+    // Node reports the TTL of the chain; Deno does not, so that 5 seconds count.
     const seen = runtime.name === "deno" ? [3, ["warning chain-ttl"], 5, 2] : [0, [], 2, 2];
     assertEquals([code, codes, answer.ttl, answer.exactTtl], seen as unknown[]);
   },
 );
 
 onEach(
-  "check fails where an address refuses, is silent, or takes no such password",
+  "check fails if an address refuses, is silent, or rejects the password",
   async (runtime) => {
     const { dns, primary, standby } = lab;
     dns.set(HOST, [primary.host, standby.host], { ttl: 5 });
@@ -227,7 +227,7 @@ onEach(
 );
 
 onEach(
-  "check fails where no server has the wanted role",
+  "check fails if no server has the required role",
   async (runtime) => {
     const { dns, primary, standby } = lab;
     dns.set(HOST, [standby.host], { ttl: 5 });
@@ -239,7 +239,7 @@ onEach(
   },
 );
 
-onEach("check fails where the name does not resolve", async (runtime) => {
+onEach("check fails if the name does not resolve", async (runtime) => {
   lab.dns.delete(HOST);
   const { code, out, err } = await check(runtime, [urlOf(), "--timeout", "2"]);
   assertEquals([code, out], [1, ""]);
@@ -248,7 +248,7 @@ onEach("check fails where the name does not resolve", async (runtime) => {
   assertEquals([json.code, json.err, JSON.parse(json.out).error.code], [1, "", "RESOLVE_FAILED"]);
 });
 
-onEach("check warns where the URL names an IP address", async (runtime) => {
+onEach("check warns if the URL names an IP address", async (runtime) => {
   const { primary } = lab;
   const { code, codes } = await report(runtime, primary.url());
   assertEquals([code, codes], [3, ["warning no-name"]]);
@@ -262,7 +262,7 @@ onEach("check reads the URL from DATABASE_URL", async (runtime) => {
   assertMatch(out, /^postgresql:\/\/app:\*\*\*@db\.internal:/);
 });
 
-/** On Node only: Deno fetches it. */
+/** Checks without the driver, on Node only: Deno fetches it. */
 async function withoutDriver(): Promise<void> {
   const { dns, primary } = lab;
   dns.set(HOST, [primary.host], { ttl: 5 });
@@ -285,10 +285,10 @@ async function withoutDriver(): Promise<void> {
   }
 }
 
-steps.push({ name: "check tells a driver that is not installed (node)", run: withoutDriver });
+steps.push({ name: "check reports a driver that is not installed (node)", run: withoutDriver });
 
 steps.push({
-  name: "check says of TLS whether the name is verified, and if not, why",
+  name: "check reports whether TLS verifies the name, and if not, why",
   run: tlsSteps,
 });
 
@@ -318,7 +318,7 @@ async function tlsSteps(t: Deno.TestContext): Promise<void> {
         const { out } = await check(runtime, [trusting, ...flags]);
         assertStringIncludes(out, "  name verified  primary  PostgreSQL");
       });
-      await t.step(`${runtime.name}: an authority that nobody knows`, async () => {
+      await t.step(`${runtime.name}: an unknown authority`, async () => {
         const { code, servers } = await report(runtime, urlOf({ query }), ...flags);
         assertEquals([code, ...servers.map(({ tls }) => tls)], [1, "not trusted", "not trusted"]);
       });
@@ -332,7 +332,7 @@ async function tlsSteps(t: Deno.TestContext): Promise<void> {
         assertStringIncludes(servers[1]!.error!.message, "DNS:other.internal");
       });
       await t.step(
-        `${runtime.name}: certificates that are not looked at, or not for the name`,
+        `${runtime.name}: certificates that are not verified, or without the name`,
         async () => {
           const both = [primary.host, standby.host].map((host) =>
             `warning certificate-unchecked ${host}`
@@ -355,7 +355,7 @@ async function tlsSteps(t: Deno.TestContext): Promise<void> {
     for (const runtime of runtimes) {
       await t.step(`${runtime.name}: a certificate that has expired`, async () => {
         const { code, servers } = await report(runtime, trusting, ...flags);
-        // Deno does not tell why.
+        // Deno does not report the reason.
         const why = runtime.name === "deno" ? "not trusted" : "expired";
         assertEquals([code, ...servers.map(({ tls }) => tls)], [1, "name", why]);
       });
@@ -379,7 +379,7 @@ Deno.test("dnspool check, on a primary and its standby", async (t) => {
   await using servers = await startLab();
   lab = servers;
   for (const { name, run } of steps) await t.step(name, run);
-  await t.step("nothing that check wrote in all these steps holds a password", () => {
+  await t.step("no output of check holds a password", () => {
     assert(written.length > 50, `${written.length}`);
     const secrets = [PASSWORD, "wr0ng-P@55"].flatMap((text) => [text, encodeURIComponent(text)]);
     for (const text of written) {

@@ -47,21 +47,21 @@ function judge(changes: Partial<Facts> & { answer?: HostAnswer }): readonly Find
   });
 }
 
-/** `"warning long-ttl"`, with the address where it is about one. */
+/** Returns the findings as `"warning long-ttl"`, with the address if there is one. */
 function codes(changes: Partial<Facts>): string[] {
   return judge(changes).map(({ level, code, address }) =>
     [level, code, address].filter((part) => part !== undefined).join(" ")
   );
 }
 
-Deno.test("one primary with a short TTL and a good certificate is nothing to speak of", () => {
+Deno.test("findingsOf() finds nothing for one primary with a short TTL and a valid certificate", () => {
   assertEquals(codes({}), []);
   assertEquals(codes({ wanted: "read-write" }), []);
   assertEquals(codes({ servers: [{ ...PRIMARY, tls: "none" }] }), []);
   assertEquals(codes({ servers: [{ ...PRIMARY, tls: "unknown", role: undefined }] }), []);
 });
 
-Deno.test("a TTL over 60 s is a warning; the exact one counts where it is known", () => {
+Deno.test("findingsOf() warns of a TTL over 60 seconds, and uses the exact one if it is known", () => {
   const table: [ttl: number | undefined, exactTtl: number | undefined, expected: string[]][] = [
     [60, undefined, []],
     [61, undefined, ["warning long-ttl"]],
@@ -77,7 +77,7 @@ Deno.test("a TTL over 60 s is a warning; the exact one counts where it is known"
   assertEquals(message.startsWith("The TTL is 300 seconds: "), true);
 });
 
-Deno.test("a TTL of the chain below what the runtime reports is a warning", () => {
+Deno.test("findingsOf() warns if the runtime reports a longer TTL than that of the chain", () => {
   assertEquals(codes({ answer: { ...ANSWER, ttl: 5 }, exactTtl: 2 }), ["warning chain-ttl"]);
   assertEquals(codes({ answer: { ...ANSWER, ttl: 5 }, exactTtl: 5 }), []);
   assertEquals(codes({ answer: { ...ANSWER, ttl: 300 }, exactTtl: 61 }), [
@@ -86,14 +86,14 @@ Deno.test("a TTL of the chain below what the runtime reports is a warning", () =
   ]);
 });
 
-Deno.test("a URL without a name, and a name that only the hosts file has, are warnings", () => {
+Deno.test("findingsOf() warns of a URL without a name, and of a name that DNS does not have", () => {
   assertEquals(codes({ answer: { ...ANSWER, source: "none", ttl: undefined } }), [
     "warning no-name",
   ]);
   assertEquals(codes({ answer: { ...ANSWER, source: "os", ttl: 5 } }), ["warning not-in-dns"]);
 });
 
-Deno.test("an address that lets nobody in is a failure, and failures come first", () => {
+Deno.test("findingsOf() reports an address without a connection as a failure, before warnings", () => {
   assertEquals(codes({ answer: { ...ANSWER, ttl: 300 }, servers: [PRIMARY, STANDBY, REFUSING] }), [
     "failure no-connection 10.0.0.3",
     "warning long-ttl",
@@ -101,7 +101,7 @@ Deno.test("an address that lets nobody in is a failure, and failures come first"
   ]);
 });
 
-Deno.test("a certificate that keeps one out is a failure of its own", () => {
+Deno.test("findingsOf() reports a certificate that fails the handshake as a failure of its own", () => {
   for (const tls of ["wrong name", "expired", "not trusted", "not offered"] as const) {
     assertEquals(codes({ servers: [PRIMARY, { ...REFUSING, tls }] }), [
       "failure certificate 10.0.0.3",
@@ -109,7 +109,7 @@ Deno.test("a certificate that keeps one out is a failure of its own", () => {
   }
 });
 
-Deno.test("a certificate that was not looked at is a warning", () => {
+Deno.test("findingsOf() warns of a certificate that is not verified", () => {
   const servers = [{ ...PRIMARY, tls: "chain" }, { ...STANDBY, tls: "nothing" }] as const;
   assertEquals(codes({ servers, wanted: "read-write" }), [
     "warning certificate-unchecked 10.0.0.1",
@@ -117,7 +117,7 @@ Deno.test("a certificate that was not looked at is a warning", () => {
   ]);
 });
 
-Deno.test("a standby is a warning where the pool takes any server", () => {
+Deno.test("findingsOf() warns of a standby if the pool accepts any server", () => {
   const servers = [PRIMARY, STANDBY];
   assertEquals(codes({ servers }), ["warning standby 10.0.0.2"]);
   for (const wanted of ["read-write", "primary", "standby", "prefer-standby"] as const) {
@@ -127,7 +127,7 @@ Deno.test("a standby is a warning where the pool takes any server", () => {
   assertEquals(codes({ servers: [readOnly] }), ["warning standby 10.0.0.1"]);
 });
 
-Deno.test("no server of the wanted role is a failure; where no role is known, nothing is said", () => {
+Deno.test("findingsOf() reports that no server has the required role, unless no role is known", () => {
   assertEquals(codes({ servers: [STANDBY], wanted: "read-write" }), ["failure no-such-role"]);
   assertEquals(codes({ servers: [PRIMARY], wanted: "standby" }), ["failure no-such-role"]);
   assertEquals(codes({ servers: [PRIMARY], wanted: "prefer-standby" }), []);
@@ -137,7 +137,7 @@ Deno.test("no server of the wanted role is a failure; where no role is known, no
   ]);
 });
 
-Deno.test("several primaries are a warning, whatever the pool asks for", () => {
+Deno.test("findingsOf() warns of several primaries, whatever role the pool requires", () => {
   const servers = [PRIMARY, { ...PRIMARY, address: "10.0.0.9" }];
   for (const wanted of ["any", "read-write"] as const) {
     assertEquals(codes({ servers, wanted }), ["warning several-primaries"]);
@@ -145,7 +145,7 @@ Deno.test("several primaries are a warning, whatever the pool asks for", () => {
   assertEquals(judge({ servers })[0]!.message.includes("10.0.0.1, 10.0.0.9"), true);
 });
 
-Deno.test("versions of servers, as they say them", () => {
+Deno.test("versionOf() returns name and version of each server", () => {
   const table: [unknown, string | undefined][] = [
     ["PostgreSQL 18.4 on x86_64-pc-linux-gnu, compiled by gcc", "PostgreSQL 18.4"],
     ["PostgreSQL 15.4 (Debian 15.4-1) on x86_64", "PostgreSQL 15.4"],
@@ -158,5 +158,5 @@ Deno.test("versions of servers, as they say them", () => {
     [undefined, undefined],
     [5, undefined],
   ];
-  for (const [said, expected] of table) assertEquals(versionOf(said), expected);
+  for (const [version, expected] of table) assertEquals(versionOf(version), expected);
 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { printable, span, table } from "../../cli/format.ts";
 
-Deno.test("span() keeps to one unit, and rounds up to the next one", () => {
+Deno.test("span() formats in one unit, and rounds up to the next one", () => {
   const spans = [0, 0.0004, 0.5, 0.99996, 1, 59.94, 59.96, 61.4, 3599.6];
   assertEquals(spans.map(span), [
     "0.0 ms",
@@ -16,7 +16,7 @@ Deno.test("span() keeps to one unit, and rounds up to the next one", () => {
   ]);
 });
 
-Deno.test("table() makes columns as wide as they have to be, without a space at the end", () => {
+Deno.test("table() makes each column as wide as its widest cell, without trailing spaces", () => {
   const rows = [[{ text: "a" }, { text: "7", right: true }], [{ text: "bcd" }, {
     text: "42",
     right: true,
@@ -24,6 +24,6 @@ Deno.test("table() makes columns as wide as they have to be, without a space at 
   assertEquals(table(rows, (text) => text), ["a     7", "bcd  42", "e"]);
 });
 
-Deno.test("printable() leaves nothing that a terminal would obey", () => {
+Deno.test("printable() replaces control characters", () => {
   assertEquals(printable(" two\n lines, \x1b[31mred\x07 "), "two lines, \u{fffd}[31mred\u{fffd}");
 });

@@ -1,4 +1,4 @@
-/** The command line as a program of its own, on Deno and on Node: outputs, colours, signals, exit status. */
+/** The command line as a separate program, on Deno and on Node: outputs, colors, signals, exit status. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../../cli/version.ts";
@@ -7,7 +7,7 @@ import { onDeno, onNode, runProgram, type Runtime, start } from "../support/cli.
 
 const DOCS = new URL("../../docs/command_line.md", import.meta.url);
 
-/** The same on each runtime, with a DNS server of its own. */
+/** Runs a test on each runtime, with its own DNS server. */
 function onEach(
   name: string,
   test: (runtime: Runtime, dns: DnsServer) => Promise<void>,
@@ -24,7 +24,7 @@ function onEach(
   });
 }
 
-onEach("--help, as the docs have it", async (runtime) => {
+onEach("--help writes the texts in the docs", async (runtime) => {
   const docs = await Deno.readTextFile(DOCS);
   for (const args of [[], ["resolve"], ["watch"], ["check"]]) {
     const { code, out, err } = await runProgram(runtime, [...args, "--help"]);
@@ -34,7 +34,7 @@ onEach("--help, as the docs have it", async (runtime) => {
   assertEquals(await runProgram(runtime, ["--version"]), { code: 0, out: `${VERSION}\n`, err: "" });
 });
 
-onEach("results go to standard output, reasons to standard error", async (runtime, dns) => {
+onEach("results go to standard output, errors to standard error", async (runtime, dns) => {
   const flags = ["--nameserver", dns.address, "--lookup", "wire", "--no-fallback"];
   const good = await runProgram(runtime, ["resolve", "db.internal", ...flags]);
   assertEquals([good.code, good.err], [0, ""]);
@@ -46,27 +46,27 @@ onEach("results go to standard output, reasons to standard error", async (runtim
   assertEquals([wrong.code, wrong.out], [2, ""]);
   assertMatch(
     wrong.err,
-    /^Cannot use the flag "--wire" .*\n"dnspool resolve --help" explains it\n$/,
+    /^"--wire" is not a flag of dnspool resolve.*\n"dnspool resolve --help" explains it\n$/,
   );
   assertEquals((await runProgram(runtime, [])).code, 2);
 });
 
-onEach("colours are there when they are asked for, and never in JSON", async (runtime, dns) => {
+onEach("output has colors if they are requested, and never in JSON", async (runtime, dns) => {
   const args = ["resolve", "db.internal", "--nameserver", dns.address];
-  const coloured = { FORCE_COLOR: "1" };
+  const colored = { FORCE_COLOR: "1" };
   const plain = (await runProgram(runtime, args)).out;
-  const painted = (await runProgram(runtime, args, coloured)).out;
+  const painted = (await runProgram(runtime, args, colored)).out;
   assertEquals(plain.includes("\x1b"), false);
   assertStringIncludes(painted, "\x1b[32m127.0.0.2\x1b[0m");
   for (const rest of [["--no-color"], ["--json"]]) {
     assertEquals(
-      (await runProgram(runtime, [...args, ...rest], coloured)).out.includes("\x1b"),
+      (await runProgram(runtime, [...args, ...rest], colored)).out.includes("\x1b"),
       false,
     );
   }
 });
 
-onEach("watch goes on until Ctrl-C, which is status 0", async (runtime, dns) => {
+onEach("watch runs until Ctrl-C, and ends with status 0", async (runtime, dns) => {
   const flags = ["--nameserver", dns.address, "--lookup", "wire", "--no-fallback"];
   const running = start(runtime, ["watch", "db.internal", ...flags]);
   assertMatch(await running.line(), /^\S+Z {2}127\.0\.0\.2 {2}TTL 1 s, age \d+\.\d ms$/);
@@ -76,17 +76,17 @@ onEach("watch goes on until Ctrl-C, which is status 0", async (runtime, dns) => 
   const tookMs = performance.now() - movedMs;
   assert(tookMs < 3000, `${tookMs}`);
   dns.fault("db.internal", { rcode: "SERVFAIL" });
-  assertMatch(await running.line(), / {2}failed: .*: SERVFAIL; {2}127\.0\.0\.3 serves on, age /);
+  assertMatch(await running.line(), / {2}failed: .*: SERVFAIL; {2}127\.0\.0\.3 stays in use, age /);
   dns.clearFaults();
   assertMatch(await running.line(), / {2}127\.0\.0\.3 {2}TTL 1 s, .* {2}recovered after /);
   const stoppedMs = performance.now();
   running.kill("SIGINT");
   const { code, err } = await running.end();
   assertEquals([code, err], [0, ""]);
-  assert(performance.now() - stoppedMs < 3000, "it took its time to end");
+  assert(performance.now() - stoppedMs < 3000, "it took more than 3 seconds to end");
 });
 
-onEach("watch ends likewise by SIGTERM", async (runtime, dns) => {
+onEach("watch ends with status 0 after SIGTERM", async (runtime, dns) => {
   const running = start(runtime, ["watch", "db.internal", "--nameserver", dns.address, "--json"]);
   assertEquals(JSON.parse(await running.line()).event, "answer");
   running.kill("SIGTERM");
@@ -94,7 +94,7 @@ onEach("watch ends likewise by SIGTERM", async (runtime, dns) => {
   assertEquals([code, err], [0, ""]);
 });
 
-Deno.test("on Node, it runs through npm's link, and does nothing when it is imported", async () => {
+Deno.test("on Node, the program runs through npm's link, and an import does nothing", async () => {
   await using node = await onNode();
   const file = node.command[1]!;
   await Deno.symlink(file, `${file}.link`);
@@ -105,7 +105,7 @@ Deno.test("on Node, it runs through npm's link, and does nothing when it is impo
   assertEquals(imported, { code: 0, out: `${VERSION}\n`, err: "" });
 });
 
-Deno.test("on Deno, the permissions that the docs name are enough", async () => {
+Deno.test("on Deno, the permissions in the docs are sufficient", async () => {
   const flags = ["--allow-net", "--allow-env", "--allow-sys=networkInterfaces"];
   const docs = await Deno.readTextFile(DOCS);
   assertStringIncludes(docs, `deno run ${flags.join(" ")} jsr:@dnspool/dnspool/cli`);
@@ -121,7 +121,7 @@ Deno.test("on Deno, the permissions that the docs name are enough", async () => 
   }
 });
 
-onEach("watch ends when nobody reads any more", async (runtime, dns) => {
+onEach("watch ends when its output is closed", async (runtime, dns) => {
   const args = ["watch", "db.internal", "--nameserver", dns.address, "--lookup", "wire"];
   const [program = "", ...first] = runtime.command;
   const child = new Deno.Command(program, {
@@ -140,7 +140,7 @@ onEach("watch ends when nobody reads any more", async (runtime, dns) => {
   assertEquals([code, signal, await err], [0, null, ""]);
 });
 
-onEach("resolve that is interrupted ends with the signal's status", async (runtime, dns) => {
+onEach("resolve ends with the signal's status when it is interrupted", async (runtime, dns) => {
   dns.fault("*", { drop: true });
   const table = [["SIGINT", 130], ["SIGTERM", 143]] as const;
   for (const [signal, expected] of table) {

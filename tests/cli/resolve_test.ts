@@ -5,7 +5,7 @@ import { clearDnsCache } from "../../resolver.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { call } from "../support/cli.ts";
 
-/** Runs `resolve` against a server of its own. */
+/** Runs `resolve` against its own DNS server. */
 async function withServer(
   test: (
     dns: DnsServer,
@@ -23,7 +23,7 @@ async function withServer(
   clearDnsCache();
 }
 
-/** A text with the time in it made the same for all runs. */
+/** Replaces the time in an output. */
 function timeless(text: string): string {
   return text.replace(/\d+\.\d ms/, "… ms");
 }
@@ -45,7 +45,7 @@ Deno.test("resolve shows addresses, TTL, chain, server and time", async () => {
   });
 });
 
-Deno.test("resolve says what the system's lookup does not tell", async () => {
+Deno.test("resolve shows what the system's lookup does not report", async () => {
   await withServer(async (dns, resolve) => {
     const { code, out } = await resolve("db.internal");
     assertEquals(code, 0);
@@ -54,7 +54,7 @@ Deno.test("resolve says what the system's lookup does not tell", async () => {
       `db.internal
   addresses  127.0.0.2, 127.0.0.3
   TTL        5 s
-  chain      not told (lookup "wire" tells)
+  chain      unknown (lookup "wire" reports it)
   server     ${dns.address}
   lookup     system
   time       … ms`,
@@ -62,7 +62,7 @@ Deno.test("resolve says what the system's lookup does not tell", async () => {
   });
 });
 
-Deno.test("resolve --json is one object; seconds, and null for what is not known", async () => {
+Deno.test("resolve --json writes one object, with seconds, and null for unknown values", async () => {
   await withServer(async (dns, resolve) => {
     const { out } = await resolve("db.internal", "--lookup", "wire", "--json");
     const { took, ...rest } = JSON.parse(out);
@@ -84,7 +84,7 @@ Deno.test("resolve --json is one object; seconds, and null for what is not known
   });
 });
 
-Deno.test("resolve takes the family and the time that it is told", async () => {
+Deno.test("resolve respects --family and --timeout", async () => {
   await withServer(async (dns, resolve) => {
     dns.set("db.internal", ["127.0.0.2", "fd00::2"]);
     const addressesOf = async (family: string) =>
@@ -101,7 +101,7 @@ Deno.test("resolve takes the family and the time that it is told", async () => {
   });
 });
 
-Deno.test("a resolve that fails ends with status 1 and the reason", async () => {
+Deno.test("resolve ends with status 1 and the reason if it fails", async () => {
   await withServer(async (dns, resolve) => {
     const none = await resolve("none.invalid", "--lookup", "wire");
     assertEquals(none, {
@@ -127,7 +127,7 @@ Deno.test("a resolve that fails ends with status 1 and the reason", async () => 
   });
 });
 
-Deno.test("resolve knows what needs no DNS, and what only the operating system knows", async () => {
+Deno.test("resolve shows hosts that need no DNS, and answers of the operating system", async () => {
   const { code, out } = await call(["resolve", "LOCALHOST"]);
   assertEquals(code, 0);
   assertEquals(

@@ -5,7 +5,7 @@ import { fakeAdapter } from "../../testing/mod.ts";
 
 const PASSWORD = "tr0ub/dor&3";
 
-Deno.test("inspectServers(): a server that lets one in and does not tell its role, without the password in its words", async () => {
+Deno.test("inspectServers() reports a failure to read the role, without the password", async () => {
   const adapter = fakeAdapter({
     role() {
       throw new Error(`no role for app:${encodeURIComponent(PASSWORD)}\n(${PASSWORD})`);

@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { watch } from "../../cli/watch.ts";
 import { painter } from "../../cli/format.ts";
-import { Interrupted, type Io } from "../../cli/io.ts";
+import { type CommandContext, Interrupted } from "../../cli/context.ts";
 import { type DnsOptions, readDnsOptions } from "../../engine/options.ts";
 import { clearDnsCache } from "../../resolver.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { fakeTime, type TestTime } from "../support/time.ts";
 
-/** Watches `db.internal` on fake time; each line as it comes. */
+/** Watches `db.internal` on fake time; collects the lines. */
 async function watching(
   json: boolean,
   test: (lines: string[], dns: FakeLookup, time: TestTime) => Promise<void>,
@@ -19,7 +19,7 @@ async function watching(
   dns.failure = failure;
   const lines: string[] = [];
   const stop = new AbortController();
-  const io: Io = {
+  const context: CommandContext = {
     out: (line) => void lines.push(line),
     err: () => {},
     paint: painter(false),
@@ -30,7 +30,7 @@ async function watching(
     { dnsLookup: dns, dnsFallback: false, dnsMaxRetries: 1, ...dnsOptions },
     "watch",
   );
-  const ended = watch("db.internal", { settings, json }, io);
+  const ended = watch("db.internal", { settings, json }, context);
   await time.advance(0);
   await test(lines, dns, time);
   stop.abort(new Interrupted(130));
@@ -39,7 +39,7 @@ async function watching(
   clearDnsCache();
 }
 
-Deno.test("watch shows the first answer, and then each change, once", async () => {
+Deno.test("watch writes the first answer, and each change once", async () => {
   await watching(false, async (lines, dns, time) => {
     assertEquals(lines, ["2026-01-02T03:04:05.000Z  10.0.0.1  TTL 10 s, age 0.0 ms"]);
     await time.advance(100);
@@ -57,7 +57,7 @@ Deno.test("watch shows the first answer, and then each change, once", async () =
   });
 });
 
-Deno.test("watch shows a failure when it begins, when its reason changes, and when it is over", async () => {
+Deno.test("watch writes the beginning of a failure, a change of its reason, and its end", async () => {
   await watching(false, async (lines, dns, time) => {
     dns.failure = "transient";
     await time.advance(25);
@@ -70,11 +70,11 @@ Deno.test("watch shows a failure when it begins, when its reason changes, and wh
     const [, first = "", second = "", third = ""] = lines.map((line) => line.slice(26));
     assertMatch(
       first,
-      /^failed: Scripted: transient; {2}10\.0\.0\.1 serves on, age \d\.\d s$/,
+      /^failed: Scripted: transient; {2}10\.0\.0\.1 stays in use, age \d\.\d s$/,
     );
     assertMatch(
       second,
-      /^failed: Scripted: negative; {2}10\.0\.0\.1 serves on, age [23]\d\.\d s$/,
+      /^failed: Scripted: negative; {2}10\.0\.0\.1 stays in use, age [23]\d\.\d s$/,
     );
     assertMatch(third, /^10\.0\.0\.1 {2}TTL 10 s, age 0\.0 ms {2}recovered after 2\d\.\d s$/);
   });
@@ -95,7 +95,7 @@ Deno.test("watch waits for a name that does not resolve yet", async () => {
   }, { failure: "negative" });
 });
 
-Deno.test("watch --json gives an object a line: seconds, and null for what is not known", async () => {
+Deno.test("watch --json writes an object on each line, with seconds, and null for unknown values", async () => {
   await watching(true, async (lines, dns, time) => {
     dns.addresses = ["10.0.0.2"];
     await time.advance(11);
@@ -131,7 +131,7 @@ Deno.test("watch --json gives an object a line: seconds, and null for what is no
   });
 });
 
-Deno.test("watch keeps a terminal from obeying what a server says", async () => {
+Deno.test("watch replaces control characters in errors", async () => {
   await watching(false, async (lines, dns, time) => {
     dns.respond = () => {
       throw new Error("red \x1b[31m, a bell \x07 and a new\n  line");

@@ -1,20 +1,20 @@
 /**
- * The command line for tests: in this process with a made-up world, or as a program of its own on Deno or on Node.
+ * Runs the command line for tests: in this process with a fake context, or as a separate program on Deno or Node.
  *
  * @module
  */
 
 import { painter } from "../../cli/format.ts";
-import type { Io } from "../../cli/io.ts";
+import type { CommandContext } from "../../cli/context.ts";
 import { run } from "../../cli/main.ts";
 import { bundle } from "./bundle.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** Nothing takes longer, unless it hangs. */
+/** Timeout of a program, in milliseconds. */
 const HANG_MS = 30_000;
 
-/** How a command ended. */
+/** The result of a command. */
 export interface Outcome {
   readonly code: number;
   readonly out: string;
@@ -31,27 +31,27 @@ export async function call(
 ): Promise<Outcome> {
   const out: string[] = [];
   const err: string[] = [];
-  const io: Io = {
+  const context: CommandContext = {
     out: (line) => void out.push(line),
     err: (line) => void err.push(line),
     paint: painter(false),
     env: (name) => env[name],
     signal,
   };
-  const code = await run(args, io);
+  const code = await run(args, context);
   return { code, out: out.join("\n"), err: err.join("\n") };
 }
 
-/** A runtime that the program is run on. */
+/** A runtime that runs the program. */
 export interface Runtime {
   readonly name: "deno" | "node";
   /** The program and its first arguments. */
   readonly command: readonly string[];
-  /** Removes what was made for it. */
+  /** Removes its files. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Deno, on the sources. */
+/** Returns Deno, with the sources. */
 export function onDeno(): Runtime {
   const flags = ["run", "-A", "--no-check", "--no-lock"];
   return {
@@ -61,7 +61,7 @@ export function onDeno(): Runtime {
   };
 }
 
-/** The Node of this machine, on a bundle, with a driver that is installed beside it. */
+/** Returns the Node of this machine, with a bundle and an installed driver. */
 export async function onNode(): Promise<Runtime> {
   const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
   const driver = `${dir}/node_modules/pg`;
@@ -80,7 +80,7 @@ export async function onNode(): Promise<Runtime> {
   };
 }
 
-/** A program under way. */
+/** A running program. */
 export interface Running {
   /** Waits for the next line of its standard output. */
   line(): Promise<string>;
@@ -90,7 +90,7 @@ export interface Running {
   end(): Promise<Outcome>;
 }
 
-/** Starts the program. Of this process's environment it has what a program cannot do without. */
+/** Starts the program. It gets only the indispensable variables of this process's environment. */
 export function start(
   { command }: Runtime,
   args: readonly string[],
@@ -122,7 +122,7 @@ export function start(
   return {
     async line() {
       while (!out.includes("\n", at)) {
-        if (!await more()) throw new Error(`It ended: ${out}${await err}`);
+        if (!await more()) throw new Error(`The program ended: ${out}${await err}`);
       }
       const end = out.indexOf("\n", at);
       const line = out.slice(at, end);

@@ -1,5 +1,5 @@
 /**
- * What a command has of the world: where it writes, and what tells it to stop.
+ * The environment of a command: its outputs, the variables that it may read, and the signal that stops it.
  *
  * @module
  */
@@ -7,57 +7,59 @@
 import process from "node:process";
 import { type Paint, painter } from "./format.ts";
 
-/** What a command writes to, and what ends it. */
-export interface Io {
-  /** Writes a line of the result. */
+/** The outputs, the environment and the signal of a command. */
+export interface CommandContext {
+  /** Writes a line of the result to standard output. */
   out(line: string): void;
-  /** Writes a line for people only. */
+  /** Writes a line to standard error. */
   err(line: string): void;
-  /** Paints what goes to `out`. */
+  /** Colors text for `out`. */
   readonly paint: Paint;
-  /** A variable of the environment; `undefined` also where it may not be read. */
+  /** Returns an environment variable; `undefined` also if it may not be read. */
   env(name: string): string | undefined;
-  /** Aborted when the command is to stop, with an {@linkcode Interrupted}. */
+  /** Aborted to stop the command, with an {@linkcode Interrupted}. */
   readonly signal: AbortSignal;
 }
 
 /** The signals that stop a command, and the exit status after each. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** The command was told to stop. */
+/** The reason of a command that was stopped by a signal. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
 
-  /** @param status The exit status, where stopping is no success. */
+  /** @param status The exit status, unless the command succeeds by being stopped. */
   constructor(readonly status: number) {
     super("Interrupted");
   }
 }
 
 /**
- * The process's own outputs, environment and signals.
+ * Makes the context of the process.
  *
- * @param args The command line: `--no-color` in it counts before all else.
- * @returns The world, and a function that lets go of the signals.
+ * @param args The command line, for `--no-color`.
+ * @returns The context, and a function that removes the listeners for signals.
  */
-export function processIo(args: readonly string[]): { io: Io; release(): void } {
+export function processContext(
+  args: readonly string[],
+): { context: CommandContext; release(): void } {
   const stop = new AbortController();
   const listeners = Object.entries(SIGNALS).map(([name, status]) => {
     const listener = () => {
-      // Whoever asks twice does not want to wait for what is under way.
+      // A second signal does not wait for what is under way.
       if (stop.signal.aborted) process.exit(status);
       stop.abort(new Interrupted(status));
     };
     process.on(name, listener);
     return { name, listener };
   });
-  // Nobody reads any more, as with "| head -n 1".
+  // The reader has closed standard output, as "| head -n 1" does.
   const onError = () => stop.abort(new Interrupted(1));
   process.stdout.on("error", onError);
-  const io: Io = {
+  const context: CommandContext = {
     out: (line) => void process.stdout.write(`${line}\n`),
     err: (line) => void process.stderr.write(`${line}\n`),
-    paint: painter(wantsColour(args, env, process.stdout.isTTY === true)),
+    paint: painter(wantsColor(args, env, process.stdout.isTTY === true)),
     env,
     signal: stop.signal,
   };
@@ -65,10 +67,10 @@ export function processIo(args: readonly string[]): { io: Io; release(): void } 
     for (const { name, listener } of listeners) process.removeListener(name, listener);
     process.stdout.removeListener("error", onError);
   };
-  return { io, release };
+  return { context, release };
 }
 
-/** Deno asks before it lets a variable be read, and may be told no. */
+/** Reads a variable. Deno asks for permission first, which may be denied. */
 function env(name: string): string | undefined {
   try {
     return process.env[name];
@@ -78,10 +80,10 @@ function env(name: string): string | undefined {
 }
 
 /**
- * Whether to use colours: `--no-color` counts first, then FORCE_COLOR, then NO_COLOR (no-color.org), then whether a
- * terminal shows it.
+ * Returns whether to use colors: `--no-color` decides first, then FORCE_COLOR, then NO_COLOR (no-color.org), then
+ * whether the output is a terminal.
  */
-export function wantsColour(
+export function wantsColor(
   args: readonly string[],
   env: (name: string) => string | undefined,
   isTerminal: boolean,
