@@ -1,6 +1,6 @@
 /**
- * OpenTelemetry for engines: the semantic conventions' metrics of database connection pools, dnspool's own, and spans
- * for what takes time. `@opentelemetry/api` comes from you.
+ * OpenTelemetry for engines: the metrics that the semantic conventions define for database connection pools, metrics of
+ * dnspool, and spans. You install `@opentelemetry/api`.
  *
  * @example
  * ```ts
@@ -20,25 +20,26 @@
  * @module
  */
 
+import { mustBe, mustNotBeGiven } from "./internal/argument_error.ts";
 import type { End, Ended, EngineObserver } from "./pool/observer.ts";
 import type { Engine } from "./engine.ts";
 import type { Plugin } from "./engine/options.ts";
 
-/** What is attached to a figure or a span. */
+/** The attributes of a measurement or a span. */
 export type OtelAttributes = Record<string, string | number | boolean>;
 
-/** A metric that is read when somebody collects. */
+/** A metric that is read at each collection. */
 export type OtelObservable = object;
 
-/** What a collection is told. */
+/** Receives the values of a collection. */
 export interface OtelObservations {
-  /** Says what a metric is at this moment. */
+  /** Reports the value of a metric. */
   observe(metric: OtelObservable, value: number, attributes?: OtelAttributes): void;
 }
 
-/** The part of a meter that is needed. */
+/** The part of a meter that is used. */
 export interface OtelMeter {
-  /** A distribution. */
+  /** Creates a histogram. */
   createHistogram(
     name: string,
     options?: {
@@ -47,40 +48,40 @@ export interface OtelMeter {
       advice?: { explicitBucketBoundaries?: number[] };
     },
   ): { record(value: number, attributes?: OtelAttributes): void };
-  /** A sum that only grows. */
+  /** Creates a counter, which only increases. */
   createCounter(
     name: string,
     options?: { description?: string; unit?: string },
   ): { add(value: number, attributes?: OtelAttributes): void };
-  /** A sum that is read. */
+  /** Creates a sum that is read at each collection. */
   createObservableUpDownCounter(
     name: string,
     options?: { description?: string; unit?: string },
   ): OtelObservable;
-  /** A value that is read. */
+  /** Creates a value that is read at each collection. */
   createObservableGauge(
     name: string,
     options?: { description?: string; unit?: string },
   ): OtelObservable;
-  /** Reads several metrics at once. */
-  // deno-lint-ignore no-explicit-any -- the api's own type of the list is narrower than any that is written here
+  /** Adds a callback that reads several metrics. */
+  // deno-lint-ignore no-explicit-any -- the api's type of the list cannot be written here
   addBatchObservableCallback(callback: (to: OtelObservations) => void, metrics: any[]): void;
-  /** Reads them no more. */
+  /** Removes that callback. */
   // deno-lint-ignore no-explicit-any -- as above
   removeBatchObservableCallback(callback: (to: OtelObservations) => void, metrics: any[]): void;
 }
 
-/** The part of a span that is needed. */
+/** The part of a span that is used. */
 export interface OtelSpan {
-  /** Adds a fact. */
+  /** Adds an attribute. */
   setAttribute(name: string, value: string | number | boolean): unknown;
-  /** Says that it failed. */
+  /** Sets the status, for a failure. */
   setStatus(status: { code: number; message?: string }): unknown;
-  /** It is over. */
+  /** Ends the span. */
   end(): void;
 }
 
-/** The part of the module `@opentelemetry/api` that is needed. */
+/** The part of the module `@opentelemetry/api` that is used. */
 export interface OtelApi {
   /** Metrics. */
   readonly metrics: { getMeter(name: string): OtelMeter };
@@ -95,18 +96,21 @@ export interface OtelApi {
   };
 }
 
-/** How an engine is measured. */
+/** The options of {@linkcode openTelemetry}. */
 export interface OtelOptions {
   /** The value of `db.client.connection.pool.name`. Default: `poolLoggingName`, or the URL's host. */
   poolName?: string;
-  /** Whether there are spans for checkouts that wait, for connects and for resolutions. Default `true`. */
+  /** Whether to make spans for checkouts that wait, for connects and for resolutions. Default `true`. */
   spans?: boolean;
 }
 
 const SCOPE = "@dnspool/dnspool";
-/** Seconds, as the semantic conventions advise for what a pool does: the SDK's own are meant for milliseconds. */
+/** Bucket boundaries in seconds, from the semantic conventions: the SDK's defaults are for milliseconds. */
 const BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
-/** What a checkout may fail with: a sum is there before its first count, or `rate` in Prometheus would miss that. */
+/**
+ * The errors of a checkout. Their counters start at 0, because `rate` in Prometheus misses the first increment of a new
+ * one.
+ */
 const FAILURES = ["POOL_TIMEOUT", "CONNECT_FAILED", "RESOLVE_FAILED"];
 /** SpanStatusCode.ERROR of the api. */
 const ERROR = 2;
@@ -115,31 +119,28 @@ const ERROR = 2;
 type StartSpan = (name: string, options?: { startTime?: number; root?: boolean }) => OtelSpan;
 
 /**
- * A plugin that measures an engine.
+ * Makes a plugin that measures an engine.
  *
  * Metrics, each with `db.client.connection.pool.name`: `db.client.connection.count` (by `db.client.connection.state`),
  * `.idle.max`, `.idle.min`, `.max`, `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`, `.use_time`, as in
- * the semantic conventions; `dnspool.checkout.failures` (by `error.type`), `dnspool.resolve.duration`, `dnspool.resolve.failures`, `dnspool.address.changes`,
- * `dnspool.connections.retired` and `dnspool.answer.age`. Durations are in seconds. Spans: `dnspool.checkout` for one
- * that has to wait, `dnspool.connect`, `dnspool.resolve`.
+ * the semantic conventions; `dnspool.checkout.failures` (by `error.type`), `dnspool.resolve.duration`,
+ * `dnspool.resolve.failures`, `dnspool.address.changes`, `dnspool.connections.retired` and `dnspool.answer.age`.
+ * Durations are in seconds. Spans: `dnspool.checkout` for a checkout that waits, `dnspool.connect`, `dnspool.resolve`.
  *
  * @typeParam C The driver's client.
  * @param api The module: `import * as api from "@opentelemetry/api"`.
- * @param options How the engine is measured.
+ * @param options The name of the pool, and whether to make spans.
  * @returns The plugin, for the option `plugins`.
- * @throws {TypeError} when `api` is not that module.
+ * @throws {TypeError} if `api` is not that module.
  */
 export function openTelemetry<C = unknown>(api: OtelApi, options: OtelOptions = {}): Plugin<C> {
   if (typeof api?.metrics?.getMeter !== "function" || typeof api.trace?.getTracer !== "function") {
-    throw new TypeError(
-      'Cannot measure with this api: pass what `import * as api from "@opentelemetry/api"` gives',
-    );
+    throw mustBe("api", 'the module from `import * as api from "@opentelemetry/api"`', api);
   }
   return ({ url, options: given }) => {
     if (given.observer) {
-      throw new TypeError(
-        'Cannot use the plugin "openTelemetry" beside the option "observer": an engine has one observer',
-      );
+      const reason = 'an engine has one observer, which is that of the plugin "openTelemetry"';
+      throw mustNotBeGiven("observer", reason);
     }
     const name = options.poolName ?? given.poolLoggingName ?? url.host ?? url.database ?? "dnspool";
     const attributes = { "db.client.connection.pool.name": name };
@@ -175,7 +176,7 @@ function observerFor(
   const timeouts = sum(
     "db.client.connection.timeouts",
     "{timeout}",
-    "Checkouts whose time was up",
+    "Checkouts that timed out",
   );
   const refusals = sum("dnspool.checkout.failures", "{failure}", "Checkouts that failed");
   const failures = sum("dnspool.resolve.failures", "{failure}", "Resolutions that failed");
@@ -191,7 +192,7 @@ function observerFor(
         if (ended.error === undefined) {
           waits.record(ended.seconds, attributes);
         } else {
-          const type = codeOf(ended.error);
+          const type = errorType(ended.error);
           refuse(type, 1);
           if (type === "POOL_TIMEOUT") timeouts.add(1, attributes);
         }
@@ -215,40 +216,47 @@ function observerFor(
   };
 }
 
-/** The end of a span. */
+/** Returns the function that ends a span. */
 function begin(span: OtelSpan | undefined): End {
   return ({ address, error }: Ended) => {
     if (!span) return;
     if (address !== undefined) span.setAttribute("network.peer.address", address);
     if (error !== undefined) {
-      span.setAttribute("error.type", codeOf(error));
+      span.setAttribute("error.type", errorType(error));
       span.setStatus({ code: ERROR, message: error instanceof Error ? error.message : "" });
     }
     span.end();
   };
 }
 
-function codeOf(error: unknown): string {
+/** Returns the value of the attribute `error.type`. */
+function errorType(error: unknown): string {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
-  // A DOMException has a number for its code, which says nothing.
+  // The code of a DOMException is a number, which is of no use here.
   return String((typeof code === "string" ? code : name) ?? "error");
 }
 
-/** What is read when somebody collects, until the engine is closed. */
+/** Adds the metrics that are read at each collection, until the engine is closed. */
 function watch<C>(engine: Engine<C>, meter: OtelMeter, attributes: OtelAttributes): void {
   const connections = (name: string, description: string) =>
     meter.createObservableUpDownCounter(name, { unit: "{connection}", description });
   const count = connections("db.client.connection.count", "Connections by state");
-  const idleMax = connections("db.client.connection.idle.max", "Idle connections kept at most");
-  const idleMin = connections("db.client.connection.idle.min", "Idle connections kept at least");
-  const max = connections("db.client.connection.max", "Connections at most");
+  const idleMax = connections(
+    "db.client.connection.idle.max",
+    "Maximum number of idle connections",
+  );
+  const idleMin = connections(
+    "db.client.connection.idle.min",
+    "Minimum number of idle connections",
+  );
+  const max = connections("db.client.connection.max", "Maximum number of connections");
   const pending = meter.createObservableUpDownCounter("db.client.connection.pending_requests", {
     unit: "{request}",
-    description: "Checkouts that wait",
+    description: "Checkouts that are waiting",
   });
   const age = meter.createObservableGauge("dnspool.answer.age", {
     unit: "s",
-    description: "Time since the answer in force was asked for",
+    description: "Time since the query for the current answer",
   });
   let closed = false;
   const observe = (to: OtelObservations) => {
@@ -261,14 +269,14 @@ function watch<C>(engine: Engine<C>, meter: OtelMeter, attributes: OtelAttribute
     if (poolSize < Infinity) to.observe(idleMax, poolSize, attributes);
     if (poolSize + maxOverflow < Infinity) to.observe(max, poolSize + maxOverflow, attributes);
     if (answer.age !== undefined) to.observe(age, answer.age, attributes);
-    // A collector repeats what it was told last: of a closed engine, that there is nothing any more.
+    // A collector repeats the last values: those of a closed engine must be read once more, as zeros.
     if (closed) queueMicrotask(() => meter.removeBatchObservableCallback(observe, metrics));
   };
   const metrics = [count, idleMax, idleMin, max, pending, age];
   meter.addBatchObservableCallback(observe, metrics);
   const changes = meter.createCounter("dnspool.address.changes", {
     unit: "{change}",
-    description: "Times that the host had other addresses than before",
+    description: "Changes of the host's addresses",
   });
   const retired = meter.createCounter("dnspool.connections.retired", {
     unit: "{connection}",

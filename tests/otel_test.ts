@@ -19,7 +19,7 @@ import { fakeLookup } from "./support/fake_lookup.ts";
 import { fakeTime } from "./support/time.ts";
 import { soon } from "./support/waiting.ts";
 
-/** The api, with providers of its own instead of the process's. */
+/** Makes an api with its own providers instead of the process's. */
 function providers() {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
@@ -32,7 +32,7 @@ function providers() {
   return {
     own,
     spans,
-    /** By name, each a list of value and state. */
+    /** Collects the metrics by name, each a list of values, with the state if there is one. */
     async collect(): Promise<Record<string, unknown[]>> {
       exporter.reset();
       await reader.forceFlush();
@@ -72,7 +72,7 @@ function engineFor(own: OtelApi, options: Parameters<typeof openTelemetry>[1] = 
   return { dns, engine };
 }
 
-Deno.test("openTelemetry() gives the semantic conventions' metrics of a pool, and dnspool's own", async () => {
+Deno.test("openTelemetry() reports the metrics of the semantic conventions, and those of dnspool", async () => {
   const { own, collect, end } = providers();
   const { dns, engine } = engineFor(own);
   const first = await engine.connect();
@@ -108,7 +108,7 @@ Deno.test("openTelemetry() gives the semantic conventions' metrics of a pool, an
   await end();
 });
 
-Deno.test("openTelemetry() counts checkouts that failed by the reason, a caller's own signal included", async () => {
+Deno.test("openTelemetry() counts failed checkouts by their error, including the reason of a caller's signal", async () => {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
   const metrics = new MeterProvider({ readers: [reader] });
@@ -143,7 +143,7 @@ Deno.test("openTelemetry() counts checkouts that failed by the reason, a caller'
   await metrics.shutdown();
 });
 
-Deno.test("openTelemetry() gives spans for what takes time, with the reason where it failed", async () => {
+Deno.test("openTelemetry() makes spans for checkouts that wait, connects and resolutions, with their errors", async () => {
   const { own, spans, end } = providers();
   const { engine } = engineFor(own);
   const leases = [await engine.connect(), await engine.connect()];
@@ -176,7 +176,7 @@ Deno.test("openTelemetry() gives spans for what takes time, with the reason wher
   await silent.end();
 });
 
-Deno.test("openTelemetry() takes the api as it is, and refuses what is not it", async () => {
+Deno.test("openTelemetry() accepts the module of the api, and refuses anything else", async () => {
   const { engine } = engineFor(api); // no SDK: nothing is measured, and nothing fails
   await engine.use(() => {});
   await engine.close();
@@ -184,7 +184,7 @@ Deno.test("openTelemetry() takes the api as it is, and refuses what is not it", 
     assertThrows(
       () => openTelemetry(value as unknown as OtelApi),
       TypeError,
-      'Cannot measure with this api: pass what `import * as api from "@opentelemetry/api"` gives',
+      '"api" must be the module from `import * as api from "@opentelemetry/api"`, got ',
     );
   }
   assertThrows(
@@ -195,11 +195,11 @@ Deno.test("openTelemetry() takes the api as it is, and refuses what is not it", 
         plugins: [openTelemetry(api)],
       }),
     TypeError,
-    'Cannot use the plugin "openTelemetry" beside the option "observer"',
+    '"observer" must not be given: an engine has one observer',
   );
 });
 
-Deno.test("the figures reach Prometheus as text", async () => {
+Deno.test("openTelemetry() exports to Prometheus as text", async () => {
   const exporter = new PrometheusExporter({ host: "127.0.0.1", port: 0, preventServerStart: true });
   const metrics = new MeterProvider({ readers: [exporter] });
   const trace = new TracerProvider();
@@ -267,7 +267,7 @@ function noting() {
   return { own, log, pools, starts, read };
 }
 
-Deno.test("openTelemetry() counts as time-outs and as connects only what is one", async () => {
+Deno.test("openTelemetry() counts only timeouts as timeouts, and only successful connects as connects", async () => {
   const { own, log, pools } = noting();
   const adapter = fakeAdapter();
   const engine = getDnsEngine("fake://10.0.0.1", {
@@ -300,22 +300,22 @@ Deno.test("openTelemetry() counts as time-outs and as connects only what is one"
   await engine.close();
 });
 
-Deno.test("openTelemetry() tells no limit where there is none, and a closed engine is read once more and never again", async () => {
+Deno.test("openTelemetry() reports no limit that does not exist, and reads a closed engine once more, then never", async () => {
   const { own, read } = noting();
   const options = { adapter: fakeAdapter(), poolSize: 0 };
   const engine = getDnsEngine("fake://10.0.0.1", { ...options, plugins: [openTelemetry(own)] });
   await engine.use(() => {});
-  const told = read();
-  assert(told.has("db.client.connection.count"));
-  assertFalse(told.has("db.client.connection.max"));
-  assertFalse(told.has("db.client.connection.idle.max"));
+  const metrics = read();
+  assert(metrics.has("db.client.connection.count"));
+  assertFalse(metrics.has("db.client.connection.max"));
+  assertFalse(metrics.has("db.client.connection.idle.max"));
   await engine.close();
   assert(read().has("db.client.connection.count"));
   await Promise.resolve();
   assertEquals(read(), new Set());
 });
 
-Deno.test("openTelemetry() has the span of a resolution begin when the name was asked for", async () => {
+Deno.test("openTelemetry() begins the span of a resolution at its query", async () => {
   using time = fakeTime();
   const { own, starts } = noting();
   const { dns, engine } = engineFor(own);
