@@ -1,5 +1,5 @@
 /**
- * What is asserted of `doh` alone: how it asks over HTTP, and which responses it refuses. It knows no test runner.
+ * The tests of `doh` alone: its HTTP requests, and the responses that it refuses. They use no test runner.
  *
  * @module
  */
@@ -36,13 +36,13 @@ async function withServer<T>(handle: Handler, use: (server: HttpServer) => Promi
   }
 }
 
-/** How a question ends that is answered by `handle`. */
+/** Returns the outcome of a question that `handle` answers. */
 function outcomeWith(handle: Handler): Promise<unknown> {
   return withServer(handle, ({ url }) => outcomeOf(url));
 }
 
 async function outcomeOf(url: string, name = NAME, controller = new AbortController()) {
-  const patience = setTimeout(() => controller.abort("silence"), 5000);
+  const timeout = setTimeout(() => controller.abort("silence"), 5000);
   try {
     const { signal } = controller;
     const { addresses, ttl } = await dohLookup(url).lookup({ name, family: 4, signal });
@@ -52,18 +52,18 @@ async function outcomeOf(url: string, name = NAME, controller = new AbortControl
     const { kind, reason, negativeTtl } = error;
     return { kind, reason, ...(negativeTtl !== undefined && { negativeTtl }) };
   } finally {
-    clearTimeout(patience);
+    clearTimeout(timeout);
   }
 }
 
-/** Answers rightly, with more headers. */
+/** Answers correctly, with additional headers. */
 function right(headers: Record<string, string> = {}): Handler {
   return (response, body) => {
     response.writeHead(200, { ...TYPE, ...headers }).end(reply(body, { answers: RIGHT }));
   };
 }
 
-/** A right answer followed by zeros, `length` bytes in all. */
+/** Returns a correct answer followed by zeros, `length` bytes in all. */
 function padded(body: Uint8Array, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   bytes.set(reply(body, { answers: RIGHT }));
@@ -85,7 +85,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals(seen, ["POST", "/dns-query", type, type, 0, 0x100, [`${NAME} A`]]);
   },
 
-  "subtracts the age that the answer has already": async () => {
+  "subtracts the age of the answer from its TTLs": async () => {
     for (const [age, ttl] of [["20", 40], ["60", 0], ["9999999999", 0], ["x", 60], ["-5", 60]]) {
       const outcome = await outcomeWith(right({ age: String(age) }));
       assertEquals(outcome, { addresses: ["127.0.0.2"], ttl }, `Age: ${age}`);
@@ -110,7 +110,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
 
-  "refuses any status but 200, whatever the body": async () => {
+  "refuses every status except 200, whatever the body": async () => {
     for (const status of [201, 204, 400, 404, 429, 500, 503]) {
       const outcome = await outcomeWith((response, body) => {
         response.writeHead(status, TYPE);
@@ -130,7 +130,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals(await outcomeWith(right({ "content-type": type })), ANSWER);
   },
 
-  "takes a body of 65,535 bytes, and refuses one of 65,536": async () => {
+  "accepts a body of 65,535 bytes, and refuses one of 65,536": async () => {
     for (const [length, expected] of [[65_535, ANSWER], [65_536, UNUSABLE]] as const) {
       for (const known of [true, false]) {
         const outcome = await outcomeWith((response, body) => {
@@ -191,7 +191,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
 
-  "reports a connection that breaks off as transient": async () => {
+  "reports a connection that breaks as transient": async () => {
     const { kind } = await outcomeWith((response) => {
       response.writeHead(200, { ...TYPE, "content-length": "100" }).write(new Uint8Array(10));
       setTimeout(() => response.destroy(), 20);
@@ -202,7 +202,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals((await outcomeOf(url) as { kind: string }).kind, "transient");
   },
 
-  "rejects with the signal's reason when it is aborted within the body": async () => {
+  "rejects with the signal's reason when it is aborted during the body": async () => {
     const controller = new AbortController();
     const handle: Handler = (response) => {
       response.writeHead(200, TYPE).write(new Uint8Array(10));
@@ -212,14 +212,14 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals(outcome, { ended: "left" });
   },
 
-  "refuses names that it cannot ask for, its own server's among them": async () => {
+  "refuses invalid names, and the name of its own server": async () => {
     const url = "https://dns.internal:8443/dns-query";
     for (const name of ["dns.internal", "DNS.internal.", "a..b", `${"a".repeat(64)}.internal`]) {
       assertEquals(await outcomeOf(url, name), { kind: "config", reason: "EBADNAME" }, name);
     }
   },
 
-  "refuses URLs that may not be asked": () => {
+  "refuses URLs that questions may not be sent to": () => {
     for (const url of ["https://10.0.0.2", "http://127.0.0.2/x{?dns}", "http://[::1]:8053/q"]) {
       assertEquals(dohLookup(url).name, "doh");
     }
@@ -239,7 +239,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
-/** The tests of `doh` alone. */
+/** Returns the tests of `doh` alone. */
 export function dohContract(): ContractTest[] {
   return Object.entries(TESTS).map(([name, run]) => ({ name: `doh ${name}`, run }));
 }

@@ -1,10 +1,10 @@
 /**
- * The contract of lookups as a suite: every lookup that a runtime has is put the same questions, against the DNS
- * server of testing/. It knows no test runner: `tests/lookups/contract_test.ts` runs it with `deno test`,
+ * The contract suite of lookups: every lookup of a runtime gets the same questions, with the DNS server of testing/ as
+ * the server. It uses no test runner: `tests/lookups/contract_test.ts` runs it with `deno test`,
  * `scripts/test/runtimes.ts` on Node and Bun.
  *
- * What a lookup cannot do by its runtime's fault is declared in tests/support/lookup_exceptions.ts and asserted as such: the
- * suite fails when the fault is gone, so that the declaration goes too.
+ * Faults of a runtime are declared in tests/support/lookup_exceptions.ts and asserted: the suite fails when such a
+ * fault is fixed, so that its declaration is removed.
  *
  * @module
  */
@@ -13,18 +13,19 @@ import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import process from "node:process";
 import { delay } from "../../internal/async.ts";
 import { LookupError } from "../../errors.ts";
+import { clampTtl } from "../../internal/ttl.ts";
 import type { Answer, Lookup, NameServer, Question } from "../../lookups/lookup.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { type Case, type CaseName, CASES, type Outcome } from "../support/lookup_cases.ts";
 import type { Exceptions } from "../support/lookup_exceptions.ts";
 
-/** A lookup to put the questions to. */
+/** A lookup to test. */
 export interface Subject {
   /** Such as `"wire"`. */
   readonly name: string;
-  /** What it does otherwise, and why. */
+  /** The cases in which it differs from the contract. */
   readonly exceptions: Exceptions;
-  /** The lookup that asks `dns`, and what ends it. */
+  /** Opens the lookup, which asks `dns`. */
   open(dns: DnsServer): Promise<{ lookup: Lookup; close(): Promise<void> }>;
 }
 
@@ -35,13 +36,13 @@ export interface ContractTest {
 }
 
 const NAME = "db.internal";
-const TIME_IS_UP = new Error("The test has waited for long enough");
-/** A silent lookup is watched for so long. */
+const TIMED_OUT = new Error("The test has waited long enough");
+/** The time for which a lookup must be silent, in milliseconds. */
 const SILENCE_MS = 150;
-/** No lookup in this suite takes so long unless it hangs. */
+/** Timeout of every other lookup, in milliseconds. */
 const HANG_MS = 5000;
 
-/** The tests of one lookup. */
+/** Returns the tests of one lookup. */
 export function lookupContract(subject: Subject): ContractTest[] {
   const names = Object.keys(CASES) as CaseName[];
   return [
@@ -49,7 +50,7 @@ export function lookupContract(subject: Subject): ContractTest[] {
       name: `${subject.name} ${name}`,
       run: () => runCase(subject, name),
     })),
-    ...Object.entries(HABITS).map(([name, test]) => ({
+    ...Object.entries(TESTS).map(([name, test]) => ({
       name: `${subject.name} ${name}`,
       run: () => withLookup(subject, undefined, test),
     })),
@@ -57,37 +58,37 @@ export function lookupContract(subject: Subject): ContractTest[] {
 }
 
 async function runCase(subject: Subject, name: CaseName): Promise<void> {
-  const asked: Case = CASES[name];
+  const tested: Case = CASES[name];
   const exception = subject.exceptions[name];
-  const expected = exception?.outcome ?? asked.expected;
-  await withLookup(subject, asked.host, async ({ lookup, dns }) => {
-    await asked.server(dns);
-    const question = { name: asked.name ?? NAME, family: asked.family ?? 4, server: at(dns) };
-    const patienceMs = expected === "silence" ? SILENCE_MS : HANG_MS;
-    const outcome = await outcomeOf(lookup, question, patienceMs);
+  const expected = exception?.outcome ?? tested.expected;
+  await withLookup(subject, tested.host, async ({ lookup, dns }) => {
+    await tested.server(dns);
+    const question = { name: tested.name ?? NAME, family: tested.family ?? 4, server: at(dns) };
+    const timeoutMs = expected === "silence" ? SILENCE_MS : HANG_MS;
+    const outcome = await outcomeOf(lookup, question, timeoutMs);
     const declared = exception &&
-      `declared as "${exception.because}"; where that is over, take it out of the exceptions`;
+      `declared as "${exception.because}"; if that is fixed, remove the exception`;
     assertEquals(outcome, expected, declared);
   });
 }
 
-/** Puts a question, and ends it when it has been silent for long enough. */
+/** Asks a question, and aborts it at the timeout. */
 async function outcomeOf(
   lookup: Lookup,
   question: Omit<Question, "signal">,
-  patienceMs: number,
+  timeoutMs: number,
 ): Promise<Outcome> {
   const controller = new AbortController();
-  const patience = setTimeout(() => controller.abort(TIME_IS_UP), patienceMs);
+  const timeout = setTimeout(() => controller.abort(TIMED_OUT), timeoutMs);
   try {
     const { addresses, ttl = "none" } = await lookup.lookup({
       ...question,
       signal: controller.signal,
     });
-    // The resolver counts a TTL with the top bit set as 0 (RFC 2181 section 8), so a lookup may give it as it came.
-    return { addresses, ttl: typeof ttl === "number" && ttl >= 2 ** 31 ? 0 : ttl };
+    // The resolver clamps TTLs, so a lookup may return them as they came.
+    return { addresses, ttl: typeof ttl === "number" ? clampTtl(ttl) : ttl };
   } catch (error) {
-    if (error === TIME_IS_UP) return "silence";
+    if (error === TIMED_OUT) return "silence";
     if (!(error instanceof LookupError)) throw error;
     const { kind, reason, negativeTtl } = error;
     return {
@@ -96,11 +97,11 @@ async function outcomeOf(
       ...(negativeTtl !== undefined && { negativeTtl }),
     };
   } finally {
-    clearTimeout(patience);
+    clearTimeout(timeout);
   }
 }
 
-interface Asking {
+interface Context {
   readonly lookup: Lookup;
   readonly dns: DnsServer;
 }
@@ -108,7 +109,7 @@ interface Asking {
 async function withLookup(
   subject: Subject,
   host: string | undefined,
-  test: (asking: Asking) => Promise<void>,
+  test: (context: Context) => Promise<void>,
 ): Promise<void> {
   const dns = await DnsServer.start({ host, negativeTtl: 7 });
   const { lookup, close } = await subject.open(dns);
@@ -124,8 +125,8 @@ function at({ host, port }: DnsServer): NameServer {
   return { host, port };
 }
 
-/** A question that its signal ends, and a promise of how it ended. */
-function ask({ lookup, dns }: Asking): { end: () => Promise<void>; answer: Promise<Answer> } {
+/** Asks a question; `end` aborts it, and checks that it rejects at once. */
+function ask({ lookup, dns }: Context): { end: () => Promise<void>; answer: Promise<Answer> } {
   const controller = new AbortController();
   const answer = lookup.lookup({
     name: NAME,
@@ -134,27 +135,27 @@ function ask({ lookup, dns }: Asking): { end: () => Promise<void>; answer: Promi
     signal: controller.signal,
   });
   const end = async () => {
-    const reason = new Error("The caller left");
+    const reason = new Error("The caller has left");
     controller.abort(reason);
     const startMs = performance.now();
     assertStrictEquals(await answer.then(String, (error) => error), reason);
     const tookMs = performance.now() - startMs;
-    assert(tookMs < 100, `it rejected only after ${tookMs.toFixed(0)} ms`);
+    assert(tookMs < 100, `it rejected after ${tookMs.toFixed(0)} ms`);
   };
   return { end, answer };
 }
 
-/** What holds the process up, by kind, where the runtime tells; the last test's sockets have a moment to close. */
+/** Returns what keeps the process alive, if the runtime reports it, after the last sockets had time to close. */
 async function running(): Promise<string[]> {
   await delay(50);
   return process.getActiveResourcesInfo?.() ?? [];
 }
 
 /**
- * Does something again and again, which must leave nothing running. The first few times do not count: what they load
- * stays, and Node's `fetch` keeps a connection in reserve after an abort, which lets the process end.
+ * Checks that a function, called repeatedly, leaves nothing running. The first calls do not count: what they load
+ * stays, and Node's `fetch` keeps a connection after an abort, which does not keep the process alive.
  */
-async function repeat(once: () => Promise<void>): Promise<void> {
+async function assertNothingLeft(once: () => Promise<void>): Promise<void> {
   for (let round = 0; round < 5; round++) await once();
   const before = await running();
   for (let round = 0; round < 5; round++) await once();
@@ -171,84 +172,84 @@ async function repeat(once: () => Promise<void>): Promise<void> {
   assertEquals(more, []);
 }
 
-/** What is asserted of a lookup besides how its questions end. */
-const HABITS: Readonly<Record<string, (asking: Asking) => Promise<void>>> = {
-  "keeps no cache": async (asking) => {
+/** The tests that are not cases of {@linkcode CASES}. */
+const TESTS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
+  "keeps no cache": async (context) => {
     for (const address of ["127.0.0.2", "127.0.0.3"]) {
-      asking.dns.set(NAME, [address], { ttl: 60 });
-      assertEquals((await ask(asking).answer).addresses, [address]);
+      context.dns.set(NAME, [address], { ttl: 60 });
+      assertEquals((await ask(context).answer).addresses, [address]);
     }
   },
 
-  "finds a name that is absolute": async ({ lookup, dns }) => {
+  "resolves an absolute name": async ({ lookup, dns }) => {
     dns.set(NAME, ["127.0.0.2"], { ttl: 60 });
     const { signal } = new AbortController();
     const question = { name: NAME, family: 4 as const, server: at(dns), signal };
     assertEquals((await lookup.lookup({ ...question, absolute: true })).addresses, ["127.0.0.2"]);
   },
 
-  "asks nothing when it is aborted before it begins": async (asking) => {
-    const reason = new Error("The caller left");
-    const question = { name: NAME, family: 4 as const, server: at(asking.dns) };
-    const asked = asking.lookup.lookup({ ...question, signal: AbortSignal.abort(reason) });
+  "sends no query if it is aborted before it begins": async (context) => {
+    const reason = new Error("The caller has left");
+    const question = { name: NAME, family: 4 as const, server: at(context.dns) };
+    const asked = context.lookup.lookup({ ...question, signal: AbortSignal.abort(reason) });
     assertStrictEquals(await asked.then(String, (error) => error), reason);
     await delay(50);
-    assertEquals(asking.dns.count(), 0);
+    assertEquals(context.dns.count(), 0);
   },
 
-  "rejects with the signal's reason and leaves nothing running, when it is aborted at once": async (
-    asking,
+  "rejects with the signal's reason and leaves nothing running when it is aborted at once": async (
+    context,
   ) => {
-    asking.dns.fault(NAME, { drop: true });
-    await repeat(() => ask(asking).end());
+    context.dns.fault(NAME, { drop: true });
+    await assertNothingLeft(() => ask(context).end());
   },
 
-  "rejects with the signal's reason and leaves nothing running, when it is aborted in flight":
-    async (asking) => {
-      asking.dns.fault(NAME, { drop: true });
-      await repeat(async () => {
-        const query = asking.dns.nextQuery(NAME);
-        const question = ask(asking);
+  "rejects with the signal's reason and leaves nothing running when it is aborted during a query":
+    async (context) => {
+      context.dns.fault(NAME, { drop: true });
+      await assertNothingLeft(async () => {
+        const query = context.dns.nextQuery(NAME);
+        const question = ask(context);
         await query;
         await question.end();
       });
     },
 
-  "rejects with the signal's reason and leaves nothing running, when it is aborted in flight over TCP":
-    async (asking) => {
-      asking.dns.fault(NAME, [{ protocol: "udp", truncate: true }, { drop: true }]);
-      await repeat(async () => {
-        const question = ask(asking);
-        while ((await asking.dns.nextQuery(NAME)).protocol !== "tcp");
+  "rejects with the signal's reason and leaves nothing running when it is aborted during a query over TCP":
+    async (context) => {
+      context.dns.fault(NAME, [{ protocol: "udp", truncate: true }, { drop: true }]);
+      await assertNothingLeft(async () => {
+        const question = ask(context);
+        while ((await context.dns.nextQuery(NAME)).protocol !== "tcp");
         await question.end();
       });
     },
 
-  "leaves other questions alone when one is aborted": async (asking) => {
-    asking.dns.set(NAME, ["127.0.0.2"]);
-    asking.dns.fault(NAME, { delay: 0.1 });
-    const [first, second] = [ask(asking), ask(asking)];
-    await asking.dns.nextQuery(NAME);
+  "does not abort other questions when one is aborted": async (context) => {
+    context.dns.set(NAME, ["127.0.0.2"]);
+    context.dns.fault(NAME, { delay: 0.1 });
+    const [first, second] = [ask(context), ask(context)];
+    await context.dns.nextQuery(NAME);
     await second.end();
     assertEquals((await first.answer).addresses, ["127.0.0.2"]);
   },
 
-  "does not mind an answer that comes after it was aborted": async (asking) => {
-    asking.dns.set(NAME, ["127.0.0.2"]);
-    asking.dns.fault(NAME, { delay: 0.05 });
-    const query = asking.dns.nextQuery(NAME);
-    const question = ask(asking);
+  "ignores an answer that arrives after it was aborted": async (context) => {
+    context.dns.set(NAME, ["127.0.0.2"]);
+    context.dns.fault(NAME, { delay: 0.05 });
+    const query = context.dns.nextQuery(NAME);
+    const question = ask(context);
     await query;
     await question.end();
     await delay(100);
-    assertEquals((await ask(asking).answer).addresses, ["127.0.0.2"]);
+    assertEquals((await ask(context).answer).addresses, ["127.0.0.2"]);
   },
 
-  "does not mind being aborted after its answer": async (asking) => {
-    asking.dns.set(NAME, ["127.0.0.2"]);
+  "ignores an abort after its answer": async (context) => {
+    context.dns.set(NAME, ["127.0.0.2"]);
     const controller = new AbortController();
-    const question = { name: NAME, family: 4 as const, server: at(asking.dns) };
-    await asking.lookup.lookup({ ...question, signal: controller.signal });
+    const question = { name: NAME, family: 4 as const, server: at(context.dns) };
+    await context.lookup.lookup({ ...question, signal: controller.signal });
     controller.abort();
     await delay(20);
   },

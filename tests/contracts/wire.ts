@@ -1,6 +1,5 @@
 /**
- * What is asserted of `wire` alone: what its questions look like, and what it does with single messages. It knows no
- * test runner.
+ * The tests of `wire` alone: its queries, and how it treats single messages. They use no test runner.
  *
  * @module
  */
@@ -25,7 +24,7 @@ import type { ContractTest } from "./lookup.ts";
 const NAME = "db.internal";
 const RIGHT = [a(NAME, "127.0.0.2")];
 
-/** A server whose answers `answer` makes, a question to it, and all that it was asked. */
+/** Asks one question of a server that `answer` programs; returns the outcome, and all queries. */
 async function exchange(
   answer: (query: Incoming, index: number) => void,
 ): Promise<{ outcome: Answer | Record<string, unknown>; queries: Incoming[] }> {
@@ -43,7 +42,7 @@ async function outcomeOf(
   name = NAME,
 ): Promise<Answer | Record<string, unknown>> {
   const controller = new AbortController();
-  const patience = setTimeout(() => controller.abort("silence"), 300);
+  const timeout = setTimeout(() => controller.abort("silence"), 300);
   try {
     const { signal } = controller;
     const { addresses, ttl } = await wireLookup.lookup({ name, family: 4, server, signal });
@@ -53,7 +52,7 @@ async function outcomeOf(
     const { kind, reason } = error;
     return { kind, reason };
   } finally {
-    clearTimeout(patience);
+    clearTimeout(timeout);
   }
 }
 
@@ -71,7 +70,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     ]]);
   },
 
-  "asks each time with another id and from another port": async () => {
+  "sends each query with another id and from another port": async () => {
     const ids = new Set<number>();
     const ports = new Set<number>();
     const { server, close } = await rawDns(({ message, port, send }) => {
@@ -81,14 +80,14 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     });
     for (let round = 0; round < 40; round++) assertEquals(await outcomeOf(server), ANSWER);
     await close();
-    // Of 40 out of some 28,000, two or three may be equal by chance, but not five.
+    // Of 40 out of about 28,000, two or three may be equal by chance, but not five.
     assert(ids.size > 35, `${ids.size} ids`);
     assert(ports.size > 35, `${ports.size} ports`);
     const sorted = [...ids];
     assert(sorted.some((id, index) => index > 0 && Math.abs(id - sorted[index - 1]!) > 100));
   },
 
-  "asks over TCP with another id": async () => {
+  "sends the query over TCP with another id": async () => {
     const { outcome, queries } = await exchange(({ message, protocol, send }) => {
       const answers = protocol === "tcp" ? RIGHT : [];
       send(reply(message, { answers, flags: FLAGS | (protocol === "udp" ? TRUNCATED : 0) }));
@@ -99,7 +98,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assert(first !== second);
   },
 
-  "asks a server that knows no EDNS once more without": async () => {
+  "repeats the query without EDNS for a server that does not know it": async () => {
     const { outcome, queries } = await exchange(({ message, send }) => {
       const knows = decode(message).additionals.length === 0;
       send(reply(message, knows ? { answers: RIGHT } : { flags: FLAGS | 1 }));
@@ -108,7 +107,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals(queries.map(({ message }) => decode(message).additionals.length), [1, 0]);
   },
 
-  "asks a server that knows no EDNS once more only": async () => {
+  "repeats the query without EDNS only once": async () => {
     const { outcome, queries } = await exchange(({ message, send }) => {
       send(reply(message, { flags: FLAGS | 1 }));
     });
@@ -116,7 +115,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals(queries.length, 2);
   },
 
-  "does not ask a server that knows EDNS again after its FORMERR": async () => {
+  "does not repeat the query after a FORMERR of a server that knows EDNS": async () => {
     const { outcome, queries } = await exchange(({ message, send }) => {
       send(reply(message, { flags: FLAGS | 1, additionals: [OPT] }));
     });
@@ -124,21 +123,21 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals(queries.length, 1);
   },
 
-  "takes an error without a question": async () => {
+  "accepts an error without a question": async () => {
     const { outcome } = await exchange(({ message, send }) => {
       send(reply(message, { flags: FLAGS | 5, questions: [] }));
     });
     assertEquals(outcome, { kind: "transient", reason: "REFUSED" });
   },
 
-  "passes over an answer without a question": async () => {
+  "ignores an answer without a question": async () => {
     const { outcome } = await exchange(({ message, send }) => {
       send(reply(message, { questions: [], answers: RIGHT }));
     });
     assertEquals(outcome, { ended: "silence" });
   },
 
-  "passes over its own question, come back": async () => {
+  "ignores its own query if it comes back": async () => {
     const { outcome } = await exchange(({ message, send }) => {
       send(message);
       send(reply(message, { answers: RIGHT }));
@@ -146,7 +145,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals(outcome, ANSWER);
   },
 
-  "passes over a hundred forged packets": async () => {
+  "ignores a hundred forged packets": async () => {
     const { outcome } = await exchange(({ message, send }) => {
       const { id } = decode(message);
       const forged = [a(NAME, "127.0.0.66")];
@@ -158,14 +157,14 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals(outcome, ANSWER);
   },
 
-  "reports a response that is truncated over TCP as well as transient": async () => {
+  "reports a response that is truncated over TCP too as transient": async () => {
     const { outcome } = await exchange(({ message, send }) => {
       send(reply(message, { flags: FLAGS | TRUNCATED }));
     });
     assertEquals(outcome, { kind: "transient", reason: "EBADRESP" });
   },
 
-  "reports an error at once, also where it is marked as truncated": async () => {
+  "reports an error at once, even if it is marked as truncated": async () => {
     const { outcome, queries } = await exchange(({ message, send }) => {
       send(reply(message, { flags: FLAGS | TRUNCATED | 2 }));
     });
@@ -173,7 +172,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     assertEquals(queries.length, 1);
   },
 
-  "refuses names that DNS cannot be asked for, and servers that are none": async () => {
+  "refuses invalid names and servers": async () => {
     const good = { host: "127.0.0.1", port: 53 };
     for (const name of ["", "a..b", `${"a".repeat(64)}.internal`, `${"a.".repeat(127)}b`, "a b"]) {
       assertEquals(await outcomeOf(good, name), { kind: "config", reason: "EBADNAME" }, name);
@@ -197,7 +196,7 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
-/** The tests of `wire` alone. */
+/** Returns the tests of `wire` alone. */
 export function wireContract(): ContractTest[] {
   return Object.entries(TESTS).map(([name, run]) => ({ name: `wire ${name}`, run }));
 }

@@ -1,5 +1,5 @@
 /**
- * Servers that do not do what one wants of them: fall silent, or never answer at all.
+ * Servers that stop answering, or never answer.
  *
  * @module
  */
@@ -11,16 +11,16 @@ import { Worker } from "node:worker_threads";
 import { listen, type Peer } from "./peers.ts";
 import { pause, soon } from "./waiting.ts";
 
-/** What a silent server of {@linkcode withMute} is to a test. */
+/** The server of {@linkcode withMute}. */
 export interface Mute {
   readonly port: number;
-  /** The first client's connection. */
+  /** The connection of the first client. */
   readonly conn: Promise<Peer>;
-  /** Fulfilled once it has said all that it ever will. */
+  /** Fulfilled when it has sent its last reply. */
   readonly silent: Promise<void>;
 }
 
-/** A server on 127.0.0.1 that answers each message with the next of `replies`, and says nothing more. */
+/** Runs a server on 127.0.0.1 that answers each message with the next of `replies`, and is silent afterwards. */
 export async function withMute(
   replies: readonly Uint8Array[],
   body: (mute: Mute) => Promise<void>,
@@ -33,13 +33,13 @@ export async function withMute(
       if (index > 0 || !first) await conn.read();
       await conn.write(reply);
     }
-    await pause(20); // for the client to take it in
+    await pause(20); // for the client to read it
   });
   await body({ port: listener.port, conn, silent });
   await silent;
 }
 
-/** Waits for the other side to hang up, 5 seconds at most; returns what it had said before, as text. */
+/** Waits until the peer closes the connection, for at most 5 seconds; returns what it sent before, as text. */
 export async function hungUp(conn: Peer): Promise<string> {
   let heard = "";
   const listening = (async () => {
@@ -57,7 +57,7 @@ export async function hungUp(conn: Peer): Promise<string> {
   return heard;
 }
 
-/** Listens, tells the port, and accepts nobody: its thread sleeps until it is woken. */
+/** Listens, reports its port, and accepts no connection: its thread sleeps until it is woken. */
 const SLEEPER = `
 const { parentPort, workerData } = require("node:worker_threads");
 const server = require("node:net").createServer();
@@ -71,27 +71,27 @@ server.listen({ host: "127.0.0.1", port: 0, backlog: 1 }, () => {
 `;
 
 /**
- * A port on 127.0.0.1 on which the machine answers no SYN any more: its queue of connections that nobody accepted is
- * full. So it looks like a host that is out of reach, on Linux.
+ * Provides a port on 127.0.0.1 on which the machine answers no SYN, because its queue of connections that were not
+ * accepted is full. On Linux it looks like an unreachable host.
  */
 export async function withBlackhole(body: (port: number) => Promise<void>): Promise<void> {
-  const bell = new Int32Array(new SharedArrayBuffer(4));
-  const sleeper = new Worker(SLEEPER, { eval: true, workerData: bell });
-  const gone = once(sleeper, "exit");
+  const wakeUp = new Int32Array(new SharedArrayBuffer(4));
+  const sleeper = new Worker(SLEEPER, { eval: true, workerData: wakeUp });
+  const exited = once(sleeper, "exit");
   const sockets: net.Socket[] = [];
   try {
     const [port] = await once(sleeper, "message") as [number];
-    while (await connects(port, sockets)) { /* until it is full */ }
+    while (await connects(port, sockets)) { /* fills the queue */ }
     await body(port);
   } finally {
     for (const socket of sockets) socket.destroy();
-    Atomics.store(bell, 0, 1);
-    Atomics.notify(bell, 0);
-    await gone;
+    Atomics.store(wakeUp, 0, 1);
+    Atomics.notify(wakeUp, 0);
+    await exited;
   }
 }
 
-/** Whether somebody still gets in. */
+/** Returns whether another connection is accepted into the queue. */
 async function connects(port: number, sockets: net.Socket[]): Promise<boolean> {
   const socket = net.connect(port, "127.0.0.1");
   socket.on("error", () => {});

@@ -1,5 +1,5 @@
 /**
- * A DNS client for tests that look at single messages.
+ * A DNS client for tests that examine single messages.
  *
  * @module
  */
@@ -31,7 +31,7 @@ const packet = dnsPacket as unknown as DnsPacket;
 
 export interface QueryOptions {
   id?: number;
-  /** The UDP size of an OPT record; without it there is none. */
+  /** The UDP size of the OPT record. Default: no OPT record. */
   edns?: number;
   class?: string;
 }
@@ -56,7 +56,7 @@ export function decode(message: Uint8Array): Message {
 
 interface Arrival {
   message: Uint8Array;
-  /** The port that it came from. */
+  /** The sender's port. */
   port: number;
 }
 
@@ -65,7 +65,7 @@ interface Target {
   readonly port: number;
 }
 
-/** What has arrived, for a reader that comes sooner or later. */
+/** A queue of items that have arrived. */
 class Inbox<T> {
   #items: T[] = [];
   #readers: ((item: T) => void)[] = [];
@@ -76,7 +76,7 @@ class Inbox<T> {
     else this.#items.push(item);
   }
 
-  /** The next item; an error after 5 s without one, so that a broken server fails a test and does not hang it. */
+  /** Waits for the next item, for at most 5 seconds, so that a broken server does not hang a test. */
   take(): Promise<T> {
     if (this.#items.length > 0) return Promise.resolve(this.#items.shift()!);
     return new Promise((resolve, reject) => {
@@ -89,7 +89,7 @@ class Inbox<T> {
   }
 }
 
-/** Sends datagrams to one server from one port, and receives from anybody. */
+/** Sends datagrams to one server from one port, and receives from any sender. */
 export class UdpClient {
   readonly #socket: UdpSocket;
   readonly #server: Target;
@@ -123,7 +123,7 @@ export class UdpClient {
 export class TcpClient {
   readonly #socket: TcpSocket;
   readonly #inbox = new Inbox<Uint8Array | "closed">();
-  /** The chunks as they arrived. */
+  /** The chunks in which data arrived. */
   readonly chunks: Uint8Array[] = [];
   #received: Uint8Array = new Uint8Array(0);
   readonly #closed: Promise<void>;
@@ -149,7 +149,7 @@ export class TcpClient {
     });
   }
 
-  /** Bytes as they are, without a length before them. */
+  /** Writes bytes without a length before them. */
   async write(bytes: Uint8Array): Promise<void> {
     await new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
   }
@@ -158,7 +158,7 @@ export class TcpClient {
     await this.write(withLength(message));
   }
 
-  /** The next message, or "closed". */
+  /** Waits for the next message, or `"closed"`. */
   receive(): Promise<Uint8Array | "closed"> {
     return this.#inbox.take();
   }
@@ -198,12 +198,12 @@ export async function askTcp(
   return decode(message);
 }
 
-/** The addresses (and aliases) of an answer, in its order. */
+/** Returns the data of an answer's records, in order. */
 export function data(message: Message): string[] {
   return message.answers.map((record) => record.data);
 }
 
-/** Puts a clock that only moves by hand behind `performance.now()`. */
+/** Replaces the clock of `performance.now()` by one that only `advance` moves. */
 export function fakeClock(startMs = 1_000_000): { advance(seconds: number): void } & Disposable {
   const real = performance.now;
   let nowMs = startMs;

@@ -1,17 +1,18 @@
 /**
- * A DNS-over-HTTPS server for tests, without the S: it hands each question on to a DNS server, over TCP, and what
- * comes back, whatever it is, to the client.
+ * A DNS-over-HTTP server for tests: forwards each query to a DNS server over TCP, and each response, even an invalid
+ * one, to the client.
  *
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import type { NameServer } from "../../lookups/lookup.ts";
 
-/** A server that listens. */
+/** A running server. */
 export interface HttpServer {
-  /** Where to send questions. */
+  /** The URL for queries. */
   readonly url: string;
   close(): Promise<void>;
 }
@@ -23,8 +24,8 @@ export async function serveHttp(
   const server = createServer((request, response) => {
     const chunks: Uint8Array[] = [];
     request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
-    request.on("end", () => handle(request, response, joined(chunks)));
-    // So that the client keeps no connection open that a later test would find.
+    request.on("end", () => handle(request, response, Buffer.concat(chunks)));
+    // The client must keep no connection open that a later test would notice.
     response.setHeader("connection", "close");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -39,7 +40,7 @@ export async function serveHttp(
   };
 }
 
-/** A server that asks `dns`. */
+/** Starts a server that asks `dns`. */
 export function dohBridge(dns: NameServer): Promise<HttpServer> {
   return serveHttp((_request, response, body) => {
     const socket = connect(dns.port, dns.host);
@@ -51,7 +52,7 @@ export function dohBridge(dns: NameServer): Promise<HttpServer> {
     const chunks: Uint8Array[] = [];
     socket.on("data", (chunk: Uint8Array) => {
       chunks.push(chunk);
-      const bytes = joined(chunks);
+      const bytes = Buffer.concat(chunks);
       const length = (bytes[0]! << 8) + (bytes[1] ?? NaN);
       if (!(bytes.length >= 2 + length)) return;
       response.writeHead(200, { "content-type": "application/dns-message" });
@@ -62,15 +63,5 @@ export function dohBridge(dns: NameServer): Promise<HttpServer> {
 }
 
 function framed(message: Uint8Array): Uint8Array {
-  return joined([Uint8Array.of(message.length >> 8, message.length & 0xff), message]);
-}
-
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return Buffer.concat([Uint8Array.of(message.length >> 8, message.length & 0xff), message]);
 }

@@ -1,5 +1,5 @@
 /**
- * Lookups that a test programs: no network, only the (fake) clock.
+ * Lookups that a test programs, without a network.
  *
  * @module
  */
@@ -11,30 +11,33 @@ import type { Answer, Lookup, Question } from "../../lookups/lookup.ts";
 import { type DnsOptions, readDnsOptions } from "../../engine/options.ts";
 import { type View, viewOf } from "../../resolver.ts";
 
-/** What the lookup says at the moment; change it as the test goes on. */
+export { seededRandom as seeded } from "../../testing/dns/random.ts";
+
+/** A lookup whose answers the test changes as it goes on. */
 export interface FakeLookup extends Lookup {
   /** The addresses of both families. */
   addresses: string[];
-  /** Seconds. */
+  /** The TTL in seconds. */
   ttl: number | undefined;
-  /** How long it takes to answer, in milliseconds. */
+  /** The delay of an answer, in milliseconds. */
   delayMs: number;
-  /** What it fails with instead of answering. */
+  /** The kind of error that it throws instead of answering. */
   failure: LookupErrorKind | undefined;
-  /** Seconds that a negative answer may be remembered. */
+  /** The TTL of negative answers, in seconds. */
   negativeTtl: number | undefined;
-  /** What it says to one question, where that is another thing; throws to fail. `undefined`: as ever. */
+  /** Answers a question in another way, or throws; if it returns `undefined`, the answer is the usual one. */
   respond: ((question: Question) => Answer | Promise<Answer> | undefined) | undefined;
-  /** Every question, in order. */
+  /** All questions, in order. */
   readonly questions: Question[];
-  /** When each was asked. */
+  /** The time of each question. */
   readonly askedAtMs: number[];
-  /** Questions under way now that were not given up, and the most there ever were at once. */
+  /** The number of questions that are neither answered nor aborted. */
   running: number;
+  /** The maximum of `running`. */
   mostAtOnce: number;
 }
 
-/** A lookup that answers at once, until told otherwise. */
+/** Makes a lookup that answers at once, until the test changes it. */
 export function fakeLookup(addresses: string[], ttl: number | undefined): FakeLookup {
   const lookup: FakeLookup = {
     name: "fake",
@@ -74,27 +77,27 @@ export function fakeLookup(addresses: string[], ttl: number | undefined): FakeLo
   return lookup;
 }
 
-/** What a lookup throws. */
+/** Makes the error that a lookup throws. */
 export function fail(kind: LookupErrorKind, negativeTtl?: number): LookupError {
   return new LookupError(`Scripted: ${kind}`, { kind, negativeTtl });
 }
 
-/** How a caching resolver makes whole seconds of what is left of a TTL; `"none"`: it keeps nothing. */
+/** How a caching resolver rounds the remaining TTL to whole seconds; with `"none"` it does not cache. */
 export type Rounding = "none" | "floor" | "ceil" | "second-arithmetic";
 
-/** The cache of a resolver between us and the authority: what it answers at a moment, and when. */
+/** A caching resolver between the lookup and the authority. */
 export interface FakeCache {
-  /** What is answered to a question that arrives at `atMs`, and when the answer leaves. Call it in order of time. */
+  /** Answers a question that arrives at `atMs`; `readyMs` is the time of the answer. Calls must be in order of time. */
   ask(atMs: number): { address: string; ttl: number; readyMs: number };
 }
 
 /**
- * A caching resolver in between.
+ * Makes a caching resolver.
  *
- * @param authority Says which address the name has at a moment, and with which TTL in seconds.
- * @param rounding How the rest of a TTL is rounded; `"second-arithmetic"` counts ticks of a clock of whole seconds,
- *   as unbound and BIND do.
- * @param fetchMs How long it takes to ask the authority.
+ * @param authority Returns the address of the name at a time; its TTL is in seconds.
+ * @param rounding How the remaining TTL is rounded; `"second-arithmetic"` uses a clock of whole seconds, as unbound and
+ *   BIND do.
+ * @param fetchMs The duration of a query to the authority, in milliseconds.
  */
 export function fakeCache(
   authority: { address(atMs: number): string; readonly ttl: number },
@@ -107,7 +110,7 @@ export function fakeCache(
   let copy: { address: string; madeMs: number } | undefined;
   return {
     ask(atMs: number) {
-      // A fetch under way answers whoever asks meanwhile.
+      // A query to the authority under way answers this question too.
       if (copy && atMs < copy.madeMs) return { address: copy.address, ttl, readyMs: copy.madeMs };
       const left = copy ? ttl - (clock(atMs) - clock(copy.madeMs)) : 0;
       if (copy && left > 0 && rounding !== "none") {
@@ -120,18 +123,7 @@ export function fakeCache(
   };
 }
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = state + 0x6D2B79F5 | 0;
-    let bits = Math.imul(state ^ state >>> 15, 1 | state);
-    bits = bits + Math.imul(bits ^ bits >>> 7, 61 | bits) ^ bits;
-    return ((bits ^ bits >>> 14) >>> 0) / 2 ** 32;
-  };
-}
-
-/** The resolver's view of `db.internal` by a lookup, without a fallback unless the options say so. */
+/** Returns the resolver's view of `db.internal` by a lookup; by default without a fallback. */
 export function viewBy(dnsLookup: Lookup, options: DnsOptions = {}): View {
   const given = { dnsLookup, dnsFallback: false, ...options };
   return viewOf("db.internal", readDnsOptions(given, "the test").settings);

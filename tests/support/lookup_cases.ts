@@ -1,6 +1,6 @@
 /**
- * The questions of the lookup contract (tests/contracts/lookup.ts): what the DNS server holds and does, and what a
- * lookup has to make of it.
+ * The cases of the lookup contract (tests/contracts/lookup.ts): the state of the DNS server, and the outcome that a
+ * lookup must have.
  *
  * @module
  */
@@ -8,28 +8,28 @@
 import type { LookupErrorKind } from "../../errors.ts";
 import type { DnsServer } from "../../testing/mod.ts";
 
-/** How a question ends. */
+/** The outcome of a question. */
 export type Outcome =
-  /** With an answer; its `ttl` is `"none"` where the lookup cannot tell. */
+  /** An answer; its `ttl` is `"none"` if the lookup does not report it. */
   | { readonly addresses: readonly string[]; readonly ttl: number | "none" }
-  /** With an error; what is not given is not there. */
+  /** An error with these properties, and no others. */
   | {
     readonly kind: LookupErrorKind;
     readonly reason?: string;
     readonly negativeTtl?: number;
   }
-  /** Not at all, until its signal ends it. */
+  /** None until the signal ends it. */
   | "silence";
 
-/** One question. */
+/** One case. */
 export interface Case {
-  /** Sets the server up. */
+  /** Prepares the server. */
   readonly server: (dns: DnsServer) => void | Promise<void>;
   /** Default `"db.internal"`. */
   readonly name?: string;
   /** Default 4. */
   readonly family?: 4 | 6;
-  /** Where the server listens. Default `"127.0.0.1"`. */
+  /** The address that the server listens on. Default `"127.0.0.1"`. */
   readonly host?: string;
   readonly expected: Outcome;
 }
@@ -45,7 +45,7 @@ const UNUSABLE = { kind: "transient", reason: "EBADRESP" } as const;
 
 const one = (dns: DnsServer) => dns.set(NAME, ["127.0.0.2"], { ttl: 60 });
 
-/** One name, and what goes wrong with it. */
+/** Sets one name, and a fault in its answers. */
 function oneWith(fault: Parameters<DnsServer["fault"]>[1]): (dns: DnsServer) => void {
   return (dns) => {
     one(dns);
@@ -71,19 +71,19 @@ function chainWith(fault: Parameters<DnsServer["fault"]>[1]): (dns: DnsServer) =
 const CHAINED = { addresses: ["127.0.0.2", "127.0.0.3"], ttl: 3 } as const;
 const MANY = Array.from({ length: 200 }, (_, index) => `127.0.1.${index}`);
 
-/** Every question, by the sentence that it stands for. */
+/** The cases, by the sentences that they show. */
 export const CASES = {
-  "gives the address and the TTL of an A record": { server: one, expected: RIGHT },
-  "gives the address and the TTL of an AAAA record, in its shortest spelling": {
+  "returns the address and the TTL of an A record": { server: one, expected: RIGHT },
+  "returns the address and the TTL of an AAAA record, in its shortest spelling": {
     server: (dns) => dns.set(NAME, ["127.0.0.2", "fd00:0:0::02"], { ttl: 60 }),
     family: 6,
     expected: { addresses: ["fd00::2"], ttl: 60 },
   },
-  "gives several addresses in the server's order": {
+  "returns several addresses in the server's order": {
     server: (dns) => dns.set(NAME, ["127.0.0.9", "127.0.0.2", "127.0.0.5"], { ttl: 60 }),
     expected: { addresses: ["127.0.0.9", "127.0.0.2", "127.0.0.5"], ttl: 60 },
   },
-  "gives an address that comes twice once": {
+  "returns a repeated address once": {
     server: (dns) => dns.set(NAME, ["127.0.0.2", "127.0.0.3", "127.0.0.2"], { ttl: 60 }),
     expected: { addresses: ["127.0.0.2", "127.0.0.3"], ttl: 60 },
   },
@@ -94,25 +94,25 @@ export const CASES = {
     name: "my_db.internal",
     expected: RIGHT,
   },
-  "asks for a name as long as names may be": {
+  "asks for a name of the maximum length": {
     server: (dns) => dns.set(LONGEST, ["127.0.0.2"], { ttl: 60 }),
     name: LONGEST,
     expected: RIGHT,
   },
 
-  "takes the TTL of the first alias where it is the smallest of the chain": {
+  "returns the TTL of the first alias if it is the smallest of the chain": {
     server: chain([3, 30, 300]),
     expected: CHAINED,
   },
-  "takes the TTL of the second alias where it is the smallest of the chain": {
+  "returns the TTL of the second alias if it is the smallest of the chain": {
     server: chain([300, 3, 30]),
     expected: CHAINED,
   },
-  "takes the TTL of the record where it is the smallest of the chain": {
+  "returns the TTL of the record if it is the smallest of the chain": {
     server: chain([300, 30, 3]),
     expected: CHAINED,
   },
-  "takes the smallest TTL of several records": {
+  "returns the smallest TTL of several records": {
     server: (dns) => {
       dns.set(NAME, ["127.0.0.2"], { ttl: 4 });
       dns.fault(NAME, { extraRecords: [{ name: NAME, address: "127.0.0.3", ttl: 3 }] });
@@ -132,11 +132,11 @@ export const CASES = {
     },
     expected: RIGHT,
   },
-  "gives a TTL of 0 as it is": {
+  "returns a TTL of 0 unchanged": {
     server: (dns) => dns.set(NAME, ["127.0.0.2"], { ttl: 0 }),
     expected: { addresses: ["127.0.0.2"], ttl: 0 },
   },
-  "gives the longest TTL as it is": {
+  "returns the largest TTL unchanged": {
     server: (dns) => dns.set(NAME, ["127.0.0.2"], { ttl: 2 ** 31 - 1 }),
     expected: { addresses: ["127.0.0.2"], ttl: 2 ** 31 - 1 },
   },
@@ -144,7 +144,7 @@ export const CASES = {
     server: (dns) => dns.set(NAME, ["127.0.0.2"], { ttl: 2 ** 31 }),
     expected: { addresses: ["127.0.0.2"], ttl: 0 },
   },
-  "counts a TTL with the top bit set as 0 within a chain too": {
+  "counts a TTL with the top bit set within a chain as 0": {
     server: chain([2 ** 32 - 1, 30, 300]),
     expected: { addresses: ["127.0.0.2", "127.0.0.3"], ttl: 0 },
   },
@@ -162,52 +162,52 @@ export const CASES = {
     server: oneWith({ extraRecords: [{ name: NAME, address: "fd00::66", ttl: 1 }] }),
     expected: RIGHT,
   },
-  "takes a response with nothing but records that are not on the chain for NODATA": {
+  "reports a response with only records that are not on the chain as NODATA": {
     server: oneWith({
       emptySuccess: true,
       extraRecords: [{ name: "other.internal", address: "127.0.0.66" }],
     }),
     expected: BARE_NO_DATA,
   },
-  "takes an alias that leads to no record for NODATA": {
+  "reports an alias to a name without such a record as NODATA": {
     server: (dns) => {
       dns.set(NAME, { cname: "a.internal" }, { ttl: 60 });
       dns.set("a.internal", ["fd00::2"], { ttl: 60 });
     },
     expected: NO_DATA,
   },
-  "takes an alias that leads to no name for NXDOMAIN, remembered no longer than the alias": {
+  "reports an alias to a name that does not exist as NXDOMAIN, with at most the TTL of the alias": {
     server: (dns) => dns.set(NAME, { cname: "gone.internal" }, { ttl: 2 }),
     expected: { ...NO_NAME, negativeTtl: 2 },
   },
-  "takes an alias alone for NODATA": {
+  "reports an alias alone as NODATA": {
     server: oneWith({ emptySuccess: true, extraRecords: [{ name: NAME, cname: "a.internal" }] }),
     expected: BARE_NO_DATA,
   },
-  "takes aliases that go round in circles for NODATA": {
+  "reports aliases in a circle as NODATA": {
     server: (dns) => {
       dns.set(NAME, { cname: "a.internal" }, { ttl: 60 });
       dns.set("a.internal", { cname: NAME }, { ttl: 60 });
     },
     expected: BARE_NO_DATA,
   },
-  "takes an alias to itself for NODATA": {
+  "reports an alias to itself as NODATA": {
     server: (dns) => dns.set(NAME, { cname: NAME }, { ttl: 60 }),
     expected: BARE_NO_DATA,
   },
-  "takes an empty success for NODATA": {
+  "reports an empty success as NODATA": {
     server: oneWith({ emptySuccess: true }),
     expected: BARE_NO_DATA,
   },
-  "reports NODATA as a negative answer, with the time that it may be remembered": {
+  "reports NODATA as a negative answer, with its TTL": {
     server: (dns) => dns.set(NAME, ["fd00::2"]),
     expected: NO_DATA,
   },
-  "reports NXDOMAIN as a negative answer, with the time that it may be remembered": {
+  "reports NXDOMAIN as a negative answer, with its TTL": {
     server: () => {},
     expected: NO_NAME,
   },
-  "reports NXDOMAIN for a name under .invalid, and does not make up an address": {
+  "reports NXDOMAIN for a name under .invalid, without an address": {
     server: () => {},
     name: "test.invalid",
     expected: NO_NAME,
@@ -232,18 +232,18 @@ export const CASES = {
     server: oneWith({ drop: true }),
     expected: "silence",
   },
-  "reports a server that is not there as transient": {
+  "reports a closed port as transient": {
     server: async (dns) => {
       await dns.close();
     },
     expected: { kind: "transient", reason: "ECONNREFUSED" },
   },
 
-  "asks over TCP for what does not fit": {
+  "asks over TCP for an answer that is too large for UDP": {
     server: (dns) => dns.set(NAME, MANY, { ttl: 60 }),
     expected: { addresses: MANY, ttl: 60 },
   },
-  "asks over TCP for what is said to be truncated": {
+  "asks over TCP for an answer that is marked as truncated": {
     server: oneWith({ truncate: true }),
     expected: RIGHT,
   },
@@ -251,7 +251,7 @@ export const CASES = {
     server: (dns) => dns.fault(NAME, { truncate: true }),
     expected: NO_NAME,
   },
-  "puts an answer over TCP together that comes in pieces": {
+  "assembles an answer over TCP that arrives in pieces": {
     server: oneWith({ truncate: true, inPieces: true }),
     expected: RIGHT,
   },
@@ -267,7 +267,7 @@ export const CASES = {
     server: oneWith([{ protocol: "udp", truncate: true }, { protocol: "tcp", wrongId: true }]),
     expected: UNUSABLE,
   },
-  "reports an answer over TCP to a wrong question as transient": {
+  "reports an answer over TCP with a wrong question as transient": {
     server: oneWith([
       { protocol: "udp", truncate: true },
       { protocol: "tcp", wrongQuestion: true },
@@ -279,23 +279,23 @@ export const CASES = {
     expected: "silence",
   },
 
-  "passes over garbage, and takes the answer behind it": {
+  "ignores garbage, and accepts the answer after it": {
     server: oneWith({ garbage: 5, thenCorrect: true }),
     expected: RIGHT,
   },
-  "passes over a message that is cut short, and takes the answer behind it": {
+  "ignores a message that is cut short, and accepts the answer after it": {
     server: oneWith({ cutShort: true, thenCorrect: true }),
     expected: RIGHT,
   },
-  "passes over a wrong id, and takes the answer behind it": {
+  "ignores a wrong id, and accepts the answer after it": {
     server: oneWith({ wrongId: true, addresses: ["127.0.0.66"], thenCorrect: true }),
     expected: RIGHT,
   },
-  "passes over a wrong question, and takes the answer behind it": {
+  "ignores a wrong question, and accepts the answer after it": {
     server: oneWith({ wrongQuestion: true, addresses: ["127.0.0.66"], thenCorrect: true }),
     expected: RIGHT,
   },
-  "passes over a wrong peer, and takes the answer behind it": {
+  "ignores a wrong peer, and accepts the answer after it": {
     server: oneWith({
       protocol: "udp",
       wrongPeer: true,
@@ -304,17 +304,23 @@ export const CASES = {
     }),
     expected: RIGHT,
   },
-  "takes garbage alone for silence": { server: oneWith({ garbage: 5 }), expected: "silence" },
-  "takes a wrong id alone for silence": { server: oneWith({ wrongId: true }), expected: "silence" },
-  "takes a wrong question alone for silence": {
+  "waits after garbage until it is aborted": {
+    server: oneWith({ garbage: 5 }),
+    expected: "silence",
+  },
+  "waits after a wrong id until it is aborted": {
+    server: oneWith({ wrongId: true }),
+    expected: "silence",
+  },
+  "waits after a wrong question until it is aborted": {
     server: oneWith({ wrongQuestion: true }),
     expected: "silence",
   },
-  "takes a wrong peer alone for silence": {
+  "waits after a wrong peer until it is aborted": {
     server: oneWith({ protocol: "udp", wrongPeer: true }),
     expected: "silence",
   },
 } satisfies Record<string, Case>;
 
-/** The sentence of a question. */
+/** The sentence of a case. */
 export type CaseName = keyof typeof CASES;

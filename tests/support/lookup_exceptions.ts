@@ -1,13 +1,13 @@
 /**
- * What each lookup of the contract (tests/contracts/lookup.ts) does otherwise, and why: its runtime's faults, and
- * what its transport makes different.
+ * The exceptions of each lookup from the contract (tests/contracts/lookup.ts): faults of its runtime, and differences
+ * of its transport.
  *
  * @module
  */
 
 import { type Case, type CaseName, CASES, type Outcome } from "./lookup_cases.ts";
 
-/** What a lookup does instead of what the contract says. */
+/** An outcome that differs from the contract. */
 export interface Exception {
   readonly because: string;
   readonly outcome: Outcome;
@@ -18,12 +18,12 @@ export type Exceptions = Readonly<Partial<Record<CaseName, Exception>>>;
 
 const names = Object.keys(CASES) as CaseName[];
 
-/** The same exception for each of `cases`. */
+/** Returns the same exception for each of `cases`. */
 function all(cases: readonly CaseName[], because: string, outcome: Outcome): Exceptions {
   return Object.fromEntries(cases.map((name) => [name, { because, outcome }]));
 }
 
-/** An exception wherever `change` makes something else of what is expected. */
+/** Returns an exception for each case whose expected outcome `change` changes. */
 function wherever(
   because: string,
   change: (expected: Exclude<Outcome, "silence">) => Outcome,
@@ -50,7 +50,7 @@ const OWN_CODES: Readonly<Record<string, string>> = {
 
 /** `node:dns` on Node and Bun. */
 const C_ARES: Exceptions = {
-  ...wherever("node:dns has codes of its own, and does not give the SOA record", (expected) => {
+  ...wherever("node:dns has its own codes, and does not return the SOA record", (expected) => {
     if (!("kind" in expected)) return expected;
     const { kind, reason = "" } = expected;
     return { kind, reason: OWN_CODES[reason] ?? reason };
@@ -61,24 +61,24 @@ const C_ARES: Exceptions = {
     { addresses: ["127.0.0.2", "127.0.0.66"], ttl: 1 },
   ),
   ...all(
-    ["takes a response with nothing but records that are not on the chain for NODATA"],
+    ["reports a response with only records that are not on the chain as NODATA"],
     "node:dns returns the records of any name",
     { addresses: ["127.0.0.66"], ttl: 60 },
   ),
   ...all(
     [
-      "passes over garbage, and takes the answer behind it",
-      "passes over a message that is cut short, and takes the answer behind it",
-      "takes garbage alone for silence",
+      "ignores garbage, and accepts the answer after it",
+      "ignores a message that is cut short, and accepts the answer after it",
+      "waits after garbage until it is aborted",
     ],
-    "c-ares gives up at the first message that it cannot read",
+    "c-ares fails at the first message that it cannot read",
     { kind: "transient", reason: "EBADRESP" },
   ),
   ...all(
     [
       "reports an answer over TCP that is cut short as transient",
       "reports an answer over TCP with a wrong id as transient",
-      "reports an answer over TCP to a wrong question as transient",
+      "reports an answer over TCP with a wrong question as transient",
     ],
     "c-ares waits for another answer, for up to 5 seconds",
     "silence",
@@ -91,7 +91,7 @@ export const NODE_20: Exceptions = {
   ...C_ARES,
   ...all(
     ["reports an answer over TCP that is cut short as transient"],
-    "the c-ares of Node 20 says that the connection was refused",
+    "the c-ares of Node 20 reports a refused connection",
     { kind: "transient", reason: "ECONNREFUSED" },
   ),
 };
@@ -100,32 +100,32 @@ export const BUN: Exceptions = {
   ...C_ARES,
   ...all(
     [
-      "takes an empty success for NODATA",
-      "reports NODATA as a negative answer, with the time that it may be remembered",
+      "reports an empty success as NODATA",
+      "reports NODATA as a negative answer, with its TTL",
     ],
-    "Bun does not tell NODATA from NXDOMAIN",
+    "Bun does not distinguish NODATA from NXDOMAIN",
     { kind: "negative", reason: "ENOTFOUND" },
   ),
   ...all(
     ["counts a TTL with the top bit set as 0"],
-    "Bun makes 2^31-1 of a TTL with the top bit set",
+    "Bun changes a TTL with the top bit set to 2^31-1",
     { addresses: ["127.0.0.2"], ttl: 2 ** 31 - 1 },
   ),
   ...all(
-    ["counts a TTL with the top bit set as 0 within a chain too"],
-    "Bun makes 2^31-1 of a TTL with the top bit set",
+    ["counts a TTL with the top bit set within a chain as 0"],
+    "Bun changes a TTL with the top bit set to 2^31-1",
     { addresses: ["127.0.0.2", "127.0.0.3"], ttl: 30 },
   ),
   ...all(
-    ["reports a server that is not there as transient"],
-    "Bun does not hear that nobody listens there",
+    ["reports a closed port as transient"],
+    "Bun does not notice a closed port",
     "silence",
   ),
 };
 
-/** `Deno.resolveDns`, but for names that it refuses. */
+/** `Deno.resolveDns`, except for names that it refuses. */
 const { "asks for a name with an underscore": _byWire, ...RESOLVE_DNS } = wherever(
-  "Deno says not found for a failing server too; and as it hides the TTL of aliases, none counts for over 5 s",
+  "Deno says not found for a failing server too; because it hides the TTL of aliases, no TTL counts for over 5 s",
   (expected) =>
     "kind" in expected
       ? { kind: "ambiguous", reason: "NotFound" }
@@ -136,21 +136,21 @@ export const DENO: Exceptions = {
   ...RESOLVE_DNS,
   ...all(
     [
-      "takes the TTL of the first alias where it is the smallest of the chain",
-      "takes the TTL of the second alias where it is the smallest of the chain",
-      "counts a TTL with the top bit set as 0 within a chain too",
+      "returns the TTL of the first alias if it is the smallest of the chain",
+      "returns the TTL of the second alias if it is the smallest of the chain",
+      "counts a TTL with the top bit set within a chain as 0",
     ],
     "Deno hides the TTL of aliases",
     { addresses: ["127.0.0.2", "127.0.0.3"], ttl: 5 },
   ),
   ...all(
     ["follows a chain whose records come in reverse order"],
-    "Deno asks for the next name of such a chain by itself, and hides the TTL of aliases",
+    "Deno resolves the next name of such a chain itself, and hides the TTL of aliases",
     { addresses: ["127.0.0.2", "127.0.0.3"], ttl: 5 },
   ),
   ...all(
     [
-      "reports a server that is not there as transient",
+      "reports a closed port as transient",
       "reports garbage over TCP as transient",
       "reports an answer over TCP with a wrong id as transient",
     ],
@@ -163,8 +163,8 @@ export const DENO: Exceptions = {
     { kind: "transient", reason: "Error" },
   ),
   ...all(
-    ["reports an answer over TCP to a wrong question as transient"],
-    "Deno does not look at the question over TCP",
+    ["reports an answer over TCP with a wrong question as transient"],
+    "Deno does not check the question over TCP",
     { addresses: ["127.0.0.2"], ttl: 5 },
   ),
 };
@@ -172,36 +172,36 @@ export const DENO: Exceptions = {
 export const WIRE: Exceptions = {};
 
 export const WIRE_ON_DENO: Exceptions = all(
-  ["reports a server that is not there as transient"],
-  "Deno's datagram sockets do not hear that nobody listens there",
+  ["reports a closed port as transient"],
+  "Deno's datagram sockets do not notice a closed port",
   "silence",
 );
 
 export const DOH: Exceptions = {
   ...all(
     [
-      "reports a server that is not there as transient",
+      "reports a closed port as transient",
       "reports an answer over TCP that is cut short as transient",
-      "passes over a message that is cut short, and takes the answer behind it",
+      "ignores a message that is cut short, and accepts the answer after it",
     ],
-    "the HTTP server has no answer, and says so",
+    "the HTTP server reports that it has no answer",
     { kind: "transient", reason: "HTTP_502" },
   ),
   ...all(
     [
-      "passes over garbage, and takes the answer behind it",
-      "passes over a wrong id, and takes the answer behind it",
-      "passes over a wrong question, and takes the answer behind it",
-      "takes garbage alone for silence",
-      "takes a wrong id alone for silence",
-      "takes a wrong question alone for silence",
+      "ignores garbage, and accepts the answer after it",
+      "ignores a wrong id, and accepts the answer after it",
+      "ignores a wrong question, and accepts the answer after it",
+      "waits after garbage until it is aborted",
+      "waits after a wrong id until it is aborted",
+      "waits after a wrong question until it is aborted",
     ],
-    "HTTP brings one response, there is no other to wait for",
+    "HTTP has one response, so there is no other to wait for",
     { kind: "transient", reason: "EBADRESP" },
   ),
   ...all(
-    ["takes a wrong peer alone for silence"],
-    "over HTTP, nobody but the server can answer",
+    ["waits after a wrong peer until it is aborted"],
+    "over HTTP, only the server can answer",
     { addresses: ["127.0.0.2"], ttl: 60 },
   ),
 };

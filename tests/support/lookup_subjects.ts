@@ -1,5 +1,5 @@
 /**
- * The lookups that this runtime has, each put to its contract.
+ * The lookups of this runtime, with the contract tests of each.
  *
  * @module
  */
@@ -46,25 +46,25 @@ const SUBJECTS: readonly Subject[] = [
 
 const { signal } = new AbortController();
 
-/** The operating system's resolver cannot be told which server to ask: what is the same on every machine. */
+/** Tests of the operating system's resolver, which cannot be given a server: only what is the same on every machine. */
 const OS: Readonly<Record<string, () => Promise<void>>> = {
-  "knows the hosts file, and gives its answers 5 seconds": async () => {
+  "reads the hosts file, and gives its answers 5 seconds": async () => {
     const answer = await osLookup.lookup({ name: "localhost", family: 4, signal });
     assertEquals(answer, { addresses: ["127.0.0.1"], ttl: 5 });
   },
-  "cannot tell a name that there is not from an outage": async () => {
+  "reports a name that does not exist as ambiguous": async () => {
     const question = { name: "test.invalid", family: 4 as const, signal };
     const error = await osLookup.lookup(question).catch((error) => error);
     assertEquals([error instanceof LookupError, error.kind], [true, "ambiguous"]);
   },
-  "asks nothing when it is aborted before it begins": async () => {
-    const reason = new Error("The caller left");
+  "makes no call if it is aborted before it begins": async () => {
+    const reason = new Error("The caller has left");
     const question = { name: "localhost", family: 4 as const, signal: AbortSignal.abort(reason) };
     assertStrictEquals(await osLookup.lookup(question).catch((error) => error), reason);
   },
-  "rejects with the signal's reason when it is aborted in flight; the call itself goes on":
+  "rejects with the signal's reason when it is aborted during the call, which goes on":
     async () => {
-      const reason = new Error("The caller left");
+      const reason = new Error("The caller has left");
       const controller = new AbortController();
       const question = { name: "localhost", family: 4 as const, signal: controller.signal };
       const asked = osLookup.lookup(question);
@@ -74,7 +74,7 @@ const OS: Readonly<Record<string, () => Promise<void>>> = {
     },
 };
 
-/** Every test of every lookup. */
+/** Returns all tests of all lookups. */
 export function contractTests(): ContractTest[] {
   return [
     ...SUBJECTS.flatMap(lookupContract),
@@ -84,7 +84,7 @@ export function contractTests(): ContractTest[] {
   ];
 }
 
-/** How many of the tests assert a declared exception, by lookup. */
+/** Returns the number of declared exceptions of each lookup. */
 export function declaredExceptions(): Record<string, number> {
   return Object.fromEntries(
     SUBJECTS.map(({ name, exceptions }) => [name, Object.keys(exceptions).length]),

@@ -1,5 +1,5 @@
 /**
- * DNS messages and a DNS server for tests that decide over every byte; testing/ has the server for all others.
+ * DNS messages and a DNS server for tests that set every byte; other tests use the server of testing/.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { createServer, type Server } from "node:net";
 import dnsPacket from "npm:dns-packet@^5.6.1";
 import type { NameServer } from "../../lookups/lookup.ts";
 
-/** One record, as npm:dns-packet takes it. */
+/** A record in the form of npm:dns-packet. */
 export interface RawRecord {
   readonly name: string;
   readonly type: string;
@@ -21,7 +21,7 @@ export interface RawRecord {
   readonly extendedRcode?: number;
 }
 
-/** One message, as npm:dns-packet takes and gives it. */
+/** A message in the form of npm:dns-packet. */
 export interface RawMessage {
   readonly id: number;
   readonly type: "query" | "response";
@@ -38,7 +38,7 @@ interface DnsPacket {
 }
 const packet = dnsPacket as unknown as DnsPacket;
 
-/** The flags of an ordinary response: recursion desired and available. */
+/** The flags of a usual response: recursion desired and available. */
 export const FLAGS = 0x180;
 export const TRUNCATED = 0x200;
 
@@ -52,13 +52,13 @@ export function encode(message: RawMessage): Uint8Array {
   return new Uint8Array(packet.encode(message));
 }
 
-/** The response to a query, changed as `changes` says. */
+/** Makes a response to a query, with changes. */
 export function reply(query: Uint8Array, changes: Partial<RawMessage> = {}): Uint8Array {
   const { id, questions } = decode(query);
   return encode({ id, questions, type: "response", flags: FLAGS, ...changes });
 }
 
-/** An A record. */
+/** Makes an A record. */
 export function a(name: string, data: string, ttl = 60): RawRecord {
   return { name, type: "A", ttl, data };
 }
@@ -66,18 +66,18 @@ export function a(name: string, data: string, ttl = 60): RawRecord {
 /** An OPT record. */
 export const OPT: RawRecord = { name: ".", type: "OPT", udpPayloadSize: 1232 };
 
-/** A query that came in. */
+/** A query that arrived. */
 export interface Incoming {
   readonly message: Uint8Array;
   readonly protocol: "udp" | "tcp";
-  /** The client's. */
+  /** The client's port. */
   readonly port: number;
   send(message: Uint8Array): void;
-  /** Closes the connection, where there is one. */
+  /** Closes the connection, if there is one. */
   end(): void;
 }
 
-/** Starts a server on the loopback interface that leaves every answer to `answer`. */
+/** Starts a server on the loopback interface whose responses `answer` sends. */
 export async function rawDns(
   answer: (query: Incoming) => void,
 ): Promise<{ server: NameServer; close(): Promise<void> }> {
