@@ -46,7 +46,7 @@ export function processContext(
   const stop = new AbortController();
   const listeners = Object.entries(SIGNALS).map(([name, status]) => {
     const listener = () => {
-      // A second signal does not wait for what is under way.
+      // After a second signal, the process exits at once.
       if (stop.signal.aborted) process.exit(status);
       stop.abort(new Interrupted(status));
     };

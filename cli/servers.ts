@@ -131,7 +131,7 @@ async function askServer<C>(
   return { role, version: versionOf(row?.version) };
 }
 
-/** Returns the name and version of a server from what its `version()` returned. */
+/** Returns the name and version of a server from the result of its `version()`. */
 export function versionOf(version: unknown): string | undefined {
   if (typeof version !== "string" || version === "") return undefined;
   const number = /^\d+(\.\d+)*/.exec(version)?.[0];

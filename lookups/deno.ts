@@ -1,5 +1,5 @@
 /**
- * The lookup of Deno: `Deno.resolveDns` for the addresses, `node:dns` beside it for the TTL.
+ * The lookup of Deno: `Deno.resolveDns` for the addresses, and `node:dns` at the same time for the TTL.
  *
  * Its limits are Deno's (measured on 2.9). It says "not found" for NXDOMAIN and for a failing server alike, so that is
  * `"ambiguous"` here. It does not report the TTL of a CNAME, so the TTL counts for at most 5 seconds. It reads the

@@ -227,8 +227,8 @@ Deno.test("openTelemetry() exports to Prometheus as text", async () => {
   await metrics.shutdown();
 });
 
-/** An api that writes down what it is told. */
-function noting() {
+/** Makes an api that records the calls on it. */
+function recordingApi() {
   const log: [name: string, value?: number][] = [];
   const readers: ((to: { observe(metric: object, value: number): void }) => void)[] = [];
   const pools = new Set<unknown>();
@@ -256,7 +256,7 @@ function noting() {
     metrics: { getMeter: () => meter },
     trace: { getTracer: () => ({ startSpan }) },
   } as unknown as OtelApi;
-  /** What a collector is told now: the metrics' names. */
+  /** Collects, and returns the names of the metrics. */
   const read = () => {
     const names: string[] = [];
     for (const reader of [...readers]) {
@@ -268,7 +268,7 @@ function noting() {
 }
 
 Deno.test("openTelemetry() counts only timeouts as timeouts, and only successful connects as connects", async () => {
-  const { own, log, pools } = noting();
+  const { own, log, pools } = recordingApi();
   const adapter = fakeAdapter();
   const engine = getDnsEngine("fake://10.0.0.1", {
     adapter,
@@ -301,7 +301,7 @@ Deno.test("openTelemetry() counts only timeouts as timeouts, and only successful
 });
 
 Deno.test("openTelemetry() reports no limit that does not exist, and reads a closed engine once more, then never", async () => {
-  const { own, read } = noting();
+  const { own, read } = recordingApi();
   const options = { adapter: fakeAdapter(), poolSize: 0 };
   const engine = getDnsEngine("fake://10.0.0.1", { ...options, plugins: [openTelemetry(own)] });
   await engine.use(() => {});
@@ -317,7 +317,7 @@ Deno.test("openTelemetry() reports no limit that does not exist, and reads a clo
 
 Deno.test("openTelemetry() begins the span of a resolution at its query", async () => {
   using time = fakeTime();
-  const { own, starts } = noting();
+  const { own, starts } = recordingApi();
   const { dns, engine } = engineFor(own);
   dns.delayMs = 2000;
   const beganMs = time.wallMs;

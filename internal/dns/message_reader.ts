@@ -104,7 +104,7 @@ export class MessageReader {
     const labels: string[] = [];
     let at = this.#at;
     let start = at;
-    let behind: number | undefined;
+    let afterPointer: number | undefined;
     let length = 1;
     let pointers = 0;
     for (;;) {
@@ -112,7 +112,7 @@ export class MessageReader {
       if (size === 0) break;
       if (size >= 0xc0) {
         const target = (size & 0x3f) << 8 | this.#byte(at + 1);
-        behind ??= at + 2;
+        afterPointer ??= at + 2;
         // Each pointer must lead to a prior occurrence (RFC 1035 section 4.1.4), which excludes loops.
         if (target >= start || ++pointers > MAX_POINTERS) throw unreadable("a name has no end");
         at = start = target;
@@ -123,7 +123,7 @@ export class MessageReader {
         at += size + 1;
       }
     }
-    this.#at = behind ?? at + 1;
+    this.#at = afterPointer ?? at + 1;
     return labels.join(".");
   }
 

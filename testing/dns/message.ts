@@ -94,7 +94,7 @@ export function readQuery(message: Uint8Array): Query | { refusal: Uint8Array } 
   const { id, flags, questions, udpSize } = parsed;
   if (flags & FLAGS.OPCODE) return { refusal: refusal(message, "NOTIMP") };
   const [question] = questions;
-  // The reader escapes what the writer cannot write back: bytes outside ASCII, dots within a label.
+  // The reader escapes bytes that the writer cannot write back: those outside ASCII, and dots within a label.
   if (!question || questions.length !== 1 || question.name.includes("\\")) {
     return { refusal: refusal(message, "FORMERR") };
   }

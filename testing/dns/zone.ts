@@ -239,8 +239,8 @@ export function cached(ask: Stepper, rounding: TtlRounding): Stepper {
 }
 
 /**
- * Follows the chain of a name to its end. A dangling chain ends in NXDOMAIN (RFC 6604 section 3), a looping one where
- * it closes, without an error, as with BIND.
+ * Follows the chain of a name to its end. A dangling chain ends in NXDOMAIN (RFC 6604 section 3), a looping one at its
+ * first repeated name, without an error, as with BIND.
  */
 export function answerFrom(
   step: Stepper,

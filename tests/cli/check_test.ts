@@ -95,7 +95,7 @@ async function report(
 }
 
 /** Runs one statement on its own connection. */
-async function tell(server: PostgresServer, text: string): Promise<unknown[]> {
+async function execute(server: PostgresServer, text: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: server.url() });
   await client.connect();
   try {
@@ -109,11 +109,11 @@ async function tell(server: PostgresServer, text: string): Promise<unknown[]> {
 async function showCertificate(server: PostgresServer, { cert, key }: Certificate): Promise<void> {
   await server.put("server.crt", cert);
   await server.put("server.key", key);
-  await tell(server, "ALTER SYSTEM SET ssl = on");
+  await execute(server, "ALTER SYSTEM SET ssl = on");
   const loaded = async () =>
-    (await tell(server, "SELECT pg_conf_load_time()::text AS at") as [{ at: string }])[0].at;
+    (await execute(server, "SELECT pg_conf_load_time()::text AS at") as [{ at: string }])[0].at;
   const before = await loaded();
-  await tell(server, "SELECT pg_reload_conf()");
+  await execute(server, "SELECT pg_reload_conf()");
   // The postmaster reads its files some time later.
   for (let tries = 0; tries < 200; tries++) {
     if (await loaded() !== before) return;
@@ -368,7 +368,7 @@ async function tlsSteps(t: Deno.TestContext): Promise<void> {
 onEach("check warns of several primaries", async (runtime) => {
   const { dns, primary, standby } = lab;
   dns.set(HOST, [primary.host, standby.host], { ttl: 5 });
-  if (runtime === runtimes[0]) await tell(standby, "SELECT pg_promote()");
+  if (runtime === runtimes[0]) await execute(standby, "SELECT pg_promote()");
   const { code, codes } = await report(runtime, urlOf());
   assertEquals([code, codes], [3, ["warning several-primaries"]]);
 });

@@ -185,7 +185,7 @@ Deno.test("readResponse() does not take a dot within a label for one between two
   assertEquals(outcome(message), ["negative", "NODATA", undefined]);
 });
 
-Deno.test("readResponse() refuses a message that is cut anywhere, and ignores what follows one", () => {
+Deno.test("readResponse() refuses a message that is cut anywhere, and ignores bytes after it", () => {
   const message = respond({
     answers: [cname(NAME, "a.internal"), a("a.internal", "127.0.0.2")],
     authorities: [soa(60, 60)],

@@ -36,7 +36,7 @@ export interface Case {
 
 const NAME = "db.internal";
 /** 253 characters, in labels of 63 and fewer. */
-const LONGEST = `${`${"a".repeat(63)}.`.repeat(3)}${"b".repeat(61)}`;
+const MAX_LENGTH_NAME = `${`${"a".repeat(63)}.`.repeat(3)}${"b".repeat(61)}`;
 const RIGHT = { addresses: ["127.0.0.2"], ttl: 60 } as const;
 const NO_NAME = { kind: "negative", reason: "NXDOMAIN", negativeTtl: 7 } as const;
 const NO_DATA = { kind: "negative", reason: "NODATA", negativeTtl: 7 } as const;
@@ -95,8 +95,8 @@ export const CASES = {
     expected: RIGHT,
   },
   "asks for a name of the maximum length": {
-    server: (dns) => dns.set(LONGEST, ["127.0.0.2"], { ttl: 60 }),
-    name: LONGEST,
+    server: (dns) => dns.set(MAX_LENGTH_NAME, ["127.0.0.2"], { ttl: 60 }),
+    name: MAX_LENGTH_NAME,
     expected: RIGHT,
   },
 

@@ -24,7 +24,7 @@ Deno.test("switchover() on real servers", async (t) => {
   const dns = stack.use(await DnsServer.start());
   const url = `postgresql://app:s3cret@${HOST}:${port}/orders`;
 
-  await t.step("an engine follows while the old server is there", async () => {
+  await t.step("an engine follows while the old server runs", async () => {
     await using engine = getDnsEngine(url, {
       adapter: pgAdapter(pg),
       dnsNameservers: [dns.address],
@@ -41,7 +41,7 @@ Deno.test("switchover() on real servers", async (t) => {
     assertLess(result.all!, 3);
   });
 
-  await t.step("an ordinary pool stays where it is", async () => {
+  await t.step("an ordinary pool stays on the old server", async () => {
     const pool = plainPool({ ...WHO, host: HOST, port, max: 4, dnsServer: dns.address });
     try {
       const { followed, first, misrouted } = await switchover(dns, HOST, {
@@ -71,6 +71,6 @@ Deno.test("switchover() on real servers", async (t) => {
       atMove: () => old.kill(),
     });
     assertEquals([followed, misrouted, unanswered], [true, 0, 0]);
-    assertLess(failed, 5); // what was in flight
+    assertLess(failed, 5); // the statements under way
   });
 });

@@ -24,7 +24,7 @@ class Client {
   }
 
   /** Sends a text, and waits until it has received `received` in all. */
-  async say(text: string, received: string): Promise<void> {
+  async send(text: string, received: string): Promise<void> {
     this.socket.write(text);
     await until(() => this.received === received, `"${received}"`);
   }
@@ -68,7 +68,7 @@ async function withProxy(
 Deno.test("TcpProxy without a fault passes on and counts all bytes, and ends, in both directions", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
-    await one.say("hello", "hello");
+    await one.send("hello", "hello");
     assertEquals(proxy.counts, {
       accepted: 1,
       open: 1,
@@ -101,7 +101,7 @@ Deno.test("TcpProxy passes on many bytes in order to a slow reader", () =>
 Deno.test("TcpProxy.fault() with delay makes both directions late, and keeps the order", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
-    await one.say("a", "a");
+    await one.send("a", "a");
     await proxy.fault({ delay: 0.1 });
     const startMs = performance.now();
     one.socket.write("b");
@@ -111,15 +111,15 @@ Deno.test("TcpProxy.fault() with delay makes both directions late, and keeps the
     await until(() => one.received === "abc");
     assertGreater(performance.now() - startMs, 95);
     const healedMs = performance.now();
-    await one.say("d", "abcd");
+    await one.send("d", "abcd");
     assertLess(performance.now() - healedMs, 90);
   }));
 
 Deno.test("TcpProxy.fault() with drop drops bytes and ends, and resets the connections that lost something when it is over", () =>
   withProxy(async ({ proxy, served, client }) => {
     const [one, two] = [client(), client()];
-    await one.say("a", "a");
-    await two.say("a", "a");
+    await one.send("a", "a");
+    await two.send("a", "a");
     await proxy.fault({ drop: "both" });
     one.socket.write("bcd");
     await until(() => proxy.counts.dropped === 3);
@@ -128,7 +128,7 @@ Deno.test("TcpProxy.fault() with drop drops bytes and ends, and resets the conne
     await proxy.clearFaults();
     await soon(one.closed);
     assertEquals(one.error, "ECONNRESET");
-    await two.say("e", "ae");
+    await two.send("e", "ae");
 
     // A server that closes the connection without the client noticing.
     await proxy.fault({ drop: "to-client" });
@@ -142,7 +142,7 @@ Deno.test("TcpProxy.fault() with drop drops bytes and ends, and resets the conne
 Deno.test("TcpProxy.fault() with drop in one direction passes the other on", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
-    await one.say("a", "a");
+    await one.send("a", "a");
     await proxy.fault({ drop: "to-client" });
     one.socket.write("bc");
     await until(() => proxy.counts.toServer === 3);
@@ -157,9 +157,9 @@ Deno.test("TcpProxy.fault() with drop in one direction passes the other on", () 
 Deno.test("TcpProxy.fault() with cutAfter resets the connection after exactly that number of bytes to the client", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
-    await one.say("abc", "abc");
+    await one.send("abc", "abc");
     await proxy.fault({ cutAfter: 5 });
-    await one.say("de", "abcde");
+    await one.send("de", "abcde");
     one.socket.write("fghijk");
     await soon(one.closed);
     assertEquals([one.received, one.error], ["abcdefgh", "ECONNRESET"]);
@@ -173,44 +173,44 @@ Deno.test("TcpProxy.fault() with cutAfter resets the connection after exactly th
 Deno.test("TcpProxy.cut() resets the open connections", () =>
   withProxy(async ({ proxy, client }) => {
     const one = client();
-    await one.say("a", "a");
+    await one.send("a", "a");
     proxy.cut();
     await soon(one.closed);
     assertEquals([one.error, proxy.counts.cut], ["ECONNRESET", 1]);
-    await client().say("b", "b");
+    await client().send("b", "b");
   }));
 
 Deno.test("TcpProxy.fault() with silent accepts new connections without opening one to the server, and keeps open ones", () =>
   withProxy(async ({ proxy, served, client }) => {
     const open = client();
-    await open.say("a", "a");
+    await open.send("a", "a");
     await proxy.fault({ silent: true });
     const [one, two] = [client(), client()];
     one.socket.write("hello");
     await once(two.socket, "connect");
     await until(() => proxy.counts.dropped === 5);
-    await open.say("b", "ab");
+    await open.send("b", "ab");
     assertEquals([one.received, served.length, proxy.counts.open], ["", 1, 3]);
     two.socket.end();
     await soon(two.closed);
     await proxy.clearFaults();
     await soon(one.closed);
     assertEquals(one.error, "ECONNRESET");
-    await open.say("c", "abc");
+    await open.send("c", "abc");
   }));
 
 Deno.test("TcpProxy.fault() with refuse refuses new connections, keeps open ones, and listens on the same port afterwards", () =>
   withProxy(async ({ proxy, client }) => {
     const open = client();
-    await open.say("a", "a");
+    await open.send("a", "a");
     await proxy.fault({ refuse: true });
     await proxy.fault({ refuse: true, delay: 0.01 });
     const one = client();
     await soon(one.closed);
     assertEquals(one.error, "ECONNREFUSED");
-    await open.say("b", "ab");
+    await open.send("b", "ab");
     await proxy.clearFaults();
-    await client().say("c", "c");
+    await client().send("c", "c");
   }));
 
 Deno.test("TcpProxy resets the client if the server refuses the connection", async () => {
@@ -224,7 +224,7 @@ Deno.test("TcpProxy resets the client if the server refuses the connection", asy
 Deno.test("TcpProxy.close() closes all connections at once and frees the port, with any fault, and may be called twice", () =>
   withProxy(async ({ proxy, served, client }) => {
     const one = client();
-    await one.say("a", "a");
+    await one.send("a", "a");
     await proxy.fault({ silent: true, delay: 100 });
     const two = client();
     await once(two.socket, "connect");
