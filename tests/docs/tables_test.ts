@@ -193,7 +193,7 @@ Deno.test("docs/events.md has every event with its fields, and no other; README.
 Deno.test("docs/events.md has each reason of terminate", async () => {
   const sources = await Promise.all(["pool/connection/departures.ts", "engine/core.ts"].map(read));
   const said = sources.join("").matchAll(
-    /(?:why = |address, )["`](its address [^"`]*|the server no [^"`]*)["`]/g,
+    /["`](its address departed[^"`]*|the server no longer[^"`]*)["`]/g,
   );
   const reasons = [...said].map(([, text]) => text!.replace(/\$\{[^}]*\}/, "60"));
   const section = sectionOf(page("docs/events.md"), "## `terminate`");
