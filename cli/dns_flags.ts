@@ -64,7 +64,9 @@ export function asUsage<T>(read: () => T): T {
 
 /** The error of an option, about its flag. */
 export function usageError({ message }: Error): UsageError {
-  return new UsageError(message.replace(/"(\w+)"/g, (whole, name) => FLAGS[name] ?? whole));
+  return new UsageError(
+    message.replace(/"(\w+)(?:\[\d+\])?"/g, (whole, name) => FLAGS[name] ?? whole),
+  );
 }
 
 function lookupOf(text: string): LookupName {
