@@ -1,13 +1,13 @@
 /**
- * Every error class of dnspool, each with a stable `code`.
+ * The error classes of dnspool, each with a stable `code`.
  *
- * Arguments that cannot be meant are a `TypeError` or a `RangeError`, thrown at once; everything that goes
- * wrong later is one of these. No message, field or `cause` made here ever holds a password.
+ * An argument that is not valid is a `TypeError` or a `RangeError`, thrown at once; whatever fails later is one of
+ * these. No message, field or `cause` made here holds a password.
  *
  * @module
  */
 
-/** The stable codes. They do not change between releases; messages may. */
+/** The codes. They do not change between releases; messages may. */
 export type ErrorCode =
   | "LOOKUP_FAILED"
   | "RESOLVE_FAILED"
@@ -20,9 +20,9 @@ export type ErrorCode =
   | "DISCONNECTED";
 
 /**
- * What all errors of dnspool have in common: a `code` to compare, and often a `cause`.
+ * The base class of all errors of dnspool: a `code` to compare, and often a `cause`.
  *
- * @example Tell dnspool's errors from others
+ * @example Recognize an error of dnspool
  * ```ts
  * import { DnsPoolError, getDnsEngine } from "@dnspool/dnspool";
  * import { assert } from "@std/assert";
@@ -42,8 +42,8 @@ export class DnsPoolError extends Error {
    * Makes the error.
    *
    * @param code The stable code.
-   * @param message What was tried, and after a colon the state it was tried in.
-   * @param options The `cause`, where there is one.
+   * @param message What was tried, and after a colon the state in which it was tried.
+   * @param options The `cause`, if there is one.
    */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -56,36 +56,36 @@ export class DnsPoolError extends Error {
  * What a failed lookup means.
  *
  * - `"negative"`: the server said that there is no such name or no such record (NXDOMAIN, NODATA; RFC 2308).
- * - `"ambiguous"`: the runtime says "not found" for that and for an outage alike (Deno).
- * - `"transient"`: SERVFAIL, REFUSED, FORMERR, time-out, network, an unusable response (RFC 9520).
- * - `"config"`: a missing permission, a name or server that cannot be asked. Never tried again.
+ * - `"ambiguous"`: "not found", which the runtime says for that and for an outage (Deno).
+ * - `"transient"`: SERVFAIL, REFUSED, FORMERR, a timeout, a network error, an unusable response (RFC 9520).
+ * - `"config"`: a missing permission, or a name or server that cannot be asked. Not tried again.
  */
 export type LookupErrorKind = "negative" | "ambiguous" | "transient" | "config";
 
-/** The facts of a {@linkcode LookupError}. */
+/** The fields of a {@linkcode LookupError}. */
 export interface LookupErrorOptions extends ErrorOptions {
   /** What the failure means. */
   kind: LookupErrorKind;
-  /** Seconds for which a negative answer may be remembered (SOA minimum, RFC 2308 section 5), where known. */
+  /** Seconds for which a negative answer may be cached (SOA minimum, RFC 2308 section 5), if known. */
   negativeTtl?: number | undefined;
-  /** The DNS response code in words, or the runtime's own error code, such as `"SERVFAIL"` or `"ETIMEOUT"`. */
+  /** The name of the DNS response code, or the runtime's error code, such as `"SERVFAIL"` or `"ETIMEOUT"`. */
   reason?: string | undefined;
 }
 
-/** One question to one server did not bring an answer. */
+/** One query to one server did not bring an answer. */
 export class LookupError extends DnsPoolError {
-  /** What the failure means; the resolver decides by it. */
+  /** What the failure means; it decides what the resolver does next. */
   readonly kind: LookupErrorKind;
-  /** Seconds for which a negative answer may be remembered, where known. */
+  /** Seconds for which a negative answer may be cached, if known. */
   readonly negativeTtl: number | undefined;
-  /** The response code in words, or the runtime's error code, where known. */
+  /** The name of the DNS response code, or the runtime's error code, if known. */
   readonly reason: string | undefined;
 
   /**
    * Makes the error.
    *
-   * @param message What was asked of whom, and what came back.
-   * @param options The kind of failure and its facts.
+   * @param message The query, the server, and the response.
+   * @param options The kind of the failure, and the other fields.
    */
   constructor(message: string, options: LookupErrorOptions) {
     super("LOOKUP_FAILED", message, options);
@@ -95,9 +95,9 @@ export class LookupError extends DnsPoolError {
   }
 }
 
-/** A name could not be resolved: every try failed, and no stale answer may be used. `cause` is the last failure. */
+/** A name could not be resolved: every attempt failed, and no stale answer may be used. `cause` is the last failure. */
 export class ResolveError extends DnsPoolError {
-  /** The name that was asked for. */
+  /** The name. */
   readonly host: string;
   /** What the last failure meant. */
   readonly kind: LookupErrorKind;
@@ -105,7 +105,7 @@ export class ResolveError extends DnsPoolError {
   /**
    * Makes the error.
    *
-   * @param message What was asked, how often, and what came back last.
+   * @param message The name, and the last failure.
    * @param options The name, the kind of the last failure, and the failure itself as `cause`.
    */
   constructor(
@@ -118,25 +118,25 @@ export class ResolveError extends DnsPoolError {
   }
 }
 
-/** One address that was dialled in vain. */
+/** A failed connection attempt. */
 export interface ConnectAttempt {
-  /** The address that was dialled. */
+  /** The address. */
   readonly address: string;
-  /** What it said: the driver's own error, or the role it turned out to have. */
+  /** Why it failed: the driver's own error, or the error for a server of another role. */
   readonly error: unknown;
 }
 
-/** No connection could be opened. `cause` is the driver's own error, `attempts` lists each address tried. */
+/** No connection could be opened. `cause` is the driver's own error, `attempts` has one element per address. */
 export class ConnectError extends DnsPoolError {
   /** The host name of the URL. */
   readonly host: string;
-  /** Each address that was dialled, in order, and what it said. */
+  /** The failed attempts, in order. */
   readonly attempts: readonly ConnectAttempt[];
 
   /**
    * Makes the error.
    *
-   * @param message What was dialled, and what was said.
+   * @param message The host, the addresses, and their errors.
    * @param options The host, the attempts, and the last driver error as `cause`.
    */
   constructor(
@@ -149,7 +149,7 @@ export class ConnectError extends DnsPoolError {
   }
 }
 
-/** The driver that the URL names is not installed, or this runtime cannot have it. */
+/** The driver that the URL names is not installed, or does not run on this runtime. */
 export class DriverUnavailableError extends DnsPoolError {
   /** The driver's name in the URL, such as `"pg"`. */
   readonly driver: string;
@@ -157,7 +157,7 @@ export class DriverUnavailableError extends DnsPoolError {
   /**
    * Makes the error.
    *
-   * @param message Which driver is missing, and the command that installs it.
+   * @param message The driver, and the command that installs it.
    * @param options The driver, and the import's own error as `cause`.
    */
   constructor(message: string, options: ErrorOptions & { driver: string }) {
@@ -166,35 +166,35 @@ export class DriverUnavailableError extends DnsPoolError {
   }
 }
 
-/** The pool's counters at one moment; also the fields of a {@linkcode PoolTimeoutError}. */
+/** The counters of a pool. */
 export interface PoolCounts {
-  /** Connections that the pool keeps when they come back. */
+  /** Maximum number of connections that the pool keeps when they come back. */
   readonly poolSize: number;
-  /** Connections that the pool opens above `poolSize`. */
+  /** Maximum number of connections above `poolSize`. */
   readonly maxOverflow: number;
-  /** Connections handed out now. */
+  /** Number of connections in use. */
   readonly inUse: number;
-  /** Those of them whose address departed: they do not count against the limit. */
+  /** Number of connections in use whose address departed: they do not count against the limit. */
   readonly retired: number;
-  /** Connections ready to be handed out. */
+  /** Number of idle connections. */
   readonly idle: number;
-  /** Connections being opened now. */
+  /** Number of connections that are being opened. */
   readonly connecting: number;
-  /** Checkouts that wait. */
+  /** Number of waiting checkouts. */
   readonly waiting: number;
 }
 
-/** A checkout waited as long as it may. `cause` is the last error of a connect, where there was one. */
+/** A checkout waited until its timeout. `cause` is the last error of a connect, if there was one. */
 export class PoolTimeoutError extends DnsPoolError {
-  /** The pool's counters when the time was up. */
+  /** The pool's counters at the timeout. */
   readonly counts: PoolCounts;
-  /** How long the checkout waited, in seconds. */
+  /** Number of seconds that the checkout waited. */
   readonly waited: number;
 
   /**
    * Makes the error.
    *
-   * @param message The pool, the seconds, the counters.
+   * @param message The pool, the seconds and the counters.
    * @param options The counters, the seconds waited, and the last connect error as `cause`.
    */
   constructor(
@@ -207,15 +207,15 @@ export class PoolTimeoutError extends DnsPoolError {
   }
 }
 
-/** A pool of the class `"assertion"` was asked for a second connection while the first is out. */
+/** A second connection was checked out of a pool of the class `"assertion"` while the first is in use. */
 export class ConnectionInUseError extends DnsPoolError {
-  /** Where the first was taken, as a stack trace; `undefined` while it is still being opened. */
+  /** The stack trace of the first checkout; `undefined` while its connection is being opened. */
   readonly takenAt: string | undefined;
 
   /**
    * Makes the error.
    *
-   * @param message Which pool was asked, and where the first connection was taken.
+   * @param message The pool, and the stack trace of the first checkout.
    * @param options The stack trace.
    */
   constructor(message: string, options: { takenAt: string | undefined }) {
@@ -224,12 +224,12 @@ export class ConnectionInUseError extends DnsPoolError {
   }
 }
 
-/** The pool or engine was closed; it hands out nothing any more. */
+/** The pool or engine is closed. */
 export class PoolClosedError extends DnsPoolError {
   /**
    * Makes the error.
    *
-   * @param message What was asked of which closed pool.
+   * @param message What was tried, and the name of the pool.
    */
   constructor(message: string) {
     super("POOL_CLOSED", message);
@@ -237,17 +237,17 @@ export class PoolClosedError extends DnsPoolError {
 }
 
 /**
- * The connection was lost while work was under way on it. The work may or may not have been done: whoever
- * sent it has to find out before sending it again.
+ * The connection was lost while work was under way on it. The work may or may not have been done: the program has to
+ * find out before it sends the work again.
  */
 export class ConnectionLostError extends DnsPoolError {
-  /** The address that the connection was open to. */
+  /** The address of the connection. */
   readonly address: string;
 
   /**
    * Makes the error.
    *
-   * @param message Which connection was lost, why, and that the work may have been done.
+   * @param message The connection, and why it was lost.
    * @param options The address, and the reason as `cause`.
    */
   constructor(message: string, options: ErrorOptions & { address: string }) {
@@ -257,15 +257,14 @@ export class ConnectionLostError extends DnsPoolError {
 }
 
 /**
- * For hooks to throw: "this connection is no good, take another one". A checkout that meets it invalidates
- * the connection and tries again, twice at the most.
+ * Thrown by a hook to refuse a connection: the checkout invalidates it and tries another one, at most twice.
  */
 export class DisconnectionError extends DnsPoolError {
   /**
    * Makes the error.
    *
    * @param message What is wrong with the connection.
-   * @param options The `cause`, where there is one.
+   * @param options The `cause`, if there is one.
    */
   constructor(message: string, options?: ErrorOptions) {
     super("DISCONNECTED", message, options);

@@ -1,6 +1,6 @@
 /**
- * dnspool: a DNS-aware database connection pool. Every connection that it hands out is open to an address that
- * the host name has now; the very next checkout after a change goes to the new one.
+ * dnspool: a DNS-aware database connection pool. Every connection that it hands out is open to an address that the
+ * host name has now; the next checkout after a change goes to the new one.
  *
  * @example
  * ```ts

@@ -1,131 +1,141 @@
 /**
- * Every option of an engine: its default, its unit, what is allowed, and the error for what is not.
+ * Reads the options of an engine.
  *
  * @module
  */
 
-import { type DnsOptions, type DnsSettings, dnsSettings } from "../resolver/options.ts";
-import { HOOK_NAMES, type PoolHooks } from "../pool/connection/hooks.ts";
-import type { Echo, Logger } from "../internal/log.ts";
-import { type EngineObserver, OBSERVER_NAMES, SafeObserver } from "../pool/observer.ts";
-import { show } from "../internal/argument_error.ts";
-import { OptionReader } from "../internal/option_reader.ts";
 import type { Adapter } from "../adapters/adapter.ts";
+import { mustBe, mustNotBeGiven, unknownName } from "../internal/argument_error.ts";
+import type { Echo, Logger } from "../internal/log.ts";
+import { OptionReader } from "../internal/option_reader.ts";
 import type { Balance } from "../pool/connection/dialer.ts";
+import { HOOK_NAMES, type PoolHooks } from "../pool/connection/hooks.ts";
 import type { WantedRole } from "../pool/connection/server_role.ts";
+import { type EngineObserver, OBSERVER_NAMES, SafeObserver } from "../pool/observer.ts";
+import { type DnsOptions, type DnsSettings, dnsSettings } from "../resolver/options.ts";
 import type { DatabaseUrl } from "./url.ts";
 
 export { type DnsOptions, type DnsSettings, readDnsOptions } from "../resolver/options.ts";
 
-/** A function that may change what an engine is made of, and see the engine when it is made. */
+/** A function that may change the URL and the options of an engine, and gets the engine when it is made. */
 export type Plugin<C = unknown> = (
   setup: { readonly url: DatabaseUrl; readonly options: EngineOptions<C> },
 ) => void | {
-  /** Takes the place of the URL. */
+  /** Replaces the URL. */
   readonly url?: DatabaseUrl;
-  /** Laid over the options. */
+  /** Options that are added to the others, or replace them. */
   readonly options?: EngineOptions<C>;
   /** Called with the finished engine. */
   readonly created?: (engine: unknown) => void;
 };
 
-/** Where a checkout's connection comes from, how long it may take, and what the pool does with it. */
+/** The options of an engine. All durations are in seconds, fractions allowed. */
 export interface EngineOptions<C = unknown> extends DnsOptions {
   /** Opens the connections. Default: by the URL's `dialect+driver`, the driver imported at the first connect. */
   adapter?: Adapter<C>;
   /**
-   * `"ahead"` asks again shortly before the answer expires while the engine has a connection open, so that no
-   * checkout waits; `"on-demand"` asks when a checkout needs it. Default `"ahead"`.
+   * `"ahead"` asks DNS again shortly before the answer expires while the engine has a connection open, so that no
+   * checkout waits; `"on-demand"` asks when a checkout needs the answer. Default `"ahead"`.
    */
   dnsRefresh?: "ahead" | "on-demand";
   /**
-   * Seconds an address still counts as current after it left the answer, for endpoints that answer with one of
-   * many in turn: from 0. Default 0.
+   * Seconds for which an address still counts as current after it left the answer, for endpoints that answer with one
+   * of many addresses in turn: from 0. Default 0.
    */
   dnsAddressLinger?: number;
-  /** Which of several addresses a new connection takes. Default `"ordered"`: the first that lets it. */
+  /** Which of several addresses a new connection uses. Default `"ordered"`: the first that accepts it. */
   loadBalance?: Balance;
   /**
    * The role that a server must have (libpq): `"read-write"`, `"read-only"`, `"primary"`, `"standby"`, or
-   * `"prefer-standby"`. A server of another role is passed over, and the search goes on, with a new resolution,
-   * until `poolTimeout` is over. Default `"any"`.
+   * `"prefer-standby"`. Servers of another role are skipped, and the search goes on, with a new resolution, until
+   * `poolTimeout` is over. Default `"any"`.
    */
   targetSessionAttrs?: WantedRole;
-  /** Connections kept when they come back: from 0, which means unlimited. Default 5. */
+  /** Maximum number of connections that are kept when they come back: from 0, which means no limit. Default 5. */
   poolSize?: number;
-  /** Connections above `poolSize`, closed when they come back; -1 or `Infinity` for no limit. Default 10. */
+  /**
+   * Maximum number of connections above `poolSize`, which are closed when they come back; -1 or `Infinity` for no
+   * limit. Default 10.
+   */
   maxOverflow?: number;
-  /** Seconds a checkout may wait: from 0 (fail now) to 3600, or `Infinity`. Default 30. */
+  /** Timeout of a checkout in seconds: from 0 (fail at once) to 3600, or `Infinity`. Default 30. */
   poolTimeout?: number;
   /**
-   * Seconds after which a connection is replaced at its next checkout, up to 2.5 % sooner so that a fleet does
-   * not do it in step: above 0. Default `Infinity`.
+   * Seconds after which a connection is replaced at its next checkout, less up to 2.5 % so that a fleet does not
+   * reconnect at once: above 0. Default `Infinity`.
    */
   poolRecycle?: number;
   /** Whether a connection is pinged before it is handed out again. Default `false`. */
   poolPrePing?: boolean;
   /** Seconds since its last use within which a connection is not pinged: from 0. Default 0: always pinged. */
   prePingAfter?: number;
-  /** Whether the last connection to come back is the first to go out. Default `false`. */
+  /** Whether the connection that came back last is handed out first. Default `false`. */
   poolUseLifo?: boolean;
-  /** What ends an open transaction when a connection comes back; `null`: nothing. Default `"rollback"`. */
+  /** How an open transaction ends when its connection comes back; `null`: not at all. Default `"rollback"`. */
   poolResetOnReturn?: "rollback" | "commit" | null;
   /**
    * `"queue"`: the limits above. `"null"`: each connection is opened for one lease and closed after it.
-   * `"static"`: one connection, shared by all leases. `"assertion"`: one lease at a time, and an error that
-   * shows where it was taken for whoever wants a second. Default `"queue"`.
+   * `"static"`: one connection, shared by all leases. `"assertion"`: one lease at a time; a second checkout is an
+   * error that shows the stack of the first. Default `"queue"`.
    */
   poolClass?: "queue" | "null" | "static" | "assertion";
   /** Seconds after which an idle connection is closed: above 0. Default `Infinity`. */
   idleTimeout?: number;
-  /** Checkouts after which a connection is replaced: from 1. Default `Infinity`. */
+  /** Number of checkouts after which a connection is replaced: from 1. Default `Infinity`. */
   maxUses?: number;
-  /** Idle connections that are opened in the background after the first use, and kept: 0 to `poolSize`. Default 0. */
-  minIdle?: number;
   /**
-   * Connections, idle or in use, below which `idleTimeout` closes none; none is opened for it: 0 to `poolSize`.
+   * Number of idle connections that are opened in the background after the first use, and kept: 0 to `poolSize`.
    * Default 0.
    */
+  minIdle?: number;
+  /**
+   * Number of connections, idle or in use, below which `idleTimeout` closes none. It opens none either: 0 to
+   * `poolSize`. Default 0.
+   */
   minSize?: number;
-  /** Seconds for one connection attempt, all addresses together: above 0, at most 3600. Default 10. */
+  /** Timeout of one connection attempt in seconds, over all addresses: above 0, at most 3600. Default 10. */
   connectTimeout?: number;
-  /** Connections opening at once: from 1. Default 4; 1 while the server is failing. */
+  /** Maximum number of connections that open at once: from 1. Default 4; 1 while the server is failing. */
   connectConcurrency?: number;
   /**
-   * Whether, once the engine has connected before, a checkout whose connect fails in passing waits and tries
-   * again until `poolTimeout` is over, instead of failing at once. Default `true`.
+   * Whether a checkout whose connect fails temporarily waits and tries again until `poolTimeout` is over, instead of
+   * failing at once. An engine that has not connected yet always fails at once. Default `true`.
    */
   connectRetry?: boolean;
-  /** Handed to the driver over what the URL gives. `host` and the like are refused: they would defeat DNS. */
+  /**
+   * Options for the driver, in addition to what the URL says. `host` and the like are refused: they would bypass DNS.
+   */
   connectArgs?: Readonly<Record<string, unknown>>;
   /** Whether sockets have TCP keepalive, the first probe after 30 seconds. Default `true`. */
   keepAlive?: boolean;
   /**
-   * Seconds that a lease on a departed address may still run while that server is alive: from 0. Default
+   * Seconds for which a lease on a departed address may go on while that server is alive: from 0. Default
    * `Infinity`.
    */
   retireGrace?: number;
   /**
-   * Seconds that a departed server with leases out has to answer a new connection attempt, anything, a refusal
-   * included; if it is silent, its leases are terminated: above 0, at most 3600. Default 1.5, which leaves time for one
-   * packet to be lost and sent again.
+   * Seconds that a departed server with connections in use has to answer a new connection attempt, even by refusing
+   * it. If it is silent, these connections are terminated: above 0, at most 3600. Default 1.5, which leaves time for
+   * one lost packet to be sent again.
    */
   probeTimeout?: number;
-  /** Seconds after which the server of a lease that is still out is probed likewise: above 0. Default: off. */
+  /** Seconds after which the server of a connection that is still in use is probed likewise: above 0. Default: off. */
   leaseProbeAfter?: number;
-  /** Seconds after which a lease that is still out is reported, with where it was taken: above 0. Default: off. */
+  /** Seconds after which a lease is reported, with the stack of its checkout: above 0. Default: off. */
   leaseWarnAfter?: number;
-  /** Set on each new connection, such as `"serializable"`. Default: the server's. */
+  /** Isolation level of each new connection, such as `"serializable"`. Default: the server's. */
   isolationLevel?: string;
-  /** Functions to be called at the turns of a connection's life. */
+  /** Callbacks for the life of a connection. */
   hooks?: PoolHooks<C>;
-  /** Hears how long checkouts wait, connects take, and connections are used. Default: nobody, and nothing is measured. */
+  /** Measures checkouts, connects and the use of connections. Default: none, and nothing is measured. */
   observer?: EngineObserver;
   /** Whether statements of `engine.query` are logged. Default `false`. */
   echo?: Echo;
-  /** Whether connections are logged as they open and close; `"debug"`: checkouts and checkins too. Default `false`. */
+  /**
+   * Whether connections are logged when they open and close; `"debug"`: checkouts and checkins too. Default `false`.
+   */
   echoPool?: Echo;
-  /** Where log lines go. Default `console`. */
+  /** Receives the log lines. Default `console`. */
   logger?: Logger;
   /** The engine's name in log lines. Default: the URL's host. */
   loggingName?: string;
@@ -133,19 +143,18 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   poolLoggingName?: string;
   /** Whether bind values are kept out of log lines, and out of what `engine.query` throws. Default `false`. */
   hideParameters?: boolean;
-  /** Functions that may change the URL, the options and the finished engine. Default: none. */
+  /** Functions that may change the URL and the options, and get the engine. Default: none. */
   plugins?: readonly Plugin<C>[];
 }
 
-/** {@linkcode EngineOptions}, checked, with defaults, in milliseconds. */
+/** {@linkcode EngineOptions} after the check, with defaults, in milliseconds; without the adapter. */
 export interface EngineSettings<C> {
   readonly dns: DnsSettings;
-  readonly adapter: Adapter<C> | undefined;
   readonly refreshAhead: boolean;
   readonly lingerMs: number;
   readonly loadBalance: Balance;
   readonly targetSessionAttrs: WantedRole;
-  /** Infinite where the option says 0. */
+  /** `Infinity` if the option is 0. */
   readonly poolSize: number;
   readonly maxOverflow: number;
   readonly poolTimeoutMs: number;
@@ -179,7 +188,7 @@ export interface EngineSettings<C> {
   readonly hideParameters: boolean;
 }
 
-/** Connect arguments that would send the socket somewhere else than DNS says. */
+/** Driver options that would connect to another address than DNS says. */
 const HOST_ARGS = ["host", "hostname", "hostaddr", "socketPath", "connectionString", "uri"];
 
 const LOAD_BALANCE = ["ordered", "random", "round-robin", "least-connections"] as const;
@@ -193,23 +202,32 @@ const SESSION_ATTRS = [
 ] as const;
 
 /**
- * Reads the options of an engine.
+ * Reads the option `adapter` alone.
  *
- * @param options What the caller gave.
- * @returns The settings.
+ * @param options The caller's options.
+ * @returns The adapter; `undefined` if the URL is to choose it.
+ */
+export function readAdapter<C>(options: unknown): Adapter<C> | undefined {
+  const reader = new OptionReader(options, "getDnsEngine");
+  return reader.value<Adapter<C> | undefined>("adapter", undefined, checkAdapter);
+}
+
+/**
+ * Reads all other options of an engine.
+ *
+ * @param options The caller's options.
  */
 export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
   const reader = new OptionReader(options, "getDnsEngine");
   const bypass = "it opens connections by itself and would bypass DNS; write an adapter instead";
   reader.refuse("creator", bypass);
   reader.refuse("pool", bypass);
-  // Applied before this, by the engine.
-  reader.value("plugins", undefined, () => undefined);
+  // These two are read before.
+  for (const name of ["adapter", "plugins"]) reader.value(name, undefined, () => undefined);
   const poolSize = reader.number("poolSize", 5, { min: 0, whole: true });
   const maxOverflow = reader.number("maxOverflow", 10, { min: -1, whole: true, infinite: true });
   const settings: EngineSettings<C> = {
     dns: dnsSettings(reader),
-    adapter: reader.value<Adapter<C> | undefined>("adapter", undefined, readAdapter),
     refreshAhead: reader.oneOf("dnsRefresh", "ahead", ["ahead", "on-demand"]) === "ahead",
     lingerMs: reader.secondsAsMs("dnsAddressLinger", 0, { min: 0 }),
     loadBalance: reader.oneOf<Balance>("loadBalance", "ordered", LOAD_BALANCE),
@@ -261,10 +279,10 @@ function readLogger(value: unknown): Logger {
   const logger = value as Partial<Logger> | null;
   const methods = [logger?.debug, logger?.info, logger?.warn];
   if (methods.every((method) => typeof method === "function")) return logger as Logger;
-  throw new TypeError(
-    `Cannot use ${
-      show(value)
-    } for "logger": it has the methods "debug", "info" and "warn", as console has`,
+  throw mustBe(
+    "logger",
+    'an object with the methods "debug", "info" and "warn", such as console',
+    value,
   );
 }
 
@@ -273,48 +291,43 @@ function readObserver(reader: OptionReader): SafeObserver | undefined {
   return Object.keys(observer).length > 0 ? new SafeObserver(observer) : undefined;
 }
 
-/** An object with functions of certain names, each of which may be missing. */
+/** Reads an object of functions, all of which are optional. */
 function readFunctions<T extends object>(
   reader: OptionReader,
   option: "hooks" | "observer",
   names: readonly string[],
 ): T {
-  const what = option === "hooks" ? "hook" : "member of the observer";
   const functions = reader.object<T>(option, {} as T);
   for (const [name, value] of Object.entries(functions)) {
     if (!names.includes(name)) {
-      throw new TypeError(
-        `Cannot use the ${what} "${name}": there is no such ${what}; there are ${names.join(", ")}`,
-      );
+      throw unknownName(name, option === "hooks" ? "a hook" : "a method of an observer", names);
     }
     if (value !== undefined && typeof value !== "function") {
-      throw new TypeError(`Cannot use ${show(value)} for the ${what} "${name}": it is a function`);
+      throw mustBe(`${option}.${name}`, "a function", value);
     }
   }
   return functions;
 }
 
-function readAdapter<C>(value: unknown): Adapter<C> {
+function checkAdapter<C>(value: unknown): Adapter<C> {
   const adapter = value as Partial<Adapter<C>> | null;
   if (
     typeof adapter?.connect === "function" && typeof adapter.name === "string" &&
     typeof adapter.defaultPort === "number"
   ) return adapter as Adapter<C>;
-  throw new TypeError(
-    `Cannot use ${
-      show(value)
-    } for "adapter": it is an object with "name", "defaultPort" and a method "connect", such as pgAdapter(pg)`,
+  throw mustBe(
+    "adapter",
+    'an object with "name", "defaultPort" and a method "connect", such as pgAdapter(pg)',
+    value,
   );
 }
 
 function readConnectArgs(reader: OptionReader): Readonly<Record<string, unknown>> {
   const args = reader.object<Record<string, unknown>>("connectArgs", {});
   for (const name of HOST_ARGS) {
-    if (name in args) {
-      throw new TypeError(
-        `Cannot use "${name}" in "connectArgs": the address comes from DNS, put the host into the URL`,
-      );
-    }
+    if (!(name in args)) continue;
+    const reason = "the address comes from DNS, put the host into the URL";
+    throw mustNotBeGiven(`connectArgs.${name}`, reason);
   }
   return { ...args };
 }

@@ -1,14 +1,14 @@
 /**
- * Statements that an engine runs by itself: written to the log, bind values hidden where that is asked for, and put
- * together to transactions and savepoints.
+ * Runs the engine's own statements: logs them, hides bind values if asked to, and combines them to transactions and
+ * savepoints.
  *
  * @module
  */
 
+import type { Adapter } from "../adapters/adapter.ts";
+import type { Log } from "../internal/log.ts";
 import { redactValues } from "../internal/redact.ts";
 import type { Lease } from "../pool/lease.ts";
-import type { Log } from "../internal/log.ts";
-import type { Adapter } from "../adapters/adapter.ts";
 
 /** Runs one statement on a lease. */
 export type Run<C> = (
@@ -17,39 +17,38 @@ export type Run<C> = (
   values?: readonly unknown[],
 ) => Promise<readonly unknown[]>;
 
-/** What is told of statements. */
+/** How statements are run. */
 export interface StatementSettings {
-  /** What they are run for, for the error. */
-  readonly what: string;
-  /** Where they are written. */
+  /** What the statements are for, for the error: `run a query`. */
+  readonly action: string;
+  /** The log that gets each statement. */
   readonly log: Log;
-  /** Stands in front of each. */
+  /** Prefix of each log line. */
   readonly token: string | undefined;
   /** Whether bind values are kept out of log lines and errors. */
-  readonly hidden: boolean;
+  readonly hidesValues: boolean;
 }
 
 /**
- * What runs statements.
+ * Makes the function that runs statements.
  *
- * @param adapter Whose connections they are run on.
- * @param settings What is told of them.
- * @returns The function.
- * @throws {TypeError} where the adapter cannot run any.
+ * @param adapter Runs them on a connection.
+ * @param settings How they are run.
+ * @throws {TypeError} if the adapter cannot run statements.
  */
 export function statementRunner<C>(
   adapter: Adapter<C>,
-  { what, log, token, hidden }: StatementSettings,
+  { action, log, token, hidesValues }: StatementSettings,
 ): Run<C> {
   if (!adapter.query) {
-    throw new TypeError(`Cannot ${what}: the adapter "${adapter.name}" has no method "query"`);
+    throw new TypeError(`Cannot ${action}: the adapter "${adapter.name}" has no method "query"`);
   }
   const prefix = token ? `[${token}] ` : "";
   const run: Run<C> = (lease, text, values) => {
-    if (log.infoEnabled) log.info(prefix + text + suffix(values, hidden));
+    if (log.infoEnabled) log.info(prefix + text + showValues(values, hidesValues));
     return adapter.query!(lease.client, text, values);
   };
-  if (!hidden) return run;
+  if (!hidesValues) return run;
   return async (lease, text, values) => {
     try {
       return await run(lease, text, values);
@@ -59,10 +58,10 @@ export function statementRunner<C>(
   };
 }
 
-/** What a log line says of the bind values. Those that cannot be shown are not worth failing for. */
-function suffix(values: readonly unknown[] | undefined, hidden: boolean): string {
+/** Shows bind values for a log line. Values without a JSON form are counted: a log line must not throw. */
+function showValues(values: readonly unknown[] | undefined, hidesValues: boolean): string {
   if (!values?.length) return "";
-  if (hidden) return ` [${values.length} values hidden]`;
+  if (hidesValues) return ` [${values.length} values hidden]`;
   try {
     const plain = (_: string, value: unknown) => typeof value === "bigint" ? String(value) : value;
     return ` ${JSON.stringify(values, plain)}`;
@@ -83,7 +82,7 @@ export async function transaction<C, T>(
     await run(lease, "COMMIT");
     return result;
   } catch (error) {
-    // Where the rollback fails as well, the first error says more, and nobody knows what the session is in.
+    // If the rollback fails as well, the first error says more, and the state of the session is not known.
     if (!lease.released) await run(lease, "ROLLBACK").catch(() => lease.invalidate(error));
     throw error;
   }
@@ -91,7 +90,7 @@ export async function transaction<C, T>(
 
 let savepoints = 0;
 
-/** Runs a function in a savepoint of the transaction that the lease's session is in. */
+/** Runs a function in a savepoint of the transaction that is open in the lease's session. */
 export async function savepoint<C, T>(
   lease: Lease<C>,
   fn: (lease: Lease<C>) => T | Promise<T>,

@@ -1,49 +1,77 @@
 /**
- * Database URLs: read, changed and rendered, the password hidden unless it is asked for.
+ * Parses, changes and renders database URLs. The password is hidden unless it is asked for.
  *
  * @module
  */
 
+import {
+  mustBe,
+  mustBeUndisclosed,
+  outOfRange,
+  outOfRangeUndisclosed,
+  show,
+} from "../internal/argument_error.ts";
 import { checkHost, hostListError, isHost } from "../internal/host_name.ts";
 import { hostPort, ipFamily } from "../internal/ip.ts";
 
-export { canonicalHost, checkHost } from "../internal/host_name.ts";
-
 /** The parts of a {@linkcode DatabaseUrl}. */
 export interface DatabaseUrlParts {
-  /** Such as `"postgresql"`, in lower case; `"postgres"` reads as `"postgresql"`. */
+  /** The dialect, such as `"postgresql"`, in lower case; `"postgres"` becomes `"postgresql"`. */
   dialect: string;
-  /** What stands after `+` in the scheme, such as `"pg"`. */
+  /** The driver, such as `"pg"`: the part of the scheme after `+`. */
   driver?: string | undefined;
   /** The user name, decoded. */
   user?: string | undefined;
   /** The password, decoded. */
   password?: string | undefined;
-  /** Host name or IP address, an IPv6 address without brackets, in the case it was written in. */
+  /** The host name or IP address as it is spelled in the URL, an IPv6 address without brackets. */
   host?: string | undefined;
-  /** 1 to 65535. */
+  /** The port, from 1 to 65535. */
   port?: number | undefined;
   /** The database name or file, decoded. */
   database?: string | undefined;
-  /** The query parameters; one that stands there several times is a list. */
+  /** The query parameters; one that occurs several times has an array. */
   params?: Readonly<Record<string, string | readonly string[]>>;
 }
 
-/** Scheme; user and password, which are there if an `@` is in the authority; host; port; database; query. */
-const URL_PATTERN =
-  /^([a-z][a-z\d]*)(?:\+([a-z][\w-]*))?:\/\/(?:([^:/@?]*)(?::([^@]*))?@|(?![^/?]*@))(?:\[([^\]/?]*)\]|([^/:?[\]]*))(?::([^/?]*))?(?:\/([^?]*))?(?:\?(.*))?$/is;
-const SQLITE_SHORT = /^(sqlite)(?:\+([a-z][\w-]*))?:(?!\/\/)([^?]*)(?:\?(.*))?$/is;
+/** The scheme: `dialect+driver`. */
+const SCHEME = String.raw`(?<dialect>[a-z][a-z\d]*)(?:\+(?<driver>[a-z][\w-]*))?`;
+
+const URL_PATTERN = new RegExp(
+  [
+    `^${SCHEME}://`,
+    String.raw`(?:(?<user>[^:/@?]*)(?::(?<password>[^@]*))?@|(?![^/?]*@))`, // none only if there is no "@" at all
+    String.raw`(?:\[(?<ipv6>[^\]/?]*)\]|(?<host>[^/:?[\]]*))`,
+    String.raw`(?::(?<port>[^/?]*))?`,
+    String.raw`(?:/(?<database>[^?]*))?`,
+    String.raw`(?:\?(?<query>.*))?$`,
+  ].join(""),
+  "is",
+);
+
+/** `sqlite:file` and `sqlite::memory:`, without `//`. */
+const SQLITE_PATTERN = new RegExp(
+  [
+    String.raw`^(?<dialect>sqlite)(?:\+(?<driver>[a-z][\w-]*))?:(?!//)`,
+    String.raw`(?<database>[^?]*)(?:\?(?<query>.*))?$`,
+  ].join(""),
+  "is",
+);
+
 /** An `@` after the host that looks like the one before it: `…:password@host` or `…@host/database`. */
 const MISPLACED_AT = /^\/[^?]*(?::[^@?]*@|@[^/?]*\/)|[?&][^=&]*@/s;
 const DIALECT = /^[a-z][a-z\d]*$/i;
 const DRIVER = /^[a-z][\w-]*$/i;
 const SECRET_PARAM = /pass|pwd|secret|token/i;
-/** Names of the symbols under which `console.log` asks for its text, on Deno and on Node and Bun. */
+/** Names of the symbols whose method `console.log` calls, on Deno and on Node and Bun. */
 const INSPECT = ["Deno.customInspect", "nodejs.util.inspect.custom"];
 
+/** The parts that a pattern found, as they are spelled in the URL. */
+type RawParts = Readonly<Record<string, string | undefined>>;
+
 /**
- * A database URL, taken apart: `dialect[+driver]://[user[:password]@][host][:port][/database][?query]`, as
- * SQLAlchemy reads it. Immutable. Wherever it is shown (`toString`, JSON, `console.log`) the password reads `***`.
+ * A database URL and its parts: `dialect[+driver]://[user[:password]@][host][:port][/database][?query]`, with the
+ * rules of SQLAlchemy. Immutable. `toString`, JSON and `console.log` show `***` in place of the password.
  *
  * @example
  * ```ts
@@ -57,33 +85,33 @@ const INSPECT = ["Deno.customInspect", "nodejs.util.inspect.custom"];
  * ```
  */
 export class DatabaseUrl {
-  /** Such as `"postgresql"`. */
+  /** The dialect, such as `"postgresql"`. */
   readonly dialect: string;
-  /** What stands after `+` in the scheme. */
+  /** The driver: the part of the scheme after `+`. */
   readonly driver: string | undefined;
   /** The user name, decoded. */
   readonly user: string | undefined;
-  /** Host name or IP address, an IPv6 address without brackets. */
+  /** The host name or IP address, an IPv6 address without brackets. */
   readonly host: string | undefined;
-  /** 1 to 65535. */
+  /** The port, from 1 to 65535. */
   readonly port: number | undefined;
   /** The database name or file, decoded. */
   readonly database: string | undefined;
-  /** The query parameters; one that stands there several times is a list. */
+  /** The query parameters; one that occurs several times has an array. */
   readonly params: Readonly<Record<string, string | readonly string[]>>;
   readonly #password: string | undefined;
 
   /**
    * Makes a URL from its parts.
    *
-   * @param parts What the URL consists of.
-   * @throws {TypeError} where a part cannot stand in a URL.
-   * @throws {RangeError} where the port is not between 1 and 65535.
+   * @param parts The parts.
+   * @throws {TypeError} if a part cannot be part of a URL.
+   * @throws {RangeError} if the port is not from 1 to 65535.
    */
   constructor(parts: DatabaseUrlParts) {
     const { dialect, driver, host, port } = parts;
-    const plain = checkWord(dialect, "dialect", DIALECT);
-    this.dialect = plain === "postgres" ? "postgresql" : plain;
+    const name = checkWord(dialect, "dialect", DIALECT);
+    this.dialect = name === "postgres" ? "postgresql" : name;
     this.driver = driver === undefined ? undefined : checkWord(driver, "driver", DRIVER);
     this.user = checkText(parts.user, "user name") || undefined;
     this.#password = checkText(parts.password, "password");
@@ -100,33 +128,24 @@ export class DatabaseUrl {
   }
 
   /**
-   * Reads a database URL.
+   * Parses a database URL.
    *
-   * @param url The URL: text, a `URL`, or a `DatabaseUrl`, which is returned as it is.
+   * @param url The URL: a string, a `URL`, or a `DatabaseUrl`, which is returned as it is.
    * @returns The parts.
-   * @throws {TypeError} where it is no database URL; the message shows nothing of user or password.
+   * @throws {TypeError} if it is not a database URL; the message shows nothing of user or password.
+   * @throws {RangeError} if the port is not from 1 to 65535.
    */
   static parse(url: string | URL | DatabaseUrl): DatabaseUrl {
     if (url instanceof DatabaseUrl) return url;
     if (typeof url !== "string" && !(url instanceof URL)) {
-      throw new TypeError(
-        `Cannot read a database URL from a value of type ${typeof url}: it is a string, a URL or a DatabaseUrl`,
-      );
+      throw mustBe("database URL", "a string, a URL or a DatabaseUrl", url);
     }
     const text = String(url);
-    const short = SQLITE_SHORT.exec(text);
-    if (short) {
-      return new DatabaseUrl({
-        dialect: short[1]!,
-        driver: short[2],
-        database: decode(short[3]!, "database"),
-        params: parseParams(short[4]),
-      });
-    }
-    const match = URL_PATTERN.exec(text);
-    if (!match) throw unreadable(text);
-    const [, dialect, driver, user, password, ipv6, host, port, database, query] = match;
-    checkAuthority(match);
+    const sqlite = SQLITE_PATTERN.exec(text)?.groups;
+    const raw: RawParts | undefined = sqlite ?? URL_PATTERN.exec(text)?.groups;
+    if (!raw) throw syntaxError(text);
+    if (!sqlite) checkAuthority(raw);
+    const { dialect, driver, user, password, ipv6, host, port, database, query } = raw;
     return new DatabaseUrl({
       dialect: dialect!,
       driver,
@@ -140,10 +159,9 @@ export class DatabaseUrl {
   }
 
   /**
-   * A copy with some parts changed.
+   * Returns a copy with some parts changed.
    *
-   * @param changes The parts to change; `undefined` takes a part away.
-   * @returns The changed copy; this one stays as it is.
+   * @param changes The parts to change; `undefined` removes a part.
    */
   with(changes: Partial<DatabaseUrlParts>): DatabaseUrl {
     const { dialect, driver, user, password, host, port, database, params } = this;
@@ -161,11 +179,10 @@ export class DatabaseUrl {
   }
 
   /**
-   * The URL as text.
+   * Returns the URL as a string.
    *
-   * @param options `hidePassword` (default `true`) puts `***` for the password and for parameters whose name
-   *   speaks of a password, secret or token; with `false`, the text reads back as the same URL.
-   * @returns The text.
+   * @param options `hidePassword` (default `true`) puts `***` in place of the password, and of parameters with
+   *   "password", "secret" or "token" in their name; with `false`, the string can be parsed to the same URL.
    */
   render(options: { hidePassword?: boolean } = {}): string {
     const hide = options.hidePassword ?? true;
@@ -189,17 +206,17 @@ export class DatabaseUrl {
     return text;
   }
 
-  /** The URL as text, the password hidden. */
+  /** Returns the URL as a string, with the password hidden. */
   toString(): string {
     return this.render();
   }
 
-  /** What JSON shows: the text, the password hidden. */
+  /** Returns the URL as a string for JSON, with the password hidden. */
   toJSON(): string {
     return this.render();
   }
 
-  // What `console.log` shows: the text, the password hidden.
+  // `console.log` shows the string with the password hidden.
   static {
     const value = function (this: DatabaseUrl) {
       return `DatabaseUrl ${JSON.stringify(this.render())}`;
@@ -208,7 +225,7 @@ export class DatabaseUrl {
   }
 }
 
-/** `encodeURIComponent`, and what it leaves alone though some readers stumble over it. */
+/** Percent-encodes a string: as `encodeURIComponent`, and the characters `!'()*`, which some parsers do not accept. */
 function encode(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -220,9 +237,8 @@ function decode<T extends string | undefined>(text: T, part: string): T {
   try {
     return (text && decodeURIComponent(text)) as T;
   } catch {
-    throw new TypeError(
-      `Cannot read the ${part} of the database URL: a "%" must be written %25 or begin a two-digit code`,
-    );
+    const allowed = 'percent-encoded, with %25 in place of "%"';
+    throw mustBeUndisclosed(nameOf(part), allowed, 'a "%" that does not begin a valid code');
   }
 }
 
@@ -232,89 +248,85 @@ function parseParams(query = ""): Record<string, string[]> {
   return Object.fromEntries([...params.keys()].map((name) => [name, params.getAll(name)]));
 }
 
-/** A copy that nobody can change; a list of one is its member, an empty list is nothing. */
+/** Copies and freezes parameters. An array of one becomes its element, an empty one is left out. */
 function freezeParams(params: DatabaseUrlParts["params"] & object): DatabaseUrl["params"] {
   const pairs = Object.entries(params).map(([name, value]) => {
-    const what = `parameter ${JSON.stringify(name)}`;
     checkText(name, "parameters");
-    const list = [value].flat().map((one) => checkText(one, what));
+    const list = [value].flat().map((one) => checkText(one, `parameter ${name}`));
     return [name, list.length > 1 ? Object.freeze(list) : list[0]] as [string, string];
   });
   return Object.freeze(Object.fromEntries(pairs.filter(([, value]) => value !== undefined)));
 }
 
-/** What a part is called goes into the message, what it holds does not. */
+/** The name of a part in messages. */
+function nameOf(part: string): string {
+  return `${part} of the database URL`;
+}
+
+/** Checks a part. The message does not show it: it may be the password. */
 function checkText<T extends string | undefined>(text: T, part: string): T {
   if (text === undefined) return text;
   if (typeof text !== "string") {
-    throw new TypeError(
-      `Cannot use a value of type ${typeof text} for the ${part} of a database URL: it is a text`,
-    );
+    throw mustBeUndisclosed(nameOf(part), "a string", `a value of type ${typeof text}`);
   }
   try {
     encodeURIComponent(text);
     return text;
   } catch {
-    throw new TypeError(
-      `Cannot use this text for the ${part} of a database URL: it holds half a character (a lone surrogate)`,
-    );
+    throw mustBeUndisclosed(nameOf(part), "a string of whole characters", "a lone surrogate");
   }
 }
 
 function checkWord(text: string, part: string, pattern: RegExp): string {
   if (pattern.test(checkText(text, part) ?? "")) return text.toLowerCase();
-  throw new TypeError(
-    `Cannot use ${
-      JSON.stringify(text)
-    } for the ${part} of a database URL: it is letters and digits, a letter first`,
-  );
+  throw mustBe(nameOf(part), "a string of letters and digits that begins with a letter", text);
 }
 
-/** Host and port as they stand in the text. What may be a piece of the password is not shown. */
-function checkAuthority(match: RegExpExecArray): void {
-  const [, , , user, , ipv6, host = "", port = "1", database = "", query = ""] = match;
-  const goodHost = ipv6 === undefined ? host === "" || isHost(host) : ipFamily(ipv6) === 6;
-  const goodPort = /^\d+$/.test(port) && isPort(Number(port));
+/** Checks host and port as they are spelled in the URL. The message does not show what may be part of the password. */
+function checkAuthority(raw: RawParts): void {
+  const { user, ipv6, host = "", port = "1", database = "", query = "" } = raw;
+  const isHostValid = ipv6 === undefined ? host === "" || isHost(host) : ipFamily(ipv6) === 6;
+  const isNumber = /^\d+$/.test(port);
+  const isPortValid = isNumber && isPort(Number(port));
   const authority = host + port;
-  if (host && MISPLACED_AT.test(`/${database}?${query}`) || authority.includes("@")) throw rawAt();
-  if (goodPort && goodHost) return;
-  if (`${database}${query}`.includes("@")) throw rawAt();
+  const isAtMisplaced = host !== "" && MISPLACED_AT.test(`/${database}?${query}`);
+  if (isAtMisplaced || authority.includes("@")) throw unencodedAtError();
+  if (isPortValid && isHostValid) return;
+  if (`${database}${query}`.includes("@")) throw unencodedAtError();
   if (authority.includes(",")) throw hostListError();
-  if (!goodPort) {
+  if (!isPortValid) {
     // Without an "@" before it, this may be a password after which the host was forgotten.
-    const found = port === "" ? "nothing" : user === undefined ? "something else" : `"${port}"`;
-    const Kind = /^\d+$/.test(port) ? RangeError : TypeError;
-    throw new Kind(
-      `Cannot read the port of the database URL: it is a number from 1 to 65535, and ${found} stands there`,
-    );
+    const found = port === "" ? "nothing" : user === undefined ? "another value" : show(port);
+    const error = isNumber ? outOfRangeUndisclosed : mustBeUndisclosed;
+    throw error(nameOf("port"), PORT_RULE, found);
   }
   if (ipv6 !== undefined) {
-    throw new TypeError(
-      "Cannot read the database URL: brackets hold an IPv6 address, and this is not one",
-    );
+    const allowed = "an IPv6 address if it is in brackets";
+    throw mustBeUndisclosed(nameOf("host"), allowed, "another value in brackets");
   }
 }
+
+const PORT_RULE = "a whole number from 1 to 65535";
 
 function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 1 && port <= 65535;
 }
 
-function rawAt(): TypeError {
-  return new TypeError(
-    'Cannot read the database URL: an "@" in the user name or password must be written %40',
-  );
-}
-
 function checkPort(port: number): number {
   if (isPort(port)) return port;
-  throw new RangeError(`Cannot use port ${port}: it is a number from 1 to 65535`);
+  throw outOfRange(nameOf("port"), PORT_RULE, port);
 }
 
-function unreadable(text: string): TypeError {
-  const wanted = "it is dialect[+driver]://[user[:password]@]host[:port][/database][?query]";
+function unencodedAtError(): TypeError {
+  const allowed = 'percent-encoded, with %40 in place of "@"';
+  return mustBeUndisclosed(nameOf("user name or password"), allowed, 'an "@"');
+}
+
+function syntaxError(text: string): TypeError {
   const scheme = /^([a-z][\w+.-]*):\/\//i.exec(text)?.[1];
-  if (!scheme) return new TypeError(`Cannot read the database URL: ${wanted}`);
-  return new TypeError(
-    `Cannot read the database URL that begins with ${JSON.stringify(scheme + ":")}: ${wanted}`,
+  return mustBeUndisclosed(
+    "database URL",
+    "dialect[+driver]://[user[:password]@]host[:port][/database][?query]",
+    scheme ? `a string that begins with ${JSON.stringify(scheme + ":")}` : "another string",
   );
 }

@@ -42,6 +42,21 @@ export function mustBeUndisclosed(name: string, allowed: string, description: st
 }
 
 /**
+ * Makes the error for a value outside its range that the message must not repeat.
+ *
+ * @param name The option or argument.
+ * @param allowed The allowed values.
+ * @param description A description of the value without the value.
+ */
+export function outOfRangeUndisclosed(
+  name: string,
+  allowed: string,
+  description: string,
+): RangeError {
+  return new RangeError(mustBeMessage(name, allowed, description));
+}
+
+/**
  * Makes the error for an option that cannot be used at all, or not beside another one.
  *
  * @param name The option or argument.

@@ -189,24 +189,26 @@ Deno.test("sqliteAdapter() in an engine: opens more connections to a file with p
   }));
 
 Deno.test("sqliteAdapter() in an engine: refuses options that would close or double the connection of a database in memory", () => {
-  const refused: [options: EngineOptions<Database>, what: string][] = [
-    [{ poolClass: "null" }, 'the pool class "null"'],
-    [{ poolSize: 2 }, 'a "poolSize" other than 1'],
-    [{ poolSize: 0 }, 'a "poolSize" other than 1'],
-    [{ maxOverflow: 1 }, 'a "maxOverflow" other than 0'],
-    [{ maxOverflow: -1 }, 'a "maxOverflow" other than 0'],
-    [{ poolRecycle: 60 }, 'the option "poolRecycle"'],
-    [{ idleTimeout: 60 }, 'the option "idleTimeout"'],
-    [{ maxUses: 60 }, 'the option "maxUses"'],
+  const rule = "for a database in memory, whose data are in its one connection, got";
+  const reason = "the data of a database in memory would be lost with its connection";
+  const refused: [options: EngineOptions<Database>, message: string][] = [
+    [
+      { poolClass: "null" },
+      `"poolClass" must be one of "queue", "static", "assertion" ${rule} "null"`,
+    ],
+    [{ poolSize: 2 }, `"poolSize" must be 1 ${rule} 2`],
+    [{ poolSize: 0 }, `"poolSize" must be 1 ${rule} 0`],
+    [{ maxOverflow: 1 }, `"maxOverflow" must be 0 ${rule} 1`],
+    [{ maxOverflow: -1 }, `"maxOverflow" must be 0 ${rule} -1`],
+    [{ poolRecycle: 60 }, `"poolRecycle" must not be given: ${reason}`],
+    [{ idleTimeout: 60 }, `"idleTimeout" must not be given: ${reason}`],
+    [{ maxUses: 60 }, `"maxUses" must not be given: ${reason}`],
   ];
   const urls = [":memory:", "//", "///file::memory:", "///file:x%3Fcache=shared&mode=memory"];
   for (const url of urls) {
-    for (const [options, what] of refused) {
-      assertThrows(
-        () => engineFor(url, options),
-        TypeError,
-        `Cannot use ${what} with a database in memory: its data are in its one connection, and are gone with it`,
-      );
+    for (const [options, message] of refused) {
+      const error = assertThrows(() => engineFor(url, options), TypeError);
+      assertEquals(error.message, message);
     }
   }
   for (const [options] of refused) engineFor("///file.db", options);

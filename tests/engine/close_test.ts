@@ -271,21 +271,21 @@ Deno.test("after close() every use is a PoolClosedError, and asks and opens noth
 Deno.test("options of close() that cannot be meant are refused, and the engine goes on", async () => {
   using _time = fakeTime();
   const it = lab();
-  const wait = "it is a number of seconds from 0 to 3600 or Infinity";
+  const seconds = '"drain" must be a number of seconds from 0 to 3600 or Infinity, got ';
   const refused: [unknown, typeof TypeError | typeof RangeError, string][] = [
-    [null, TypeError, "Cannot use null as the options of close: they are an object"],
-    [5, TypeError, "Cannot use 5 as the options of close: they are an object"],
-    [[], TypeError, "Cannot use a list as the options of close: they are an object"],
-    [{ drain: "5" }, TypeError, `Cannot use "5" for "drain": ${wait}`],
-    [{ drain: null }, TypeError, `Cannot use null for "drain": ${wait}`],
-    [{ drain: NaN }, TypeError, `Cannot use NaN for "drain": ${wait}`],
-    [{ drain: -0.001 }, RangeError, `Cannot use -0.001 for "drain": ${wait}`],
+    [null, TypeError, '"options of close()" must be an object, got null'],
+    [5, TypeError, '"options of close()" must be an object, got 5'],
+    [[], TypeError, '"options of close()" must be an object, got an array'],
+    [{ drain: "5" }, TypeError, `${seconds}"5"`],
+    [{ drain: null }, TypeError, `${seconds}null`],
+    [{ drain: NaN }, TypeError, `${seconds}NaN`],
+    [{ drain: -0.001 }, RangeError, `${seconds}-0.001`],
     [
       { drain: 10_000 },
       RangeError,
-      'Cannot use 10000 for "drain": it is in seconds, at most 3600; did you mean 10?',
+      `${seconds}10000, did you mean 10?`,
     ],
-    [{ timeout: 5 }, TypeError, "there is no such option; the options are drain"],
+    [{ timeout: 5 }, TypeError, '"timeout" is not an option of close(); there are drain'],
   ];
   for (const [options, kind, message] of refused) {
     const error = await assertRejects(() => it.engine.close(options as { drain: number }), kind);
@@ -298,11 +298,11 @@ Deno.test("options of close() that cannot be meant are refused, and the engine g
 Deno.test("options of executionOptions() that cannot be meant are refused", () => {
   const { engine } = lab();
   const refused: [unknown, string][] = [
-    [null, "Cannot use null as the options of executionOptions: they are an object"],
-    [5, "Cannot use 5 as the options of executionOptions: they are an object"],
-    [{ isolationLevel: 5 }, 'Cannot use 5 for "isolationLevel": it is a text that is not empty'],
-    [{ isolationLevel: "" }, 'Cannot use "" for "isolationLevel": it is a text that is not empty'],
-    [{ loggingToken: {} }, 'Cannot use an object for "loggingToken": it is a text'],
+    [null, '"options of executionOptions()" must be an object, got null'],
+    [5, '"options of executionOptions()" must be an object, got 5'],
+    [{ isolationLevel: 5 }, '"isolationLevel" must be a non-empty string, got 5'],
+    [{ isolationLevel: "" }, '"isolationLevel" must be a non-empty string, got ""'],
+    [{ loggingToken: {} }, '"loggingToken" must be a non-empty string, got an object'],
     [{ isolation_level: "x" }, 'did you mean "isolationLevel"?'],
   ];
   for (const [options, message] of refused) {

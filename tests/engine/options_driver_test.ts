@@ -149,7 +149,7 @@ Deno.test("what the options ask of the adapter, it must be able to do", () => {
     const make = () => getDnsEngine("fake://127.0.0.1", { adapter: poor, ...options });
     assertEquals(
       assertThrows(make, TypeError).message,
-      `Cannot use the option "${option}": the adapter "fake" has no method "${method}"`,
+      `"${option}" must not be given: the adapter "fake" has no method "${method}"`,
     );
   }
   const engine = getDnsEngine("fake://127.0.0.1", { adapter: poor });
@@ -229,15 +229,27 @@ Deno.test("plugins change URL and options in turn, and see the finished engine",
 Deno.test("what a plugin changes is checked like what the caller gives", () => {
   const make = (change: { options: EngineOptions }) => () =>
     getDnsEngine("fake://127.0.0.1", { adapter: fakeAdapter(), plugins: [() => change] });
-  assertThrows(make({ options: { poolSize: -1 } }), RangeError, 'Cannot use -1 for "poolSize"');
+  assertThrows(
+    make({ options: { poolSize: -1 } }),
+    RangeError,
+    '"poolSize" must be a whole number of at least 0, got -1',
+  );
   for (const name of ["creator", "pool"]) {
     const options = { [name]: () => {} } as EngineOptions;
-    assertThrows(make({ options }), TypeError, `Cannot use the option "${name}": it opens`);
+    assertThrows(make({ options }), TypeError, `"${name}" must not be given: it opens`);
   }
-  for (const plugins of [5, "x", {}, null, [5], [null]]) {
+  const refused: [plugins: unknown, message: string][] = [
+    [5, '"plugins" must be an array of functions, got 5'],
+    ["x", '"plugins" must be an array of functions, got "x"'],
+    [{}, '"plugins" must be an array of functions, got an object'],
+    [null, '"plugins" must be an array of functions, got null'],
+    [[5], '"plugins[0]" must be a function, got 5'],
+    [[null], '"plugins[0]" must be a function, got null'],
+  ];
+  for (const [plugins, message] of refused) {
     const options = { adapter: fakeAdapter(), plugins } as unknown as EngineOptions<FakeClient>;
     const error = assertThrows(() => getDnsEngine("fake://127.0.0.1", options), TypeError);
-    assert(error.message.endsWith('for "plugins": it is a list of functions'), error.message);
+    assertEquals(error.message, message);
   }
 });
 
@@ -250,7 +262,7 @@ Deno.test("creator and pool are refused wherever the URL leads", () => {
       const error = assertThrows(() => getDnsEngine<FakeClient>(url, options), TypeError);
       assertEquals(
         error.message,
-        `Cannot use the option "${name}": it opens connections by itself and would bypass DNS; write an adapter instead`,
+        `"${name}" must not be given: it opens connections by itself and would bypass DNS; write an adapter instead`,
       );
     }
   }

@@ -8,7 +8,12 @@ import {
   assertThrows,
 } from "@std/assert";
 import { getDnsEngine } from "../../engine.ts";
-import { type EngineOptions, readDnsOptions, readEngineOptions } from "../../engine/options.ts";
+import {
+  type EngineOptions,
+  readAdapter,
+  readDnsOptions,
+  readEngineOptions,
+} from "../../engine/options.ts";
 import { type GetIpOptions, getIpWithTtl } from "../../resolver.ts";
 import { fakeAdapter } from "../../testing/fake_adapter.ts";
 
@@ -27,8 +32,8 @@ const SHOWN: readonly (readonly [value: unknown, shown: string])[] = [
   ["", '""'],
   ["x".repeat(50), `"${"x".repeat(40)}…"`],
   [Symbol("s"), "Symbol(s)"],
-  [[], "a list"],
-  [[5], "a list"],
+  [[], "an array"],
+  [[5], "an array"],
   [{}, "an object"],
   [new Date(0), "an object"],
   [() => 5, "a function"],
@@ -38,8 +43,9 @@ function make(options: unknown): unknown {
   return getDnsEngine("postgresql://app@127.0.0.1/orders", options as EngineOptions);
 }
 
-/** Whether the adapter can do what they ask for is not looked at. */
+/** Reads options without checking whether an adapter has the methods that they need. */
 function accepts(options: unknown): void {
+  readAdapter(options);
   readEngineOptions(options);
 }
 
@@ -52,7 +58,7 @@ function refuses(options: unknown, kind: Kind, message: string): void {
 function refusesAllBut(name: string, allowed: (value: unknown) => boolean, wanted: string): void {
   for (const [value, shown] of SHOWN) {
     if (allowed(value)) continue;
-    refuses({ [name]: value }, TypeError, `Cannot use ${shown} for "${name}": it is ${wanted}`);
+    refuses({ [name]: value }, TypeError, `"${name}" must be ${wanted}, got ${shown}`);
   }
 }
 
@@ -71,7 +77,7 @@ interface NumberOption {
 }
 
 const FROM_0: NumberOption = {
-  wanted: "a number of seconds from 0 or Infinity",
+  wanted: "a number of seconds, at least 0 or Infinity",
   good: [0, 28_800, Infinity],
   bad: [-0.001, -Infinity],
 };
@@ -83,13 +89,13 @@ const ABOVE_0: NumberOption = {
 
 const NUMBERS: Readonly<Record<string, NumberOption>> = {
   dnsTimeout: {
-    wanted: "a number of seconds above 0 to 3600",
+    wanted: "a number of seconds above 0 and at most 3600",
     good: [0.001, 3600],
     bad: [0, -0.001, -Infinity, Infinity],
     wait: true,
   },
   connectTimeout: {
-    wanted: "a number of seconds above 0 to 3600",
+    wanted: "a number of seconds above 0 and at most 3600",
     good: [0.001, 3600],
     bad: [0, -0.001, -Infinity, Infinity],
     wait: true,
@@ -101,22 +107,22 @@ const NUMBERS: Readonly<Record<string, NumberOption>> = {
     wait: true,
   },
   dnsGraceTtl: {
-    wanted: "a number of seconds from 0",
+    wanted: "a number of seconds, at least 0",
     good: [0, 30_000],
     bad: [-0.001, -Infinity, Infinity],
   },
   dnsMaxStale: {
-    wanted: "a number of seconds from 0",
+    wanted: "a number of seconds, at least 0",
     good: [0, 259_200],
     bad: [-0.001, -Infinity, Infinity],
   },
   dnsMinTtl: {
-    wanted: "a number of seconds from 0",
+    wanted: "a number of seconds, at least 0",
     good: [0, 300],
     bad: [-0.001, -Infinity, Infinity],
   },
   dnsMaxTtl: {
-    wanted: "a number of seconds from 0",
+    wanted: "a number of seconds, at least 0",
     good: [0.25, 86_400],
     bad: [-0.001, -Infinity, Infinity],
   },
@@ -126,27 +132,27 @@ const NUMBERS: Readonly<Record<string, NumberOption>> = {
     bad: [0, 101, 1.5, -1, -Infinity, Infinity],
   },
   poolSize: {
-    wanted: "a whole number from 0",
+    wanted: "a whole number of at least 0",
     good: [0, 1, 10_000],
     bad: [-1, 0.5, -Infinity, Infinity],
   },
   maxOverflow: {
-    wanted: "a whole number from -1 or Infinity",
+    wanted: "a whole number of at least -1 or Infinity",
     good: [-1, 0, 10_000, Infinity],
     bad: [-2, -1.5, 0.5, -Infinity],
   },
   connectConcurrency: {
-    wanted: "a whole number from 1",
+    wanted: "a whole number of at least 1",
     good: [1, 1000],
     bad: [0, 1.5, -1, -Infinity, Infinity],
   },
   dnsAddressLinger: {
-    wanted: "a number of seconds from 0",
+    wanted: "a number of seconds, at least 0",
     good: [0, 30_000],
     bad: [-0.001, -Infinity, Infinity],
   },
   probeTimeout: {
-    wanted: "a number of seconds above 0 to 3600",
+    wanted: "a number of seconds above 0 and at most 3600",
     good: [0.001, 3600],
     bad: [0, -0.001, -Infinity, Infinity],
     wait: true,
@@ -158,7 +164,7 @@ const NUMBERS: Readonly<Record<string, NumberOption>> = {
   leaseProbeAfter: ABOVE_0,
   leaseWarnAfter: ABOVE_0,
   maxUses: {
-    wanted: "a whole number from 1 or Infinity",
+    wanted: "a whole number of at least 1 or Infinity",
     good: [1, 1000, Infinity],
     bad: [0, 1.5, -1, -Infinity],
   },
@@ -220,7 +226,7 @@ const OTHERS = [
 
 Deno.test("every option of getDnsEngine() has its tests here", () => {
   const { message } = assertThrows(() => make({ qwertyuiop: 1 }), TypeError);
-  const known = message.split("the options are ")[1]?.split(", ");
+  const known = message.split("there are ")[1]?.split(", ");
   assertEquals(
     known,
     [...Object.keys(NUMBERS), ...BOOLEANS, ...Object.keys(CHOICES), ...TEXTS, ...OTHERS].sort(),
@@ -244,7 +250,6 @@ Deno.test("the defaults of getDnsEngine() are those that the docs name, in milli
         lookup: "system",
         allow: undefined,
       },
-      adapter: undefined,
       refreshAhead: true,
       lingerMs: 0,
       loadBalance: "ordered",
@@ -338,12 +343,12 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
     poolLoggingName: "orders' pool",
     hideParameters: true,
   });
-  assertStrictEquals(settings.adapter, adapter);
+  assertStrictEquals(readAdapter({ adapter, poolSize: 0 }), adapter);
   assertStrictEquals(settings.dns.lookup, dnsLookup);
   assertStrictEquals(settings.logger, logger);
   assertStrictEquals(settings.hooks.connect, hooks.connect);
   assertEquals(settings.dns.allow?.key, "10.0.0.0/8");
-  assertEquals({ ...settings, adapter: undefined, dns: { ...settings.dns, lookup: "system" } }, {
+  assertEquals({ ...settings, dns: { ...settings.dns, lookup: "system" } }, {
     dns: {
       timeoutMs: 1500,
       nameservers: [{ host: "10.0.0.2", port: 53 }],
@@ -358,7 +363,6 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
       lookup: "system",
       allow: settings.dns.allow,
     },
-    adapter: undefined,
     refreshAhead: false,
     lingerMs: 3000,
     loadBalance: "random",
@@ -407,19 +411,19 @@ Deno.test("a number next to its bounds is allowed inside and refused outside, ne
   for (const [name, { wanted, good, bad }] of Object.entries(NUMBERS)) {
     for (const value of good) accepts({ [name]: value });
     for (const value of bad) {
-      refuses({ [name]: value }, RangeError, `Cannot use ${value} for "${name}": it is ${wanted}`);
+      refuses({ [name]: value }, RangeError, `"${name}" must be ${wanted}, got ${value}`);
     }
   }
 });
 
 Deno.test("a waiting time that is plainly in milliseconds is refused, with the seconds that may be meant", () => {
-  for (const [name, { wait }] of Object.entries(NUMBERS)) {
+  for (const [name, { wanted, wait }] of Object.entries(NUMBERS)) {
     if (!wait) continue;
     for (const [value, meant] of [[3601, "3.601"], [30_000, "30"], [1e9, "1000000"]]) {
       refuses(
         { [name]: value },
         RangeError,
-        `Cannot use ${value} for "${name}": it is in seconds, at most 3600; did you mean ${meant}?`,
+        `"${name}" must be ${wanted}, got ${value}, did you mean ${meant}?`,
       );
     }
   }
@@ -430,7 +434,7 @@ Deno.test("a waiting time that is plainly in milliseconds is refused, with the s
 Deno.test("dnsMinTtl is at most dnsMaxTtl", () => {
   accepts({ dnsMinTtl: 5, dnsMaxTtl: 5 });
   const message = (min: number, max: number) =>
-    `Cannot use ${min} for "dnsMinTtl": it is at most "dnsMaxTtl", which is ${max}`;
+    `"dnsMinTtl" must be at most "dnsMaxTtl", which is ${max}, got ${min}`;
   refuses({ dnsMinTtl: 5.001, dnsMaxTtl: 5 }, RangeError, message(5.001, 5));
   refuses({ dnsMinTtl: 301 }, RangeError, message(301, 300));
   refuses({ dnsMaxTtl: 0 }, RangeError, message(0.25, 0));
@@ -441,7 +445,7 @@ Deno.test("a switch is true or false, nothing else", () => {
     accepts({ [name]: true });
     accepts({ [name]: false });
     refusesAllBut(name, (value) => typeof value === "boolean", "one of true, false");
-    refuses({ [name]: 1 }, TypeError, `Cannot use 1 for "${name}": it is one of true, false`);
+    refuses({ [name]: 1 }, TypeError, `"${name}" must be one of true, false, got 1`);
   }
 });
 
@@ -451,21 +455,21 @@ Deno.test("a choice is one of its values, in this very spelling and type", () =>
     refusesAllBut(name, (value) => good.includes(value), wanted);
     for (const value of good) {
       const other = typeof value === "string" ? value.toUpperCase() : String(value);
-      refuses({ [name]: other }, TypeError, `Cannot use "${other}" for "${name}": it is ${wanted}`);
+      refuses({ [name]: other }, TypeError, `"${name}" must be ${wanted}, got "${other}"`);
     }
   }
 });
 
 Deno.test("a name is a text that is not empty", () => {
   const good = (value: unknown) => typeof value === "string" && value !== "";
-  for (const name of TEXTS) refusesAllBut(name, good, "a text that is not empty");
+  for (const name of TEXTS) refusesAllBut(name, good, "a non-empty string");
 });
 
 Deno.test("minIdle and minSize are at most poolSize", () => {
   for (const name of ["minIdle", "minSize"]) {
     accepts({ [name]: 3, poolSize: 3 });
     accepts({ [name]: 1000, poolSize: 0 });
-    const message = `Cannot use 4 for "${name}": it is a whole number from 0 to 3`;
+    const message = `"${name}" must be a whole number from 0 to 3, got 4`;
     refuses({ [name]: 4, poolSize: 3 }, RangeError, message);
   }
 });
@@ -476,7 +480,7 @@ Deno.test("logger has the methods that are used", () => {
     refuses(
       { logger: value },
       TypeError,
-      `Cannot use ${shown} for "logger": it has the methods "debug", "info" and "warn", as console has`,
+      `"logger" must be an object with the methods "debug", "info" and "warn", such as console, got ${shown}`,
     );
   }
 });
@@ -487,7 +491,7 @@ Deno.test("observer is an object of functions, each known by name", () => {
   refuses(
     { observer: { waited: () => {} } },
     TypeError,
-    'Cannot use the member of the observer "waited": there is no such member of the observer; there are served, waiting, connecting, resolved, used',
+    '"waited" is not a method of an observer; there are served, waiting, connecting, resolved, used',
   );
 });
 
@@ -508,28 +512,31 @@ Deno.test("hooks are functions under names that exist", () => {
   refuses(
     { hooks: { onConnect: () => {} } },
     TypeError,
-    `Cannot use the hook "onConnect": there is no such hook; there are ${names.join(", ")}`,
+    '"onConnect" is not a hook, did you mean "connect"?',
+  );
+  refuses(
+    { hooks: { opening: () => {} } },
+    TypeError,
+    `"opening" is not a hook; there are ${names.join(", ")}`,
   );
   for (const [value, shown] of SHOWN) {
     if (typeof value === "function") continue;
     refuses(
       { hooks: { connect: value } },
       TypeError,
-      `Cannot use ${shown} for the hook "connect": it is a function`,
+      `"hooks.connect" must be a function, got ${shown}`,
     );
   }
 });
 
-Deno.test("plugins are a list of functions", () => {
+Deno.test("plugins is an array of functions", () => {
   make({ plugins: [] });
   make({ plugins: [() => {}] });
-  for (const [value, shown] of [...SHOWN, [[() => {}, 5], "a list"]] as typeof SHOWN) {
-    if (Array.isArray(value) && value.length === 0) continue;
-    refuses(
-      { plugins: value },
-      TypeError,
-      `Cannot use ${shown} for "plugins": it is a list of functions`,
-    );
+  refusesAllBut("plugins", (value) => Array.isArray(value), "an array of functions");
+  for (const [value, shown] of SHOWN) {
+    if (typeof value === "function") continue;
+    const message = `"plugins[1]" must be a function, got ${shown}`;
+    refuses({ plugins: [() => {}, value] }, TypeError, message);
   }
 });
 
@@ -554,17 +561,13 @@ Deno.test("dnsLookup is a name, a URL that questions may be sent to, or a lookup
     ["http://127.internal/", '"http://127.internal/"'],
     ["udp://127.0.0.1", '"udp://127.0.0.1"'],
     ["https://", '"https://"'],
-    ["https://me:s3cret@dns.internal/", "this URL"],
-    ["https://me@dns.internal/", "this URL"],
+    ["https://me:s3cret@dns.internal/", 'a string with an "@"'],
+    ["https://me@dns.internal/", 'a string with an "@"'],
     [{ lookup: "x" }, "an object"],
     [{ name: "x" }, "an object"],
   ];
   for (const [value, shown] of bad) {
-    refuses(
-      { dnsLookup: value },
-      TypeError,
-      `Cannot use ${shown} for "dnsLookup": it is ${wanted}`,
-    );
+    refuses({ dnsLookup: value }, TypeError, `"dnsLookup" must be ${wanted}, got ${shown}`);
   }
 });
 
@@ -580,7 +583,7 @@ Deno.test("allowAddress is a function, or a list of addresses and ranges", () =>
   refusesAllBut(
     "allowAddress",
     (value) => typeof value === "function" || (Array.isArray(value) && value.length > 0),
-    "a function of an address, or a list of at least one address or range",
+    "a function, or an array of at least one address or range",
   );
   const bad: [value: unknown, shown: string][] = [
     ["db.internal", '"db.internal"'],
@@ -603,7 +606,7 @@ Deno.test("allowAddress is a function, or a list of addresses and ranges", () =>
     refuses(
       { allowAddress: ["10.0.0.0/8", value] },
       TypeError,
-      `Cannot use ${shown} in "allowAddress": it is an IP address or a range with zeros after its prefix, such as "10.0.0.0/8" or "fd00::/8"`,
+      `"allowAddress[1]" must be an IP address, or a range with zeros after its prefix, such as "10.0.0.0/8" or "fd00::/8", got ${shown}`,
     );
   }
 });
@@ -619,7 +622,7 @@ Deno.test("adapter is an adapter, not a driver", () => {
     refuses(
       { adapter: { ...whole, [name]: undefined } },
       TypeError,
-      `Cannot use an object for "adapter": it is ${wanted}`,
+      `"adapter" must be ${wanted}, got an object`,
     );
   }
 });
@@ -635,7 +638,7 @@ Deno.test("connectArgs is an object, copied, and cannot send the socket somewher
       refuses(
         { connectArgs: { application_name: "x", [name]: value } },
         TypeError,
-        `Cannot use "${name}" in "connectArgs": the address comes from DNS, put the host into the URL`,
+        `"connectArgs.${name}" must not be given: the address comes from DNS, put the host into the URL`,
       );
     }
   }
@@ -661,7 +664,7 @@ Deno.test("creator and pool are refused on every path, with the reason", () => {
         );
         assertEquals(
           error.message,
-          `Cannot use the option "${name}": it opens connections by itself and would bypass DNS; write an adapter instead`,
+          `"${name}" must not be given: it opens connections by itself and would bypass DNS; write an adapter instead`,
         );
       }
     }
@@ -687,7 +690,7 @@ Deno.test("dnsNameservers refuses everything else, and names the one that is wro
   refusesAllBut(
     "dnsNameservers",
     (value) => Array.isArray(value) && value.length > 0,
-    "a list of at least one address",
+    "an array of at least one address",
   );
   const texts = [
     "",
@@ -716,12 +719,12 @@ Deno.test("dnsNameservers refuses everything else, and names the one that is wro
   ];
   const others: [unknown, string][] = [[5, "5"], [null, "null"], [undefined, "undefined"], [[
     "10.0.0.2",
-  ], "a list"], [{ host: "10.0.0.2" }, "an object"]];
+  ], "an array"], [{ host: "10.0.0.2" }, "an object"]];
   for (const [value, shown] of [...texts.map((text) => [text, `"${text}"`] as const), ...others]) {
     refuses(
       { dnsNameservers: ["10.0.0.2", value] },
       TypeError,
-      `Cannot use ${shown} in "dnsNameservers": it is an IP address with an optional port from 1 to 65535, such as "10.0.0.2:5353" or "[fd00::2]:53"`,
+      `"dnsNameservers[1]" must be an IP address with an optional port from 1 to 65535, such as "10.0.0.2:5353" or "[fd00::2]:53", got ${shown}`,
     );
   }
 });
@@ -749,7 +752,7 @@ Deno.test("an unknown option is refused, and the nearest one is named", () => {
       refuses(
         { poolSize: 1, [given]: value },
         TypeError,
-        `Cannot use the option "${given}" of getDnsEngine: there is no such option, did you mean "${meant}"?`,
+        `"${given}" is not an option of getDnsEngine(), did you mean "${meant}"?`,
       );
     }
   }
@@ -762,9 +765,9 @@ Deno.test("an unknown option like no other is refused with a list of those there
     const { message } = assertThrows(() => make({ [name]: 1 }), TypeError);
     assertStringIncludes(
       message,
-      `Cannot use the option "${name}" of getDnsEngine: there is no such option; the options are adapter, allowAddress, connectArgs,`,
+      `"${name}" is not an option of getDnsEngine(); there are adapter, allowAddress, connectArgs,`,
     );
-    assertFalse(/\b(pool|creator)\b/.test(message.split("the options are")[1]!), message);
+    assertFalse(/\b(pool|creator)\b/.test(message.split("there are")[1]!), message);
   }
 });
 
@@ -774,7 +777,7 @@ Deno.test("options that are no object are refused", () => {
     refuses(
       value,
       TypeError,
-      `Cannot use ${shown} as the options of getDnsEngine: they are an object`,
+      `"options of getDnsEngine()" must be an object, got ${shown}`,
     );
   }
 });
@@ -786,30 +789,30 @@ Deno.test("getIpWithTtl() knows the DNS options and signal, and rejects what is 
     [
       { dnsTimeout: 12_000 },
       RangeError,
-      'Cannot use 12000 for "dnsTimeout": it is in seconds, at most 3600; did you mean 12?',
+      '"dnsTimeout" must be a number of seconds above 0 and at most 3600, got 12000, did you mean 12?',
     ],
     [
       { dnsTimeout: 0 },
       RangeError,
-      'Cannot use 0 for "dnsTimeout": it is a number of seconds above 0 to 3600',
+      '"dnsTimeout" must be a number of seconds above 0 and at most 3600, got 0',
     ],
     [
       { dnsNameservers: [] },
       TypeError,
-      'Cannot use a list for "dnsNameservers": it is a list of at least one address',
+      '"dnsNameservers" must be an array of at least one address, got an array',
     ],
-    [{ signal: {} }, TypeError, 'Cannot use an object for "signal": it is an AbortSignal'],
+    [{ signal: {} }, TypeError, '"signal" must be an AbortSignal, got an object'],
     [
       { poolSize: 5 },
       TypeError,
-      'Cannot use the option "poolSize" of getIpWithTtl: there is no such option; the options are allowAddress, dnsExtendGrace,',
+      '"poolSize" is not an option of getIpWithTtl(); there are allowAddress, dnsExtendGrace,',
     ],
     [
       { dnsTimeOut: 5 },
       TypeError,
-      'Cannot use the option "dnsTimeOut" of getIpWithTtl: there is no such option, did you mean "dnsTimeout"?',
+      '"dnsTimeOut" is not an option of getIpWithTtl(), did you mean "dnsTimeout"?',
     ],
-    [null, TypeError, "Cannot use null as the options of getIpWithTtl: they are an object"],
+    [null, TypeError, '"options of getIpWithTtl()" must be an object, got null'],
   ];
   for (const [options, kind, message] of refused) {
     const error = await assertRejects(() => ask(options), kind);
@@ -821,33 +824,33 @@ Deno.test("connect() and close() reject options that are not allowed, and the en
   const engine = getDnsEngine("fake://127.0.0.1", { adapter: fakeAdapter() });
   const connect = (options: unknown) => engine.connect(options as { timeout?: number });
   const close = (options: unknown) => engine.close(options as { drain?: number });
-  const wait = "it is a number of seconds from 0 to 3600 or Infinity";
+  const seconds = "must be a number of seconds from 0 to 3600 or Infinity";
   const refused: [call: () => Promise<unknown>, kind: Kind, message: string][] = [
     [
       () => connect({ timeout: 30_000 }),
       RangeError,
-      'Cannot use 30000 for "timeout": it is in seconds, at most 3600; did you mean 30?',
+      `"timeout" ${seconds}, got 30000, did you mean 30?`,
     ],
-    [() => connect({ timeout: -1 }), RangeError, `Cannot use -1 for "timeout": ${wait}`],
-    [() => connect({ timeout: NaN }), TypeError, `Cannot use NaN for "timeout": ${wait}`],
-    [() => connect({ timeout: "5" }), TypeError, `Cannot use "5" for "timeout": ${wait}`],
-    [() => connect({ signal: 5 }), TypeError, 'Cannot use 5 for "signal": it is an AbortSignal'],
+    [() => connect({ timeout: -1 }), RangeError, `"timeout" ${seconds}, got -1`],
+    [() => connect({ timeout: NaN }), TypeError, `"timeout" ${seconds}, got NaN`],
+    [() => connect({ timeout: "5" }), TypeError, `"timeout" ${seconds}, got "5"`],
+    [() => connect({ signal: 5 }), TypeError, '"signal" must be an AbortSignal, got 5'],
     [
       () => connect({ timeOut: 5 }),
       TypeError,
-      'Cannot use the option "timeOut" of connect: there is no such option, did you mean "timeout"?',
+      '"timeOut" is not an option of connect(), did you mean "timeout"?',
     ],
-    [() => connect(5), TypeError, "Cannot use 5 as the options of connect: they are an object"],
+    [() => connect(5), TypeError, '"options of connect()" must be an object, got 5'],
     [
       () => close({ drain: 30_000 }),
       RangeError,
-      'Cannot use 30000 for "drain": it is in seconds, at most 3600; did you mean 30?',
+      `"drain" ${seconds}, got 30000, did you mean 30?`,
     ],
-    [() => close({ drain: -1 }), RangeError, `Cannot use -1 for "drain": ${wait}`],
+    [() => close({ drain: -1 }), RangeError, `"drain" ${seconds}, got -1`],
     [
       () => close({ drian: 1 }),
       TypeError,
-      'Cannot use the option "drian" of close: there is no such option, did you mean "drain"?',
+      '"drian" is not an option of close(), did you mean "drain"?',
     ],
   ];
   for (const [call, kind, message] of refused) {

@@ -22,6 +22,7 @@ import {
   LookupError,
   ResolveError,
 } from "../../mod.ts";
+import { show } from "../../internal/argument_error.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { DnsServer, fakeAdapter } from "../../testing/mod.ts";
@@ -115,7 +116,7 @@ Deno.test("getDnsEngine() refuses a URL without a host, whatever else it has", (
       const error = assertThrows(() => getDnsEngine<unknown>(url, options), TypeError);
       assertEquals(
         error.message,
-        `Cannot make an engine for "${shown}": the database URL has no host`,
+        `"database URL" must be a URL with a host, got ${show(shown)}`,
       );
       assertNoPassword(error);
     }
@@ -152,7 +153,7 @@ Deno.test("getDnsEngine() refuses a URL parameter that would send the socket som
     );
     assertStringIncludes(
       error.message,
-      `Cannot use the URL parameter "${name}": the address comes from DNS`,
+      `"parameter ${name} of the database URL" must not be given: the address comes from DNS`,
     );
   }
 });
@@ -172,7 +173,7 @@ Deno.test("getDnsEngine() refuses text that is no URL without a word of the pass
     assertThrows(
       () => getDnsEngine(url as string),
       TypeError,
-      "it is a string, a URL or a DatabaseUrl",
+      '"database URL" must be a string, a URL or a DatabaseUrl, got ',
     );
   }
 });
@@ -200,7 +201,7 @@ Deno.test("getIpWithTtl() refuses what is no host name", async () => {
     await assertRejects(
       () => getIpWithTtl(host as string),
       TypeError,
-      `Cannot resolve a value of type ${typeof host}: a host name is a string`,
+      '"host" must be a host name of at most 253 characters in labels of 1 to 63',
     );
   }
 });

@@ -8,7 +8,8 @@
 import { EngineCore } from "../../engine/core.ts";
 import type { Lease } from "../../pool/lease.ts";
 import type { Slot } from "../../pool/slot.ts";
-import { Engine } from "../../engine.ts";
+import { DnsEngine } from "../../engine/dns_engine.ts";
+import type { Engine } from "../../engine.ts";
 import { DnsPoolError } from "../../errors.ts";
 import type { Question } from "../../lookups/lookup.ts";
 import type { EngineOptions } from "../../engine/options.ts";
@@ -95,7 +96,7 @@ export class World {
       },
     });
     this.core = new EngineCore(setup);
-    this.engine = new Engine(url, adapter, setup.settings, this.core);
+    this.engine = new DnsEngine(setup, this.core);
     this.engine.addEventListener("addresschange", ({ detail }) => {
       for (const address of detail.removed) this.#departedAtMs.set(address, time.nowMs);
     });

@@ -1,10 +1,16 @@
-import { assert, assertEquals, assertFalse } from "@std/assert";
-import { CurrentAddresses, DepartureWatch } from "../../../pool/connection/departures.ts";
+import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import {
+  CurrentAddresses,
+  DepartureWatch,
+  type RetiredConnection,
+  RetiredConnections,
+} from "../../../pool/connection/departures.ts";
 import { fakeTime, type TestTime } from "../../support/time.ts";
 
 /** An answer without addresses. */
 const NONE = { addresses: [] };
-const [A, B] = ["10.0.0.1", "10.0.0.2"];
+const A = "10.0.0.1";
+const B = "10.0.0.2";
 
 Deno.test("CurrentAddresses without a linger time lets an address depart at once", () => {
   const ended: string[] = [];
@@ -176,4 +182,34 @@ Deno.test("DepartureWatch.clear() gives up probes and timers", async () => {
   lab.watch.clear();
   await time.advance(60);
   assertEquals([lab.aborted, lab.probes.length, lab.terminated], [1, 1, []]);
+});
+
+Deno.test("RetiredConnections finds and terminates those in use, by when they were retired", () => {
+  const log: string[] = [];
+  const connection = (name: string, retiredAtMs: number, busy: boolean) => ({
+    retiredAtMs,
+    busy,
+    terminate: ({ message }: Error) => void log.push(`${name}: ${message}`),
+  });
+  const connections: Record<string, RetiredConnection[]> = {
+    [A]: [
+      connection("idle", 1, false),
+      connection("first", 2, true),
+      connection("second", 3, true),
+    ],
+    [B]: [connection("idle", 1, false)],
+  };
+  const retired = new RetiredConnections({
+    list: (address) => connections[address] ?? [],
+    probe: () => Promise.resolve(true),
+    onTerminated: (address, why) => void log.push(`${address}: ${why}`),
+  });
+  assertEquals([retired.oldestMs(A), retired.oldestMs(B)], [2, undefined]);
+  retired.terminate(B, Infinity, "reason");
+  retired.terminate(A, 1, "reason");
+  assertEquals(log, []);
+  retired.terminate(A, 2, "it is silent");
+  assertEquals(log.length, 2);
+  assertStringIncludes(log[0]!, `first: Lost the connection to ${A}: it is silent`);
+  assertEquals(log[1], `${A}: it is silent`);
 });

@@ -1,0 +1,227 @@
+/**
+ * The engine as callers see it.
+ *
+ * @module
+ */
+
+import type { PoolCounts } from "../errors.ts";
+import type { Lease } from "../pool/lease.ts";
+import type { AnswerStatus } from "../resolver/answer_source.ts";
+import type { EngineEventMap } from "./core.ts";
+import type { DatabaseUrl } from "./url.ts";
+
+/** Options of one checkout. */
+export interface ConnectOptions {
+  /** Ends the wait: the promise is rejected with the signal's reason. */
+  signal?: AbortSignal;
+  /** Timeout in seconds, in place of `poolTimeout`: from 0 to 3600, or `Infinity`. */
+  timeout?: number;
+}
+
+/** Options of a transaction. */
+export interface BeginOptions<C> extends ConnectOptions {
+  /** A lease with an open transaction: the call is a savepoint in it, instead of a transaction of its own. */
+  within?: Lease<C>;
+}
+
+/** Options in which a sibling engine differs. */
+export interface ExecutionOptions {
+  /** Isolation level of the connection for the time of each lease, such as `"serializable"`. */
+  isolationLevel?: string;
+  /** Prefix of the log lines of its statements. */
+  loggingToken?: string;
+}
+
+/** The options of `addEventListener()`, here because not every program has the types of a browser. */
+export interface ListenOptions {
+  /** Whether the listener is called before listeners without this option. Default `false`. */
+  capture?: boolean;
+  /** Whether the listener is removed after its first event. Default `false`. */
+  once?: boolean;
+  /** Whether the listener never calls `preventDefault()`. Default `false`. */
+  passive?: boolean;
+  /** Removes the listener once it is aborted. */
+  signal?: AbortSignal;
+}
+
+/** What `engine.status()` returns. */
+export interface EngineStatus extends PoolCounts {
+  /** The URL's host. */
+  readonly host: string;
+  /** Number of open connections, idle or in use. */
+  readonly size: number;
+  /** Number of connections above `poolSize`. */
+  readonly overflow: number;
+  /** Number of idle connections that are kept ready. */
+  readonly minIdle: number;
+  /** Number of connections that the current pool has opened. */
+  readonly opened: number;
+  /** Number of connections that it has closed. */
+  readonly closed: number;
+  /** Number of connections that were detached from it. */
+  readonly detached: number;
+  /** Open connections by address. */
+  readonly byAddress: Readonly<Record<string, { readonly idle: number; readonly inUse: number }>>;
+  /** The state of the answer. */
+  readonly answer: AnswerStatus;
+}
+
+/**
+ * A pool of connections to the addresses that the host of a database URL has now. {@linkcode getDnsEngine} makes
+ * engines.
+ *
+ * @typeParam C The driver's client.
+ */
+export interface Engine<C> extends EventTarget {
+  /** The database URL; its text hides the password. */
+  readonly url: DatabaseUrl;
+  /** The driver's name, such as `"pg"`. */
+  readonly driver: string;
+  /** The current pool: its counters, and `invalidate()`, after which no connection open now is reused. */
+  readonly pool: { readonly counts: PoolCounts; invalidate(): void };
+
+  /**
+   * Checks out a connection: at once if there is an idle one and a fresh answer. Otherwise it waits for the answer, for
+   * a connection to open, or for its turn, first come first served.
+   *
+   * @param options Signal and timeout of this checkout.
+   * @returns The lease. Release it in a `finally`, or take it with `await using`.
+   * @throws {PoolTimeoutError} after `poolTimeout` seconds.
+   * @throws {ConnectError} if no address accepts a connection.
+   * @throws {ResolveError} if there is no answer, and no stale one that may be used.
+   * @throws {DriverUnavailableError} if the driver that the URL names cannot be loaded.
+   * @throws {PoolClosedError} if the engine is closed.
+   */
+  connect(options?: ConnectOptions): Promise<Lease<C>>;
+
+  /**
+   * Runs a function with a connection, and takes the connection back whatever happens.
+   *
+   * @param fn The function.
+   * @param options Signal and timeout of the checkout.
+   * @returns What `fn` returned.
+   * @throws What `fn` throws; {@linkcode ConnectionLostError} as soon as the pool terminates the connection, for
+   *   instance because its server departed and is silent, whether or not `fn` has noticed.
+   */
+  use<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: ConnectOptions): Promise<T>;
+
+  /**
+   * Runs a function in a transaction: commits when it returns, rolls back when it throws. It is never run a second
+   * time.
+   *
+   * A call inside a call is a transaction of its own, on another connection; with the option `within`, it is a
+   * savepoint in the transaction of that lease.
+   *
+   * @param fn The function.
+   * @param options Signal and timeout of the checkout, and `within`.
+   * @returns What `fn` returned, after the commit.
+   * @throws What `fn` throws, after the rollback; what the commit throws; {@linkcode ConnectionLostError} if the
+   *   connection was lost, and then it is not known whether the work was done.
+   */
+  begin<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: BeginOptions<C>): Promise<T>;
+
+  /**
+   * Runs one statement on a connection of its own.
+   *
+   * @typeParam Row The type of a row; it is not checked.
+   * @param text The statement, with the driver's own placeholders.
+   * @param values The bind values.
+   * @param options Signal and timeout of the checkout: they end the wait for a connection, not the statement.
+   * @returns The rows.
+   * @throws What the driver throws, and what {@linkcode use} does; {@linkcode TypeError} if the adapter has no
+   *   `query`.
+   */
+  query<Row = unknown>(
+    text: string,
+    values?: readonly unknown[],
+    options?: ConnectOptions,
+  ): Promise<readonly Row[]>;
+
+  /**
+   * Returns whether an error says that a connection was lost while work was under way on it: the pool's own error, or
+   * the driver's. Then the work may or may not have been done, and only the program can find out.
+   *
+   * @param error What `query`, `use`, `begin` or the driver's client threw.
+   * @returns `false` as well if the work was never begun, for instance because no connection could be opened.
+   *
+   * @example
+   * ```ts
+   * import { getDnsEngine } from "@dnspool/dnspool";
+   * import { fakeAdapter } from "@dnspool/dnspool/testing";
+   * import { assert } from "@std/assert";
+   *
+   * const engine = getDnsEngine("fake://127.0.0.1/orders", { adapter: fakeAdapter() });
+   * const work = engine.use(() => new Promise(() => {}));
+   * const failed = work.catch((error) => engine.isDisconnect(error));
+   * await engine.use(() => {}); // by now, the first has its connection
+   * await engine.close({ drain: 0 });
+   * assert(await failed);
+   * ```
+   */
+  isDisconnect(error: unknown): boolean;
+
+  /**
+   * Makes a sibling that shares pool, addresses and events, and differs in a few options.
+   *
+   * @param options The options, in addition to those of this engine.
+   * @returns The sibling. Closing it closes this engine as well.
+   */
+  executionOptions(options: ExecutionOptions): Engine<C>;
+
+  /**
+   * Opens connections before they are needed.
+   *
+   * @param count Number of connections that are to be open at once: from 1 to `poolSize`. Default: `minIdle`, at least
+   *   1.
+   * @returns Fulfilled when they are open and idle.
+   * @throws {RangeError} if the number is outside its range.
+   * @throws What `connect` throws.
+   */
+  warm(count?: number): Promise<void>;
+
+  /** Returns the pool's counters, its addresses and the state of the answer. Costs no I/O. */
+  status(): EngineStatus;
+
+  /**
+   * Closes the pool and goes on with a new one, like SQLAlchemy's `dispose()`: idle connections are closed now, those
+   * in use when they come back, and waiting checkouts are rejected with a `PoolClosedError`.
+   *
+   * @returns Fulfilled when the idle connections are closed.
+   */
+  dispose(): Promise<void>;
+
+  /**
+   * Closes the engine for good. Waiting and later checkouts are rejected with a `PoolClosedError`; leases are waited
+   * for, then terminated. A second call waits for the first.
+   *
+   * @param options `drain`: number of seconds to wait for leases, from 0 to 3600, or `Infinity`. Default 10.
+   * @returns Fulfilled when every connection is closed.
+   */
+  close(options?: { drain?: number }): Promise<void>;
+
+  /** Closes the engine for good: `await using engine = getDnsEngine(…)`. */
+  [Symbol.asyncDispose](): Promise<void>;
+
+  /** Adds a listener for an event of {@linkcode EngineEventMap}. */
+  addEventListener<K extends keyof EngineEventMap>(
+    type: K,
+    listener: (event: EngineEventMap[K]) => void,
+    options?: boolean | ListenOptions,
+  ): void;
+  /** Adds a listener for any event. */
+  addEventListener(
+    type: string,
+    listener: ((event: Event) => void) | { handleEvent(event: Event): void } | null,
+    options?: boolean | ListenOptions,
+  ): void;
+
+  /** Removes a listener. */
+  removeEventListener(
+    type: string,
+    listener: unknown,
+    options?: boolean | { capture?: boolean },
+  ): void;
+
+  /** Calls the listeners of this engine and of its siblings. */
+  dispatchEvent(event: Event): boolean;
+}

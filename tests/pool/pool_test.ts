@@ -1,0 +1,231 @@
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { PoolClosedError } from "../../errors.ts";
+import type { ConnectionEvents, Connections, PoolSettings } from "../../pool/contract.ts";
+import { Pool } from "../../pool/pool.ts";
+import { watch } from "../support/checks.ts";
+import { fakeTime } from "../support/time.ts";
+
+const ADDRESS = "10.0.0.1";
+const SETTINGS: PoolSettings = {
+  name: "orders",
+  poolSize: 2,
+  maxOverflow: 0,
+  poolTimeoutMs: 30_000,
+  useLifo: false,
+  connectConcurrency: 4,
+  maxUses: Infinity,
+  idleTimeoutMs: Infinity,
+  timesIdle: false,
+  minIdle: 0,
+  minSize: 0,
+  maxOpenMs: 10_000,
+  traces: false,
+  observer: undefined,
+  single: false,
+};
+
+/** Creates a pool whose clients are numbers, with an answer and connections that a test controls. */
+function setup(settings: Partial<PoolSettings> = {}) {
+  const it = {
+    /** The closed connections: `"1"`, or `"1: reason"`. */
+    closed: [] as string[],
+    events: new Map<number, ConnectionEvents>(),
+    refreshes: 0,
+    isFresh: true,
+    isCurrent: true,
+    check: undefined as (() => ReturnType<Connections<number>["check"]>) | undefined,
+    awaitAnswer: () => Promise.resolve(),
+  };
+  let opened = 0;
+  const connections: Connections<number> = {
+    open() {
+      const client = ++opened;
+      return Promise.resolve({
+        client,
+        address: ADDRESS,
+        openedAtMs: performance.now(),
+        expiresAtMs: Infinity,
+        info: {},
+        watch: (events) => void it.events.set(client, events),
+      });
+    },
+    isTransient: () => false,
+    keepFresh: () => () => {},
+    timeoutError: (lastError) => lastError as Error,
+    isCurrent: () => it.isCurrent,
+    check: () => it.check?.(),
+    reset: () => undefined,
+    onIdle() {},
+    classifyError: (error) => ({ error: error as Error, sameServer: true }),
+    detach() {},
+    close({ client }, reason) {
+      it.closed.push(
+        reason === undefined ? `${client}` : `${client}: ${(reason as Error).message}`,
+      );
+      return undefined;
+    },
+  };
+  const answer = {
+    isFresh: () => it.isFresh,
+    waitUntilFresh: () => it.awaitAnswer(),
+    refresh: () => Promise.resolve(void it.refreshes++),
+  };
+  return Object.assign(it, {
+    pool: new Pool({ answer, connections }, { ...SETTINGS, ...settings }),
+  });
+}
+
+Deno.test("Pool.checkout() hands a freed connection to the oldest waiter", async () => {
+  using time = fakeTime();
+  const { pool } = setup({ poolSize: 1 });
+  const first = await pool.checkout();
+  const waits = [watch(pool.checkout()), watch(pool.checkout())];
+  await first.release();
+  await time.settle();
+  assertEquals(waits.map(({ state }) => state), ["fulfilled", "pending"]);
+  await waits[0]!.value!.release();
+  await time.settle();
+  assertEquals(waits[1]!.value!.client, 1);
+  assertEquals(pool.slots.opened, 1);
+  await waits[1]!.value!.release();
+});
+
+Deno.test("Pool.checkout() replaces a connection that fails its check once, then fails itself", async () => {
+  using _time = fakeTime();
+  const it = setup();
+  await (await it.pool.checkout()).release();
+  const bad = new Error("no answer to a ping");
+  let checks = 0;
+  it.check = () => Promise.resolve(checks++ === 0 ? { error: bad, sameServer: false } : undefined);
+  const lease = await it.pool.checkout();
+  assertEquals([lease.client, it.closed], [2, ["1: no answer to a ping"]]);
+  await lease.release();
+  it.check = () => Promise.resolve({ error: bad, sameServer: false });
+  assert(await assertRejects(() => it.pool.checkout()) === bad);
+  assertEquals(it.closed.length, 3);
+  assertEquals(it.pool.counts.waiting, 0);
+});
+
+Deno.test("Pool.checkout() evicts all connections to a server of which one fails its check", async () => {
+  using _time = fakeTime();
+  const it = setup();
+  const leases = [await it.pool.checkout(), await it.pool.checkout()];
+  for (const lease of leases) await lease.release();
+  let checks = 0;
+  it.check = () =>
+    Promise.resolve(checks++ === 0 ? { error: new Error("gone"), sameServer: true } : undefined);
+  assertEquals((await it.pool.checkout()).client, 3);
+  assertEquals(it.closed, ["1: gone", "2"]);
+});
+
+Deno.test("Pool.checkout() is rejected with what its check throws, and the connection is put back", async () => {
+  using _time = fakeTime();
+  const it = setup();
+  await (await it.pool.checkout()).release();
+  const error = new Error("thrown by a hook");
+  it.check = () => Promise.reject(error);
+  assert(await assertRejects(() => it.pool.checkout()) === error);
+  assertEquals([it.pool.counts.idle, it.closed], [1, []]);
+});
+
+Deno.test("Pool.checkout() puts a connection back whose waiter has left during the check", async () => {
+  using time = fakeTime();
+  const it = setup();
+  await (await it.pool.checkout()).release();
+  const check = Promise.withResolvers<undefined>();
+  it.check = () => check.promise;
+  const controller = new AbortController();
+  const wait = watch(it.pool.checkout({ signal: controller.signal }));
+  await time.settle();
+  controller.abort(new Error("never mind"));
+  await time.settle();
+  assertEquals([wait.state, it.pool.counts.inUse], ["rejected", 1]);
+  check.resolve(undefined);
+  await time.settle();
+  assertEquals([it.pool.counts.idle, it.closed], [1, []]);
+});
+
+Deno.test("Pool.checkout() takes another connection if the checked one was closed or departed meanwhile", async () => {
+  using time = fakeTime();
+  const changes: Record<string, (it: ReturnType<typeof setup>) => void> = {
+    "closed by the server": (it) => it.events.get(1)!.onClosed(new Error("reset by peer")),
+    "evicted": ({ pool }) => pool.evictAll(),
+    "retired": ({ pool }) => void pool.retireAddress(ADDRESS),
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    const it = setup();
+    await (await it.pool.checkout()).release();
+    const check = Promise.withResolvers<undefined>();
+    it.check = () => check.promise;
+    const wait = watch(it.pool.checkout());
+    await time.settle();
+    change(it);
+    it.check = undefined;
+    check.resolve(undefined);
+    await time.settle();
+    assertEquals([wait.state, wait.value?.client, it.closed.length], ["fulfilled", 2, 1], what);
+  }
+});
+
+Deno.test("Pool.checkout() waits for a fresh answer after a check that took long, and only once", async () => {
+  using time = fakeTime();
+  const it = setup();
+  await (await it.pool.checkout()).release();
+  let waits = 0;
+  const answered = Promise.withResolvers<void>();
+  it.awaitAnswer = () => {
+    waits++;
+    return answered.promise;
+  };
+  it.check = () => {
+    it.isFresh = false;
+    return Promise.resolve(undefined);
+  };
+  const wait = watch(it.pool.checkout());
+  await time.settle();
+  assertEquals([wait.state, waits], ["pending", 1]);
+  answered.resolve(); // and the answer expires at once
+  await time.settle();
+  assertEquals([wait.state, waits], ["fulfilled", 1]);
+});
+
+Deno.test("Pool.close() rejects a waiter whose connection is being checked, and closes the connection after that", async () => {
+  using time = fakeTime();
+  const it = setup();
+  await (await it.pool.checkout()).release();
+  const check = Promise.withResolvers<undefined>();
+  it.check = () => check.promise;
+  const wait = watch(it.pool.checkout());
+  await time.settle();
+  it.pool.close("closed for the test");
+  await time.settle();
+  assertInstanceOf(wait.error, PoolClosedError);
+  const drained = watch(it.pool.closes.drained());
+  await time.settle();
+  assertEquals([drained.state, it.closed], ["pending", []]);
+  check.resolve(undefined);
+  await time.settle();
+  assertEquals([drained.state, it.closed], ["fulfilled", ["1"]]);
+});
+
+Deno.test("Pool asks DNS again when the server closes a connection, and leaves a leased one to its holder", async () => {
+  using _time = fakeTime();
+  const it = setup();
+  const leases = [await it.pool.checkout(), await it.pool.checkout()];
+  await leases[0]!.release();
+  for (const client of [1, 2]) it.events.get(client)!.onClosed(undefined);
+  it.events.get(1)!.onClosed(undefined);
+  assertEquals(it.refreshes, 2);
+  assertEquals(it.closed, ["1: The connection was closed by the server"]);
+  assertEquals([leases[1]!.released, leases[1]!.signal.aborted], [false, false]);
+  await leases[1]!.release();
+  assertEquals(it.closed[1], "2");
+});
+
+Deno.test("Pool.warm() opens connections, for which minIdle opens no others", async () => {
+  using time = fakeTime();
+  const { pool } = setup({ poolSize: 4, minIdle: 2 });
+  await pool.warm(2, () => pool.checkout());
+  await time.settle();
+  assertEquals([pool.slots.opened, pool.counts.idle], [2, 2]);
+});
