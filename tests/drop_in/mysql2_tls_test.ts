@@ -1,6 +1,6 @@
 /**
- * mysql2's drop-ins and TLS: the socket goes to an address, the certificate is checked for the name, a client's
- * certificate is shown.
+ * TLS of mysql2's drop-ins: the socket is connected to an address, the server's certificate is checked for the name, and
+ * the client's certificate is sent.
  */
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -49,7 +49,7 @@ async function cipher(client: mysql.Pool | mysql.Connection): Promise<string> {
   return rows[0]!.Value;
 }
 
-const asking: Record<string, (host: string) => Promise<string>> = {
+const cases: Record<string, (host: string) => Promise<string>> = {
   async DnsMysql2Pool(host) {
     const pool = new DnsMysql2Pool(mysql, { ...options, dnsLookup: fakeLookup([host], 60) });
     try {
@@ -72,13 +72,13 @@ const asking: Record<string, (host: string) => Promise<string>> = {
   },
 };
 
-for (const [name, ask] of Object.entries(asking)) {
+for (const [name, ask] of Object.entries(cases)) {
   mariadbTest(
-    `${name}, TLS: the certificate is for the name, and the client shows its own`,
+    `${name}, TLS: the certificate is checked for the name, and the client's is sent`,
     async () => {
       assert((await ask(right.host)).length > 0);
       const error = await assertRejects(() => ask(other.host)) as Error & { code: string };
-      assertEquals(error.code, "HANDSHAKE_SSL_ERROR"); // what mysql2 makes of it
+      assertEquals(error.code, "HANDSHAKE_SSL_ERROR"); // mysql2's code for every TLS error
       assertStringIncludes(error.message, "altnames");
     },
   );

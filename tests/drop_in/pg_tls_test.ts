@@ -1,6 +1,6 @@
 /**
- * Drop-ins and TLS: the socket goes to an address, the certificate is checked for the name, a client's certificate is
- * shown, whichever way `pg` is told of them.
+ * TLS of pg's drop-ins: the socket is connected to an address, the server's certificate is checked for the name, and the
+ * client's certificate is sent, by options and by connection string.
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
@@ -52,7 +52,7 @@ Deno.test.afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-/** The same, said in the ways that `pg` understands. */
+/** The same configuration in the ways that `pg` reads it. */
 function configs(): Record<string, pg.ClientConfig> {
   const { user, password, database } = WHO;
   const url = `postgres://${user}:${password}@${NAME}:${right.port}/${database}`;
@@ -65,11 +65,11 @@ function configs(): Record<string, pg.ClientConfig> {
 
 const QUERY = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
-const asking: Record<string, (config: pg.ClientConfig, host: string) => Promise<unknown[]>> = {
+const cases: Record<string, (config: pg.ClientConfig, host: string) => Promise<unknown[]>> = {
   async DnsPgPool(config, host) {
     const pool = new DnsPgPool(pg, { ...config, dnsLookup: fakeLookup([host], 60) });
     try {
-      // Twice: what is hidden from view the first time is still there the second.
+      // Several clients: `pg` makes the key non-enumerable at the first.
       await Promise.all([pool.query(QUERY), pool.query(QUERY)]);
       return (await pool.query(QUERY)).rows;
     } finally {
@@ -92,9 +92,9 @@ const asking: Record<string, (config: pg.ClientConfig, host: string) => Promise<
   },
 };
 
-for (const [name, ask] of Object.entries(asking)) {
+for (const [name, ask] of Object.entries(cases)) {
   for (const way of ["options", "connection string"]) {
-    Deno.test(`${name}, TLS by ${way}: the certificate is for the name, and the client shows its own`, async () => {
+    Deno.test(`${name}, TLS by ${way}: the certificate is checked for the name, and the client's is sent`, async () => {
       const config = configs()[way]!;
       assertEquals(await ask(config, right.host), [{ ssl: true }]);
       const error = await assertRejects(() => ask(config, other.host)) as Error & { code: string };
