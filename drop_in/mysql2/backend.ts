@@ -127,7 +127,7 @@ export class Mysql2Backend {
           return callUserCode(() => deliver(new Error(MESSAGES.closed)));
         }
         if (connection._pool) return callUserCode(() => this.#handOut(lease, { queued, deliver }));
-        // The connection died in this moment.
+        // The connection died at this moment.
         lease.invalidate();
         this.#checkout(queued, deliver);
       },

@@ -120,9 +120,9 @@ mariadbTest(
       const pool = make({ ...base, queueLimit: 1 });
       const out = await pool.getConnection();
       await moveTo(pair.second.host, dns, pool);
-      const said = outcomes(pool, 2);
+      const results = outcomes(pool, 2);
       out.release();
-      assertEquals(await said, ["served", "Queue limit reached."]);
+      assertEquals(await results, ["served", "Queue limit reached."]);
     });
   },
 );
@@ -246,17 +246,17 @@ mariadbTest(
     withMysql2Pools(async ({ make }) => {
       const port = await freePort([pair.first.host]);
       await using server = await startMariadb({ ...WHO, host: pair.first.host, port });
-      const patient = make({ port, poolTimeout: 30 });
-      const hasty = make({ port });
-      for (const pool of [patient, hasty]) assertEquals(await where(pool), pair.first.host);
+      const retrying = make({ port, poolTimeout: 30 });
+      const failing = make({ port });
+      for (const pool of [retrying, failing]) assertEquals(await where(pool), pair.first.host);
       await server.kill();
-      await until(() => String([counts(patient), counts(hasty)]) === "0,0,0,0");
-      const waiting = where(patient);
-      const error = await assertRejects(() => where(hasty)) as Error & { code: string };
+      await until(() => String([counts(retrying), counts(failing)]) === "0,0,0,0");
+      const result = where(retrying);
+      const error = await assertRejects(() => where(failing)) as Error & { code: string };
       assertEquals(error.code, "ECONNREFUSED");
       await server.start();
-      assertEquals(await waiting, pair.first.host);
-      for (const pool of [patient, hasty]) await pool.end();
+      assertEquals(await result, pair.first.host);
+      for (const pool of [retrying, failing]) await pool.end();
     }),
 );
 
@@ -309,8 +309,8 @@ mariadbTest(
         dns.failure = failure;
         clearDnsCache();
         const error = await assertRejects(() => make({ dnsMaxRetries: 1 }).query("SELECT 1"));
-        const { hostname, code: said } = error as Error & { code: string; hostname: string };
-        assertEquals([said, hostname], [code, "db.internal"]);
+        const { hostname, code: actual } = error as Error & { code: string; hostname: string };
+        assertEquals([actual, hostname], [code, "db.internal"]);
         assert((error as Error).cause instanceof ResolveError);
       }
     }),

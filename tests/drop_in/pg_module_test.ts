@@ -334,17 +334,17 @@ Deno.test("dnsPg(): connectionTimeoutMillis limits the wait for a server that is
     await client.connect();
     await server.kill();
     await until(() => ended(client));
-    const hasty = await assertRejects(() => make({ port }).connect()) as Error & { code: string };
-    assertEquals(hasty.code, "ECONNREFUSED");
+    const failing = await assertRejects(() => make({ port }).connect()) as Error & { code: string };
+    assertEquals(failing.code, "ECONNREFUSED");
     const brief = make({ port, connectionTimeoutMillis: 1000 });
     const error = await assertRejects(() => brief.connect()) as Error & { code: string };
     assertEquals(error.code, "ECONNREFUSED");
-    const patient = make({ port, connectionTimeoutMillis: 30_000 });
-    const connecting = patient.connect();
+    const retrying = make({ port, connectionTimeoutMillis: 30_000 });
+    const connecting = retrying.connect();
     await server.start();
     await connecting;
-    assertEquals(await where(patient), first.host);
-    await patient.end();
+    assertEquals(await where(retrying), first.host);
+    await retrying.end();
   }));
 
 Deno.test("dnsPg(): connectionTimeoutMillis limits the wait for a server with the role of targetSessionAttrs", () =>

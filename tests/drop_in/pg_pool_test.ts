@@ -212,17 +212,17 @@ Deno.test("DnsPgPool: connectionTimeoutMillis limits the wait for a server that 
   withPgPools(async ({ make }) => {
     const port = await freePort([first.host]);
     await using server = await startPostgres({ ...WHO, host: first.host, port });
-    const patient = make({ port, connectionTimeoutMillis: 30_000 });
-    const hasty = make({ port });
-    for (const pool of [patient, hasty]) assertEquals(await where(pool), first.host);
+    const retrying = make({ port, connectionTimeoutMillis: 30_000 });
+    const failing = make({ port });
+    for (const pool of [retrying, failing]) assertEquals(await where(pool), first.host);
     await server.kill();
-    await until(() => patient.totalCount + hasty.totalCount === 0);
-    const waiting = where(patient);
-    const error = await assertRejects(() => where(hasty)) as Error & { code: string };
+    await until(() => retrying.totalCount + failing.totalCount === 0);
+    const result = where(retrying);
+    const error = await assertRejects(() => where(failing)) as Error & { code: string };
     assertEquals(error.code, "ECONNREFUSED");
     await server.start();
-    assertEquals(await waiting, first.host);
-    for (const pool of [patient, hasty]) await pool.end();
+    assertEquals(await result, first.host);
+    for (const pool of [retrying, failing]) await pool.end();
   }));
 
 Deno.test("DnsPgPool: connectionTimeoutMillis limits the wait for a server with the role of targetSessionAttrs", () =>
