@@ -13,14 +13,14 @@ import { fakeLookup } from "../support/fake_lookup.ts";
 import { ON_MARIADB } from "../support/servers.ts";
 import { pause, until } from "../support/waiting.ts";
 
-const WHO = { user: "app", password: "s3cret", database: "orders" };
+const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 
 let server: MariadbServer;
 
 if (!ON_MARIADB.skipped) {
   Deno.test.beforeAll(async () => {
     const [host] = await loopbackPair();
-    server = await startMariadb({ host, port: await freePort([host]), ...WHO });
+    server = await startMariadb({ host, port: await freePort([host]), ...LOGIN });
   });
   Deno.test.afterAll(() => server.stop({ mode: "immediate" }));
 }
@@ -53,7 +53,7 @@ async function closed(pool: object): Promise<void> {
   await pause(1);
 }
 
-const base = () => ({ ...WHO, host: server.host, port: server.port });
+const base = () => ({ ...LOGIN, host: server.host, port: server.port });
 const followed = () => ({
   ...base(),
   host: "db.internal",
@@ -151,7 +151,7 @@ const taking: Record<string, Run> = {
     connection.release();
     const again = await pool.getConnection();
     assertEquals(await id(again), session);
-    assertEquals([again.threadId, again.config.database], [session, WHO.database]);
+    assertEquals([again.threadId, again.config.database], [session, LOGIN.database]);
     again.release();
   },
 
@@ -238,7 +238,7 @@ const taking: Record<string, Run> = {
   },
 
   "uri may contain options, and may stand beside options": async ({ make, follows }) => {
-    const { user, password, database } = WHO;
+    const { user, password, database } = LOGIN;
     const host = follows ? "db.internal" : server.host;
     const uri =
       `mysql://${user}:${password}@${host}:${server.port}/${database}?connectionLimit=1&rowsAsArray=true`;

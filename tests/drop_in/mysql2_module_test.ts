@@ -12,7 +12,7 @@ import { ConnectionLostError } from "../../errors.ts";
 import { clearDnsCache } from "../../resolver.ts";
 import { freePort } from "../../lab/free_port.ts";
 import { startMariadb } from "../../lab/mariadb.ts";
-import { coreOf, mariadbPair, where, WHO } from "../support/drop_in_mariadb.ts";
+import { coreOf, LOGIN, mariadbPair, where } from "../support/drop_in_mariadb.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { mariadbTest } from "../support/servers.ts";
 import { pause, soon, until } from "../support/waiting.ts";
@@ -72,7 +72,7 @@ async function withModule(
     } as typeof mysqlOfCallbacks,
     all,
   );
-  const base = { ...WHO, host: "db.internal", port: pair.first.port };
+  const base = { ...LOGIN, host: "db.internal", port: pair.first.port };
   try {
     await test({
       dns,
@@ -125,7 +125,7 @@ mariadbTest(
   () =>
     withModule(async ({ dns }) => {
       const module = dnsMysql2(mysqlOfCallbacks, { dnsLookup: dns, dnsFallback: false });
-      const base = { ...WHO, host: "db.internal", port: pair.first.port };
+      const base = { ...LOGIN, host: "db.internal", port: pair.first.port };
       const pool = module.createPool(base);
       assert(pool instanceof DnsMysql2Pool);
       assertEquals(await where(pool.promise()), pair.first.host);
@@ -155,7 +155,7 @@ mariadbTest(
       // Before it is open.
       assertEquals(await where(create().promise()), pair.first.host);
 
-      const { user, password, database } = WHO;
+      const { user, password, database } = LOGIN;
       const uri = `mysql://${user}:${password}@db.internal:${pair.first.port}/${database}`;
       const options = { dnsLookup: dns, dnsFallback: false };
       const byUri = await dnsMysql2(mysql, options).createConnection(uri);
@@ -282,7 +282,7 @@ mariadbTest(
   "dnsMysql2(): connections in use on a departed server that no longer answers are terminated",
   async () => {
     const port = await freePort([pair.first.host]);
-    await using frozen = await startMariadb({ ...WHO, host: pair.first.host, port });
+    await using frozen = await startMariadb({ ...LOGIN, host: pair.first.host, port });
     await withModule(async ({ dns, open }) => {
       const connection = await open({ port });
       await frozen.freeze();
@@ -299,7 +299,7 @@ mariadbTest(
   () =>
     withModule(async ({ dns, open }) => {
       const port = await freePort([pair.first.host, pair.second.host]);
-      await using only = await startMariadb({ ...WHO, host: pair.second.host, port });
+      await using only = await startMariadb({ ...LOGIN, host: pair.second.host, port });
       dns.addresses = [pair.first.host, pair.second.host];
       clearDnsCache();
       const connection = await open({ port });

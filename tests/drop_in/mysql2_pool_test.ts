@@ -25,7 +25,7 @@ import { freePort } from "../../lab/free_port.ts";
 import { startMariadb } from "../../lab/mariadb.ts";
 import { type Setup, withPools } from "../support/drop_in_setup.ts";
 import type { FakeLookup } from "../support/fake_lookup.ts";
-import { administer, mariadbPair, where, WHO } from "../support/drop_in_mariadb.ts";
+import { administer, LOGIN, mariadbPair, where } from "../support/drop_in_mariadb.ts";
 import { runProgram } from "../support/program.ts";
 import { mariadbTest } from "../support/servers.ts";
 import { pause, soon, until } from "../support/waiting.ts";
@@ -39,7 +39,8 @@ type Pool = mysql.Pool & DnsMysql2PoolExtras;
 function withMysql2Pools(test: (setup: Setup<Pool, Options>) => Promise<void>): Promise<void> {
   const { host, port } = pair.first;
   return withPools(host, {
-    open: (options) => new DnsMysql2Pool(mysql, { ...WHO, host: "db.internal", port, ...options }),
+    open: (options) =>
+      new DnsMysql2Pool(mysql, { ...LOGIN, host: "db.internal", port, ...options }),
     end: (pool) => pool.end(),
   }, test);
 }
@@ -213,7 +214,7 @@ mariadbTest(
       import admins from "npm:mysql2@^3.24/promise";
       import { DnsMysql2Pool } from "root/drop_in/mysql2_pool.ts";
       const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${pair.first.host}"], ttl: 60 }) };
-      const options = { ...${JSON.stringify(WHO)}, port: ${pair.first.port}, dnsLookup: lookup };
+      const options = { ...${JSON.stringify(LOGIN)}, port: ${pair.first.port}, dnsLookup: lookup };
       for (const host of ["db.internal", "${pair.first.host}"]) {
         const made = new DnsMysql2Pool(mysql, { ...options, host });
         const pool = made.promise ? made.promise() : made;
@@ -245,7 +246,7 @@ mariadbTest(
   () =>
     withMysql2Pools(async ({ make }) => {
       const port = await freePort([pair.first.host]);
-      await using server = await startMariadb({ ...WHO, host: pair.first.host, port });
+      await using server = await startMariadb({ ...LOGIN, host: pair.first.host, port });
       const retrying = make({ port, poolTimeout: 30 });
       const failing = make({ port });
       for (const pool of [retrying, failing]) assertEquals(await where(pool), pair.first.host);
@@ -289,7 +290,7 @@ mariadbTest(
   "DnsMysql2Pool: connectTimeout ends an attempt on a server that does not answer, with mysql2's error",
   async () => {
     const port = await freePort([pair.first.host]);
-    await using frozen = await startMariadb({ ...WHO, host: pair.first.host, port });
+    await using frozen = await startMariadb({ ...LOGIN, host: pair.first.host, port });
     await withMysql2Pools(async ({ make }) => {
       await frozen.freeze();
       const error = await assertRejects(() => make({ port, connectTimeout: 300 }).getConnection());
@@ -320,8 +321,8 @@ mariadbTest(
   "DnsMysql2Pool: connections in use on a departed server that no longer answers are terminated",
   async () => {
     const port = await freePort([pair.first.host, pair.second.host]);
-    await using frozen = await startMariadb({ ...WHO, host: pair.first.host, port });
-    await using other = await startMariadb({ ...WHO, host: pair.second.host, port });
+    await using frozen = await startMariadb({ ...LOGIN, host: pair.first.host, port });
+    await using other = await startMariadb({ ...LOGIN, host: pair.second.host, port });
     await withMysql2Pools(async ({ dns, make }) => {
       const pool = make({ port, connectionLimit: 1, probeTimeout: 0.5 });
       assertEquals(await where(pool), frozen.host);
@@ -345,7 +346,7 @@ mariadbTest(
       import mysql from "npm:mysql2@^3.24";
       import { DnsMysql2Pool } from "root/drop_in/mysql2_pool.ts";
       const options = { ...${
-        JSON.stringify(WHO)
+        JSON.stringify(LOGIN)
       }, host: "${pair.first.host}", port: ${pair.first.port} };
       const thrown = new Promise((resolve) =>
         process.on("uncaughtException", (error, origin) => resolve([origin, error.message]))
@@ -408,7 +409,7 @@ mariadbTest(
   "DnsMysql2Pool: the password is not visible in the engine or in errors",
   () =>
     withMysql2Pools(async ({ make }) => {
-      const { password } = WHO;
+      const { password } = LOGIN;
       const pool = make({ user: "nobody" });
       const error = await assertRejects(() => pool.getConnection());
       assert(!inspect(error, { depth: 9 }).includes(password));

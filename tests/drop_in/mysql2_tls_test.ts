@@ -14,7 +14,7 @@ import { asAdmin, LOGIN as USER } from "../support/mysql_subject.ts";
 import { mariadbTest, ON_MARIADB } from "../support/servers.ts";
 import { until } from "../support/waiting.ts";
 
-const WHO = { ...USER, database: "orders" };
+const LOGIN = { ...USER, database: "orders" };
 const NAME = "db.internal";
 
 let right: MariadbServer;
@@ -25,18 +25,18 @@ if (!ON_MARIADB.skipped) {
   Deno.test.beforeAll(async () => {
     const authority = await makeAuthority();
     const ca = authority.cert;
-    const own = await authority.issue({ client: WHO.user });
+    const own = await authority.issue({ client: LOGIN.user });
     const [first, second] = await loopbackPair();
     const port = await freePort([first, second]);
     const start = async (host: string, name: string) => {
       const tls = { ...await authority.issue({ names: [name] }), ca };
-      const server = await startMariadb({ ...WHO, host, port, tls });
-      await asAdmin(server, `ALTER USER '${WHO.user}'@'%' REQUIRE X509`);
+      const server = await startMariadb({ ...LOGIN, host, port, tls });
+      await asAdmin(server, `ALTER USER '${LOGIN.user}'@'%' REQUIRE X509`);
       return server;
     };
     right = await start(first, NAME);
     other = await start(second, "other.internal");
-    options = { ...WHO, host: NAME, port, ssl: { ca, ...own, verifyIdentity: true } };
+    options = { ...LOGIN, host: NAME, port, ssl: { ca, ...own, verifyIdentity: true } };
   });
   Deno.test.afterAll(async () => {
     await right.stop({ mode: "immediate" });

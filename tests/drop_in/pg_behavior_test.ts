@@ -20,7 +20,7 @@ import { fakeLookup } from "../support/fake_lookup.ts";
 import { runProgram } from "../support/program.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 
-const WHO = { user: "app", password: "s3cret", database: "orders" };
+const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 
 let server: PostgresServer;
 let socketDir: string;
@@ -31,7 +31,7 @@ Deno.test.beforeAll(async () => {
   await chmod(socketDir, 0o777);
   const settings = { unix_socket_directories: socketDir };
   const hba = ["local all all scram-sha-256"];
-  server = await startPostgres({ host, port: await freePort([host]), ...WHO, settings, hba });
+  server = await startPostgres({ host, port: await freePort([host]), ...LOGIN, settings, hba });
 });
 
 Deno.test.afterAll(async () => {
@@ -54,14 +54,14 @@ function tracked(pool: Pool): Pool {
 const makers = {
   original: {
     make: (options: Options) =>
-      tracked(new pg.Pool({ ...WHO, host: server.host, port: server.port, ...options })),
+      tracked(new pg.Pool({ ...LOGIN, host: server.host, port: server.port, ...options })),
     clear,
   },
   DnsPgPool: {
     make: (options: Options) =>
       tracked(
         new DnsPgPool(pg, {
-          ...WHO,
+          ...LOGIN,
           host: "db.internal",
           port: server.port,
           dnsLookup: fakeLookup([server.host], 60),
@@ -176,8 +176,8 @@ const taking: Record<string, Run> = {
       [max, min, maxUses, allowExitOnIdle, maxLifetimeSeconds, idleTimeoutMillis],
       [3, 0, Infinity, false, 0, 500],
     );
-    assertEquals((pool.options as pg.PoolConfig).password, WHO.password);
-    assert(!JSON.stringify(pool.options).includes(WHO.password));
+    assertEquals((pool.options as pg.PoolConfig).password, LOGIN.password);
+    assert(!JSON.stringify(pool.options).includes(LOGIN.password));
     const { Client } = pool as unknown as { Client: unknown };
     assertStrictEquals(Client, pg.Client);
     const client = await pool.connect();
@@ -610,7 +610,7 @@ const failing: Record<string, Run> = {
 
   "a failed connect frees its slot for the next caller": async ({ make }) => {
     let wrong = true;
-    const password = () => wrong ? "wrong" : WHO.password;
+    const password = () => wrong ? "wrong" : LOGIN.password;
     const pool = make({ max: 1, password });
     const first = pool.connect();
     const second = pool.connect();
@@ -742,7 +742,7 @@ const configuring: Record<string, Run> = {
     const pool = make({
       password: () => {
         asked++;
-        return Promise.resolve(WHO.password);
+        return Promise.resolve(LOGIN.password);
       },
     });
     const [first, second] = await Promise.all([pool.connect(), pool.connect()]);
@@ -755,7 +755,7 @@ const configuring: Record<string, Run> = {
 
   "connectionString takes precedence over the other options": async ({ make, follows }) => {
     const host = follows ? "db.internal" : server.host;
-    const { user, password, database } = WHO;
+    const { user, password, database } = LOGIN;
     const connectionString =
       `postgres://${user}:${password}@${host}:${server.port}/${database}?application_name=from_the_string`;
     const pool = make({ connectionString, user: "nobody", host: "nowhere.invalid", port: 1 });
@@ -769,9 +769,9 @@ const configuring: Record<string, Run> = {
     const env = {
       PGHOST: follows ? "db.internal" : server.host,
       PGPORT: String(server.port),
-      PGUSER: WHO.user,
-      PGPASSWORD: WHO.password,
-      PGDATABASE: WHO.database,
+      PGUSER: LOGIN.user,
+      PGPASSWORD: LOGIN.password,
+      PGDATABASE: LOGIN.database,
       PGAPPNAME: "from the environment",
     };
     const nothing = {
@@ -787,7 +787,7 @@ const configuring: Record<string, Run> = {
       const { rows } = await pool.query(
         "SELECT current_user AS who, current_database() AS db, current_setting('application_name') AS app",
       );
-      assertEquals(rows, [{ who: WHO.user, db: WHO.database, app: env.PGAPPNAME }]);
+      assertEquals(rows, [{ who: LOGIN.user, db: LOGIN.database, app: env.PGAPPNAME }]);
     } finally {
       for (const name of Object.keys(env)) delete process.env[name];
     }
@@ -914,7 +914,7 @@ const ending: Record<string, Run> = {
 };
 
 Deno.test("DnsPgPool: errors of clients of a socket path without a listener do not end the process", async () => {
-  const options = { ...WHO, host: socketDir, port: server.port };
+  const options = { ...LOGIN, host: socketDir, port: server.port };
   const { code, out, err } = await runProgram(`
     import pg from "npm:pg@^8.23";
     import { DnsPgPool } from "root/drop_in/pg_pool.ts";

@@ -24,7 +24,7 @@ import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 
-const WHO = { user: "app", password: "s3cret", database: "orders" };
+const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 
 let first: PostgresServer;
 let second: PostgresServer;
@@ -32,8 +32,8 @@ let second: PostgresServer;
 Deno.test.beforeAll(async () => {
   const hosts = await loopbackPair();
   const port = await freePort(hosts);
-  first = await startPostgres({ host: hosts[0], port, ...WHO });
-  second = await startPostgres({ host: hosts[1], port, ...WHO });
+  first = await startPostgres({ host: hosts[0], port, ...LOGIN });
+  second = await startPostgres({ host: hosts[1], port, ...LOGIN });
 });
 
 Deno.test.afterAll(async () => {
@@ -80,7 +80,7 @@ async function withModule(
     all.push(one);
     return one;
   };
-  const base = { ...WHO, host: "db.internal", port: first.port };
+  const base = { ...LOGIN, host: "db.internal", port: first.port };
   try {
     await test({
       dns,
@@ -171,7 +171,7 @@ Deno.test("dnsPg(): Client connects by promise and by callback, with a config, a
     assertEquals(await where(byCallback), first.host);
 
     const module = dnsPg(pg, { dnsLookup: dns });
-    const { user, password, database } = WHO;
+    const { user, password, database } = LOGIN;
     const url = `postgres://${user}:${password}@db.internal:${first.port}/${database}`;
     for (const config of [url, { connectionString: url }]) {
       const client = new module.Client(config);
@@ -300,7 +300,7 @@ Deno.test("dnsPg(): an error of a client without a listener does not end the pro
 
 Deno.test("dnsPg(): clients in use on a departed server that no longer answers are terminated", async () => {
   const port = await freePort([first.host]);
-  await using frozen = await startPostgres({ ...WHO, host: first.host, port });
+  await using frozen = await startPostgres({ ...LOGIN, host: first.host, port });
   await withModule(async ({ dns, make }) => {
     const client = make({ port });
     await client.connect();
@@ -316,7 +316,7 @@ Deno.test("dnsPg(): clients in use on a departed server that no longer answers a
 Deno.test("dnsPg(): of several addresses, a client takes one that accepts a connection", () =>
   withModule(async ({ dns, make }) => {
     const port = await freePort([first.host, second.host]);
-    await using only = await startPostgres({ ...WHO, host: second.host, port });
+    await using only = await startPostgres({ ...LOGIN, host: second.host, port });
     dns.addresses = [first.host, second.host];
     clearDnsCache();
     const client = make({ port });
@@ -329,7 +329,7 @@ Deno.test("dnsPg(): of several addresses, a client takes one that accepts a conn
 Deno.test("dnsPg(): connectionTimeoutMillis limits the wait for a server that is down, once a client died", () =>
   withModule(async ({ make }) => {
     const port = await freePort([first.host]);
-    await using server = await startPostgres({ ...WHO, host: first.host, port });
+    await using server = await startPostgres({ ...LOGIN, host: first.host, port });
     const client = make({ port });
     await client.connect();
     await server.kill();
@@ -401,7 +401,7 @@ Deno.test("dnsPg(): end() ends a connect() that is running", () =>
 
 Deno.test("dnsPg(): an IP address works as the host", async () => {
   const { Client } = dnsPg(pg);
-  const client = new Client({ ...WHO, host: first.host, port: first.port }) as Client;
+  const client = new Client({ ...LOGIN, host: first.host, port: first.port }) as Client;
   await client.connect();
   assertEquals([await where(client), client.departed], [first.host, false]);
   await client.end();

@@ -25,7 +25,7 @@ import { type Setup, withPools } from "../support/drop_in_setup.ts";
 import { runProgram } from "../support/program.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 
-const WHO = { user: "app", password: "s3cret", database: "orders" };
+const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 
 let first: PostgresServer;
 let second: PostgresServer;
@@ -33,8 +33,8 @@ let second: PostgresServer;
 Deno.test.beforeAll(async () => {
   const hosts = await loopbackPair();
   const port = await freePort(hosts);
-  first = await startPostgres({ host: hosts[0], port, ...WHO });
-  second = await startPostgres({ host: hosts[1], port, ...WHO });
+  first = await startPostgres({ host: hosts[0], port, ...LOGIN });
+  second = await startPostgres({ host: hosts[1], port, ...LOGIN });
 });
 
 Deno.test.afterAll(async () => {
@@ -50,7 +50,7 @@ type Pool = InstanceType<typeof pg.Pool> & { readonly engine: unknown };
 function withPgPools(test: (setup: Setup<Pool, Options>) => Promise<void>): Promise<void> {
   const { host, port } = first;
   return withPools(host, {
-    open: (options) => new DnsPgPool(pg, { ...WHO, host: "db.internal", port, ...options }),
+    open: (options) => new DnsPgPool(pg, { ...LOGIN, host: "db.internal", port, ...options }),
     end: async (pool) => pool.ending || await pool.end(),
   }, test);
 }
@@ -158,7 +158,7 @@ Deno.test("DnsPgPool: errors of clients without a listener do not end the proces
     import pg from "npm:pg@^8.23";
     import { DnsPgPool } from "root/drop_in/pg_pool.ts";
     const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
-    const { user, password, database } = ${JSON.stringify(WHO)};
+    const { user, password, database } = ${JSON.stringify(LOGIN)};
     const options = { user, password, database, port: ${first.port}, max: 3, dnsLookup: lookup };
     const hosts = ["db.internal", "${first.host}"];
     for (const host of hosts) {
@@ -190,7 +190,7 @@ Deno.test("DnsPgPool: allowExitOnIdle lets the process exit; without it, idle cl
     import pg from "npm:pg@^8.23";
     import { DnsPgPool } from "root/drop_in/pg_pool.ts";
     const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
-    const options = { ...${JSON.stringify(WHO)}, port: ${first.port}, idleTimeoutMillis: 2000 };
+    const options = { ...${JSON.stringify(LOGIN)}, port: ${first.port}, idleTimeoutMillis: 2000 };
     const pool = ${pool};
     await pool.query("SELECT 1");
     process.on("exit", () => console.log(pool.totalCount));
@@ -211,7 +211,7 @@ Deno.test("DnsPgPool: allowExitOnIdle lets the process exit; without it, idle cl
 Deno.test("DnsPgPool: connectionTimeoutMillis limits the wait for a server that restarts; without it, connect() rejects at once", () =>
   withPgPools(async ({ make }) => {
     const port = await freePort([first.host]);
-    await using server = await startPostgres({ ...WHO, host: first.host, port });
+    await using server = await startPostgres({ ...LOGIN, host: first.host, port });
     const retrying = make({ port, connectionTimeoutMillis: 30_000 });
     const failing = make({ port });
     for (const pool of [retrying, failing]) assertEquals(await where(pool), first.host);
@@ -324,7 +324,7 @@ Deno.test("DnsPgPool: an error that a callback throws is uncaught, as with pg.Po
       import process from "node:process";
       import pg from "npm:pg@^8.23";
       import { DnsPgPool } from "root/drop_in/pg_pool.ts";
-      const options = { ...${JSON.stringify(WHO)}, host: "${first.host}", port: ${first.port} };
+      const options = { ...${JSON.stringify(LOGIN)}, host: "${first.host}", port: ${first.port} };
       const thrown = new Promise((resolve) =>
         process.on("uncaughtException", (error, origin) => resolve([origin, error.message]))
       );
@@ -343,8 +343,8 @@ Deno.test("DnsPgPool: an error that a callback throws is uncaught, as with pg.Po
 
 Deno.test("DnsPgPool: clients in use on a departed server that no longer answers are terminated, and new ones are handed out meanwhile", async () => {
   const port = await freePort([first.host, second.host]);
-  await using frozen = await startPostgres({ ...WHO, host: first.host, port });
-  await using other = await startPostgres({ ...WHO, host: second.host, port });
+  await using frozen = await startPostgres({ ...LOGIN, host: first.host, port });
+  await using other = await startPostgres({ ...LOGIN, host: second.host, port });
   await withPgPools(async ({ dns, make }) => {
     const pool = make({ port, max: 1, probeTimeout: 0.5 });
     assertEquals(await where(pool), frozen.host);
@@ -389,7 +389,7 @@ Deno.test("DnsPgPool: engine gives status and events", () =>
 
 Deno.test("DnsPgPool: the password is not visible in the pool or in errors", () =>
   withPgPools(async ({ make }) => {
-    const { user, password, database } = WHO;
+    const { user, password, database } = LOGIN;
     const pool = make();
     const client = await pool.connect();
     for (const depth of [1, 5, Infinity]) {
@@ -473,8 +473,8 @@ Deno.test("DnsPgPool: warns once for each IP address, list of hosts and socket p
   const hosts = ["127.0.0.1", "one.invalid,two.invalid", "/no/such/dir", "localhost"];
   for (let round = 0; round < 2; round++) {
     for (const host of hosts) {
-      const pool = new DnsPgPool(pg, { ...WHO, host, port });
-      const original = new pg.Pool({ ...WHO, host, port });
+      const pool = new DnsPgPool(pg, { ...LOGIN, host, port });
+      const original = new pg.Pool({ ...LOGIN, host, port });
       const [ours, its] = await Promise.all(
         [pool, original].map((pool) => pool.query("SELECT 1").catch((error) => error.code)),
       );

@@ -15,7 +15,7 @@ import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 
-const WHO = { user: "app", password: "s3cret", database: "orders" };
+const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 const NAME = "db.internal";
 
 let right: PostgresServer;
@@ -27,12 +27,12 @@ let dir: string;
 Deno.test.beforeAll(async () => {
   const authority = await makeAuthority();
   ca = authority.cert;
-  own = await authority.issue({ client: WHO.user });
+  own = await authority.issue({ client: LOGIN.user });
   const [first, second] = await loopbackPair();
   const port = await freePort([first, second]);
   const start = async (host: string, name: string) =>
     await startPostgres({
-      ...WHO,
+      ...LOGIN,
       host,
       port,
       tls: { ...await authority.issue({ names: [name] }), ca },
@@ -54,11 +54,11 @@ Deno.test.afterAll(async () => {
 
 /** The same configuration in the ways that `pg` reads it. */
 function configs(): Record<string, pg.ClientConfig> {
-  const { user, password, database } = WHO;
+  const { user, password, database } = LOGIN;
   const url = `postgres://${user}:${password}@${NAME}:${right.port}/${database}`;
   const files = `sslrootcert=${dir}/ca.pem&sslcert=${dir}/cert.pem&sslkey=${dir}/key.pem`;
   return {
-    options: { ...WHO, host: NAME, port: right.port, ssl: { ca, ...own } },
+    options: { ...LOGIN, host: NAME, port: right.port, ssl: { ca, ...own } },
     "connection string": { connectionString: `${url}?sslmode=verify-full&${files}` },
   };
 }

@@ -10,15 +10,15 @@ import { type ServerPair, startPair } from "./drop_in_failover.ts";
 import { ON_MARIADB } from "./servers.ts";
 
 /** Login and database of the tests. */
-export const WHO = { user: "app", password: "s3cret", database: "orders" };
+export const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 
 /** Starts two servers, each with a table of orders. */
 export function startMariadbPair(): Promise<ServerPair<MariadbServer>> {
   return startPair(async (where) => {
-    const server = await startMariadb({ ...where, ...WHO });
+    const server = await startMariadb({ ...where, ...LOGIN });
     await administer(
       server,
-      `CREATE TABLE ${WHO.database}.orders (id int PRIMARY KEY AUTO_INCREMENT, customer int, server text)`,
+      `CREATE TABLE ${LOGIN.database}.orders (id int PRIMARY KEY AUTO_INCREMENT, customer int, server text)`,
     );
     return server;
   });
