@@ -1,11 +1,11 @@
 /**
- * A pool that takes the place of mysql2's, and follows DNS.
+ * A pool that replaces mysql2's and follows DNS.
  *
  * @module
  */
 
 import type { Engine } from "../engine.ts";
-import { connector } from "./mysql2/connection.ts";
+import { createConnectionFactory } from "./mysql2/connection.ts";
 import {
   checkDriver,
   classesOf,
@@ -16,7 +16,7 @@ import {
   optionsOf,
 } from "./mysql2/module.ts";
 import { poolClassOf } from "./mysql2/pool_class.ts";
-import { moduleLike } from "./shared/module_proxy.ts";
+import { withOverrides } from "./shared/module_proxy.ts";
 import type { DnsPoolOptions } from "./shared/options.ts";
 
 export type { DnsPoolOptions } from "./shared/options.ts";
@@ -28,25 +28,25 @@ export type DnsMysql2PoolOptions<M extends Mysql2Driver> =
   & DnsPoolOptions
   & Mysql2PoolLimits;
 
-/** What a {@linkcode DnsMysql2Pool} has besides. */
+/** Members of a {@linkcode DnsMysql2Pool} beside those of mysql2's pool. */
 export interface DnsMysql2PoolExtras {
   /**
-   * The engine that does the pool's work: `engine.status()`, and events such as `addresschange`. `undefined` where
-   * the host is a socket path or a list of hosts, and the pool is the original's own.
+   * The engine behind the pool: `engine.status()`, and events such as `addresschange`. `undefined` if the host is a
+   * socket path or a list of hosts, for which the pool works as the original does.
    */
   readonly engine: Engine<unknown> | undefined;
 }
 
-/** Makes pools that take the place of mysql2's. */
+/** The constructor of pools that replace mysql2's. */
 export interface DnsMysql2PoolConstructor {
   /**
-   * Makes a pool.
+   * Creates a pool.
    *
-   * @typeParam M The module; what the pool gives is inferred from it.
+   * @typeParam M The type of the module, from which the pool's type is inferred.
    * @param mysql2 The module: `import mysql from "mysql2/promise"`, or `"mysql2"`.
-   * @param options As for `createPool`, and dnspool's own; or a URI.
-   * @throws {TypeError} for an option that makes no sense here.
-   * @throws {RangeError} for a number out of bounds.
+   * @param options The options of `createPool`, and dnspool's; or a URI.
+   * @throws {TypeError} if an option cannot be used here, or has a value of the wrong kind.
+   * @throws {RangeError} if a number is outside its range.
    */
   new <M extends Mysql2Driver>(
     mysql2: M,
@@ -57,12 +57,12 @@ export interface DnsMysql2PoolConstructor {
 const pools: WeakSet<object> = new WeakSet();
 
 /**
- * mysql2's pool, but that every connection it hands out is open to an address that the host name has now: an instance
- * of the pool class of the module passed in, with its methods, events and options. `mysql2/promise` gives a pool with
- * promises, `mysql2` one with callbacks and `promise()`.
+ * A pool of mysql2 whose connections are open to an address that the host name has now. It is an instance of the pool
+ * class of the module passed in, with its methods, events and options: a pool with promises for `mysql2/promise`, one
+ * with callbacks and `promise()` for `mysql2`.
  *
- * Idle connections are closed as soon as their address departs, those in use when they are released; the next
- * `getConnection` gives one that is open to the new address.
+ * When an address departs, its idle connections are closed at once, and those in use when they are released. The next
+ * `getConnection` returns a connection that is open to the new address.
  *
  * @example
  * ```ts
@@ -98,20 +98,20 @@ function makePool(mysql2: Mysql2Driver, options: unknown): object {
 }
 
 /**
- * A module like `mysql2` or `mysql2/promise` whose pools and connections follow DNS, for libraries that are given the
- * module: TypeORM's `driver`, Sequelize's `dialectModule`, Knex's client. Everything else is the module's own, but for
- * pool clusters, which it refuses to make.
+ * Returns a copy of the module `mysql2` or `mysql2/promise` whose pools and connections follow DNS, for libraries that
+ * take the module: TypeORM's `driver`, Sequelize's `dialectModule`, Knex's client. Everything else is the module's own,
+ * except that `createPoolCluster` throws.
  *
- * Its `createPool` gives a {@linkcode DnsMysql2Pool}. Its `createConnection` dials an address that the host's name has
- * at that moment; once the address departs, the connection tells the validation of Sequelize and of Knex that it is of
- * no use, and is closed when nobody uses it any more.
+ * Its `createPool` creates a {@linkcode DnsMysql2Pool}. Its `createConnection` connects to an address that the host
+ * name has at that moment. Once the address departs, the connection fails the validation of Sequelize and Knex, and is
+ * closed when it is no longer used.
  *
- * @typeParam M The module's type.
+ * @typeParam M The type of the module.
  * @param mysql2 The module: `import mysql from "mysql2"`, or `"mysql2/promise"`.
- * @param options dnspool's own, for all its pools and connections; a pool's own options win.
+ * @param options dnspool's options for all pools and connections of the module. A pool's own options take precedence.
  * @returns The module.
- * @throws {TypeError} for an option that makes no sense here.
- * @throws {RangeError} for a number out of bounds.
+ * @throws {TypeError} if an option cannot be used here, or has a value of the wrong kind.
+ * @throws {RangeError} if a number is outside its range.
  *
  * @example
  * ```ts
@@ -128,25 +128,25 @@ export function dnsMysql2<M extends Mysql2Driver>(mysql2: M, options: DnsPoolOpt
   const classes = classesOf(driver);
   const createPool = (given: unknown) =>
     makePool(driver, { ...options, ...optionsOf(given) }) as CorePool;
-  const createConnection = connector(driver, classes, options);
+  const createConnection = createConnectionFactory(driver, classes, options);
   const createPoolCluster = () => {
     throw new TypeError(
-      "Cannot make a pool cluster that follows DNS: make a pool for each name, or one with several addresses behind its name",
+      "Cannot make a pool cluster that follows DNS: make a pool for each name, or one for a name with several addresses",
     );
   };
-  const parts = { createPool, createConnection, createPoolCluster };
-  if (classes.ofPromises) return moduleLike(mysql2, parts);
-  return moduleLike(mysql2, {
-    ...parts,
+  const overrides = { createPool, createConnection, createPoolCluster };
+  if (classes.ofPromises) return withOverrides(mysql2, overrides);
+  return withOverrides(mysql2, {
+    ...overrides,
     connect: createConnection,
     createPoolPromise: (given: unknown) => createPool(given).promise(),
-    createConnectionPromise: (given: unknown) => opened(createConnection(given)),
+    createConnectionPromise: (given: unknown) => whenOpen(createConnection(given)),
     createPoolClusterPromise: createPoolCluster,
   });
 }
 
-/** A connection with promises, once it is open. */
-function opened(connection: CoreConnection): Promise<unknown> {
+/** Waits until a connection is open; returns it with promises. */
+function whenOpen(connection: CoreConnection): Promise<unknown> {
   return new Promise((resolve, reject) => {
     connection.once("connect", () => resolve(connection.promise()));
     connection.once("error", reject);

@@ -1,15 +1,15 @@
 /**
- * A pool that takes the place of `pg.Pool`, and follows DNS.
+ * A pool that replaces `pg.Pool` and follows DNS.
  *
  * @module
  */
 
 import type { Engine } from "../engine.ts";
-import { moduleLike } from "./shared/module_proxy.ts";
+import { withOverrides } from "./shared/module_proxy.ts";
 import { clientClass } from "./pg/client_class.ts";
 import { checkDriver, type PgDriver } from "./pg/module.ts";
 import { isDnsPgPool, poolClassOf } from "./pg/pool_class.ts";
-import { copyOptions, type DnsPoolOptions, type Given } from "./shared/options.ts";
+import { copyOptions, type DnsPoolOptions, type RawOptions } from "./shared/options.ts";
 
 export type { DnsPoolOptions } from "./shared/options.ts";
 export type { PgDriver } from "./pg/module.ts";
@@ -19,25 +19,25 @@ export type DnsPgPoolOptions<P extends PgDriver> =
   & NonNullable<ConstructorParameters<P["Pool"]>[0]>
   & DnsPoolOptions;
 
-/** What a {@linkcode DnsPgPool} has besides. */
+/** Members of a {@linkcode DnsPgPool} beside those of `pg.Pool`. */
 export interface DnsPgPoolExtras {
   /**
-   * The engine that does the pool's work: `engine.status()`, and events such as `addresschange`. `undefined` where
-   * the host is a socket path or a list of hosts, and the pool is the original's own.
+   * The engine behind the pool: `engine.status()`, and events such as `addresschange`. `undefined` if the host is a
+   * socket path or a list of hosts, for which the pool works as the original does.
    */
   readonly engine: Engine<unknown> | undefined;
 }
 
-/** Makes pools that take the place of `pg.Pool`. */
+/** The constructor of pools that replace `pg.Pool`. */
 export interface DnsPgPoolConstructor {
   /**
-   * Makes a pool.
+   * Creates a pool.
    *
-   * @typeParam P The module; what the pool gives is inferred from it.
+   * @typeParam P The type of the module, from which the pool's type is inferred.
    * @param pg The module: `import pg from "pg"`.
-   * @param options As for `pg.Pool`, and dnspool's own.
-   * @throws {TypeError} for an option that makes no sense here.
-   * @throws {RangeError} for a number out of bounds.
+   * @param options The options of `pg.Pool`, and dnspool's.
+   * @throws {TypeError} if an option cannot be used here, or has a value of the wrong kind.
+   * @throws {RangeError} if a number is outside its range.
    */
   new <P extends PgDriver>(
     pg: P,
@@ -46,11 +46,11 @@ export interface DnsPgPoolConstructor {
 }
 
 /**
- * `pg.Pool`, but that every client it hands out is open to an address that the host name has now: an instance of the
- * `pg.Pool` passed in, with its methods, events, counters and options.
+ * A `pg.Pool` whose clients are open to an address that the host name has now. It is an instance of the `pg.Pool` passed
+ * in, with its methods, events, counters and options.
  *
- * Idle clients are closed as soon as their address departs, those in use when they are released; the next `connect`
- * gives a client that is open to the new address.
+ * When an address departs, its idle clients are closed at once, and those in use when they are released. The next
+ * `connect` returns a client that is open to the new address.
  *
  * @example
  * ```ts
@@ -64,7 +64,7 @@ export interface DnsPgPoolConstructor {
  * ```
  */
 export const DnsPgPool: DnsPgPoolConstructor = Object.defineProperty(
-  function DnsPgPool(pg: PgDriver, options?: Given) {
+  function DnsPgPool(pg: PgDriver, options?: RawOptions) {
     return new (poolClassOf(checkDriver(pg)))(options);
   },
   Symbol.hasInstance,
@@ -72,19 +72,19 @@ export const DnsPgPool: DnsPgPoolConstructor = Object.defineProperty(
 ) as unknown as DnsPgPoolConstructor;
 
 /**
- * A module like `pg` whose `Pool` and `Client` follow DNS, for libraries that are given the module: TypeORM's `driver`,
- * Sequelize's `dialectModule`. Everything else is the module's own.
+ * Returns a copy of the module `pg` whose `Pool` and `Client` follow DNS, for libraries that take the module: TypeORM's
+ * `driver`, Sequelize's `dialectModule`. Everything else is the module's own.
  *
- * Its `Pool` is a {@linkcode DnsPgPool}. Its `Client` dials an address that its host's name has at that moment; once
- * the address departs, the client tells the validation of Sequelize and of Knex that it is of no use, and is closed
- * when nobody uses it any more. A `Client` that is closed because its address departed emits `end`.
+ * Its `Pool` is a {@linkcode DnsPgPool}. Its `Client` connects to an address that its host name has at that moment.
+ * Once the address departs, the client fails the validation of Sequelize and Knex, and is closed when it is no longer
+ * used. It emits `end` then.
  *
- * @typeParam P The module's type.
+ * @typeParam P The type of the module.
  * @param pg The module: `import pg from "pg"`.
- * @param options dnspool's own, for all its pools and clients; a pool's own options win.
+ * @param options dnspool's options for all pools and clients of the module. A pool's own options take precedence.
  * @returns The module.
- * @throws {TypeError} for an option that makes no sense here.
- * @throws {RangeError} for a number out of bounds.
+ * @throws {TypeError} if an option cannot be used here, or has a value of the wrong kind.
+ * @throws {RangeError} if a number is outside its range.
  *
  * @example
  * ```ts
@@ -102,10 +102,10 @@ export function dnsPg<P extends PgDriver>(pg: P, options: DnsPoolOptions = {}): 
   const driver = checkDriver(pg);
   const Client = clientClass(driver, options);
   class Pool extends poolClassOf(driver) {
-    constructor(given: Given = {}) {
+    constructor(given: RawOptions = {}) {
       super({ ...options, ...copyOptions(given) });
     }
   }
-  // The getter of `native` would look for another package; and what that connects by itself follows nothing.
-  return moduleLike(pg, { Pool, Client, native: null });
+  // `native` is a getter that loads another package, whose clients do not follow DNS.
+  return withOverrides(pg, { Pool, Client, native: null });
 }

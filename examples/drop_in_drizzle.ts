@@ -18,7 +18,7 @@ export function openDatabase(connectionString: string, options: DnsPoolOptions =
   return drizzle({ client: pool });
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: NodePgDatabase, customer: number): Promise<string | null> {
   return await db.transaction(async (tx) => {
     const server = sql<string>`host(inet_server_addr())`;

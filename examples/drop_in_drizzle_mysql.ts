@@ -16,7 +16,7 @@ export function openDatabase(uri: string, options: DnsPoolOptions = {}) {
   return drizzle({ client: pool });
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: MySql2Database, customer: number): Promise<string | null> {
   return await db.transaction(async (tx) => {
     const server = sql<string>`@@bind_address`;

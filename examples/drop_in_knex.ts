@@ -14,7 +14,7 @@ export function openDatabase(connectionString: string, options: DnsPoolOptions =
   return { db: knex({ client: "pg", connectionPool: pool }), pool }; // was: { client: "pg", connection: … }
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: Knex, customer: number): Promise<string> {
   return await db.transaction(async (tx) => {
     const server = tx.raw("host(inet_server_addr())");

@@ -1,4 +1,4 @@
-// Knex before 3.3, which makes its own connections: a client class whose driver follows DNS.
+// Knex before 3.3, which creates its own connections: a client class whose driver follows DNS.
 import { dnsPg, type DnsPoolOptions } from "@dnspool/dnspool/drop_in/pg_pool";
 import knex, { type Knex } from "npm:knex@~3.1";
 import PgClient from "npm:knex@~3.1/lib/dialects/postgres/index.js";
@@ -16,7 +16,7 @@ export function openDatabase(connectionString: string, options: DnsPoolOptions =
   return knex({ client, connection, pool: { min: 0, max: 4 } }); // was: client: "pg"
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: Knex, customer: number): Promise<string> {
   return await db.transaction(async (tx) => {
     const server = tx.raw("host(inet_server_addr())");

@@ -1,4 +1,4 @@
-// Knex before 3.3, which makes its own connections: a client class whose driver, mysql2, follows DNS.
+// Knex before 3.3, which creates its own connections: a client class whose driver, mysql2, follows DNS.
 import { dnsMysql2, type DnsPoolOptions } from "@dnspool/dnspool/drop_in/mysql2_pool";
 import knex, { type Knex } from "npm:knex@~3.1";
 import Mysql2Client from "npm:knex@~3.1/lib/dialects/mysql2/index.js";
@@ -14,7 +14,7 @@ export function openDatabase(connection: string, options: DnsPoolOptions = {}): 
   return knex({ client, connection, pool: { min: 0, max: 4 } }); // was: client: "mysql2"
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: Knex, customer: number): Promise<string> {
   return await db.transaction(async (tx) => {
     const [id] = await tx("orders").insert({ customer, server: tx.raw("@@bind_address") });

@@ -5,12 +5,12 @@ import mysql from "npm:mysql2@^3.24";
 
 export function openDatabase(uri: string, options: DnsPoolOptions = {}) {
   const pool = new DnsMysql2Pool(mysql, { uri, connectionLimit: 4, ...options });
-  // Knex 3.3 has a type that mysql2's own pool does not fit either.
+  // The type in Knex 3.3 does not fit mysql2's own pool either.
   const connectionPool = pool as unknown as Knex.MySQLPoolLike;
   return { db: knex({ client: "mysql2", connectionPool }), pool }; // was: { client: "mysql2", connection: … }
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: Knex, customer: number): Promise<string> {
   return await db.transaction(async (tx) => {
     const [id] = await tx("orders").insert({ customer, server: tx.raw("@@bind_address") });

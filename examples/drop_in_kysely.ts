@@ -18,7 +18,7 @@ export function openDatabase(connectionString: string, options: DnsPoolOptions =
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: Kysely<Tables>, customer: number): Promise<string> {
   return await db.transaction().execute(async (tx) => {
     const server = sql<string>`host(inet_server_addr())`;

@@ -12,7 +12,7 @@ export function openDatabase(uri: string, options: DnsPoolOptions = {}) {
   return new Kysely<Tables>({ dialect: new MysqlDialect({ pool }) });
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: Kysely<Tables>, customer: number): Promise<string> {
   return await db.transaction().execute(async (tx) => {
     const server = sql<string>`@@bind_address`;

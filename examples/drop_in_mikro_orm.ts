@@ -20,7 +20,7 @@ export const Orders = defineEntity({
   },
 });
 
-/** MikroORM reads dates as text, and says so to its own pool. */
+/** Returns the type parsers that MikroORM gives to its own pool: it reads dates as strings. */
 function typesOfMikroOrm(): pg.CustomTypesConfig {
   const types = new pg.TypeOverrides();
   const parsers = createPostgreSqlTypeParsers((text) => parseArray(text));
@@ -44,7 +44,7 @@ export async function openDatabase(url: string, options: DnsPoolOptions = {}) {
   });
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(orm: MikroORM, customer: number): Promise<string | null | undefined> {
   return await orm.em.fork().transactional(async (em) => {
     const order = em.create(Orders, { customer });

@@ -17,7 +17,7 @@ export async function openDatabase(url: string, options: DnsPoolOptions = {}) {
   const pool = new DnsMysql2Pool(mysql, {
     uri: url,
     connectionLimit: 4,
-    // What MikroORM says to its own pool.
+    // The options that MikroORM gives to its own pool.
     supportBigNumbers: true,
     dateStrings: true,
     timezone: "Z",
@@ -30,7 +30,7 @@ export async function openDatabase(url: string, options: DnsPoolOptions = {}) {
   });
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(orm: MikroORM, customer: number): Promise<string> {
   return await orm.em.fork().transactional(async (em) => {
     const order = em.create(Orders, { customer, server: raw("@@bind_address") });

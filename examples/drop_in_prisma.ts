@@ -16,7 +16,7 @@ export function openDatabase(connectionString: string, options: DnsPoolOptions =
   return new PrismaClient({ adapter });
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: PrismaClient, customer: number): Promise<string | null> {
   return await db.$transaction(async (tx) => {
     const { server } = await tx.order.create({ data: { customer } });

@@ -22,7 +22,7 @@ export function defineOrders(db: Sequelize): void {
   db.define("order", columns, { tableName: "orders", timestamps: false });
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: Sequelize, customer: number): Promise<unknown> {
   const Orders: ModelStatic<Model> = db.model("order");
   return await db.transaction(async (transaction) => {

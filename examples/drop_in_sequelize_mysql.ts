@@ -5,7 +5,7 @@ import { DataTypes, type Model, type ModelStatic, Sequelize } from "npm:sequeliz
 
 export function openDatabase(url: string, options: DnsPoolOptions = {}): Sequelize {
   const db = new Sequelize(url, {
-    dialect: "mysql", // for MariaDB as well: "mariadb" takes another driver
+    dialect: "mysql", // for MariaDB too: "mariadb" uses another driver
     logging: false,
     pool: { max: 4 },
     dialectModule: dnsMysql2(mysql, options), // this line is new
@@ -19,7 +19,7 @@ export function defineOrders(db: Sequelize): void {
   db.define("order", columns, { tableName: "orders", timestamps: false });
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: Sequelize, customer: number): Promise<unknown> {
   const Orders: ModelStatic<Model> = db.model("order");
   return await db.transaction(async (transaction) => {

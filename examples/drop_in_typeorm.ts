@@ -30,7 +30,7 @@ export async function openDatabase(url: string, options: DnsPoolOptions = {}): P
   }).initialize();
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: DataSource, customer: number): Promise<string | undefined> {
   return await db.transaction(async (manager) => {
     const { server } = await manager.save(Orders, { customer });

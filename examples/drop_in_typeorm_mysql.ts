@@ -29,7 +29,7 @@ export async function openDatabase(url: string, options: DnsPoolOptions = {}): P
   }).initialize();
 }
 
-/** A transaction like any other. */
+/** Runs an ordinary transaction. */
 export async function order(db: DataSource, customer: number): Promise<string> {
   return await db.transaction(async (manager) => {
     const server = () => "@@bind_address";

@@ -8,7 +8,7 @@
 import { mustBe, mustNotBeGiven, oneOf, outOfRange, unknownName } from "./argument_error.ts";
 
 /** Maximum of every timeout, in seconds: one hour. Milliseconds given by mistake are above it. */
-const MAX_TIMEOUT = 3600;
+export const MAX_TIMEOUT = 3600;
 
 /** Bounds of a number, in the option's own unit. */
 export interface Bounds {

@@ -1,5 +1,5 @@
 /**
- * What stands behind a pool of mysql2 that follows DNS: an engine, and what the original would say and do.
+ * The engine behind a {@linkcode DnsMysql2Pool}, with the events, errors and limits of mysql2's pool.
  *
  * @module
  */
@@ -9,40 +9,40 @@ import type { Adapter } from "../../adapters/adapter.ts";
 import { lazyMysql2Adapter, type Mysql2Config } from "../../adapters/mysql2.ts";
 import { type Engine, getDnsEngine } from "../../engine.ts";
 import { DatabaseUrl } from "../../engine/url.ts";
-import { inDriversWords } from "../shared/driver_errors.ts";
+import { toDriverError } from "../shared/driver_errors.ts";
 import {
   type Callback,
   type CorePool,
+  MESSAGES,
   type Mysql2Classes,
-  onSocket,
   type Pinned,
   type PooledConnection,
-  WORDS,
+  withSocket,
 } from "./module.ts";
-import { engineOptions, trims } from "./pool_settings.ts";
+import { closesIdle, engineOptions } from "./pool_settings.ts";
 import { callUserCode } from "../../internal/thrown.ts";
 import { driverCounts } from "../shared/pool_counts.ts";
-import type { Given } from "../shared/options.ts";
+import type { RawOptions } from "../shared/options.ts";
 
-/** An engine that does a pool's work. */
+/** The engine behind a pool. */
 export class Mysql2Backend {
   /** The engine. */
   readonly engine: Engine<Pinned>;
 
   readonly #pool: CorePool;
   readonly #PoolConnection: Mysql2Classes["PoolConnection"];
-  readonly #out: Map<PooledConnection, Lease<Pinned>> = new Map();
-  /** Handed out before. */
-  readonly #seasoned: WeakSet<PooledConnection> = new WeakSet();
-  /** The server refused a write. */
+  /** Leases of the connections that are in use. */
+  readonly #leases: Map<PooledConnection, Lease<Pinned>> = new Map();
+  readonly #handedOutBefore: WeakSet<PooledConnection> = new WeakSet();
+  /** Connections on which the server refused a write. */
   readonly #readOnly: WeakSet<PooledConnection> = new WeakSet();
 
   /**
-   * @param pool Whose work it does.
-   * @param classes The module's.
+   * @param pool The pool.
+   * @param classes The module's classes.
    * @param given The pool's options.
    */
-  constructor(pool: CorePool, { PoolConnection }: Mysql2Classes, given: Given) {
+  constructor(pool: CorePool, { PoolConnection }: Mysql2Classes, given: RawOptions) {
     this.#pool = pool;
     this.#PoolConnection = PoolConnection;
     const { host, port, user, database, password } = pool.config.connectionConfig;
@@ -62,13 +62,13 @@ export class Mysql2Backend {
   }
 
   /**
-   * Asks for a connection.
+   * Checks out a connection.
    *
-   * @param deliver Is given it, or the error; whatever it throws is nobody's but the process's, as with mysql2.
+   * @param deliver Receives the connection or the error. What it throws becomes an uncaught error, as with mysql2.
    */
   checkout(deliver: Callback<PooledConnection>): void {
     const { waitForConnections, queueLimit } = this.#pool.config;
-    const queued = this.#mustWait();
+    const queued = this.#isFull();
     if (queued && !waitForConnections) {
       queueMicrotask(() => deliver(new Error("No connections available.")));
       return;
@@ -77,87 +77,86 @@ export class Mysql2Backend {
       return deliver(new Error("Queue limit reached."));
     }
     if (queued) this.#pool.emit("enqueue");
-    this.#fetch(queued, deliver);
+    this.#checkout(queued, deliver);
   }
 
-  /** A holder gives a connection back. */
-  giveBack(connection: PooledConnection): void {
-    const lease = this.#out.get(connection);
-    if (!lease) return;
-    if (!this.#pool.config.resetOnRelease || !connection.reset) return this.#settle(connection);
+  /** Releases a connection, after a reset if the pool is to do that. */
+  release(connection: PooledConnection): void {
+    if (!this.#leases.has(connection)) return;
+    if (!this.#pool.config.resetOnRelease || !connection.reset) return this.#release(connection);
     connection.reset((error) => {
-      if (!error) return this.#settle(connection);
+      if (!error) return this.#release(connection);
       connection.destroy();
     });
   }
 
-  /** A connection died, or its holder destroyed it. */
-  drop(connection: PooledConnection): void {
-    const lease = this.#out.get(connection);
-    this.#out.delete(connection);
+  /** Frees the slot of a connection that died or was destroyed. */
+  remove(connection: PooledConnection): void {
+    const lease = this.#leases.get(connection);
+    this.#leases.delete(connection);
     lease?.invalidate();
   }
 
-  /** Says goodbye on all connections, once what was sent on them is done, and waits for their ends. */
+  /** Closes all connections, each once the statements sent on it are done, and waits for their sockets to close. */
   async close(): Promise<void> {
-    for (const [connection, lease] of this.#out) {
+    for (const [connection, lease] of this.#leases) {
       const { stream } = connection;
-      const gone = () => lease.released || lease.invalidate();
-      if (stream.destroyed) gone();
-      else stream.once("close", gone);
-      connection._realEnd((error) => error ? gone() : stream.end());
+      const onClosed = () => lease.released || lease.invalidate();
+      if (stream.destroyed) onClosed();
+      else stream.once("close", onClosed);
+      connection._realEnd((error) => error ? onClosed() : stream.end());
     }
-    this.#out.clear();
+    this.#leases.clear();
     await this.engine.close({ drain: Infinity });
   }
 
-  /** Whether a caller has to wait for somebody else's connection. */
-  #mustWait(): boolean {
+  /** Returns whether a caller must wait for a connection to be released. */
+  #isFull(): boolean {
     const { counts } = this.engine.pool;
     const { total } = driverCounts(counts);
     return counts.idle <= counts.waiting && total - counts.retired >= counts.poolSize;
   }
 
-  #fetch(queued: boolean, deliver: Callback<PooledConnection>): void {
+  #checkout(queued: boolean, deliver: Callback<PooledConnection>): void {
     this.engine.connect().then(
       (lease) => {
         const { connection } = lease.client;
-        // Who gets one now would keep it: nothing is given back to a closed pool.
+        // A closed pool takes no connection back, so none is handed out.
         if (this.#pool._closed) {
           lease.release();
-          return callUserCode(() => deliver(new Error(WORDS.closed)));
+          return callUserCode(() => deliver(new Error(MESSAGES.closed)));
         }
-        if (connection._pool) return callUserCode(() => this.#handOver(lease, { queued, deliver }));
-        // It died this very moment.
+        if (connection._pool) return callUserCode(() => this.#handOut(lease, { queued, deliver }));
+        // The connection died at this moment.
         lease.invalidate();
-        this.#fetch(queued, deliver);
+        this.#checkout(queued, deliver);
       },
-      (error) => callUserCode(() => deliver(fatal(inDriversWords(error, WORDS)))),
+      (error) => callUserCode(() => deliver(markFatal(toDriverError(error, MESSAGES)))),
     );
   }
 
-  #handOver(
+  #handOut(
     lease: Lease<Pinned>,
     { queued, deliver }: { queued: boolean; deliver: Callback<PooledConnection> },
   ): void {
     const { connection } = lease.client;
-    const isNew = !this.#seasoned.has(connection);
-    this.#seasoned.add(connection);
-    this.#out.set(connection, lease);
+    const isNew = !this.#handedOutBefore.has(connection);
+    this.#handedOutBefore.add(connection);
+    this.#leases.set(connection, lease);
     connection._released = false;
     if (isNew) this.#pool.emit("connection", connection);
-    // One that goes from hand to hand is never said to be acquired, nor released.
+    // mysql2 emits neither `acquire` nor `release` for a connection that goes directly to the next waiter.
     if (isNew || !queued) this.#pool.emit("acquire", connection);
     deliver(null, connection);
   }
 
-  #settle(connection: PooledConnection): void {
-    const lease = this.#out.get(connection);
+  #release(connection: PooledConnection): void {
+    const lease = this.#leases.get(connection);
     if (!lease) return;
-    this.#out.delete(connection);
+    this.#leases.delete(connection);
     const { waiting, idle } = this.engine.pool.counts;
     const { config } = this.#pool;
-    const surplus = waiting === 0 && trims(config) && idle >= config.maxIdle;
+    const surplus = waiting === 0 && closesIdle(config) && idle >= config.maxIdle;
     const { _fatalError, _closing } = connection;
     if (surplus || _fatalError || _closing || this.#readOnly.has(connection)) {
       lease.invalidate(undefined, { soft: true });
@@ -166,22 +165,22 @@ export class Mysql2Backend {
     if (waiting === 0) this.#pool.emit("release", connection);
   }
 
-  /** Opens the pool's connections. */
+  /** Creates the adapter that opens the pool's connections. */
   #adapter(): Adapter<Pinned> {
     const PoolConnection = this.#PoolConnection;
     const createConnection = (config: Mysql2Config) => {
       const { connectionConfig } = this.#pool.config;
       const connection = new PoolConnection(this.#pool, {
-        config: onSocket(connectionConfig, config),
+        config: withSocket(connectionConfig, config),
       });
       return {
         on: connection.on.bind(connection),
         once: connection.once.bind(connection),
-        promise: () => pinned(connection),
+        promise: () => withPromises(connection),
       };
     };
     const module = { createConnection, Connection: PoolConnection };
-    // Without `unref`: as with mysql2, idle connections hold the process up.
+    // Without `unref`: as with mysql2, idle connections keep the process alive.
     const { ref: _ref, unref: _unref, ...adapter } = lazyMysql2Adapter<Pinned>(() =>
       Promise.resolve(module)
     );
@@ -196,13 +195,13 @@ export class Mysql2Backend {
   }
 }
 
-/** A pooled connection with promises, whose `end` is an end. */
-function pinned(connection: PooledConnection): Pinned {
+/** Wraps a pooled connection with promises; its `end` closes it instead of releasing it. */
+function withPromises(connection: PooledConnection): Pinned {
   const end = () => new Promise((resolve) => connection._realEnd(resolve));
   return Object.assign(connection.promise() as Pinned, { end });
 }
 
-/** As mysql2 marks an error after which there is no connection. */
-function fatal(error: Error): Error {
+/** Marks an error as mysql2 does if it ends the connection. */
+function markFatal(error: Error): Error {
   return "code" in error && !("fatal" in error) ? Object.assign(error, { fatal: true }) : error;
 }

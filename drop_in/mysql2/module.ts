@@ -1,5 +1,5 @@
 /**
- * The part of the module `mysql2` that the drop-ins need, and what it makes of its options.
+ * The part of the module `mysql2` that the drop-ins use, and how mysql2 reads its options.
  *
  * @module
  */
@@ -9,17 +9,18 @@ import type { Socket } from "node:net";
 import type { PacketSource } from "../../adapters/mysql2/packets.ts";
 import type { Mysql2Client, Mysql2Config } from "../../adapters/mysql2.ts";
 import type { EngineOptions } from "../../engine/options.ts";
-import type { PoolWords } from "../shared/driver_errors.ts";
-import { copyOptions, type Given, isOurs, refuseOptions } from "../shared/options.ts";
+import { mustBe, mustBeUndisclosed, mustNotBeGiven } from "../../internal/argument_error.ts";
+import type { DriverMessages } from "../shared/driver_errors.ts";
+import { copyOptions, isDnsPoolOption, type RawOptions, refuseOptions } from "../shared/options.ts";
 
-/** Hears of what happens to a pool or to one of its connections. */
-// deno-lint-ignore no-explicit-any -- as EventEmitter has it: each event has arguments of its own
+/** Receives an event of a pool or of a connection. */
+// deno-lint-ignore no-explicit-any -- as in EventEmitter: each event has its own arguments
 export type Listener = (...args: any[]) => void;
 
-/** As Node has it. */
+/** A callback as in Node. */
 export type Callback<T> = (error: unknown, value?: T) => void;
 
-/** What mysql2 makes of the options of a connection. */
+/** The options of a connection as mysql2 reads them. */
 export interface ConnectionConfig {
   readonly host: string;
   readonly port: number;
@@ -32,7 +33,7 @@ export interface ConnectionConfig {
   readonly keepAliveInitialDelay: number | undefined;
 }
 
-/** What mysql2 makes of the options of a pool. */
+/** The options of a pool as mysql2 reads them. */
 export interface PoolConfig {
   readonly connectionConfig: ConnectionConfig;
   readonly waitForConnections: boolean;
@@ -43,7 +44,7 @@ export interface PoolConfig {
   readonly resetOnRelease: boolean | undefined;
 }
 
-/** A connection with callbacks, as far as it matters here. */
+/** The part of a connection with callbacks that the drop-ins use. */
 export interface CoreConnection extends PacketSource {
   readonly config: ConnectionConfig;
   readonly stream: Socket;
@@ -62,16 +63,16 @@ export interface PooledConnection extends CoreConnection {
   _pool: CorePool | null;
   _released?: boolean;
   reset?(callback: (error: unknown) => void): void;
-  /** Says goodbye; its `end` only releases it. */
+  /** Closes the connection; its `end` only releases it. */
   _realEnd(callback: (error?: unknown) => void): void;
 }
 
-/** A pooled connection with promises: what the engine's leases hold. */
+/** A pooled connection with promises: the client of the engine's leases. */
 export interface Pinned extends Mysql2Client {
   readonly connection: PooledConnection;
 }
 
-/** A pool with callbacks, as far as a subclass has to know it. */
+/** The part of a pool with callbacks that its subclass uses. */
 export interface CorePool {
   readonly config: PoolConfig;
   _closed: boolean;
@@ -85,148 +86,147 @@ export interface CorePool {
   emit(event: string, ...args: unknown[]): boolean;
 }
 
-/** The module `mysql2` or `mysql2/promise`, as far as a drop-in has to know it. */
+/** The part of the module `mysql2` or `mysql2/promise` that a drop-in uses. */
 export interface Mysql2Driver {
   /** Makes a pool. */
-  // deno-lint-ignore no-explicit-any -- any version's: what comes of it is inferred from the module
+  // deno-lint-ignore no-explicit-any -- of any version: the result type is inferred from the module
   createPool: (config: any) => any;
   /** Opens a connection. */
-  // deno-lint-ignore no-explicit-any -- any version's: what comes of it is inferred from the module
+  // deno-lint-ignore no-explicit-any -- of any version: the result type is inferred from the module
   createConnection: (config: any) => any;
 }
 
-/** The classes behind a module. */
+/** The classes of a module. */
 export interface Mysql2Classes {
-  /** Whether it gives promises. */
+  /** Whether the module's functions return promises. */
   readonly ofPromises: boolean;
   readonly Pool: new (parts: { config: PoolConfig }) => CorePool;
-  readonly PoolConfig: new (options: Given) => PoolConfig;
+  readonly PoolConfig: new (options: RawOptions) => PoolConfig;
   readonly PoolConnection: new (
     pool: CorePool,
     parts: { config: ConnectionConfig },
   ) => PooledConnection;
 }
 
-/** dnspool's options for what mysql2's pool has no option for. Durations are in seconds. */
+/** dnspool's options for limits that mysql2's pool does not have. Durations are in seconds. */
 export interface Mysql2PoolLimits extends Pick<EngineOptions, "poolTimeout" | "poolRecycle"> {}
 
-/** Their names. */
-export const LIMITS: readonly string[] = ["poolTimeout", "poolRecycle"] satisfies (
+/** Names of these options. */
+export const LIMIT_NAMES: readonly string[] = ["poolTimeout", "poolRecycle"] satisfies (
   keyof Mysql2PoolLimits
 )[];
 
-/** What mysql2 says; it has no word for a wait that took too long, for its pool's have no end. */
-export const WORDS: PoolWords = {
+/** Messages of mysql2. It has none for a checkout that took too long, because its pool has no timeout. */
+export const MESSAGES: DriverMessages = {
   connectTimeout: "connect ETIMEDOUT",
   connectTimeoutFields: { errorno: "ETIMEDOUT", code: "ETIMEDOUT", syscall: "connect" },
   closed: "Pool is closed.",
 };
 
 /**
- * Checks that this is the module.
+ * Checks that a value is the module `mysql2` or `mysql2/promise`.
  *
- * @param mysql2 What was passed in.
+ * @param mysql2 The value.
  * @returns The same.
- * @throws {TypeError} where it is not.
+ * @throws {TypeError} if it is neither.
  */
 export function checkDriver(mysql2: unknown): Mysql2Driver {
   const { createPool, createConnection } = (mysql2 ?? {}) as Partial<Mysql2Driver>;
   if (typeof createPool === "function" && typeof createConnection === "function") {
     return mysql2 as Mysql2Driver;
   }
-  throw new TypeError(
-    'Cannot use this as the driver "mysql2": it has no functions "createPool" and "createConnection", pass what `import mysql from "mysql2"` or `from "mysql2/promise"` gives',
-  );
+  const allowed =
+    'the module that `import mysql from "mysql2"` or `from "mysql2/promise"` gives, ' +
+    'with the functions "createPool" and "createConnection"';
+  throw mustBe("mysql2", allowed, mysql2);
 }
 
 const known: WeakMap<Mysql2Driver["createPool"], Mysql2Classes> = new WeakMap();
 
 /**
- * The classes behind a module; `mysql2/promise` does not export them, and so a pool is asked for them whose one
- * connection goes nowhere.
+ * Returns the classes of a module. `mysql2/promise` does not export them, so they are taken from a pool whose only
+ * connection leads nowhere.
  *
  * @param mysql2 The module.
- * @returns The classes.
+ * @throws {TypeError} if its pools are not those of mysql2.
  */
 export function classesOf({ createPool }: Mysql2Driver): Mysql2Classes {
   let classes = known.get(createPool);
-  if (!classes) known.set(createPool, classes = askForClasses(createPool));
+  if (!classes) known.set(createPool, classes = findClasses(createPool));
   return classes;
 }
 
-function askForClasses(createPool: Mysql2Driver["createPool"]): Mysql2Classes {
+function findClasses(createPool: Mysql2Driver["createPool"]): Mysql2Classes {
   const pool = createPool({ connectTimeout: 0, stream: () => new PassThrough() });
   const ofPromises = "pool" in pool;
   const core = (ofPromises ? pool.pool : pool) as CorePool & {
     _allConnections?: { get(index: number): PooledConnection | undefined };
   };
   core.getConnection?.(() => {});
-  const asked = core._allConnections?.get(0);
-  if (!asked || !core.config?.connectionConfig) {
-    throw new TypeError(
-      'Cannot use this as the driver "mysql2": its pools are not those of mysql2 3.14 or later',
-    );
+  const connection = core._allConnections?.get(0);
+  if (!connection || !core.config?.connectionConfig) {
+    throw mustBeUndisclosed("mysql2", "mysql2 3.14 or later", "a module with other pools");
   }
-  asked.destroy();
+  connection.destroy();
   return {
     ofPromises,
     Pool: core.constructor as Mysql2Classes["Pool"],
     PoolConfig: core.config.constructor as Mysql2Classes["PoolConfig"],
-    PoolConnection: asked.constructor as Mysql2Classes["PoolConnection"],
+    PoolConnection: connection.constructor as Mysql2Classes["PoolConnection"],
   };
 }
 
 /**
- * Refuses what makes no sense in a pool or a connection that follows DNS.
+ * Refuses options that cannot be used in a pool or a connection that follows DNS.
  *
- * @param given Its options.
- * @throws {TypeError} naming the option.
+ * @param given The options.
+ * @throws {TypeError} if one of them is given.
  */
-export function checkMysql2Options(given: Given): void {
-  const bypass = "it would bypass DNS, for it opens the socket by itself";
+export function checkMysql2Options(given: RawOptions): void {
+  const bypass = "it would bypass DNS, because it opens the socket itself";
   refuseOptions(given, {
     stream: bypass,
     creator: bypass,
-    isServer: "a server follows nothing",
-    poolSize: 'for mysql2 it is "connectionLimit"',
-    maxOverflow: 'for mysql2 it is part of "connectionLimit"',
-    minIdle: "mysql2 has none",
-    minSize: "mysql2 has none",
-    maxUses: "mysql2 has none",
+    isServer: "a server does not connect to a host",
+    poolSize: 'use "connectionLimit" of mysql2',
+    maxOverflow: 'it is part of "connectionLimit" of mysql2',
+    minIdle: "mysql2 has no such option",
+    minSize: "mysql2 has no such option",
+    maxUses: "mysql2 has no such option",
   });
 }
 
 /**
- * The options as an object of the caller's own, whichever form they came in.
+ * Copies options that were given as an object or as a URI.
  *
- * @param given Options, or a URI.
- * @returns A copy.
- * @throws {TypeError} where the URI holds options that are dnspool's.
+ * @param given The options, or the URI.
+ * @returns The options as an object.
+ * @throws {TypeError} if the URI contains options of dnspool.
  */
-export function optionsOf(given: unknown): Given {
-  const options = typeof given === "string" ? { uri: given } : copyOptions(given as Given);
+export function optionsOf(given: unknown): RawOptions {
+  const options = typeof given === "string" ? { uri: given } : copyOptions(given as RawOptions);
   const { uri } = options;
   if (typeof uri === "string" && URL.canParse(uri)) {
     for (const name of new URL(uri).searchParams.keys()) {
-      if (!isOurs(name) && !LIMITS.includes(name)) continue;
-      throw new TypeError(`Cannot use "${name}" in the URI: it is an option beside "uri"`);
+      if (!isDnsPoolOption(name) && !LIMIT_NAMES.includes(name)) continue;
+      throw mustNotBeGiven(`${name} in the URI`, 'give it as an option beside "uri"');
     }
   }
   return options;
 }
 
 /**
- * A copy of a connection's settings, for one that is opened on a socket.
+ * Copies a connection's settings for a connection on a given socket.
  *
  * @param config The settings.
- * @param stream The socket, open.
- * @returns The copy; the engine bounds the attempt.
+ * @param stream The socket, which is open.
+ * @returns The copy, without a timeout: the engine limits the attempt.
  */
-export function onSocket(
+export function withSocket(
   config: ConnectionConfig,
   { stream }: Pick<Mysql2Config, "stream">,
 ): ConnectionConfig {
-  // What a connection changes of its settings, as `changeUser` does, is no other's business.
+  // A copy, because a connection changes its settings, as `changeUser` does.
   const copy = Object.create(
     Object.getPrototypeOf(config),
     Object.getOwnPropertyDescriptors(config),

@@ -1,5 +1,5 @@
 /**
- * A subclass of mysql2's pool, whose work an engine does.
+ * A subclass of mysql2's pool with an engine behind it.
  *
  * @module
  */
@@ -11,16 +11,16 @@ import {
   checkMysql2Options,
   type CoreConnection,
   type CorePool,
-  LIMITS,
+  LIMIT_NAMES,
+  MESSAGES,
   type Mysql2Classes,
   optionsOf,
   type Pinned,
   type PooledConnection,
-  WORDS,
 } from "./module.ts";
 import { checkNumbers } from "./pool_settings.ts";
-import { hostKind, remarkOnHost } from "../shared/host_kind.ts";
-import { driverOptions, type Given, refuseWithoutEngine } from "../shared/options.ts";
+import { hostKind, warnHostNotTracked } from "../shared/host_kind.ts";
+import { driverOptions, type RawOptions, refuseWithoutEngine } from "../shared/options.ts";
 
 /** The subclass. */
 export type DnsMysql2PoolClass = new (options: unknown) => CorePool & {
@@ -29,26 +29,21 @@ export type DnsMysql2PoolClass = new (options: unknown) => CorePool & {
 
 const subclasses: WeakMap<Mysql2Classes["Pool"], DnsMysql2PoolClass> = new WeakMap();
 
-/**
- * The subclass of a module's pool with callbacks; the same one for the same module.
- *
- * @param classes The module's.
- * @returns The class.
- */
+/** Returns the subclass of a module's pool with callbacks; the same one for the same module. */
 export function poolClassOf(classes: Mysql2Classes): DnsMysql2PoolClass {
   let made = subclasses.get(classes.Pool);
   if (!made) subclasses.set(classes.Pool, made = subclass(classes));
   return made;
 }
 
-/** What mysql2 itself makes of a pool's options. */
-function forMysql2(given: Given): Given {
-  const options = Object.entries(driverOptions(given)).filter(([name]) => !LIMITS.includes(name));
-  return Object.fromEntries(options);
+/** Picks the options that mysql2 itself knows. */
+function mysql2Options(given: RawOptions): RawOptions {
+  const options = Object.entries(driverOptions(given));
+  return Object.fromEntries(options.filter(([name]) => !LIMIT_NAMES.includes(name)));
 }
 
 function subclass(classes: Mysql2Classes): DnsMysql2PoolClass {
-  // `query`, `execute`, `promise` and all that has nothing to do with where connections come from is the original's.
+  // `query`, `execute`, `promise` and everything else that does not concern where connections come from is the original's.
   return class DnsMysql2Pool extends classes.Pool {
     readonly #backend: Mysql2Backend | undefined;
     #ended: Promise<void> | undefined;
@@ -57,17 +52,17 @@ function subclass(classes: Mysql2Classes): DnsMysql2PoolClass {
       const given = optionsOf(options);
       checkMysql2Options(given);
       checkNumbers(given);
-      super({ config: new classes.PoolConfig(forMysql2(given)) });
+      super({ config: new classes.PoolConfig(mysql2Options(given)) });
       const { socketPath, host: name } = this.config.connectionConfig;
       const host = socketPath ?? name;
       const kind = socketPath ? "socket" : hostKind(name);
-      remarkOnHost(host, "DnsMysql2Pool");
+      warnHostNotTracked(host, "DnsMysql2Pool");
       if (kind === "socket" || kind === "list") {
         refuseWithoutEngine(given, kind);
         this.on("connection", (connection: CoreConnection) => connection.on("error", () => {}));
         return;
       }
-      // It would only look after the original's own connections, of which there are none.
+      // The timer closes idle connections of the original pool, which has none.
       clearTimeout(this._removeIdleTimeoutConnectionsTimer as number);
       this.#backend = new Mysql2Backend(this, classes, given);
     }
@@ -80,17 +75,17 @@ function subclass(classes: Mysql2Classes): DnsMysql2PoolClass {
     override getConnection(callback: Callback<PooledConnection>): void {
       if (!this.#backend) return super.getConnection(callback);
       if (!this._closed) return this.#backend.checkout(callback);
-      queueMicrotask(() => callback(new Error(WORDS.closed)));
+      queueMicrotask(() => callback(new Error(MESSAGES.closed)));
     }
 
     override releaseConnection(connection: PooledConnection): void {
       if (!this.#backend) return super.releaseConnection(connection);
-      this.#backend.giveBack(connection);
+      this.#backend.release(connection);
     }
 
     override _removeConnection(connection: PooledConnection): void {
       if (!this.#backend) return super._removeConnection(connection);
-      this.#backend.drop(connection);
+      this.#backend.remove(connection);
     }
 
     override end(callback?: (error?: unknown) => void): void {

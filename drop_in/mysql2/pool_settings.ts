@@ -1,32 +1,36 @@
 /**
- * The options of mysql2's pool, in the engine's terms.
+ * Converts the options of mysql2's pool to the engine's.
  *
  * @module
  */
 
 import type { EngineOptions } from "../../engine/options.ts";
-import { LIMITS, type Mysql2PoolLimits, type Pinned, type PoolConfig } from "./module.ts";
-import { asWait, dnsPoolOptions, type Given, numberAmong } from "../shared/options.ts";
+import { LIMIT_NAMES, type Mysql2PoolLimits, type Pinned, type PoolConfig } from "./module.ts";
+import {
+  defaultTimeoutMs,
+  dnsPoolOptions,
+  type RawOptions,
+  readNumber,
+  toSeconds,
+} from "../shared/options.ts";
 
-/** Where a role is wanted, somebody has to wait for it: so many seconds at most, unless it is said how long. */
-const ROLE_TIMEOUT = 30;
-/** The shortest time, in seconds, that the engine lets a connection be idle. */
-const SHORTEST_IDLE = 0.001;
+/** Minimum idle timeout of the engine, in seconds. */
+const MIN_IDLE_TIMEOUT = 0.001;
 
-/** The options that only pools of mysql2 have. */
-function limitsOf(given: Given): Mysql2PoolLimits {
-  const names = LIMITS.filter((name) => given[name] !== undefined);
+/** Picks the limits that mysql2 does not have. */
+function limitsOf(given: RawOptions): Mysql2PoolLimits {
+  const names = LIMIT_NAMES.filter((name) => given[name] !== undefined);
   return Object.fromEntries(names.map((name) => [name, given[name]]));
 }
 
 /**
- * Checks the numbers among the options, which mysql2 would replace by its defaults where they are none.
+ * Checks the numbers among the options. mysql2 itself would replace one that is not a number by the default.
  *
  * @param given The options.
- * @throws {TypeError} for what is no number.
- * @throws {RangeError} for a number out of bounds.
+ * @throws {TypeError} if one of them is not a number.
+ * @throws {RangeError} if a number is outside its range.
  */
-export function checkNumbers(given: Given): void {
+export function checkNumbers(given: RawOptions): void {
   const units = {
     connectionLimit: "connections",
     maxIdle: "connections",
@@ -34,38 +38,37 @@ export function checkNumbers(given: Given): void {
     queueLimit: "callers",
     connectTimeout: "milliseconds",
   };
-  for (const [name, unit] of Object.entries(units)) numberAmong(given, name, { min: 0, unit });
+  for (const [name, unit] of Object.entries(units)) readNumber(given, name, unit);
 }
 
-/** Whether idle connections are ever closed: mysql2 closes none unless `maxIdle` is below `connectionLimit`. */
-export function trims({ maxIdle, connectionLimit }: PoolConfig): boolean {
+/** Returns whether idle connections are ever closed: in mysql2, only if `maxIdle` is below `connectionLimit`. */
+export function closesIdle({ maxIdle, connectionLimit }: PoolConfig): boolean {
   return maxIdle < connectionLimit;
 }
 
 /**
- * What the engine is to do.
+ * Converts the options.
  *
- * @param given The options.
- * @param config What mysql2 made of them.
+ * @param given The options as they were given.
+ * @param config The options as mysql2 reads them.
  * @returns The engine's options.
  */
-export function engineOptions(given: Given, config: PoolConfig): EngineOptions<Pinned> {
+export function engineOptions(given: RawOptions, config: PoolConfig): EngineOptions<Pinned> {
   const { connectionLimit, idleTimeout, connectionConfig } = config;
   const { connectTimeout, enableKeepAlive } = connectionConfig;
-  const wantsRole = given.targetSessionAttrs !== undefined && given.targetSessionAttrs !== "any";
-  const poolTimeout = given.poolTimeout ?? (wantsRole ? ROLE_TIMEOUT : Infinity);
+  const poolTimeout = given.poolTimeout ?? defaultTimeoutMs(given) / 1000;
   return {
     poolUseLifo: true,
     poolResetOnReturn: null,
-    // A wait without an end would never tell of the failure.
+    // Without a timeout, a caller would never learn of the failure.
     connectRetry: poolTimeout !== Infinity,
     ...dnsPoolOptions(given),
     ...limitsOf(given),
     poolTimeout: poolTimeout as number,
     poolSize: connectionLimit,
     maxOverflow: 0,
-    idleTimeout: trims(config) ? Math.max(idleTimeout / 1000, SHORTEST_IDLE) : Infinity,
-    ...(connectTimeout > 0 && { connectTimeout: asWait(connectTimeout).attempt }),
+    idleTimeout: closesIdle(config) ? Math.max(idleTimeout / 1000, MIN_IDLE_TIMEOUT) : Infinity,
+    ...(connectTimeout > 0 && { connectTimeout: toSeconds(connectTimeout).connectTimeout }),
     ...(!enableKeepAlive && { connectArgs: { enableKeepAlive: false } }),
   } as EngineOptions<Pinned>;
 }

@@ -1,5 +1,5 @@
 /**
- * What stands behind a {@linkcode DnsPgPool}: an engine, and what `pg.Pool` would say and do.
+ * The engine behind a {@linkcode DnsPgPool}, with the events, errors and bookkeeping of `pg.Pool`.
  *
  * @module
  */
@@ -9,12 +9,13 @@ import type { Lease } from "../../pool/lease.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { type Engine, getDnsEngine } from "../../engine.ts";
 import { DatabaseUrl } from "../../engine/url.ts";
-import { inDriversWords, type PoolWords } from "../shared/driver_errors.ts";
+import { toDriverError } from "../shared/driver_errors.ts";
 import {
   type Deliver,
   type DropInClient,
-  type PgParameters,
+  MESSAGES,
   type PgPool,
+  type PgTarget,
   pinningAdapter,
   type Release,
 } from "./module.ts";
@@ -22,56 +23,51 @@ import { callUserCode } from "../../internal/thrown.ts";
 import { type PgPoolSettings, readPoolSettings } from "./pool_settings.ts";
 import { type DriverCounts, driverCounts } from "../shared/pool_counts.ts";
 
-/** What `pg.Pool` says. */
-const WORDS: PoolWords = {
-  timeout: "timeout exceeded when trying to connect",
-  connectTimeout: "Connection terminated due to connection timeout",
-  closed: "Cannot use a pool after calling end on the pool",
-};
 const RELEASED_TWICE = "Release called on client which has already been released to the pool.";
+
 /**
- * The engine's own end of a wait comes first: it knows more about the reason. It lets those wait on for whom a connection
- * is being opened; for them the wait ends here.
+ * Extra time after which this file ends a checkout itself. The engine's own timeout comes first, because its error
+ * tells the reason; but a waiter for which a connection is being opened waits on there.
  */
-const SLACK_MS = 5;
+const EXTRA_TIMEOUT_MS = 5;
 
-const NOTHING: Release = () => {};
+const RELEASE_NOTHING: Release = () => {};
 
-/** What is known of a client. */
-interface Standing {
-  /** Since when it is open. */
+/** State of a client. */
+interface ClientState {
+  /** When the client was opened. */
   readonly sinceMs: number;
-  /** Of whoever has it. */
+  /** The current lease; `undefined` while the client is idle. */
   lease: Lease<DropInClient> | undefined;
-  /** Whether it was handed out before. */
-  seasoned: boolean;
-  /** The pool was told of it, and will be told of its end. */
-  told: boolean;
-  /** It is being closed. */
-  leaving: boolean;
-  /** Its socket is closed. */
-  ended: boolean;
-  /** The server refused a write. */
+  /** Whether the client was handed out before. */
+  handedOutBefore: boolean;
+  /** Whether the pool emitted `connect` for the client, and has not yet emitted `remove`. */
+  announced: boolean;
+  /** Whether the client is being closed. */
+  closing: boolean;
+  /** Whether the client's socket is closed. */
+  closed: boolean;
+  /** Whether the server refused a write. */
   readOnly: boolean;
 }
 
-/** An engine that does a pool's work. */
+/** The engine behind a pool. */
 export class PgBackend {
   /** The engine. */
   readonly engine: Engine<DropInClient>;
 
   readonly #pool: PgPool;
   readonly #settings: PgPoolSettings;
-  readonly #standings: WeakMap<DropInClient, Standing> = new WeakMap();
-  /** Of clients that the pool was told of and that are not being closed. */
-  readonly #open: Set<Standing> = new Set();
+  readonly #states: WeakMap<DropInClient, ClientState> = new WeakMap();
+  /** States of the clients that were announced and are not being closed. */
+  readonly #open: Set<ClientState> = new Set();
 
   /**
-   * @param pool Whose work it does.
-   * @param parameters Where to.
+   * @param pool The pool.
+   * @param target What its clients connect to.
    */
-  constructor(pool: PgPool, parameters: PgParameters) {
-    const { host, port, user, database, password } = parameters;
+  constructor(pool: PgPool, target: PgTarget) {
+    const { host, port, user, database, password } = target;
     this.#pool = pool;
     this.#settings = readPoolSettings(pool.options);
     const url = new DatabaseUrl({
@@ -86,16 +82,16 @@ export class PgBackend {
     this.engine = getDnsEngine<DropInClient>(url, {
       ...this.#settings.engine,
       adapter: this.#adapter(),
-      hooks: { connect: ({ client }) => this.#welcome(client) },
+      hooks: { connect: ({ client }) => this.#onConnect(client) },
     });
   }
 
-  /** How many clients there are, and callers that wait. */
+  /** The pool's counters. */
   get counts(): DriverCounts {
     return driverCounts(this.engine.pool.counts);
   }
 
-  /** Clients that are out and past their lifetime. */
+  /** Number of clients that are in use and past their lifetime. */
   get expired(): number {
     const nowMs = now();
     const { lifetimeMs } = this.#settings;
@@ -103,123 +99,128 @@ export class PgBackend {
   }
 
   /**
-   * Asks for a client.
+   * Checks out a client.
    *
-   * @param deliver Is given it, or the error; whatever it throws is nobody's but the process's, as with `pg.Pool`.
+   * @param deliver Receives the client or the error. What it throws becomes an uncaught error, as with `pg.Pool`.
    */
   checkout(deliver: Deliver): void {
     const { timeoutMs } = this.#settings;
-    let late = false;
+    let timedOut = false;
     let limit: Timer | undefined;
     if (timeoutMs < Infinity) {
-      limit = maintenanceTimer(timeoutMs + SLACK_MS, () => {
-        late = true;
-        deliver(new Error(WORDS.connectTimeout), undefined, NOTHING);
+      limit = maintenanceTimer(timeoutMs + EXTRA_TIMEOUT_MS, () => {
+        timedOut = true;
+        deliver(new Error(MESSAGES.connectTimeout), undefined, RELEASE_NOTHING);
       });
     }
     this.engine.connect().then((lease) => {
       limit?.clear();
-      if (late) lease.release();
-      else callUserCode(() => this.#handOver(lease, deliver));
+      if (timedOut) lease.release();
+      else callUserCode(() => this.#handOut(lease, deliver));
     }, (error) => {
       limit?.clear();
-      if (!late) callUserCode(() => deliver(inDriversWords(error, WORDS), undefined, NOTHING));
+      if (timedOut) return;
+      callUserCode(() => deliver(toDriverError(error, MESSAGES), undefined, RELEASE_NOTHING));
     });
   }
 
-  /** Waits for all clients to come back, and closes them. */
+  /** Waits until all clients are released, and closes them. */
   close(): Promise<void> {
     return this.engine.close({ drain: Infinity });
   }
 
-  #handOver(lease: Lease<DropInClient>, deliver: Deliver): void {
+  #handOut(lease: Lease<DropInClient>, deliver: Deliver): void {
     const { client } = lease;
-    const standing = this.#standings.get(client)!;
+    const state = this.#states.get(client)!;
     const { verify } = this.#settings;
-    const isNew = !standing.seasoned;
-    standing.lease = lease;
-    standing.seasoned = true;
+    const isNew = !state.handedOutBefore;
+    state.lease = lease;
+    state.handedOutBefore = true;
     this.#pool.emit("acquire", client);
-    const release = this.#releaser(lease, client, standing);
+    const release = this.#releaseFunction(lease, client, state);
     client.release = release;
     if (!isNew || !verify) return deliver(undefined, client, release);
     verify(client, (error) => {
       if (!error) return deliver(undefined, client, release);
       release(error);
-      deliver(error as Error, undefined, NOTHING);
+      deliver(error as Error, undefined, RELEASE_NOTHING);
     });
   }
 
-  #releaser(lease: Lease<DropInClient>, client: DropInClient, standing: Standing): Release {
+  #releaseFunction(
+    lease: Lease<DropInClient>,
+    client: DropInClient,
+    state: ClientState,
+  ): Release {
     let released = false;
     return (error) => {
       if (released) throw new Error(RELEASED_TWICE);
       released = true;
-      if (standing.lease === lease) standing.lease = undefined;
+      if (state.lease === lease) state.lease = undefined;
       client._poolUseCount = (client._poolUseCount ?? 0) + 1;
       this.#pool.emit("release", error, client);
-      const unfit = error || standing.readOnly || client._queryable === false ||
-        client._ending || now() - standing.sinceMs >= this.#settings.lifetimeMs;
-      if (unfit) lease.invalidate(undefined, { soft: true });
+      const mustClose = error || state.readOnly || client._queryable === false ||
+        client._ending || now() - state.sinceMs >= this.#settings.lifetimeMs;
+      if (mustClose) lease.invalidate(undefined, { soft: true });
       lease.release(error instanceof Error ? error : undefined);
     };
   }
 
-  /** Hears of a new client's end before the engine does. */
-  #attend(client: DropInClient): void {
-    const standing: Standing = {
+  /** Tracks a new client: listens for its end before the engine does. */
+  #track(client: DropInClient): void {
+    const state: ClientState = {
       sinceMs: now(),
       lease: undefined,
-      seasoned: false,
-      told: false,
-      leaving: false,
-      ended: false,
+      handedOutBefore: false,
+      announced: false,
+      closing: false,
+      closed: false,
       readOnly: false,
     };
-    this.#standings.set(client, standing);
-    client.on("error", (error) => this.#onError(client, standing, error));
+    this.#states.set(client, state);
+    client.on("error", (error) => this.#onError(client, state, error));
     client.once("end", () => {
-      standing.ended = true;
-      // Its place is free at once: not everybody releases a client that died on them.
-      standing.lease?.invalidate();
-      this.#farewell(client, standing);
+      state.closed = true;
+      // Frees the slot at once: some libraries never release a client that died.
+      state.lease?.invalidate();
+      this.#emitRemove(client, state);
     });
   }
 
-  /** A new client, before anybody has it. */
-  async #welcome(client: DropInClient): Promise<void> {
+  /** Prepares and announces a new client, before it is handed out. */
+  async #onConnect(client: DropInClient): Promise<void> {
     await this.#settings.onConnect?.(client);
-    const standing = this.#standings.get(client)!;
-    standing.told = true;
-    this.#open.add(standing);
+    const state = this.#states.get(client)!;
+    state.announced = true;
+    this.#open.add(state);
     this.#pool.emit("connect", client);
   }
 
-  /** An idle client died. Unlike `pg.Pool`, this never ends the process: without a listener it goes unheard. */
-  #onError(client: DropInClient, standing: Standing, error: unknown): void {
-    const { lease, told, leaving } = standing;
-    if (lease || !told || leaving) return;
-    standing.leaving = true;
+  /** Reports an idle client that died. Unlike in `pg.Pool`, an `error` without a listener does not end the process. */
+  #onError(client: DropInClient, state: ClientState, error: unknown): void {
+    const { lease, announced, closing } = state;
+    if (lease || !announced || closing) return;
+    state.closing = true;
     if (error instanceof Error) Object.assign(error, { client });
     if (this.#pool.listenerCount("error") > 0) this.#pool.emit("error", error, client);
   }
 
-  /** The pool hears of a client's end once it has left and its socket is closed. */
-  #farewell(client: DropInClient, standing: Standing): void {
-    if (!standing.told || !standing.leaving || !standing.ended) return;
-    standing.told = false;
+  /** Emits `remove` once the client has left the pool and its socket is closed. */
+  #emitRemove(client: DropInClient, state: ClientState): void {
+    if (!state.announced || !state.closing || !state.closed) return;
+    state.announced = false;
     this.#pool.emit("remove", client);
   }
 
-  #leave(client: DropInClient): void {
-    const standing = this.#standings.get(client);
-    if (!standing) return;
-    standing.leaving = true;
-    this.#open.delete(standing);
-    this.#farewell(client, standing);
+  #beforeClose(client: DropInClient): void {
+    const state = this.#states.get(client);
+    if (!state) return;
+    state.closing = true;
+    this.#open.delete(state);
+    this.#emitRemove(client, state);
   }
 
-  /** Opens the pool's clients, and hears of their end. */
+  /** Creates the adapter that opens the pool's clients and reports their end. */
   #adapter(): Adapter<DropInClient> {
     const adapter = pinningAdapter(this.#pool.Client, () => this.#pool.options);
     const { ref, unref, ...rest } = adapter;
@@ -228,21 +229,21 @@ export class PgBackend {
       ...(this.#settings.mayExitOnIdle && { ref, unref }),
       connect: async (ip, target) => {
         const client = await adapter.connect(ip, target);
-        this.#attend(client);
+        this.#track(client);
         return client;
       },
       close: (client) => {
-        this.#leave(client);
+        this.#beforeClose(client);
         return adapter.close!(client);
       },
       terminate: (client, reason) => {
-        this.#leave(client);
+        this.#beforeClose(client);
         adapter.terminate!(client, reason);
       },
       onError: (client, listener) =>
         adapter.onError!(client, (error) => {
-          const standing = this.#standings.get(client);
-          if (standing && adapter.classify!(error) === "read-only") standing.readOnly = true;
+          const state = this.#states.get(client);
+          if (state && adapter.classify!(error) === "read-only") state.readOnly = true;
           listener(error);
         }),
     };

@@ -1,5 +1,5 @@
 /**
- * The part of the module `pg` that the drop-ins need, and what it makes of its options.
+ * The part of the module `pg` that the drop-ins use, and how `pg` reads its options.
  *
  * @module
  */
@@ -7,19 +7,22 @@
 import { KEEPALIVE_MS } from "../../adapters/shared/socket.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { lazyPgAdapter, type PgClient, type PgConfig, type PgModule } from "../../adapters/pg.ts";
-import { copyOptions, type Given, refuseOptions } from "../shared/options.ts";
+import { mustBe } from "../../internal/argument_error.ts";
+import type { DriverMessages } from "../shared/driver_errors.ts";
+import { copyOptions, type RawOptions, refuseOptions } from "../shared/options.ts";
+import type { ConnectionTarget } from "../shared/tracked_hosts.ts";
 
-/** Hears of what happens to a pool or to one of its clients. */
-// deno-lint-ignore no-explicit-any -- as EventEmitter has it: each event has arguments of its own
+/** Receives an event of a pool or of a client. */
+// deno-lint-ignore no-explicit-any -- as in EventEmitter: each event has its own arguments
 export type Listener = (...args: any[]) => void;
 
-/** Gives a client back; with an error or `true`, for good. */
+/** Releases a client; with an error or `true`, closes it. */
 export type Release = (error?: unknown) => void;
 
-/** Hands a client to whoever asked the pool for one. */
+/** Receives a client, or an error. */
 export type Deliver = (error: Error | undefined, client?: DropInClient, done?: Release) => void;
 
-/** `pg.Client`, with what its pool hangs on to it. */
+/** `pg.Client`, with the properties that its pool adds. */
 export interface DropInClient extends PgClient {
   host: string;
   port: number;
@@ -35,7 +38,7 @@ export interface DropInClient extends PgClient {
   once(event: string, listener: Listener): unknown;
 }
 
-/** `pg.Pool`, as far as a subclass has to know it. */
+/** The part of `pg.Pool` that its subclass uses. */
 export interface PgPool {
   options: Record<string, unknown>;
   ending: boolean;
@@ -53,88 +56,88 @@ export interface PgPool {
   listenerCount(event: string): number;
 }
 
-/** The module `pg`, as far as a drop-in has to know it: `import pg from "pg"`. */
+/** The part of the module `pg` that a drop-in uses: `import pg from "pg"`. */
 export interface PgDriver {
   /** The client class. */
-  // deno-lint-ignore no-explicit-any -- any version's: what comes of it is inferred from the module
+  // deno-lint-ignore no-explicit-any -- of any version: the instance type is inferred from the module
   Client: new (config?: any) => any;
   /** The pool class. */
-  // deno-lint-ignore no-explicit-any -- any version's: what comes of it is inferred from the module
+  // deno-lint-ignore no-explicit-any -- of any version: the instance type is inferred from the module
   Pool: new (config?: any) => any;
 }
 
-/** The module, with what it makes. */
+/** The module, with the types of its instances. */
 export interface PgInternalDriver extends PgDriver {
   Client: new (config: unknown) => DropInClient;
   Pool: new (config?: unknown) => PgPool;
 }
 
+/** Messages of `pg.Pool`. */
+export const MESSAGES: DriverMessages = {
+  timeout: "timeout exceeded when trying to connect",
+  connectTimeout: "Connection terminated due to connection timeout",
+  closed: "Cannot use a pool after calling end on the pool",
+};
+
 /**
- * Checks that this is the module.
+ * Checks that a value is the module `pg`.
  *
- * @param pg What was passed in.
+ * @param pg The value.
  * @returns The same.
- * @throws {TypeError} where it is not.
+ * @throws {TypeError} if it is not.
  */
 export function checkDriver(pg: unknown): PgInternalDriver {
   const { Client, Pool } = (pg ?? {}) as Partial<PgDriver>;
   if (typeof Client === "function" && typeof Pool === "function") return pg as PgInternalDriver;
-  throw new TypeError(
-    'Cannot use this as the driver "pg": it has no classes "Client" and "Pool", pass what `import pg from "pg"` gives',
-  );
+  const allowed =
+    'the module that `import pg from "pg"` gives, with the classes "Client" and "Pool"';
+  throw mustBe("pg", allowed, pg);
 }
 
-/** Options of `pg` that open the socket by themselves. */
-const BYPASS = "it would bypass DNS, for it opens the socket by itself";
+/** The reason to refuse the options of `pg` with which it opens its socket in another way. */
+const BYPASS = "it would bypass DNS, because it opens the socket itself";
 
 /**
- * Refuses what makes no sense in a pool or a client that follows DNS.
+ * Refuses options that cannot be used in a pool or a client that follows DNS.
  *
- * @param given Its options.
- * @throws {TypeError} naming the option.
+ * @param given The options.
+ * @throws {TypeError} if one of them is given.
  */
-export function checkPgOptions(given: Given): void {
-  const milliseconds = 'for a pool of pg it is "connectionTimeoutMillis", in milliseconds';
+export function checkPgOptions(given: RawOptions): void {
+  const useMilliseconds = 'use "connectionTimeoutMillis" of pg, in milliseconds';
   refuseOptions(given, {
     stream: BYPASS,
     connection: BYPASS,
     creator: BYPASS,
-    poolTimeout: milliseconds,
-    connectTimeout: milliseconds,
-    idleTimeout: 'for a pool of pg it is "idleTimeoutMillis", in milliseconds',
-    poolRecycle: 'for a pool of pg it is "maxLifetimeSeconds"',
-    maxOverflow: 'for a pool of pg it is part of "max"',
-    minIdle: 'for a pool of pg it is "min"',
+    poolTimeout: useMilliseconds,
+    connectTimeout: useMilliseconds,
+    idleTimeout: 'use "idleTimeoutMillis" of pg, in milliseconds',
+    poolRecycle: 'use "maxLifetimeSeconds" of pg',
+    maxOverflow: 'it is part of "max" of pg',
+    minIdle: 'use "min" of pg',
   });
 }
 
-/** Where a client would connect to. */
-export interface PgParameters {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string | undefined;
-  readonly database: string | undefined;
-  /** Not of a function that gives it. */
+/** What a client connects to. */
+export interface PgTarget extends ConnectionTarget {
+  /** The password; `undefined` if a function gives it. */
   readonly password: string | undefined;
 }
 
 /**
- * Where a client with these options would connect to: options, connection string, environment and defaults, as `pg`
- * itself reads them.
+ * Reads what a client connects to, from options, connection string, environment and defaults, as `pg` itself does.
  *
- * @param Client Its class.
- * @param given Its options.
- * @returns What it would use.
+ * @param Client The client's class.
+ * @param given The client's options.
+ * @throws {TypeError} if the class is not `pg`'s.
  */
-export function readParameters(Client: PgInternalDriver["Client"], given: Given): PgParameters {
-  // In place of a connection, so that the client that is only asked makes no socket.
+export function readTarget(Client: PgInternalDriver["Client"], given: RawOptions): PgTarget {
+  // Takes the place of a connection, so that this client makes no socket.
   const connection = { on() {}, once() {}, removeListener() {} };
   const client = new Client({ ...copyOptions(given), connection });
   const { host, port, user, database, password } = client;
   if (client.connection !== connection || typeof host !== "string") {
-    throw new TypeError(
-      "Cannot follow DNS with this client class: it is not pg's own or a subclass (pg-native is none)",
-    );
+    throw mustBe("Client", "the client class of pg, or a subclass of it (not pg-native's)", Client);
   }
   return {
     host,
@@ -145,26 +148,25 @@ export function readParameters(Client: PgInternalDriver["Client"], given: Given)
   };
 }
 
-/** TCP keepalive, unless it is asked for otherwise. */
+/** TCP keepalive, unless the options say otherwise. */
 export const KEEPALIVE: {
   readonly keepAlive: boolean;
   readonly keepAliveInitialDelayMillis: number;
 } = { keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS };
 
 /**
- * Opens clients that dial an address instead of their host; everywhere else (TLS, `.pgpass`, password function,
- * tracing) the host stays what it was.
+ * Creates an adapter whose clients connect to an address instead of their host. For everything else (TLS, `.pgpass`,
+ * password function, tracing) their host remains the name.
  *
- * @param Client Their class.
- * @param options Gives their options of the moment.
- * @returns The adapter.
+ * @param Client The class of the clients.
+ * @param options Returns the current options of the clients.
  */
 export function pinningAdapter(
   Client: PgInternalDriver["Client"],
-  options: () => Given,
+  options: () => RawOptions,
 ): Adapter<DropInClient> {
   const Pinned = function ({ host }: PgConfig) {
-    // The engine bounds the attempt.
+    // The engine limits the attempt.
     const given = { ...KEEPALIVE, ...copyOptions(options()), connectionTimeoutMillis: 0 };
     const client = new Client(given);
     client.host = host;

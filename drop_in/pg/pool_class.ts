@@ -1,5 +1,5 @@
 /**
- * A subclass of a module's `pg.Pool`, whose work an engine does.
+ * A subclass of a module's `pg.Pool` with an engine behind it.
  *
  * @module
  */
@@ -10,33 +10,29 @@ import {
   checkPgOptions,
   type Deliver,
   type DropInClient,
+  MESSAGES,
   type PgInternalDriver,
   type PgPool,
-  readParameters,
+  readTarget,
 } from "./module.ts";
-import { hostKind, remarkOnHost } from "../shared/host_kind.ts";
-import { type Given, refuseWithoutEngine } from "../shared/options.ts";
+import { type HostKind, hostKind, warnHostNotTracked } from "../shared/host_kind.ts";
+import { type RawOptions, refuseWithoutEngine } from "../shared/options.ts";
 
 /** The subclass. */
-export type DnsPgPoolClass = new (options?: Given) => PgPool & {
+export type DnsPgPoolClass = new (options?: RawOptions) => PgPool & {
   readonly engine: Engine<DropInClient> | undefined;
 };
 
 const pools: WeakSet<object> = new WeakSet();
 
-/** Whether this is a pool of such a class. */
+/** Returns whether a value is a pool of such a class. */
 export function isDnsPgPool(value: unknown): boolean {
   return typeof value === "object" && value !== null && pools.has(value);
 }
 
 const classes: WeakMap<PgInternalDriver["Pool"], DnsPgPoolClass> = new WeakMap();
 
-/**
- * The subclass of a module's pool; the same one for the same module.
- *
- * @param pg The module.
- * @returns The class.
- */
+/** Returns the subclass of a module's pool; the same one for the same module. */
 export function poolClassOf(pg: PgInternalDriver): DnsPgPoolClass {
   let made = classes.get(pg.Pool);
   if (!made) classes.set(pg.Pool, made = subclass(pg));
@@ -44,19 +40,18 @@ export function poolClassOf(pg: PgInternalDriver): DnsPgPoolClass {
 }
 
 function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
-  // `query` and all that has nothing to do with where clients come from is the original's.
+  // `query` and everything else that does not concern where clients come from is the original's.
   return class DnsPgPool extends Pool {
     readonly #backend: PgBackend | undefined;
 
-    constructor(options?: Given) {
+    constructor(options?: RawOptions) {
       super(options);
       pools.add(this);
-      const parameters = readParameters(this.Client, this.options);
-      const { host } = parameters;
-      remarkOnHost(host, "DnsPgPool");
-      const kind = hostKind(host);
+      const target = readTarget(this.Client, this.options);
+      warnHostNotTracked(target.host, "DnsPgPool");
+      const kind = hostKind(target.host);
       if (kind === "socket" || kind === "list") leaveToOriginal(this, kind);
-      else this.#backend = new PgBackend(this, parameters);
+      else this.#backend = new PgBackend(this, target);
     }
 
     /** The engine behind the pool: `status()` and events. */
@@ -84,7 +79,7 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
       const backend = this.#backend;
       if (!backend) return super.connect(callback);
       if (this.ending) {
-        const error = new Error("Cannot use a pool after calling end on the pool");
+        const error = new Error(MESSAGES.closed);
         return callback ? void callback(error) : this.Promise.reject(error);
       }
       if (callback) return backend.checkout(callback), undefined;
@@ -110,8 +105,8 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
   };
 }
 
-/** A pool that is the original's own: it follows no DNS, but ends no process either. */
-function leaveToOriginal(pool: PgPool, kind: string): void {
+/** Prepares a pool that is entirely the original's: an `error` without a listener must not end the process here either. */
+function leaveToOriginal(pool: PgPool, kind: HostKind): void {
   checkPgOptions(pool.options);
   refuseWithoutEngine(pool.options, kind);
   pool.on("connect", (client: DropInClient) => client.on("error", () => {}));

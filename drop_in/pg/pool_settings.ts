@@ -1,63 +1,63 @@
 /**
- * `pg.Pool`'s options, in the engine's terms.
+ * Converts the options of `pg.Pool` to the engine's.
  *
  * @module
  */
 
 import type { EngineOptions } from "../../engine/options.ts";
-import { show } from "../../internal/argument_error.ts";
+import { outOfRange } from "../../internal/argument_error.ts";
 import { checkPgOptions, type DropInClient } from "./module.ts";
-import { asWait, dnsPoolOptions, type Given, numberAmong } from "../shared/options.ts";
+import {
+  defaultTimeoutMs,
+  dnsPoolOptions,
+  type RawOptions,
+  readFunction,
+  readNumber,
+  toSeconds,
+} from "../shared/options.ts";
 
-/** What a pool does. */
+/** Settings of a pool. */
 export interface PgPoolSettings {
-  /** How the engine does it. */
+  /** Options of the engine. */
   readonly engine: EngineOptions<DropInClient>;
-  /** How long a caller waits; `Infinity`: for ever. */
+  /** Timeout of a checkout; `Infinity` for none. */
   readonly timeoutMs: number;
-  /** How old a client gets. */
+  /** Maximum age of a client. */
   readonly lifetimeMs: number;
-  /** Whether idle clients let the process end. */
+  /** Whether idle clients allow the process to exit. */
   readonly mayExitOnIdle: boolean;
-  /** Called with each new client, before anybody has it. */
+  /** Called with each new client before it is announced and handed out. */
   readonly onConnect: ((client: DropInClient) => unknown) | undefined;
-  /** Called with each new client when it is handed out. */
+  /** Called with each new client when it is handed out; may reject it. */
   readonly verify:
     | ((client: DropInClient, done: (error?: unknown) => void) => void)
     | undefined;
 }
 
-/** `pg.Pool`'s defaults. */
+/** Defaults of `pg.Pool`. */
 const DEFAULTS = { max: 10, idleTimeoutMillis: 10_000 };
-/** Where a role is wanted, somebody has to wait for it: for so long at most, unless it is said how long. */
-const ROLE_TIMEOUT_MS = 30_000;
 
 /**
  * Reads the options of a pool.
  *
- * @param given As `pg.Pool` keeps them.
+ * @param given The options as `pg.Pool` keeps them.
  * @returns The settings.
- * @throws {TypeError} for an option that makes no sense here, or is no number.
- * @throws {RangeError} for a number out of bounds.
+ * @throws {TypeError} if an option cannot be used here, or has a value of the wrong kind.
+ * @throws {RangeError} if a number is outside its range.
  */
-export function readPoolSettings(given: Given): PgPoolSettings {
+export function readPoolSettings(given: RawOptions): PgPoolSettings {
   checkPgOptions(given);
-  const ms = { min: 0, unit: "milliseconds" };
-  const clients = { min: 0, unit: "clients" };
-  const max = numberAmong(given, "max", clients) || DEFAULTS.max;
-  const min = numberAmong(given, "min", clients) ?? 0;
-  if (min > max) {
-    throw new RangeError(`Cannot use ${min} for "min": it is at most "max", which is ${max}`);
-  }
+  const max = readNumber(given, "max", "clients") || DEFAULTS.max;
+  const min = readNumber(given, "min", "clients") ?? 0;
+  if (min > max) throw outOfRange("min", `at most "max", which is ${max}`, min);
   const idleMs = given.idleTimeoutMillis === undefined
     ? DEFAULTS.idleTimeoutMillis
-    : numberAmong(given, "idleTimeoutMillis", ms);
-  const lifetime = numberAmong(given, "maxLifetimeSeconds", { min: 0, unit: "seconds" });
+    : readNumber(given, "idleTimeoutMillis", "milliseconds");
+  const lifetime = readNumber(given, "maxLifetimeSeconds", "seconds");
   const lifetimeMs = lifetime ? lifetime * 1000 : Infinity;
-  const wantsRole = given.targetSessionAttrs !== undefined && given.targetSessionAttrs !== "any";
-  const timeoutMs = numberAmong(given, "connectionTimeoutMillis", ms) ||
-    (wantsRole ? ROLE_TIMEOUT_MS : Infinity);
-  const { wait, attempt } = asWait(timeoutMs);
+  const timeoutMs = readNumber(given, "connectionTimeoutMillis", "milliseconds") ||
+    defaultTimeoutMs(given);
+  const { poolTimeout, connectTimeout } = toSeconds(timeoutMs);
   return {
     timeoutMs,
     lifetimeMs,
@@ -67,37 +67,26 @@ export function readPoolSettings(given: Given): PgPoolSettings {
     engine: {
       poolUseLifo: true,
       poolResetOnReturn: null,
-      // A wait without an end would never tell of the failure.
+      // Without a timeout, a caller would never learn of the failure.
       connectRetry: timeoutMs < Infinity,
       ...readLog(given),
       ...dnsPoolOptions(given),
       poolSize: max,
       maxOverflow: 0,
       minSize: min,
-      maxUses: numberAmong(given, "maxUses", { min: 0, unit: "uses" }) || Infinity,
+      maxUses: readNumber(given, "maxUses", "uses") || Infinity,
       idleTimeout: idleMs ? idleMs / 1000 : Infinity,
       poolRecycle: lifetimeMs / 1000,
-      poolTimeout: wait,
-      ...(timeoutMs < Infinity && { connectTimeout: attempt }),
+      poolTimeout,
+      ...(timeoutMs < Infinity && { connectTimeout }),
     },
   };
 }
 
-/** Where `pg.Pool`'s `log` goes, the engine's lines go. */
-function readLog(given: Given): Pick<EngineOptions, "echoPool" | "logger"> {
+/** Sends the engine's log lines to the `log` function of `pg.Pool`. */
+function readLog(given: RawOptions): Pick<EngineOptions, "echoPool" | "logger"> {
   const log = readFunction<(message: string) => void>(given, "log");
   if (!log) return {};
   const write = (message: string) => log(message);
   return { echoPool: "debug", logger: { debug: write, info: write, warn: write } };
-}
-
-// deno-lint-ignore no-explicit-any -- what it is called with is said where it is called
-function readFunction<F extends (...args: any[]) => unknown>(
-  given: Given,
-  name: string,
-): F | undefined {
-  const value = given[name];
-  if (!value) return undefined;
-  if (typeof value === "function") return value as F;
-  throw new TypeError(`Cannot use ${show(value)} for "${name}": it is a function`);
 }

@@ -1,61 +1,65 @@
 /**
- * The engine's errors in a driver's words: an ORM reads the codes and messages of its driver, not ours.
+ * Converts the engine's errors to the driver's: an ORM reads the codes and messages of its driver.
  *
  * @module
  */
 
+import { ConnectError, PoolClosedError, PoolTimeoutError, ResolveError } from "../../errors.ts";
 import { isTimeout } from "../../internal/thrown.ts";
 import { WrongRoleError } from "../../pool/connection/server_role.ts";
-import { ConnectError, PoolClosedError, PoolTimeoutError, ResolveError } from "../../errors.ts";
 
-/** What the driver's own pool says. */
-export interface PoolWords {
-  /** No connection became free in time; missing where it has no word for that. */
+/** Messages of a driver's own pool. */
+export interface DriverMessages {
+  /** Message if no connection became free in time; `undefined` if the driver has none. */
   readonly timeout?: string;
-  /** The server did not let one in in time. */
+  /** Message if the server did not accept a connection in time. */
   readonly connectTimeout: string;
-  /** What the error of that is marked with. */
+  /** Fields of the error with that message. */
   readonly connectTimeoutFields?: object;
-  /** The pool is closed. */
+  /** Message if the pool is closed. */
   readonly closed: string;
 }
 
 /**
- * What the driver's own pool would have failed with, as far as it has a word for it; the engine's error is its
- * `cause`. Where a server or a socket said something, that very error is given.
+ * Converts an error of the engine to the one that the driver's own pool would have thrown, with the engine's error as
+ * its `cause`. If the server or a socket reported an error, that error itself is returned.
  *
  * @param error What the engine threw.
- * @param words What the driver's pool says.
- * @returns The error for whoever uses the drop-in.
+ * @param messages The messages of the driver's pool.
+ * @returns The driver's error; the engine's if the driver has none for it.
  */
-export function inDriversWords(error: unknown, words: PoolWords): Error {
-  if (error instanceof ConnectError) return fromConnect(error, words);
+export function toDriverError(error: unknown, messages: DriverMessages): Error {
+  if (error instanceof ConnectError) return fromConnectError(error, messages);
   if (error instanceof PoolTimeoutError) {
-    return words.timeout === undefined ? error : new Error(words.timeout, { cause: error });
+    return messages.timeout === undefined ? error : new Error(messages.timeout, { cause: error });
   }
-  if (error instanceof PoolClosedError) return new Error(words.closed, { cause: error });
-  if (error instanceof ResolveError) {
-    // As `node:dns` calls them; "ambiguous" may be an outage.
-    const code = error.kind === "negative" ? "ENOTFOUND" : "EAI_AGAIN";
-    const message = `getaddrinfo ${code} ${error.host}: ${error.message}`;
-    return Object.assign(new Error(message, { cause: error }), {
-      code,
-      syscall: "getaddrinfo",
-      hostname: error.host,
-    });
-  }
-  if (isTimeout(error)) return tookTooLong(error, words);
+  if (error instanceof PoolClosedError) return new Error(messages.closed, { cause: error });
+  if (error instanceof ResolveError) return fromResolveError(error);
+  if (isTimeout(error)) return connectTimeoutError(error, messages);
   return error instanceof Error ? error : new Error(String(error), { cause: error });
 }
 
-function fromConnect(error: ConnectError, words: PoolWords): Error {
+function fromConnectError(error: ConnectError, messages: DriverMessages): Error {
   const { cause } = error;
-  if (isTimeout(cause)) return tookTooLong(error, words);
-  // A server's role is nothing that a driver speaks of.
-  const said = cause instanceof Error && ("code" in cause || !(cause instanceof WrongRoleError));
-  return said ? cause : error;
+  if (isTimeout(cause)) return connectTimeoutError(error, messages);
+  // Drivers have no error for a server with the wrong role.
+  const isDrivers = cause instanceof Error &&
+    ("code" in cause || !(cause instanceof WrongRoleError));
+  return isDrivers ? cause : error;
 }
 
-function tookTooLong(cause: unknown, words: PoolWords): Error {
-  return Object.assign(new Error(words.connectTimeout, { cause }), words.connectTimeoutFields);
+/** Makes the error that `node:dns` makes. */
+function fromResolveError(error: ResolveError): Error {
+  // The kind "ambiguous" may be an outage.
+  const code = error.kind === "negative" ? "ENOTFOUND" : "EAI_AGAIN";
+  const message = `getaddrinfo ${code} ${error.host}: ${error.message}`;
+  const fields = { code, syscall: "getaddrinfo", hostname: error.host };
+  return Object.assign(new Error(message, { cause: error }), fields);
+}
+
+function connectTimeoutError(cause: unknown, messages: DriverMessages): Error {
+  return Object.assign(
+    new Error(messages.connectTimeout, { cause }),
+    messages.connectTimeoutFields,
+  );
 }

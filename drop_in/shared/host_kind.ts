@@ -1,5 +1,5 @@
 /**
- * Which hosts a drop-in follows in DNS, and the one remark about those that it does not.
+ * Tells which hosts a drop-in follows in DNS, and warns about those that it does not.
  *
  * @module
  */
@@ -9,16 +9,16 @@ import { canonicalHost, isHost } from "../../internal/host_name.ts";
 import { canonicalIp } from "../../internal/ip.ts";
 
 /**
- * What a host is, seen from DNS: a `name` is followed; an `address` (or `localhost`) has nothing to be followed; a
- * `socket` is a path and a `list` holds several hosts, both of which only the driver itself can make sense of.
+ * A kind of host. Only a `name` is looked up in DNS. An `address` and `localhost` need no lookup; a `socket` (a path)
+ * and a `list` (of several hosts) are left to the driver.
  */
 export type HostKind = "name" | "address" | "local" | "socket" | "list";
 
 /**
- * What a host is.
+ * Returns the kind of a host.
  *
- * @param host As the driver reads it.
- * @returns The kind; `name` also for what no name can be, which the engine refuses with a reason.
+ * @param host The host as the driver reads it.
+ * @returns The kind; `name` also for a string that cannot be a host name, which is refused later, with a reason.
  */
 export function hostKind(host: string): HostKind {
   if (host.startsWith("/")) return "socket";
@@ -27,28 +27,33 @@ export function hostKind(host: string): HostKind {
   return isHost(host) && canonicalHost(host) === "localhost" ? "local" : "name";
 }
 
-const REMARKS: Readonly<Record<HostKind, string | undefined>> = {
-  name: undefined,
-  local: undefined,
+const DESCRIPTIONS: Readonly<Record<HostKind, string>> = {
+  name: "is a name",
+  local: "is localhost",
   address: "is an IP address",
   socket: "is a socket path",
   list: "is a list of hosts",
 };
 
-const remarked: Set<string> = new Set();
+/** Describes a kind of host, after "a host that": `is a socket path`. */
+export function describeHost(kind: HostKind): string {
+  return DESCRIPTIONS[kind];
+}
+
+const warned: Set<string> = new Set();
 
 /**
- * Says once per process, as a process warning, that a host is not followed in DNS. `localhost` goes without saying.
+ * Warns, once per process and host, that DNS is not followed for a host. `localhost` needs no warning.
  *
- * @param host As the driver reads it.
- * @param what What is made for it, such as `"DnsPgPool"`.
+ * @param host The host as the driver reads it.
+ * @param by The drop-in, such as `"DnsPgPool"`.
  */
-export function remarkOnHost(host: string, what: string): void {
-  const remark = REMARKS[hostKind(host)];
-  if (remark === undefined || remarked.has(host)) return;
-  remarked.add(host);
+export function warnHostNotTracked(host: string, by: string): void {
+  const kind = hostKind(host);
+  if (kind === "name" || kind === "local" || warned.has(host)) return;
+  warned.add(host);
   process.emitWarning(
-    `${what} does not follow DNS for the host ${JSON.stringify(host)}, which ${remark}`,
+    `${by} does not follow DNS for the host ${JSON.stringify(host)}, which ${describeHost(kind)}`,
     { type: "DnsPoolWarning", code: "DNSPOOL_HOST_NOT_FOLLOWED" },
   );
 }

@@ -1,14 +1,16 @@
 /**
- * Options of a driver's own pool, with some of dnspool's among them: telling them apart, and reading those that a
- * drop-in has to understand.
+ * Options of a driver's own pool with some of dnspool's among them: separates the two, and reads the driver's options
+ * that a drop-in has to understand.
  *
  * @module
  */
 
-import { nearest, show } from "../../internal/argument_error.ts";
+import { mustBe, mustNotBeGiven, unknownName } from "../../internal/argument_error.ts";
+import { checkNumber, MAX_TIMEOUT } from "../../internal/option_reader.ts";
 import type { DnsOptions, EngineOptions } from "../../engine/options.ts";
+import { describeHost, type HostKind } from "./host_kind.ts";
 
-/** What a drop-in takes besides the options of the pool whose place it takes. Durations are in seconds. */
+/** Options of a drop-in beside those of the pool that it replaces. Durations are in seconds. */
 export interface DnsPoolOptions extends
   DnsOptions,
   Pick<
@@ -31,7 +33,7 @@ export interface DnsPoolOptions extends
     | "poolLoggingName"
   > {}
 
-/** Their names: a record, so that the compiler misses the one that is not listed. */
+/** Names of dnspool's options: a record, so that the compiler reports one that is missing. */
 const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
   dnsTimeout: true,
   dnsNameservers: true,
@@ -63,83 +65,79 @@ const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
   poolLoggingName: true,
 };
 
-/** What no driver has an option for, so that a slip is noticed. */
-const LIKE_OURS = /^dns[A-Z]/;
+/** No driver has an option with such a name, so an unknown one is a misspelt option of dnspool. */
+const LIKE_DNSPOOL = /^dns[A-Z]/;
 
-/** Options as they come from outside. */
-export type Given = Readonly<Record<string, unknown>>;
+/** Options as the caller gave them. */
+export type RawOptions = Readonly<Record<string, unknown>>;
 
-/** Whether an option is dnspool's, or meant to be. */
-export function isOurs(name: string): boolean {
-  return Object.hasOwn(NAMES, name) || LIKE_OURS.test(name);
+/** Returns whether an option is one of dnspool's, or a misspelt one. */
+export function isDnsPoolOption(name: string): boolean {
+  return Object.hasOwn(NAMES, name) || LIKE_DNSPOOL.test(name);
 }
 
 /**
- * The options that are dnspool's.
+ * Picks dnspool's options.
  *
- * @param given All options.
+ * @param given The driver's options and dnspool's.
  * @returns Those for the engine.
- * @throws {TypeError} for one that begins with `dns` and is none.
+ * @throws {TypeError} if a name begins with `dns` and is not an option.
  */
-export function dnsPoolOptions(given: Given): DnsPoolOptions {
-  const names = Object.keys(given).filter(isOurs);
-  for (const name of names) if (!Object.hasOwn(NAMES, name)) throw noSuchOption(name);
+export function dnsPoolOptions(given: RawOptions): DnsPoolOptions {
+  const names = Object.keys(given).filter(isDnsPoolOption);
+  for (const name of names) checkName(name);
   return Object.fromEntries(names.map((name) => [name, given[name]]));
 }
 
 /**
- * Checks options that can be dnspool's only.
+ * Checks that all options are dnspool's.
  *
- * @param options All of them.
+ * @param options The options.
  * @returns The same.
- * @throws {TypeError} for one that is not dnspool's.
+ * @throws {TypeError} if one is not dnspool's.
  */
 export function checkDnsPoolOptions(options: DnsPoolOptions): DnsPoolOptions {
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(NAMES, name)) throw noSuchOption(name);
-  }
+  Object.keys(options).forEach(checkName);
   return options;
 }
 
-function noSuchOption(name: string): TypeError {
-  const offered = Object.keys(NAMES).sort();
-  const near = nearest(name, offered);
-  const hint = near ? `, did you mean "${near}"?` : `; dnspool's are ${offered.join(", ")}`;
-  return new TypeError(`Cannot use the option "${name}": there is no such option${hint}`);
+function checkName(name: string): void {
+  if (Object.hasOwn(NAMES, name)) return;
+  throw unknownName(name, "an option of dnspool", Object.keys(NAMES).sort());
 }
 
-/** A copy, with what drivers and libraries hide from view. */
-export function copyOptions(given: Given): Record<string, unknown> {
+/** Copies options, with a password that the driver or a library made non-enumerable. */
+export function copyOptions(given: RawOptions): Record<string, unknown> {
   return { ...given, ...("password" in given && { password: given.password }) };
 }
 
 /**
- * The options that are not dnspool's.
+ * Picks the options that are not dnspool's.
  *
- * @param given All options.
+ * @param given The driver's options and dnspool's.
  * @returns Those for the driver.
+ * @throws {TypeError} if a name begins with `dns` and is not an option.
  */
-export function driverOptions(given: Given): Record<string, unknown> {
+export function driverOptions(given: RawOptions): Record<string, unknown> {
   const ours = dnsPoolOptions(given);
   return Object.fromEntries(Object.entries(given).filter(([name]) => !(name in ours)));
 }
 
 /**
- * Refuses options by name, with the reason.
+ * Refuses options by name.
  *
- * @param given All options.
- * @param reasons Why each makes no sense here.
- * @throws {TypeError} for the first that is given.
+ * @param given The options.
+ * @param reasons The reason for each option that is refused.
+ * @throws {TypeError} if one of them is given.
  */
-export function refuseOptions(given: Given, reasons: Readonly<Record<string, string>>): void {
-  for (const [name, why] of Object.entries(reasons)) {
-    if (given[name] === undefined) continue;
-    throw new TypeError(`Cannot use the option "${name}": ${why}`);
+export function refuseOptions(given: RawOptions, reasons: Readonly<Record<string, string>>): void {
+  for (const [name, reason] of Object.entries(reasons)) {
+    if (given[name] !== undefined) throw mustNotBeGiven(name, reason);
   }
 }
 
-/** What only an engine can do. */
-const NEEDS_ENGINE = [
+/** Options that need an engine. */
+const NEED_ENGINE = [
   "allowAddress",
   "targetSessionAttrs",
   "loadBalance",
@@ -149,49 +147,70 @@ const NEEDS_ENGINE = [
 ];
 
 /**
- * Refuses what only an engine can do, where the pool is the driver's own.
+ * Refuses options that need an engine, for a pool that is the driver's own. A value that asks for nothing is allowed.
  *
- * @param given All options.
- * @param kind What the host is.
- * @throws {TypeError} for the first that is given.
+ * @param given The options.
+ * @param kind The kind of the host, which is the reason.
+ * @throws {TypeError} if one of them is given.
  */
-export function refuseWithoutEngine(given: Given, kind: string): void {
-  for (const name of NEEDS_ENGINE) {
-    if (given[name] === undefined || given[name] === "any" || given[name] === false) continue;
-    throw new TypeError(
-      `Cannot use the option "${name}" with a host that is a ${kind}: DNS is not followed there`,
-    );
+export function refuseWithoutEngine(given: RawOptions, kind: HostKind): void {
+  for (const name of NEED_ENGINE) {
+    const value = given[name];
+    if (value === undefined || value === "any" || value === false) continue;
+    throw mustNotBeGiven(name, `DNS is not followed for a host that ${describeHost(kind)}`);
   }
 }
 
 /**
- * A number among a driver's options, whose pools take a text of digits as well (it may come from the environment).
+ * Reads a number among a driver's options. As in the driver, it may be a string of digits, which is how it comes from
+ * the environment.
  *
- * @param given All options.
- * @param name Which one.
- * @param bounds `min`: the smallest allowed; `unit`: what it counts.
- * @returns The number; `undefined` where the option is missing, `null`, `false` or empty.
- * @throws {TypeError} where it is no number.
- * @throws {RangeError} where it is out of bounds.
+ * @param given The options.
+ * @param name The option's name.
+ * @param unit The unit of the number, such as `milliseconds`.
+ * @returns The number; `undefined` if the option is missing, `null`, `false` or empty.
+ * @throws {TypeError} if it is not a number.
+ * @throws {RangeError} if it is negative.
  */
-export function numberAmong(
-  given: Given,
-  name: string,
-  { min, unit }: { min: number; unit: string },
-): number | undefined {
+export function readNumber(given: RawOptions, name: string, unit: string): number | undefined {
   const value = given[name];
   if (value === undefined || value === null || value === false || value === "") return undefined;
   const number = typeof value === "string" ? Number(value) : value;
-  const wanted = `it is a number of ${unit} from ${min}`;
-  if (typeof number !== "number" || Number.isNaN(number)) {
-    throw new TypeError(`Cannot use ${show(value)} for "${name}": ${wanted}`);
-  }
-  if (number < min) throw new RangeError(`Cannot use ${number} for "${name}": ${wanted}`);
-  return number;
+  return checkNumber(name, Number.isNaN(number) ? value : number, { min: 0, infinite: true, unit });
 }
 
-/** Seconds that an option of the engine may be, from milliseconds that a driver's option may be. */
-export function asWait(ms: number): { wait: number; attempt: number } {
+/**
+ * Reads a function among a driver's options.
+ *
+ * @param given The options.
+ * @param name The option's name.
+ * @returns The function; `undefined` if the option is missing or falsy.
+ * @throws {TypeError} if it is not a function.
+ */
+// deno-lint-ignore no-explicit-any -- the caller of the function knows the arguments
+export function readFunction<F extends (...args: any[]) => unknown>(
+  given: RawOptions,
+  name: string,
+): F | undefined {
+  const value = given[name];
+  if (!value) return undefined;
+  if (typeof value === "function") return value as F;
+  throw mustBe(name, "a function", value);
+}
+
+/** Timeout of the wait for a server with the role that `targetSessionAttrs` asks for, if no other is given. */
+export const ROLE_TIMEOUT_MS = 30_000;
+
+/** Returns the default timeout of a checkout, in milliseconds: none, unless the server must have a role. */
+export function defaultTimeoutMs({ targetSessionAttrs: role }: RawOptions): number {
+  return role === undefined || role === "any" ? Infinity : ROLE_TIMEOUT_MS;
+}
+
+/** Converts a driver's timeout in milliseconds to the engine's, in seconds, which are at most an hour. */
+export function toSeconds(ms: number): { poolTimeout: number; connectTimeout: number } {
   const seconds = ms / 1000;
-  return { wait: seconds > 3600 ? Infinity : seconds, attempt: Math.min(seconds, 3600) };
+  return {
+    poolTimeout: seconds > MAX_TIMEOUT ? Infinity : seconds,
+    connectTimeout: Math.min(seconds, MAX_TIMEOUT),
+  };
 }

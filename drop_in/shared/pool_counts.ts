@@ -1,25 +1,26 @@
 /**
- * A pool's numbers, as drivers count.
+ * A pool's counters, as drivers count.
  *
  * @module
  */
 
 import type { PoolCounts } from "../../errors.ts";
 
-/** A driver's numbers. */
+/** Counters of a driver's pool. */
 export interface DriverCounts {
-  /** Connections that are open, being opened, or will be as soon as an answer is there. */
+  /** Number of connections that are open, being opened, or will be opened as soon as there is a DNS answer. */
   readonly total: number;
-  /** Connections that are idle. */
+  /** Number of idle connections. */
   readonly idle: number;
-  /** Callers that wait for a connection of somebody else's. */
+  /** Number of callers waiting for a connection to be released. */
   readonly waiting: number;
 }
 
 /**
- * The numbers of a pool without overflow.
+ * Converts the engine's counters. A waiter for which a connection is idle, or is or will be opened, does not count as
+ * waiting: a driver's pool would have begun to open that connection at once.
  *
- * @param counts The engine's numbers.
+ * @param counts The counters of a pool without overflow.
  */
 export function driverCounts(
   { poolSize, inUse, retired, idle, connecting, waiting }: Omit<PoolCounts, "maxOverflow">,

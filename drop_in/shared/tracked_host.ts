@@ -1,8 +1,9 @@
 /**
- * Connections of a library that pools by itself, each open to one address of a name that is followed: which address
- * a new one goes to, and what becomes of it when the address departs.
+ * Connections of a library that pools by itself, each open to one address of a host name: chooses the address of a new
+ * connection, and ends connections whose address departed.
  *
- * The library's own validation does what a pool of ours would do: it asks a connection whether its address departed.
+ * Where dnspool's own pool would retire a connection, the library's validation does: it asks the connection whether its
+ * address departed.
  *
  * @module
  */
@@ -15,59 +16,60 @@ import type { Dialer } from "../../pool/connection/dialer.ts";
 import type { EngineSettings } from "../../engine/options.ts";
 import { type View, viewOf } from "../../resolver.ts";
 
-/** One connection, as far as it matters here. */
-export interface Follower {
-  /** Whether work is under way on it, or a transaction is open. */
+/** A connection of the library. */
+export interface TrackedConnection {
+  /** Whether a statement is running on it, or a transaction is open. */
   readonly busy: boolean;
-  /** Counts how often it was used. */
-  readonly uses: number;
-  /** Says goodbye. */
-  end(): void;
-  /** Drops the socket; work under way rejects with the reason. */
+  /** Closes it gracefully. */
+  close(): void;
+  /** Terminates it; statements that are running reject with the reason. */
   terminate(reason: Error): void;
 }
 
-/** How an address is chosen. */
-export interface Choosing<C> {
-  readonly limitMs: number;
-  readonly patient: boolean;
-  dismiss(scout: C): Promise<void>;
+/** Options of `chooseAddress()`. */
+export interface ChooseOptions<C> {
+  /** Timeout of the wait for a server. */
+  readonly timeoutMs: number;
+  /** Whether servers that refuse are tried again until the timeout; servers of another role always are. */
+  readonly retryUntilTimeout: boolean;
+  /** Closes a probe connection. */
+  closeProbe(client: C): Promise<void>;
 }
 
-/** A library may hold on to a departed connection that nobody uses: after so long without use, it is closed. */
-const UNUSED_MS = 5000;
-/** Between tries to find a server of the wanted role. */
-const PAUSE_MS = 250;
+/** Interval in which connections to departed addresses are checked; those not used since the last check are closed. */
+const SWEEP_INTERVAL_MS = 5000;
+/** Delay before another try to find a server that fits. */
+const RETRY_DELAY_MS = 250;
 
-/** A name, while connections to it are open or being opened. */
-export class FollowedName<C> {
+/** A host name, while connections to it are open or being opened. */
+export class TrackedHost<C> {
   readonly #view: View;
   readonly #dialer: Dialer<C>;
   readonly #settings: EngineSettings<C>;
   readonly #current: CurrentAddresses;
   readonly #departures: DepartureWatch;
-  readonly #onIdle: () => void;
-  readonly #members: Set<Member> = new Set();
-  /** How many look for an address. */
+  readonly #onUnused: () => void;
+  readonly #registrations: Set<Registration> = new Set();
+  /** Number of connections for which an address is being chosen. */
   #choosing = 0;
-  /** A connection died or could not be opened: scouts go first, until one was let in. */
+  /** Whether a connection died or could not be opened, and no server has accepted one since. */
   #suspect = false;
-  #stop: (() => void) | undefined;
-  #sweep: Timer | undefined;
+  #stopWatching: (() => void) | undefined;
+  #sweepTimer: Timer | undefined;
 
   /**
-   * @param host The name, as it is looked up.
-   * @param settings How it is resolved, and which address is taken.
-   * @param dialer Tries addresses, where there is more than one or a role is wanted; probes departed servers.
-   * @param onIdle There is no connection any more, nobody wants one, and there is nothing to be remembered.
+   * @param host The name as it is looked up.
+   * @param settings How the name is resolved, and which address is chosen.
+   * @param dialer Opens probe connections, and probes departed servers.
+   * @param onUnused Called when there is no connection any more and no state that is worth keeping.
    */
   constructor(
     host: string,
     settings: EngineSettings<C>,
     dialer: Dialer<C>,
-    onIdle: () => void,
+    onUnused: () => void,
   ) {
-    this.#onIdle = onIdle;
+    this.#onUnused = onUnused;
     this.#view = viewOf(host, settings.dns);
     this.#settings = settings;
     this.#dialer = dialer;
@@ -84,28 +86,24 @@ export class FollowedName<C> {
   }
 
   /**
-   * The address for a new connection. Where there are several, or a role is wanted, or the last connection died, it is
-   * one that let a scout in.
+   * Chooses the address of a new connection. If there are several addresses, if the server must have a role, or if the
+   * last connection died, it opens a probe connection first and chooses the address that accepted it.
    *
    * @param signal Ends the search.
-   * @param options `limitMs`: how long a server is waited for. `patient`: whether one that is down is, as well as one
-   *   of another role. `dismiss` closes the scout.
+   * @param options The timeout, and how to retry.
    * @returns The address.
-   * @throws {ResolveError} without an answer.
-   * @throws {ConnectError} when no address lets a scout in.
+   * @throws {ResolveError} if the name cannot be resolved.
+   * @throws {ConnectError} if no address accepts a probe connection.
    */
-  async choose(
-    signal: AbortSignal,
-    options: Choosing<C>,
-  ): Promise<string> {
+  async chooseAddress(signal: AbortSignal, options: ChooseOptions<C>): Promise<string> {
     this.#choosing++;
     try {
-      const address = await this.#choose(signal, now() + options.limitMs, options);
+      const address = await this.#choose(signal, now() + options.timeoutMs, options);
       this.#choosing--;
-      return address; // whoever asked joins
+      return address; // the caller registers its connection next
     } catch (error) {
       this.#choosing--;
-      this.#rest();
+      this.#checkUnused();
       throw error;
     }
   }
@@ -113,167 +111,193 @@ export class FollowedName<C> {
   async #choose(
     signal: AbortSignal,
     endMs: number,
-    { patient, dismiss }: Choosing<C>,
+    { retryUntilTimeout, closeProbe }: ChooseOptions<C>,
   ): Promise<string> {
     for (;;) {
       if (!this.#view.isFresh(now())) await this.#view.waitUntilFresh(signal);
       const { addresses } = this.#view;
-      const waits = patient && this.#suspect;
-      if (addresses.length === 1 && this.#settings.targetSessionAttrs === "any" && !waits) {
+      const retry = retryUntilTimeout && this.#suspect;
+      if (addresses.length === 1 && this.#settings.targetSessionAttrs === "any" && !retry) {
         return addresses[0]!;
       }
       try {
         const { client, address } = await this.#dialer.dial(addresses, signal);
         this.#dialer.uncount(address);
         this.#suspect = false;
-        dismiss(client).catch(() => {});
+        closeProbe(client).catch(() => {});
         return address;
       } catch (error) {
         signal.throwIfAborted();
         this.#view.refresh();
-        if (!this.#dialer.isTransient(error, waits) || now() + PAUSE_MS >= endMs) throw error;
-        await delay(PAUSE_MS, signal);
+        if (!this.#dialer.isTransient(error, retry) || now() + RETRY_DELAY_MS >= endMs) throw error;
+        await delay(RETRY_DELAY_MS, signal);
       }
     }
   }
 
-  /** A connection is being opened to an address. Until it leaves, the name is watched. */
-  join(follower: Follower, address: string): Member {
-    this.#stop ??= this.#watch();
-    const member = new Member(follower, address, {
-      isCurrent: () => this.#current.isCurrent(address),
-      opened: () => {
-        this.#suspect = false;
-      },
-      used: () => this.#departures.watch(address),
-      leave: () => this.#leave(member),
-    });
-    this.#members.add(member);
-    return member;
+  /** Registers a connection that is being opened to an address. The name is watched while one is registered. */
+  register(connection: TrackedConnection, address: string): Registration {
+    this.#stopWatching ??= this.#watch();
+    const registration = new Registration(connection, address, this);
+    this.#registrations.add(registration);
+    return registration;
   }
 
-  /** There is reason to ask DNS before the answer's end. */
+  /** Removes a connection that was closed. */
+  unregister(registration: Registration): void {
+    if (!this.#registrations.delete(registration) || this.#registrations.size > 0) return;
+    this.#stopWatching?.();
+    this.#stopWatching = undefined;
+    this.#checkUnused();
+  }
+
+  /** Asks DNS before the answer expires. */
   refresh(): void {
     this.#view.refresh();
   }
 
-  /** A connection died, or could not be opened. */
-  suspect(): void {
+  /** Notes that a connection died or could not be opened: the next ones are preceded by a probe connection. */
+  noteFailure(): void {
     this.#suspect = true;
     this.refresh();
   }
 
+  /** Notes that a server accepted a connection. */
+  noteSuccess(): void {
+    this.#suspect = false;
+  }
+
+  /** Returns whether the name has an address, or lets it linger. */
+  isCurrent(address: string): boolean {
+    return this.#current.isCurrent(address);
+  }
+
+  /** Watches the server at a departed address while connections to it are busy. */
+  watchServer(address: string): void {
+    this.#departures.watch(address);
+  }
+
   #watch(): () => void {
     const unwatch = this.#view.watch({ onChange: (change) => this.#current.update(change) });
-    const relax = this.#settings.refreshAhead ? this.#view.keepFresh() : () => {};
+    const stopRefreshing = this.#settings.refreshAhead ? this.#view.keepFresh() : () => {};
     return () => {
       unwatch();
-      relax();
+      stopRefreshing();
       this.#current.clear();
       this.#departures.clear();
-      this.#sweep?.clear();
-      this.#sweep = undefined;
+      this.#sweepTimer?.clear();
+      this.#sweepTimer = undefined;
     };
   }
 
-  #leave(member: Member): void {
-    if (!this.#members.delete(member) || this.#members.size > 0) return;
-    this.#stop?.();
-    this.#stop = undefined;
-    this.#rest();
+  #checkUnused(): void {
+    if (this.#choosing === 0 && this.#registrations.size === 0 && !this.#suspect) this.#onUnused();
   }
 
-  #rest(): void {
-    if (this.#choosing === 0 && this.#members.size === 0 && !this.#suspect) this.#onIdle();
-  }
-
-  #at(address: string): Member[] {
-    return [...this.#members].filter((member) => member.address === address);
+  #at(address: string): Registration[] {
+    return [...this.#registrations].filter((registration) => registration.address === address);
   }
 
   #retire(address: string): void {
     this.#dialer.abortAttempts(address);
-    for (const member of this.#at(address)) {
-      member.departedAtMs = now();
-      member.usesSeen = member.follower.uses;
-      if (member.opening) member.follower.terminate(departedEarly(address));
+    for (const registration of this.#at(address)) {
+      registration.departedAtMs = now();
+      registration.usesAtSweep = registration.uses;
+      if (registration.opening) registration.connection.terminate(departedEarly(address));
     }
     if (this.#oldest(address) !== undefined) this.#departures.watch(address);
-    this.#sweep ??= maintenanceTimer(UNUSED_MS, () => this.#closeUnused());
+    this.#scheduleSweep();
   }
 
-  /** Since when the first of the connections that are in use is on a departed address. */
+  /** Returns when the first of the busy connections to a departed address was retired. */
   #oldest(address: string): number | undefined {
-    const busy = this.#at(address).filter(({ follower, departed }) => departed && follower.busy);
-    return busy.length > 0 ? Math.min(...busy.map((member) => member.departedAtMs)) : undefined;
+    const busy = this.#at(address).filter(({ connection, departed }) =>
+      departed && connection.busy
+    );
+    return busy.length > 0 ? Math.min(...busy.map(({ departedAtMs }) => departedAtMs)) : undefined;
   }
 
   #terminate(address: string, departedByMs: number, why: string): void {
-    for (const { follower, departed, departedAtMs } of this.#at(address)) {
-      if (departed && departedAtMs <= departedByMs && follower.busy) {
-        follower.terminate(connectionLost(address, why));
+    for (const { connection, departed, departedAtMs } of this.#at(address)) {
+      if (departed && departedAtMs <= departedByMs && connection.busy) {
+        connection.terminate(connectionLost(address, why));
       }
     }
   }
 
-  #closeUnused(): void {
-    this.#sweep = undefined;
-    for (const member of this.#members) {
-      const { follower, departed, usesSeen } = member;
+  #scheduleSweep(): void {
+    this.#sweepTimer ??= maintenanceTimer(SWEEP_INTERVAL_MS, () => this.#sweep());
+  }
+
+  /** Closes connections to departed addresses that the library keeps without using them. */
+  #sweep(): void {
+    this.#sweepTimer = undefined;
+    for (const registration of this.#registrations) {
+      const { connection, departed, uses, usesAtSweep } = registration;
       if (!departed) continue;
-      this.#sweep ??= maintenanceTimer(UNUSED_MS, () => this.#closeUnused());
-      if (!follower.busy && follower.uses === usesSeen) follower.end();
-      member.usesSeen = follower.uses;
+      this.#scheduleSweep();
+      if (!connection.busy && uses === usesAtSweep) connection.close();
+      registration.usesAtSweep = registration.uses;
     }
   }
 }
 
-/** What a member asks of its name. */
-interface MemberName {
-  isCurrent(): boolean;
-  opened(): void;
-  used(): void;
-  leave(): void;
-}
+/** The part of a host that its registrations use. */
+type RegistrationHost = Pick<
+  TrackedHost<unknown>,
+  "isCurrent" | "noteSuccess" | "refresh" | "unregister" | "watchServer"
+>;
 
-/** A connection's place among those of its name. */
-export class Member {
-  /** Whether it is still being opened. */
+/** A connection that is registered with its host. */
+export class Registration {
+  /** Whether the connection is still being opened. */
   opening = true;
-  /** When its address departed last; `Infinity` where it never did. */
+  /** When the address departed last; `Infinity` if it never did. */
   departedAtMs = Infinity;
-  /** How often it had been used when somebody looked last. */
-  usesSeen = 0;
-  readonly #name: MemberName;
+  /** Number of times the connection was used. */
+  uses = 0;
+  /** `uses` when the last sweep looked. */
+  usesAtSweep = 0;
+  readonly #host: RegistrationHost;
 
   /**
-   * @param follower The connection.
-   * @param address Where it is open to.
-   * @param name Its name.
+   * @param connection The connection.
+   * @param address The address that it is open to.
+   * @param host Its host.
    */
-  constructor(readonly follower: Follower, readonly address: string, name: MemberName) {
-    this.#name = name;
+  constructor(
+    readonly connection: TrackedConnection,
+    readonly address: string,
+    host: RegistrationHost,
+  ) {
+    this.#host = host;
   }
 
-  /** Whether the name has the address no more. By what is known now, whatever timers do. */
+  /** Whether the host no longer has the address: by what is known now, whatever timers do. */
   get departed(): boolean {
-    return !this.#name.isCurrent();
+    return !this.#host.isCurrent(this.address);
   }
 
-  /** The connection is open. */
-  open(): void {
+  /** Notes that the connection is open. */
+  noteOpened(): void {
     this.opening = false;
-    this.#name.opened();
+    this.#host.noteSuccess();
   }
 
-  /** The connection is being used: on a departed address, its server is watched over. */
-  use(): void {
-    if (this.departed) this.#name.used();
+  /** Notes that the connection is being used. If its address departed, the server there is watched. */
+  noteUse(): void {
+    this.uses++;
+    if (this.departed) this.#host.watchServer(this.address);
   }
 
-  /** The connection is closed. */
-  leave(): void {
-    this.#name.leave();
+  /** Asks DNS before the answer expires. */
+  refresh(): void {
+    this.#host.refresh();
+  }
+
+  /** Removes the connection, which was closed. */
+  remove(): void {
+    this.#host.unregister(this);
   }
 }
 

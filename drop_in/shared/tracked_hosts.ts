@@ -1,5 +1,5 @@
 /**
- * The names that the connections of one module follow.
+ * The hosts that the connections of one module are open to.
  *
  * @module
  */
@@ -8,67 +8,71 @@ import { canonicalHost } from "../../internal/host_name.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { Dialer } from "../../pool/connection/dialer.ts";
 import { type EngineSettings, readEngineOptions } from "../../engine/options.ts";
-import { FollowedName } from "./tracked_host.ts";
-import { checkDnsPoolOptions, type DnsPoolOptions, type Given } from "./options.ts";
+import { TrackedHost } from "./tracked_host.ts";
+import { checkDnsPoolOptions, type DnsPoolOptions, type RawOptions } from "./options.ts";
 
-/** Where a connection goes to, as its driver reads it. */
-export interface Whereto {
+/** What a connection is opened to, as its driver reads it. */
+export interface ConnectionTarget {
   readonly host: string;
   readonly port: number;
   readonly user?: string | undefined;
   readonly database?: string | undefined;
 }
 
-/** A name, and how its connections are made. */
 interface Entry<C> {
-  name: FollowedName<C>;
-  /** The options of the last connection: scouts have the same. */
-  given: Given;
+  host: TrackedHost<C>;
+  /** The options of the newest connection, which probe connections use too. */
+  given: RawOptions;
 }
 
-/** Names by what connections go to; each is there while a connection is open or being opened. */
-export class FollowedNames<C> {
+/** Tracked hosts by connection target, each kept while a connection is open or being opened. */
+export class TrackedHosts<C> {
   readonly #settings: EngineSettings<C>;
-  readonly #adapter: (given: () => Given) => Adapter<C>;
+  readonly #createAdapter: (given: () => RawOptions) => Adapter<C>;
   readonly #entries: Map<string, Entry<C>> = new Map();
 
   /**
-   * @param options dnspool's options for all its connections.
-   * @param adapter Opens scouts, with the driver's options of the moment.
+   * @param options dnspool's options for all connections of the module.
+   * @param createAdapter Creates the adapter that opens probe connections; `given` returns the driver's options.
    */
-  constructor(options: DnsPoolOptions, adapter: (given: () => Given) => Adapter<C>) {
+  constructor(
+    options: DnsPoolOptions,
+    createAdapter: (given: () => RawOptions) => Adapter<C>,
+  ) {
     this.#settings = readEngineOptions<C>(checkDnsPoolOptions(options));
-    this.#adapter = adapter;
+    this.#createAdapter = createAdapter;
   }
 
   /**
-   * The name that a connection follows: one for all with the same host, port, user and database.
+   * Returns the host of a connection; the same one for all connections with the same host, port, user and database.
    *
-   * @param where Where the connection goes to.
-   * @param given Its options.
+   * @param target What the connection is opened to.
+   * @param given The connection's options.
    */
-  of({ host: said, port, user, database }: Whereto, given: Given): FollowedName<C> {
-    const host = canonicalHost(said);
-    const key = JSON.stringify([said.toLowerCase(), port, user, database]);
+  get(target: ConnectionTarget, given: RawOptions): TrackedHost<C> {
+    const { host, port, user, database } = target;
+    const key = JSON.stringify([host.toLowerCase(), port, user, database]);
     let entry = this.#entries.get(key);
-    if (!entry) {
-      const made = { given } as Entry<C>;
-      const target = {
-        host,
-        port,
-        user,
-        database,
-        params: {},
-        connectArgs: {},
-        keepAlive: false,
-        addresses: () => [],
-      };
-      const dialer = new Dialer(this.#adapter(() => made.given), target, this.#settings);
-      const forget = () => this.#entries.delete(key);
-      made.name = new FollowedName(said, this.#settings, dialer, forget);
-      this.#entries.set(key, entry = made);
-    }
+    if (!entry) this.#entries.set(key, entry = this.#create(target, key));
     entry.given = given;
-    return entry.name;
+    return entry.host;
+  }
+
+  #create({ host, port, user, database }: ConnectionTarget, key: string): Entry<C> {
+    const entry = {} as Entry<C>;
+    const target = {
+      host: canonicalHost(host),
+      port,
+      user,
+      database,
+      params: {},
+      connectArgs: {},
+      keepAlive: false,
+      addresses: () => [],
+    };
+    const dialer = new Dialer(this.#createAdapter(() => entry.given), target, this.#settings);
+    const remove = () => this.#entries.delete(key);
+    entry.host = new TrackedHost(host, this.#settings, dialer, remove);
+    return entry;
   }
 }

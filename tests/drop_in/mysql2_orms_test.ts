@@ -1,5 +1,5 @@
 /**
- * ORMs on MariaDB in a real switchover, by the examples that their pages show.
+ * ORMs on MariaDB in a real switchover, with the examples of docs/drop_in_orms.md.
  */
 
 import { assertRejects } from "@std/assert";
@@ -33,25 +33,25 @@ import { mariadbTest } from "../support/servers.ts";
 
 const pair = mariadbPair();
 
-/** An ORM, by its example and on its ordinary pool. */
+/** Opens an ORM, as in its example and on its ordinary pool. */
 type Orm = Record<keyof Works, (where: Whereabouts) => Work | Promise<Work>>;
 
 interface Parts {
   readonly config: { readonly port: number; readonly host: string };
 }
 
-/** What opens the sockets of ordinary connections. */
+/** Returns the function that opens the sockets of ordinary connections. */
 const socketOf = ({ stream }: Whereabouts) => ({ config }: Parts): net.Socket =>
   stream().connect(config.port, config.host);
 
-/** What the ordinary pools are made with. */
+/** Options of the ordinary pools. */
 const ordinary = (where: Whereabouts) => ({
   uri: where.url,
   connectionLimit: 4,
   stream: socketOf(where),
 });
 
-/** What Knex's own pools are made with. */
+/** Options of Knex's own pools. */
 function ordinaryOfKnex({ url, stream }: Whereabouts) {
   const { hostname: host, port, username: user, password } = new URL(url);
   const connect = () => stream().connect(Number(port), host);
@@ -164,7 +164,7 @@ const orms: Record<string, Orm> = {
   },
 };
 
-/** The old server is killed as the record moves; both are new, for one is dead afterwards. */
+/** Kills the old server when the record moves. Starts its own servers, because one is dead afterwards. */
 async function crash(open: Orm["dropIn"], options?: { waits: boolean }): Promise<void> {
   const mortal = await startMariadbPair();
   try {
@@ -176,7 +176,7 @@ async function crash(open: Orm["dropIn"], options?: { waits: boolean }): Promise
 
 for (const [name, orm] of Object.entries(orms)) {
   mariadbTest(
-    `${name} on MariaDB: the record moves, and every later transaction is on the new server; on the ordinary pool none is`,
+    `${name} on MariaDB: when the record moves, every later transaction runs on the new server; on the ordinary pool none does`,
     () =>
       switchOver(pair, async (where) => ({
         dropIn: await orm.dropIn(where),
@@ -186,17 +186,17 @@ for (const [name, orm] of Object.entries(orms)) {
 }
 
 mariadbTest(
-  "TypeORM on MariaDB: the old server is killed as the record moves, and only what was in flight fails",
+  "TypeORM on MariaDB: the old server is killed when the record moves, and only running transactions fail",
   () => crash(orms.TypeORM!.dropIn),
 );
 
 mariadbTest(
-  "Sequelize on MariaDB: the old server is killed as the record moves, and what begins later than the TTL does not fail",
+  "Sequelize on MariaDB: the old server is killed when the record moves, and transactions that begin after the TTL do not fail",
   () => crash(orms.Sequelize!.dropIn, { waits: false }),
 );
 
 mariadbTest(
-  "Drizzle on MariaDB: the old server is killed as the record moves, and with poolTimeout only what was in flight fails",
+  "Drizzle on MariaDB: the old server is killed when the record moves, and with poolTimeout only running transactions fail",
   () =>
     crash(({ url, options }) => {
       const given = { uri: url, connectionLimit: 4, poolTimeout: 10, ...options };
@@ -206,7 +206,7 @@ mariadbTest(
     }),
 );
 
-Deno.test("TypeORM's replication is refused by the driver that follows DNS, for it makes a pool cluster", async () => {
+Deno.test("TypeORM: replication is refused, because it creates a pool cluster", async () => {
   const place = { host: "db.internal", username: "app", database: "orders" };
   const db = new DataSource({
     type: "mariadb",

@@ -1,16 +1,16 @@
 import { assertEquals } from "@std/assert";
 import mysql from "npm:mysql2@^3.24";
 import { classesOf } from "../../drop_in/mysql2/module.ts";
-import { engineOptions, trims } from "../../drop_in/mysql2/pool_settings.ts";
+import { closesIdle, engineOptions } from "../../drop_in/mysql2/pool_settings.ts";
 
 const { PoolConfig } = classesOf(mysql);
 
-/** What the engine is told, and whether idle connections are closed. */
+/** Reads options; returns the engine's, and whether idle connections are closed. */
 function read(options: Record<string, unknown>, ours: Record<string, unknown> = {}) {
   const config = new PoolConfig({ ...options });
   return {
     engine: engineOptions({ ...options, ...ours }, config) as unknown,
-    trims: trims(config),
+    closesIdle: closesIdle(config),
   };
 }
 
@@ -25,8 +25,8 @@ const DEFAULTS = {
   connectTimeout: 10,
 };
 
-Deno.test("mysql2's pool options become the engine's: defaults, milliseconds to seconds, 0 to what it means there", () => {
-  assertEquals(read({}), { engine: DEFAULTS, trims: false });
+Deno.test("engineOptions() converts mysql2's options: defaults, milliseconds to seconds, 0 to what it means to mysql2", () => {
+  assertEquals(read({}), { engine: DEFAULTS, closesIdle: false });
   const options = {
     connectionLimit: 20,
     maxIdle: 5,
@@ -46,24 +46,24 @@ Deno.test("mysql2's pool options become the engine's: defaults, milliseconds to 
       connectTimeout: 2.5,
       connectArgs: { enableKeepAlive: false },
     },
-    trims: true,
+    closesIdle: true,
   });
   const zeros = { connectionLimit: 0, connectTimeout: 0 };
   const { connectTimeout: _, ...rest } = DEFAULTS;
-  assertEquals(read(zeros), { engine: { ...rest, poolSize: 0 }, trims: false });
+  assertEquals(read(zeros), { engine: { ...rest, poolSize: 0 }, closesIdle: false });
 });
 
-Deno.test("mysql2 closes idle connections only where maxIdle is below connectionLimit", () => {
+Deno.test("closesIdle() is true only if maxIdle is below connectionLimit", () => {
   const of = (options: Record<string, unknown>) => {
-    const { engine, trims } = read(options);
-    return [trims, (engine as { idleTimeout: number }).idleTimeout];
+    const { engine, closesIdle } = read(options);
+    return [closesIdle, (engine as { idleTimeout: number }).idleTimeout];
   };
   assertEquals(of({ idleTimeout: 1000 }), [false, Infinity]);
   assertEquals(of({ idleTimeout: 1000, maxIdle: 9 }), [true, 1]);
   assertEquals(of({ idleTimeout: 0, maxIdle: 0 }), [true, 0.001]);
 });
 
-Deno.test("a role is waited for in mysql2's place, 30 seconds unless it is said how long; any role is not", () => {
+Deno.test("engineOptions(): poolTimeout is 30 seconds by default if a role is required, else there is none", () => {
   const of = (ours: Record<string, unknown>) => {
     const { poolTimeout, connectRetry } = read({}, ours).engine as Record<string, unknown>;
     return [poolTimeout, connectRetry];

@@ -1,6 +1,6 @@
 /**
- * mysql2's drop-ins and TLS: the socket goes to an address, the certificate is checked for the name, a client's
- * certificate is shown.
+ * TLS of mysql2's drop-ins: the socket is connected to an address, the server's certificate is checked for the name, and
+ * the client's certificate is sent.
  */
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -14,7 +14,7 @@ import { asAdmin, LOGIN as USER } from "../support/mysql_subject.ts";
 import { mariadbTest, ON_MARIADB } from "../support/servers.ts";
 import { until } from "../support/waiting.ts";
 
-const WHO = { ...USER, database: "orders" };
+const LOGIN = { ...USER, database: "orders" };
 const NAME = "db.internal";
 
 let right: MariadbServer;
@@ -25,18 +25,18 @@ if (!ON_MARIADB.skipped) {
   Deno.test.beforeAll(async () => {
     const authority = await makeAuthority();
     const ca = authority.cert;
-    const own = await authority.issue({ client: WHO.user });
+    const own = await authority.issue({ client: LOGIN.user });
     const [first, second] = await loopbackPair();
     const port = await freePort([first, second]);
     const start = async (host: string, name: string) => {
       const tls = { ...await authority.issue({ names: [name] }), ca };
-      const server = await startMariadb({ ...WHO, host, port, tls });
-      await asAdmin(server, `ALTER USER '${WHO.user}'@'%' REQUIRE X509`);
+      const server = await startMariadb({ ...LOGIN, host, port, tls });
+      await asAdmin(server, `ALTER USER '${LOGIN.user}'@'%' REQUIRE X509`);
       return server;
     };
     right = await start(first, NAME);
     other = await start(second, "other.internal");
-    options = { ...WHO, host: NAME, port, ssl: { ca, ...own, verifyIdentity: true } };
+    options = { ...LOGIN, host: NAME, port, ssl: { ca, ...own, verifyIdentity: true } };
   });
   Deno.test.afterAll(async () => {
     await right.stop({ mode: "immediate" });
@@ -49,7 +49,7 @@ async function cipher(client: mysql.Pool | mysql.Connection): Promise<string> {
   return rows[0]!.Value;
 }
 
-const asking: Record<string, (host: string) => Promise<string>> = {
+const cases: Record<string, (host: string) => Promise<string>> = {
   async DnsMysql2Pool(host) {
     const pool = new DnsMysql2Pool(mysql, { ...options, dnsLookup: fakeLookup([host], 60) });
     try {
@@ -72,13 +72,13 @@ const asking: Record<string, (host: string) => Promise<string>> = {
   },
 };
 
-for (const [name, ask] of Object.entries(asking)) {
+for (const [name, ask] of Object.entries(cases)) {
   mariadbTest(
-    `${name}, TLS: the certificate is for the name, and the client shows its own`,
+    `${name}, TLS: the certificate is checked for the name, and the client's is sent`,
     async () => {
       assert((await ask(right.host)).length > 0);
       const error = await assertRejects(() => ask(other.host)) as Error & { code: string };
-      assertEquals(error.code, "HANDSHAKE_SSL_ERROR"); // what mysql2 makes of it
+      assertEquals(error.code, "HANDSHAKE_SSL_ERROR"); // mysql2's code for every TLS error
       assertStringIncludes(error.message, "altnames");
     },
   );

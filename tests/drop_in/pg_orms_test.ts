@@ -1,5 +1,5 @@
 /**
- * ORMs on PostgreSQL in a real switchover, by the examples that their pages show.
+ * ORMs on PostgreSQL in a real switchover, with the examples of docs/drop_in_orms.md.
  */
 
 import { MikroORM } from "npm:@mikro-orm/postgresql@^7.2";
@@ -55,10 +55,10 @@ Deno.test.beforeAll(async () => {
 });
 Deno.test.afterAll(() => pair.stop());
 
-/** An ORM, by its example and on its ordinary pool. */
+/** Opens an ORM, as in its example and on its ordinary pool. */
 type Orm = Record<keyof Works, (where: Whereabouts) => Work | Promise<Work>>;
 
-/** What the ordinary pools are made with. */
+/** Options of the ordinary pools. */
 const ordinary = ({ url, stream }: Whereabouts) => ({ connectionString: url, max: 4, stream });
 
 const orms: Record<string, Orm> = {
@@ -177,16 +177,16 @@ const orms: Record<string, Orm> = {
 };
 
 for (const [name, orm] of Object.entries(orms)) {
-  Deno.test(`${name}: the record moves, and every later transaction is on the new server; on the ordinary pool none is`, () =>
+  Deno.test(`${name}: when the record moves, every later transaction runs on the new server; on the ordinary pool none does`, () =>
     switchOver(pair, async (where) => ({
       dropIn: await orm.dropIn(where),
       ordinary: await orm.ordinary(where),
     })));
 }
 
-// One that uses the pool, one that uses the client.
+// One ORM that uses the pool, and one that uses the client.
 for (const name of ["Drizzle", "Sequelize"]) {
-  Deno.test(`${name}: the old server is killed as the record moves, and only what was in flight fails`, async () => {
+  Deno.test(`${name}: the old server is killed when the record moves, and only running transactions fail`, async () => {
     const mortal = await start();
     try {
       await crashOver(mortal, orms[name]!.dropIn);

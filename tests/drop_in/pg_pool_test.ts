@@ -17,14 +17,15 @@ import pg from "npm:pg@^8.23";
 import { DnsPgPool, type DnsPgPoolOptions } from "../../drop_in/pg_pool.ts";
 import type { Engine } from "../../engine.ts";
 import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from "../../errors.ts";
+import type { Answer } from "../../lookups/lookup.ts";
 import { clearDnsCache } from "../../resolver.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
-import { type Lab, withName } from "../support/drop_in_lab.ts";
+import { type Setup, withPools } from "../support/drop_in_setup.ts";
 import { runProgram } from "../support/program.ts";
-import { pause, until } from "../support/waiting.ts";
+import { pause, soon, until } from "../support/waiting.ts";
 
-const WHO = { user: "app", password: "s3cret", database: "orders" };
+const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 
 let first: PostgresServer;
 let second: PostgresServer;
@@ -32,8 +33,8 @@ let second: PostgresServer;
 Deno.test.beforeAll(async () => {
   const hosts = await loopbackPair();
   const port = await freePort(hosts);
-  first = await startPostgres({ host: hosts[0], port, ...WHO });
-  second = await startPostgres({ host: hosts[1], port, ...WHO });
+  first = await startPostgres({ host: hosts[0], port, ...LOGIN });
+  second = await startPostgres({ host: hosts[1], port, ...LOGIN });
 });
 
 Deno.test.afterAll(async () => {
@@ -45,11 +46,11 @@ type Options = DnsPgPoolOptions<typeof pg>;
 
 type Pool = InstanceType<typeof pg.Pool> & { readonly engine: unknown };
 
-/** Pools for a name that points at the first server. */
-function lab(test: (lab: Lab<Pool, Options>) => Promise<void>): Promise<void> {
+/** Runs a test with pools for a name that points at the first server. */
+function withPgPools(test: (setup: Setup<Pool, Options>) => Promise<void>): Promise<void> {
   const { host, port } = first;
-  return withName(host, {
-    open: (options) => new DnsPgPool(pg, { ...WHO, host: "db.internal", port, ...options }),
+  return withPools(host, {
+    open: (options) => new DnsPgPool(pg, { ...LOGIN, host: "db.internal", port, ...options }),
     end: async (pool) => pool.ending || await pool.end(),
   }, test);
 }
@@ -59,11 +60,17 @@ async function where(pool: { query(text: string): Promise<pg.QueryResult> }): Pr
   return rows[0].host;
 }
 
+/** Waits until the pool knows that the name has moved. */
+async function untilMoved(pool: Pool, host: string): Promise<void> {
+  const engine = pool.engine as Engine<unknown>;
+  await until(() => engine.status().answer.addresses[0] === host);
+}
+
 const pid = async (client: pg.ClientBase): Promise<number> =>
   (await client.query("SELECT pg_backend_pid() AS pid")).rows[0].pid;
 
-Deno.test("the record moves: idle clients are closed without being asked for, the next one is open to the new server", () =>
-  lab(async ({ dns, make }) => {
+Deno.test("DnsPgPool: when the record moves, idle clients are closed, and the next one is open to the new server", () =>
+  withPgPools(async ({ dns, make }) => {
     const pool = make();
     const removed: pg.PoolClient[] = [];
     pool.on("remove", (client) => removed.push(client));
@@ -76,12 +83,12 @@ Deno.test("the record moves: idle clients are closed without being asked for, th
     assertEquals(await where(pool), second.host);
   }));
 
-Deno.test("the record moves: a client that is out works on, does not count against max, and is closed when it is released", () =>
-  lab(async ({ dns, make }) => {
+Deno.test("DnsPgPool: when the record moves, a client in use works on, does not count toward max, and is closed when it is released", () =>
+  withPgPools(async ({ dns, make }) => {
     const pool = make({ max: 1 });
     const client = await pool.connect();
     dns.addresses = [second.host];
-    await pause(800);
+    await untilMoved(pool, second.host);
     assertEquals(await where(client), first.host);
     assertEquals(await where(pool), second.host);
     client.release();
@@ -89,13 +96,12 @@ Deno.test("the record moves: a client that is out works on, does not count again
     assertEquals(await where(pool), second.host);
   }));
 
-Deno.test("the record moves: those for whom a client will be opened beside the ones that departed do not count as waiting", () =>
-  lab(async ({ dns, make }) => {
+Deno.test("DnsPgPool: when the record moves, callers for which a client will be opened do not count as waiting", () =>
+  withPgPools(async ({ dns, make }) => {
     const pool = make({ max: 2, connectConcurrency: 1 });
     const out = await Promise.all([pool.connect(), pool.connect()]);
     dns.addresses = [second.host];
-    const engine = pool.engine as Engine<unknown>;
-    await until(() => engine.status().answer.addresses[0] === second.host);
+    await untilMoved(pool, second.host);
     const counts = () => [pool.totalCount, pool.idleCount, pool.waitingCount];
     assertEquals(counts(), [2, 0, 0]);
     const others = [1, 2, 3].map(async () => (await pool.connect()).release());
@@ -106,8 +112,8 @@ Deno.test("the record moves: those for whom a client will be opened beside the o
     await until(() => String(counts()) === "2,2,0");
   }));
 
-Deno.test("the record moves: who waits for a client is served by the new server", () =>
-  lab(async ({ dns, make }) => {
+Deno.test("DnsPgPool: when the record moves, a waiting caller is served by the new server", () =>
+  withPgPools(async ({ dns, make }) => {
     const pool = make({ max: 1 });
     const client = await pool.connect();
     const waiter = where(pool);
@@ -116,8 +122,8 @@ Deno.test("the record moves: who waits for a client is served by the new server"
     client.release();
   }));
 
-Deno.test("the socket goes to the address, and the client still says the name", () =>
-  lab(async ({ make }) => {
+Deno.test("DnsPgPool: a client connects to the address, and keeps the name in its parameters", () =>
+  withPgPools(async ({ make }) => {
     const pool = make();
     const client = await pool.connect();
     const { connectionParameters } = client as unknown as { connectionParameters: pg.ClientConfig };
@@ -125,21 +131,21 @@ Deno.test("the socket goes to the address, and the client still says the name", 
     client.release();
   }));
 
-Deno.test("a read-only error that an ORM keeps to itself: the client is not handed out again, and DNS is asked at once", () =>
-  lab(async ({ dns, make }) => {
+Deno.test("DnsPgPool: after a read-only error that the caller catches, the client is not handed out again, and DNS is asked at once", () =>
+  withPgPools(async ({ dns, make }) => {
     for (const targetSessionAttrs of ["any", "read-write"] as const) {
       dns.ttl = 300;
       clearDnsCache();
       const pool = make({ targetSessionAttrs });
       const client = await pool.connect();
       const id = await pid(client);
-      await pause(1000); // DNS is asked once a second at most
+      await pause(1000); // DNS is asked at most once a second
       const asked = dns.questions.length;
       await client.query("BEGIN READ ONLY");
       await client.query("CREATE TABLE things (n int)").catch(() => {});
       await client.query("ROLLBACK");
       client.release();
-      await pause(20);
+      await until(() => dns.questions.length > asked);
       assertEquals(dns.questions.length, asked + 1);
       const next = await pool.connect();
       assert(await pid(next) !== id);
@@ -147,29 +153,30 @@ Deno.test("a read-only error that an ORM keeps to itself: the client is not hand
     }
   }));
 
-Deno.test("errors of clients that nobody listens to do not end the process, idle or out", async () => {
+Deno.test("DnsPgPool: errors of clients without a listener do not end the process, idle or in use", async () => {
   const { code, out, err } = await runProgram(`
     import pg from "npm:pg@^8.23";
     import { DnsPgPool } from "root/drop_in/pg_pool.ts";
     const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
-    const { user, password, database } = ${JSON.stringify(WHO)};
+    const { user, password, database } = ${JSON.stringify(LOGIN)};
     const options = { user, password, database, port: ${first.port}, max: 3, dnsLookup: lookup };
     const hosts = ["db.internal", "${first.host}"];
     for (const host of hosts) {
       const pool = new DnsPgPool(pg, { ...options, host });
-      const [out, idle] = await Promise.all([pool.connect(), pool.connect()]);
+      const [used, idle] = await Promise.all([pool.connect(), pool.connect()]);
       const ids = [];
-      for (const client of [out, idle]) {
+      for (const client of [used, idle]) {
         ids.push((await client.query("SELECT pg_backend_pid() AS id")).rows[0].id);
       }
       idle.release();
+      const ends = [used, idle].map((client) => new Promise((resolve) => client.once("end", resolve)));
       const killer = await new pg.Client({ ...options, host: "${first.host}" });
       await killer.connect();
       await killer.query("SELECT pg_terminate_backend(id) FROM unnest($1::int[]) AS id", [ids]);
       await killer.end();
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await Promise.all(ends);
       console.log(pool.totalCount, pool.idleCount);
-      out.release();
+      used.release();
       console.log((await pool.query("SELECT 1 AS one")).rows[0].one);
       await pool.end();
     }
@@ -177,52 +184,49 @@ Deno.test("errors of clients that nobody listens to do not end the process, idle
   assertEquals([code, out], [0, "0 0\n1\n0 0\n1"], err);
 });
 
-Deno.test("allowExitOnIdle lets the process end; without it, idle clients hold it up, as with pg.Pool", async () => {
+Deno.test("DnsPgPool: allowExitOnIdle lets the process exit; without it, idle clients keep it alive, as with pg.Pool", async () => {
   const program = (pool: string) => `
     import process from "node:process";
     import pg from "npm:pg@^8.23";
     import { DnsPgPool } from "root/drop_in/pg_pool.ts";
     const lookup = { name: "table", lookup: () => Promise.resolve({ addresses: ["${first.host}"], ttl: 60 }) };
-    const options = { ...${JSON.stringify(WHO)}, port: ${first.port}, idleTimeoutMillis: 3000 };
+    const options = { ...${JSON.stringify(LOGIN)}, port: ${first.port}, idleTimeoutMillis: 2000 };
     const pool = ${pool};
     await pool.query("SELECT 1");
-    const startMs = Date.now();
-    process.on("exit", () => console.log(Date.now() - startMs));
+    process.on("exit", () => console.log(pool.totalCount));
   `;
   const original = (exit: boolean) =>
     `new pg.Pool({ ...options, host: "${first.host}", allowExitOnIdle: ${exit} })`;
   const ours = (exit: boolean) =>
     `new DnsPgPool(pg, { ...options, host: "db.internal", dnsLookup: lookup, allowExitOnIdle: ${exit} })`;
   await Promise.all([original, ours].map(async (pool) => {
-    const [staying, leaving] = await Promise.all([true, false].map(async (exit) => {
+    // Without it, the process exits after idleTimeoutMillis, which closes the client.
+    for (const [exit, clients] of [[true, "1"], [false, "0"]] as const) {
       const { code, out, err } = await runProgram(program(pool(exit)));
-      assertEquals(code, 0, err);
-      return Number(out);
-    })) as [number, number];
-    assert(staying < 1500, `${pool(true)} ended after ${staying} ms`);
-    assert(leaving > 2500, `${pool(false)} ended after ${leaving} ms`);
+      assertEquals([code, out], [0, clients], pool(exit) + err);
+    }
   }));
 });
 
-Deno.test("a server that restarts is waited for as long as connectionTimeoutMillis says, and not without it", () =>
-  lab(async ({ make }) => {
+Deno.test("DnsPgPool: connectionTimeoutMillis limits the wait for a server that restarts; without it, connect() rejects at once", () =>
+  withPgPools(async ({ make }) => {
     const port = await freePort([first.host]);
-    await using server = await startPostgres({ ...WHO, host: first.host, port });
-    const patient = make({ port, connectionTimeoutMillis: 10_000 });
-    const hasty = make({ port });
-    for (const pool of [patient, hasty]) assertEquals(await where(pool), first.host);
+    await using server = await startPostgres({ ...LOGIN, host: first.host, port });
+    const retrying = make({ port, connectionTimeoutMillis: 30_000 });
+    const failing = make({ port });
+    for (const pool of [retrying, failing]) assertEquals(await where(pool), first.host);
     await server.kill();
-    await until(() => patient.totalCount + hasty.totalCount === 0);
-    const waiting = where(patient);
-    const error = await assertRejects(() => where(hasty)) as Error & { code: string };
+    await until(() => retrying.totalCount + failing.totalCount === 0);
+    const result = where(retrying);
+    const error = await assertRejects(() => where(failing)) as Error & { code: string };
     assertEquals(error.code, "ECONNREFUSED");
     await server.start();
-    assertEquals(await waiting, first.host);
-    for (const pool of [patient, hasty]) await pool.end();
+    assertEquals(await result, first.host);
+    for (const pool of [retrying, failing]) await pool.end();
   }));
 
-Deno.test("targetSessionAttrs: a server of another role is waited for, no longer than connectionTimeoutMillis", () =>
-  lab(async ({ make }) => {
+Deno.test("DnsPgPool: connectionTimeoutMillis limits the wait for a server with the role of targetSessionAttrs", () =>
+  withPgPools(async ({ make }) => {
     const readOnly = { options: "-c default_transaction_read_only=on" };
     const pool = make({
       ...readOnly,
@@ -230,16 +234,16 @@ Deno.test("targetSessionAttrs: a server of another role is waited for, no longer
       connectionTimeoutMillis: 1000,
     });
     const startMs = performance.now();
-    const error = await assertRejects(() => pool.connect(), ConnectError, "read-only");
+    const error = await assertRejects(() => soon(pool.connect()), ConnectError, "read-only");
     const tookMs = performance.now() - startMs;
-    assert(tookMs > 990 && tookMs < 2600, `after ${tookMs} ms`);
+    assert(tookMs > 900, `after ${tookMs} ms`);
     assertStringIncludes(error.message, '"read-write" is wanted');
     const fitting = make({ ...readOnly, targetSessionAttrs: "read-only" });
     assertEquals(await where(fitting), first.host);
   }));
 
-Deno.test("a name that cannot be resolved is an error as node:dns has it, for whoever reads the code", () =>
-  lab(async ({ dns, make }) => {
+Deno.test("DnsPgPool: a name that cannot be resolved rejects with an error like that of node:dns", () =>
+  withPgPools(async ({ dns, make }) => {
     const cases = [["negative", "ENOTFOUND"], ["transient", "EAI_AGAIN"]] as const;
     for (const [failure, code] of cases) {
       dns.failure = failure;
@@ -255,8 +259,8 @@ Deno.test("a name that cannot be resolved is an error as node:dns has it, for wh
     }
   }));
 
-Deno.test("a client that died, and is never released, takes no place with it, and end() does not wait for it", () =>
-  lab(async ({ make }) => {
+Deno.test("DnsPgPool: a client that died and is never released takes up no slot, and end() does not wait for it", () =>
+  withPgPools(async ({ make }) => {
     const [pool, killer] = [make({ max: 1 }), make()];
     for (let i = 0; i < 3; i++) {
       const id = await pid(await pool.connect());
@@ -271,24 +275,26 @@ Deno.test("a client that died, and is never released, takes no place with it, an
     await pool.end();
   }));
 
-Deno.test("a client that comes too late for its caller becomes idle", () =>
-  lab(async ({ dns, make }) => {
-    dns.delayMs = 1000;
-    dns.ttl = 60;
+Deno.test("DnsPgPool: a client that is opened after its caller's timeout becomes idle", () =>
+  withPgPools(async ({ dns, make }) => {
+    let answer!: (answer: Answer) => void;
+    const answered = new Promise<Answer>((resolve) => answer = resolve);
+    dns.respond = () => answered;
     clearDnsCache();
-    const pool = make({ connectionTimeoutMillis: 600 });
+    const pool = make({ connectionTimeoutMillis: 600, dnsFamily: 4 });
     await assertRejects(
       () => pool.connect(),
       Error,
       "Connection terminated due to connection timeout",
     );
     assertEquals(pool.totalCount, 1);
+    answer({ addresses: [first.host], ttl: 60 });
     await until(() => pool.idleCount === 1);
     assertEquals(await where(pool), first.host);
   }));
 
-Deno.test("an onConnect that hangs is given up with the attempt, and its place is free again", () =>
-  lab(async ({ make }) => {
+Deno.test("DnsPgPool: an onConnect that hangs ends with the connect attempt, and frees its slot", () =>
+  withPgPools(async ({ make }) => {
     let hangs = true;
     const pool = make({
       max: 1,
@@ -298,11 +304,12 @@ Deno.test("an onConnect that hangs is given up with the attempt, and its place i
     await assertRejects(() => pool.connect());
     await until(() => pool.totalCount === 0);
     hangs = false;
-    assertEquals(await where(pool), first.host);
+    // Again and again, until the machine is fast enough for the timeout.
+    await until(() => where(pool).then((host) => host === first.host, () => false));
   }));
 
-Deno.test("a connect listener that throws fails the caller, and the pool goes on", () =>
-  lab(async ({ make }) => {
+Deno.test("DnsPgPool: if a connect listener throws, connect() rejects, and the pool remains usable", () =>
+  withPgPools(async ({ make }) => {
     const pool = make();
     pool.once("connect", () => {
       throw new Error("no good listener");
@@ -311,20 +318,22 @@ Deno.test("a connect listener that throws fails the caller, and the pool goes on
     assertEquals(await where(pool), first.host);
   }));
 
-Deno.test("what a callback throws is an uncaught error, as with pg.Pool", async () => {
+Deno.test("DnsPgPool: an error that a callback throws is uncaught, as with pg.Pool", async () => {
   for (const pool of ["new pg.Pool(options)", "new DnsPgPool(pg, options)"]) {
     const { code, out, err } = await runProgram(`
       import process from "node:process";
       import pg from "npm:pg@^8.23";
       import { DnsPgPool } from "root/drop_in/pg_pool.ts";
-      const options = { ...${JSON.stringify(WHO)}, host: "${first.host}", port: ${first.port} };
-      process.on("uncaughtException", (error, origin) => console.log(origin, error.message));
+      const options = { ...${JSON.stringify(LOGIN)}, host: "${first.host}", port: ${first.port} };
+      const thrown = new Promise((resolve) =>
+        process.on("uncaughtException", (error, origin) => resolve([origin, error.message]))
+      );
       const pool = ${pool};
       pool.connect((error, client, done) => {
         done();
         throw new Error("thrown by a callback");
       });
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      console.log(...await thrown);
       console.log(pool.idleCount);
       await pool.end();
     `);
@@ -332,32 +341,25 @@ Deno.test("what a callback throws is an uncaught error, as with pg.Pool", async 
   }
 });
 
-Deno.test("a departed server that no longer answers loses the clients that are out, and new ones are served meanwhile", async () => {
+Deno.test("DnsPgPool: clients in use on a departed server that no longer answers are terminated, and new ones are handed out meanwhile", async () => {
   const port = await freePort([first.host, second.host]);
-  await using frozen = await startPostgres({ ...WHO, host: first.host, port });
-  await using other = await startPostgres({ ...WHO, host: second.host, port });
-  await lab(async ({ dns, make }) => {
+  await using frozen = await startPostgres({ ...LOGIN, host: first.host, port });
+  await using other = await startPostgres({ ...LOGIN, host: second.host, port });
+  await withPgPools(async ({ dns, make }) => {
     const pool = make({ port, max: 1, probeTimeout: 0.5 });
     assertEquals(await where(pool), frozen.host);
     await frozen.freeze();
-    await pause(50);
-    const startMs = performance.now();
-    const stuck = assertRejects(() => pool.query("SELECT 1"));
+    const stuck = assertRejects(() => pool.query("SELECT 1"), ConnectionLostError);
     dns.addresses = [other.host];
-    assertEquals(await where(pool), other.host);
-    const servedMs = performance.now() - startMs;
-    const error = await stuck;
-    const tookMs = performance.now() - startMs;
+    assertEquals(await soon(where(pool)), other.host);
+    await soon(stuck);
     await frozen.thaw();
-    assert(error instanceof ConnectionLostError, String(error));
-    assert(servedMs < 1500, `served after ${servedMs} ms`);
-    assert(tookMs < 2500, `rejected after ${tookMs} ms`);
     await pool.end();
   });
 });
 
-Deno.test("end() tells those who wait for a client", () =>
-  lab(async ({ make }) => {
+Deno.test("DnsPgPool: end() rejects waiting callers", () =>
+  withPgPools(async ({ make }) => {
     const pool = make({ max: 1 });
     const client = await pool.connect();
     const waiter = assertRejects(
@@ -372,8 +374,8 @@ Deno.test("end() tells those who wait for a client", () =>
     assert((client as unknown as { _ended: boolean })._ended);
   }));
 
-Deno.test("the engine behind the pool tells more", () =>
-  lab(async ({ dns, make }) => {
+Deno.test("DnsPgPool: engine gives status and events", () =>
+  withPgPools(async ({ dns, make }) => {
     const pool = make();
     const { engine } = pool as unknown as { engine: import("../../engine.ts").Engine<unknown> };
     const changes: unknown[] = [];
@@ -385,9 +387,9 @@ Deno.test("the engine behind the pool tells more", () =>
     assertEquals(changes, [[second.host]]);
   }));
 
-Deno.test("the password is nowhere to be seen", () =>
-  lab(async ({ make }) => {
-    const { user, password, database } = WHO;
+Deno.test("DnsPgPool: the password is not visible in the pool or in errors", () =>
+  withPgPools(async ({ make }) => {
+    const { user, password, database } = LOGIN;
     const pool = make();
     const client = await pool.connect();
     for (const depth of [1, 5, Infinity]) {
@@ -400,29 +402,33 @@ Deno.test("the password is nowhere to be seen", () =>
     assert(!inspect(error, { depth: 9 }).includes(password));
   }));
 
-Deno.test("options that make no sense here are refused by name", () => {
+Deno.test("DnsPgPool: options that cannot be used are refused by name", () => {
   const port = 1;
   const cases: [object, typeof TypeError | typeof RangeError, string][] = [
-    [{ stream: () => {} }, TypeError, '"stream": it would bypass DNS'],
-    [{ connection: {} }, TypeError, '"connection": it would bypass DNS'],
-    [{ poolTimeout: 3 }, TypeError, 'it is "connectionTimeoutMillis", in milliseconds'],
-    [{ connectTimeout: 3 }, TypeError, 'it is "connectionTimeoutMillis", in milliseconds'],
-    [{ idleTimeout: 3 }, TypeError, 'it is "idleTimeoutMillis", in milliseconds'],
-    [{ poolRecycle: 3 }, TypeError, 'it is "maxLifetimeSeconds"'],
-    [{ maxOverflow: 3 }, TypeError, 'it is part of "max"'],
-    [{ minIdle: 3 }, TypeError, 'it is "min"'],
+    [{ stream: () => {} }, TypeError, '"stream" must not be given: it would bypass DNS'],
+    [{ connection: {} }, TypeError, '"connection" must not be given: it would bypass DNS'],
+    [
+      { poolTimeout: 3 },
+      TypeError,
+      '"poolTimeout" must not be given: use "connectionTimeoutMillis"',
+    ],
+    [{ connectTimeout: 3 }, TypeError, 'use "connectionTimeoutMillis" of pg, in milliseconds'],
+    [{ idleTimeout: 3 }, TypeError, 'use "idleTimeoutMillis" of pg, in milliseconds'],
+    [{ poolRecycle: 3 }, TypeError, 'use "maxLifetimeSeconds" of pg'],
+    [{ maxOverflow: 3 }, TypeError, 'it is part of "max" of pg'],
+    [{ minIdle: 3 }, TypeError, 'use "min" of pg'],
     [{ dnsNameserver: ["10.0.0.2"] }, TypeError, 'did you mean "dnsNameservers"?'],
     [{ dnsTimeout: 12_000 }, RangeError, "did you mean 12?"],
-    [{ targetSessionAttrs: "write" }, TypeError, '"targetSessionAttrs": it is one of'],
-    [{ max: -1 }, RangeError, 'Cannot use -1 for "max": it is a number of clients from 0'],
-    [{ max: "many" }, TypeError, 'Cannot use "many" for "max"'],
-    [{ min: 3, max: 2 }, RangeError, 'Cannot use 3 for "min": it is at most "max", which is 2'],
+    [{ targetSessionAttrs: "write" }, TypeError, '"targetSessionAttrs" must be one of'],
+    [{ max: -1 }, RangeError, '"max" must be a number of clients, at least 0 or Infinity, got -1'],
+    [{ max: "many" }, TypeError, 'got "many"'],
+    [{ min: 3, max: 2 }, RangeError, '"min" must be at most "max", which is 2, got 3'],
     [{ idleTimeoutMillis: -1 }, RangeError, '"idleTimeoutMillis"'],
     [{ connectionTimeoutMillis: "soon" }, TypeError, '"connectionTimeoutMillis"'],
     [{ maxLifetimeSeconds: "long" }, TypeError, '"maxLifetimeSeconds"'],
-    [{ onConnect: "SET x TO 1" }, TypeError, '"onConnect": it is a function'],
-    [{ verify: true }, TypeError, '"verify": it is a function'],
-    [{ host: "no host" }, TypeError, 'the host "no host"'],
+    [{ onConnect: "SET x TO 1" }, TypeError, '"onConnect" must be a function, got "SET x TO 1"'],
+    [{ verify: true }, TypeError, '"verify" must be a function, got true'],
+    [{ host: "no host" }, TypeError, 'got "no host"'],
   ];
   for (const [options, Class, message] of cases) {
     const make = () => new DnsPgPool(pg, { host: "db.internal", port, ...options } as Options);
@@ -430,7 +436,7 @@ Deno.test("options that make no sense here are refused by name", () => {
   }
 });
 
-Deno.test("numbers may come as text, as they do from the environment; nothing, 0 and null mean what they mean to pg.Pool", async () => {
+Deno.test("DnsPgPool: numbers may be strings, as they are in the environment; null and 0 mean the same as to pg.Pool", async () => {
   const options = { max: "3", min: "1", idleTimeoutMillis: null, connectionTimeoutMillis: "0" };
   const pool = new DnsPgPool(pg, { host: "db.internal", ...options } as unknown as Options);
   const { engine } = pool as unknown as { engine: import("../../engine.ts").Engine<unknown> };
@@ -438,33 +444,37 @@ Deno.test("numbers may come as text, as they do from the environment; nothing, 0
   await pool.end();
 });
 
-Deno.test("what is no pg is refused", () => {
+Deno.test("DnsPgPool: a value that is not pg is refused", () => {
   for (const module of [undefined, {}, { Client: pg.Client }, { Pool: pg.Pool }]) {
     assertThrows(
       () => new DnsPgPool(module as unknown as typeof pg),
       TypeError,
-      'it has no classes "Client" and "Pool"',
+      'with the classes "Client" and "Pool"',
     );
   }
   class Foreign {
     readonly host = undefined;
   }
   const Client = Foreign as unknown as NonNullable<pg.PoolConfig["Client"]>;
-  assertThrows(() => new DnsPgPool(pg, { Client }), TypeError, "it is not pg's own or a subclass");
+  assertThrows(
+    () => new DnsPgPool(pg, { Client }),
+    TypeError,
+    '"Client" must be the client class of pg',
+  );
 });
 
-Deno.test("an IP address, a list of hosts and a socket path are not followed, and that is said once each", async () => {
+Deno.test("DnsPgPool: warns once for each IP address, list of hosts and socket path, which are not followed", async () => {
   const warnings: string[] = [];
-  const hear = (warning: Error & { code?: string }) => {
+  const listener = (warning: Error & { code?: string }) => {
     if (warning.code === "DNSPOOL_HOST_NOT_FOLLOWED") warnings.push(warning.message);
   };
-  process.on("warning", hear);
+  process.on("warning", listener);
   const port = await freePort([first.host]);
   const hosts = ["127.0.0.1", "one.invalid,two.invalid", "/no/such/dir", "localhost"];
   for (let round = 0; round < 2; round++) {
     for (const host of hosts) {
-      const pool = new DnsPgPool(pg, { ...WHO, host, port });
-      const original = new pg.Pool({ ...WHO, host, port });
+      const pool = new DnsPgPool(pg, { ...LOGIN, host, port });
+      const original = new pg.Pool({ ...LOGIN, host, port });
       const [ours, its] = await Promise.all(
         [pool, original].map((pool) => pool.query("SELECT 1").catch((error) => error.code)),
       );
@@ -473,7 +483,7 @@ Deno.test("an IP address, a list of hosts and a socket path are not followed, an
     }
   }
   await pause(10);
-  process.off("warning", hear);
+  process.off("warning", listener);
   assertEquals(warnings, [
     'DnsPgPool does not follow DNS for the host "127.0.0.1", which is an IP address',
     'DnsPgPool does not follow DNS for the host "one.invalid,two.invalid", which is a list of hosts',
@@ -481,11 +491,11 @@ Deno.test("an IP address, a list of hosts and a socket path are not followed, an
   ]);
 });
 
-Deno.test("what only an engine can do is refused where the host is a socket path", () => {
+Deno.test("DnsPgPool: options that need an engine are refused if the host is a socket path", () => {
   assertThrows(
     () => new DnsPgPool(pg, { host: "/var/run", targetSessionAttrs: "read-write" }),
     TypeError,
-    'Cannot use the option "targetSessionAttrs" with a host that is a socket',
+    '"targetSessionAttrs" must not be given: DNS is not followed for a host that is a socket path',
   );
   assertThrows(
     () => new DnsPgPool(pg, { host: "/var/run", poolTimeout: 3 } as Options),
@@ -494,7 +504,7 @@ Deno.test("what only an engine can do is refused where the host is a socket path
   );
 });
 
-Deno.test("the class is made once for a module", () => {
+Deno.test("DnsPgPool: the class is created once for a module", () => {
   const [one, other] = [1, 2].map(() => new DnsPgPool(pg, { host: "db.internal" }));
   assertStrictEquals(one!.constructor, other!.constructor);
   assert(one instanceof pg.Pool);

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { readPoolSettings } from "../../drop_in/pg/pool_settings.ts";
 
-Deno.test("pg.Pool's options become the engine's: defaults, milliseconds to seconds, 0 to what it means there", () => {
+Deno.test("readPoolSettings() converts pg.Pool's options: defaults, milliseconds to seconds, 0 to what it means to pg.Pool", () => {
   const { engine, ...rest } = readPoolSettings({});
   assertEquals(engine as unknown, {
     poolUseLifo: true,
@@ -59,7 +59,7 @@ Deno.test("pg.Pool's options become the engine's: defaults, milliseconds to seco
   ]);
 });
 
-Deno.test("a role is waited for, 30 seconds unless it is said how long; any role is not", () => {
+Deno.test("readPoolSettings(): the timeout is 30 seconds by default if a role is required, else there is none", () => {
   const of = (options: Record<string, unknown>) => {
     const { timeoutMs, engine } = readPoolSettings(options);
     return [timeoutMs, engine.poolTimeout, engine.connectRetry];
@@ -69,7 +69,7 @@ Deno.test("a role is waited for, 30 seconds unless it is said how long; any role
   assertEquals(of({ targetSessionAttrs: "primary", connectionTimeoutMillis: 5 }), [5, 0.005, true]);
 });
 
-Deno.test("what is said of dnspool wins; a wait of over an hour has no end in the engine, only in the pool", () => {
+Deno.test("readPoolSettings(): dnspool's options take precedence; a timeout over an hour is none to the engine", () => {
   const settings = readPoolSettings({
     connectionTimeoutMillis: 7_200_000,
     connectRetry: false,

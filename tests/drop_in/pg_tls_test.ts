@@ -1,6 +1,6 @@
 /**
- * Drop-ins and TLS: the socket goes to an address, the certificate is checked for the name, a client's certificate is
- * shown, whichever way `pg` is told of them.
+ * TLS of pg's drop-ins: the socket is connected to an address, the server's certificate is checked for the name, and the
+ * client's certificate is sent, by options and by connection string.
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
@@ -15,7 +15,7 @@ import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 
-const WHO = { user: "app", password: "s3cret", database: "orders" };
+const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 const NAME = "db.internal";
 
 let right: PostgresServer;
@@ -27,12 +27,12 @@ let dir: string;
 Deno.test.beforeAll(async () => {
   const authority = await makeAuthority();
   ca = authority.cert;
-  own = await authority.issue({ client: WHO.user });
+  own = await authority.issue({ client: LOGIN.user });
   const [first, second] = await loopbackPair();
   const port = await freePort([first, second]);
   const start = async (host: string, name: string) =>
     await startPostgres({
-      ...WHO,
+      ...LOGIN,
       host,
       port,
       tls: { ...await authority.issue({ names: [name] }), ca },
@@ -52,24 +52,24 @@ Deno.test.afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-/** The same, said in the ways that `pg` understands. */
+/** The same configuration in the ways that `pg` reads it. */
 function configs(): Record<string, pg.ClientConfig> {
-  const { user, password, database } = WHO;
+  const { user, password, database } = LOGIN;
   const url = `postgres://${user}:${password}@${NAME}:${right.port}/${database}`;
   const files = `sslrootcert=${dir}/ca.pem&sslcert=${dir}/cert.pem&sslkey=${dir}/key.pem`;
   return {
-    options: { ...WHO, host: NAME, port: right.port, ssl: { ca, ...own } },
+    options: { ...LOGIN, host: NAME, port: right.port, ssl: { ca, ...own } },
     "connection string": { connectionString: `${url}?sslmode=verify-full&${files}` },
   };
 }
 
 const QUERY = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
-const asking: Record<string, (config: pg.ClientConfig, host: string) => Promise<unknown[]>> = {
+const cases: Record<string, (config: pg.ClientConfig, host: string) => Promise<unknown[]>> = {
   async DnsPgPool(config, host) {
     const pool = new DnsPgPool(pg, { ...config, dnsLookup: fakeLookup([host], 60) });
     try {
-      // Twice: what is hidden from view the first time is still there the second.
+      // Several clients: `pg` makes the key non-enumerable at the first.
       await Promise.all([pool.query(QUERY), pool.query(QUERY)]);
       return (await pool.query(QUERY)).rows;
     } finally {
@@ -92,9 +92,9 @@ const asking: Record<string, (config: pg.ClientConfig, host: string) => Promise<
   },
 };
 
-for (const [name, ask] of Object.entries(asking)) {
+for (const [name, ask] of Object.entries(cases)) {
   for (const way of ["options", "connection string"]) {
-    Deno.test(`${name}, TLS by ${way}: the certificate is for the name, and the client shows its own`, async () => {
+    Deno.test(`${name}, TLS by ${way}: the certificate is checked for the name, and the client's is sent`, async () => {
       const config = configs()[way]!;
       assertEquals(await ask(config, right.host), [{ ssl: true }]);
       const error = await assertRejects(() => ask(config, other.host)) as Error & { code: string };

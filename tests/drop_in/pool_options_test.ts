@@ -7,7 +7,7 @@ import { dnsPg, DnsPgPool } from "../../drop_in/pg_pool.ts";
 import { dnsPoolOptions, driverOptions } from "../../drop_in/shared/options.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 
-Deno.test("dnsPoolOptions() and driverOptions() tell dnspool's options from the driver's", () => {
+Deno.test("dnsPoolOptions() and driverOptions() separate dnspool's options from the driver's", () => {
   const ours = { dnsTimeout: 3, allowAddress: ["10.0.0.0/8"], loadBalance: "random" };
   const theirs = { host: "db.internal", max: 3, user: "app" };
   const given = { ...ours, ...theirs };
@@ -15,9 +15,8 @@ Deno.test("dnsPoolOptions() and driverOptions() tell dnspool's options from the 
   assertEquals(driverOptions(given), theirs);
 });
 
-Deno.test("an option that begins with dns and is none is refused, and no word of an engine is said", () => {
-  const message =
-    'Cannot use the option "dnsTimout": there is no such option, did you mean "dnsTimeout"?';
+Deno.test("dnsPoolOptions(): an unknown option that begins with dns is refused, without mention of an engine", () => {
+  const message = '"dnsTimout" is not an option of dnspool, did you mean "dnsTimeout"?';
   const options = { host: "db.internal", dnsTimout: 3 };
   for (
     const make of [
@@ -28,18 +27,18 @@ Deno.test("an option that begins with dns and is none is refused, and no word of
   ) assertEquals(assertThrows(make, TypeError).message, message);
 });
 
-Deno.test("a module like the driver's takes dnspool's options only", () => {
+Deno.test("dnsPg() and dnsMysql2() take only dnspool's options", () => {
   for (const make of [dnsPg.bind(null, pg), dnsMysql2.bind(null, mysql)]) {
     const { message } = assertThrows(() => make({ retireGrase: 5 } as object), TypeError);
     assertEquals(
       message,
-      'Cannot use the option "retireGrase": there is no such option, did you mean "retireGrace"?',
+      '"retireGrase" is not an option of dnspool, did you mean "retireGrace"?',
     );
-    assertThrows(() => make({ max: 3 } as object), TypeError, "dnspool's are allowAddress, ");
+    assertThrows(() => make({ max: 3 } as object), TypeError, "; there are allowAddress, ");
   }
 });
 
-Deno.test("allowAddress: a drop-in connects to no address that it does not allow", async () => {
+Deno.test("allowAddress: a drop-in does not connect to an address that is not allowed", async () => {
   const options = () => ({
     host: "db.internal",
     port: 1,
@@ -60,9 +59,10 @@ Deno.test("allowAddress: a drop-in connects to no address that it does not allow
   await assertRejects(() => client.connect(), Error, refusal);
 });
 
-Deno.test("allowAddress is refused where the pool is the driver's own", () => {
+Deno.test("refuseWithoutEngine(): allowAddress is refused if the host is a socket path", () => {
   const allowAddress = ["10.0.0.0/8"];
-  const message = 'Cannot use the option "allowAddress" with a host that is a socket';
+  const message =
+    '"allowAddress" must not be given: DNS is not followed for a host that is a socket path';
   for (
     const make of [
       () => new DnsPgPool(pg, { host: "/var/run", allowAddress }),
@@ -71,7 +71,7 @@ Deno.test("allowAddress is refused where the pool is the driver's own", () => {
   ) assertThrows(make, TypeError, message);
 });
 
-Deno.test("what says no more than any pool does is not refused where the pool is the driver's own", async () => {
+Deno.test("refuseWithoutEngine(): values that ask for nothing are allowed if the host is a socket path", async () => {
   const options = { targetSessionAttrs: "any", poolPrePing: false } as const;
   await new DnsPgPool(pg, { host: "/var/run", ...options }).end();
   await new DnsMysql2Pool(mysql, { socketPath: "/var/run/mysqld.sock", ...options }).end();

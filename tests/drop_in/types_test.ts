@@ -1,5 +1,5 @@
 /**
- * At compile time: a drop-in's types are those of the module that is passed in.
+ * Checks at compile time that a drop-in has the types of the module that is passed in.
  */
 
 import { assert } from "@std/assert";
@@ -19,7 +19,7 @@ import type { Same } from "../support/target.ts";
 
 const same = <A, B>(yes: Same<A, B>) => assert(yes);
 
-Deno.test("new DnsPgPool(pg, …) is a pg.Pool to the compiler, with an engine besides", async () => {
+Deno.test("new DnsPgPool(pg, …) has the type of pg.Pool, with an engine", async () => {
   const pool = new DnsPgPool(pg, {
     host: "db.internal",
     max: 5,
@@ -47,12 +47,12 @@ Deno.test("new DnsPgPool(pg, …) is a pg.Pool to the compiler, with an engine b
   }
 });
 
-Deno.test("the options are the module's and dnspool's, and nothing else", () => {
+Deno.test("new DnsPgPool(pg, …) takes the options of pg.Pool and dnspool, and no others", () => {
   // @ts-expect-error a misspelt option of pg
   const misspelt = () => new DnsPgPool(pg, { maximum: 5 });
   // @ts-expect-error an option of dnspool with a value of another type
   const mistyped = () => new DnsPgPool(pg, { dnsTimeout: "5 s" });
-  // @ts-expect-error what is no module
+  // @ts-expect-error a value that is not the module
   const wrong = () => new DnsPgPool({ Client: pg.Client });
   assert([misspelt, mistyped, wrong].length === 3);
 });
@@ -66,7 +66,7 @@ Deno.test("dnsPg(pg) has the type of what was passed in", () => {
   assert(client instanceof pg.Client);
 });
 
-Deno.test("new DnsMysql2Pool(mysql2, …) is the module's pool to the compiler, with an engine besides", async () => {
+Deno.test("new DnsMysql2Pool(mysql2, …) has the type of the module's pool, with an engine", async () => {
   const ofPromises = new DnsMysql2Pool(mysql, {
     host: "db.internal",
     connectionLimit: 5,
@@ -93,12 +93,12 @@ Deno.test("new DnsMysql2Pool(mysql2, …) is the module's pool to the compiler, 
   }
 });
 
-Deno.test("the options are mysql2's and dnspool's, and nothing else", () => {
+Deno.test("new DnsMysql2Pool(mysql2, …) takes the options of mysql2 and dnspool, and no others", () => {
   // @ts-expect-error a misspelt option of mysql2
   const misspelt = () => new DnsMysql2Pool(mysql, { connectionLimits: 5 });
   // @ts-expect-error an option of dnspool with a value of another type
   const mistyped = () => new DnsMysql2Pool(mysql, { dnsTimeout: "5 s" });
-  // @ts-expect-error what is no module
+  // @ts-expect-error a value that is not the module
   const wrong = () => new DnsMysql2Pool({ createPool: mysql.createPool }, {});
   assert([misspelt, mistyped, wrong].length === 3);
 });

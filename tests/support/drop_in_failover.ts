@@ -1,6 +1,6 @@
 /**
- * A switchover under an ORM: two real servers, a DNS server, transactions in a loop, and the record moves. Beside it the
- * same ORM on its ordinary pool, which has to stay behind, or the test would prove nothing.
+ * A switchover while an ORM is working: two real servers, a DNS server, transactions in a loop, and the record moves. The
+ * same ORM on its ordinary pool must stay on the old server, or the test would prove nothing.
  *
  * @module
  */
@@ -17,28 +17,30 @@ import { pause, until } from "./waiting.ts";
 const NAME = "db.internal";
 /** The record's TTL, in seconds. */
 const TTL = 1;
-/** From the end of the old answer's TTL on, nothing may begin on the old server that is later than this. */
-const SLACK_MS = 250;
+/** Time after the TTL of the old answer, after which no transaction may begin on the old server. */
+const TOLERANCE_MS = 250;
 const WORKERS = 4;
-/** A worker thinks so long between two transactions. */
+/** Pause of a worker between two transactions. */
 const THINK_MS = 4;
-/** More transactions than that have to show it. */
-const ENOUGH = 10;
+/** Time for which transactions are observed after that. */
+const OBSERVE_MS = 500;
+/** Each phase of a test has more transactions than this. */
+const FEW = 10;
 
-/** A server of the lab. */
+/** A server that a test starts. */
 export interface LabServer {
   readonly host: string;
   readonly port: number;
-  /** Its URL, with this host. */
+  /** Returns the server's URL, with this host. */
   url(host?: string): string;
   stop(options: { mode: "immediate" }): Promise<void>;
-  /** Kills it, as a power cut would. */
+  /** Kills the server, as a power cut would. */
   kill(): Promise<void>;
 }
 
-/** An ORM at work. */
+/** An ORM that runs transactions. */
 export interface Work {
-  /** Runs a transaction that writes; returns the address of the server that did it. */
+  /** Runs a transaction that writes; returns the address of the server that ran it. */
   transaction(): Promise<unknown>;
   close(): Promise<unknown>;
 }
@@ -50,15 +52,15 @@ export interface ServerPair<S extends LabServer = LabServer> {
   stop(): Promise<void>;
 }
 
-/** Where an ORM is sent. */
+/** What an ORM connects to. */
 export interface Whereabouts {
   /** The database's URL, by name. */
   readonly url: string;
-  /** Where a drop-in asks for the name. */
+  /** The drop-in's options, with the DNS server. */
   readonly options: { readonly dnsNameservers: readonly string[] };
   /**
-   * The socket of an ordinary driver on a machine whose resolver is the lab's DNS server: it looks the name up each
-   * time it connects. What `pg` takes as `stream`.
+   * Makes the socket of an ordinary driver on a machine whose resolver is the test's DNS server: it looks the name up
+   * each time it connects. This is what `pg` takes as `stream`.
    */
   readonly stream: () => net.Socket;
 }
@@ -101,7 +103,7 @@ interface Done {
   readonly error: unknown;
 }
 
-/** What became of an ORM's transactions. */
+/** The transactions of an ORM. */
 interface Record {
   readonly done: Done[];
   /** Stops the workers. */
@@ -132,14 +134,14 @@ function begin(work: Work): Record {
 }
 
 /**
- * Moves the record while an ORM works on a drop-in, and while the same ORM works on its ordinary pool. Both servers
- * stay alive.
+ * Moves the record while an ORM runs transactions on a drop-in and, beside it, on its ordinary pool. Both servers stay
+ * alive.
  *
- * Every transaction that begins later than TTL + 250 ms on the drop-in runs on the new server, and none fails. The
- * ordinary pool stays on the old one.
+ * Every transaction on the drop-in that begins later than TTL + 250 ms must run on the new server, and none may fail. The
+ * ordinary pool must stay on the old server.
  *
  * @param pair The servers.
- * @param open Makes the two.
+ * @param open Opens the ORM on both pools.
  */
 export async function switchOver(
   pair: ServerPair,
@@ -154,17 +156,17 @@ export async function switchOver(
   } finally {
     await works.dropIn.close();
     await works.ordinary.close();
-    await pause(20); // sockets that were dropped close a moment later
+    await pause(20); // terminated sockets emit `close` a moment later
   }
 }
 
 /**
- * Kills the old server in the moment that the record moves. Of an ORM on a drop-in that waits for a server, only what
- * was in flight may fail; of one that does not wait, only what begins before the old answer's TTL is over.
+ * Kills the old server at the moment the record moves. If the ORM's drop-in waits for a server, only transactions that
+ * were running may fail; if it does not wait, only those that begin before the old answer expires.
  *
  * @param pair The servers; the first is dead afterwards.
- * @param open Makes the ORM.
- * @param options `waits`: whether it waits for a server. Default: true.
+ * @param open Opens the ORM on a drop-in.
+ * @param options `waits`: whether the drop-in waits for a server. Default: true.
  */
 export async function crashOver(
   { first, second }: ServerPair,
@@ -178,22 +180,22 @@ export async function crashOver(
   try {
     assertEquals(await work.transaction(), first.host);
     const record = begin(work);
-    await pause(400);
+    await until(() => record.done.length > WORKERS + FEW);
     dns.set(NAME, [second.host], { ttl: TTL });
     const movedMs = performance.now();
     await first.kill();
     const killedMs = performance.now();
-    await pause(TTL * 1000 + SLACK_MS + 500 - (killedMs - movedMs));
-    await record.stop();
     const limitMs = waits ? killedMs : movedMs + TTL * 1000;
+    const late = () => record.done.filter(({ sinceMs }) => sinceMs > limitMs + TOLERANCE_MS);
+    await pause(movedMs + TTL * 1000 + TOLERANCE_MS + OBSERVE_MS - killedMs);
+    await until(() => late().length > FEW);
+    await record.stop();
     if (waits) {
       const failed = record.done.filter(({ error }) => error);
       assertEquals(failed.filter(({ sinceMs }) => sinceMs > limitMs), []);
       assert(failed.length <= WORKERS, `${failed.length} transactions failed`);
     }
-    const late = record.done.filter(({ sinceMs }) => sinceMs > limitMs + SLACK_MS);
-    assert(late.length > 10, `only ${late.length} transactions after the crash`);
-    assertEquals(late.filter(({ address }) => address !== second.host), []);
+    assertEquals(late().filter(({ address }) => address !== second.host), []);
   } finally {
     await work.close();
     await pause(20);
@@ -206,32 +208,30 @@ function whereabouts(first: LabServer, dns: DnsServer): Whereabouts {
 }
 
 async function move({ first, second }: ServerPair, dns: DnsServer, works: Works): Promise<void> {
-  // What is made at the first use is made: pools, connections, what an ORM asks of a new server.
+  // From now on everything that is created at the first use exists: pools, connections, what an ORM asks a new server.
   const early = await Promise.all([works.dropIn.transaction(), works.ordinary.transaction()]);
   assertEquals(early, [first.host, first.host]);
   const records = [begin(works.dropIn), begin(works.ordinary)];
-  await pause(400);
-  // On a machine that is busy with other things, it takes longer.
-  await until(() => records.every(({ done }) => done.length > WORKERS + ENOUGH));
+  await until(() => records.every(({ done }) => done.length > WORKERS + FEW));
   const movedMs = performance.now();
   dns.set(NAME, [second.host], { ttl: TTL });
-  const limitMs = movedMs + TTL * 1000 + SLACK_MS;
-  await pause(limitMs - movedMs + 500);
+  const limitMs = movedMs + TTL * 1000 + TOLERANCE_MS;
+  await pause(limitMs + OBSERVE_MS - movedMs);
   const lateIn = ({ done }: Record) => done.filter(({ sinceMs }) => sinceMs > limitMs);
-  await until(() => records.every((record) => lateIn(record).length > ENOUGH));
+  await until(() => records.every((record) => lateIn(record).length > FEW));
   for (const record of records) await record.stop();
   const [dropIn, ordinary] = records.map(({ done }) => done) as [Done[], Done[]];
 
   assertEquals(dropIn.filter(({ error }) => error), []);
   const late = dropIn.filter(({ sinceMs }) => sinceMs > limitMs);
-  assert(late.length > ENOUGH, `only ${late.length} transactions after the switchover`);
+  assert(late.length > FEW, `only ${late.length} transactions after the switchover`);
   assertEquals(late.filter(({ address }) => address !== second.host), []);
   const before = dropIn.filter(({ sinceMs }) => sinceMs < movedMs);
-  assert(before.length > ENOUGH, `only ${before.length} transactions before the switchover`);
+  assert(before.length > FEW, `only ${before.length} transactions before the switchover`);
   assertEquals(before.filter(({ address }) => address !== first.host), []);
 
   const behind = ordinary.filter(({ sinceMs }) => sinceMs > limitMs);
-  assert(behind.length > ENOUGH, `only ${behind.length} transactions of the ordinary pool`);
+  assert(behind.length > FEW, `only ${behind.length} transactions of the ordinary pool`);
   assertEquals(behind.filter(({ address, error }) => error || address !== first.host), []);
 }
 

@@ -9,22 +9,22 @@ import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
 import { type ServerPair, startPair } from "./drop_in_failover.ts";
 import { ON_MARIADB } from "./servers.ts";
 
-/** Who logs in, and where. */
-export const WHO = { user: "app", password: "s3cret", database: "orders" };
+/** Login and database of the tests. */
+export const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 
 /** Starts two servers, each with a table of orders. */
 export function startMariadbPair(): Promise<ServerPair<MariadbServer>> {
   return startPair(async (where) => {
-    const server = await startMariadb({ ...where, ...WHO });
+    const server = await startMariadb({ ...where, ...LOGIN });
     await administer(
       server,
-      `CREATE TABLE ${WHO.database}.orders (id int PRIMARY KEY AUTO_INCREMENT, customer int, server text)`,
+      `CREATE TABLE ${LOGIN.database}.orders (id int PRIMARY KEY AUTO_INCREMENT, customer int, server text)`,
     );
     return server;
   });
 }
 
-/** Two servers for all tests of a file; there from the first test on. */
+/** Registers the start and the end of two servers for all tests of a file. They run from the first test on. */
 export function mariadbPair(): ServerPair<MariadbServer> {
   const pair = {} as ServerPair<MariadbServer>;
   if (ON_MARIADB.skipped) return pair;
@@ -33,7 +33,7 @@ export function mariadbPair(): ServerPair<MariadbServer> {
   return pair;
 }
 
-/** What is behind a connection with promises. */
+/** Returns the callback connection behind a connection with promises. */
 export function coreOf<C>(connection: mysql.Connection): C {
   return (connection as unknown as { connection: C }).connection;
 }
@@ -41,14 +41,14 @@ export function coreOf<C>(connection: mysql.Connection): C {
 /** Runs statements as the administrator. */
 export async function administer(server: MariadbServer, ...statements: string[]): Promise<void> {
   const admin = await mysql.createConnection(server.adminUrl());
-  const { stream } = coreOf<{ stream: { once(event: string, heard: () => void): void } }>(admin);
+  const { stream } = coreOf<{ stream: { once(event: string, listener: () => void): void } }>(admin);
   const closed = new Promise<void>((resolve) => stream.once("close", resolve));
   for (const statement of statements) await admin.query(statement);
   await admin.end();
   await closed;
 }
 
-/** The address of the server that a connection is open to. */
+/** Asks the server that a connection is open to for its address. */
 export async function where(client: mysql.Pool | mysql.Connection): Promise<string> {
   const [rows] = await client.query<mysql.RowDataPacket[]>("SELECT @@bind_address AS host");
   return rows[0]!.host;

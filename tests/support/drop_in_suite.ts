@@ -1,40 +1,40 @@
 /**
- * One suite of behaviours for a driver's own pool and for the drop-in that takes its place.
+ * Runs one suite of behaviors against a driver's own pool and against the drop-in that replaces it.
  *
  * @module
  */
 
-/** What a behaviour is shown with. */
+/** What a behavior is tested with. */
 export interface Subject<P, O> {
-  /** A pool, closed after the test together with all its clients. */
+  /** Makes a pool, which is closed after the test together with all its clients. */
   make(options?: O): P;
-  /** Whether it is the drop-in. */
+  /** Whether the pool is the drop-in. */
   readonly follows: boolean;
 }
 
-/** How a pool is made, and how it is cleared away. */
+/** Makes and closes pools of one kind. */
 export interface Maker<P, O> {
   make(options: O): P;
-  /** Closes it, unless the test did, and waits for its sockets. */
+  /** Closes a pool, unless the test did, and waits until its sockets are closed. */
   clear(pool: P): Promise<void>;
 }
 
 /**
- * Runs each behaviour against each maker: a test each.
+ * Registers a test for each behavior and maker.
  *
- * @param makers The original under `original`, and the drop-in under its name.
- * @param behaviours Sentences, and what shows that they are true.
+ * @param makers The driver's own pool under `original`, and the drop-in under its name.
+ * @param behaviors The tests, by the sentence that each of them proves.
  */
-export function testBehaviours<P, O extends object>(
+export function testBehaviors<P, O extends object>(
   makers: Readonly<Record<string, Maker<P, O>>>,
-  behaviours: Readonly<Record<string, (subject: Subject<P, O>) => Promise<void>>>,
+  behaviors: Readonly<Record<string, (subject: Subject<P, O>) => Promise<void>>>,
 ): void {
-  for (const [sentence, show] of Object.entries(behaviours)) {
+  for (const [sentence, run] of Object.entries(behaviors)) {
     for (const [name, { make, clear }] of Object.entries(makers)) {
       Deno.test(`${name}: ${sentence}`, async () => {
         const made: P[] = [];
         try {
-          await show({
+          await run({
             follows: name !== "original",
             make(options) {
               const pool = make(options ?? {} as O);
@@ -43,7 +43,7 @@ export function testBehaviours<P, O extends object>(
             },
           });
         } catch (error) {
-          // What is still out would be waited for.
+          // Not awaited: closing would wait for clients that the failed test did not release.
           for (const pool of made) clear(pool).catch(() => {});
           throw error;
         }

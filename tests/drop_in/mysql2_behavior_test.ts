@@ -1,5 +1,5 @@
 /**
- * What can be observed of mysql2's pools, of the originals and of `DnsMysql2Pool`, on a real MariaDB.
+ * The observable behavior of mysql2's pools, tested on the originals and on `DnsMysql2Pool` with a real MariaDB.
  */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
@@ -8,19 +8,19 @@ import mysqlOfPromises from "npm:mysql2@^3.24/promise";
 import { DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
-import { type Subject, testBehaviours } from "../support/drop_in_suite.ts";
+import { type Subject, testBehaviors } from "../support/drop_in_suite.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { ON_MARIADB } from "../support/servers.ts";
 import { pause, until } from "../support/waiting.ts";
 
-const WHO = { user: "app", password: "s3cret", database: "orders" };
+const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 
 let server: MariadbServer;
 
 if (!ON_MARIADB.skipped) {
   Deno.test.beforeAll(async () => {
     const [host] = await loopbackPair();
-    server = await startMariadb({ host, port: await freePort([host]), ...WHO });
+    server = await startMariadb({ host, port: await freePort([host]), ...LOGIN });
   });
   Deno.test.afterAll(() => server.stop({ mode: "immediate" }));
 }
@@ -31,29 +31,29 @@ type Options = mysql.PoolOptions;
 type Rows = mysql.RowDataPacket[];
 
 type Class = abstract new (...args: never[]) => object;
-/** The types do not tell of these classes. */
+/** Classes that the types of mysql2 do not declare. */
 const { Pool: CorePool } = mysql as unknown as { Pool: Class };
 const { PromisePool } = mysqlOfPromises as unknown as { PromisePool: Class };
 
-const sockets: WeakMap<object, mysql.PoolConnection[]> = new WeakMap();
+const connections: WeakMap<object, mysql.PoolConnection[]> = new WeakMap();
 
-function watched<P extends Core | Pool>(pool: P): P {
+function tracked<P extends Core | Pool>(pool: P): P {
   const all: mysql.PoolConnection[] = [];
-  sockets.set(pool, all);
+  connections.set(pool, all);
   (pool as Core).on("connection", (connection) => all.push(connection));
   return pool;
 }
 
 const streamOf = (connection: unknown) =>
-  (connection as { stream: { destroyed: boolean; on(event: string, heard: () => void): void } })
+  (connection as { stream: { destroyed: boolean; on(event: string, listener: () => void): void } })
     .stream;
 
 async function closed(pool: object): Promise<void> {
-  await until(() => sockets.get(pool)!.every((connection) => streamOf(connection).destroyed));
+  await until(() => connections.get(pool)!.every((connection) => streamOf(connection).destroyed));
   await pause(1);
 }
 
-const base = () => ({ ...WHO, host: server.host, port: server.port });
+const base = () => ({ ...LOGIN, host: server.host, port: server.port });
 const followed = () => ({
   ...base(),
   host: "db.internal",
@@ -63,24 +63,24 @@ const followed = () => ({
 
 const ofPromises = {
   original: {
-    make: (options: Options) => watched(mysqlOfPromises.createPool({ ...base(), ...options })),
+    make: (options: Options) => tracked(mysqlOfPromises.createPool({ ...base(), ...options })),
     clear: clearPool,
   },
   DnsMysql2Pool: {
     make: (options: Options) =>
-      watched<Pool>(new DnsMysql2Pool(mysqlOfPromises, { ...followed(), ...options })),
+      tracked<Pool>(new DnsMysql2Pool(mysqlOfPromises, { ...followed(), ...options })),
     clear: clearPool,
   },
 };
 
 const ofCallbacks = {
   original: {
-    make: (options: Options) => watched(mysql.createPool({ ...base(), ...options })),
+    make: (options: Options) => tracked(mysql.createPool({ ...base(), ...options })),
     clear: clearCore,
   },
   DnsMysql2Pool: {
     make: (options: Options) =>
-      watched<Core>(new DnsMysql2Pool(mysql, { ...followed(), ...options })),
+      tracked<Core>(new DnsMysql2Pool(mysql, { ...followed(), ...options })),
     clear: clearCore,
   },
 };
@@ -97,16 +97,24 @@ async function clearCore(pool: Core): Promise<void> {
   await closed(pool);
 }
 
-/** Ends sessions from outside. */
-async function kill(...ids: number[]): Promise<void> {
+/** Runs a statement as the administrator. */
+async function administer(sql: string): Promise<Rows> {
   const admin = await mysqlOfPromises.createConnection(server.adminUrl());
-  for (const id of ids) await admin.query(`KILL ${id}`);
-  const gone = new Promise<void>((resolve) =>
+  const [rows] = await admin.query<Rows>(sql);
+  const closed = new Promise<void>((resolve) =>
     (admin as unknown as { connection: { stream: { once: typeof addEventListener } } }).connection
       .stream.once("close", () => resolve())
   );
   await admin.end();
-  await gone;
+  await closed;
+  return rows;
+}
+
+/** Waits until a session runs a statement that begins with a text. */
+async function untilRunning(id: number, text: string): Promise<void> {
+  const sql =
+    `SELECT 1 FROM information_schema.processlist WHERE id = ${id} AND info LIKE '${text}%'`;
+  await until(async () => (await administer(sql)).length > 0);
 }
 
 function events(pool: Pool | Core): string[] {
@@ -124,13 +132,13 @@ function events(pool: Pool | Core): string[] {
   return log;
 }
 
-type Show = (subject: Subject<Pool, Options>) => Promise<void>;
+type Run = (subject: Subject<Pool, Options>) => Promise<void>;
 
 const id = async (connection: mysqlOfPromises.Connection): Promise<number> =>
   ((await connection.query<Rows>("SELECT CONNECTION_ID() AS id"))[0][0] as { id: number }).id;
 
-const taking: Record<string, Show> = {
-  "getConnection() gives a connection, release() makes it idle, and it is the next one": async (
+const taking: Record<string, Run> = {
+  "getConnection() returns a connection; after release() it returns the same one": async (
     { make },
   ) => {
     const pool = make();
@@ -143,11 +151,11 @@ const taking: Record<string, Show> = {
     connection.release();
     const again = await pool.getConnection();
     assertEquals(await id(again), session);
-    assertEquals([again.threadId, again.config.database], [session, WHO.database]);
+    assertEquals([again.threadId, again.config.database], [session, LOGIN.database]);
     again.release();
   },
 
-  "a pool is of the module's classes, with its parts": async ({ make }) => {
+  "a pool is an instance of the module's classes, with their properties": async ({ make }) => {
     const pool = make({ connectionLimit: 3, queueLimit: 7 });
     assert(pool instanceof PromisePool);
     assert(pool.pool instanceof CorePool);
@@ -163,7 +171,7 @@ const taking: Record<string, Show> = {
     await pool.query("SELECT 1");
   },
 
-  "connectionLimit connections at once, and whoever comes later is served in turn": async (
+  "connectionLimit limits the number of connections; callers above it wait in order": async (
     { make },
   ) => {
     const pool = make({ connectionLimit: 2 });
@@ -181,7 +189,7 @@ const taking: Record<string, Show> = {
     assertEquals(served, [1, 2, 3]);
   },
 
-  "forty queries at once on four connections": async ({ make }) => {
+  "query() runs forty queries at once on four connections": async ({ make }) => {
     const pool = make({ connectionLimit: 4 });
     const numbers = Array.from({ length: 40 }, (_, n) => n);
     const results = await Promise.all(
@@ -191,7 +199,7 @@ const taking: Record<string, Show> = {
     assertEquals(new Set(results.map(([rows]) => rows[0]!.id)).size, 4);
   },
 
-  "a limit of 0 is none": async ({ make }) => {
+  "connectionLimit 0 means no limit": async ({ make }) => {
     const pool = make({ connectionLimit: 0 });
     const log = events(pool);
     const all = await Promise.all(Array.from({ length: 12 }, () => pool.getConnection()));
@@ -199,7 +207,7 @@ const taking: Record<string, Show> = {
     for (const connection of all) connection.release();
   },
 
-  "the connection that came back last goes out first": async ({ make }) => {
+  "getConnection() hands out the connection that was released last": async ({ make }) => {
     const pool = make();
     const all = await Promise.all([1, 2, 3].map(() => pool.getConnection()));
     const cores = all.map(({ connection }) => connection);
@@ -209,7 +217,9 @@ const taking: Record<string, Show> = {
     next.release();
   },
 
-  "without waitForConnections, a pool that is full says so": async ({ make }) => {
+  "waitForConnections false: getConnection() and query() reject when the pool is full": async (
+    { make },
+  ) => {
     const pool = make({ connectionLimit: 1, waitForConnections: false });
     const connection = await pool.getConnection();
     await assertRejects(() => pool.getConnection(), Error, "No connections available.");
@@ -218,7 +228,7 @@ const taking: Record<string, Show> = {
     await pool.query("SELECT 1");
   },
 
-  "queueLimit bounds those who wait": async ({ make }) => {
+  "queueLimit limits the number of waiting callers": async ({ make }) => {
     const pool = make({ connectionLimit: 1, queueLimit: 1 });
     const connection = await pool.getConnection();
     const waiter = pool.getConnection();
@@ -227,8 +237,8 @@ const taking: Record<string, Show> = {
     (await waiter).release();
   },
 
-  "a URI, with options in it and beside it": async ({ make, follows }) => {
-    const { user, password, database } = WHO;
+  "uri may contain options, and may stand beside options": async ({ make, follows }) => {
+    const { user, password, database } = LOGIN;
     const host = follows ? "db.internal" : server.host;
     const uri =
       `mysql://${user}:${password}@${host}:${server.port}/${database}?connectionLimit=1&rowsAsArray=true`;
@@ -240,7 +250,7 @@ const taking: Record<string, Show> = {
   },
 };
 
-const querying: Record<string, Show> = {
+const querying: Record<string, Run> = {
   "query() and execute() take text, values, and an options object": async ({ make }) => {
     const pool = make();
     const one = [{ one: 1 }];
@@ -253,13 +263,15 @@ const querying: Record<string, Show> = {
     assertEquals((await pool.execute("SELECT 1 AS one"))[0] as unknown, one);
   },
 
-  "named placeholders": async ({ make }) => {
+  "execute() takes named placeholders": async ({ make }) => {
     const pool = make({ namedPlaceholders: true });
     const [rows] = await pool.execute("SELECT :n AS n", { n: 3 });
     assertEquals(rows as unknown, [{ n: 3 }]);
   },
 
-  "a failed query rejects with the server's error, and its connection stays": async ({ make }) => {
+  "a failed query rejects with the server's error, and its connection stays in the pool": async (
+    { make },
+  ) => {
     const pool = make({ connectionLimit: 1 });
     const before = (await pool.query<Rows>("SELECT CONNECTION_ID() AS id"))[0];
     const failing = [
@@ -273,32 +285,32 @@ const querying: Record<string, Show> = {
     assertEquals((await pool.query<Rows>("SELECT CONNECTION_ID() AS id"))[0], before);
   },
 
-  "a session that is killed in the middle of query() rejects it, and the pool goes on": async (
+  "query() rejects if its session is killed while it runs, and the pool remains usable": async (
     { make },
   ) => {
     const pool = make({ connectionLimit: 1 });
     const connection = await pool.getConnection();
     const session = await id(connection);
     connection.release();
-    const rejected = assertRejects(() => pool.query("SELECT SLEEP(5)"));
-    await pause(50);
-    await kill(session);
+    const rejected = assertRejects(() => pool.query("SELECT SLEEP(30)"));
+    await untilRunning(session, "SELECT SLEEP");
+    await administer(`KILL ${session}`);
     await rejected;
     assertEquals((await pool.query("SELECT 1 AS one"))[0] as unknown, [{ one: 1 }]);
   },
 
-  "an idle session that is killed is replaced": async ({ make }) => {
+  "an idle connection whose session is killed is replaced": async ({ make }) => {
     const pool = make({ connectionLimit: 1 });
     const connection = await pool.getConnection();
     const session = await id(connection);
     connection.release();
-    await kill(session);
+    await administer(`KILL ${session}`);
     await until(() => streamOf(connection.connection).destroyed);
     const [[row]] = await pool.query<Rows>("SELECT CONNECTION_ID() AS id");
     assert(row!.id !== session);
   },
 
-  "a transaction that is left open stays open, and so do the session's settings": async (
+  "release() does not end an open transaction or reset the session's settings": async (
     { make },
   ) => {
     const pool = make({ connectionLimit: 1 });
@@ -311,7 +323,7 @@ const querying: Record<string, Show> = {
     await pool.query("ROLLBACK");
   },
 
-  "resetOnRelease gives the next holder a fresh session": async ({ make }) => {
+  "resetOnRelease resets the session": async ({ make }) => {
     const pool = make({ connectionLimit: 1, resetOnRelease: true } as Options);
     const connection = await pool.getConnection();
     await connection.query("SET @left = 'here'");
@@ -320,7 +332,7 @@ const querying: Record<string, Show> = {
     assertEquals(row!.l, null);
   },
 
-  "queries of a connection listener run before those of the holder": async ({ make }) => {
+  "queries of a connection listener run before those of the caller": async ({ make }) => {
     const pool = make();
     pool.on("connection", (connection) => {
       (connection as unknown as mysql.PoolConnection).query("SET @greeting = 'hello'");
@@ -329,7 +341,9 @@ const querying: Record<string, Show> = {
     assertEquals(row!.greeting, "hello");
   },
 
-  "a connect that fails, fails with the driver's error": async ({ make }) => {
+  "getConnection() and query() reject with the driver's error if a connect fails": async (
+    { make },
+  ) => {
     const refused = await assertRejects(() => make({ port: 1 }).query("SELECT 1")) as Error & {
       code: string;
       fatal: boolean;
@@ -342,8 +356,8 @@ const querying: Record<string, Show> = {
   },
 };
 
-const releasing: Record<string, Show> = {
-  "events come in order, with their connection": async ({ make }) => {
+const releasing: Record<string, Run> = {
+  "events are emitted in order, with their connection": async ({ make }) => {
     const pool = make({ connectionLimit: 1 });
     const log = events(pool);
     const connection = await pool.getConnection();
@@ -362,7 +376,7 @@ const releasing: Record<string, Show> = {
     ]);
   },
 
-  "listeners may be taken off again": async ({ make }) => {
+  "removeListener() removes a listener": async ({ make }) => {
     const pool = make();
     const log: unknown[] = [];
     const listener = () => log.push(1);
@@ -373,7 +387,7 @@ const releasing: Record<string, Show> = {
     assertEquals(log, [1]);
   },
 
-  "destroy() closes the connection, and makes room for whoever waits": async ({ make }) => {
+  "destroy() closes the connection, and frees its slot for a waiting caller": async ({ make }) => {
     const pool = make({ connectionLimit: 1 });
     const connection = await pool.getConnection();
     const session = await id(connection);
@@ -385,7 +399,7 @@ const releasing: Record<string, Show> = {
     next.release();
   },
 
-  "a second release() is nothing": async ({ make }) => {
+  "release() has no effect when it is called twice": async ({ make }) => {
     const pool = make({ connectionLimit: 2 });
     const connection = await pool.getConnection();
     connection.release();
@@ -397,18 +411,18 @@ const releasing: Record<string, Show> = {
     pool.releaseConnection(other);
   },
 
-  "idle connections above maxIdle are closed, and no others": async ({ make }) => {
+  "maxIdle: idle connections above it are closed, and no others": async ({ make }) => {
     const pool = make({ connectionLimit: 3, maxIdle: 1 });
     const all = await Promise.all([1, 2, 3].map(() => pool.getConnection()));
     const streams = all.map(({ connection }) => streamOf(connection));
     for (const connection of all) connection.release();
-    const closed = () => streams.filter(({ destroyed }) => destroyed).length;
-    await until(() => closed() === 2);
+    const count = () => streams.filter(({ destroyed }) => destroyed).length;
+    await until(() => count() === 2);
     await pause(100);
-    assertEquals(closed(), 2);
+    assertEquals(count(), 2);
   },
 
-  "idle connections are closed after idleTimeout": async ({ make }) => {
+  "idleTimeout: idle connections are closed after it": async ({ make }) => {
     const pool = make({ connectionLimit: 3, maxIdle: 2, idleTimeout: 500 });
     const all = await Promise.all([1, 2].map(() => pool.getConnection()));
     const streams = all.map(({ connection }) => streamOf(connection));
@@ -416,22 +430,23 @@ const releasing: Record<string, Show> = {
     await until(() => streams.every(({ destroyed }) => destroyed));
   },
 
-  "end() closes connections that are idle and those that are out, once their queries are done":
-    async ({ make }) => {
-      const pool = make();
-      const [idle, out] = await Promise.all([pool.getConnection(), pool.getConnection()]);
-      idle.release();
-      const query = out.query("SELECT SLEEP(0.2) AS slept");
-      await pool.end();
-      assertEquals((await query)[0] as unknown, [{ slept: 0 }]);
-      await until(() => streamOf(out.connection).destroyed);
-      await assertRejects(() => pool.getConnection(), Error, "Pool is closed.");
-      await assertRejects(() => pool.query("SELECT 1"), Error, "Pool is closed.");
-      await assertRejects(() => pool.execute("SELECT 1"), Error, "Pool is closed.");
-      out.release();
-    },
+  "end() closes idle connections, and those in use once their queries are done": async (
+    { make },
+  ) => {
+    const pool = make();
+    const [idle, used] = await Promise.all([pool.getConnection(), pool.getConnection()]);
+    idle.release();
+    const query = used.query("SELECT SLEEP(0.2) AS slept");
+    await pool.end();
+    assertEquals((await query)[0] as unknown, [{ slept: 0 }]);
+    await until(() => streamOf(used.connection).destroyed);
+    await assertRejects(() => pool.getConnection(), Error, "Pool is closed.");
+    await assertRejects(() => pool.query("SELECT 1"), Error, "Pool is closed.");
+    await assertRejects(() => pool.execute("SELECT 1"), Error, "Pool is closed.");
+    used.release();
+  },
 
-  "end() rejects those who wait": async ({ make }) => {
+  "end() rejects waiting callers": async ({ make }) => {
     const pool = make({ connectionLimit: 1 });
     await pool.getConnection();
     const waiter = assertRejects(() => pool.getConnection(), Error, "Pool is closed.");
@@ -440,11 +455,11 @@ const releasing: Record<string, Show> = {
     await waiter;
   },
 
-  "a pool that was never used ends": async ({ make }) => {
+  "end() closes a pool that was never used": async ({ make }) => {
     await make({ connectionLimit: 3, maxIdle: 1 }).end();
   },
 
-  "callbacks are refused": async ({ make }) => {
+  "query() of the pool with promises refuses a callback": async ({ make }) => {
     const pool = make();
     const query = pool.query as unknown as (sql: string, callback: unknown) => unknown;
     assertThrows(() => query.call(pool, "SELECT 1", () => {}), Error, "Callback function");
@@ -452,10 +467,10 @@ const releasing: Record<string, Show> = {
   },
 };
 
-type ShowCore = (subject: Subject<Core, Options>) => Promise<void>;
+type RunCore = (subject: Subject<Core, Options>) => Promise<void>;
 
-const callbacks: Record<string, ShowCore> = {
-  "getConnection(), query() and execute() by callback": async ({ make }) => {
+const callbacks: Record<string, RunCore> = {
+  "getConnection(), query() and execute() take a callback": async ({ make }) => {
     const pool = make();
     assert(pool instanceof CorePool);
     const rows = await new Promise((resolve, reject) =>
@@ -476,7 +491,7 @@ const callbacks: Record<string, ShowCore> = {
     for (const [error, rows] of answers) assertEquals([error, rows], [null, [{ n: 7 }]]);
   },
 
-  "a query without a callback emits its rows": async ({ make }) => {
+  "query() without a callback emits its rows": async ({ make }) => {
     const pool = make();
     const rows: unknown[] = [];
     const query = pool.query("SELECT 1 AS one UNION SELECT 2");
@@ -486,7 +501,7 @@ const callbacks: Record<string, ShowCore> = {
     await pause(10);
   },
 
-  "query().stream() streams": async ({ make }) => {
+  "query().stream() returns a stream of rows": async ({ make }) => {
     const pool = make();
     const rows: unknown[] = [];
     for await (const row of pool.query("SELECT 1 AS n UNION SELECT 2").stream()) rows.push(row);
@@ -494,7 +509,7 @@ const callbacks: Record<string, ShowCore> = {
     await pause(10);
   },
 
-  "promise() gives a pool with promises over the same connections": async ({ make }) => {
+  "promise() returns a pool with promises that has the same connections": async ({ make }) => {
     const pool = make({ connectionLimit: 1 });
     const promised = pool.promise();
     assert(promised instanceof PromisePool);
@@ -509,7 +524,7 @@ const callbacks: Record<string, ShowCore> = {
     pool.releaseConnection(core);
   },
 
-  "an error reaches the callback": async ({ make }) => {
+  "errors are passed to the callback": async ({ make }) => {
     const pool = make();
     const error = await new Promise<{ errno: number }>((resolve) =>
       pool.query("SELECT no_such_column", (error) => resolve(error as unknown as { errno: number }))
@@ -522,7 +537,7 @@ const callbacks: Record<string, ShowCore> = {
     assertEquals(failure.code, "ECONNREFUSED");
   },
 
-  "end() without a callback, and getConnection() after it": async ({ make }) => {
+  "end() works without a callback, and getConnection() fails after it": async ({ make }) => {
     const pool = make();
     await new Promise<void>((resolve) => pool.query("SELECT 1", () => resolve()));
     (pool as unknown as { end(): void }).end();
@@ -532,8 +547,8 @@ const callbacks: Record<string, ShowCore> = {
 };
 
 if (ON_MARIADB.skipped) {
-  ON_MARIADB.test("mysql2's pools and DnsMysql2Pool do the same", () => {});
+  ON_MARIADB.test("mysql2's pools and DnsMysql2Pool behave alike", () => {});
 } else {
-  for (const behaviours of [taking, querying, releasing]) testBehaviours(ofPromises, behaviours);
-  testBehaviours(ofCallbacks, callbacks);
+  for (const behaviors of [taking, querying, releasing]) testBehaviors(ofPromises, behaviors);
+  testBehaviors(ofCallbacks, callbacks);
 }

@@ -1,5 +1,5 @@
 /**
- * What drop-ins are tested with: a name that points at a server, and what is opened for it.
+ * Pools for a name that points at a server, for the tests of drop-ins.
  *
  * @module
  */
@@ -8,17 +8,19 @@ import { clearDnsCache } from "../../resolver.ts";
 import { type FakeLookup, fakeLookup } from "./fake_lookup.ts";
 import { pause } from "./waiting.ts";
 
-/** A name, and pools for it. */
-export interface Lab<P, O> {
+/** What a test with such pools is given. */
+export interface Setup<P, O> {
+  /** Answers for the name. */
   readonly dns: FakeLookup;
+  /** Makes a pool for the name. */
   make(options?: O): P;
 }
 
-/** How a pool is made, and closed. */
+/** Makes and closes pools. */
 interface Maker<P, O> {
-  /** Makes one as the test wants it, with what concerns DNS in it. */
+  /** Makes a pool with the test's options and those for DNS. */
   open(options: O & { dnsLookup: FakeLookup; dnsFallback: false }): P;
-  /** Closes it, unless the test did. */
+  /** Closes a pool, unless the test did. */
   end(pool: P): Promise<unknown>;
 }
 
@@ -26,13 +28,13 @@ interface Maker<P, O> {
  * Runs a test with pools for a name that points at a server, with a TTL of half a second.
  *
  * @param host The server's address.
- * @param maker Makes pools.
- * @param test The test; its pools are closed after it.
+ * @param maker Makes and closes the pools.
+ * @param test The test. Its pools are closed after it.
  */
-export async function withName<P, O extends object>(
+export async function withPools<P, O extends object>(
   host: string,
   { open, end }: Maker<P, O>,
-  test: (lab: Lab<P, O>) => Promise<void>,
+  test: (setup: Setup<P, O>) => Promise<void>,
 ): Promise<void> {
   clearDnsCache();
   const dns = fakeLookup([host], 0.5);
@@ -45,10 +47,10 @@ export async function withName<P, O extends object>(
   try {
     await test({ dns, make });
   } catch (error) {
-    // What is still out would be waited for.
+    // Not awaited: closing would wait for clients that the failed test did not release.
     for (const pool of pools) end(pool).catch(() => {});
     throw error;
   }
   for (const pool of pools) await end(pool);
-  await pause(20); // sockets that were dropped close a moment later
+  await pause(20); // terminated sockets emit `close` a moment later
 }

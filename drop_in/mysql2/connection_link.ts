@@ -1,0 +1,122 @@
+/**
+ * Connects a connection of mysql2 to an address of its host's name, and keeps track of whether that address departed.
+ *
+ * @module
+ */
+
+import { Socket } from "node:net";
+import type { Adapter } from "../../adapters/adapter.ts";
+import type { Mysql2Client } from "../../adapters/mysql2.ts";
+import { PacketObserver } from "../../adapters/mysql2/packets.ts";
+import { KEEPALIVE_MS } from "../../adapters/shared/socket.ts";
+import { type DepartureFlags, DepartureState } from "../shared/departure_state.ts";
+import { toDriverError } from "../shared/driver_errors.ts";
+import { ROLE_TIMEOUT_MS } from "../shared/options.ts";
+import type { TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
+import { type ConnectionConfig, type CoreConnection, MESSAGES } from "./module.ts";
+
+const FLAGS: DepartureFlags = {
+  knex: { property: "__knex__disposed", value: (reason) => reason },
+  // mysql2 itself reads it too, when the socket is closed.
+  sequelize: {
+    property: "_protocolError",
+    value: (reason) =>
+      Object.assign(new Error(`Connection lost: ${reason}`), {
+        fatal: true,
+        code: "PROTOCOL_CONNECTION_LOST",
+      }),
+  },
+};
+
+/** The link between a connection and its tracked host. */
+export class ConnectionLink implements TrackedConnection {
+  /** The connection's socket, which is connected as soon as there is an address. */
+  readonly socket: Socket = new Socket();
+  readonly #host: TrackedHost<Mysql2Client>;
+  readonly #config: ConnectionConfig;
+  readonly #classify: NonNullable<Adapter<Mysql2Client>["classify"]>;
+  readonly #state = new DepartureState();
+  #connection: CoreConnection | undefined;
+  #packets: PacketObserver | undefined;
+
+  /**
+   * Starts to connect the socket.
+   *
+   * @param host The host.
+   * @param config The connection's settings.
+   * @param classify Tells what an error of the server means.
+   */
+  constructor(
+    host: TrackedHost<Mysql2Client>,
+    config: ConnectionConfig,
+    classify: NonNullable<Adapter<Mysql2Client>["classify"]>,
+  ) {
+    this.#host = host;
+    this.#config = config;
+    this.#classify = classify;
+    this.#connect();
+  }
+
+  get busy(): boolean {
+    return this.#packets?.inTransaction !== false;
+  }
+
+  close(): void {
+    this.#connection?.end();
+  }
+
+  terminate(reason: Error): void {
+    this.#connection?.stream.destroy(reason);
+    this.socket.destroy(reason);
+  }
+
+  /** Attaches the connection that uses the socket. */
+  attach(connection: CoreConnection): void {
+    this.#connection = connection;
+    this.#state.showOn(connection, FLAGS);
+    // Without a listener, the event `error` of a connection ends the process.
+    connection.on("error", () => {});
+    const { addCommand } = connection;
+    connection.addCommand = (command) => {
+      this.#state.registration?.noteUse();
+      return addCommand.call(connection, command);
+    };
+    const onOpen = () => {
+      this.#packets = new PacketObserver(connection);
+      this.#packets.onError((error) => this.#state.noteError(this.#classify(error)));
+      this.#state.registration?.noteOpened();
+    };
+    if ("_handshakePacket" in connection && connection._handshakePacket) onOpen();
+    else connection.once("connect", onOpen);
+  }
+
+  /** Connects the socket to an address that the host has now. */
+  async #connect(): Promise<void> {
+    const { socket } = this;
+    const closed = new AbortController();
+    socket.once("close", () => closed.abort(new Error("The connection is closed")));
+    try {
+      const { port, connectTimeout } = this.#config;
+      const address = await this.#host.chooseAddress(closed.signal, {
+        timeoutMs: Math.min(connectTimeout || Infinity, ROLE_TIMEOUT_MS),
+        // mysql2 has a timeout by default, so a timeout does not mean that the caller wants to wait for a server.
+        retryUntilTimeout: false,
+        closeProbe: async (probe) => void await probe.end(),
+      });
+      if (socket.writableEnded) return void socket.destroy();
+      const registration = this.#state.registration = this.#host.register(this, address);
+      socket.once("close", () => registration.remove());
+      socket.once("error", () => this.#host.refresh());
+      socket.once("connect", () => this.#configureSocket());
+      socket.connect(port, address);
+    } catch (error) {
+      if (!closed.signal.aborted) socket.destroy(toDriverError(error, MESSAGES));
+    }
+  }
+
+  #configureSocket(): void {
+    const { enableKeepAlive, keepAliveInitialDelay } = this.#config;
+    this.socket.setNoDelay(true);
+    if (enableKeepAlive) this.socket.setKeepAlive(true, keepAliveInitialDelay || KEEPALIVE_MS);
+  }
+}
