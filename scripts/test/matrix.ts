@@ -36,7 +36,7 @@ const ROWS: readonly Row[] = [
   ["`require()` of each export", "every export, require()"],
 ];
 
-/** Returns the table and the sentence about TypeScript below it. */
+/** Returns the table, and the sentences about TypeScript below it. */
 export function matrix(outcomes: readonly Outcome[]): string {
   // Deno imports the package as `npm:`.
   const all = outcomes.map((one) => ({ ...one, subject: one.subject.replace(/npm:$/, "import") }));
@@ -57,17 +57,17 @@ export function matrix(outcomes: readonly Outcome[]): string {
   ]);
   const head = [["", ...Object.values(RUNTIMES)], ["---", ...rows[0]!.slice(1).map(() => ":-:")]];
   const table = [...head, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-  return `${table}\n\n${typesSentence(all.filter(({ runtime }) => runtime === "typescript"))}`;
+  return `${table}\n\n${describeTypes(all.filter(({ runtime }) => runtime === "typescript"))}`;
 }
 
-function typesSentence(checks: readonly Outcome[]): string {
+function describeTypes(checks: readonly Outcome[]): string {
   if (checks.length === 0 || checks.some(({ passed }) => passed === 0)) {
-    return "No version of TypeScript has taken the types.";
+    return "No version of TypeScript reads the types.";
   }
   const versions = [...new Set(checks.map(({ version }) => version))]
     .map((version) => /\d+\.\d+/.exec(version)?.[0] ?? `the ${version}`);
   const list = versions.join(", ").replace(/, ([^,]*)$/, " and $1");
-  return `The types are read by TypeScript ${list}, under \`nodenext\` and \`bundler\`, \`strict\` and without \`skipLibCheck\`, with the types of Node; but for the adapters, those of the DOM will do.`;
+  return `TypeScript ${list} read the types, under \`nodenext\` and \`bundler\`, with \`strict\` and without \`skipLibCheck\`. The adapters need Node's types; for everything else, those of the DOM are enough.`;
 }
 
 if (import.meta.main) {
