@@ -1,14 +1,14 @@
 /**
- * The drill: what every pool does when the record moves, on real servers, each pool as its users have it:
- * `deno task bench:failover`. `--quick` takes under a minute; `--scenario=a,c` and `--lane=dnspool,postgres.js` choose;
- * `--together=3` lanes run at the same time.
+ * `deno task bench:failover`, the drill: measures what pools do when the record moves, on real servers, each pool
+ * configured as its users do. `--quick` takes less than a minute; `--scenario=a,c` and `--lane=dnspool,postgres.js`
+ * select; `--together=3` sets the number of lanes that run at the same time.
  *
- * It needs Linux and root, for private mount and network namespaces, in which the operating system resolves the name
- * at the drill's own DNS server. PgBouncer and MariaDB are the machine's own
- * (`apt-get install pgbouncer mariadb-server nftables`); their lanes are left out, by name, where there are none.
+ * It needs Linux and root, for private mount and network namespaces in which the operating system resolves the name at
+ * the DNS server of the drill. PgBouncer and MariaDB must be installed
+ * (`apt-get install pgbouncer mariadb-server nftables`); without them, it names and omits their lanes.
  *
- * A lane of ours that misses a goal is run twice more, and the medians of the three runs count: other programs on the
- * machine must not decide. It exits with 1 when a goal is missed then.
+ * A lane of dnspool that misses a goal runs twice more, and the medians of the three runs count, so that other programs
+ * on the machine do not decide. Exit status: 0; 1 if a goal is missed; 2 if it cannot run, or the command line is wrong.
  *
  * @module
  */
@@ -18,29 +18,35 @@ import { ROOT } from "../scripts/check/run_deno.ts";
 import { type Figures, figuresOf, medianFigures, slicesOf } from "./failover/figures.ts";
 import { missedGoals } from "./failover/goals.ts";
 import { type LaneReport, LANES, type LaneSpec } from "./failover/lanes.ts";
-import { INSIDE, obstacle, programs, runInside, settleIn } from "./failover/namespace.ts";
+import {
+  INSIDE,
+  programs,
+  runInside,
+  setUpNamespace,
+  whyUnsupported,
+} from "./failover/namespace.ts";
 import { type Panel, picture, type Row, type Span } from "./failover/picture.ts";
 import { type LaneResult, type ScenarioResult, showScenario } from "./failover/report.ts";
 import { runScenario, type ScenarioRun } from "./failover/run.ts";
 import { type Scenario, SCENARIOS } from "./failover/scenarios.ts";
-import { canDropPackets, hasPgbouncer, Names } from "./failover/stage.ts";
+import { canDropPackets, hasPgbouncer, Names } from "./failover/environment.ts";
 
 const RESULTS = new URL("bench/results/", ROOT);
-/** What the picture shows, if it was run, and when. */
+/** The scenarios and the period that the picture shows. */
 const PICTURED = ["a", "a-reads", "b", "c"];
 const SPAN: Span = { fromMs: -1000, toMs: 7000, stepMs: 50 };
-/** A lane that missed a goal is run so often in all. */
+/** Number of runs of a lane that missed a goal. */
 const RUNS = 3;
 
-/** What was asked for. */
-interface Choice {
+/** The selection of the command line. */
+interface Selection {
   readonly quick: boolean;
   readonly scenarios: readonly Scenario[];
   readonly lanes: readonly LaneSpec[];
   readonly together: number;
 }
 
-function chosen(args: readonly string[]): Choice {
+function readArgs(args: readonly string[]): Selection {
   const quick = args.includes("--quick");
   const list = (name: string) =>
     args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3).split(",");
@@ -51,7 +57,7 @@ function chosen(args: readonly string[]): Choice {
     const missing = names?.find((name) => !all.some((one) => one.name === name));
     if (missing !== undefined) {
       const known = all.map(({ name }) => name).join(", ");
-      console.error(`Cannot run "${missing}": there are ${known}`);
+      console.error(`Unknown name "${missing}": there are ${known}`);
       Deno.exit(2);
     }
     return all.filter((one) => names ? names.includes(one.name) : !quick || one.quick);
@@ -64,12 +70,12 @@ function chosen(args: readonly string[]): Choice {
   };
 }
 
-/** Leaves out what this machine has not, and says so. */
-async function possible({ scenarios, lanes, ...rest }: Choice): Promise<Choice> {
+/** Omits, with a message, what this machine lacks. */
+async function supported({ scenarios, lanes, ...rest }: Selection): Promise<Selection> {
   const filter = await canDropPackets();
   const pgbouncer = await hasPgbouncer();
   const mariadb = findMariadb() !== undefined;
-  const skip = (name: string, hint: string) => console.error(`Left out: ${name} (${hint})`);
+  const skip = (name: string, hint: string) => console.error(`Omitted: ${name} (${hint})`);
   return {
     ...rest,
     scenarios: scenarios.filter(({ name, filter: needed }) => {
@@ -85,8 +91,8 @@ async function possible({ scenarios, lanes, ...rest }: Choice): Promise<Choice> 
   };
 }
 
-/** Lanes that run at the same time, on the same servers. */
-function groups({ lanes, together }: Choice): LaneSpec[][] {
+/** Groups the lanes that run at the same time, on the same servers. */
+function groups({ lanes, together }: Selection): LaneSpec[][] {
   const result: LaneSpec[][] = [];
   for (const database of ["postgres", "mariadb"]) {
     const own = lanes.filter((lane) => lane.database === database);
@@ -95,7 +101,7 @@ function groups({ lanes, together }: Choice): LaneSpec[][] {
   return result;
 }
 
-/** One lane's runs in one scenario, the first of which goes into the picture. */
+/** The runs of one lane in one scenario; the picture shows the first one. */
 interface Runs {
   readonly lane: LaneSpec;
   readonly all: {
@@ -112,11 +118,11 @@ async function runLanes(
   names: Names,
 ): Promise<Runs[]> {
   const runs: Runs[] = lanes.map((lane) => ({ lane, all: [] }));
-  for (let time = 0; time < RUNS; time++) {
-    // Who missed nothing in the first run is done; the others go all the way.
+  for (let turn = 0; turn < RUNS; turn++) {
+    // Lanes that missed nothing in the first run are done; the others run each time.
     const again = runs.filter((each) =>
-      time === 0 ||
-      each.all.length === time &&
+      turn === 0 ||
+      each.all.length === turn &&
         missed(scenario, { ...each, all: each.all.slice(0, 1) }).length > 0
     );
     if (again.length === 0) break;
@@ -150,10 +156,10 @@ function resultOf(scenario: Scenario, runs: Runs): LaneResult {
   };
 }
 
-function commonErrors({ operations, ends }: LaneReport): [string, number][] {
+function commonErrors({ operations, results }: LaneReport): [string, number][] {
   const counts = new Map<string, number>();
   for (const [, , index] of operations) {
-    const error = ends[index]?.error;
+    const error = results[index]?.error;
     if (error !== undefined) counts.set(error, (counts.get(error) ?? 0) + 1);
   }
   return [...counts].sort(([, a], [, b]) => b - a).slice(0, 3);
@@ -163,12 +169,12 @@ function panelOf(scenario: Scenario, all: readonly Runs[]): Panel {
   const rows = all.flatMap(({ lane, all: [first] }): Row[] => {
     if (!first) return [];
     const { allMs, hung } = first.figures;
-    const moved = allMs === null ? "never all on the new one" : `all on it at ${seconds(allMs)}`;
+    const moved = allMs === null ? "never moved completely" : `moved after ${seconds(allMs)}`;
     return [{
       name: lane.name,
       ours: lane.ours ?? false,
       slices: slicesOf(first.report, first.run.timeline, SPAN),
-      note: hung > 0 ? `${hung} calls hang` : moved,
+      note: hung > 0 ? `${hung} calls hung` : moved,
     }];
   });
   return { title: `(${scenario.name}) ${scenario.title}`, rows };
@@ -176,32 +182,32 @@ function panelOf(scenario: Scenario, all: readonly Runs[]): Panel {
 
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
-async function drill(choice: Choice): Promise<boolean> {
+async function drill(selection: Selection): Promise<boolean> {
   await using names = await Names.start();
   const results: ScenarioResult[] = [];
   const panels: Panel[] = [];
-  for (const scenario of choice.scenarios) {
+  for (const scenario of selection.scenarios) {
     const all: Runs[] = [];
-    for (const lanes of groups(choice)) {
+    for (const lanes of groups(selection)) {
       all.push(...await runLanes(scenario, lanes, names));
     }
     const lanes = all.map((runs) => resultOf(scenario, runs));
     showScenario(scenario, lanes);
     results.push({ scenario: scenario.name, title: scenario.title, lanes });
     if (PICTURED.includes(scenario.name)) panels.push(panelOf(scenario, all));
-    // After each, so that a run that is broken off leaves what it found.
-    await write(choice, results, panels);
+    // After each scenario, so that an aborted run keeps its results.
+    await write(selection, results, panels);
   }
   return results.every(({ lanes }) => lanes.every(({ missed }) => missed.length === 0));
 }
 
 async function write(
-  choice: Choice,
+  selection: Selection,
   results: readonly ScenarioResult[],
   panels: readonly Panel[],
 ): Promise<void> {
   const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
-  const { quick, together } = choice;
+  const { quick, together } = selection;
   const json = JSON.stringify({ machine, quick, together, results }, null, 2);
   await Deno.mkdir(RESULTS, { recursive: true });
   await Deno.writeTextFile(new URL("failover.json", RESULTS), json + "\n");
@@ -210,14 +216,14 @@ async function write(
 }
 
 const inside = Deno.args.find((arg) => arg.startsWith(INSIDE))?.slice(INSIDE.length);
-const choice = chosen(Deno.args);
-const why = obstacle();
-if (why !== undefined) {
-  console.error(`Cannot run the drill here: ${why}. Nothing of it was run.`);
+const selection = readArgs(Deno.args);
+const reason = whyUnsupported();
+if (reason !== undefined) {
+  console.error(`Cannot run the drill: ${reason}`);
   Deno.exit(2);
 }
 if (inside === undefined) Deno.exit(await runInside(Deno.args));
-await settleIn(inside);
-const met = await drill(await possible(choice));
+await setUpNamespace(inside);
+const met = await drill(await supported(selection));
 console.log(met ? "\nEvery goal is met" : "\nA goal is missed");
 Deno.exit(met ? 0 : 1);

@@ -1,7 +1,7 @@
 /**
- * A fleet, in simulated time: 1,000 processes with 10 connections each, on one name that moves: `deno task bench:fleet`.
- * How many questions DNS is asked, and how fast the new server is stormed. The engines are real, with their own
- * resolver, pool and dialer; only time, DNS and the database are simulated.
+ * `deno task bench:fleet`: 1,000 processes with 10 connections each, on one name that moves, in simulated time. It
+ * counts the DNS queries, and the connections opened at the new server. The engines are real, with resolver, pool and
+ * dialer; only time, DNS and the database are simulated.
  *
  * @module
  */
@@ -18,12 +18,13 @@ import { type SimulatedTime, simulateTime } from "./simulated_time.ts";
 
 const PROCESSES = quick ? 200 : 1000;
 const POOL_SIZE = 10;
-/** Each worker of a process holds a connection for so long, and then rests. */
-const WORK = { holdMs: 200, restMs: 200 };
-/** With TLS and the login, on a server that is not busy. */
-const DIAL_MS = 30;
-const ASK_MS = 2;
-/** Every question and connection is counted in slices of so many milliseconds. */
+/** How long a worker holds a connection, and its pause after that. */
+const WORK = { holdMs: 200, pauseMs: 200 };
+/** Duration of a connect with TLS and login, on a server that is not busy. */
+const CONNECT_MS = 30;
+/** Duration of a DNS query. */
+const QUERY_MS = 2;
+/** The duration of a slice, in which queries and connections are counted. */
 const SLICE_MS = 10;
 
 /** One fleet. */
@@ -31,13 +32,13 @@ interface Fleet {
   readonly name: string;
   /** The record's TTL, in seconds. */
   readonly ttl: number;
-  /** Whether all ask one caching resolver, or each the authority. */
+  /** Whether all processes query one caching resolver, instead of the authoritative server. */
   readonly cache: boolean;
-  /** Over how many seconds the processes are started; 0: all at the same moment. */
+  /** The seconds over which the processes start; 0: all at the same time. */
   readonly startedOver: number;
-  /** Whether anything is drawn by lot. */
+  /** Whether anything is random. */
   readonly jitter: boolean;
-  /** The old server crashes, and the record moves so many seconds later; without it, the record moves, and it stays. */
+  /** Seconds from a crash of the old server to the move of the record; without it, the old server stays up. */
   readonly crash?: number;
   readonly options: EngineOptions<Connection>;
 }
@@ -84,18 +85,18 @@ const FLEETS: readonly Fleet[] = [
   },
 ];
 
-/** What came of it. */
+/** The result of a fleet. */
 interface Outcome {
   readonly name: string;
-  /** Questions that left the processes, in a second: on average, and the most. */
-  readonly questions: number;
-  readonly mostQuestions: number;
-  /** Connections opened at the new server: the most in a second, and in a tenth of one. */
-  readonly mostOpened: number;
-  readonly mostOpenedInTenth: number;
-  /** The most that were opening at the same time. */
-  readonly mostOpening: number;
-  /** Seconds from the flip to the last operation on the old server, and to the last new connection. */
+  /** DNS queries of all processes in a second: on average, and the maximum. */
+  readonly queries: number;
+  readonly maxQueries: number;
+  /** Connections opened at the new server: the maximum in a second, and in a tenth of a second. */
+  readonly maxOpened: number;
+  readonly maxOpenedInTenth: number;
+  /** The maximum number of concurrent connects at the new server. */
+  readonly maxOpening: number;
+  /** Seconds from the move to the last operation on the old server, and to the last new connection. */
   readonly lastOnOld: number;
   readonly lastOpened: number;
 }
@@ -105,7 +106,7 @@ class Reset extends Error {
   readonly code = "ECONNRESET";
 }
 
-/** Counts by moments. */
+/** Counts events over time. */
 class Counter {
   readonly #slices: number[] = [];
 
@@ -114,44 +115,44 @@ class Counter {
     this.#slices[slice] = (this.#slices[slice] ?? 0) + 1;
   }
 
-  /** How many there were between two moments. */
+  /** Returns the number of events between two times. */
   sum(fromMs: number, toMs: number): number {
     const slices = this.#slices.slice(fromMs / SLICE_MS, toMs / SLICE_MS);
     return slices.reduce((sum, count) => sum + (count ?? 0), 0);
   }
 
-  /** The most in any window of so many milliseconds. */
-  most(windowMs: number, fromMs: number, toMs: number): number {
-    let most = 0;
+  /** Returns the maximum number of events in any window of `windowMs`. */
+  max(windowMs: number, fromMs: number, toMs: number): number {
+    let max = 0;
     for (let atMs = fromMs; atMs + windowMs <= toMs; atMs += SLICE_MS) {
-      most = Math.max(most, this.sum(atMs, atMs + windowMs));
+      max = Math.max(max, this.sum(atMs, atMs + windowMs));
     }
-    return most;
+    return max;
   }
 }
 
-/** The name, as one process sees it: through a cache that all share, or straight from the authority. */
+/** The simulated DNS: the authoritative server, with or without a shared cache in front of it. */
 class Dns {
   addresses: readonly string[] = ["10.0.0.2"];
-  readonly questions: Counter = new Counter();
+  readonly queries: Counter = new Counter();
   readonly #time: SimulatedTime;
   readonly #fleet: Fleet;
-  #copy = { addresses: this.addresses, untilMs: -Infinity };
+  #cached = { addresses: this.addresses, untilMs: -Infinity };
 
   constructor(time: SimulatedTime, fleet: Fleet) {
     this.#time = time;
     this.#fleet = fleet;
   }
 
-  /** A lookup of its own for each process, so that each has a resolver's cache of its own. */
+  /** Creates a lookup. Each process has its own, and with it a separate cache in the resolver. */
   lookup(): Lookup {
     return {
       name: "simulated",
       lookup: async () => {
-        this.questions.add(this.#time.nowMs);
-        await this.#time.pause(ASK_MS / 2);
+        this.queries.add(this.#time.nowMs);
+        await this.#time.pause(QUERY_MS / 2);
         const answer = this.#answer();
-        await this.#time.pause(ASK_MS / 2);
+        await this.#time.pause(QUERY_MS / 2);
         return answer;
       },
     };
@@ -161,10 +162,10 @@ class Dns {
     const { ttl, cache } = this.#fleet;
     if (!cache) return { addresses: this.addresses, ttl };
     const { nowMs } = this.#time;
-    if (nowMs >= this.#copy.untilMs) {
-      this.#copy = { addresses: this.addresses, untilMs: nowMs + ttl * 1000 };
+    if (nowMs >= this.#cached.untilMs) {
+      this.#cached = { addresses: this.addresses, untilMs: nowMs + ttl * 1000 };
     }
-    const { addresses, untilMs } = this.#copy;
+    const { addresses, untilMs } = this.#cached;
     return { addresses, ttl: Math.floor((untilMs - nowMs) / 1000) };
   }
 }
@@ -187,22 +188,22 @@ async function run(fleet: Fleet, time: SimulatedTime): Promise<Outcome> {
   let lastOnOldMs = 0;
   let lastOpenedMs = 0;
   let opening = 0;
-  let mostOpening = 0;
+  let maxOpening = 0;
   let over = false;
   let crashed = false;
-  const fresh = "10.0.0.3";
+  const newIp = "10.0.0.3";
   const adapter: Adapter<Connection> = {
     name: "simulated",
     defaultPort: 1,
     async connect(ip) {
-      if (ip === fresh) {
+      if (ip === newIp) {
         opened.add(time.nowMs);
         lastOpenedMs = time.nowMs;
-        mostOpening = Math.max(mostOpening, ++opening);
+        maxOpening = Math.max(maxOpening, ++opening);
       }
-      await time.pause(DIAL_MS);
-      if (ip === fresh) opening--;
-      if (crashed && ip !== fresh) throw new Reset();
+      await time.pause(CONNECT_MS);
+      if (ip === newIp) opening--;
+      if (crashed && ip !== newIp) throw new Reset();
       return { ip };
     },
     close: () => Promise.resolve(),
@@ -211,17 +212,17 @@ async function run(fleet: Fleet, time: SimulatedTime): Promise<Outcome> {
   const work = async (engine: Engine<Connection>) => {
     while (!over) {
       await engine.use(async ({ client }) => {
-        if (client.ip !== fresh) {
+        if (client.ip !== newIp) {
           if (crashed) throw new Reset();
           lastOnOldMs = time.nowMs;
         }
         await time.pause(WORK.holdMs);
       }).catch(() => {});
-      await time.pause(WORK.restMs);
+      await time.pause(WORK.pauseMs);
     }
   };
   const engines: Engine<Connection>[] = [];
-  const begin = async (index: number) => {
+  const start = async (index: number) => {
     await time.pause(index / PROCESSES * fleet.startedOver * 1000);
     const engine = getDnsEngine<Connection>("simulated://db.internal/orders", {
       adapter,
@@ -233,31 +234,31 @@ async function run(fleet: Fleet, time: SimulatedTime): Promise<Outcome> {
     engines.push(engine);
     for (let worker = 0; worker < POOL_SIZE; worker++) void work(engine);
   };
-  for (let index = 0; index < PROCESSES; index++) void begin(index);
+  for (let index = 0; index < PROCESSES; index++) void start(index);
 
   const periodMs = Math.max(fleet.ttl, fleet.options.dnsMinTtl ?? 0) * 1000;
   const steadyMs = fleet.startedOver * 1000 + 1000;
-  const flipMs = steadyMs + periodMs;
-  const crashMs = flipMs - (fleet.crash ?? 0) * 1000;
-  const endMs = flipMs + periodMs + (fleet.cache ? fleet.ttl * 1000 : 0) + 3000;
+  const moveMs = steadyMs + periodMs;
+  const crashMs = moveMs - (fleet.crash ?? 0) * 1000;
+  const endMs = moveMs + periodMs + (fleet.cache ? fleet.ttl * 1000 : 0) + 3000;
   await time.advance(crashMs);
   crashed = fleet.crash !== undefined;
-  await time.advance(flipMs - time.nowMs);
-  dns.addresses = [fresh];
-  await time.advance(endMs - flipMs);
+  await time.advance(moveMs - time.nowMs);
+  dns.addresses = [newIp];
+  await time.advance(endMs - moveMs);
   over = true;
   const closing = Promise.all(engines.map((engine) => engine.close()));
   await time.advance(500);
   await closing;
   return {
     name: fleet.name,
-    questions: dns.questions.sum(steadyMs, crashMs) / (crashMs - steadyMs) * 1000,
-    mostQuestions: dns.questions.most(1000, steadyMs, endMs),
-    mostOpened: opened.most(1000, flipMs, endMs),
-    mostOpenedInTenth: opened.most(100, flipMs, endMs),
-    mostOpening,
-    lastOnOld: (lastOnOldMs - flipMs) / 1000,
-    lastOpened: (lastOpenedMs - flipMs) / 1000,
+    queries: dns.queries.sum(steadyMs, crashMs) / (crashMs - steadyMs) * 1000,
+    maxQueries: dns.queries.max(1000, steadyMs, endMs),
+    maxOpened: opened.max(1000, moveMs, endMs),
+    maxOpenedInTenth: opened.max(100, moveMs, endMs),
+    maxOpening,
+    lastOnOld: (lastOnOldMs - moveMs) / 1000,
+    lastOpened: (lastOpenedMs - moveMs) / 1000,
   };
 }
 
@@ -268,22 +269,22 @@ for (const fleet of FLEETS) {
 }
 const rows = outcomes.map((one) => [
   one.name,
-  one.questions.toFixed(0),
-  String(one.mostQuestions),
-  String(one.mostOpened),
-  String(one.mostOpenedInTenth),
-  String(one.mostOpening),
+  one.queries.toFixed(0),
+  String(one.maxQueries),
+  String(one.maxOpened),
+  String(one.maxOpenedInTenth),
+  String(one.maxOpening),
   one.lastOnOld.toFixed(1),
 ]);
 table(
-  `${PROCESSES} processes of ${POOL_SIZE} connections, TTL 5 s unless it is said`,
+  `${PROCESSES} processes of ${POOL_SIZE} connections, TTL 5 s unless stated otherwise`,
   [
     "",
     "DNS/s",
-    "most",
-    "opened/s, most",
+    "max",
+    "opened/s, max",
     "in 0.1 s",
-    "opening at once",
+    "concurrent",
     "last on the old server, s",
   ],
   rows,

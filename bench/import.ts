@@ -1,10 +1,10 @@
 /**
- * What an import costs: ours, pg-pool's, tarn's and undici's, all installed from npm into one project, in one run.
- * `deno task bench:import`, shorter with `--quick`. What came out is written to `bench/results/import.json`.
+ * `deno task bench:import`: the cost of an import, compared with pg-pool, tarn and undici, all installed from npm into
+ * one project. `--quick` is shorter. Writes the results to `bench/results/import.json`.
  *
- * Each import is timed in a process of its own, where nothing is loaded yet (the files are in the system's cache); the
- * contenders take turns. Bytes are those of the modules that Node 22 loads. Sizes are what esbuild makes of the package:
- * minified, with what is loaded later left out, and with gzip over it.
+ * Each import is timed in a new process (with the files in the system's cache); the contenders take turns. Bytes are
+ * those of the modules that Node 22 loads. The sizes are those of a bundle by esbuild: minified, without modules that
+ * are loaded later, and compressed by gzip.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const PACKAGES = [OURS, ...PEERS.map((name) => name.replace(/@[^@]*$/, ""))];
 const ESBUILD = "esbuild@0.28.2";
 const RUNTIMES = ["deno", "node@22", "bun@1"];
 
-/** Says how long the import of its argument took: milliseconds, and those that processors spent on it. */
+/** A program that prints the duration and the CPU time of an import, in milliseconds. */
 const TIMER = `import process from "node:process";
 const start = process.cpuUsage();
 const startMs = performance.now();
@@ -33,7 +33,7 @@ const { user, system } = process.cpuUsage(start);
 console.log(JSON.stringify({ ms, cpuMs: (user + system) / 1000 }));
 `;
 
-/** Says what is loaded by an import: files and bytes. Node tells since 22.15. */
+/** A program that prints the number of files and bytes that an import loads. It needs Node 22.15. */
 const COUNTER = `import { registerHooks } from "node:module";
 let files = 0, bytes = 0;
 registerHooks({
@@ -58,21 +58,22 @@ interface Sample {
 interface Timing extends Sample {
   readonly runtime: string;
   readonly package: string;
-  /** Milliseconds: the median over all rounds. */
+  /** Duration in milliseconds: the median over all rounds. */
   readonly ms: number;
-  /** The same, of what processors spent on it, in all threads; a busy machine does not change that much. */
+  /** CPU time of all threads in milliseconds, which a busy machine hardly changes: the median over all rounds. */
   readonly cpuMs: number;
-  /** How many times as much as ours, of the processors, round by round: the median, and the quartiles. */
+  /** CPU time divided by dnspool's in the same round: the median over all rounds. */
   readonly ratio: number;
+  /** The quartiles of `ratio`. */
   readonly ratioSpread: readonly [low: number, high: number];
 }
 
 interface Size {
   readonly package: string;
-  /** What Node loads. */
+  /** Files and bytes that Node loads. */
   readonly files: number;
   readonly bytes: number;
-  /** What esbuild makes of it. */
+  /** Bytes of the bundle. */
   readonly minified: number;
   readonly gzipped: number;
 }
@@ -93,7 +94,7 @@ async function output(program: string, args: readonly string[], cwd: string): Pr
 async function timeOn(runtime: Runtime, dir: string, rounds: number): Promise<Timing[]> {
   const { name, version, program, args } = runtime;
   const flags = name === "deno" ? [...args, "--node-modules-dir=manual"] : args;
-  // On Deno, the package is TypeScript.
+  // On Deno, the package from JSR is TypeScript.
   const specifiers = name === "deno" ? [...PACKAGES, new URL("mod.ts", ROOT).href] : PACKAGES;
   const label = (specifier: string) =>
     specifier.startsWith("file:") ? `${OURS} as TypeScript` : specifier;
@@ -101,8 +102,8 @@ async function timeOn(runtime: Runtime, dir: string, rounds: number): Promise<Ti
   for (let round = -1; round < rounds; round++) {
     for (const index of specifiers.keys()) {
       const specifier = specifiers[(index + Math.max(round, 0)) % specifiers.length]!;
-      const said = await output(program, [...flags, "timer.mjs", specifier], dir);
-      if (round >= 0) times.get(specifier)!.push(JSON.parse(said)); // the first round warms the system's cache
+      const sample = await output(program, [...flags, "timer.mjs", specifier], dir);
+      if (round >= 0) times.get(specifier)!.push(JSON.parse(sample)); // the first round fills the system's cache
     }
   }
   return specifiers.map((specifier) => {
@@ -121,7 +122,7 @@ async function timeOn(runtime: Runtime, dir: string, rounds: number): Promise<Ti
 
 async function sizeOf(name: string, dir: string, node: string): Promise<Size> {
   const counted = JSON.parse(await output(node, ["counter.mjs", name], dir));
-  // All that it exports is used, so that nothing is shaken out.
+  // Using every export prevents tree shaking.
   const entry = `import * as all from "${name}";\nglobalThis.all = all;\n`;
   await Deno.writeTextFile(`${dir}/entry.js`, entry);
   await output(`${dir}/node_modules/.bin/esbuild`, [
@@ -153,7 +154,7 @@ function show(timings: readonly Timing[], sizes: readonly Size[]): void {
       timing.ratio.toFixed(2),
       timing.ratioSpread.map((value) => value.toFixed(2)).join(" to "),
     ]);
-    table(`import on ${runtime}`, ["", "ms", "CPU ms", "times ours", "quartiles"], rows);
+    table(`import on ${runtime}`, ["", "ms", "CPU ms", "ratio", "quartiles"], rows);
   }
   const kB = (bytes: number) => figure(bytes / 1000);
   table(

@@ -1,25 +1,25 @@
 /**
- * Contenders on threads of their own, each with a heap and a compiler of its own: nobody pays for the garbage that
- * another left, or profits from its having been collected, and nobody's code is compiled for what others call it with.
+ * Runs each contender on a separate thread, with a separate heap and compiler. So no contender pays for another's
+ * garbage, and shared code is not compiled for the arguments of several contenders.
  *
  * @module
  */
 
 import { parentPort, Worker, workerData } from "node:worker_threads";
 
-/** A contender on its thread, which does one batch after the other. */
+/** A contender on its thread, which runs one batch after the other. */
 export class Isolate<Batch, Outcome> {
   readonly #worker: Worker;
 
   /**
-   * @param file The program, which calls {@linkcode serve} where {@linkcode contenderHere} names somebody.
-   * @param name Which contender.
+   * @param file The program, which calls {@linkcode serve} if {@linkcode contenderHere} is set.
+   * @param name The contender's name.
    */
   constructor(file: string, readonly name: string) {
     this.#worker = new Worker(new URL(file), { workerData: name });
   }
 
-  /** Does a batch there. */
+  /** Runs a batch on the thread. */
   run(batch: Batch): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       this.#worker.once("error", reject);
@@ -37,10 +37,10 @@ export class Isolate<Batch, Outcome> {
   }
 }
 
-/** The contender whose thread this is; `undefined` on the main thread. */
+/** The name of this thread's contender; `undefined` on the main thread. */
 export const contenderHere: string | undefined = parentPort ? workerData : undefined;
 
-/** Does the batches that the main thread asks for. */
+/** Runs the batches that the main thread sends. */
 export function serve<Batch, Outcome>(run: (batch: Batch) => Promise<Outcome>): void {
   parentPort!.on("message", async (batch: Batch) => parentPort!.postMessage(await run(batch)));
 }

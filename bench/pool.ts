@@ -1,6 +1,6 @@
 /**
- * Checkout and checkin beside tarn, generic-pool, lightning-pool and pg-pool, with resources that cost nothing:
- * `deno task bench:pool`. Ours has everything on that is on by default, the check of the address included.
+ * `deno task bench:pool`: checkout and checkin, compared with tarn, generic-pool, lightning-pool and pg-pool, on fake
+ * connections. dnspool has its defaults, including the check of the address. `bench/rounds.ts` says how it is measured.
  *
  * @module
  */
@@ -9,18 +9,18 @@ import process from "node:process";
 import { contenderHere, Isolate, serve } from "./isolates.ts";
 import { bareQueue, type ContenderPool, POOLS } from "./pool_contenders.ts";
 import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./report.ts";
-import { type Contender, race, type Timing } from "./rounds.ts";
+import { compare, type Contender, type Timing } from "./rounds.ts";
 
-/** So many connections, unless a scene says otherwise. */
+/** Size of the pools. */
 const SIZE = 10;
 
-/** Operations of each scene before anything is timed: by then, its code is compiled. */
+/** Number of operations of each workload before it is timed, so that its code is compiled. */
 const WARM_UP = quick ? 10_000 : 50_000;
 
-/** What is timed: what one contender does for so many operations. */
-type Scene = (pool: Pick<ContenderPool, "work" | "burst">) => Omit<Contender, "name">;
+/** Makes the contender of a workload from its pool. */
+type Workload = (pool: Pick<ContenderPool, "work" | "burst">) => Omit<Contender, "name">;
 
-/** Each takes one and gives it back, again and again: ten times at least, for it costs something to begin. */
+/** Workers that acquire and release repeatedly: at least ten times each, because starting them has a cost. */
 const workers = (count: number) => (pool: Pick<ContenderPool, "work">) => ({
   unit: 10 * count,
   async run(operations: number) {
@@ -29,7 +29,7 @@ const workers = (count: number) => (pool: Pick<ContenderPool, "work">) => ({
   },
 });
 
-/** All come at once, and each is served once. */
+/** Waiters that start at the same time and are served once each. */
 const waiters = (count: number) => (pool: Pick<ContenderPool, "work">) => ({
   unit: count,
   async run(operations: number) {
@@ -37,13 +37,13 @@ const waiters = (count: number) => (pool: Pick<ContenderPool, "work">) => ({
   },
 });
 
-/** Stands for a pool where only a scene's numbers are asked for. */
-const NOBODY: Pick<ContenderPool, "work" | "burst"> = {
+/** Replaces a pool to read the `unit` of a workload. */
+const NO_POOL: Pick<ContenderPool, "work" | "burst"> = {
   work: () => Promise.resolve(),
   burst: () => Promise.resolve(),
 };
 
-const SCENES: Readonly<Record<string, Scene>> = {
+const WORKLOADS: Readonly<Record<string, Workload>> = {
   "one at a time": workers(1),
   "1,000 workers on 10 connections": workers(1000),
   "10,000 waiters on 10 connections": waiters(10_000),
@@ -55,7 +55,7 @@ const SCENES: Readonly<Record<string, Scene>> = {
   }),
 };
 
-/** What there is no getting below. */
+/** Lower bounds. */
 const BASELINES: Readonly<Record<string, (operations: number) => Promise<void>>> = {
   async "await of a resolved promise"(operations) {
     const promise = Promise.resolve();
@@ -74,43 +74,43 @@ const BASELINES: Readonly<Record<string, (operations: number) => Promise<void>>>
   },
 };
 
-/** What a contender's thread is asked for; it tells the nanoseconds for one operation. */
+/** A batch of a contender's thread, which replies with the nanoseconds for one operation. */
 interface Batch {
-  readonly scene: string;
+  readonly workload: string;
   readonly operations: number;
 }
 
-/** A contender's thread: one pool for all scenes. */
+/** Runs a contender's thread: one pool for all workloads. */
 async function contend(name: string): Promise<void> {
   const pool = POOLS[name]?.(SIZE);
-  await pool?.burst(SIZE); // open
-  const scenes = Object.entries(SCENES).map(([title, scene]) =>
-    [title, pool ? scene(pool).run : BASELINES[name]!] as const
+  await pool?.burst(SIZE); // opens the connections
+  const workloads = Object.entries(WORKLOADS).map(([title, workload]) =>
+    [title, pool ? workload(pool).run : BASELINES[name]!] as const
   );
-  const runs = new Map(scenes);
-  serve(async ({ scene, operations }: Batch) => {
+  const runs = new Map(workloads);
+  serve(async ({ workload, operations }: Batch) => {
     const startMs = performance.now();
-    await runs.get(scene)!(operations);
+    await runs.get(workload)!(operations);
     return (performance.now() - startMs) * 1e6 / operations;
   });
 }
 
-/** All scenes, each with all contenders. */
-async function timed(): Promise<Record<string, readonly Timing[]>> {
+/** Runs every workload with every contender. */
+async function runAll(): Promise<Record<string, readonly Timing[]>> {
   const names = [...Object.keys(POOLS), ...Object.keys(BASELINES)];
   const isolates = names.map((name) => new Isolate<Batch, number>(import.meta.url, name));
-  for (const title of Object.keys(SCENES)) {
-    for (const isolate of isolates) await isolate.run({ scene: title, operations: WARM_UP });
+  for (const title of Object.keys(WORKLOADS)) {
+    for (const isolate of isolates) await isolate.run({ workload: title, operations: WARM_UP });
   }
   const results: Record<string, readonly Timing[]> = {};
-  for (const [title, scene] of Object.entries(SCENES)) {
-    const { unit = 1 } = scene(NOBODY);
+  for (const [title, workload] of Object.entries(WORKLOADS)) {
+    const { unit = 1 } = workload(NO_POOL);
     const contenders = isolates.map((isolate) => ({
       name: isolate.name,
       unit: isolate.name in POOLS ? unit : 1,
-      run: (operations: number) => isolate.run({ scene: title, operations }),
+      run: (operations: number) => isolate.run({ workload: title, operations }),
     }));
-    results[title] = await race(contenders, ROUNDS);
+    results[title] = await compare(contenders, ROUNDS);
     show(title, results[title]);
   }
   for (const isolate of isolates) await isolate.end();
@@ -118,15 +118,15 @@ async function timed(): Promise<Record<string, readonly Timing[]>> {
 }
 
 /**
- * Nanoseconds for an operation of ours, with so many connections, and with so many waiters on ten; and what as many
- * waiters cost without a pool.
+ * Measures how dnspool scales: nanoseconds for an operation by the number of connections, by the number of waiters on
+ * ten connections, and by the number of waiters without a pool.
  */
-async function curve(): Promise<Record<string, Record<string, number>>> {
+async function scaling(): Promise<Record<string, Record<string, number>>> {
   const counts = [10, 100, 1000, 10_000];
   const byCount = async (make: (count: number) => Promise<Contender>) => {
     const contenders: Contender[] = [];
     for (const count of counts) contenders.push(await make(count));
-    const timings = await race(contenders, ROUNDS);
+    const timings = await compare(contenders, ROUNDS);
     return Object.fromEntries(timings.map(({ name, ns }) => [name, ns]));
   };
   return {
@@ -146,14 +146,14 @@ async function curve(): Promise<Record<string, Record<string, number>>> {
   };
 }
 
-/** Bytes of the heap for each of many, with every pool: idle connections, and waiters. */
+/** Measures the bytes of heap for an idle connection and for a waiter, with every pool. */
 async function memory(): Promise<Record<string, { slot: number; waiter: number }> | undefined> {
   const { gc } = globalThis as { gc?: () => void };
   if (!gc) return undefined;
   const many = 10_000;
   const used = async () => {
-    // What a weak reference or a finalizer held is free at the next collection only.
-    for (let time = 0; time < 3; time++) {
+    // Memory held by a weak reference or a finalizer becomes free only with the next collection.
+    for (let turn = 0; turn < 3; turn++) {
       gc();
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
@@ -182,10 +182,10 @@ async function memory(): Promise<Record<string, { slot: number; waiter: number }
 
 async function main(): Promise<void> {
   console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
-  const scenes = await timed();
-  const growth = await curve();
+  const scenes = await runAll();
+  const growth = await scaling();
   const counts = Object.keys(growth.connections!);
-  table("Ours, ns for an operation", ["", ...counts], [
+  table("dnspool, ns for an operation", ["", ...counts], [
     ["connections", ...counts.map((count) => figure(growth.connections![count]!))],
     ["waiters on 10", ...counts.map((count) => figure(growth.waiters![count]!))],
     ["a bare queue of promises", ...counts.map((count) => figure(growth.queue![count]!))],

@@ -1,5 +1,5 @@
 /**
- * Pools of made-up connections: ours with everything that is on by default, and the peers as their users have them.
+ * Pools of fake connections: dnspool with its defaults, and the peers as their users configure them.
  *
  * @module
  */
@@ -10,24 +10,24 @@ import PgPool from "npm:pg-pool@3.14.0";
 import { Pool as TarnPool } from "npm:tarn@3.1.2";
 import { type Adapter, type Engine, getDnsEngine, type Lookup } from "../mod.ts";
 
-/** What is held. */
+/** A fake connection. */
 interface Resource {
   readonly id: number;
 }
 
-/** Operations that are left to be done, by whoever comes. */
+/** Number of remaining operations, shared by workers. */
 export interface Budget {
   left: number;
 }
 
-/** A pool of so many. */
+/** A pool of a contender. */
 export interface ContenderPool {
   readonly name: string;
-  /** Takes one and gives it back, again and again, while something is left to be done. */
+  /** Acquires and releases a resource repeatedly until the budget is spent. */
   work(budget: Budget): Promise<void>;
-  /** Takes so many at once, then gives them all back. */
+  /** Acquires `count` resources at once, then releases them. */
   burst(count: number): Promise<void>;
-  /** With all taken, lets so many wait: `release` gives back what they wait for, `waiters` is when all were served. */
+  /** With all resources in use, adds `count` waiters. `release` starts serving them, `waiters` resolves when all were served. */
   queue(count: number): Promise<{ release(): void; waiters: Promise<unknown> }>;
   end(): Promise<unknown>;
 }
@@ -48,7 +48,7 @@ const adapter: Adapter<Resource> = {
   close: destroy,
 };
 
-/** An engine whose connections cost nothing. */
+/** Creates an engine with fake connections. */
 export function makeEngine(size: number): Engine<Resource> {
   return getDnsEngine("none://db.internal/orders", {
     adapter,
@@ -59,14 +59,14 @@ export function makeEngine(size: number): Engine<Resource> {
   });
 }
 
-/** Takes one, lets the others wait for it, each of which gives it to the next. */
-async function queue<T>(take: () => Promise<T>, give: (taken: T) => void, count: number) {
-  const first = await take();
-  const waiters = Promise.all(Array.from({ length: count }, () => take().then(give)));
-  return { release: () => give(first), waiters };
+/** Acquires a resource and lets `count` waiters wait for it; each releases it for the next. */
+async function queue<T>(acquire: () => Promise<T>, release: (held: T) => void, count: number) {
+  const first = await acquire();
+  const waiters = Promise.all(Array.from({ length: count }, () => acquire().then(release)));
+  return { release: () => release(first), waiters };
 }
 
-/** Every pool, ours first. */
+/** Every pool, dnspool first. */
 export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = {
   dnspool(size) {
     const engine = makeEngine(size);
@@ -82,7 +82,7 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
         const leases = await Promise.all(Array.from({ length: count }, () => engine.connect()));
         for (const lease of leases) void lease.release();
       },
-      queue: (count) => queue(() => engine.connect(), (taken) => void taken.release(), count),
+      queue: (count) => queue(() => engine.connect(), (held) => void held.release(), count),
       end: () => engine.close(),
     };
   },
@@ -94,13 +94,13 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
         while (budget.left-- > 0) pool.release(await pool.acquire().promise);
       },
       async burst(count) {
-        const taken = await Promise.all(
+        const held = await Promise.all(
           Array.from({ length: count }, () => pool.acquire().promise),
         );
-        for (const resource of taken) pool.release(resource);
+        for (const resource of held) pool.release(resource);
       },
       queue: (count) =>
-        queue(() => pool.acquire().promise, (taken) => void pool.release(taken), count),
+        queue(() => pool.acquire().promise, (held) => void pool.release(held), count),
       end: () => pool.destroy(),
     };
   },
@@ -117,10 +117,10 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
         while (budget.left-- > 0) pool.release(await pool.acquire());
       },
       async burst(count) {
-        const taken = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
-        for (const resource of taken) pool.release(resource);
+        const held = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
+        for (const resource of held) pool.release(resource);
       },
-      queue: (count) => queue(() => pool.acquire(), (taken) => pool.release(taken), count),
+      queue: (count) => queue(() => pool.acquire(), (held) => pool.release(held), count),
       end: () => Promise.resolve(pool.close(true)),
     };
   },
@@ -137,13 +137,13 @@ function generic(name: string, limits: genericPool.Options): ContenderPool {
       while (budget.left-- > 0) void pool.release(await pool.acquire());
     },
     async burst(count) {
-      const taken = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
-      for (const resource of taken) void pool.release(resource);
+      const held = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
+      for (const resource of held) void pool.release(resource);
     },
     queue: (count) =>
       queue(
         () => Promise.resolve(pool.acquire()),
-        (taken) => void pool.release(taken),
+        (held) => void pool.release(held),
         count,
       ),
     end: () => pool.drain().then(() => pool.clear()),
@@ -151,8 +151,8 @@ function generic(name: string, limits: genericPool.Options): ContenderPool {
 }
 
 function pgPool(name: string, limits: { max: number; connectionTimeoutMillis?: number }) {
-  // deno-lint-ignore no-explicit-any -- a client that only looks like one to the pool
-  const pool = new PgPool({ Client: NoClient as any, ...limits });
+  // deno-lint-ignore no-explicit-any -- it has only the members that the pool uses
+  const pool = new PgPool({ Client: FakeClient as any, ...limits });
   return {
     name,
     async work(budget: Budget) {
@@ -163,18 +163,18 @@ function pgPool(name: string, limits: { max: number; connectionTimeoutMillis?: n
       for (const client of clients) client.release();
     },
     queue: (count: number) =>
-      queue<PoolClient>(() => pool.connect(), (taken) => taken.release(), count),
+      queue<PoolClient>(() => pool.connect(), (held) => held.release(), count),
     end: () => pool.end(),
   };
 }
 
-/** What pg-pool hands out. */
+/** A client of pg-pool. */
 interface PoolClient {
   release(): void;
 }
 
-/** A client that connects to nothing. */
-class NoClient {
+/** A client without a connection. */
+class FakeClient {
   /** Without it, pg-pool would close the client instead of keeping it. */
   readonly _queryable = true;
   readonly _ending = false;
@@ -198,17 +198,17 @@ class NoClient {
   unref(): void {}
 }
 
-/** What there is no getting below for those who wait: as many promises in a queue, fulfilled one after the other. */
+/** The lower bound for waiters: a queue of promises, resolved one after the other. */
 export function bareQueue(size: number): Pick<ContenderPool, "work"> {
   const idle = Array.from({ length: size }, () => ({ id: ++count }));
   let waiting: ((resource: Resource) => void)[] = [];
   let served = 0;
-  const take = () => {
+  const acquire = () => {
     const resource = idle.pop();
     if (resource) return Promise.resolve(resource);
     return new Promise<Resource>((resolve) => waiting.push(resolve));
   };
-  const give = (resource: Resource) => {
+  const release = (resource: Resource) => {
     const next = waiting[served];
     if (next === undefined) {
       waiting = [];
@@ -221,7 +221,7 @@ export function bareQueue(size: number): Pick<ContenderPool, "work"> {
   };
   return {
     async work(budget) {
-      while (budget.left-- > 0) give(await take());
+      while (budget.left-- > 0) release(await acquire());
     },
   };
 }

@@ -1,9 +1,9 @@
 /**
- * Queries on real servers, by our engine and drop-in beside the driver's own pool: `deno task bench:query`.
- * Pools of 10, worked by 1, 8 and 64 at the same time. The servers come from `bench/query_servers.ts`.
+ * `deno task bench:query`: queries on real servers, by dnspool's engine and drop-in, compared with the driver's pool.
+ * Pools of 10 connections with 1, 8 and 64 workers. `bench/query_servers.ts` starts the servers, `bench/rounds.ts` says
+ * how it is measured.
  *
- * Ours resolves a name (answered from memory) and checks the address at each checkout; the others are given the
- * address.
+ * dnspool resolves a name (answered from memory) and checks the address at each checkout; the peers get the address.
  *
  * @module
  */
@@ -21,13 +21,13 @@ import { DnsPgPool } from "../drop_in/pg_pool.ts";
 import { type Adapter, type EngineOptions, getDnsEngine, type Lookup } from "../mod.ts";
 import { contenderHere, Isolate, serve } from "./isolates.ts";
 import { finish, quick, runtimeName, table } from "./report.ts";
-import { quantile, race, type RoundOptions, type Timing } from "./rounds.ts";
+import { compare, quantile, type RoundOptions, type Timing } from "./rounds.ts";
 
 const POOL_SIZE = 10;
 const CONCURRENCY = [1, 8, 64];
 const ROUNDS: RoundOptions = quick
-  ? { rounds: 4, batchMs: 20, alike: true }
-  : { rounds: 21, batchMs: 100, alike: true };
+  ? { rounds: 4, batchMs: 20, sameBatch: true }
+  : { rounds: 21, batchMs: 100, sameBatch: true };
 const WARM_UPS = quick ? 1 : 5;
 const QUERIES = {
   "SELECT 1": "SELECT 1 AS one",
@@ -35,24 +35,24 @@ const QUERIES = {
 };
 const HOST = "db.internal";
 
-/** Runs one statement, and gives its rows. */
+/** Runs statements. */
 interface Client {
   query(sql: string): Promise<unknown>;
 }
 
-/** A driver's clients, ours first. */
+/** The clients of a driver, dnspool's first. */
 type Clients = Readonly<Record<string, () => Client>>;
 
-/** What came of one client in one race. */
+/** The result of one client in one comparison. */
 interface Result extends Timing {
-  /** Of all calls: the slowest of a hundred, in milliseconds. */
+  /** The 99th percentile of the durations of all calls, in milliseconds. */
   readonly p99Ms: number;
-  /** This process's CPU time for one call, in microseconds: the median over the rounds. */
+  /** CPU time of this process for one call, in microseconds: the median over the rounds. */
   readonly cpuUs: number;
 }
 
-/** A server's address, and who we are there. */
-class Where {
+/** The address and the login of a server. */
+class Server {
   readonly host: string;
   readonly port: number;
   readonly user: string;
@@ -62,7 +62,7 @@ class Where {
 
   constructor(variable: string) {
     const text = process.env[variable];
-    if (!text) throw new Error(`Cannot find a server: ${variable} has no URL`);
+    if (!text) throw new Error(`${variable} must be the URL of a server`);
     this.#url = new URL(text);
     this.host = this.#url.hostname;
     this.port = Number(this.#url.port);
@@ -76,7 +76,7 @@ class Where {
     return { host, port, user, password, database };
   }
 
-  /** Answers with the address, from memory. */
+  /** A lookup that answers with the address from memory. */
   get dnsLookup(): Lookup {
     return {
       name: "memory",
@@ -84,7 +84,7 @@ class Where {
     };
   }
 
-  /** As it comes; and with the driver's own pools' order, the last to come back first: fewer sessions at work. */
+  /** Engines with the default order, and with the order of the drivers' pools (LIFO), which uses fewer sessions. */
   engines<C>(adapter: Adapter<C>): Clients {
     return {
       "dnspool": () => this.#engine(adapter),
@@ -106,10 +106,10 @@ class Where {
   }
 }
 
-function onPg(where: Where): Clients {
-  const { config, dnsLookup } = where;
+function onPg(server: Server): Clients {
+  const { config, dnsLookup } = server;
   return {
-    ...where.engines(pgAdapter(pg)),
+    ...server.engines(pgAdapter(pg)),
     "dnspool's drop-in"() {
       const pool = new DnsPgPool(pg, { ...config, host: HOST, max: POOL_SIZE, dnsLookup });
       return { query: async (text) => (await pool.query(text)).rows };
@@ -125,50 +125,50 @@ function onPg(where: Where): Clients {
   };
 }
 
-function onMysql2(where: Where): Clients {
+function onMysql2(server: Server): Clients {
   return {
-    ...where.engines(mysql2Adapter(mysql)),
+    ...server.engines(mysql2Adapter(mysql)),
     "mysql2's pool"() {
-      const pool = mysql.createPool({ ...where.config, connectionLimit: POOL_SIZE });
+      const pool = mysql.createPool({ ...server.config, connectionLimit: POOL_SIZE });
       return { query: async (sql) => (await pool.query(sql))[0] };
     },
   };
 }
 
-function onMariadb(where: Where): Clients {
+function onMariadb(server: Server): Clients {
   return {
-    ...where.engines(mariadbAdapter(mariadb)),
+    ...server.engines(mariadbAdapter(mariadb)),
     "mariadb's pool"() {
-      const pool = mariadb.createPool({ ...where.config, connectionLimit: POOL_SIZE });
+      const pool = mariadb.createPool({ ...server.config, connectionLimit: POOL_SIZE });
       return { query: (sql) => pool.query(sql) };
     },
   };
 }
 
 const DRIVERS: Readonly<Record<string, () => Clients>> = {
-  "pg": () => onPg(new Where("BENCH_POSTGRES")),
-  "mysql2": () => onMysql2(new Where("BENCH_MARIADB")),
-  "mariadb": () => onMariadb(new Where("BENCH_MARIADB")),
+  "pg": () => onPg(new Server("BENCH_POSTGRES")),
+  "mysql2": () => onMysql2(new Server("BENCH_MARIADB")),
+  "mariadb": () => onMariadb(new Server("BENCH_MARIADB")),
 };
 
-/** What a contender's thread is asked for. */
+/** A batch of a contender's thread. */
 interface Batch {
   readonly sql: string;
   readonly concurrency: number;
   readonly operations: number;
 }
 
-/** What it tells. */
+/** The result of a batch. */
 interface Outcome {
   /** Nanoseconds for one call. */
   readonly ns: number;
-  /** Of each call. */
+  /** The durations of the calls. */
   readonly tookMs: readonly number[];
-  /** This process's CPU time for one call, in microseconds. */
+  /** CPU time of this process for one call, in microseconds. */
   readonly cpuUs: number;
 }
 
-/** A contender's thread: so many workers run the statement, until it has been run often enough. */
+/** Runs a contender's thread: in each batch, workers run the statement until its number of operations is reached. */
 function contend(client: Client): void {
   serve(async ({ sql, concurrency, operations }: Batch): Promise<Outcome> => {
     let left = operations;
@@ -189,8 +189,8 @@ function contend(client: Client): void {
   });
 }
 
-/** One statement, run by so many workers, with each contender. */
-async function timed(
+/** Compares the contenders for one statement and one number of workers. */
+async function compareAll(
   isolates: readonly Isolate<Batch, Outcome>[],
   sql: string,
   concurrency: number,
@@ -205,16 +205,16 @@ async function timed(
       return outcome.ns;
     },
   }));
-  for (let time = 0; time < WARM_UPS; time++) { // open, and warm
+  for (let turn = 0; turn < WARM_UPS; turn++) { // opens the connections and compiles the code
     for (const { run } of contenders) await run(POOL_SIZE * 40);
   }
-  const timings = await race(contenders, ROUNDS);
+  const timings = await compare(contenders, ROUNDS);
   return timings.map((timing, index) => {
-    const counted = outcomes[index]!.slice(-ROUNDS.rounds);
+    const timed = outcomes[index]!.slice(-ROUNDS.rounds);
     return {
       ...timing,
-      p99Ms: quantile(counted.flatMap(({ tookMs }) => tookMs), 0.99),
-      cpuUs: quantile(counted.map(({ cpuUs }) => cpuUs), 0.5),
+      p99Ms: quantile(timed.flatMap(({ tookMs }) => tookMs), 0.99),
+      cpuUs: quantile(timed.map(({ cpuUs }) => cpuUs), 0.5),
     };
   });
 }
@@ -228,7 +228,7 @@ function show(title: string, results: readonly Result[]): void {
     p99Ms.toFixed(2),
     cpuUs.toFixed(1),
   ]);
-  table(title, ["", "us", "times ours", "quartiles", "p99, ms", "CPU, us"], rows);
+  table(title, ["", "us", "ratio", "quartiles", "p99, ms", "CPU, us"], rows);
 }
 
 async function main(): Promise<void> {
@@ -242,7 +242,7 @@ async function main(): Promise<void> {
     for (const [query, sql] of Object.entries(QUERIES)) {
       for (const concurrency of CONCURRENCY) {
         const title = `${driver}: ${query}, ${concurrency} at a time`;
-        results[title] = await timed(isolates, sql, concurrency);
+        results[title] = await compareAll(isolates, sql, concurrency);
         show(title, results[title]);
       }
     }

@@ -1,6 +1,6 @@
 /**
- * Starts a PostgreSQL and a MariaDB server, and `bench/run.ts query` with their URLs: what `deno task bench:query` runs.
- * MariaDB is the machine's own (`apt-get install mariadb-server`).
+ * `deno task bench:query`: starts a PostgreSQL and a MariaDB server, and runs `bench/run.ts query` with their URLs.
+ * MariaDB must be installed (`apt-get install mariadb-server`).
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { freePort, loopbackPair } from "../lab/free_port.ts";
 import { startMariadb } from "../lab/mariadb.ts";
 import { startPostgres } from "../lab/postgres.ts";
 
-const WHO = { user: "bench", password: "bench", database: "bench" };
+const LOGIN = { user: "bench", password: "bench", database: "bench" };
 const TABLE = "CREATE TABLE bench (id int PRIMARY KEY, name varchar(40), amount decimal(12, 2), " +
   "made timestamp)";
 const ROWS = Array.from(
@@ -22,8 +22,8 @@ const ROWS = Array.from(
 const STATEMENTS = [TABLE, `INSERT INTO bench VALUES ${ROWS.join(", ")}`];
 
 const [host] = await loopbackPair();
-await using postgres = await startPostgres({ ...WHO, host, port: await freePort([host]) });
-await using mariadb = await startMariadb({ ...WHO, host, port: await freePort([host]) });
+await using postgres = await startPostgres({ ...LOGIN, host, port: await freePort([host]) });
+await using mariadb = await startMariadb({ ...LOGIN, host, port: await freePort([host]) });
 const client = new pg.Client({ connectionString: postgres.url() });
 await client.connect();
 for (const statement of STATEMENTS) await client.query(statement);

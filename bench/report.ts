@@ -1,5 +1,5 @@
 /**
- * What a benchmark shows: tables for people, and one line of JSON for `bench/run.ts`.
+ * The output of a benchmark: tables, and one line of JSON for `bench/run.ts`.
  *
  * @module
  */
@@ -7,24 +7,24 @@
 import process from "node:process";
 import type { RoundOptions, Timing } from "./rounds.ts";
 
-/** Stands before the JSON in the last line. */
+/** Marks the line with the JSON. */
 export const RESULT = "RESULT ";
 
-/** Whether `--quick` was asked for: fewer and shorter rounds. */
+/** Whether `--quick` is given: fewer and shorter rounds. */
 export const quick: boolean = process.argv.includes("--quick");
 
-/** How long each race takes. */
+/** The length of each comparison. */
 export const ROUNDS: RoundOptions = quick
   ? { rounds: 5, batchMs: 12 }
   : { rounds: 15, batchMs: 100 };
 
-/** `"node 22.23.1"`. */
+/** Returns the runtime and its version, such as `"node 22.23.1"`. */
 export function runtimeName(): string {
   const { deno, bun, node } = process.versions as Partial<Record<string, string>>;
   return deno ? `deno ${deno}` : bun ? `bun ${bun}` : `node ${node}`;
 }
 
-/** Prints a race: nanoseconds for an operation, and how many times as long as ours, with quartiles. */
+/** Prints a comparison: nanoseconds for an operation, and the ratio to dnspool, with quartiles. */
 export function show(title: string, timings: readonly Timing[]): void {
   const rows = timings.map(({ name, ns, spread, ratio, ratioSpread }) => [
     name,
@@ -33,10 +33,10 @@ export function show(title: string, timings: readonly Timing[]): void {
     ratio.toFixed(2),
     `${ratioSpread[0].toFixed(2)} to ${ratioSpread[1].toFixed(2)}`,
   ]);
-  table(title, ["", "ns", "quartiles", "times ours", "quartiles"], rows);
+  table(title, ["", "ns", "quartiles", "ratio", "quartiles"], rows);
 }
 
-/** Prints a table: the first column to the left, the others to the right. */
+/** Prints a table: the first column aligned left, the others right. */
 export function table(
   title: string,
   head: readonly string[],
@@ -52,12 +52,12 @@ export function table(
   console.log(`\n${title}\n${[head, ...rows].map((row) => `  ${line(row)}`.trimEnd()).join("\n")}`);
 }
 
-/** Three digits are enough. */
+/** Formats a number with three digits. */
 export function figure(value: number): string {
   return value >= 100 ? Math.round(value).toString() : value.toPrecision(3);
 }
 
-/** Hands the result to `bench/run.ts`, and ends the process: some peers leave timers behind. */
+/** Prints the result for `bench/run.ts`, and exits, because some peers leave timers behind. */
 export function finish(result: unknown): never {
   console.log(RESULT + JSON.stringify(result));
   process.exit(0);

@@ -1,7 +1,8 @@
 /**
- * What a fresh answer costs: ours, cacheable-lookup's and undici's: `deno task bench:resolve`.
+ * `deno task bench:resolve`: the cost of a fresh answer, compared with cacheable-lookup and undici.
  *
- * Every lookup is answered at once from memory with a TTL of an hour, so that only hits are timed.
+ * Every lookup is answered at once from memory with a TTL of an hour, so only cache hits are timed. `bench/rounds.ts`
+ * says how it is measured.
  *
  * @module
  */
@@ -12,25 +13,25 @@ import type { Lookup } from "../lookups/lookup.ts";
 import { readDnsOptions } from "../engine/options.ts";
 import { clearDnsCache, getIpWithTtl, viewOf } from "../resolver.ts";
 import { finish, quick, ROUNDS, runtimeName, show } from "./report.ts";
-import { type Contender, race } from "./rounds.ts";
+import { compare, type Contender } from "./rounds.ts";
 
 const HOST = "db.internal";
 const ADDRESS = "127.0.0.2";
 const TTL = 3600;
 
-/** Kept, so that no compiler leaves out what it comes from. */
+/** The last result, stored so that no compiler removes the code that produces it. */
 let kept: unknown;
 
-let questions = 0;
+let queries = 0;
 const dnsLookup: Lookup = {
   name: "memory",
   lookup: () => {
-    questions++;
+    queries++;
     return Promise.resolve({ addresses: [ADDRESS], ttl: TTL });
   },
 };
 
-/** Repeats something that is waited for. */
+/** Repeats an asynchronous call. */
 function awaited(name: string, call: () => Promise<unknown>): Contender {
   return {
     name,
@@ -40,7 +41,7 @@ function awaited(name: string, call: () => Promise<unknown>): Contender {
   };
 }
 
-/** Repeats something that is done at once. */
+/** Repeats a synchronous call. */
 function direct(name: string, call: () => unknown): Contender {
   return {
     name,
@@ -54,7 +55,7 @@ function direct(name: string, call: () => unknown): Contender {
 const dnsOptions = { dnsLookup, dnsMaxTtl: TTL };
 const view = viewOf(HOST, readDnsOptions(dnsOptions, "bench").settings);
 await getIpWithTtl(HOST, dnsOptions);
-// As an engine does while it has a connection open.
+// Like an engine with an open connection.
 view.keepFresh();
 
 const table = new Map([[HOST, { address: ADDRESS, untilMs: performance.now() + TTL * 1000 }]]);
@@ -92,14 +93,14 @@ dispatch(request, handler);
 await new Promise((resolve) => setTimeout(resolve, 10));
 
 console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
-const hits = await race([
+const hits = await compare([
   awaited("dnspool getIpWithTtl", () => getIpWithTtl(HOST, dnsOptions)),
   awaited("cacheable-lookup lookupAsync", () => cacheable.lookupAsync(HOST)),
   direct("undici dns interceptor", () => {
     dispatch(request, handler);
     return dispatched;
   }),
-  // There is no getting below this while the answer is promised, and has the seconds that are left.
+  // The lower bound for a promise of the address and the remaining seconds.
   awaited("Map.get, one clock reading, a promise", () => {
     const { address, untilMs } = table.get(HOST)!;
     const nowMs = performance.now();
@@ -108,19 +109,19 @@ const hits = await race([
   }),
 ], ROUNDS);
 show("A fresh answer", hits);
-const engine = await race([
+const engine = await compare([
   direct("engine's synchronous hit", () => view.isFresh() && view.addresses[0]),
   direct("Map.get and one clock reading", () => {
     const entry = table.get(HOST)!;
     return performance.now() < entry.untilMs && entry.address;
   }),
 ], ROUNDS);
-show("Without a promise, as the engine asks", engine);
+show("Without a promise, as in the engine", engine);
 
 clearDnsCache();
-questions = 0;
+queries = 0;
 await Promise.all(Array.from({ length: 10_000 }, () => getIpWithTtl(HOST, dnsOptions)));
 console.log(
-  `\n10,000 callers at once after expiry send ${questions} question${questions === 1 ? "" : "s"}`,
+  `\n10,000 concurrent callers after expiry send ${queries} ${queries === 1 ? "query" : "queries"}`,
 );
-finish({ hits, engine, questions, kept: typeof kept });
+finish({ hits, engine, queries, kept: typeof kept });

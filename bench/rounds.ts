@@ -1,6 +1,9 @@
 /**
- * Times several ways of doing the same thing side by side: in rounds, each of them in each round, so that a machine
- * that slows down slows all of them. What counts is the ratio within a round.
+ * Compares several ways of doing the same thing in interleaved rounds: each contender runs in each round, and the
+ * result is the ratio of their times within a round. So a machine that slows down slows all contenders.
+ *
+ * mitata and tinybench are not used because they time one contender after the other: a machine that is busy for a
+ * while then favors some of them, and the ratio of two separate medians has no quartiles.
  *
  * @module
  */
@@ -8,48 +11,50 @@
 /** One way of doing it. */
 export interface Contender {
   readonly name: string;
-  /** Operations come in multiples of so many. Default: 1. */
+  /** The number of operations is a multiple of it. Default: 1. */
   readonly unit?: number;
-  /** Does it, so many times; resolves with the nanoseconds for one of them where it is timed elsewhere. */
+  /** Runs the operations; resolves with the nanoseconds for one of them if it measures them itself. */
   run(operations: number): Promise<number | void>;
 }
 
-/** What came of one contender. */
+/** The result of one contender. */
 export interface Timing {
   readonly name: string;
-  /** Nanoseconds for one operation: the median over the rounds, and the quartiles. */
+  /** Nanoseconds for one operation: the median over the rounds. */
   readonly ns: number;
+  /** The quartiles of `ns`. */
   readonly spread: readonly [low: number, high: number];
-  /** How many times as long as the first contender's, round by round: the median, and the quartiles. */
+  /** Time divided by the first contender's time in the same round: the median over the rounds. */
   readonly ratio: number;
+  /** The quartiles of `ratio`. */
   readonly ratioSpread: readonly [low: number, high: number];
 }
 
-/** How long it may take. */
+/** The length of a comparison. */
 export interface RoundOptions {
-  /** Rounds that count. */
+  /** Number of rounds. */
   readonly rounds: number;
-  /** Milliseconds for one contender in one round, about. */
+  /** Approximate duration of one contender in one round. */
   readonly batchMs: number;
   /**
-   * Whether all do as many operations in a round, where they take about as long: the end of a batch, when some are done
-   * and others are not, must not weigh more for one of them. Default: false.
+   * Whether all contenders run the same number of operations in a round. For contenders of about the same speed: the
+   * end of a batch, when only some workers are busy, then has the same weight for each. Default: false.
    */
-  readonly alike?: boolean;
+  readonly sameBatch?: boolean;
 }
 
-/** Times the contenders; ratios are to the first of them. */
-export async function race(
+/** Compares the contenders; ratios are relative to the first one. */
+export async function compare(
   contenders: readonly Contender[],
-  { rounds, batchMs, alike = false }: RoundOptions,
+  { rounds, batchMs, sameBatch = false }: RoundOptions,
 ): Promise<Timing[]> {
   const batches: number[] = [];
   for (const contender of contenders) batches.push(await batchFor(contender, batchMs));
-  if (alike) batches.fill(Math.max(...batches));
+  if (sameBatch) batches.fill(Math.max(...batches));
   const times: number[][] = contenders.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    // Another one begins each time, and every other round goes backwards: what one leaves behind (garbage, a warm
-    // cache) is not always the same one's burden.
+    // The first contender changes with each round, and every other round runs in reverse order, so that garbage or a
+    // warm cache left by one contender does not always affect the same next one.
     const count = contenders.length;
     for (let turn = 0; turn < count; turn++) {
       const index = (round + (round % 2 === 0 ? turn : count - turn)) % count;
@@ -69,7 +74,7 @@ export async function race(
   });
 }
 
-/** How many operations take about that long, once warm. */
+/** Returns the number of operations that take about `batchMs` once the code is warm. */
 async function batchFor(contender: Contender, batchMs: number): Promise<number> {
   const { unit = 1 } = contender;
   const whole = (operations: number) => Math.max(1, Math.round(operations / unit)) * unit;
@@ -82,14 +87,14 @@ async function batchFor(contender: Contender, batchMs: number): Promise<number> 
   }
 }
 
-/** Nanoseconds for one operation. */
+/** Measures the nanoseconds for one operation. */
 async function time(contender: Contender, operations: number): Promise<number> {
   const startMs = performance.now();
   const ns = await contender.run(operations);
   return ns ?? (performance.now() - startMs) * 1e6 / operations;
 }
 
-/** A quantile by linear interpolation. */
+/** Returns a quantile by linear interpolation. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (sorted.length - 1) * share;

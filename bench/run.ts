@@ -1,7 +1,7 @@
 /**
- * Runs a benchmark on Deno, Node 22 and Bun, from one bundle, and writes what came out to `bench/results/<name>.json`:
- * `deno task bench:pool`, `deno task bench:pool --quick deno` for one runtime and under a minute. Node and Bun come
- * from npm.
+ * Runs a benchmark from one bundle on Deno, Node 22 and Bun, and writes the results to `bench/results/<name>.json`:
+ * `deno task bench:pool`, or `deno task bench:pool --quick deno` for one runtime and less than a minute. Node and Bun
+ * come from npm.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
   bun: ["npx", "--yes", "bun@1", "--expose-gc"],
 };
 
-/** Runs the bundle; what it prints is shown, but for its result, which is returned. */
+/** Runs the bundle and shows its output; resolves with its result. */
 async function run(command: readonly string[]): Promise<unknown> {
   const [program, ...args] = command;
   const child = new Deno.Command(program!, { args, stdin: "null", stdout: "piped" }).spawn();

@@ -1,21 +1,21 @@
 /**
- * Time that passes as fast as the work in it is done: both clocks and the timers are simulated, in steps of a
- * millisecond, for everything in the process. Made for many thousands of timers.
+ * Simulated time for the whole process: both clocks and the timers advance in steps of a millisecond, as soon as the
+ * work of each step is done. Efficient with many thousands of timers.
  *
  * @module
  */
 
 import { setImmediate } from "node:timers";
 
-/** A simulation's clock. */
+/** The clock of a simulation. */
 export interface SimulatedTime {
-  /** Milliseconds since the simulation began. */
+  /** Milliseconds since the start of the simulation. */
   readonly nowMs: number;
-  /** Waits, in simulated time. */
+  /** Waits in simulated time. */
   pause(ms: number): Promise<void>;
-  /** Lets time pass, and runs what falls due. */
+  /** Advances the time and runs the timers that become due. */
   advance(ms: number): Promise<void>;
-  /** Gives the real clocks back. */
+  /** Restores the real clocks. */
   restore(): void;
 }
 
@@ -23,11 +23,11 @@ interface Entry {
   callback: (() => void) | undefined;
 }
 
-/** Takes over the clocks and the timers of this process. */
+/** Replaces the clocks and the timers of this process. */
 export function simulateTime(): SimulatedTime {
   const real = { setTimeout, clearTimeout, now: performance.now, date: Date.now };
   const wallStartMs = real.date();
-  /** What is due, by whole milliseconds. */
+  /** Timers by the millisecond at which they are due. */
   const due = new Map<number, Entry[]>();
   let nowMs = 0;
   const set = (callback: (...args: unknown[]) => void, delayMs = 0, ...args: unknown[]) => {

@@ -1,5 +1,5 @@
 /**
- * An adapter of your own, here for Redis: everything that dnspool promises, for a driver that it has never heard of.
+ * A custom adapter, here for Redis: it gives a driver unknown to dnspool all features of the pool.
  *
  * `deno run -A examples/custom_adapter.ts redis://:secret@cache.internal:6379/0`
  */
@@ -9,21 +9,21 @@ import { createClient } from "npm:redis@^6";
 
 type Redis = ReturnType<typeof createClient>;
 
-/** The members above the blank line are all that is needed; each one below switches something on. */
+/** The members above the blank line are required; each one below enables a feature. */
 export const redisAdapter: Adapter<Redis> = {
   name: "redis",
   defaultPort: 6379,
   async connect(ip: string, { port, user, password, database, signal }: Target): Promise<Redis> {
     const client: Redis = createClient({
-      socket: { host: ip, port, reconnectStrategy: false }, // to connect again is the pool's business
+      socket: { host: ip, port, reconnectStrategy: false }, // the pool reconnects
       ...(user !== undefined && { username: user }),
       ...(password !== undefined && { password }),
       database: Number(database ?? 0),
     });
     signal.throwIfAborted();
-    client.on("error", () => {}); // without a listener, it would end the process
+    client.on("error", () => {}); // an error without a listener would end the process
     let connected = false;
-    const abort = () => connected && client.destroy(); // it is not heard before
+    const abort = () => connected && client.destroy(); // has no effect before
     client.once("connect", () => (connected = true) && signal.aborted && abort());
     signal.addEventListener("abort", abort, { once: true });
     return await client.connect().finally(() =>

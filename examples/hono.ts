@@ -1,8 +1,8 @@
 /**
- * A web service with Hono: routes on the database, what a platform asks of a service (is it alive, is it ready), and an
- * end without a lost request. It runs on Deno and Node alike.
+ * A web service with Hono: routes that use the database, liveness and readiness probes, and a shutdown that loses no
+ * request. It runs on Deno and Node.
  *
- * It works on a table of yours: `CREATE TABLE orders (id serial PRIMARY KEY, customer int NOT NULL)`.
+ * It needs this table: `CREATE TABLE orders (id serial PRIMARY KEY, customer int NOT NULL)`.
  *
  *     DATABASE_URL=postgresql://app:secret@db.internal/orders deno run -A examples/hono.ts
  */
@@ -18,13 +18,13 @@ import { Hono } from "npm:hono@^4";
 import pg from "npm:pg@^8.23";
 
 const { DATABASE_URL = "", DNS_SERVERS, HOST = "0.0.0.0", PORT = "8000" } = process.env;
-/** Seconds for requests under way at the end: fewer than the platform waits before it kills (Kubernetes: 30). */
+/** Seconds for running requests at shutdown: fewer than the platform waits before it kills (Kubernetes: 30). */
 const { DRAIN = "20" } = process.env;
 
 const engine = getDnsEngine(DATABASE_URL, {
   adapter: pgAdapter(pg),
-  poolTimeout: 5, // a request that waits for longer is better told so
-  ...(DNS_SERVERS && { dnsNameservers: DNS_SERVERS.split(",") }), // default: the system's
+  poolTimeout: 5, // a request that waits longer fails
+  ...(DNS_SERVERS && { dnsNameservers: DNS_SERVERS.split(",") }), // by default the nameservers of the system
 });
 engine.addEventListener("addresschange", ({ detail }) => console.log("moved to", detail.addresses));
 
@@ -39,15 +39,15 @@ app.post("/orders/:customer{[0-9]+}", async (c) => {
   return c.json(order, 201);
 });
 
-/** Alive: it answers. Not a word about the database, which no restart of this process would mend. */
+/** Liveness: the process answers. It ignores the database, because a restart would not repair it. */
 app.get("/healthz", (c) => c.text("alive"));
 
-/** Ready: the database answers within a second. */
+/** Readiness: the database answers within a second. */
 app.get("/readyz", async (c) => {
   const signal = AbortSignal.timeout(1000);
   try {
     await engine.use(async (lease) => {
-      // The signal of `use` ends the wait for a connection; one that hangs is closed, and nobody is given it.
+      // The signal of `use` only ends the wait for a connection. A connection that hangs must not be reused.
       signal.addEventListener("abort", () => lease.invalidate(signal.reason));
       await lease.client.query("SELECT 1");
     }, { signal });
@@ -59,13 +59,13 @@ app.get("/readyz", async (c) => {
 
 app.onError((error, c) => {
   console.error(error);
-  // Of all errors of the pool, this one alone leaves it open whether the work was done.
-  const done = !(error instanceof DnsPoolError) || error.code === "CONNECTION_LOST";
-  return done ? c.text("failed", 500) : c.text("no database", 503, { "Retry-After": "1" });
+  // Only "CONNECTION_LOST" leaves open whether the statement was executed. After any other error of the pool it was not.
+  const maybeDone = !(error instanceof DnsPoolError) || error.code === "CONNECTION_LOST";
+  return maybeDone ? c.text("failed", 500) : c.text("no database", 503, { "Retry-After": "1" });
 });
 
-const where = { hostname: HOST, port: Number(PORT) };
-const server = serve({ fetch: app.fetch, ...where }, ({ address, port }) => {
+const listen = { hostname: HOST, port: Number(PORT) };
+const server = serve({ fetch: app.fetch, ...listen }, ({ address, port }) => {
   console.log(`http://${address}:${port}`);
 }) as Server;
 let active = 0;
@@ -74,17 +74,17 @@ server.on("request", (_, response) => {
   response.once("close", () => active--);
 });
 
-async function idle(seconds: number): Promise<void> {
+async function waitForRequests(seconds: number): Promise<void> {
   const endMs = Date.now() + seconds * 1000;
   while (active > 0 && Date.now() < endMs) await sleep(20);
 }
 
-/** Kubernetes: requests still come for a moment, until everybody has heard of the end; let a `preStop` sleep so long. */
-async function end(): Promise<void> {
+/** In Kubernetes, requests arrive until all proxies know that the pod ends; let a `preStop` hook sleep for that time. */
+async function shutDown(): Promise<void> {
   server.close(); // no new connections
-  await idle(Number(DRAIN));
-  await engine.close({ drain: 0 }); // whoever still has a connection had his time,
-  await idle(1); // and is told so
-  server.closeAllConnections(); // some clients open one and never use it: `close()` would wait for those
+  await waitForRequests(Number(DRAIN));
+  await engine.close({ drain: 0 }); // terminates the connections still in use
+  await waitForRequests(1); // for the error responses
+  server.closeAllConnections(); // some clients keep an unused connection open, for which `close()` waits
 }
-process.once("SIGTERM", end).once("SIGINT", end);
+process.once("SIGTERM", shutDown).once("SIGINT", shutDown);

@@ -1,7 +1,8 @@
 /**
- * npm:mysql2 on an engine: a query, a transaction, a connection for a while, one that is lost, and the end.
+ * An engine with npm:mysql2: a query, a transaction, several statements on one connection, a lost connection, the
+ * shutdown.
  *
- * It works on a table of yours: `CREATE TABLE orders (id int AUTO_INCREMENT PRIMARY KEY, customer int NOT NULL)`.
+ * It needs this table: `CREATE TABLE orders (id int AUTO_INCREMENT PRIMARY KEY, customer int NOT NULL)`.
  *
  *     DATABASE_URL=mysql://app:secret@db.internal/orders deno run -A examples/mysql2.ts
  */
@@ -19,19 +20,19 @@ export function openEngine(url: string, options: EngineOptions<Client> = {}): En
   return getDnsEngine(url, {
     adapter,
     poolSize: 10,
-    targetSessionAttrs: "read-write", // DNS may still name a replica (keep those `read_only`): wait for a server that takes writes
+    targetSessionAttrs: "read-write", // waits while DNS still names a replica (replicas must be `read_only`)
     ...options,
   });
 }
 
-/** One statement, on whichever connection is free. */
+/** Runs one statement on any free connection. */
 export async function countOrders(engine: Engine<Client>, customer: number): Promise<number> {
   const text = "SELECT COUNT(*) AS n FROM orders WHERE customer = ?";
   const rows = await engine.query<{ n: number }>(text, [customer]);
   return rows[0]!.n;
 }
 
-/** A transaction: committed when the function returns, rolled back when it throws. */
+/** Runs a transaction, which is committed when the function returns and rolled back if it throws. */
 export function placeOrder(engine: Engine<Client>, customer: number): Promise<number> {
   return engine.begin(async ({ client }) => {
     const text = "INSERT INTO orders (customer) VALUES (?)";
@@ -40,7 +41,7 @@ export function placeOrder(engine: Engine<Client>, customer: number): Promise<nu
   });
 }
 
-/** Statements that need one and the same connection, and the address of the server that it is open to. */
+/** Runs statements that need the same connection; returns the address of its server. */
 export async function lockOrders(engine: Engine<Client>, work: () => Promise<void>) {
   await using lease = await engine.connect({ timeout: 5 }); // or: try { … } finally { await lease.release() }
   await lease.client.query("SELECT GET_LOCK('orders', 5)");
@@ -52,15 +53,15 @@ export async function lockOrders(engine: Engine<Client>, work: () => Promise<voi
   }
 }
 
-/** Places an order, and says so where nobody knows whether it was placed. */
+/** Places an order, and reports if it is unknown whether the order was placed. */
 export async function tryToOrder(engine: Engine<Client>, customer: number) {
   try {
     return { placed: await placeOrder(engine, customer) };
   } catch (error) {
-    // The pool gave the connection up (its server departed and fell silent), or the driver saw it break.
+    // The connection was lost: the pool terminated it (its server left the DNS answer and is silent), or it broke.
     if (!engine.isDisconnect(error)) throw error;
-    // The server may have committed before it fell silent. dnspool sends nothing twice, and neither should you before
-    // you have looked: by a number of your own with a unique index, for instance.
+    // The server may have committed before that. dnspool never repeats a statement. Before you repeat it, check whether
+    // the order exists, for example by an order number with a unique index.
     return { unknown: error };
   }
 }
@@ -69,5 +70,5 @@ if (import.meta.main) {
   const engine = openEngine(process.env.DATABASE_URL!);
   console.log(await tryToOrder(engine, 42), await countOrders(engine, 42));
   console.log(await lockOrders(engine, async () => {}));
-  await engine.close({ drain: 10 }); // no new checkouts; those who hold a connection have 10 seconds
+  await engine.close({ drain: 10 }); // rejects new checkouts, and waits at most 10 seconds for connections in use
 }

@@ -1,5 +1,5 @@
 /**
- * OpenTelemetry with its SDK: metrics for Prometheus, spans for wherever you send yours.
+ * OpenTelemetry with its SDK: metrics for Prometheus, and spans for any exporter.
  *
  *     DATABASE_URL=postgresql://app:secret@db.internal/orders deno run -A examples/open_telemetry.ts
  *     curl http://localhost:9464/metrics
@@ -22,7 +22,7 @@ import {
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 
-/** Comes first. Returns what ends it: the spans that are left go out then. */
+/** Starts telemetry; call it before opening an engine. Returns a function that exports the remaining spans and stops. */
 export function startTelemetry(
   port: number,
   spans: SpanExporter, // such as OTLPTraceExporter of @opentelemetry/exporter-trace-otlp-http
@@ -33,7 +33,7 @@ export function startTelemetry(
   });
   api.metrics.setGlobalMeterProvider(metrics);
   api.trace.setGlobalTracerProvider(traces);
-  // With it, the span of a checkout that waits is a child of the span that it happens in.
+  // Makes the span of a waiting checkout a child of the current span.
   api.context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   return async () => {
     await traces.shutdown();
@@ -44,13 +44,13 @@ export function startTelemetry(
 export function openEngine(url: string, options: EngineOptions<pg.Client> = {}): Engine<pg.Client> {
   return getDnsEngine(url, {
     adapter: pgAdapter(pg),
-    poolLoggingName: "orders", // `db.client.connection.pool.name`; by default it is the host
+    poolLoggingName: "orders", // `db.client.connection.pool.name`; by default the host
     plugins: [openTelemetry(api)],
     ...options,
   });
 }
 
-/** A span of your own. */
+/** Runs a query in a custom span. */
 export function countTables(engine: Engine<pg.Client>): Promise<readonly unknown[]> {
   return api.trace.getTracer("shop").startActiveSpan("count tables", async (span) => {
     try {
@@ -63,15 +63,15 @@ export function countTables(engine: Engine<pg.Client>): Promise<readonly unknown
 
 if (import.meta.main) {
   const { OTEL_EXPORTER_PROMETHEUS_PORT = "9464" } = process.env;
-  const endTelemetry = startTelemetry(
+  const stopTelemetry = startTelemetry(
     Number(OTEL_EXPORTER_PROMETHEUS_PORT),
     new ConsoleSpanExporter(),
   );
   const engine = openEngine(process.env.DATABASE_URL!);
-  const asking = setInterval(async () => console.log(await countTables(engine)), 1000);
+  const interval = setInterval(async () => console.log(await countTables(engine)), 1000);
   process.once("SIGINT", async () => {
-    clearInterval(asking);
+    clearInterval(interval);
     await engine.close();
-    await endTelemetry();
+    await stopTelemetry();
   });
 }

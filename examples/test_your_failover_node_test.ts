@@ -1,4 +1,4 @@
-// A test of your own with node:test: your code goes on over a failover. Run it with `node --test`.
+// A test with node:test that your code continues after a failover. Run it with `node --test`.
 import { getDnsEngine } from "@dnspool/dnspool";
 import { DnsServer, fakeAdapter, switchover } from "@dnspool/dnspool/testing";
 import assert from "node:assert/strict";
@@ -7,7 +7,7 @@ import { test } from "node:test";
 test("orders are stored on the new server after a failover", async () => {
   const dns = await DnsServer.start();
   const engine = getDnsEngine("fake://app@db.internal/orders", {
-    adapter: fakeAdapter(), // with real servers: pgAdapter(pg)
+    adapter: fakeAdapter(), // for real servers: pgAdapter(pg)
     dnsNameservers: [dns.address],
   });
   try {
@@ -15,7 +15,7 @@ test("orders are stored on the new server after a failover", async () => {
       from: "127.0.0.2",
       to: "127.0.0.3",
       ttl: 1,
-      follower: engine, // or a function that runs your own code, and returns the address
+      follower: engine, // or a function that runs your code and returns the address
     });
     assert.ok(result.followed, JSON.stringify(result));
     assert.deepEqual([result.misrouted, result.failed], [0, 0]);

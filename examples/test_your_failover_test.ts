@@ -1,17 +1,17 @@
-// A test of your own with Deno.test: your code goes on over a failover. Run it with `deno test`.
+// A test with Deno.test that your code continues after a failover. Run it with `deno test`.
 import { getDnsEngine } from "@dnspool/dnspool";
 import { DnsServer, fakeAdapter, switchover } from "@dnspool/dnspool/testing";
 import { assert, assertEquals, assertLess } from "@std/assert";
 
 Deno.test("orders are stored on the new server after a failover", async () => {
   await using dns = await DnsServer.start();
-  const adapter = fakeAdapter(); // with real servers: pgAdapter(pg)
+  const adapter = fakeAdapter(); // for real servers: pgAdapter(pg)
   await using engine = getDnsEngine("fake://app@db.internal/orders", {
     adapter,
     dnsNameservers: [dns.address],
   });
   const storeOrder = () =>
-    engine.begin(async ({ client, address }) => { // here stands your own code
+    engine.begin(async ({ client, address }) => { // your code
       await adapter.query!(client, "INSERT INTO orders (customer) VALUES (42)");
       return address;
     });

@@ -1,7 +1,7 @@
 /**
- * The pools, each as its users have it, reduced to "run this statement and give me its one value".
+ * The pools, each configured as its users do, behind one function that runs a statement and returns its one value.
  *
- * Drivers are those installed beside the bundle, so that Node and Deno run what their users run.
+ * The drivers are those installed beside the bundle, so that Node and Deno load the released packages.
  *
  * @module
  */
@@ -12,15 +12,16 @@ import { mysql2Adapter } from "../../adapters/mysql2.ts";
 import { pgAdapter } from "../../adapters/pg.ts";
 import { DnsPgPool } from "../../drop_in/pg_pool.ts";
 import { type Adapter, type EngineOptions, getDnsEngine } from "../../mod.ts";
-import { type LaneOrders, POOL_SIZE } from "./lanes.ts";
+import { type LaneTask, POOL_SIZE } from "./lanes.ts";
 
-/** Runs a statement that gives one value. */
+/** The client of a lane. */
 export interface LaneClient {
-  ask(sql: string): Promise<string>;
+  /** Runs a statement that returns one value. */
+  query(sql: string): Promise<string>;
   status?(): unknown;
 }
 
-// deno-lint-ignore no-explicit-any -- drivers of four makers, each used in a line or two
+// deno-lint-ignore no-explicit-any -- several drivers, each used in a line or two
 type Driver = any;
 type Rows = readonly Readonly<Record<string, unknown>>[];
 
@@ -31,14 +32,14 @@ const load = async (name: string): Promise<Driver> => {
 
 const valueOf = (rows: unknown): string => String(Object.values((rows as Rows)[0]!)[0]);
 
-/** What the drivers' own pools are told. */
-function common({ host, port, user, password, database }: LaneOrders) {
+/** Returns the options that all drivers share. */
+function common({ host, port, user, password, database }: LaneTask) {
   return { host, port, user, password, database };
 }
 
-/** An engine on the driver. */
+/** Creates an engine with the driver. */
 async function engineOn(
-  orders: LaneOrders,
+  task: LaneTask,
   driver: "pg" | "mysql2" | "mariadb",
   options: EngineOptions<unknown> = {},
 ): Promise<LaneClient> {
@@ -47,7 +48,7 @@ async function engineOn(
     mysql2: mysql2Adapter,
     mariadb: mariadbAdapter,
   };
-  const { host, port, user, password, database, linger } = orders;
+  const { host, port, user, password, database, linger } = task;
   const scheme = driver === "pg" ? "postgresql" : "mysql";
   const engine = getDnsEngine(`${scheme}://${user}:${password}@${host}:${port}/${database}`, {
     adapter: adapters[driver]!(await load(driver)),
@@ -62,64 +63,64 @@ async function engineOn(
     }
   }
   return {
-    ask: async (sql) => valueOf(await engine.query(sql)),
+    query: async (sql) => valueOf(await engine.query(sql)),
     status: () => engine.status(),
   };
 }
 
 async function pgPool(
-  orders: LaneOrders,
+  task: LaneTask,
   options: Readonly<Record<string, unknown>> = {},
 ): Promise<Driver> {
   const pg = await load("pg");
-  const pool = new pg.Pool({ ...common(orders), max: POOL_SIZE, ...options });
-  pool.on("error", () => {}); // an idle client died: the pool drops it, and the process goes on
+  const pool = new pg.Pool({ ...common(task), max: POOL_SIZE, ...options });
+  pool.on("error", () => {}); // the pool removes an idle client that fails; without a listener the process would end
   return pool;
 }
 
-async function pgQuery(orders: LaneOrders, options?: Readonly<Record<string, unknown>>) {
-  const pool = await pgPool(orders, options);
-  return { ask: async (sql: string) => valueOf((await pool.query(sql)).rows) };
+async function pgQuery(task: LaneTask, options?: Readonly<Record<string, unknown>>) {
+  const pool = await pgPool(task, options);
+  return { query: async (sql: string) => valueOf((await pool.query(sql)).rows) };
 }
 
-async function mysql2Pool(orders: LaneOrders): Promise<Driver> {
+async function mysql2Pool(task: LaneTask): Promise<Driver> {
   const mysql = await load("mysql2/promise");
-  return mysql.createPool({ ...common(orders), connectionLimit: POOL_SIZE });
+  return mysql.createPool({ ...common(task), connectionLimit: POOL_SIZE });
 }
 
-/** By the lane's name. */
-export const CLIENTS: Readonly<Record<string, (orders: LaneOrders) => Promise<LaneClient>>> = {
-  "dnspool": (orders) => engineOn(orders, "pg"),
-  "dnspool read-write": (orders) => engineOn(orders, "pg", { targetSessionAttrs: "read-write" }),
-  "dnspool on Deno": (orders) => engineOn(orders, "pg"),
-  "dnspool with mysql2": (orders) => engineOn(orders, "mysql2"),
-  "dnspool with mariadb": (orders) => engineOn(orders, "mariadb"),
+/** Creates the client of a lane, by the lane's name. */
+export const CLIENTS: Readonly<Record<string, (task: LaneTask) => Promise<LaneClient>>> = {
+  "dnspool": (task) => engineOn(task, "pg"),
+  "dnspool read-write": (task) => engineOn(task, "pg", { targetSessionAttrs: "read-write" }),
+  "dnspool on Deno": (task) => engineOn(task, "pg"),
+  "dnspool with mysql2": (task) => engineOn(task, "mysql2"),
+  "dnspool with mariadb": (task) => engineOn(task, "mariadb"),
 
-  async "dnspool drop-in for pg"(orders) {
+  async "dnspool drop-in for pg"(task) {
     const options: Driver = {
-      ...common(orders),
+      ...common(task),
       max: POOL_SIZE,
-      connectionTimeoutMillis: 10_000, // without it, it fails as fast as pg.Pool does
-      ...(orders.linger !== undefined && { dnsAddressLinger: orders.linger }),
+      connectionTimeoutMillis: 10_000, // as for pg.Pool, the default would be no timeout
+      ...(task.linger !== undefined && { dnsAddressLinger: task.linger }),
     };
     const pool: Driver = new DnsPgPool(await load("pg"), options);
     pool.on("error", () => {});
     return {
-      ask: async (sql) => valueOf((await pool.query(sql)).rows),
+      query: async (sql) => valueOf((await pool.query(sql)).rows),
       status: () => pool.engine?.status(),
     };
   },
 
-  "pg.Pool query": (orders) => pgQuery(orders),
-  "pg.Pool, 2 s time-outs": (orders) =>
-    pgQuery(orders, { query_timeout: 2000, connectionTimeoutMillis: 2000 }),
-  "PgBouncer": (orders) => pgQuery(orders),
-  "PgBouncer, tuned": (orders) => pgQuery(orders),
+  "pg.Pool query": (task) => pgQuery(task),
+  "pg.Pool, 2 s time-outs": (task) =>
+    pgQuery(task, { query_timeout: 2000, connectionTimeoutMillis: 2000 }),
+  "PgBouncer": (task) => pgQuery(task),
+  "PgBouncer, tuned": (task) => pgQuery(task),
 
-  async "pg.Pool connect, release"(orders) {
-    const pool = await pgPool(orders);
+  async "pg.Pool connect, release"(task) {
+    const pool = await pgPool(task);
     return {
-      async ask(sql) {
+      async query(sql) {
         const client = await pool.connect();
         try {
           return valueOf((await client.query(sql)).rows);
@@ -130,21 +131,21 @@ export const CLIENTS: Readonly<Record<string, (orders: LaneOrders) => Promise<La
     };
   },
 
-  async "postgres.js"(orders) {
+  async "postgres.js"(task) {
     const postgres = await load("postgres");
-    const sql = postgres({ ...common(orders), max: POOL_SIZE, onnotice: () => {} });
-    return { ask: async (text) => valueOf(await sql.unsafe(text)) };
+    const sql = postgres({ ...common(task), max: POOL_SIZE, onnotice: () => {} });
+    return { query: async (text) => valueOf(await sql.unsafe(text)) };
   },
 
-  async "AWS wrapper for pg"(orders) {
+  async "AWS wrapper for pg"(task) {
     const { AwsPgPoolClient } = await load("aws-advanced-nodejs-wrapper/pg");
     const { AwsPoolConfig } = await load("aws-advanced-nodejs-wrapper");
     const pool = new AwsPgPoolClient(
-      common(orders),
+      common(task),
       new AwsPoolConfig({ maxConnections: POOL_SIZE }),
     );
     return {
-      async ask(sql) {
+      async query(sql) {
         const client = await pool.connect();
         try {
           return valueOf((await client.query(sql)).rows);
@@ -155,15 +156,15 @@ export const CLIENTS: Readonly<Record<string, (orders: LaneOrders) => Promise<La
     };
   },
 
-  async "mysql2 query"(orders) {
-    const pool = await mysql2Pool(orders);
-    return { ask: async (sql) => valueOf((await pool.query(sql))[0]) };
+  async "mysql2 query"(task) {
+    const pool = await mysql2Pool(task);
+    return { query: async (sql) => valueOf((await pool.query(sql))[0]) };
   },
 
-  async "mysql2 getConnection"(orders) {
-    const pool = await mysql2Pool(orders);
+  async "mysql2 getConnection"(task) {
+    const pool = await mysql2Pool(task);
     return {
-      async ask(sql) {
+      async query(sql) {
         const connection = await pool.getConnection();
         try {
           return valueOf((await connection.query(sql))[0]);
@@ -174,9 +175,9 @@ export const CLIENTS: Readonly<Record<string, (orders: LaneOrders) => Promise<La
     };
   },
 
-  async "mariadb"(orders) {
+  async "mariadb"(task) {
     const mariadb = await load("mariadb");
-    const pool = mariadb.createPool({ ...common(orders), connectionLimit: POOL_SIZE });
-    return { ask: async (sql) => valueOf(await pool.query(sql)) };
+    const pool = mariadb.createPool({ ...common(task), connectionLimit: POOL_SIZE });
+    return { query: async (sql) => valueOf(await pool.query(sql)) };
   },
 };

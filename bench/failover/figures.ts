@@ -1,69 +1,73 @@
 /**
- * What is made of a lane's report: the figures of the table, and the slices of the picture. Moments in, figures out:
- * no clock.
+ * Computes the figures of the table and the slices of the picture from a lane's report. It reads no clock.
  *
  * @module
  */
 
-import type { LaneReport, OperationEnd } from "./lanes.ts";
+import type { LaneReport, OperationResult } from "./lanes.ts";
 
 /** The TTL of the record. */
 export const TTL_MS = 1000;
 
-/** On top of the TTL: how long the old server may still be in use. */
+/** Tolerance on top of the TTL for the use of the old server. */
 export const SLACK_MS = 300;
 
-/** "Only the new server" has to last so long before it counts. */
+/** Minimum time for which only the new server must have answered at the end. */
 const SETTLED_MS = 500;
 
-/** An operation without an end hangs when it is older than that. */
+/** Minimum age of a hung operation. */
 const HUNG_MS = 3000;
 
-/** What happened when. Moments are `Date.now()`. */
+/** The times of a run, as `Date.now()` returns them. */
 export interface Timeline {
-  /** The workers were told to begin. */
+  /** Start of the workers. */
   readonly startMs: number;
-  /** Something was done to a server, or to DNS; and it was done. */
+  /** Start of the fault in a server or in DNS. */
   readonly faultMs: number;
+  /** End of the action that caused the fault. */
   readonly faultDoneMs: number;
-  /** The record moved to the new server, for good. */
+  /** Last move of the record to the new server. */
   readonly movedMs: number;
-  /** The operating system's resolver showed it. */
+  /** First answer of the operating system's resolver with the new address. */
   readonly shownMs: number | undefined;
-  /** The workers were told to stop. */
+  /** Stop of the workers. */
   readonly endMs: number;
-  /** What the record held, from when on. */
+  /** The contents of the record. */
   readonly record: readonly { readonly fromMs: number; readonly addresses: readonly string[] }[];
-  /** The addresses before and after. */
+  /** The address of the old server. */
   readonly old: string;
+  /** The address of the new server. */
   readonly new: string;
 }
 
-/** The figures of one lane in one run. Times are milliseconds after the record moved; `null`: it never came. */
+/** The figures of one lane in one run. Times are milliseconds after the move of the record; `null` means never. */
 export interface Figures {
   readonly operations: number;
-  /** The operating system's resolver shows the new address. */
+  /** Time to the first answer of the operating system's resolver with the new address. */
   readonly shownMs: number | null;
-  /** The first answer of the new server. */
+  /** Time to the first answer of the new server. */
   readonly firstMs: number | null;
-  /** Since then only the new server answered. */
+  /** Time until only the new server answered. */
   readonly allMs: number | null;
-  /** The old server answered, or refused a write, later than TTL + 0.3 s after the move. */
+  /** Operations that the old server answered, or refused as a write, later than TTL + 0.3 s after the move. */
   readonly misrouted: number;
-  /** The same, for operations that also began later than that. */
+  /** Those of the misrouted operations that also began later than that. */
   readonly startedOnOld: number;
-  /** The server that answered was not in the record at any time in the TTL + 0.3 s before. */
+  /** Operations whose server was not in the record at any time in the TTL + 0.3 s before. */
   readonly offRecord: number;
-  /** Failed, in all; of these, refused by a read-only server; of these, begun before the fault. */
+  /** Operations that failed since the fault. */
   readonly failed: number;
+  /** Those of the failed operations that a read-only server refused. */
   readonly refused: number;
+  /** Those of the failed operations that began before the fault. */
   readonly failedInFlight: number;
-  /** Never ended. */
+  /** Operations that never ended. */
   readonly hung: number;
-  /** The longest call, of those that ended after the fault or hung. */
+  /** Duration of the longest operation that ended after the fault or hung. */
   readonly longestMs: number;
-  /** Connections dialled since the fault, and the most in one second. */
+  /** Connects since the fault. */
   readonly dials: number;
+  /** Maximum number of connects in one second. */
   readonly dialsPerSecond: number;
   /** Errors that would have ended the process. */
   readonly uncaught: number;
@@ -71,39 +75,39 @@ export interface Figures {
 
 interface Operation {
   readonly startMs: number;
-  /** `undefined`: it has no end. */
+  /** `undefined` if it did not end. */
   readonly endMs: number | undefined;
-  readonly end: OperationEnd | undefined;
+  readonly result: OperationResult | undefined;
   /** The server that answered, or that refused a write. */
   readonly by: string | undefined;
 }
 
-/** Whose word an end is: a read-only server is the old one, there is no other. */
-function answeredBy(end: OperationEnd | undefined, { old }: Timeline): string | undefined {
-  return end?.server ?? (end?.readOnly ? old : undefined);
+/** Returns the server of a result. Only the old server is ever read-only. */
+function answeredBy(result: OperationResult | undefined, { old }: Timeline): string | undefined {
+  return result?.server ?? (result?.readOnly ? old : undefined);
 }
 
-function operationsOf({ operations, ends }: LaneReport, timeline: Timeline): Operation[] {
+function operationsOf({ operations, results }: LaneReport, timeline: Timeline): Operation[] {
   return operations.map(([startMs, tookMs, index]) => {
-    const end = ends[index];
+    const result = results[index];
     return {
       startMs,
-      endMs: end && startMs + tookMs,
-      end,
-      by: answeredBy(end, timeline),
+      endMs: result && startMs + tookMs,
+      result,
+      by: answeredBy(result, timeline),
     };
   });
 }
 
-/** Works out the figures. */
+/** Computes the figures of a lane. */
 export function figuresOf(report: LaneReport, timeline: Timeline): Figures {
   const { faultMs, faultDoneMs, movedMs, shownMs, endMs } = timeline;
   const operations = operationsOf(report, timeline);
   const count = (holds: (one: Operation) => boolean) => operations.filter(holds).length;
   const lateMs = movedMs + TTL_MS + SLACK_MS;
   const onOld = (one: Operation) => one.by === timeline.old;
-  const failed = operations.filter(({ startMs, endMs, end }) =>
-    end?.error !== undefined && (endMs ?? startMs) >= faultMs
+  const failed = operations.filter(({ startMs, endMs, result }) =>
+    result?.error !== undefined && (endMs ?? startMs) >= faultMs
   );
   const dials = report.dials.map(([atMs]) => atMs).filter((atMs) => atMs >= faultMs);
   const since = (atMs: number | undefined) => atMs === undefined ? null : atMs - movedMs;
@@ -116,12 +120,12 @@ export function figuresOf(report: LaneReport, timeline: Timeline): Figures {
     startedOnOld: count((one) => onOld(one) && one.startMs > lateMs),
     offRecord: count((one) => offRecord(one, timeline)),
     failed: failed.length,
-    refused: failed.filter(({ end }) => end?.readOnly).length,
+    refused: failed.filter(({ result }) => result?.readOnly).length,
     failedInFlight: failed.filter(({ startMs }) => startMs <= faultDoneMs).length,
     hung: count((one) => one.endMs === undefined && endMs - one.startMs > HUNG_MS),
     longestMs: longest(operations, timeline),
     dials: dials.length,
-    dialsPerSecond: mostInASecond(dials),
+    dialsPerSecond: maxPerSecond(dials),
     uncaught: report.uncaught.reduce((sum, [, times]) => sum + times, 0),
   };
 }
@@ -129,20 +133,20 @@ export function figuresOf(report: LaneReport, timeline: Timeline): Figures {
 function firstOnNew(operations: readonly Operation[], timeline: Timeline): number | undefined {
   const ends = operations.filter(({ by }) => by === timeline.new).map(({ endMs }) => endMs!)
     .filter((endMs) => endMs >= timeline.movedMs);
-  return least(ends);
+  return minOf(ends);
 }
 
 function settled(operations: readonly Operation[], timeline: Timeline): number | undefined {
   const first = firstOnNew(operations, timeline);
   if (first === undefined) return undefined;
-  const lastOld = most(
+  const lastOld = maxOf(
     operations.filter(({ by }) => by === timeline.old).map(({ endMs }) => endMs!),
   );
   const atMs = Math.max(first, lastOld ?? first);
   return timeline.endMs - atMs >= SETTLED_MS ? atMs : undefined;
 }
 
-/** Whether the record had not held the server that answered for longer than it may be remembered. */
+/** Returns whether the server that answered had left the record for longer than its address may be cached. */
 function offRecord({ startMs, endMs, by }: Operation, { record }: Timeline): boolean {
   if (by === undefined || endMs === undefined) return false;
   const fromMs = startMs - TTL_MS - SLACK_MS;
@@ -154,34 +158,34 @@ function offRecord({ startMs, endMs, by }: Operation, { record }: Timeline): boo
 
 function longest(operations: readonly Operation[], { faultMs, endMs }: Timeline): number {
   const after = operations.filter((one) => one.endMs === undefined || one.endMs >= faultMs);
-  return most(after.map((one) => (one.endMs ?? endMs) - one.startMs)) ?? 0;
+  return maxOf(after.map((one) => (one.endMs ?? endMs) - one.startMs)) ?? 0;
 }
 
-function mostInASecond(moments: readonly number[]): number {
-  let most = 0;
+function maxPerSecond(moments: readonly number[]): number {
+  let max = 0;
   for (let first = 0, last = 0; last < moments.length; last++) {
     while (moments[last]! - moments[first]! >= 1000) first++;
-    most = Math.max(most, last - first + 1);
+    max = Math.max(max, last - first + 1);
   }
-  return most;
+  return max;
 }
 
-// Not Math.max(...values): there may be a hundred thousand of them.
-function most(values: readonly number[]): number | undefined {
+// Math.max(...values) fails with a hundred thousand values.
+function maxOf(values: readonly number[]): number | undefined {
   return values.reduce<number | undefined>((a, b) => a === undefined || b > a ? b : a, undefined);
 }
 
-function least(values: readonly number[]): number | undefined {
+function minOf(values: readonly number[]): number | undefined {
   return values.reduce<number | undefined>((a, b) => a === undefined || b < a ? b : a, undefined);
 }
 
-/** The kinds of operations that the picture tells apart. */
+/** The kinds of operations in the picture. */
 export const KINDS = ["old", "new", "misrouted", "failed"] as const;
 
-/** How many operations of each kind ended in one slice of time. */
+/** Number of operations of each kind that ended in a slice of time. */
 export type Slice = Readonly<Record<typeof KINDS[number], number>>;
 
-/** Counts operations by the time that they ended at, from `fromMs` after the move to `toMs`. */
+/** Counts operations by the time of their end, from `fromMs` after the move to `toMs`. */
 export function slicesOf(
   report: LaneReport,
   timeline: Timeline,
@@ -191,26 +195,32 @@ export function slicesOf(
     { length: Math.ceil((toMs - fromMs) / stepMs) },
     () => ({ old: 0, new: 0, misrouted: 0, failed: 0 }),
   );
-  for (const { endMs, end, by } of operationsOf(report, timeline)) {
+  for (const { endMs, result, by } of operationsOf(report, timeline)) {
     if (endMs === undefined) continue;
     const atMs = endMs - timeline.movedMs;
     const slice = slices[Math.floor((atMs - fromMs) / stepMs)];
     if (!slice) continue;
     const late = by === timeline.old && atMs > TTL_MS + SLACK_MS;
     slice[
-      late ? "misrouted" : end?.error !== undefined ? "failed" : by === timeline.new ? "new" : "old"
+      late
+        ? "misrouted"
+        : result?.error !== undefined
+        ? "failed"
+        : by === timeline.new
+        ? "new"
+        : "old"
     ]++;
   }
   return slices;
 }
 
-/** The middle one; of an even number, the lower one of the two. */
+/** Returns the median; of an even number of values, the lower of the two in the middle. */
 export function median<T extends number | null>(values: readonly T[]): T {
   const sorted = [...values].sort((a, b) => (a ?? Infinity) - (b ?? Infinity));
   return sorted[Math.floor((sorted.length - 1) / 2)]!;
 }
 
-/** Of several runs, the median of every figure. */
+/** Returns the median of each figure of several runs. */
 export function medianFigures(runs: readonly Figures[]): Figures {
   const keys = Object.keys(runs[0]!) as (keyof Figures)[];
   return Object.fromEntries(

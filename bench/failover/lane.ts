@@ -1,6 +1,6 @@
 /**
- * The process of one lane: workers on one pool, and a note of what became of each operation. Bundled, and run by Node
- * or Deno. It says when it is ready, begins at "go", ends at "stop", and reports.
+ * The process of one lane: workers on one pool, and the result of each operation. Node or Deno runs it as a bundle. It
+ * prints that it is ready, starts on "go", stops on "stop", and prints its report.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { CLIENTS, type LaneClient } from "./clients.ts";
 import {
-  type LaneOrders,
   type LaneReport,
-  type OperationEnd,
+  type LaneTask,
+  type OperationResult,
   READY,
   REPORT,
   WORKERS,
 } from "./lanes.ts";
 
-/** How long each worker rests after an operation. */
+/** The pause of a worker after each operation. */
 const THINK_MS = 5;
 
-/** An operation that has no end so long after "stop" is reported without one. */
-const PATIENCE_MS = 300;
+/** An operation that has not ended at this time after "stop" is reported without a result. */
+const LAST_RESULT_MS = 300;
 
 const SQL = {
   postgres: {
@@ -35,23 +35,23 @@ const SQL = {
   },
 };
 
-/** What a server says that takes no writes: PostgreSQL, MariaDB. */
+/** The errors of a read-only server: PostgreSQL, MariaDB. */
 const READ_ONLY = new Set(["25006", "ER_OPTION_PREVENTS_STATEMENT", "1290"]);
 
-const orders = JSON.parse(process.argv[2]!) as LaneOrders;
-const sql = SQL[orders.dialect];
+const task = JSON.parse(process.argv[2]!) as LaneTask;
+const sql = SQL[task.dialect];
 const operations: [number, number, number][] = [];
-const ends: OperationEnd[] = [];
-const endIndex = new Map<string, number>();
+const results: OperationResult[] = [];
+const resultIndex = new Map<string, number>();
 const dials: [number, string][] = [];
 const uncaught = new Map<string, number>();
-/** No operation begins any more. */
+/** Whether operations no longer start. */
 let stopping = false;
-/** No end counts any more. */
+/** Whether results are no longer recorded. */
 let stopped = false;
 
 countDials();
-// A lane goes on whatever its pool throws about: that is for the operations to show.
+// Uncaught errors of the pool are counted and must not end the lane.
 process.on("uncaughtException", note);
 process.on("unhandledRejection", note);
 
@@ -60,31 +60,31 @@ function note(error: unknown): void {
   uncaught.set(text, (uncaught.get(text) ?? 0) + 1);
 }
 
-/** Notes every TCP connection to the database's port, whoever opens it. */
+/** Records every TCP connect to the port of the database. */
 function countDials(): void {
   type Connect = (this: net.Socket, ...args: unknown[]) => net.Socket;
   const proto = net.Socket.prototype as unknown as { connect: Connect };
   const { connect } = proto;
   proto.connect = function (...args) {
-    // (port, host), (options), or what net.connect() has made of either: [options, callback].
+    // (port, host), (options), or [options, callback] if net.connect() has normalized them.
     const [first, second] = Array.isArray(args[0]) ? args[0] : args;
     const { port, host } = typeof first === "object" && first !== null
       ? first as { port?: unknown; host?: string }
       : { port: first, host: second as string };
-    if (Number(port) === orders.port) dials.push([Date.now(), String(host)]);
+    if (Number(port) === task.port) dials.push([Date.now(), String(host)]);
     return connect.apply(this, args);
   };
 }
 
-function indexOf(end: OperationEnd): number {
-  const key = JSON.stringify(end);
-  const known = endIndex.get(key);
+function indexOf(result: OperationResult): number {
+  const key = JSON.stringify(result);
+  const known = resultIndex.get(key);
   if (known !== undefined) return known;
-  endIndex.set(key, ends.length);
-  return ends.push(end) - 1;
+  resultIndex.set(key, results.length);
+  return results.push(result) - 1;
 }
 
-function failure(error: unknown): OperationEnd {
+function failure(error: unknown): OperationResult {
   const { code, errno, message, cause } = error as Record<string, unknown>;
   const codes = [code, errno, (cause as { code?: unknown } | undefined)?.code].map(String);
   const readOnly = codes.some((each) => READ_ONLY.has(each));
@@ -95,19 +95,19 @@ async function operate(client: LaneClient, text: string): Promise<void> {
   const startMs = Date.now();
   const operation: [number, number, number] = [startMs, -1, -1];
   operations.push(operation);
-  let end: OperationEnd;
+  let result: OperationResult;
   try {
-    end = { server: await client.ask(text) };
+    result = { server: await client.query(text) };
   } catch (error) {
-    end = failure(error);
+    result = failure(error);
   }
   if (stopped) return;
   operation[1] = Date.now() - startMs;
-  operation[2] = indexOf(end);
+  operation[2] = indexOf(result);
 }
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-const textOf = (turn: number) => orders.work === "read" || turn % 2 ? sql.read : sql.write;
+const textOf = (turn: number) => task.work === "read" || turn % 2 ? sql.read : sql.write;
 
 async function closedLoop(client: LaneClient, worker: number): Promise<void> {
   for (let turn = worker; !stopping; turn++) {
@@ -125,39 +125,39 @@ async function openLoop(client: LaneClient, perSecond: number): Promise<void> {
   }
 }
 
-/** All workers get through once, so that every lane begins with its connections open. */
+/** Runs a few queries per worker, so that every lane starts with open connections. */
 async function warmUp(client: LaneClient): Promise<void> {
   for (let turn = 0; turn < 3; turn++) {
-    await Promise.all(Array.from({ length: WORKERS }, () => client.ask(sql.read)));
+    await Promise.all(Array.from({ length: WORKERS }, () => client.query(sql.read)));
   }
 }
 
-function report(client: LaneClient): void {
+function sendReport(client: LaneClient): void {
   stopped = true;
-  const result: LaneReport = {
+  const report: LaneReport = {
     operations,
-    ends,
+    results,
     dials,
     uncaught: [...uncaught],
     status: client.status?.(),
   };
-  process.stdout.write(`${REPORT}${JSON.stringify(result)}\n`, () => process.exit(0));
+  process.stdout.write(`${REPORT}${JSON.stringify(report)}\n`, () => process.exit(0));
 }
 
 async function main(): Promise<void> {
-  const client = await CLIENTS[orders.lane]!(orders);
+  const client = await CLIENTS[task.lane]!(task);
   await warmUp(client);
   console.log(READY);
   for await (const line of createInterface({ input: process.stdin })) {
-    if (line === "go" && orders.perSecond) void openLoop(client, orders.perSecond);
+    if (line === "go" && task.perSecond) void openLoop(client, task.perSecond);
     else if (line === "go") { for (let w = 0; w < WORKERS; w++) void closedLoop(client, w); }
     if (line !== "stop") continue;
     stopping = true;
-    setTimeout(() => report(client), PATIENCE_MS);
+    setTimeout(() => sendReport(client), LAST_RESULT_MS);
   }
 }
 
 main().catch((error) => {
-  console.error(orders.lane, error);
+  console.error(task.lane, error);
   process.exit(1);
 });

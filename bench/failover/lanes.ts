@@ -1,26 +1,26 @@
 /**
- * The lanes of the drill: who takes part, on what, and what a lane's process is told and tells.
+ * The lanes of the drill, and the messages between the drill and the process of a lane.
  *
  * @module
  */
 
-/** One pool, used in one way. */
+/** A lane: one pool, used in one way. */
 export interface LaneSpec {
   readonly name: string;
   readonly database: "postgres" | "mariadb";
-  /** What its process runs on. Default: Node 22. */
+  /** The runtime of its process. Default: Node 22. */
   readonly runtime?: "deno";
-  /** Whether it is held to the goals. */
+  /** Whether it is dnspool, and must reach the goals. */
   readonly ours?: true;
-  /** Whether it closes the client of every query that fails, as `pg.Pool` does. */
+  /** Whether it closes the client of each failed query, as `pg.Pool` does. */
   readonly closesOnError?: true;
-  /** It goes through PgBouncer, with these settings. */
+  /** Settings of the PgBouncer between the pool and the servers, if there is one. */
   readonly pgbouncer?: Readonly<Record<string, string | number>>;
-  /** Whether `--quick` has it. */
+  /** Whether `--quick` includes it. */
   readonly quick?: true;
 }
 
-/** Every lane. Names are as on the command line, `--lane`. */
+/** All lanes. `--lane` takes their names. */
 export const LANES: readonly LaneSpec[] = [
   { name: "dnspool", database: "postgres", ours: true, quick: true },
   { name: "dnspool read-write", database: "postgres", ours: true },
@@ -57,14 +57,14 @@ export const LANES: readonly LaneSpec[] = [
   { name: "mariadb", database: "mariadb" },
 ];
 
-/** How many work at the same time. */
+/** Number of workers of each lane. */
 export const WORKERS = 8;
 
-/** Connections of each pool. */
+/** Size of each pool. */
 export const POOL_SIZE = 10;
 
-/** How a lane's process is told what to do: JSON, its first argument. */
-export interface LaneOrders {
+/** The first argument of a lane's process, as JSON. */
+export interface LaneTask {
   readonly lane: string;
   readonly dialect: LaneSpec["database"];
   readonly host: string;
@@ -72,38 +72,38 @@ export interface LaneOrders {
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  /** Half writes, half reads; or reads only. */
+  /** Whether half of the operations are writes. */
   readonly work: "write and read" | "read";
-  /** Operations a second, whether or not earlier ones are done; without it, workers in a closed loop. */
+  /** Operations started per second, without waiting for earlier ones; without it, workers run in a closed loop. */
   readonly perSecond?: number | undefined;
-  /** `dnsAddressLinger`, for those who have it. */
+  /** `dnsAddressLinger` for dnspool. */
   readonly linger?: number | undefined;
 }
 
-/** Stands before the report in a lane's last line. */
+/** Marks the line with the report. */
 export const REPORT = "REPORT ";
 
-/** A lane is ready when it says so; then it waits for "go". */
+/** Printed by a lane that is ready and waits for "go". */
 export const READY = "READY";
 
-/** What a lane lived through. Moments are `Date.now()`. */
+/** The report of a lane. Times are as `Date.now()` returns them. */
 export interface LaneReport {
-  /** Every operation: when it began, how long it took (-1: it has no end), and which of `ends` it came to. */
-  readonly operations: readonly (readonly [startMs: number, tookMs: number, end: number])[];
-  /** What operations came to. */
-  readonly ends: readonly OperationEnd[];
-  /** When connections were dialled, and whereto. */
+  /** Start and duration of each operation, and its index in `results`; both -1 if it did not end. */
+  readonly operations: readonly (readonly [startMs: number, tookMs: number, result: number])[];
+  /** The distinct results. */
+  readonly results: readonly OperationResult[];
+  /** Time and host of each connect. */
   readonly dials: readonly (readonly [atMs: number, host: string])[];
-  /** Errors that nobody could catch, and how often each came: without the drill, the process would have ended. */
+  /** Errors that would have ended the process, with their counts. */
   readonly uncaught: readonly (readonly [error: string, count: number])[];
-  /** Whatever else the pool tells, for the curious. */
+  /** The status of the pool, if it has one. */
   readonly status?: unknown;
 }
 
-/** Who answered, or what went wrong. */
-export interface OperationEnd {
+/** The result of an operation: the server that answered, or the error. */
+export interface OperationResult {
   readonly server?: string;
   readonly error?: string;
-  /** Refused by a server that is read-only. */
+  /** Whether a read-only server refused it. */
   readonly readOnly?: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * A place of its own for the drill: private mount and network namespaces, in which only the loopback device exists
- * and the operating system resolves names at the drill's own DNS server, for every program in there.
+ * Runs the drill in private mount and network namespaces, in which only the loopback device exists and the operating
+ * system resolves names at the DNS server of the drill.
  *
  * @module
  */
@@ -8,11 +8,11 @@
 import { preparePostgres } from "../../lab/postgres.ts";
 import { deno, ROOT } from "../../scripts/check/run_deno.ts";
 import type { Programs } from "./run.ts";
-import { NAMESERVER } from "./stage.ts";
+import { NAMESERVER } from "./environment.ts";
 
-/** The peers, as released; Node 22 comes from npm as well. */
+/** The released peers; Node 22 comes from npm as well. */
 const PACKAGES = {
-  // What the wrapper imports without depending on it.
+  // The AWS wrapper imports these two without depending on them.
   "@aws-sdk/credential-providers": "3",
   "@aws-sdk/rds-signer": "3",
   "aws-advanced-nodejs-wrapper": "2.0.1",
@@ -23,34 +23,34 @@ const PACKAGES = {
   "postgres": "3.4.9",
 };
 
-/** Where they are kept from one drill to the next. */
+/** The directory in which they are kept between drills. */
 const PREPARED = new URL(".deno/drill/", ROOT).pathname;
 
-/** Says that the process is inside already: a directory for what it writes follows. */
+/** The argument of the process inside the namespaces, with the directory for the files that it mounts. */
 export const INSIDE = "--inside=";
 
-/** Why the drill cannot run on this machine; `undefined`: it can. */
-export function obstacle(): string | undefined {
+/** Returns why the drill cannot run on this machine; `undefined` if it can. */
+export function whyUnsupported(): string | undefined {
   if (Deno.build.os !== "linux") return "it needs Linux's namespaces";
   if (Deno.uid() !== 0) return "it needs root, to make private mount and network namespaces";
   return undefined;
 }
 
-/** Prepares all that has to come from a network, and runs this program again, inside. Resolves with its exit code. */
+/** Downloads everything the drill needs, and runs this program again in the namespaces. Resolves with its exit code. */
 export async function runInside(args: readonly string[]): Promise<number> {
   const dir = await Deno.makeTempDir({ prefix: "dnspool-drill-" });
   try {
     await prepare();
-    // Ctrl-C reaches the child as well; we stay, to clean up after it.
-    const stay = () => {};
-    Deno.addSignalListener("SIGINT", stay);
+    // Ctrl-C reaches the child as well; this process stays alive to clean up.
+    const ignore = () => {};
+    Deno.addSignalListener("SIGINT", ignore);
     const self = [Deno.execPath(), "run", "-A", "--no-lock", "--cached-only"];
     const child = new Deno.Command("unshare", {
       args: ["-mn", ...self, "bench/failover.ts", `${INSIDE}${dir}`, ...args],
       cwd: ROOT,
     }).spawn();
     const { code } = await child.status;
-    Deno.removeSignalListener("SIGINT", stay);
+    Deno.removeSignalListener("SIGINT", ignore);
     return code;
   } finally {
     await Deno.remove(dir, { recursive: true });
@@ -73,18 +73,18 @@ async function prepare(): Promise<void> {
     ...["--import-map=tests/_std/import_map.json", "bench/failover/lane.ts"],
   ]);
   if (code !== 0) throw new Error("Cannot bundle the lanes");
-  await using _ = await preparePostgres(); // fetched, and kept in Deno's cache
+  await using _ = await preparePostgres(); // downloads it into Deno's cache
 }
 
-/** What the lanes run on, once it is prepared. */
+/** The programs that run the lanes. */
 export const programs: Programs = {
   bundle: `${PREPARED}lane.mjs`,
   node: `${PREPARED}node_modules/node/bin/node`,
   deno: Deno.execPath(),
 };
 
-/** Once inside: the loopback device comes up, and names are resolved at {@linkcode NAMESERVER}. */
-export async function settleIn(dir: string): Promise<void> {
+/** Sets up the namespaces from inside: the loopback device, and name resolution at {@linkcode NAMESERVER}. */
+export async function setUpNamespace(dir: string): Promise<void> {
   await run("ip", ["link", "set", "lo", "up"]);
   const files = {
     "resolv.conf": `nameserver ${NAMESERVER}\n`,

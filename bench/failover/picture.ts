@@ -1,30 +1,30 @@
 /**
- * The drill's picture: lanes over time, coloured by who answered. Slices in, SVG out.
+ * The picture of the drill, an SVG: lanes over time, colored by the server that answered.
  *
- * It carries its own background and both sets of colours, so that it can be read in light and in dark wherever it is
- * shown, and its words are text.
+ * It contains its background and the colors of both modes, so that it is readable in light and dark mode everywhere. Its
+ * labels are text.
  *
  * @module
  */
 
 import { KINDS, type Slice } from "./figures.ts";
 
-/** One lane's row. */
+/** The row of one lane. */
 export interface Row {
   readonly name: string;
   readonly ours: boolean;
   readonly slices: readonly Slice[];
-  /** What stands behind the row, such as "all on the new server at 0.9 s". */
+  /** The text behind the row, such as "moved after 0.9 s". */
   readonly note: string;
 }
 
-/** One scenario's rows. */
+/** The rows of one scenario. */
 export interface Panel {
   readonly title: string;
   readonly rows: readonly Row[];
 }
 
-/** The times that all panels show, in milliseconds after the record moved. */
+/** The period that all panels show, in milliseconds after the move of the record. */
 export interface Span {
   readonly fromMs: number;
   readonly toMs: number;
@@ -39,11 +39,11 @@ const PANEL = { head: 30, foot: 26 };
 const LEGEND_HEIGHT = 34;
 const MARGIN = 14;
 
-/** How finely the shares within a slice are told apart. */
+/** Number of steps of the shares within a slice. */
 const SHADES = 5;
 
 const LEGEND: readonly (readonly [kind: string, text: string])[] = [
-  ["old", "old server, rightly"],
+  ["old", "old server, in time"],
   ["new", "new server"],
   ["misrouted", "old server, later than TTL + 0.3 s"],
   ["failed", "failed"],
@@ -63,7 +63,7 @@ const STYLE = `
   }
 `;
 
-/** Draws it. */
+/** Draws the picture. */
 export function picture(panels: readonly Panel[], span: Span): string {
   const width = MARGIN * 2 + NAME_WIDTH + PLOT_WIDTH + NOTE_WIDTH;
   const parts: string[] = [legend()];
@@ -74,7 +74,7 @@ export function picture(panels: readonly Panel[], span: Span): string {
   }
   const height = top + MARGIN / 2;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Who answered, by pool, before and after the record moved">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="The server that answered, by pool, before and after the record moved">`,
     `<style>${STYLE}</style>`,
     `<rect class="ground" width="${width}" height="${height}" rx="6"/>`,
     ...parts,
@@ -160,7 +160,7 @@ interface Block {
   readonly high: number;
 }
 
-/** Blocks of one kind, from one slice to another, and from one share of the height to another. */
+/** Merges equal shares of adjacent slices into blocks. */
 function blocksOf(slices: readonly Slice[]): Block[] {
   const blocks: Block[] = [];
   let open: Block[] = [];
@@ -182,7 +182,7 @@ function blocksOf(slices: readonly Slice[]): Block[] {
   return blocks;
 }
 
-/** Each kind's part of the height, in few steps; what is there at all is seen. */
+/** Returns the share of each kind in the height, in few steps; at least one step for each kind that occurs. */
 function shares(slice: Slice): { kind: string; low: number; high: number }[] {
   const present = KINDS.filter((kind) => slice[kind] > 0);
   const total = present.reduce((sum, kind) => sum + slice[kind], 0);

@@ -1,5 +1,5 @@
 /**
- * The drill's tables.
+ * The tables of the drill.
  *
  * @module
  */
@@ -8,20 +8,20 @@ import { table } from "../report.ts";
 import type { Figures } from "./figures.ts";
 import type { Scenario } from "./scenarios.ts";
 
-/** What came of one lane in one scenario. */
+/** The result of one lane in one scenario. */
 export interface LaneResult {
   readonly lane: string;
-  /** The median of every figure, of so many runs; without it, the lane did not get to work. */
+  /** The median of each figure over the runs; `undefined` if the lane did not start. */
   readonly figures?: Figures | undefined;
   readonly runs: readonly Figures[];
   readonly error?: string | undefined;
-  /** The commonest errors, and how often each came. */
+  /** The most frequent errors, with their counts. */
   readonly errors: readonly (readonly [error: string, count: number])[];
-  /** The goals that were missed, in words. */
+  /** Descriptions of the missed goals. */
   readonly missed: readonly string[];
 }
 
-/** All of one scenario. */
+/** The results of one scenario. */
 export interface ScenarioResult {
   readonly scenario: string;
   readonly title: string;
@@ -45,8 +45,9 @@ const HEAD = [
   "runs",
 ];
 
-/** Whether the record moves at all; and whether it moves once, and for good. */
+/** Returns whether the record moves. */
 const moves = (scenario: string) => scenario !== "f" && scenario !== "g";
+/** Returns whether the record moves exactly once. */
 const settles = (scenario: string) => moves(scenario) && scenario !== "e";
 
 const seconds = (ms: number | null) => ms === null ? "never" : (ms / 1000).toFixed(2);

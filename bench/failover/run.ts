@@ -1,16 +1,16 @@
 /**
- * Runs some lanes through one scenario, at the same time and on the same servers, and gathers their reports.
+ * Runs some lanes through one scenario, at the same time and on the same servers, and collects their reports.
  *
  * @module
  */
 
 import { pause } from "../../lab/processes.ts";
 import type { Timeline } from "./figures.ts";
-import { type LaneOrders, type LaneReport, type LaneSpec, READY, REPORT } from "./lanes.ts";
-import type { Scenario, Scene } from "./scenarios.ts";
-import { credentialsFor, HOST, type Names, startPgbouncer, startServers } from "./stage.ts";
+import { type LaneReport, type LaneSpec, type LaneTask, READY, REPORT } from "./lanes.ts";
+import type { Environment, Scenario } from "./scenarios.ts";
+import { CREDENTIALS, HOST, type Names, startPgbouncer, startServers } from "./environment.ts";
 
-/** How the lanes' processes are started. */
+/** The programs that run the lanes. */
 export interface Programs {
   /** The bundle with the lanes, in a directory with the drivers. */
   readonly bundle: string;
@@ -18,19 +18,19 @@ export interface Programs {
   readonly deno: string;
 }
 
-/** What came of it. */
+/** The result of a run. */
 export interface ScenarioRun {
   readonly timeline: Timeline;
-  /** By lane; a lane that did not get to work says why. */
+  /** The reports by lane; an error if the lane did not start or report. */
   readonly reports: ReadonlyMap<string, LaneReport | Error>;
 }
 
-/** How long lanes work before anything happens. */
+/** Time of undisturbed work before the fault. */
 const BEFORE_MS = 2000;
-const READY_LIMIT_MS = 20_000;
-const REPORT_LIMIT_MS = 20_000;
+const READY_TIMEOUT_MS = 20_000;
+const REPORT_TIMEOUT_MS = 20_000;
 
-/** Runs it. */
+/** Runs a scenario. */
 export async function runScenario(
   scenario: Scenario,
   lanes: readonly LaneSpec[],
@@ -38,26 +38,28 @@ export async function runScenario(
 ): Promise<ScenarioRun> {
   await using stack = new AsyncDisposableStack();
   const servers = await startServers(stack, lanes[0]!.database, scenario.servers);
-  const scene: Scene = { servers, names, stack };
+  const environment: Environment = { servers, names, stack };
   names.record = [];
-  if (scenario.begin) scenario.begin(scene);
-  else names.point(servers.all[0]!.host);
-  await pause(1100); // nothing that was remembered of the run before is left
-  const processes = await Promise.all(lanes.map((lane) => start(lane, scenario, scene, programs)));
-  stack.defer(async () => void await Promise.all(processes.map((each) => each.end())));
+  if (scenario.prepare) scenario.prepare(environment);
+  else names.pointTo(servers.all[0]!.host);
+  await pause(1100); // answers cached in the previous run expire
+  const processes = await Promise.all(
+    lanes.map((lane) => start(lane, scenario, environment, programs)),
+  );
+  stack.defer(async () => void await Promise.all(processes.map((each) => each.terminate())));
   await Promise.all(processes.map((each) => each.ready()));
 
   const startMs = Date.now();
-  for (const each of processes) each.say("go");
+  for (const each of processes) each.send("go");
   await pause(BEFORE_MS);
   const faultMs = Date.now();
-  const { doneMs, movedMs } = await scenario.happen(scene);
-  const endsMs = Date.now() + scenario.afterMs;
-  const fresh = servers.all[1]!.host;
-  const shownMs = movedMs === undefined ? undefined : await names.shown(fresh);
-  await pause(endsMs - Date.now());
+  const { doneMs, movedMs } = await scenario.run(environment);
+  const stopMs = Date.now() + scenario.afterMs;
+  const newHost = servers.all[1]!.host;
+  const shownMs = movedMs === undefined ? undefined : await names.waitUntilShown(newHost);
+  await pause(stopMs - Date.now());
   const endMs = Date.now();
-  for (const each of processes) each.say("stop");
+  for (const each of processes) each.send("stop");
   const reports = await Promise.all(processes.map((each) => each.report()));
   return {
     timeline: {
@@ -69,7 +71,7 @@ export async function runScenario(
       endMs,
       record: names.record,
       old: servers.all[0]!.host,
-      new: fresh,
+      new: newHost,
     },
     reports: new Map(lanes.map(({ name }, index) => [name, reports[index]!])),
   };
@@ -78,18 +80,18 @@ export async function runScenario(
 async function start(
   lane: LaneSpec,
   scenario: Scenario,
-  { servers, stack }: Scene,
+  { servers, stack }: Environment,
   programs: Programs,
 ): Promise<LaneProcess> {
   const { port } = servers;
-  const where = lane.pgbouncer
+  const target = lane.pgbouncer
     ? { host: "127.0.0.1", port: await startPgbouncer(stack, port, lane.pgbouncer) }
     : { host: HOST, port };
-  const orders: LaneOrders = {
+  const task: LaneTask = {
     lane: lane.name,
     dialect: lane.database,
-    ...where,
-    ...credentialsFor(),
+    ...target,
+    ...CREDENTIALS,
     work: scenario.work,
     perSecond: scenario.perSecond,
     linger: scenario.linger,
@@ -97,7 +99,7 @@ async function start(
   const [program, ...args] = lane.runtime === "deno"
     ? [programs.deno, "run", "-A", "--no-lock", "--cached-only"]
     : [programs.node];
-  return new LaneProcess(program!, [...args, programs.bundle, JSON.stringify(orders)]);
+  return new LaneProcess(program!, [...args, programs.bundle, JSON.stringify(task)]);
 }
 
 /** The process of one lane. */
@@ -121,24 +123,24 @@ class LaneProcess {
     void this.#read();
   }
 
-  /** Waits until it can begin; a lane that cannot is heard of in its report. */
+  /** Waits until the lane is ready. A lane that fails to start reports an error. */
   async ready(): Promise<void> {
-    await within(READY_LIMIT_MS, this.#isReady.promise).catch(() => {});
+    await within(READY_TIMEOUT_MS, this.#isReady.promise).catch(() => {});
   }
 
-  say(word: "go" | "stop"): void {
+  send(word: "go" | "stop"): void {
     this.#input.write(new TextEncoder().encode(`${word}\n`)).catch(() => {});
   }
 
   report(): Promise<LaneReport | Error> {
-    return within(REPORT_LIMIT_MS, this.#reported.promise).catch((error: Error) => error);
+    return within(REPORT_TIMEOUT_MS, this.#reported.promise).catch((error: Error) => error);
   }
 
-  async end(): Promise<void> {
+  async terminate(): Promise<void> {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // gone already
+      // has exited
     }
     await this.#input.close().catch(() => {});
     await this.#child.status;
@@ -165,14 +167,14 @@ class LaneProcess {
   }
 }
 
-async function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
-  let limit: ReturnType<typeof setTimeout> | undefined;
+async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    limit = setTimeout(() => reject(new Error(`Not within ${limitMs / 1000} s`)), limitMs);
+    timer = setTimeout(() => reject(new Error(`Not within ${timeoutMs / 1000} s`)), timeoutMs);
   });
   try {
     return await Promise.race([promise, late]);
   } finally {
-    clearTimeout(limit);
+    clearTimeout(timer);
   }
 }

@@ -1,75 +1,75 @@
 /**
- * What happens to the servers and to DNS, and how long the lanes are watched.
+ * The scenarios: what happens to the servers and to DNS.
  *
  * @module
  */
 
 import { pause } from "../../lab/processes.ts";
-import type { LaneOrders } from "./lanes.ts";
-import { dropPackets, type Names, type Servers } from "./stage.ts";
+import type { LaneTask } from "./lanes.ts";
+import { dropPackets, type Names, type Servers } from "./environment.ts";
 
-/** Everything that a scenario can do something to. */
-export interface Scene {
+/** The environment of a scenario. */
+export interface Environment {
   readonly servers: Servers;
   readonly names: Names;
   readonly stack: AsyncDisposableStack;
 }
 
-/** What a scenario tells of itself. Moments are `Date.now()`. */
-export interface Happened {
-  /** When the fault was done. */
+/** The times of a fault, as `Date.now()` returns them. */
+export interface FaultTimes {
+  /** End of the action that caused the fault. */
   readonly doneMs: number;
-  /** When the record moved to the new server; `undefined`: it did not. */
+  /** Move of the record to the new server; `undefined` if it did not move. */
   readonly movedMs?: number;
 }
 
 /** One scenario. */
 export interface Scenario {
-  /** As on the command line. */
+  /** The name on the command line. */
   readonly name: string;
   readonly title: string;
   readonly servers: "two" | "three" | "replica";
-  readonly work: LaneOrders["work"];
+  readonly work: LaneTask["work"];
   readonly perSecond?: number;
   readonly linger?: number;
-  /** For those who tell how long the record is nobody's to follow. */
+  /** Time without a server to connect to, or without answers from DNS. */
   readonly outageMs?: number;
-  /** How long the lanes go on after the fault was done. */
+  /** Time for which the lanes continue after the fault. */
   readonly afterMs: number;
-  /** Whether `--quick` has it. */
+  /** Whether `--quick` includes it. */
   readonly quick?: true;
   /** Whether it needs a packet filter. */
   readonly filter?: true;
-  /** What the record holds at first. Default: the first server. */
-  begin?(scene: Scene): void;
-  /** What happens. */
-  happen(scene: Scene): Promise<Happened>;
+  /** Sets the record before the run. Default: it contains the first server. */
+  prepare?(environment: Environment): void;
+  /** Causes the fault and moves the record. */
+  run(environment: Environment): Promise<FaultTimes>;
 }
 
-/** The record moves to the second server. */
-function move({ names, servers }: Scene): number {
-  return names.point(servers.all[1]!.host);
+/** Moves the record to the second server; returns the time. */
+function move({ names, servers }: Environment): number {
+  return names.pointTo(servers.all[1]!.host);
 }
 
-async function switchover(scene: Scene): Promise<Happened> {
-  const turning = scene.servers.all[0]!.turnReadOnly();
-  const movedMs = move(scene);
+async function switchover(environment: Environment): Promise<FaultTimes> {
+  const turning = environment.servers.all[0]!.turnReadOnly();
+  const movedMs = move(environment);
   await turning;
   return { doneMs: Date.now(), movedMs };
 }
 
-async function freeze(scene: Scene): Promise<Happened> {
-  await scene.servers.all[0]!.freeze();
+async function freeze(environment: Environment): Promise<FaultTimes> {
+  await environment.servers.all[0]!.freeze();
   const doneMs = Date.now();
-  return { doneMs, movedMs: move(scene) };
+  return { doneMs, movedMs: move(environment) };
 }
 
-/** How long the record goes to and fro, and how often it changes. */
+/** Number and interval of the moves of a record that goes to and fro. */
 const FLAPS = { count: 10, everyMs: 2000 };
 const DNS_OUTAGE_MS = 60_000;
 const LATE_DNS_MS = 3000;
 
-/** Every scenario. */
+/** All scenarios. */
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: "a",
@@ -78,7 +78,7 @@ export const SCENARIOS: readonly Scenario[] = [
     work: "write and read",
     afterMs: 8000,
     quick: true,
-    happen: switchover,
+    run: switchover,
   },
   {
     name: "a-reads",
@@ -86,7 +86,7 @@ export const SCENARIOS: readonly Scenario[] = [
     servers: "two",
     work: "read",
     afterMs: 8000,
-    happen: switchover,
+    run: switchover,
   },
   {
     name: "a2",
@@ -95,14 +95,14 @@ export const SCENARIOS: readonly Scenario[] = [
     work: "write and read",
     afterMs: 8000,
     outageMs: LATE_DNS_MS,
-    async happen(scene) {
-      const [old, fresh] = scene.servers.all;
+    async run(environment) {
+      const [old, fresh] = environment.servers.all;
       const atMs = Date.now();
       await old!.stop();
       await fresh!.promote();
       await old!.restartAsReplica(fresh!);
       await pause(atMs + LATE_DNS_MS - Date.now());
-      return { doneMs: Date.now(), movedMs: move(scene) };
+      return { doneMs: Date.now(), movedMs: move(environment) };
     },
   },
   {
@@ -111,10 +111,10 @@ export const SCENARIOS: readonly Scenario[] = [
     servers: "two",
     work: "write and read",
     afterMs: 20_000,
-    async happen(scene) {
-      await scene.servers.all[0]!.kill();
+    async run(environment) {
+      await environment.servers.all[0]!.kill();
       const doneMs = Date.now();
-      return { doneMs, movedMs: move(scene) };
+      return { doneMs, movedMs: move(environment) };
     },
   },
   {
@@ -124,7 +124,7 @@ export const SCENARIOS: readonly Scenario[] = [
     work: "write and read",
     afterMs: 10_000,
     quick: true,
-    happen: freeze,
+    run: freeze,
   },
   {
     name: "c-open",
@@ -134,7 +134,7 @@ export const SCENARIOS: readonly Scenario[] = [
     work: "write and read",
     perSecond: 100,
     afterMs: 30_000,
-    happen: freeze,
+    run: freeze,
   },
   {
     name: "d",
@@ -143,10 +143,10 @@ export const SCENARIOS: readonly Scenario[] = [
     work: "write and read",
     afterMs: 10_000,
     filter: true,
-    async happen(scene) {
-      scene.stack.use(await dropPackets(scene.servers.all[0]!.host));
+    async run(environment) {
+      environment.stack.use(await dropPackets(environment.servers.all[0]!.host));
       const doneMs = Date.now();
-      return { doneMs, movedMs: move(scene) };
+      return { doneMs, movedMs: move(environment) };
     },
   },
   {
@@ -155,11 +155,11 @@ export const SCENARIOS: readonly Scenario[] = [
     servers: "two",
     work: "write and read",
     afterMs: 5000,
-    async happen({ names, servers }) {
+    async run({ names, servers }) {
       const doneMs = Date.now();
       let movedMs = doneMs;
       for (let turn = 1; turn <= FLAPS.count + 1; turn++) {
-        movedMs = names.point(servers.all[turn % 2]!.host);
+        movedMs = names.pointTo(servers.all[turn % 2]!.host);
         if (turn <= FLAPS.count) await pause(FLAPS.everyMs);
       }
       return { doneMs, movedMs };
@@ -172,11 +172,11 @@ export const SCENARIOS: readonly Scenario[] = [
     work: "write and read",
     afterMs: 5000,
     outageMs: DNS_OUTAGE_MS,
-    async happen({ names }) {
+    async run({ names }) {
       const doneMs = Date.now();
       names.silence();
       await pause(DNS_OUTAGE_MS);
-      names.heal();
+      names.answerAgain();
       return { doneMs };
     },
   },
@@ -187,7 +187,7 @@ export const SCENARIOS: readonly Scenario[] = [
     work: "write and read",
     linger: 30,
     afterMs: 15_000,
-    begin: ({ names, servers }) => void names.rotate(...servers.all.map(({ host }) => host)),
-    happen: () => Promise.resolve({ doneMs: Date.now() }),
+    prepare: ({ names, servers }) => void names.rotate(...servers.all.map(({ host }) => host)),
+    run: () => Promise.resolve({ doneMs: Date.now() }),
   },
 ];

@@ -1,5 +1,5 @@
 /**
- * The demo's work: the same workers on each lane, and the ordinary pool that dnspool is compared with.
+ * The work of the demo: the same workers for each pool, and the ordinary pool that dnspool is compared with.
  *
  * @module
  */
@@ -11,49 +11,49 @@ import pg from "npm:pg@^8.23";
 import { pause } from "../../lab/processes.ts";
 import type { Lane } from "./measure.ts";
 
-/** Stores row `id`, and says on which server. */
+/** Stores row `id`; resolves with the address of the server that stored it. */
 export type Insert = (id: number) => Promise<string>;
 
-/** How a lane is worked. */
+/** The load on a pool. */
 export interface Work {
-  /** How many work at the same time. */
+  /** The number of workers. */
   readonly workers: number;
-  /** How long each rests after a query. */
+  /** The pause of a worker after each query. */
   readonly thinkMs: number;
-  /** The clock that all times of the run are on. */
+  /** The clock of the run. */
   readonly now: () => number;
   /** Ends the work. */
   readonly signal: AbortSignal;
 }
 
-/** A query that has no answer so long after the end of the work has failed. */
-const PATIENCE_MS = 2000;
+/** A query without an answer at this time after the end of the work has failed. */
+const LAST_ANSWER_MS = 2000;
 
-/** Lets workers insert rows until the signal, and notes in `lane` what became of each. */
+/** Lets workers insert rows until the signal is aborted, and records each result in `lane`. */
 export async function work(lane: Lane, insert: Insert, options: Work): Promise<void> {
   const { workers, thinkMs, now, signal } = options;
-  const underWay = new Set<number>();
+  const pending = new Set<number>();
   let over = false;
   const one = async (worker: number) => {
     for (let id = worker * 1_000_000; !signal.aborted; id++) {
-      underWay.add(id);
+      pending.add(id);
       try {
         const server = await insert(id);
         if (!over) lane.answered(now(), server, id);
       } catch (error) {
         if (!over) lane.failed(now(), error);
       }
-      underWay.delete(id);
+      pending.delete(id);
       await pause(thinkMs);
     }
   };
   const all = Promise.all(Array.from({ length: workers }, (_, worker) => one(worker)));
-  await atMost(PATIENCE_MS, all, signal);
+  await atMost(LAST_ANSWER_MS, all, signal);
   over = true;
-  for (const _ of underWay) lane.failed(now(), "No answer");
+  for (const _ of pending) lane.failed(now(), "No answer");
 }
 
-/** Waits for `promise`, but no longer than `ms` after `signal` (without it, from now). */
+/** Waits for `promise`, but at most for `ms` after `signal` is aborted (without a signal, from now). */
 export function atMost(ms: number, promise: Promise<unknown>, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     let limit: ReturnType<typeof setTimeout> | undefined;
@@ -67,7 +67,7 @@ export function atMost(ms: number, promise: Promise<unknown>, signal?: AbortSign
   });
 }
 
-/** How the ordinary pool connects. */
+/** Options of {@linkcode plainPool}. */
 export interface PlainPoolOptions {
   readonly host: string;
   readonly port: number;
@@ -75,26 +75,26 @@ export interface PlainPoolOptions {
   readonly password: string;
   readonly database: string;
   readonly max: number;
-  /** The DNS server that it looks the host up at. */
+  /** The DNS server that resolves the host. */
   readonly dnsServer: string;
 }
 
-/** An ordinary pool at its best: each socket that it opens looks the name up anew, at the DNS server itself. */
+/** Creates an ordinary pool in its best setup: each new socket resolves the name at the DNS server, without a cache. */
 export function plainPool({ dnsServer, ...options }: PlainPoolOptions): pg.Pool {
   const lookup = lookupAt(dnsServer);
   const stream = () => {
     const socket = new net.Socket();
     const connect = socket.connect.bind(socket);
-    // The driver calls connect(port, host), which leaves no room for a lookup.
+    // The driver calls connect(port, host), which takes no lookup.
     const connectByName = (port: number, host: string) => connect({ port, host, lookup });
     return Object.assign(socket, { connect: connectByName as typeof socket.connect });
   };
   const pool = new pg.Pool({ ...options, stream });
-  pool.on("error", () => {}); // an idle connection died: the pool drops it, and the process goes on
+  pool.on("error", () => {}); // the pool removes an idle connection that fails; without a listener the process would end
   return pool;
 }
 
-/** A `lookup` for sockets that asks one DNS server, each time, and keeps nothing. */
+/** Returns a `lookup` for sockets that asks one DNS server each time. */
 function lookupAt(dnsServer: string): net.LookupFunction {
   const resolver = new Resolver();
   resolver.setServers([dnsServer]);

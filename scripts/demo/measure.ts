@@ -1,25 +1,25 @@
 /**
- * What one lane of the demo lived through, as counts and moments. All times are milliseconds since the run began,
- * on one clock.
+ * The measurements of one pool in the demo (a lane of its picture). All times are milliseconds since the start of the
+ * run.
  *
  * @module
  */
 
-/** Answers are counted in slices of so many milliseconds; a cell on the screen is a whole number of them. */
+/** The duration of a slice, in which answers are counted. A cell of the picture shows one or more slices. */
 export const SLICE_MS = 25;
 
-/** On top of the TTL: how long an answer of the old server is no mistake yet. */
+/** An answer of the old server is a mistake if it comes later than TTL + this time after the move. */
 export const SLACK_MS = 250;
 
-/** The addresses that the record holds before and after it moves. */
+/** The addresses in the record before and after the move. */
 export interface Servers {
   readonly old: string;
   readonly new: string;
 }
 
-/** Queries by how they ended. */
+/** Numbers of queries by result. */
 export interface Counts {
-  /** Answered by the old server while that was right, or not wrong yet. */
+  /** Answered by the old server in time. */
   old: number;
   /** Answered by the new server. */
   new: number;
@@ -29,37 +29,37 @@ export interface Counts {
   failed: number;
 }
 
-/** No queries yet. */
+/** Returns counts of zero. */
 export function noCounts(): Counts {
   return { old: 0, new: 0, misrouted: 0, failed: 0 };
 }
 
-/** What is reported of a lane at the end. */
+/** The result of one pool. */
 export interface LaneResult {
-  /** Queries that came to an end, however. */
+  /** All queries that ended. */
   readonly queries: number;
   /** See {@linkcode Counts}. */
   readonly misrouted: number;
   /** See {@linkcode Counts}. */
   readonly failed: number;
-  /** From the move to the first answer of the new server; `null`: none came. */
+  /** Time from the move to the first answer of the new server; `null` if there was none. */
   readonly flipToFirstMs: number | null;
-  /** From the move to the moment since which only the new server answered; `null`: that moment never came. */
+  /** Time from the move until only the new server answered; `null` if the old one answered to the end. */
   readonly flipToAllMs: number | null;
 }
 
-/** "Only the new server" has to last so long before it counts. */
+/** Minimum time for which only the new server must have answered at the end. */
 const SETTLED_MS = 500;
 
-/** Collects the answers of one lane. */
+/** Collects the results of one pool. */
 export class Lane {
   /** The pool's name. */
   readonly name: string;
-  /** The ids that a server said it stored, by server. */
+  /** The ids of the rows that were acknowledged, by server. */
   readonly acknowledged: Map<string, number[]> = new Map();
   /** The message of the first failure. */
   firstError: string | undefined;
-  /** All queries so far. */
+  /** The counts of all queries. */
   readonly total: Counts = noCounts();
   readonly #servers: Servers;
   readonly #ttlMs: number;
@@ -74,17 +74,17 @@ export class Lane {
     this.#ttlMs = ttlMs;
   }
 
-  /** The counts in order of time, each for {@linkcode SLICE_MS}. A slice may be missing. */
+  /** The counts of each period of {@linkcode SLICE_MS}, `undefined` for a period without results. */
   get slices(): readonly (Counts | undefined)[] {
     return this.#slices;
   }
 
-  /** The record moved. */
+  /** Notes that the record moved. */
   moved(atMs: number): void {
     this.#movedAt = atMs;
   }
 
-  /** A server stored row `id` and said so. */
+  /** Notes that a server acknowledged row `id`. */
   answered(atMs: number, server: string, id: number): void {
     const ids = this.acknowledged.get(server);
     if (ids) ids.push(id);
@@ -99,13 +99,13 @@ export class Lane {
     this.#count(atMs, late ? "misrouted" : "old");
   }
 
-  /** A query failed. */
+  /** Notes that a query failed. */
   failed(atMs: number, error: unknown): void {
     this.firstError ??= error instanceof Error ? error.message : String(error);
     this.#count(atMs, "failed");
   }
 
-  /** What became of it. */
+  /** Returns the result of a run that ended at `endMs`. */
   result(endMs: number): LaneResult {
     const { old, new: fresh, misrouted, failed } = this.total;
     return {
@@ -135,7 +135,7 @@ export class Lane {
   }
 }
 
-/** Adds up the counts from one moment to another. */
+/** Adds up the counts between two times. */
 export function countBetween(
   slices: readonly (Counts | undefined)[],
   fromMs: number,

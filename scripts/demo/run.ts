@@ -1,5 +1,5 @@
 /**
- * The demo's run: two servers, one DNS server, two pools, and a record that moves.
+ * Runs the demo: two servers, one DNS server, two pools, and a record that moves.
  *
  * @module
  */
@@ -26,20 +26,20 @@ const WORKERS = 8;
 const THINK_MS = 5;
 const TOTAL_MS = 8000;
 const MOVE_AT_MS = 3000;
-/** Each lane has a table of its own. */
+/** One table for each pool. */
 const TABLES = { dnspool: "demo_dnspool", plain: "demo_pg_pool" };
 const FRAME_MS = 100;
 const LINE_MS = 500;
 const CLOSE_MS = 2000;
 
-/** What came out, and the first failure of each lane, if there was one. */
+/** The result, and the first error of each pool. */
 export interface Outcome {
   readonly result: Result;
   readonly errors: { readonly dnspool: string | undefined; readonly plain: string | undefined };
 }
 
-/** Everything that the run needs, ready. */
-interface Stage {
+/** The servers and pools of a run. */
+interface Setup {
   readonly servers: readonly PostgresServer[];
   readonly dns: DnsServer;
   readonly lanes: { readonly dnspool: Lane; readonly plain: Lane };
@@ -47,21 +47,21 @@ interface Stage {
 }
 
 /**
- * Runs the demo from start to end. Whatever happens, all that it started is stopped when it returns.
+ * Runs the demo. Everything it started is stopped when the promise settles.
  *
- * @param terminal Where it shows what happens.
- * @param signal Ends it early: it rejects with the signal's reason.
+ * @param terminal The output.
+ * @param signal Ends the demo early: the promise is rejected with the signal's reason.
  */
 export async function runDemo(terminal: Terminal, signal: AbortSignal): Promise<Outcome> {
   await using stack = new AsyncDisposableStack();
-  const stage = await setUp(stack, terminal, signal);
-  const endMs = await perform(stage, terminal, signal);
-  const { dnspool, plain } = stage.lanes;
+  const setup = await setUp(stack, terminal, signal);
+  const endMs = await perform(setup, terminal, signal);
+  const { dnspool, plain } = setup.lanes;
   return {
     result: {
       ttlMs: TTL_S * 1000,
       dnspool: dnspool.result(endMs),
-      lostRows: await lostRows(dnspool, stage.servers),
+      lostRows: await lostRows(dnspool, setup.servers),
       plain: plain.result(endMs),
     },
     errors: { dnspool: dnspool.firstError, plain: plain.firstError },
@@ -72,7 +72,7 @@ async function setUp(
   stack: AsyncDisposableStack,
   terminal: Terminal,
   signal: AbortSignal,
-): Promise<Stage> {
+): Promise<Setup> {
   const onProgress = (step: string) => terminal.progress(step);
   const hosts = await loopbackPair();
   const port = await freePort(hosts);
@@ -125,7 +125,7 @@ async function setUp(
   };
 }
 
-/** Starts the servers side by side. If one does not start, the others are stopped when the stack is. */
+/** Starts the servers in parallel. If one of them fails, the stack stops the others. */
 async function startAll(
   stack: AsyncDisposableStack,
   options: readonly PostgresOptions[],
@@ -139,9 +139,9 @@ async function startAll(
   return servers;
 }
 
-/** The eight seconds that count. Returns when the workers were told to stop, on the run's clock. */
-async function perform(stage: Stage, terminal: Terminal, signal: AbortSignal): Promise<number> {
-  const { dns, servers, lanes, inserts } = stage;
+/** Runs the workers and moves the record. Resolves with the time at which the workers were stopped. */
+async function perform(setup: Setup, terminal: Terminal, signal: AbortSignal): Promise<number> {
+  const { dns, servers, lanes, inserts } = setup;
   const began = performance.now();
   const now = () => performance.now() - began;
   const over = new AbortController();
@@ -179,7 +179,7 @@ async function perform(stage: Stage, terminal: Terminal, signal: AbortSignal): P
   }
 }
 
-/** Shows the scene as it changes: redrawn in place on a terminal, a line now and then elsewhere. */
+/** Shows the scene while it changes: redraws it on a terminal, otherwise prints a line every half second. */
 function showing(terminal: Terminal, scene: () => Scene): { changed(): void; end(): void } {
   if (terminal.live) {
     const draw = () => terminal.draw(frame(scene(), terminal.screen));
@@ -194,33 +194,33 @@ function showing(terminal: Terminal, scene: () => Scene): { changed(): void; end
     };
   }
   let shownMs = 0;
-  const tell = () => {
+  const report = () => {
     const untilMs = Math.round(scene().elapsedMs / LINE_MS) * LINE_MS;
     if (untilMs > shownMs) terminal.line(plainLine(scene(), shownMs, untilMs));
     shownMs = untilMs;
   };
   terminal.line(recordChange(scene()));
-  const interval = setInterval(tell, LINE_MS);
+  const interval = setInterval(report, LINE_MS);
   return {
     changed: () => {
-      tell();
+      report();
       terminal.line(recordChange(scene()));
     },
     end: () => {
       clearInterval(interval);
-      tell();
+      report();
     },
   };
 }
 
-/** The statement of every worker: a row in, and who took it. */
+/** Inserts a row; resolves with the address of the server. */
 async function insert(on: pg.Pool | pg.ClientBase, table: string, id: number): Promise<string> {
   const text = `INSERT INTO ${table} (id) VALUES ($1) RETURNING host(inet_server_addr()) AS server`;
   const { rows } = await on.query<{ server: string }>(text, [id]);
-  return rows[0]?.server ?? "nobody";
+  return rows[0]?.server ?? "unknown";
 }
 
-/** How many rows a server acknowledged in this lane and does not have. Each server is asked directly. */
+/** Counts the rows that a server acknowledged but does not have. Asks each server directly. */
 async function lostRows(lane: Lane, servers: readonly PostgresServer[]): Promise<number> {
   let lost = 0;
   for (const [host, ids] of lane.acknowledged) {
@@ -234,7 +234,7 @@ async function lostRows(lane: Lane, servers: readonly PostgresServer[]): Promise
   return lost;
 }
 
-/** One statement on a connection of its own. */
+/** Runs one statement on a new connection. */
 async function ask<Row extends pg.QueryResultRow>(
   server: PostgresServer,
   text: string,

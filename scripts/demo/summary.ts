@@ -1,5 +1,5 @@
 /**
- * The demo's result: in words, as one JSON object, and as an exit status.
+ * The demo's result as text, as JSON, and the violations that decide the exit status.
  *
  * @module
  */
@@ -7,19 +7,18 @@
 import { type LaneResult, SLACK_MS } from "./measure.ts";
 import { thousands } from "./view.ts";
 
-/** What came out. */
+/** The result of the demo. */
 export interface Result {
-  /** The record's TTL. */
+  /** The TTL of the record. */
   readonly ttlMs: number;
-  /** dnspool's lane. */
   readonly dnspool: LaneResult;
-  /** Rows that a server acknowledged to dnspool's lane and did not have afterwards. */
+  /** Rows inserted through dnspool that a server acknowledged and did not have afterwards. */
   readonly lostRows: number;
-  /** The ordinary pool's lane. */
+  /** The ordinary pool. */
   readonly plain: LaneResult;
 }
 
-/** The result as one JSON object on one line. */
+/** Returns the result as one JSON object on one line. */
 export function toJson({ ttlMs, dnspool, lostRows, plain }: Result): string {
   const { flipToFirstMs, flipToAllMs, queries, misrouted, failed } = dnspool;
   return JSON.stringify({
@@ -34,28 +33,28 @@ export function toJson({ ttlMs, dnspool, lostRows, plain }: Result): string {
   });
 }
 
-/** What dnspool did not keep of what it promises; nothing, if all is well. */
-export function complaints({ dnspool, lostRows }: Result): string[] {
+/** Returns what dnspool promises and did not keep; empty if it kept everything. */
+export function violations({ dnspool, lostRows }: Result): string[] {
   const { misrouted, failed, flipToAllMs } = dnspool;
   return [
     misrouted > 0 && `${queries(misrouted)} misrouted`,
     failed > 0 && `${queries(failed)} failed`,
     lostRows > 0 && `${thousands(lostRows)} acknowledged rows lost`,
     flipToAllMs === null && "not all queries reached the new server",
-  ].filter((complaint) => complaint !== false);
+  ].filter((violation) => violation !== false);
 }
 
-/** What each lane failed with first, if it did. */
+/** The first error of each pool, if there was one. */
 export interface FirstErrors {
   readonly dnspool?: string | undefined;
   readonly plain?: string | undefined;
 }
 
-/** The result in words, line by line. */
-export function words(result: Result, errors: FirstErrors): string[] {
+/** Describes the result, one line per entry. */
+export function describe(result: Result, errors: FirstErrors): string[] {
   const { dnspool, plain, lostRows, ttlMs } = result;
   const limit = `${(ttlMs + SLACK_MS) / 1000} s`;
-  const bad = complaints(result);
+  const bad = violations(result);
   return [
     `dnspool   ${counts(dnspool)}, ${thousands(lostRows)} rows lost.`,
     ...moved(dnspool),
@@ -64,13 +63,13 @@ export function words(result: Result, errors: FirstErrors): string[] {
     ...moved(plain),
     ...firstError(errors.plain),
     "",
-    "Times count from the moment the record moved. Misrouted: answered by the old",
-    `server later than TTL + ${SLACK_MS} ms (${limit}) after it.`,
+    "Times are measured from the move of the record. Misrouted: answered by the old",
+    `server later than TTL + ${SLACK_MS} ms (${limit}) after the move.`,
     ...plain.misrouted > 0
       ? [
         `${
           thousands(plain.misrouted)
-        } rows of pg.Pool's went to a server that is the primary no more.`,
+        } rows of pg.Pool went to a server that is no longer the primary.`,
       ]
       : [],
     ...bad.length > 0 ? ["", `dnspool did not keep its promise: ${bad.join("; ")}.`] : [],
@@ -85,12 +84,12 @@ function moved({ flipToFirstMs, flipToAllMs }: LaneResult): string[] {
   if (flipToFirstMs === null) return ["          The new server never answered."];
   const first = `          The new server answered after ${precise(flipToFirstMs)}`;
   return flipToAllMs === null
-    ? [`${first}, but the old one went on as well.`]
-    : [`${first}, and it alone from ${precise(flipToAllMs)} on.`];
+    ? [`${first}, but the old one continued as well.`]
+    : [`${first}, and only it from ${precise(flipToAllMs)} on.`];
 }
 
 function firstError(message: string | undefined): string[] {
-  return message === undefined ? [] : [`          The first failure: ${message}`];
+  return message === undefined ? [] : [`          The first error: ${message}`];
 }
 
 function queries(count: number): string {

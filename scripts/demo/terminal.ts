@@ -1,5 +1,5 @@
 /**
- * Where the demo writes: a terminal, on which a picture is redrawn in place, or a file or pipe that gets plain lines.
+ * The demo's output: a picture redrawn in place on a terminal, plain lines in a file or pipe.
  *
  * @module
  */
@@ -16,18 +16,18 @@ const CLEAR_BELOW = "\x1b[J";
 export class Terminal {
   /** Whether a picture can be redrawn in place. */
   readonly live: boolean;
-  readonly #colour: boolean;
+  readonly #color: boolean;
   #drawn = 0;
 
   constructor() {
     const { NO_COLOR, TERM } = process.env;
     this.live = process.stdout.isTTY === true && TERM !== "dumb";
-    this.#colour = this.live && !NO_COLOR;
+    this.#color = this.live && !NO_COLOR;
   }
 
-  /** What can be drawn now; a terminal may change its size. */
+  /** The current size; a terminal may be resized. */
   get screen(): Screen {
-    return { columns: process.stdout.columns || 80, colour: this.#colour };
+    return { columns: process.stdout.columns || 80, color: this.#color };
   }
 
   /** Writes a line that stays. */
@@ -36,7 +36,7 @@ export class Terminal {
     process.stdout.write(this.live ? `${text}${CLEAR_TO_LINE_END}\n` : `${text}\n`);
   }
 
-  /** Draws a picture in place of the one before. What does not fit on the screen is left out at the bottom. */
+  /** Draws a picture over the previous one. Lines that do not fit on the screen are omitted at the bottom. */
   draw(lines: readonly string[]): void {
     const shown = lines.slice(0, Math.max((process.stdout.rows || 24) - 1, 1));
     const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : "";
@@ -45,18 +45,18 @@ export class Terminal {
     this.#drawn = shown.length;
   }
 
-  /** Tells what is being done; on a terminal, in place of the step before. */
+  /** Shows the current step; on a terminal, over the previous step. */
   progress(step: string): void {
     if (this.live) this.draw([`  ${step} …`]);
     else this.line(`${step} …`);
   }
 
-  /** Takes away the picture, for something else to stand in its place. */
+  /** Removes the picture. */
   clear(): void {
     if (this.#drawn > 0) this.draw([]);
   }
 
-  /** Leaves the terminal as it was found. */
+  /** Restores the terminal. */
   close(): void {
     this.#drawn = 0;
     if (this.live) process.stdout.write(SHOW_CURSOR);

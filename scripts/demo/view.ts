@@ -1,47 +1,46 @@
 /**
- * The demo's picture: a pure function from what is known to lines of text.
+ * The demo's picture: pure functions from a scene to lines of text.
  *
  * @module
  */
 
 import { countBetween, type Counts, type Servers, SLACK_MS, SLICE_MS } from "./measure.ts";
 
-/** All that the picture shows. Times are milliseconds since the run began. */
+/** The content of the picture. Times are milliseconds since the start of the run. */
 export interface Scene {
-  /** What is being shown, in one line. */
+  /** The heading, one line. */
   readonly title: string;
   /** The host name whose record moves. */
   readonly host: string;
-  /** What the record holds before and after. */
   readonly servers: Servers;
-  /** The record's TTL. */
+  /** The TTL of the record. */
   readonly ttlMs: number;
-  /** Now. */
+  /** The current time. */
   readonly elapsedMs: number;
-  /** How long the run takes. */
+  /** The duration of the run. */
   readonly totalMs: number;
-  /** When the record moved, once it has. */
+  /** The time of the move; `undefined` before it. */
   readonly movedAtMs: number | undefined;
   /** The lanes, from top to bottom. */
   readonly lanes: readonly LaneScene[];
 }
 
-/** One lane of the picture; a `Lane` is one. */
+/** One lane of the picture: the counts of one pool, such as a `Lane`. */
 export interface LaneScene {
   readonly name: string;
   readonly slices: readonly (Counts | undefined)[];
   readonly total: Readonly<Counts>;
 }
 
-/** The screen that it is made for. */
+/** The screen that the picture is drawn for. */
 export interface Screen {
   /** Characters in a line. */
   readonly columns: number;
-  /** Whether to use ANSI colours. */
-  readonly colour: boolean;
+  /** Whether to use ANSI colors. */
+  readonly color: boolean;
 }
 
-/** Each way to end has a look of its own without colour too. */
+/** The look of each result, distinct without color too. */
 const LOOK = {
   old: { glyph: "░", code: "33" },
   new: { glyph: "█", code: "32" },
@@ -53,28 +52,28 @@ const KINDS = ["old", "misrouted", "new", "failed"] as const;
 const BOLD = "1";
 const DIM = "2";
 
-/** Columns to the left of the strips. */
+/** Number of columns left of the lanes. */
 const MARGIN = 10;
 
-/** Milliseconds that one character may stand for. */
+/** The possible durations of one character. */
 const CELL_MS = [100, 125, 200, 250, 500, 1000, 2000];
 
 type Paint = (code: string, text: string) => string;
 
-function painter(colour: boolean): Paint {
-  return colour ? (code, text) => text && `\x1b[${code}m${text}\x1b[0m` : (_code, text) => text;
+function painter(color: boolean): Paint {
+  return color ? (code, text) => text && `\x1b[${code}m${text}\x1b[0m` : (_code, text) => text;
 }
 
-/** How many milliseconds one character stands for, so that the whole run fits. */
+/** Returns the shortest duration of one character, in milliseconds, with which the whole run fits. */
 export function cellMs(totalMs: number, columns: number): number {
   const width = Math.max(columns - MARGIN - 1, 1);
   return CELL_MS.find((ms) => totalMs / ms <= width) ??
     Math.ceil(totalMs / width / SLICE_MS) * SLICE_MS;
 }
 
-/** The picture, line by line; none is longer than the screen is wide. */
+/** Draws the picture. No line is longer than the screen is wide. */
 export function frame(scene: Scene, screen: Screen): string[] {
-  const paint = painter(screen.colour);
+  const paint = painter(screen.color);
   const cell = cellMs(scene.totalMs, screen.columns);
   const lanes = scene.lanes.flatMap((lane) => [...laneLines(lane, scene, cell, paint), ""]);
   const lines = [
@@ -100,17 +99,17 @@ function recordLine(scene: Scene, paint: Paint): string {
   return `  ${paint(BOLD, host)}  ${recordType(value)}  ${painted}   TTL ${ttlMs / 1000} s${ago}`;
 }
 
-/** What the record holds now. */
+/** Returns the address in the record. */
 function record({ servers, movedAtMs }: Scene): string {
   return movedAtMs === undefined ? servers.old : servers.new;
 }
 
-/** The type of the record that holds an address. */
+/** Returns the type of the record for an address. */
 function recordType(address: string): "A" | "AAAA" {
   return address.includes(":") ? "AAAA" : "A";
 }
 
-/** Where the record moved, and where answers of the old server begin to be mistakes. */
+/** Marks the time of the move, and the time from which answers of the old server are mistakes. */
 function markers({ movedAtMs, ttlMs }: Scene, cell: number, paint: Paint): string {
   if (movedAtMs === undefined) return "";
   const move = Math.floor(movedAtMs / cell);
@@ -150,13 +149,13 @@ function laneLines(
 
 type Kind = keyof Counts | undefined;
 
-/** A cell is two characters high, so that it can show two ways to end; with three, the last matters more. */
+/** Returns the two results that a cell shows, one above the other. Of three results, the middle one is omitted. */
 function look(counts: Counts): readonly [top: Kind, bottom: Kind] {
   const kinds = KINDS.filter((kind) => counts[kind] > 0);
   return [kinds[0], kinds.at(-1)];
 }
 
-/** Draws one row, with one colour code for each stretch of one colour. */
+/** Draws one row, with one color code for a run of equal cells. */
 function row(kinds: readonly Kind[], paint: Paint): string {
   let text = "";
   for (let at = 0; at < kinds.length;) {
@@ -170,7 +169,7 @@ function row(kinds: readonly Kind[], paint: Paint): string {
   return text;
 }
 
-/** The seconds, each at its cell. */
+/** Draws the scale in seconds. */
 function ruler(totalMs: number, cell: number): string {
   let text = "";
   for (let second = 0; second * 1000 <= totalMs; second++) {
@@ -185,7 +184,7 @@ function legend({ servers }: Scene, columns: number, paint: Paint): string[] {
   const entries: [keyof Counts, string][] = [
     ["old", `old ${servers.old}`],
     ["new", `new ${servers.new}`],
-    ["misrouted", "misrouted: old, and too late"],
+    ["misrouted", "misrouted: old, too late"],
     ["failed", "failed"],
   ];
   const width = entries.reduce((sum, [, text]) => sum + text.length + 5, 0);
@@ -197,23 +196,23 @@ function legend({ servers }: Scene, columns: number, paint: Paint): string[] {
     : [`  ${shown.slice(0, 2).join("   ")}`, `  ${shown.slice(2).join("   ")}`];
 }
 
-/** For a screen that cannot be redrawn: one line for what happened between two moments. */
+/** Describes the results between two times in one line, for an output that cannot be redrawn. */
 export function plainLine(scene: Scene, fromMs: number, toMs: number): string {
   const { servers } = scene;
   const lanes = scene.lanes.map((lane) => {
     const { old, new: fresh, misrouted, failed } = countBetween(lane.slices, fromMs, toMs);
-    const said = [
+    const parts = [
       old > 0 && `${old} from ${servers.old}`,
       misrouted > 0 && `${misrouted} from ${servers.old} (misrouted)`,
       fresh > 0 && `${fresh} from ${servers.new}`,
       failed > 0 && `${failed} failed`,
     ].filter((part) => part !== false);
-    return `${lane.name}: ${said.join(", ") || "no answer"}`;
+    return `${lane.name}: ${parts.join(", ") || "no answer"}`;
   });
   return `${clock(toMs)}  ${lanes.join("   ")}`;
 }
 
-/** For a screen that cannot be redrawn: what the record holds from now on. */
+/** Describes the record in one line, for an output that cannot be redrawn. */
 export function recordChange(scene: Scene): string {
   const { host, ttlMs, movedAtMs } = scene;
   const value = record(scene);
@@ -227,17 +226,17 @@ function clock(atMs: number): string {
   return seconds(atMs).padStart(6);
 }
 
-/** `"1.4 s"`. */
+/** Formats seconds: `"1.4 s"`. */
 export function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** `"12,345"`. */
+/** Formats a count: `"12,345"`. */
 export function thousands(count: number): string {
   return count.toLocaleString("en-US");
 }
 
-/** The first `columns` visible characters; colour codes count for nothing. */
+/** Returns the first `columns` visible characters; color codes have no width. */
 function cut(line: string, columns: number): string {
   let left = columns;
   // deno-lint-ignore no-control-regex

@@ -1,12 +1,12 @@
 /**
- * `deno task consumers`: builds the npm package and uses it as others would. Empty projects install the tarball; a
- * program in them lives through a switchover and a failover of two real servers, on Node 20, 22, 24, Bun and Deno;
- * every export is imported and required; TypeScript 5.4, 5.9 and the latest look at the types; publint and
- * arethetypeswrong look at the package.
+ * `deno task consumers`: builds the npm package and uses it as its users do. Empty projects install the tarball; a
+ * program in them runs through a switchover and a failover of two real servers, on Node 20, 22, 24, Bun and Deno;
+ * every export is imported and required; TypeScript 5.4, 5.9 and the latest check the types; publint and
+ * arethetypeswrong check the package.
  *
- * `deno task consumers node@20 typescript` looks at those only, `npm` at the package as a whole.
+ * `deno task consumers node@20 typescript` runs only these checks, `npm` the checks of the package itself.
  *
- * Node, Bun and all the rest come from npm, MariaDB from the machine. Exit status: 0; 1 if anything failed. The last
+ * Node, Bun and the other tools come from npm, MariaDB from the machine. Exit status: 0; 1 if a check failed. The last
  * line is `N passed, N failed, N skipped`.
  *
  * @module
@@ -24,34 +24,33 @@ import { ServerPairs } from "./consumers/servers.ts";
 import { countsLine, eachOf, type Outcome, saveOutcomes } from "../test/runtimes/outcome.ts";
 import { findRuntime, RUNTIMES } from "../test/runtimes/binaries.ts";
 
-/** Consumers at a time. They mostly wait. */
-const AT_A_TIME = 2;
+/** Number of parallel checks. They mostly wait. */
+const CONCURRENCY = 2;
 
-/** Runs one check; what is wrong is printed. */
+/** Runs one check and prints its result. */
 async function run(check: Check, servers: ServerPairs): Promise<Outcome> {
   const { runtime, version, subject } = check;
   const outcome = { runtime, version, subject, passed: 0, failed: 0, skipped: 0 };
   const startMs = performance.now();
-  const line = (word: string, what = "") => {
+  const print = (result: string, details = "") => {
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-    console.log(`${word} ${runtime} ${version}: ${subject} (${seconds} s) ${what}`.trimEnd());
+    console.log(`${result} ${runtime} ${version}: ${subject} (${seconds} s) ${details}`.trimEnd());
   };
   try {
-    const said = await check.run(servers);
-    line("ok", said);
+    print("ok", await check.run(servers));
     return { ...outcome, passed: 1 };
   } catch (error) {
     if (error instanceof Skipped) {
-      line("skipped", error.message);
+      print("skipped", error.message);
       return { ...outcome, skipped: 1 };
     }
-    line("FAILED", error instanceof Error ? error.message : String(error));
+    print("FAILED", error instanceof Error ? error.message : String(error));
     return { ...outcome, failed: 1 };
   }
 }
 
 async function checksOf(projects: Projects): Promise<Check[]> {
-  const runtimes = await eachOf(RUNTIMES, AT_A_TIME, findRuntime);
+  const runtimes = await eachOf(RUNTIMES, CONCURRENCY, findRuntime);
   return [
     ...runtimes.flatMap((runtime) => programChecks(runtime, projects)),
     ...typeChecks(projects),
@@ -65,21 +64,21 @@ if (import.meta.main) {
   try {
     const all = await checksOf(await makeProjects(dir));
     const checks = all.filter(({ runtime }) => !Deno.args.length || Deno.args.includes(runtime));
-    if (checks.length === 0) throw new Error(`Cannot find anything to look at: ${Deno.args}`);
-    // Each has servers of its own, for a program kills one of them.
-    const lanes = Array.from({ length: AT_A_TIME }, () => new ServerPairs());
+    if (checks.length === 0) throw new Error(`Cannot find a check for "${Deno.args.join(" ")}"`);
+    // Parallel checks have separate servers, because each program kills one of its servers.
+    const pairs = Array.from({ length: CONCURRENCY }, () => new ServerPairs());
     try {
-      const free = [...lanes];
-      outcomes = await eachOf(checks, AT_A_TIME, async (check) => {
-        const lane = free.pop()!;
+      const free = [...pairs];
+      outcomes = await eachOf(checks, CONCURRENCY, async (check) => {
+        const servers = free.pop()!;
         try {
-          return await run(check, lane);
+          return await run(check, servers);
         } finally {
-          free.push(lane);
+          free.push(servers);
         }
       });
     } finally {
-      for (const lane of lanes) await lane[Symbol.asyncDispose]();
+      for (const servers of pairs) await servers[Symbol.asyncDispose]();
     }
   } finally {
     await Deno.remove(dir, { recursive: true });

@@ -1,40 +1,38 @@
 /**
- * `deno task npm`: builds the npm package, `npm/dnspool-dnspool-<version>.tgz`, out of what deno.json exports. The same
+ * `deno task npm`: builds the npm package, `npm/dnspool-dnspool-<version>.tgz`, from the exports of deno.json. The same
  * sources always give the same bytes. Needs npm.
  *
- * `--engine=dnt` builds with dnt, from the same description: CommonJS as well, on a machine that reaches JSR.
- * `--out=DIR` puts the package elsewhere.
+ * `--engine=dnt` builds with dnt from the same description, with CommonJS as well; this needs JSR.
+ * `--out=DIR` writes the package into another directory.
  *
  * @module
  */
 
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import config from "../../deno.json" with { type: "json" };
 import { ROOT } from "../check/run_deno.ts";
-import { bundleModules } from "./npm/bundle.ts";
+import { writeDeclarations } from "./npm/declarations.ts";
 import { buildWithDnt } from "./npm/dnt.ts";
-import { emit } from "./npm/emit.ts";
+import { bundleModules } from "./npm/modules.ts";
 import { type Config, DIST, DOCUMENTS, packageJson, programOf } from "./npm/package.ts";
 
 /** Writes the unpacked package into a directory. */
 async function write(dir: string, config: Config): Promise<void> {
-  const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
+  const root = fileURLToPath(ROOT);
   const entries = Object.values(config.exports);
-  const { modules, declarations, dependencies } = await emit(entries, read);
-  const scripts = entries.map((entry) => entry.replace(/ts$/, "js"));
-  const bundled = await bundleModules(modules, scripts, Object.keys(dependencies));
-  const files = [...bundled, ...declarations];
-  const all = new Map(files.map(([path, text]) => [`${DIST}/${path}`, text]));
-  for (const name of DOCUMENTS) all.set(name, await read(name));
-  all.set("package.json", JSON.stringify(packageJson(config, dependencies), null, 2) + "\n");
+  const modules = [...await bundleModules(root, entries), ...writeDeclarations(root, entries)];
+  const files = new Map(modules.map(([path, text]) => [`${DIST}/${path}`, text]));
+  for (const name of DOCUMENTS) files.set(name, await Deno.readTextFile(new URL(name, ROOT)));
+  files.set("package.json", JSON.stringify(packageJson(config), null, 2) + "\n");
   const program = programOf(config);
-  for (const [path, text] of all) {
+  for (const [path, text] of files) {
     const file = `${dir}/${path}`;
-    const runs = `./${path}` === program;
+    const isProgram = `./${path}` === program;
     await Deno.mkdir(dirname(file), { recursive: true });
-    await Deno.writeTextFile(file, runs ? asProgram(text) : text);
-    await Deno.chmod(file, runs ? 0o755 : 0o644); // whatever the umask is: the mode stands in the tarball
+    await Deno.writeTextFile(file, isProgram ? asProgram(text) : text);
+    await Deno.chmod(file, isProgram ? 0o755 : 0o644); // the tarball has the mode, so the umask must not decide
   }
 }
 
@@ -42,24 +40,24 @@ function asProgram(text: string): string {
   return `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, "")}`;
 }
 
-/** Makes the tarball out of an unpacked package; returns its path. npm gives all files one date. */
+/** Makes the tarball of an unpacked package; returns its path. npm gives all files the same date. */
 async function pack(dir: string, out: string): Promise<string> {
   await Deno.mkdir(out, { recursive: true });
   const { code, stdout, stderr } = await new Deno.Command("npm", {
     args: ["pack", "--json", "--ignore-scripts", `--pack-destination=${out}`],
     cwd: dir,
   }).output();
-  const said = new TextDecoder().decode(code === 0 ? stdout : stderr);
-  if (code !== 0) throw new Error(`Cannot pack the package: npm exited with ${code}\n${said}`);
-  const [{ filename }] = JSON.parse(said) as [{ filename: string }];
+  const text = new TextDecoder().decode(code === 0 ? stdout : stderr);
+  if (code !== 0) throw new Error(`Cannot pack the package: npm exited with ${code}\n${text}`);
+  const [{ filename }] = JSON.parse(text) as [{ filename: string }];
   return `${out}/${filename}`;
 }
 
 /**
  * Builds the package.
  *
- * @param out The directory for the tarball.
- * @param engine How.
+ * @param out The directory of the tarball.
+ * @param engine The tool that builds the modules.
  * @returns The tarball's path.
  */
 export async function buildPackage(
@@ -81,10 +79,10 @@ if (import.meta.main) {
     options: { engine: { type: "string", default: "files" }, out: { type: "string" } },
   });
   if (engine !== "files" && engine !== "dnt") {
-    console.error(`Cannot build with "${engine}": say --engine=files or --engine=dnt`);
+    console.error(`--engine must be "files" or "dnt", got "${engine}"`);
     Deno.exit(2);
   }
-  const file = await buildPackage(out ?? new URL("npm", ROOT).pathname, engine);
+  const file = await buildPackage(out ?? fileURLToPath(new URL("npm", ROOT)), engine);
   const { size } = await Deno.stat(file);
   console.log(`${file}  ${(size / 1000).toFixed(1)} kB`);
 }

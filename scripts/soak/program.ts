@@ -1,6 +1,7 @@
 /**
- * The part of the soak test that runs on every runtime: 64 workers on one engine, who take, hold, abort, throw and drop,
- * while somebody else does harm to servers, network and DNS. It ends by itself, and its last line is the report.
+ * The part of the soak test that runs on every runtime: 64 workers on one engine that check out connections, abort,
+ * throw and invalidate, while the parent process injects faults into servers, network and DNS. It exits by itself, and
+ * its last line is the report.
  *
  * Arguments: the URL, the name server, seconds, the seed.
  *
@@ -15,28 +16,31 @@ import { type Engine, getDnsEngine, type Lease } from "../../mod.ts";
 import { seededRandom } from "../../testing/dns/random.ts";
 import { countTimers } from "./timers.ts";
 
-/** What the program has to say in the end. */
+/** The program's last line, as JSON. */
 export interface SoakReport {
+  /** Number of actions that succeeded. */
   readonly done: number;
+  /** Number of errors by code. */
   readonly failed: Readonly<Record<string, number>>;
-  /** What must never be. */
+  /** Violations, such as a connection with two holders. */
   readonly wrong: readonly string[];
   readonly opened: number;
   readonly closed: number;
+  /** Number of `addresschange` events. */
   readonly changes: number;
-  /** Lines for somebody to look at: connections that could not be reset. */
+  /** Number of warnings: connections that could not be reset. */
   readonly warnings: number;
-  /** Timers that are set after `close()`, those that hold up no process too. */
+  /** Number of timers after `close()`, including those that do not keep the process alive. */
   readonly timers: number;
-  /** Megabytes in use after a collection, after each quarter of the time. */
+  /** Megabytes in use after a garbage collection, after each quarter of the time. */
   readonly heap: readonly number[];
 }
 
 const WORKERS = 64;
 const MEGABYTE = 2 ** 20;
-const LOOKS = 4;
+const MEASUREMENTS = 4;
 const SAMPLES = 5;
-/** What is under way ends meanwhile, and idle connections are closed. */
+/** Pause before a measurement, in which pending work ends and idle connections are closed. */
 const QUIET_MS = 4000;
 
 type Client = pg.Client;
@@ -71,20 +75,20 @@ const failed: Record<string, number> = {};
 const held = new Set<Client>();
 let done = 0;
 let over = false;
-/** While it is there, nobody begins anything. */
+/** While it is set, the workers start no action. */
 let gate: Promise<void> | undefined;
 
-function note(what: string): void {
-  if (wrong.length < 20) wrong.push(what);
+function note(violation: string): void {
+  if (wrong.length < 20) wrong.push(violation);
 }
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Nobody else may have the connection meanwhile. */
-async function alone<T>(client: Client, work: () => Promise<T>): Promise<T> {
-  if (held.has(client)) note("two had one connection at a time");
+/** Runs `work`, and checks that no other worker has the connection meanwhile. */
+async function exclusively<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  if (held.has(client)) note("a connection had two holders");
   held.add(client);
   try {
     return await work();
@@ -93,24 +97,24 @@ async function alone<T>(client: Client, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What a worker may do with a connection; each has its share. */
-const DEEDS: readonly [share: number, deed: (dice: () => number) => Promise<unknown>][] = [
+/** The actions of a worker, with their relative frequencies. */
+const ACTIONS: readonly [share: number, action: (random: () => number) => Promise<unknown>][] = [
   [40, () => engine.query("SELECT 1")],
   [
     15,
-    (dice) =>
+    (random) =>
       engine.begin(({ client }) =>
-        alone(client, () => client.query(`SELECT pg_sleep(${dice() / 50})`))
+        exclusively(client, () => client.query(`SELECT pg_sleep(${random() / 50})`))
       ),
   ],
   [10, () =>
     engine.begin(async ({ client }) => {
-      await alone(client, () => client.query("SELECT 1"));
+      await exclusively(client, () => client.query("SELECT 1"));
       throw new Expected();
     })],
   [10, () => engine.query("SELECT nothing")],
-  [10, (dice) => {
-    const signal = AbortSignal.timeout(Math.ceil(dice() * 20));
+  [10, (random) => {
+    const signal = AbortSignal.timeout(Math.ceil(random() * 20));
     return withLease(engine.connect({ signal }), (lease) => lease.release());
   }],
   [5, () => withLease(engine.connect({ timeout: 0.01 }), (lease) => lease.release())],
@@ -119,33 +123,33 @@ const DEEDS: readonly [share: number, deed: (dice: () => number) => Promise<unkn
   [1, () => withLease(engine.connect(), (lease) => lease.detach().end())],
   [1, () => Promise.resolve(engine.pool.invalidate())],
 ];
-const SHARES = DEEDS.reduce((sum, [share]) => sum + share, 0);
+const SHARES = ACTIONS.reduce((sum, [share]) => sum + share, 0);
 
-/** What a deed throws on purpose. */
+/** Thrown by an action on purpose. */
 class Expected extends Error {
   readonly code = "on purpose";
 }
 
 async function withLease(
-  coming: Promise<Lease<Client>>,
+  checkout: Promise<Lease<Client>>,
   end: (lease: Lease<Client>) => unknown,
 ): Promise<void> {
-  const lease = await coming;
+  const lease = await checkout;
   try {
-    await alone(lease.client, () => lease.client.query("SELECT 1"));
+    await exclusively(lease.client, () => lease.client.query("SELECT 1"));
   } finally {
     await end(lease);
     await lease.release();
   }
 }
 
-async function work(dice: () => number): Promise<void> {
+async function work(random: () => number): Promise<void> {
   while (!over) {
     await gate;
-    let at = dice() * SHARES;
-    const [, deed] = DEEDS.find(([share]) => (at -= share) < 0) ?? DEEDS[0]!;
+    let at = random() * SHARES;
+    const [, action] = ACTIONS.find(([share]) => (at -= share) < 0) ?? ACTIONS[0]!;
     try {
-      await deed(dice);
+      await action(random);
       done++;
     } catch (error) {
       const { code, name, message } = error as { code?: unknown; name: string; message: string };
@@ -156,16 +160,16 @@ async function work(dice: () => number): Promise<void> {
     if (opened !== closed + idle + inUse + detached) {
       note(`opened ${opened} is not ${closed} + ${idle} + ${inUse} + ${detached}`);
     }
-    await pause(5 + dice() * 20);
+    await pause(5 + random() * 20);
   }
 }
 
-/** The least that is in use, of a few looks, while nobody works. */
+/** Returns the least of several samples of the heap, in megabytes, while the workers pause. */
 async function heapInUse(): Promise<number> {
-  let goOn!: () => void;
-  gate = new Promise((resolve) => goOn = resolve);
+  let resume!: () => void;
+  gate = new Promise((resolve) => resume = resolve);
   await pause(QUIET_MS);
-  // deno-lint-ignore no-explicit-any -- each runtime has its own, if it was asked for
+  // deno-lint-ignore no-explicit-any -- each runtime has another function, present if it was requested
   const { gc, Bun } = globalThis as any;
   let least = Infinity;
   for (let i = 0; i < SAMPLES; i++) {
@@ -174,22 +178,22 @@ async function heapInUse(): Promise<number> {
     else gc?.();
     least = Math.min(least, process.memoryUsage().heapUsed);
   }
-  goOn();
+  resume();
   gate = undefined;
   return Number((least / MEGABYTE).toFixed(2));
 }
 
 async function main(): Promise<void> {
-  const lastsMs = Number(seconds) * 1000;
-  const dice = seededRandom(Number(seed));
+  const durationMs = Number(seconds) * 1000;
+  const random = seededRandom(Number(seed));
   const workers = Array.from(
     { length: WORKERS },
-    () => work(seededRandom(Math.floor(dice() * 2 ** 32))),
+    () => work(seededRandom(Math.floor(random() * 2 ** 32))),
   );
   const startMs = performance.now();
   const heap: number[] = [];
-  for (let look = 1; look <= LOOKS; look++) {
-    const atMs = startMs + lastsMs * look / LOOKS - QUIET_MS - SAMPLES * 200;
+  for (let turn = 1; turn <= MEASUREMENTS; turn++) {
+    const atMs = startMs + durationMs * turn / MEASUREMENTS - QUIET_MS - SAMPLES * 200;
     await pause(Math.max(0, atMs - performance.now()));
     heap.push(await heapInUse());
   }

@@ -1,10 +1,10 @@
 /**
- * Counts the timers that are set, on every runtime. Import it before what sets them.
+ * Counts timers on every runtime. Import it before the modules that set them.
  *
  * @module
  */
 
-/** From now on timers are counted; what is returned says how many are set at that moment. */
+/** Counts the timers that are set from now on. Returns a function that returns the number of pending ones. */
 export function countTimers(): () => number {
   const set = globalThis.setTimeout;
   const clear = globalThis.clearTimeout;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ROOT } from "../check/run_deno.ts";
+import { deno, ROOT } from "../check/run_deno.ts";
 import { type Outcome, savedOutcomes } from "./runtimes/outcome.ts";
 
 /** The page with the table. */
@@ -23,114 +23,75 @@ const RUNTIMES: Readonly<Record<string, string>> = {
   "bun@1": "Bun 1",
 };
 
-interface Row {
-  readonly label: string;
-  readonly run: "runtimes" | "consumers";
-  /** Of each of these, at least one outcome must have passed, and none may have failed. */
-  readonly subjects: readonly RegExp[];
-}
+/** A row: the label, and the subjects (a folder of tests, or a check of the consumers) that must all have passed. */
+type Row = readonly [label: string, ...subjects: string[]];
 
-/** The rows; those of failovers come from the outcomes. */
+/** The rows; those of the failovers are added from the outcomes. */
 const ROWS: readonly Row[] = [
-  {
-    label: "tests of resolver, pool and engine",
-    run: "runtimes",
-    subjects: [/^resolver$/, /^pool$/, /^engine$/],
-  },
-  { label: "the lookups' contract", run: "runtimes", subjects: [/^lookups$/] },
-  { label: "the adapters, on real servers", run: "runtimes", subjects: [/^adapters$/] },
-  { label: "the drop-ins, on real servers", run: "runtimes", subjects: [/^drop_in$/] },
-  {
-    label: "`import` of each export",
-    run: "consumers",
-    subjects: [/^every export, (import|npm:)/],
-  },
-  { label: "`require()` of each export", run: "consumers", subjects: [/^every export, require/] },
+  ["tests of resolver, pool and engine", "resolver", "pool", "engine"],
+  ["the lookups' contract", "lookups"],
+  ["the adapters, on real servers", "adapters"],
+  ["the drop-ins, on real servers", "drop_in"],
+  ["`import` of each export", "every export, import"],
+  ["`require()` of each export", "every export, require()"],
 ];
 
-/** The table and what is said below it. */
-export function matrix(
-  outcomes: Readonly<Record<Row["run"], readonly Outcome[]>>,
-): string {
-  const { consumers } = outcomes;
-  const titles = consumers.flatMap(({ subject }) =>
-    /^failover of \w+ with \w+(?=,)/.exec(subject) ?? []
-  );
-  const failovers = [...new Set(titles)].map((title): Row => ({
-    label: `a ${title.replace(/with (\w+)/, "with `$1`")}`,
-    run: "consumers",
-    subjects: [new RegExp(`^${title}, (import|npm:)`)],
-  }));
-  const rows = [...ROWS, ...failovers].map((row) =>
-    `| ${row.label} | ${
-      Object.keys(RUNTIMES).map((runtime) => runs(outcomes[row.run], runtime, row)).join(" | ")
-    } |`
-  );
-  const compilers = consumers.filter(({ runtime }) => runtime === "typescript");
-  const versions = [...new Set(compilers.map(({ version }) => version))].map((version) =>
-    /\d+\.\d+/.exec(version)?.[0] ?? `the ${version}`
-  );
-  const list = versions.join(", ").replace(/, ([^,]*)$/, " and $1");
-  const good = compilers.length > 0 && compilers.every(({ passed }) => passed > 0);
-  return [
-    `|  | ${Object.values(RUNTIMES).join(" | ")} |`,
-    `| --- | ${Object.keys(RUNTIMES).map(() => ":-:").join(" | ")} |`,
-    ...rows,
-    "",
-    good
-      ? `The types are read by TypeScript ${list}, under \`nodenext\` and \`bundler\`, \`strict\` and without \`skipLibCheck\`, with the types of Node; but for the adapters, those of the DOM will do.`
-      : "No version of TypeScript has taken the types.",
-  ].join("\n");
-}
-
-function runs(outcomes: readonly Outcome[], runtime: string, { subjects }: Row): string {
-  const yes = subjects.every((pattern) => {
-    const found = outcomes.filter(({ runtime: on, subject }) =>
-      on === runtime && pattern.test(subject)
-    );
-    return found.some(({ passed }) => passed > 0) && found.every(({ failed }) => failed === 0);
+/** Returns the table, and the sentences about TypeScript below it. */
+export function matrix(outcomes: readonly Outcome[]): string {
+  // Deno imports the package as `npm:`.
+  const all = outcomes.map((one) => ({ ...one, subject: one.subject.replace(/npm:$/, "import") }));
+  const subjects = [...new Set(all.map(({ subject }) => subject))];
+  const failovers = subjects.flatMap((subject): Row[] => {
+    const [, title, driver] = /^(failover of \w+ with) (\w+), import$/.exec(subject) ?? [];
+    return title === undefined ? [] : [[`a ${title} \`${driver}\``, subject]];
   });
-  return yes ? "yes" : "–";
+  const runs = (runtime: string, wanted: string) => {
+    const tried = all.filter((one) => one.runtime === runtime && one.subject === wanted);
+    return tried.some(({ passed }) => passed > 0) && tried.every(({ failed }) => failed === 0);
+  };
+  const rows = [...ROWS, ...failovers].map(([label, ...wanted]) => [
+    label,
+    ...Object.keys(RUNTIMES).map((runtime) =>
+      wanted.every((subject) => runs(runtime, subject)) ? "yes" : "–"
+    ),
+  ]);
+  const head = [["", ...Object.values(RUNTIMES)], ["---", ...rows[0]!.slice(1).map(() => ":-:")]];
+  const table = [...head, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+  return `${table}\n\n${describeTypes(all.filter(({ runtime }) => runtime === "typescript"))}`;
 }
 
-/** As `deno fmt` would have it. */
-async function formatted(markdown: string): Promise<string> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "--ext=md", "-"],
-    cwd: ROOT,
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(markdown));
-  await writer.close();
-  return new TextDecoder().decode((await child.output()).stdout).trim();
+function describeTypes(checks: readonly Outcome[]): string {
+  if (checks.length === 0 || checks.some(({ passed }) => passed === 0)) {
+    return "No version of TypeScript reads the types.";
+  }
+  const versions = [...new Set(checks.map(({ version }) => version))]
+    .map((version) => /\d+\.\d+/.exec(version)?.[0] ?? `the ${version}`);
+  const list = versions.join(", ").replace(/, ([^,]*)$/, " and $1");
+  return `TypeScript ${list} read the types, under \`nodenext\` and \`bundler\`, with \`strict\` and without \`skipLibCheck\`. The adapters need Node's types; for everything else, those of the DOM are enough.`;
 }
 
 if (import.meta.main) {
-  const runtimes = await savedOutcomes("runtimes");
-  const consumers = await savedOutcomes("consumers");
-  if (runtimes.length === 0 || consumers.length === 0) {
+  const saved = await Promise.all(["runtimes", "consumers"].map(savedOutcomes));
+  if (saved.some((outcomes) => outcomes.length === 0)) {
     console.error(
-      "Cannot tell what runs where: run deno task test, deno task runtimes and deno task consumers first",
+      "Cannot make the table: run deno task test, deno task runtimes and deno task consumers first",
     );
     Deno.exit(1);
   }
   const file = new URL(PAGE, ROOT);
   const page = await Deno.readTextFile(file);
-  const [before, rest] = page.split(`${BEGIN}\n`);
-  const [stands, after] = rest?.split(END) ?? [];
+  const [before, rest] = page.split(BEGIN);
+  const [old, after] = rest?.split(END) ?? [];
   if (after === undefined) throw new Error(`Cannot find "${BEGIN}" and "${END}" in ${PAGE}`);
-  const found = await formatted(matrix({ runtimes, consumers }));
-  if (stands!.trim() === found) {
+  const found = matrix(saved.flat());
+  const words = (text: string) => text.replace(/-+/g, "-").replace(/\s+/g, " ").trim(); // as before `deno fmt`
+  if (words(old!) === words(found)) {
     console.log(`${PAGE} is up to date`);
   } else if (Deno.args.includes("--check")) {
-    console.error(
-      `${PAGE} has:\n${stands!.trim()}\n\nFound was:\n${found}\n\nRun deno task matrix`,
-    );
+    console.error(`${PAGE} has:${old}The results are:\n\n${found}\n\nRun deno task matrix`);
     Deno.exit(1);
   } else {
     await Deno.writeTextFile(file, `${before}${BEGIN}\n\n${found}\n\n${END}${after}`);
-    console.log(`${PAGE} is written`);
+    Deno.exit(await deno(["fmt", "-q", PAGE]));
   }
 }

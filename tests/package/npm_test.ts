@@ -3,19 +3,33 @@ import { dirname, join } from "node:path";
 import {
   assert,
   assertEquals,
+  assertFalse,
   assertRejects,
   assertStringIncludes,
-  assertThrows,
 } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { buildPackage } from "../../scripts/package/npm.ts";
-import { emit } from "../../scripts/package/npm/emit.ts";
+import { writeDeclarations } from "../../scripts/package/npm/declarations.ts";
+import { bundleModules } from "../../scripts/package/npm/modules.ts";
 import { type Config, describePackage, packageJson } from "../../scripts/package/npm/package.ts";
 
-/** Emits modules that stand in a table; the first is the entry. */
-function emitThese(modules: Record<string, string>): ReturnType<typeof emit> {
-  const [entry = ""] = Object.keys(modules);
-  return emit([entry], (path) => Promise.resolve(modules[path]!));
+/** Builds modules given as text by path, of which the first `entries` are imported from outside. */
+async function build(
+  modules: Record<string, string>,
+  entries = 1,
+): Promise<{ modules: Map<string, string>; declarations: Map<string, string> }> {
+  const root = await Deno.makeTempDir({ prefix: "dnspool-test-" });
+  try {
+    for (const [path, text] of Object.entries(modules)) {
+      await Deno.mkdir(dirname(`${root}/${path}`), { recursive: true });
+      await Deno.writeTextFile(`${root}/${path}`, text);
+    }
+    const paths = Object.keys(modules).slice(0, entries).map((path) => `./${path}`);
+    const declarations = writeDeclarations(root, paths);
+    return { modules: await bundleModules(root, paths), declarations };
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
 }
 
 async function run(program: string, ...args: string[]): Promise<string> {
@@ -86,69 +100,95 @@ async function exportsOf(dir: string): Promise<[string, { types: string; default
   return Object.entries(json.exports);
 }
 
-Deno.test("the package's drivers are optional peers, and it has no dependency", () => {
-  const json = describePackage(config, {});
+Deno.test("describePackage() makes the drivers optional peers, and has no dependency", () => {
+  const json = describePackage(config);
   assertEquals(json.dependencies, {});
   const peers = json.peerDependencies as Record<string, string>;
   assert("pg" in peers);
   const optional = Object.fromEntries(Object.keys(peers).map((name) => [name, { optional: true }]));
   assertEquals(json.peerDependenciesMeta, optional);
-  assertThrows(
-    () => describePackage(config, { "pg": "^8" }),
-    Error,
-    'Cannot make "pg" a dependency',
-  );
 });
 
-Deno.test("the package has a program where there is a command line", () => {
+Deno.test("packageJson() names a program if a command line is exported", () => {
   const plain: Config = {
     name: "a",
     version: "1.0.0",
     license: "MIT",
     exports: { ".": "./mod.ts" },
   };
-  assertEquals(packageJson(plain, {}).bin, undefined);
+  assertEquals(packageJson(plain).bin, undefined);
   const withCli = { ...plain, exports: { ...plain.exports, "./cli": "./cli.ts" } };
-  assertEquals(packageJson(withCli, {}).bin, { dnspool: "./dist/cli.js" });
+  assertEquals(packageJson(withCli).bin, { dnspool: "./dist/cli.js" });
 });
 
-Deno.test("emit() writes what is reachable, as JavaScript and as declarations, each where it is needed", async () => {
-  const { modules, declarations, dependencies } = await emitThese({
-    "a/mod.ts": 'import b from "../b.ts";\nimport type { C } from "./c.ts";\n' +
-      "/** Says so. */\nexport class A<T extends C> {\n  #t?: T;\n  b(): void {\n    b(this.#t);\n  }\n}\n",
-    "b.ts": 'import x from "npm:@x/y@^1.2.3/z";\nexport default (t: unknown): void => x(t);\n',
-    "a/c.ts": "export interface C { c: 1 }\n",
-  });
-  assertEquals([...modules.keys()], ["a/mod.js", "b.js"]);
-  assertEquals([...declarations.keys()], ["a/mod.d.ts", "a/c.d.ts"]);
-  assertEquals(dependencies, { "@x/y": "^1.2.3" });
-  assertStringIncludes(modules.get("b.js")!, 'from "@x/y/z"');
-  assertStringIncludes(modules.get("a/mod.js")!, 'from "../b.js"');
-  assertStringIncludes(declarations.get("a/mod.d.ts")!, 'from "./c.js"');
-  assertStringIncludes(declarations.get("a/mod.d.ts")!, "#private");
-  assertStringIncludes(declarations.get("a/mod.d.ts")!, "/** Says so. */");
+Deno.test("bundleModules() puts all that the first entry loads into one chunk, and keeps every name", async () => {
+  const { modules } = await build({
+    "mod.ts":
+      'export { A } from "./a.ts";\nexport const later = (): Promise<unknown> => import("./later.ts");\n',
+    "b/other.ts": 'import { shared } from "../a.ts";\nexport { f } from "../f.ts";\nshared();\n',
+    "a.ts": 'import x from "npm:dns-packet@^5.6.1";\n// A comment.\n' +
+      "export class A { static make(): A { return new A(); } }\n" +
+      "export function shared(): void { x(); }\n",
+    "f.ts": "export const f: () => void = function f() {};\n",
+    "later.ts": "export const later: number = 1;\n",
+    "unused.ts": "export {};\n",
+  }, 2);
+  assertEquals([...modules.keys()].toSorted(), [
+    "b/other.js",
+    "chunk-core.js",
+    "chunk-later.js",
+    "mod.js",
+  ]);
+  assertStringIncludes(modules.get("mod.js")!, 'from "./chunk-core.js"');
+  assertStringIncludes(modules.get("b/other.js")!, "function f()");
+  const core = modules.get("chunk-core.js")!;
+  assertStringIncludes(core, 'from "dns-packet"');
+  assertStringIncludes(core, "class A ");
+  assertFalse(core.includes("A comment"));
 });
 
-Deno.test("emit() refuses a declaration whose type is not written down, and says where", async () => {
-  await assertRejects(
-    () => emitThese({ "mod.ts": "\nexport const a = f();\nfunction f() { return 1 }\n" }),
-    Error,
-    "mod.ts:2: Variable must have an explicit type annotation",
-  );
-});
-
-Deno.test("emit() refuses imports that have no place in a package", async () => {
-  for (const specifier of ["jsr:@std/assert@1", "pg", "./data.json", "https://a.internal/b.ts"]) {
+Deno.test("bundleModules() refuses imports that have no place in a package", async () => {
+  for (const specifier of ["jsr:@std/assert@1", "pg", "npm:pg@^8", "https://a.internal/b.ts"]) {
     await assertRejects(
-      () => emitThese({ "mod.ts": `export { a } from "${specifier}";\n` }),
+      () => build({ "mod.ts": `export { a } from "${specifier}";\n` }),
       Error,
       `mod.ts: "${specifier}" cannot be imported`,
     );
   }
 });
 
-Deno.test("emit() names the types that a consumer may lack", async () => {
-  const { declarations } = await emitThese({
+Deno.test("writeDeclarations() follows the types, and takes the file endings of the package", async () => {
+  const { declarations } = await build({
+    "a/mod.ts": 'import { b } from "../b.ts";\nimport type { C } from "./c.ts";\n' +
+      "/** Says so. */\nexport class A<T extends C> {\n  #t?: T;\n  b(): void {\n    b(this.#t);\n  }\n}\n",
+    "b.ts": "export const b = (_: unknown) => 1;\n", // no declaration needs it, so it need not say its type
+    "a/c.ts": "export interface C { c: 1 }\n",
+  });
+  assertEquals([...declarations.keys()], ["a/mod.d.ts", "a/c.d.ts"]);
+  const text = declarations.get("a/mod.d.ts")!;
+  assertStringIncludes(text, 'from "./c.js"');
+  assertStringIncludes(text, "#private");
+  assertStringIncludes(text, "/** Says so. */");
+});
+
+Deno.test("writeDeclarations() refuses a type that is not written down, and names the line", async () => {
+  await assertRejects(
+    () => build({ "mod.ts": "\nexport const a = f();\nfunction f() { return 1 }\n" }),
+    Error,
+    "mod.ts:2: Variable must have an explicit type annotation",
+  );
+});
+
+Deno.test("writeDeclarations() refuses types from outside the package", async () => {
+  await assertRejects(
+    () => build({ "mod.ts": 'import type { A } from "npm:pg";\nexport const a: A = 1;\n' }),
+    Error,
+    'mod.ts: "npm:pg" cannot be imported',
+  );
+});
+
+Deno.test("writeDeclarations() references the library of a type that a user may lack", async () => {
+  const { declarations } = await build({
     "mod.ts": "export class A {\n  async [Symbol.asyncDispose](): Promise<void> {}\n}\n",
   });
   const [reference, ...rest] = declarations.get("mod.d.ts")!.split("\n");

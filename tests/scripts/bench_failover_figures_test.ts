@@ -1,5 +1,5 @@
 /**
- * What the drill makes of the lanes' reports.
+ * Figures, goals and picture of the drill.
  */
 
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
@@ -17,7 +17,7 @@ import { picture } from "../../bench/failover/picture.ts";
 const OLD = "127.0.0.2";
 const NEW = "127.0.0.3";
 
-/** The workers begin at 0, the record moves at 2 s, and all is over at 10 s. */
+/** The workers start at 0, the record moves at 2 s, and the run ends at 10 s. */
 const TIMELINE: Timeline = {
   startMs: 0,
   faultMs: 2000,
@@ -30,7 +30,7 @@ const TIMELINE: Timeline = {
   new: NEW,
 };
 
-const ENDS = [
+const RESULTS = [
   { server: OLD },
   { server: NEW },
   { error: "25006 cannot write", readOnly: true },
@@ -41,10 +41,10 @@ const [BY_OLD, BY_NEW, REFUSED, RESET] = [0, 1, 2, 3];
 type Operation = LaneReport["operations"][number];
 
 function report(operations: readonly Operation[], dials: readonly number[] = []): LaneReport {
-  return { operations, ends: ENDS, dials: dials.map((atMs) => [atMs, NEW]), uncaught: [] };
+  return { operations, results: RESULTS, dials: dials.map((atMs) => [atMs, NEW]), uncaught: [] };
 }
 
-Deno.test("figuresOf() tells the first answer of the new server from the moment since which only it answered", () => {
+Deno.test("figuresOf() measures the times to the first answer of the new server, and until only that server answered", () => {
   const { firstMs, allMs, shownMs, misrouted, failed } = figuresOf(
     report([[1900, 10, BY_OLD], [2700, 10, BY_NEW], [2750, 30, BY_OLD], [2800, 5, BY_NEW]]),
     TIMELINE,
@@ -53,7 +53,7 @@ Deno.test("figuresOf() tells the first answer of the new server from the moment 
   assertEquals([misrouted, failed], [0, 0]);
 });
 
-Deno.test("figuresOf() says never when the old server answered to the end, or refused writes to the end", () => {
+Deno.test("figuresOf() has no time if the old server answered, or refused writes, to the end", () => {
   for (const end of [BY_OLD, REFUSED]) {
     const figures = figuresOf(report([[2700, 10, BY_NEW], [9800, 10, end]]), TIMELINE);
     assertEquals(figures.allMs, null);
@@ -66,15 +66,15 @@ Deno.test("figuresOf() counts an operation that only ends late as misrouted, not
   assertEquals([figures.misrouted, figures.startedOnOld], [1, 0]);
 });
 
-Deno.test("figuresOf() tells failures in flight, refusals and hung calls apart", () => {
+Deno.test("figuresOf() distinguishes failures in flight, refusals and hung calls", () => {
   const figures = figuresOf(
     report([
-      [100, 5, RESET], // before anything happened
+      [100, 5, RESET], // before the fault
       [1990, 30, RESET],
       [2200, 5, REFUSED],
       [2500, 5, RESET],
       [1995, -1, -1],
-      [9900, -1, -1], // only began
+      [9900, -1, -1], // too young to hang
     ]),
     TIMELINE,
   );
@@ -85,7 +85,7 @@ Deno.test("figuresOf() tells failures in flight, refusals and hung calls apart",
   );
 });
 
-Deno.test("figuresOf() counts dials since the fault, and the most within a second", () => {
+Deno.test("figuresOf() counts the connects since the fault, and the maximum within a second", () => {
   const { dials, dialsPerSecond } = figuresOf(
     report([], [500, 2000, 2100, 2999, 3000, 3100, 5000]),
     TIMELINE,
@@ -93,7 +93,7 @@ Deno.test("figuresOf() counts dials since the fault, and the most within a secon
   assertEquals([dials, dialsPerSecond], [6, 3]);
 });
 
-Deno.test("figuresOf() knows an answer of a server that the record had not held for longer than the TTL", () => {
+Deno.test("figuresOf() counts answers of a server that had left the record for longer than the TTL", () => {
   const record = [
     { fromMs: 0, addresses: [OLD] },
     { fromMs: 2000, addresses: [NEW] },
@@ -112,7 +112,7 @@ Deno.test("figuresOf() knows an answer of a server that the record had not held 
   assertEquals(offRecord, 2);
 });
 
-Deno.test("medianFigures() takes the middle of each figure, and never for later than any time", () => {
+Deno.test("medianFigures() takes the median of each figure, with never after every time", () => {
   assertEquals(median([3, 1, 2]), 2);
   assertEquals(median([null, 1, 2]), 2);
   assertEquals(median<number | null>([null, null, 2]), null);
@@ -121,7 +121,7 @@ Deno.test("medianFigures() takes the middle of each figure, and never for later 
   assertEquals(medianFigures([never, one, one]), one);
 });
 
-Deno.test("missedGoals() is empty for a switchover in time, and says what is late", () => {
+Deno.test("missedGoals() is empty for a switchover in time, and describes what is late", () => {
   const good = figuresOf(report([[2700, 10, BY_NEW]], [2650]), TIMELINE);
   assertEquals(missedGoals("a", good), []);
   const late = figuresOf(report([[4000, 10, BY_NEW]]), TIMELINE);
@@ -137,7 +137,7 @@ Deno.test("missedGoals() is empty for a switchover in time, and says what is lat
   assertEquals(missedGoals("a", refusing, { closesOnError: true }), []);
 });
 
-Deno.test("slicesOf() and picture() show who answered, as text that needs no escape twice", () => {
+Deno.test("slicesOf() and picture() show the server that answered, and escape text once", () => {
   const span = { fromMs: -1000, toMs: 3000, stepMs: 500 };
   const slices = slicesOf(
     report([[1500, 10, BY_OLD], [2100, 10, REFUSED], [2700, 10, BY_NEW], [3900, 10, BY_OLD]]),
@@ -154,7 +154,7 @@ Deno.test("slicesOf() and picture() show who answered, as text that needs no esc
     undefined,
     undefined,
   ]);
-  const rows = [{ name: "a < b & c", ours: true, slices, note: "all on it at 0.7 s" }];
+  const rows = [{ name: "a < b & c", ours: true, slices, note: "moved after 0.7 s" }];
   const svg = picture([{ title: "(a) planned", rows }], span);
   assertStringIncludes(svg, "a &lt; b &amp; c");
   assertStringIncludes(svg, "prefers-color-scheme: dark");

@@ -1,11 +1,11 @@
 /**
- * The clock of the simulated fleet.
+ * The simulated clock of the fleet.
  */
 
 import { assertEquals } from "@std/assert";
 import { simulateTime } from "../../bench/simulated_time.ts";
 
-Deno.test("simulateTime() runs timers in their order, each at its moment, with the microtasks between", async () => {
+Deno.test("simulateTime() runs timers in order, each at its time, with the microtasks between", async () => {
   const real = { setTimeout, now: performance.now };
   const time = simulateTime();
   const seen: [string, number][] = [];

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Lane, type LaneResult } from "../../scripts/demo/measure.ts";
-import { complaints, type Result, toJson, words } from "../../scripts/demo/summary.ts";
+import { describe, type Result, toJson, violations } from "../../scripts/demo/summary.ts";
 
 const SERVERS = { old: "127.0.0.2", new: "127.0.0.3" };
 
@@ -27,7 +27,7 @@ Deno.test("Lane counts an answer of the old server as misrouted only later than 
   }
 });
 
-Deno.test("Lane tells when the new server answered first, and since when it alone answered", () => {
+Deno.test("Lane measures the times to the first answer of the new server, and until only that server answered", () => {
   const moments = (old: number[], fresh: number[]) => {
     const { flipToFirstMs, flipToAllMs } = lane(old, fresh).result(8000);
     return [flipToFirstMs, flipToAllMs];
@@ -67,27 +67,27 @@ Deno.test("toJson() has exactly the promised fields, in order, on one line", () 
   );
 });
 
-Deno.test("complaints() names everything that dnspool did not keep, and nothing of the ordinary pool's", () => {
-  assertEquals(complaints(result()), []);
-  assertEquals(complaints(result({ misrouted: 1 })), ["1 query misrouted"]);
-  assertEquals(complaints(result({ failed: 2 })), ["2 queries failed"]);
-  assertEquals(complaints(result({}, 3)), ["3 acknowledged rows lost"]);
-  assertEquals(complaints(result({ flipToAllMs: null })), [
+Deno.test("violations() names everything that dnspool did not keep, and nothing about the ordinary pool", () => {
+  assertEquals(violations(result()), []);
+  assertEquals(violations(result({ misrouted: 1 })), ["1 query misrouted"]);
+  assertEquals(violations(result({ failed: 2 })), ["2 queries failed"]);
+  assertEquals(violations(result({}, 3)), ["3 acknowledged rows lost"]);
+  assertEquals(violations(result({ flipToAllMs: null })), [
     "not all queries reached the new server",
   ]);
 });
 
-Deno.test("words() tells the result in lines of fewer than 80 characters", () => {
-  const lines = words(result(), { plain: "Connection terminated" });
+Deno.test("describe() describes the result in lines of fewer than 80 characters", () => {
+  const lines = describe(result(), { plain: "Connection terminated" });
   assertEquals(lines.slice(0, 5), [
     "dnspool   6,785 queries: 0 misrouted, 0 failed, 0 rows lost.",
-    "          The new server answered after 0.40 s, and it alone from 0.41 s on.",
+    "          The new server answered after 0.40 s, and only it from 0.41 s on.",
     "pg.Pool   6,974 queries: 3,538 misrouted, 2 failed.",
     "          The new server never answered.",
-    "          The first failure: Connection terminated",
+    "          The first error: Connection terminated",
   ]);
   for (const line of lines) assert(line.length < 80, line);
-  const bad = words(result({ misrouted: 7, flipToAllMs: null }), {}).join("\n");
-  assertStringIncludes(bad, "but the old one went on as well");
+  const bad = describe(result({ misrouted: 7, flipToAllMs: null }), {}).join("\n");
+  assertStringIncludes(bad, "but the old one continued as well");
   assertStringIncludes(bad, "dnspool did not keep its promise: 7 queries misrouted;");
 });

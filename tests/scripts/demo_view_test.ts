@@ -48,8 +48,8 @@ const MOVING = scene(
   lane("pg.Pool", [[4250, "old"], [5000, "misrouted"], [5500], [6000, "failed"]]),
 );
 
-Deno.test("frame() shows who answered when, on two rows for each lane", () => {
-  assertEquals(frame(MOVING, { columns: 120, colour: false }), [
+Deno.test("frame() shows which server answered at each time, on two rows for each lane", () => {
+  assertEquals(frame(MOVING, { columns: 120, color: false }), [
     "Two servers, one name",
     "",
     "  db.internal  A  127.0.0.3   TTL 1 s   moved 3.0 s ago",
@@ -65,47 +65,47 @@ Deno.test("frame() shows who answered when, on two rows for each lane", () => {
     "",
     "          0         1         2         3         4         5         6         7         8 s",
     "",
-    "  ░ old 127.0.0.2   █ new 127.0.0.3   ▚ misrouted: old, and too late   × failed",
+    "  ░ old 127.0.0.2   █ new 127.0.0.3   ▚ misrouted: old, too late   × failed",
   ]);
 });
 
 Deno.test("frame() shows the record's old value, and no mark, before the move", () => {
   const lines = frame(scene(1000, undefined, lane("dnspool", [[1000, "old"]])), {
     columns: 80,
-    colour: false,
+    color: false,
   });
   assertEquals(lines[2], "  db.internal  A  127.0.0.2   TTL 1 s");
   assertEquals(lines[4]?.trim(), "");
 });
 
-Deno.test("frame() says AAAA where the record holds an IPv6 address", () => {
+Deno.test("frame() says AAAA if the record holds an IPv6 address", () => {
   const lines = frame({ ...MOVING, servers: { old: "127.0.0.1", new: "::1" } }, {
     columns: 80,
-    colour: false,
+    color: false,
   });
   assertStringIncludes(lines[2]!, "db.internal  AAAA  ::1");
 });
 
-Deno.test("frame() fits every width, with and without colour, and colour changes nothing else", () => {
+Deno.test("frame() fits every width, with and without color, and color changes nothing else", () => {
   for (const columns of [20, 40, 60, 79, 80, 100, 120, 200]) {
-    const plain = frame(MOVING, { columns, colour: false });
-    const coloured = frame(MOVING, { columns, colour: true });
+    const plain = frame(MOVING, { columns, color: false });
+    const colored = frame(MOVING, { columns, color: true });
     for (const line of plain) assert(line.length <= columns, `${columns}: ${line.length}: ${line}`);
     // deno-lint-ignore no-control-regex
-    assertEquals(coloured.map((line) => line.replaceAll(/\x1b\[[\d;]*m/g, "")), plain);
-    assertMatch(coloured.join("\n"), /\[32m█/);
+    assertEquals(colored.map((line) => line.replaceAll(/\x1b\[[\d;]*m/g, "")), plain);
+    assertMatch(colored.join("\n"), /\[32m█/);
   }
 });
 
-Deno.test("frame() colours each way to be answered in its own colour, and ends every colour", () => {
-  const text = frame(MOVING, { columns: 120, colour: true }).join("\n");
+Deno.test("frame() gives each result a color, and ends every color", () => {
+  const text = frame(MOVING, { columns: 120, color: true }).join("\n");
   for (const start of ["\x1b[33m░", "\x1b[32m█", "\x1b[31m▚", "\x1b[1;35m×"]) {
     assertStringIncludes(text, start);
   }
   assertEquals(text.split("\x1b[0m").length * 2 - 1, text.split("\x1b[").length);
 });
 
-Deno.test("cellMs() takes the finest cell with which the whole run fits", () => {
+Deno.test("cellMs() returns the shortest cell with which the whole run fits", () => {
   assertEquals(cellMs(8000, 200), 100);
   assertEquals(cellMs(8000, 100), 100);
   assertEquals(cellMs(8000, 80), 125);
@@ -113,7 +113,7 @@ Deno.test("cellMs() takes the finest cell with which the whole run fits", () => 
   for (const columns of [1, 12, 20, 33]) assertEquals(cellMs(8000, columns) % SLICE_MS, 0);
 });
 
-Deno.test("plainLine() tells one stretch of time for each lane", () => {
+Deno.test("plainLine() describes one period for each lane", () => {
   assertEquals(
     plainLine(MOVING, 3000, 3500),
     " 3.5 s  dnspool: 20 from 127.0.0.2, 4 from 127.0.0.3   pg.Pool: 20 from 127.0.0.2",
@@ -126,7 +126,7 @@ Deno.test("plainLine() tells one stretch of time for each lane", () => {
   assertStringIncludes(plainLine(MOVING, 5500, 6000), "pg.Pool: 20 failed");
 });
 
-Deno.test("recordChange() tells what the record holds", () => {
+Deno.test("recordChange() describes the record", () => {
   assertEquals(
     recordChange({ ...MOVING, movedAtMs: undefined }),
     " 0.0 s  The record: db.internal A 127.0.0.2, TTL 1 s",

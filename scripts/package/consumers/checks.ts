@@ -1,5 +1,5 @@
 /**
- * What is looked at in the consumers' projects.
+ * The checks in the consumers' projects.
  *
  * @module
  */
@@ -11,27 +11,27 @@ import type { Result, Task } from "./failover.ts";
 import { describeExports, type Projects, TYPESCRIPTS } from "./projects.ts";
 import { type Database, missing, type ServerPairs } from "./servers.ts";
 
-/** One thing to look at, on one runtime. */
+/** One check, on one runtime. */
 export interface Check {
   readonly runtime: string;
   readonly version: string;
   readonly subject: string;
-  /** Resolves with a few words when all is well, rejects with what is wrong. */
+  /** Runs the check; resolves with details, rejects with what is wrong. */
   run(servers: ServerPairs): Promise<string>;
 }
 
-/** Something that cannot be looked at here; the message says why. */
+/** Thrown by a check that cannot run on this machine; the message says why. */
 export class Skipped extends Error {}
 
-/** For one program. */
-const PATIENCE_MS = 90_000;
+/** Maximum duration of one program. */
+const TIMEOUT_MS = 90_000;
 
-/** A move is seen within the TTL, 1 second, and 0.3; the rest is for a machine that is busy with other things. */
-const MOVE_MS = 3000;
+/** Maximum time to follow a move: TTL (1 second) + 0.3 seconds, and a reserve for a busy machine. */
+const MAX_MOVE_MS = 3000;
 
 const LINTERS = { publint: "publint@0.3.25", attw: "@arethetypeswrong/cli@0.18.5" };
 
-/** A driver to go through a failover with. */
+/** A driver, and the database of its failover. */
 interface Failover {
   readonly driver: string;
   readonly scheme: string;
@@ -39,7 +39,7 @@ interface Failover {
   readonly title: string;
 }
 
-/** Those whose adapters are exported. The first goes through it in each way of importing, the others in one. */
+/** The drivers whose adapters are exported. The first one is checked with each way of importing, the others with one. */
 const FAILOVERS: readonly Failover[] = [
   { driver: "pg", scheme: "postgresql+pg", database: "postgresql", title: "PostgreSQL" },
   {
@@ -58,14 +58,14 @@ interface Way {
   readonly dir: string;
   readonly ending: "mjs" | "cjs";
   readonly args: readonly string[];
-  /** Whether each program gets a copy of the project, for it cannot be shared. */
+  /** Whether each program needs a copy of the project. */
   readonly copied?: boolean;
 }
 
 function waysOf({ name, args }: Runtime, { app, deno }: Projects): Way[] {
   if (name === "deno") {
     return [
-      // Every program that starts there writes the linked package anew, below the feet of the others.
+      // Each program that starts there rewrites the linked package, which parallel programs are loading.
       { how: "npm:", dir: deno, ending: "mjs", args: ["run", "-A"], copied: true },
       { how: "import", dir: app, ending: "mjs", args: [...args, "--node-modules-dir=manual"] },
     ];
@@ -76,7 +76,7 @@ function waysOf({ name, args }: Runtime, { app, deno }: Projects): Way[] {
   ];
 }
 
-/** What is run on a runtime. */
+/** Returns the checks of a runtime. */
 export function programChecks(runtime: Runtime, projects: Projects): Check[] {
   const checks: Check[] = [];
   for (const [index, way] of waysOf(runtime, projects).entries()) {
@@ -105,14 +105,14 @@ function exportsCheck({ name, version, program }: Runtime, way: Way): Check {
     version,
     subject: `every export, ${how}`,
     run: async () =>
-      checkExports(await output(program, [...args, `exports.${ending}`], await placeOf(way))),
+      checkExports(await output(program, [...args, `exports.${ending}`], await directoryOf(way))),
   };
 }
 
-/** Where a program runs. */
-async function placeOf({ dir, copied = false }: Way): Promise<string> {
+/** Returns the working directory of a program. */
+async function directoryOf({ dir, copied = false }: Way): Promise<string> {
   if (!copied) return dir;
-  // Beside it: its links are relative.
+  // Next to the original, because its links are relative.
   const copy = await Deno.makeTempDir({ dir: `${dir}/..`, prefix: "copy-" });
   for await (const { name, isFile } of Deno.readDir(dir)) {
     if (isFile) await Deno.copyFile(`${dir}/${name}`, `${copy}/${name}`);
@@ -121,22 +121,22 @@ async function placeOf({ dir, copied = false }: Way): Promise<string> {
 }
 
 function failoverCheck(
-  { name, version, program }: Runtime,
+  { name: runtime, version, program }: Runtime,
   way: Way,
   { driver, scheme, database, title }: Failover,
-  named = driver,
+  name = driver,
 ): Check {
   const { how, ending, args } = way;
   return {
-    runtime: name,
+    runtime,
     version,
-    subject: `failover of ${title} with ${named}, ${how}`,
+    subject: `failover of ${title} with ${name}, ${how}`,
     async run(servers) {
       const why = missing(database);
       if (why !== undefined) throw new Skipped(why);
       return await servers.with(database, scheme, async (task: Task) => {
         const all = [...args, `failover.${ending}`, JSON.stringify(task)];
-        return judge(JSON.parse(await output(program, all, await placeOf(way))));
+        return checkResult(JSON.parse(await output(program, all, await directoryOf(way))));
       });
     },
   };
@@ -149,25 +149,27 @@ function cliCheck({ name, version, program, args }: Runtime, { app }: Projects):
     subject: `${PROGRAM} --help`,
     async run() {
       const file = `${app}/node_modules/.bin/${PROGRAM}`;
-      const said = await output(program, [...args, file, "--help"], app);
-      if (!said.includes(`${PROGRAM} resolve`)) throw new Error(`It said:\n${said}`);
+      const help = await output(program, [...args, file, "--help"], app);
+      if (!help.includes(`${PROGRAM} resolve`)) throw new Error(`The help is:\n${help}`);
       return "";
     },
   };
 }
 
-/** What must be true of a failover. */
-function judge(result: Result): string {
+/** Checks the result of a failover. */
+function checkResult(result: Result): string {
   const { switchoverMs, failoverMs, misrouted, failedBefore, failedAfter, workers } = result;
   const text = JSON.stringify(result);
-  if (!(switchoverMs < MOVE_MS && failoverMs < MOVE_MS)) throw new Error(`It took long: ${text}`);
+  if (!(switchoverMs < MAX_MOVE_MS && failoverMs < MAX_MOVE_MS)) {
+    throw new Error(`It took too long: ${text}`);
+  }
   if (misrouted > 0) throw new Error(`Queries went to the old server: ${text}`);
   if (failedBefore > 0) throw new Error(`Queries failed in a planned switchover: ${text}`);
-  if (failedAfter > workers) throw new Error(`More failed than was in flight: ${text}`);
-  return `${switchoverMs} and ${failoverMs} ms, ${failedAfter} in flight failed`;
+  if (failedAfter > workers) throw new Error(`More queries failed than were running: ${text}`);
+  return `${switchoverMs} and ${failoverMs} ms, ${failedAfter} running queries failed`;
 }
 
-/** What the source exports, on Deno, one line each. */
+/** The exports of the sources, one line each. */
 const fromSource = Promise.all(
   Object.entries(config.exports).map(async ([path, file]) => {
     const module = await import(new URL(`../../../${file}`, import.meta.url).href);
@@ -175,33 +177,35 @@ const fromSource = Promise.all(
   }),
 ).then((lines) => lines.flat());
 
-async function checkExports(said: string): Promise<string> {
-  const found = said.trim().split("\n");
+async function checkExports(output: string): Promise<string> {
+  const found = output.trim().split("\n");
   const wanted = await fromSource;
   const missing = wanted.filter((line) => !found.includes(line)).map((line) => `- ${line}`);
   const surplus = found.filter((line) => !wanted.includes(line)).map((line) => `+ ${line}`);
   if (missing.length + surplus.length === 0) return `${found.length} names`;
-  throw new Error(`The source exports something else:\n${[...missing, ...surplus].join("\n")}`);
+  throw new Error(
+    `The exports differ from those of the sources:\n${[...missing, ...surplus].join("\n")}`,
+  );
 }
 
-/** What is at hand beside the package, and what of it is looked at then. */
+/** The types available beside the package, and the files checked with them. */
 const ENVIRONMENTS = {
   "Node's types": {
     options: { lib: ["es2022"], types: ["node"] },
     files: ["exports.ts", "types.ts", "types_adapter.ts"],
   },
-  // Adapters need what their drivers need.
+  // The adapters need Node's types, as their drivers do.
   "the DOM's types, the core": { options: { types: [] }, files: ["core.ts", "types.ts"] },
 };
 
-/** What TypeScript looks at. */
+/** Returns the checks of the types. */
 export function typeChecks({ types }: Projects): Check[] {
   const checks: Check[] = [];
   for (const [compiler, range] of Object.entries(TYPESCRIPTS)) {
     for (const resolution of ["nodenext", "bundler"]) {
       for (const [environment, { options, files }] of Object.entries(ENVIRONMENTS)) {
         const all = [...files];
-        // TypeScript 5.4 does not take pg's own types, nor `require()` of an ES module.
+        // TypeScript 5.4 rejects pg's types and `require()` of an ES module.
         if (options.types.length > 0 && !range.startsWith("~5.4")) {
           all.push("types_pg.ts", ...resolution === "nodenext" ? ["exports.cts"] : []);
         }
@@ -228,7 +232,7 @@ export function typeChecks({ types }: Projects): Check[] {
   return checks;
 }
 
-/** What looks at the package as a whole. */
+/** Returns the checks of the package itself. */
 export function packageChecks({ tarball, app }: Projects): Check[] {
   const check = (subject: string, args: string[]): Check => ({
     runtime: "npm",
@@ -245,14 +249,14 @@ export function packageChecks({ tarball, app }: Projects): Check[] {
   ];
 }
 
-/** Runs a program that ends by itself, well; resolves with what it said. */
+/** Runs a program; resolves with its output, rejects if it fails. */
 async function output(program: string, args: readonly string[], cwd: string): Promise<string> {
   const { code, signal, stdout, stderr } = await new Deno.Command(program, {
     args: [...args],
     cwd,
     stdin: "null",
     env: { NO_COLOR: "1" },
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   }).output();
   const text = new TextDecoder();
   if (code === 0) return text.decode(stdout);

@@ -1,6 +1,6 @@
 /**
- * A consumer's program: it uses the package by its name, as anybody would, and lives through a switchover and a
- * failover. `scripts/package/consumers.ts` puts it, as JavaScript, into an empty project, and runs it on every runtime.
+ * A consumer's program: it imports the package by its name and runs through a switchover and a failover.
+ * `scripts/package/consumers.ts` writes it, as JavaScript, into an empty project, and runs it on every runtime.
  *
  * @module
  */
@@ -9,33 +9,33 @@ import process from "node:process";
 import { getDnsEngine } from "@dnspool/dnspool";
 import { DnsServer } from "@dnspool/dnspool/testing";
 
-/** What the program is told, as JSON on its command line. */
+/** The program's argument, as JSON. */
 export interface Task {
-  /** With the host `db.internal`, which is at first on the first address. */
+  /** The URL of the host `db.internal`, which resolves to the first address at first. */
   readonly url: string;
-  /** The two servers' addresses. */
+  /** The addresses of the two servers. */
   readonly hosts: readonly [string, string];
-  /** Gives a row with `who`: the answering server's own word for which address it is on. */
+  /** A query whose row has the server's address as `who`. */
   readonly sql: string;
-  /** What ends the second server at once. */
+  /** The process and the signal that terminate the second server at once. */
   readonly kill: { readonly pid: number; readonly signal: "SIGQUIT" | "SIGKILL" };
 }
 
-/** The program's last line, as JSON; durations in milliseconds. */
+/** The program's last line, as JSON. */
 export interface Result {
-  /** Queries that were answered. */
+  /** Number of answered queries. */
   readonly queries: number;
-  /** From the change of the record to the first answer of the new server, when the old one stays. */
+  /** Time from the move of the record to the first answer of the new server, while the old one stays up. */
   readonly switchoverMs: number;
-  /** The same, when the old one was killed at that moment. */
+  /** The same, if the old server is killed at the time of the move. */
   readonly failoverMs: number;
-  /** Answers of the old server to queries that began after the new one's first answer. */
+  /** Number of queries that began after the new server's first answer and were answered by the old one. */
   readonly misrouted: number;
-  /** Queries that failed while no server was killed. */
+  /** Number of queries that failed before a server was killed. */
   readonly failedBefore: number;
-  /** Queries that failed after the kill, which may be those in flight. */
+  /** Number of queries that failed after that; at most those that were running. */
   readonly failedAfter: number;
-  /** How many query at a time. */
+  /** Number of concurrent queries. */
   readonly workers: number;
 }
 
@@ -43,10 +43,10 @@ export interface Result {
 const TTL = 1;
 const WORKERS = 4;
 const PAUSE_MS = 5;
-/** For each of the two moves; it takes a TTL at the most. */
-const PATIENCE_MS = 10_000;
-/** The program ends by itself before that. */
-const TOO_LONG_MS = 40_000;
+/** Maximum time of each of the two moves. */
+const MOVE_TIMEOUT_MS = 10_000;
+/** Maximum duration of the program. */
+const TIMEOUT_MS = 40_000;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -70,12 +70,12 @@ async function main({ url, hosts: [first, second], sql, kill }: Task): Promise<R
       await pause(PAUSE_MS);
     }
   };
-  /** Waits for the first answer of a server; it goes on for a while, to see that nobody else answers any more. */
+  /** Moves the record and waits for the first answer of the new server, then half a second for answers of the old one. */
   const move = async (to: string): Promise<{ tookMs: number; misrouted: number }> => {
     const startMs = performance.now();
     dns.set("db.internal", [to], { ttl: TTL });
     const arrived = () => answers.find(({ who, beganMs }) => who === to && beganMs > startMs);
-    while (!arrived() && performance.now() - startMs < PATIENCE_MS) await pause(PAUSE_MS);
+    while (!arrived() && performance.now() - startMs < MOVE_TIMEOUT_MS) await pause(PAUSE_MS);
     await pause(500);
     const doneMs = arrived()?.endedMs ?? Infinity;
     const misrouted = answers.filter(({ who, beganMs }) => who !== to && beganMs > doneMs).length;
@@ -84,7 +84,7 @@ async function main({ url, hosts: [first, second], sql, kill }: Task): Promise<R
 
   const workers = Array.from({ length: WORKERS }, work);
   await pause(300);
-  // A connection in use is not taken away from its holder.
+  // A connection in use stays with its holder.
   const lease = await engine.connect();
   const switchover = await move(second);
   if (lease.address !== first || lease.released) throw new Error("The lease was taken away");
@@ -108,5 +108,5 @@ async function main({ url, hosts: [first, second], sql, kill }: Task): Promise<R
   };
 }
 
-setTimeout(() => process.exit(3), TOO_LONG_MS).unref();
+setTimeout(() => process.exit(3), TIMEOUT_MS).unref();
 main(JSON.parse(process.argv[2]!)).then((result) => console.log(JSON.stringify(result)));

@@ -1,5 +1,5 @@
 /**
- * Empty projects that install the package from its tarball, as a user would.
+ * Empty projects that install the package from its tarball.
  *
  * @module
  */
@@ -11,37 +11,33 @@ import { buildPackage } from "../npm.ts";
 import { DRIVERS } from "../npm/package.ts";
 import { npmInstall } from "../../test/runtimes/bundle.ts";
 
-/** The projects' directories. */
+/** The directories of the projects. */
 export interface Projects {
   readonly tarball: string;
-  /** With the newest drivers. */
+  /** The project with the newest drivers. */
   readonly app: string;
-  /** With the oldest drivers that the package says it takes. */
+  /** The project with the oldest drivers that the package supports. */
   readonly oldest: string;
-  /** A Deno project, with the package as `npm:`. */
+  /** The Deno project, which imports the package as `npm:`. */
   readonly deno: string;
-  /** With TypeScript's versions; see {@linkcode TYPESCRIPTS}. */
+  /** The project with the compilers; see {@linkcode TYPESCRIPTS}. */
   readonly types: string;
 }
 
-/** Versions of TypeScript, under the names that they are installed by. */
+/** The versions of TypeScript, by the names of their packages. */
 export const TYPESCRIPTS = {
   "ts-5.4": "~5.4.5",
   "ts-5.9": "~5.9.3",
   "ts-latest": "latest",
 } as const;
 
-/** Node's types of its oldest supported version; TypeScript 5.4 reads no newer ones. */
+/** The types of the oldest supported Node; TypeScript 5.4 cannot read newer ones. */
 const NODE_TYPES = "@types/node@^20";
 
 /** The drivers whose adapters are exported. */
 const drivers = Object.entries(DRIVERS).filter(([, { adapter }]) => adapter in config.exports);
 
-/**
- * Makes all projects below a directory.
- *
- * @param dir The directory.
- */
+/** Makes all projects below a directory. */
 export async function makeProjects(dir: string): Promise<Projects> {
   const tarball = await buildPackage(dir);
   const projects: Projects = {
@@ -80,10 +76,10 @@ async function makeApp(dir: string, packages: readonly string[]): Promise<void> 
   await write(dir, "exports.cjs", load("require(name)"));
 }
 
-/** What a module exports: names, types, and what functions and classes are called. Part of the projects' programs. */
+/** Describes the exports of a module: name, type, and the name of the function or class. Also part of the programs. */
 export function describeExports(module: Record<string, unknown>): string[] {
   return Object.entries(module)
-    // What `require()` gives has these besides.
+    // `require()` adds these.
     .filter(([key]) => !["default", "__esModule", "module.exports"].includes(key))
     .map(([key, value]) =>
       `${key}: ${typeof value} ${typeof value === "function" ? value.name : ""}`
@@ -96,7 +92,7 @@ function translate(text: string, module: ts.ModuleKind): string {
   return ts.transpileModule(text, { compilerOptions }).outputText;
 }
 
-/** Deno takes a package that is not published as `npm:` where it is linked. */
+/** Makes the Deno project. An unpublished package can be imported as `npm:` if it is linked. */
 async function makeDeno({ deno, app }: Projects): Promise<void> {
   const own = Object.keys(config.exports).map((path) => [
     nameOf(path),

@@ -1,5 +1,5 @@
 /**
- * Two real servers for a consumer's program, one of which it kills.
+ * Pairs of real servers for the consumers' programs, which kill one of them.
  *
  * @module
  */
@@ -15,12 +15,12 @@ import type { Task } from "./failover.ts";
 export type Database = "postgresql" | "mariadb";
 
 interface Kind {
-  start(where: Where): Promise<LabServer & { url(host: string): string }>;
+  start(location: Location): Promise<LabServer & { url(host: string): string }>;
   /** See {@linkcode Task}. */
   readonly sql: string;
   readonly signal: Task["kill"]["signal"];
 }
-type Where = { host: string; port: number; user: string; password: string; database: string };
+type Location = { host: string; port: number; user: string; password: string; database: string };
 
 const KINDS: Readonly<Record<Database, Kind>> = {
   postgresql: {
@@ -31,17 +31,17 @@ const KINDS: Readonly<Record<Database, Kind>> = {
   mariadb: { start: startMariadb, sql: "SELECT @@bind_address AS who", signal: "SIGKILL" },
 };
 
-/** Why there is no such server here; `undefined` where there is one. On CI there has to be. */
+/** Returns why a server is not available; `undefined` if it is. On CI it must be. */
 export function missing(database: Database): string | undefined {
   if (database === "postgresql" || process.env.CI || findMariadb()) return undefined;
-  return "this machine has no MariaDB";
+  return "MariaDB is not installed";
 }
 
-/** Servers that one program after the other uses; started when first needed. */
+/** Servers shared by consecutive programs, started when they are first needed. */
 export class ServerPairs implements AsyncDisposable {
   readonly #pairs: Map<Database, Promise<Pair>> = new Map();
 
-  /** Runs a program with a pair of servers, and brings the one that it killed up again when the next one comes. */
+  /** Runs a program with a pair of servers, after restarting the server that the previous program killed. */
   async with<T>(
     database: Database,
     scheme: string,

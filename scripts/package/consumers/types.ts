@@ -1,6 +1,6 @@
 /**
- * A consumer's code in TypeScript: what it says about types is checked with every version of TypeScript that the
- * package is for, with Node's types or without. It is never run.
+ * A consumer's code in TypeScript, checked with every supported version of TypeScript, with and without Node's types.
+ * It is never run.
  *
  * @module
  */
@@ -54,7 +54,7 @@ export async function others(error: unknown): Promise<readonly unknown[]> {
   return [server.address.length, ip, ttl, attempts, url.host];
 }
 
-// @ts-expect-error An option that there is not.
+// @ts-expect-error There is no such option.
 getDnsEngine("postgresql://app@db.internal/orders", { poolSiz: 3 });
-// @ts-expect-error Only the package itself makes leases.
+// @ts-expect-error Only the package creates leases.
 export const lease: Lease<FakeClient> = { address: "10.0.0.1", client: {} as FakeClient };

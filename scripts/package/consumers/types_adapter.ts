@@ -1,5 +1,5 @@
 /**
- * As `types.ts`, with an adapter: those need Node's types, as the drivers do.
+ * Like `types.ts`, with an adapter, which needs Node's types as its driver does.
  *
  * @module
  */

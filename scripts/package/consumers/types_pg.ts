@@ -1,5 +1,5 @@
 /**
- * As `types.ts`, with the types of npm:pg.
+ * Like `types.ts`, with the types of npm:pg.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const engine: Engine<pg.Client> = getDnsEngine("postgresql://app@db.internal/ord
   adapter: pgAdapter(pg),
 });
 
-/** The client is the driver's own, with its generics. */
+/** The client has the driver's type, with its generics. */
 export async function count(): Promise<number | undefined> {
   return await engine.use(async ({ client }) => {
     const { rows } = await client.query<{ n: number }>("SELECT count(*) AS n FROM orders");

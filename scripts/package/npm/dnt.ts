@@ -1,6 +1,6 @@
 /**
- * The other engine, dnt: CommonJS beside ES modules. It comes from JSR, so it is imported by a computed specifier, and
- * nothing is fetched unless it is asked for.
+ * Builds the package with dnt instead: CommonJS beside ES modules. dnt comes from JSR, so it is imported by a computed
+ * specifier and downloaded only when it is used.
  *
  * @module
  */
@@ -10,16 +10,16 @@ import { CLI, type Config, describePackage, DOCUMENTS, PROGRAM } from "./package
 
 const DNT = "jsr:@deno/dnt@^0.42";
 
-/** The part of dnt that is used here. */
+/** The used part of dnt. */
 interface Dnt {
   build(options: Record<string, unknown>): Promise<void>;
 }
 
 /**
- * Writes the unpacked package into a directory. dnt finds out the paths and the dependencies by itself.
+ * Writes the unpacked package into a directory. dnt finds the paths and the dependencies.
  *
  * @param dir The directory.
- * @param config What deno.json says.
+ * @param config The content of deno.json.
  */
 export async function buildWithDnt(dir: string, config: Config): Promise<void> {
   const { build } = await import(DNT) as Dnt;
@@ -30,10 +30,10 @@ export async function buildWithDnt(dir: string, config: Config): Promise<void> {
       ...(name === CLI ? [{ kind: "bin", name: PROGRAM, path }] : []),
     ]),
     outDir: dir,
-    package: describePackage(config, {}),
-    shims: {}, // the plugs ask which runtime this is
+    package: describePackage(config),
+    shims: {}, // the lookups ask which runtime this is
     compilerOptions: { target: "ES2022", lib: ["ES2023", "DOM", "ESNext.Disposable"] },
-    typeCheck: false, // Deno's types are not there; `deno check` looks at them
+    typeCheck: false, // dnt lacks Deno's types; `deno check` checks them
     test: false,
     skipSourceOutput: true,
   });

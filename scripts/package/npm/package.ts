@@ -1,10 +1,10 @@
 /**
- * The package as npm knows it: the one place where it is described, whichever way it is built.
+ * The description of the npm package, shared by both ways to build it.
  *
  * @module
  */
 
-/** The part of deno.json that the package is made from. */
+/** The part of deno.json that describes the package. */
 export interface Config {
   readonly name: string;
   readonly version: string;
@@ -13,29 +13,37 @@ export interface Config {
   readonly exports: Readonly<Record<string, string>>;
 }
 
-/** Where the built modules stand in the package. */
+/** The directory of the built modules in the package. */
 export const DIST = "dist";
 
-/** The subpath that is the command line; where there is one, the package has a program. */
+/** The subpath of the command line; if it is exported, the package has a program. */
 export const CLI = "./cli";
 /** The program's name. */
 export const PROGRAM = "dnspool";
 
-/** 20.19 is the first Node whose `require()` takes an ES module (of the 22 line, 22.12). */
+/** 20.19 is the first Node whose `require()` loads ES modules (of the 22 line, 22.12). */
 const ENGINES = { node: ">=20.19.0" };
 
-/** The drivers, each of the user's choice, and the versions that its adapter is for. */
-export const DRIVERS: Readonly<
-  Record<string, { readonly range: string; readonly adapter: string }>
-> = {
+/** The packages that the modules import from npm, with the versions: none. The build fails on any import. */
+export const DEPENDENCIES: Readonly<Record<string, string>> = {};
+
+/** A package that the user installs, or not. */
+interface Peer {
+  readonly range: string;
+  /** The subpath that needs it. */
+  readonly adapter: string;
+}
+
+/** The drivers, and the versions that their adapters support. */
+export const DRIVERS: Readonly<Record<string, Peer>> = {
   "mariadb": { range: "^3.4.0", adapter: "./adapters/mariadb" },
   "mysql2": { range: "^3.14.0", adapter: "./adapters/mysql2" },
   "pg": { range: "^8.8.0", adapter: "./adapters/pg" },
   "postgres": { range: "^3.4.0", adapter: "./adapters/postgresjs" },
 };
 
-/** What else may be passed in, and is nobody's dependency. */
-const COMPANIONS: Readonly<Record<string, { readonly range: string; readonly adapter: string }>> = {
+/** Other packages that a user may pass in. */
+const COMPANIONS: Readonly<Record<string, Peer>> = {
   "@opentelemetry/api": { range: "^1.9.0", adapter: "./otel" },
 };
 
@@ -47,41 +55,28 @@ const KEYWORDS = [
   ...["postgresql", "postgres", "pg", "mysql", "mysql2", "mariadb", "deno", "bun", "esm"],
 ];
 
-/** What stands in the package beside its modules. */
+/** Files of the package besides its modules. */
 export const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
 
-/** A built module's file, without its ending. */
+/** Returns the path of a built module, without its ending. */
 function stem(module: string): string {
   return `./${DIST}/${module.replace(/^\.\//, "").replace(/\.ts$/, "")}`;
 }
 
-/** The file of the command line; `undefined` where there is none. */
+/** Returns the path of the command line; `undefined` if there is none. */
 export function programOf({ exports }: Config): string | undefined {
   const module = exports[CLI];
   return module && `${stem(module)}.js`;
 }
 
-/** Refuses every package that the modules import from npm. */
-function checkDependencies(found: Readonly<Record<string, string>>): void {
-  const names = Object.keys(found);
-  if (names.length === 0) return;
-  throw new Error(
-    `Cannot make "${names.join('", "')}" a dependency of the package: it has none, and drivers ` +
-      "are the user's",
-  );
-}
-
 /**
- * The package's package.json, without the paths of its modules.
+ * Returns the package's package.json without the paths of its modules.
  *
- * @param config What deno.json says.
- * @param dependencies What the modules import from npm, with the versions.
+ * @param config The content of deno.json.
  */
 export function describePackage(
   { name, version, license, exports }: Config,
-  dependencies: Readonly<Record<string, string>>,
 ): Record<string, unknown> {
-  checkDependencies(dependencies);
   const peers = Object.entries({ ...COMPANIONS, ...DRIVERS })
     .filter(([, { adapter }]) => adapter in exports);
   return {
@@ -93,29 +88,25 @@ export function describePackage(
     type: "module",
     sideEffects: false,
     engines: ENGINES,
-    dependencies,
+    dependencies: DEPENDENCIES,
     peerDependencies: Object.fromEntries(peers.map(([name, { range }]) => [name, range])),
     peerDependenciesMeta: Object.fromEntries(peers.map(([name]) => [name, { optional: true }])),
   };
 }
 
 /**
- * The whole package.json of a package that was built file by file.
+ * Returns the package's whole package.json.
  *
- * @param config What deno.json says.
- * @param dependencies What the modules import from npm, with the versions.
+ * @param config The content of deno.json.
  */
-export function packageJson(
-  config: Config,
-  dependencies: Readonly<Record<string, string>>,
-): Record<string, unknown> {
+export function packageJson(config: Config): Record<string, unknown> {
   const exports = Object.entries(config.exports).map(([path, module]) => [path, {
     types: `${stem(module)}.d.ts`,
     default: `${stem(module)}.js`,
   }]);
   const program = programOf(config);
   return {
-    ...describePackage(config, dependencies),
+    ...describePackage(config),
     exports: { ...Object.fromEntries(exports), "./package.json": "./package.json" },
     ...(program && { bin: { [PROGRAM]: program } }),
     files: [DIST, ...DOCUMENTS],

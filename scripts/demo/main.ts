@@ -6,35 +6,35 @@
 
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { runDemo } from "./demo/run.ts";
-import { complaints, toJson, words } from "./demo/summary.ts";
-import { Terminal } from "./demo/terminal.ts";
+import { runDemo } from "./run.ts";
+import { describe, toJson, violations } from "./summary.ts";
+import { Terminal } from "./terminal.ts";
 
 const HELP = `A live failover on two real PostgreSQL servers.
 
   deno task demo [--json]
 
 Two PostgreSQL servers start on this machine (their programs come from npm),
-and a DNS server that says "db.internal" is the first, TTL 1 second. Eight
-workers insert rows through dnspool, and eight through an ordinary pg.Pool that
-looks the name up at each connect. After 3 seconds the record moves to the
-second server; the first stays up, as in a planned switchover. After 8 seconds
-all is stopped and removed.
+and a DNS server that answers "db.internal" with the address of the first, TTL
+1 second. Eight workers insert rows through dnspool, and eight through an
+ordinary pg.Pool that looks the name up at each connect. After 3 seconds the
+record moves to the second server; the first stays up, as in a planned
+switchover. After 8 seconds everything is stopped and removed.
 
-  --json      the result as one JSON object, on the last line
-  -h, --help  this text
+  --json      print the result as one JSON object, on the last line
+  -h, --help  print this text
 
-Colours are left out where NO_COLOR is set; where the output is no terminal,
-plain lines take the picture's place.
+Set NO_COLOR to omit the colors. If the output is not a terminal, plain lines
+replace the picture.
 
-Exit status: 0; 1 if any query of dnspool's was misrouted or failed, a row was
-lost, not all queries reached the new server, or the demo could not run; 2 if
+Exit status: 0; 1 if a query of dnspool was misrouted or failed, a row was lost,
+the queries did not all reach the new server, or the demo could not run; 2 if
 the command line is wrong; 130 after Ctrl-C.`;
 
 /** The signals that end the demo early, and the exit status after each. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
-/** The demo was told to stop. */
+/** A signal ended the demo. */
 class Interrupted extends Error {
   constructor(readonly status: number) {
     super("Interrupted");
@@ -69,7 +69,7 @@ async function main(args: string[]): Promise<number> {
   let stoppedAt = Infinity;
   for (const [name, status] of Object.entries(SIGNALS)) {
     process.on(name, () => {
-      // The same Ctrl-C comes twice, from the terminal and from "deno task"; a later one means "at once".
+      // One Ctrl-C arrives twice, from the terminal and from "deno task". Only a later one ends the process at once.
       if (performance.now() - stoppedAt > 1000) {
         terminal.close();
         process.exit(status);
@@ -78,18 +78,18 @@ async function main(args: string[]): Promise<number> {
       stop.abort(new Interrupted(status));
     });
   }
-  process.stdout.on("error", () => stop.abort(new Interrupted(1))); // nobody reads any more
+  process.stdout.on("error", () => stop.abort(new Interrupted(1))); // the reader is gone
   try {
     const { result, errors } = await runDemo(terminal, stop.signal);
     terminal.line();
-    for (const line of words(result, errors)) terminal.line(line);
+    for (const line of describe(result, errors)) terminal.line(line);
     if (json) terminal.line(toJson(result));
-    return complaints(result).length > 0 ? 1 : 0;
+    return violations(result).length > 0 ? 1 : 0;
   } catch (error) {
     if (error instanceof Interrupted) {
       terminal.close();
       terminal.line("Stopped early: both servers are stopped, and their data removed.");
-      process.exit(error.status); // whatever was under way, such as a download, is not waited for
+      process.exit(error.status); // without waiting for pending work, such as a download
     }
     console.error("The demo could not run:", error);
     return 1;
@@ -98,5 +98,5 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-// Nothing is left running, so the process ends by itself.
+// Nothing keeps the process alive.
 process.exitCode = await main(process.argv.slice(2));

@@ -1,23 +1,25 @@
 /**
- * `deno task soak`: 64 workers on two real servers for ten minutes, while the name moves, servers are killed and frozen,
- * the network loses things and DNS fails; and the ledger (`tests/scenarios/ledger_postgres_test.ts`) for as long.
+ * `deno task soak`: runs 64 workers on two real servers for ten minutes, while the name moves, servers are killed and
+ * frozen, the network loses data and DNS fails; and the ledger (`tests/scenarios/ledger_postgres_test.ts`) for the same
+ * time.
  *
- * `deno task soak --seconds=60 --seed=7 deno node@22 bun@1` runs the workers on those runtimes, all at once. It prints the
- * figures, and fails where something is left, lost or grew. Exit status: 0, or 1.
+ * `deno task soak --seconds=60 --seed=7 deno node@22 bun@1` runs the workers on these runtimes in parallel. It prints
+ * the figures, and fails if anything was left behind or lost, or memory grew. Exit status: 0; 1 if a part failed; 2 if
+ * the command line is wrong.
  *
  * @module
  */
 
-import { freePort, loopbackPair } from "../lab/free_port.ts";
-import { type PostgresServer, startPostgres } from "../lab/postgres.ts";
-import { deno, ROOT } from "./check/run_deno.ts";
-import { doHarm, type Site } from "./soak/harm.ts";
-import type { SoakReport } from "./soak/program.ts";
-import { test } from "./test/test.ts";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { deno, ROOT } from "../check/run_deno.ts";
+import { injectFaults, type Site } from "./faults.ts";
+import type { SoakReport } from "./program.ts";
+import { test } from "../test/test.ts";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
-import { seededRandom } from "../testing/dns/random.ts";
-import { DnsServer, TcpProxy } from "../testing/mod.ts";
+import { seededRandom } from "../../testing/dns/random.ts";
+import { DnsServer, TcpProxy } from "../../testing/mod.ts";
 
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
   "deno": [Deno.execPath(), "run", "-A", "--no-lock", "--v8-flags=--expose-gc"],
@@ -27,11 +29,11 @@ const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
   "bun@1": ["npx", "--yes", "bun@1"],
 };
 const HOST = "db.internal";
-const WHO = { user: "app", password: "s3cret", database: "soak" };
-/** Within this a process that has nothing left to do ends; in it the server notices, too. */
+const LOGIN = { user: "app", password: "s3cret", database: "soak" };
+/** Maximum time for a finished process to exit, and for a server to notice closed connections. */
 const LINGER_MS = 3000;
-/** By so much the heap may grow in the second half: its share, but for code that is compiled late, in megabytes. */
-const MOST_GROWTH = { share: 0.05, megabytes: 0.5 };
+/** Maximum growth of the heap in the second half: the larger of a share and of megabytes for code compiled late. */
+const MAX_GROWTH = { share: 0.05, megabytes: 0.5 };
 
 interface Options {
   readonly seconds: number;
@@ -48,7 +50,7 @@ function readArgs(args: readonly string[]): Options {
     else if (arg in RUNTIMES || arg === "ledger") parts.push(arg);
     else {
       const known = [...Object.keys(RUNTIMES), "ledger"].join(", ");
-      console.error(`Cannot soak "${arg}": there are --seconds=N, --seed=N, ${known}`);
+      console.error(`Unknown argument "${arg}": there are --seconds=N, --seed=N, ${known}`);
       Deno.exit(2);
     }
   }
@@ -56,7 +58,7 @@ function readArgs(args: readonly string[]): Options {
   return { seconds: seconds!, seed: seed!, parts: parts.length ? parts : ["deno", "ledger"] };
 }
 
-/** One runtime on two servers of its own. */
+/** Runs the workers on one runtime with two servers; resolves with the problems found. */
 async function soak(
   runtime: string,
   file: string,
@@ -68,14 +70,14 @@ async function soak(
   const sites: Site[] = [];
   for (const host of [first, second]) {
     const own = await freePort([host]);
-    const server = stack.use(await startPostgres({ ...WHO, host, port: own }));
+    const server = stack.use(await startPostgres({ ...LOGIN, host, port: own }));
     const listen = { host, port };
     const proxy = stack.use(await TcpProxy.start({ listen, to: { host, port: own } }));
     sites.push({ server, proxy });
   }
   const dns = stack.use(await DnsServer.start({ seed }));
   dns.set(HOST, [first], { ttl: 1 });
-  const url = `postgresql://${WHO.user}:${WHO.password}@${HOST}:${port}/${WHO.database}`;
+  const url = `postgresql://${LOGIN.user}:${LOGIN.password}@${HOST}:${port}/${LOGIN.database}`;
   const [program = "", ...flags] = RUNTIMES[runtime]!;
   const child = new Deno.Command(program, {
     args: [...flags, file, url, dns.address, String(seconds), String(seed)],
@@ -85,9 +87,9 @@ async function soak(
     env: { NO_COLOR: "1" },
     signal: AbortSignal.timeout(seconds * 1000 + 120_000),
   }).spawn();
-  const complaints = new Response(child.stderr).text();
-  const scene = { name: HOST, dns, sites: sites as [Site, Site] };
-  const harming = doHarm(scene, seconds, seededRandom(seed));
+  const errors = new Response(child.stderr).text();
+  const setup = { name: HOST, dns, sites: sites as [Site, Site] };
+  const injecting = injectFaults(setup, seconds, seededRandom(seed));
   let output = "";
   let lastMs = 0;
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
@@ -96,37 +98,37 @@ async function soak(
   }
   const { code } = await child.status;
   const lingeredMs = performance.now() - lastMs;
-  const harm = await harming;
+  const faults = await injecting;
   const problems: string[] = [];
   if (code !== 0) problems.push(`it exited with ${code}`);
-  if (lingeredMs > LINGER_MS) problems.push("something held the process up");
-  const said = (await complaints).trim();
-  if (said) problems.push(`it complained: ${said.slice(0, 2000)}`);
+  if (lingeredMs > LINGER_MS) problems.push("something kept the process alive");
+  const printed = (await errors).trim();
+  if (printed) problems.push(`it printed errors: ${printed.slice(0, 2000)}`);
   for (const { server } of sites) {
     const left = await sessionsSoon(server);
     if (left > 0) problems.push(`${left} connections were left on ${server.where}`);
   }
   const report = reportOf(output);
-  if (!report) problems.push(`it gave no report: ${output.slice(-500)}`);
-  else problems.push(...judge(report));
-  console.log(`\n${runtime}, seed ${seed}, ${seconds} s: ${JSON.stringify(harm)}`);
+  if (!report) problems.push(`it printed no report: ${output.slice(-500)}`);
+  else problems.push(...problemsOf(report));
+  console.log(`\n${runtime}, seed ${seed}, ${seconds} s: ${JSON.stringify(faults)}`);
   console.log(JSON.stringify(report));
   return problems.map((problem) => `${runtime}: ${problem}`);
 }
 
-function judge({ wrong, opened, closed, timers, heap, done }: SoakReport): string[] {
+function problemsOf({ wrong, opened, closed, timers, heap, done }: SoakReport): string[] {
   const problems = [...wrong];
   if (opened !== closed) problems.push(`${opened} connections were opened, and ${closed} closed`);
   if (timers > 0) problems.push(`${timers} timers were left`);
   const [, warm = 0, , end = Infinity] = heap;
-  if (end - warm > Math.max(warm * MOST_GROWTH.share, MOST_GROWTH.megabytes)) {
+  if (end - warm > Math.max(warm * MAX_GROWTH.share, MAX_GROWTH.megabytes)) {
     problems.push(`the heap grew from ${warm} to ${end} MB`);
   }
-  if (done === 0) problems.push("nothing was done");
+  if (done === 0) problems.push("no action succeeded");
   return problems;
 }
 
-/** Sessions on a server, once it had time to notice what has ended. */
+/** Counts the sessions on a server, after the time it needs to notice closed connections. */
 async function sessionsSoon(server: PostgresServer): Promise<number> {
   const client = new pg.Client({ connectionString: server.url() });
   await client.connect();

@@ -1,6 +1,6 @@
 /**
- * What a drill takes place on: servers of which one is old and one new, a name that points at one of them, a caching
- * resolver that the operating system asks, and PgBouncer where a lane needs it.
+ * The environment of the drill: an old and a new server, a name that points to one of them, the caching resolver of the
+ * operating system, and PgBouncer.
  *
  * @module
  */
@@ -20,19 +20,19 @@ import { type LaneSpec, POOL_SIZE } from "./lanes.ts";
 /** The name that moves. */
 export const HOST = "db.internal";
 
-/** The name server that /etc/resolv.conf names in the drill's namespace. */
+/** The name server in the /etc/resolv.conf of the drill's namespace. */
 export const NAMESERVER = "127.0.0.53";
 
-/** The servers' addresses: old, new, and one more. */
+/** The addresses of the old, the new and a third server. */
 const ADDRESSES = ["127.0.0.2", "127.0.0.3", "127.0.0.4"] as const;
 
-const WHO = { user: "drill", password: "drill" };
+const LOGIN = { user: "drill", password: "drill" };
 const DATABASE = "drill";
 const SETTINGS = { max_connections: 300 };
 
-/** DNS as a program on this machine sees it: the authority, and the cache that the operating system asks. */
+/** The authoritative DNS server, and the caching resolver that the operating system queries. */
 export class Names implements AsyncDisposable {
-  /** What the record holds, from when on. */
+  /** The contents of the record, with the times of the changes. */
   record: { fromMs: number; addresses: readonly string[] }[] = [];
   readonly #authority: DnsServer;
   readonly #cache: DnsServer;
@@ -42,22 +42,22 @@ export class Names implements AsyncDisposable {
     this.#cache = cache;
   }
 
-  /** Starts both. */
+  /** Starts both servers. */
   static async start(): Promise<Names> {
     const authority = await DnsServer.start();
     const cache = await DnsServer.start({ host: NAMESERVER, port: 53, cacheOf: authority });
     return new Names(authority, cache);
   }
 
-  /** Points the name there; returns when. */
-  point(...addresses: string[]): number {
+  /** Points the name to addresses; returns the time. */
+  pointTo(...addresses: string[]): number {
     this.#authority.set(HOST, addresses, { ttl: TTL_MS / 1000 });
     const fromMs = Date.now();
     this.record.push({ fromMs, addresses });
     return fromMs;
   }
 
-  /** Each answer names another one of these. */
+  /** Lets each answer contain another one of the addresses; returns the time. */
   rotate(...addresses: string[]): number {
     this.#authority.set(HOST, { rotate: addresses, show: 1 }, { ttl: TTL_MS / 1000 });
     const fromMs = Date.now();
@@ -65,18 +65,18 @@ export class Names implements AsyncDisposable {
     return fromMs;
   }
 
-  /** No answer from now on. */
+  /** Stops answering. */
   silence(): void {
     this.#cache.fault("*", { drop: true });
   }
 
-  /** Answers again. */
-  heal(): void {
+  /** Resumes answering. */
+  answerAgain(): void {
     this.#cache.clearFaults("*");
   }
 
-  /** Waits until the operating system's resolver says so; returns when, `undefined` if not in ten seconds. */
-  async shown(address: string): Promise<number | undefined> {
+  /** Waits until the operating system resolves the name to `address`; resolves with the time, `undefined` after 10 seconds. */
+  async waitUntilShown(address: string): Promise<number | undefined> {
     const untilMs = Date.now() + 10_000;
     while (Date.now() < untilMs) {
       const found = await lookup(HOST, 4).then(({ address }) => address, () => undefined);
@@ -95,25 +95,25 @@ export class Names implements AsyncDisposable {
 /** A database server of the drill. */
 export interface Server {
   readonly host: string;
-  /** Refuses writes from now on, on the connections that are there as well. */
+  /** Makes the server refuse writes, on open connections as well. */
   turnReadOnly(): Promise<void>;
-  /** Once stopped, comes back as a replica of `primary`. */
+  /** Starts the stopped server as a replica of `primary`. */
   restartAsReplica(primary: Server): Promise<void>;
-  /** Takes over, where it is a replica. */
+  /** Makes a replica the primary. */
   promote(): Promise<void>;
   kill(): Promise<void>;
   freeze(): Promise<void>;
-  /** Ends the sessions and closes in order; the data stay. */
+  /** Ends the sessions and shuts the server down; keeps its data. */
   stop(): Promise<void>;
 }
 
-/** The servers of one run, on one port. */
+/** The servers of one run, on the same port. */
 export interface Servers {
   readonly all: readonly Server[];
   readonly port: number;
 }
 
-/** Starts servers whose table is there: two that know nothing of each other; three; or a primary and its replica. */
+/** Starts servers and creates the table: two or three independent ones, or a primary and its replica. */
 export async function startServers(
   stack: AsyncDisposableStack,
   database: LaneSpec["database"],
@@ -133,12 +133,12 @@ interface Plan {
 
 async function postgresServers(stack: AsyncDisposableStack, plan: Plan): Promise<Server[]> {
   const { hosts, port, replica } = plan;
-  const common = { ...WHO, database: DATABASE, port, settings: SETTINGS };
+  const common = { ...LOGIN, database: DATABASE, port, settings: SETTINGS };
   const own = replica ? hosts.slice(0, 1) : hosts;
   const servers: PostgresServer[] = [];
   for (const host of own) {
     const server = stack.use(await startPostgres({ ...common, host }));
-    await askPostgres(server, "CREATE TABLE drill (id bigserial PRIMARY KEY, note text)");
+    await runOnPostgres(server, "CREATE TABLE drill (id bigserial PRIMARY KEY, note text)");
     servers.push(server);
   }
   if (replica) {
@@ -155,18 +155,18 @@ function postgresServer(server: PostgresServer): Server {
   return {
     host: server.host,
     async turnReadOnly() {
-      await askPostgres(server, "ALTER SYSTEM SET default_transaction_read_only = on");
-      await askPostgres(server, "SELECT pg_reload_conf()");
+      await runOnPostgres(server, "ALTER SYSTEM SET default_transaction_read_only = on");
+      await runOnPostgres(server, "SELECT pg_reload_conf()");
     },
     async restartAsReplica({ host }) {
-      const info = Object.entries({ ...WHO, host, port: server.port });
+      const info = Object.entries({ ...LOGIN, host, port: server.port });
       const text = info.map(([name, value]) => `${name}=${value}`).join(" ");
       await server.put("postgresql.auto.conf", `primary_conninfo = '${text}'\n`);
       await server.put("standby.signal", "");
       await server.start();
     },
     async promote() {
-      await askPostgres(server, "SELECT pg_promote()");
+      await runOnPostgres(server, "SELECT pg_promote()");
     },
     kill: () => server.kill(),
     freeze: () => server.freeze(),
@@ -174,7 +174,7 @@ function postgresServer(server: PostgresServer): Server {
   };
 }
 
-async function askPostgres(server: PostgresServer, sql: string): Promise<void> {
+async function runOnPostgres(server: PostgresServer, sql: string): Promise<void> {
   const options = "-c default_transaction_read_only=off";
   const client = new pg.Client({ connectionString: server.url(), options });
   await client.connect();
@@ -188,9 +188,9 @@ async function mariadbServers(
   const servers: Server[] = [];
   for (const host of hosts) {
     const server = stack.use(
-      await startMariadb({ ...WHO, database: DATABASE, port, host, settings: SETTINGS }),
+      await startMariadb({ ...LOGIN, database: DATABASE, port, host, settings: SETTINGS }),
     );
-    await askMariadb(
+    await runOnMariadb(
       server,
       "CREATE TABLE drill (id bigint AUTO_INCREMENT PRIMARY KEY, note text)",
     );
@@ -202,31 +202,29 @@ async function mariadbServers(
 function mariadbServer(stack: AsyncDisposableStack, server: MariadbServer): Server {
   return {
     host: server.host,
-    turnReadOnly: () => askMariadb(server, "SET GLOBAL read_only = ON"),
+    turnReadOnly: () => runOnMariadb(server, "SET GLOBAL read_only = ON"),
     async restartAsReplica() {
       const { host, port } = server;
       const settings = { ...SETTINGS, read_only: true };
-      const which = { ...WHO, database: DATABASE, host, port, settings, copyOf: server };
+      const which = { ...LOGIN, database: DATABASE, host, port, settings, copyOf: server };
       stack.use(await startMariadb(which));
     },
-    promote: () => Promise.resolve(), // its data are its own
+    promote: () => Promise.resolve(), // it is independent
     kill: () => server.kill(),
     freeze: () => server.freeze(),
     stop: () => server.stop({ keep: true }),
   };
 }
 
-async function askMariadb(server: MariadbServer, sql: string): Promise<void> {
+async function runOnMariadb(server: MariadbServer, sql: string): Promise<void> {
   const connection = await mysql.createConnection(server.adminUrl());
   await connection.query(sql).finally(() => connection.end());
 }
 
-/** Whom a lane logs in as, and where. */
-export function credentialsFor(): { user: string; password: string; database: string } {
-  return { ...WHO, database: DATABASE };
-}
+/** The login and the database of the lanes. */
+export const CREDENTIALS = { ...LOGIN, database: DATABASE };
 
-/** Drops every packet to and from `address`, until it is disposed of. */
+/** Drops all packets to and from `address` until the result is disposed. */
 export async function dropPackets(address: string): Promise<AsyncDisposable> {
   const rules = [
     "add table ip drill",
@@ -238,7 +236,7 @@ export async function dropPackets(address: string): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: () => nft("delete table ip drill") };
 }
 
-/** Whether {@linkcode dropPackets} works here. */
+/** Returns whether {@linkcode dropPackets} works on this machine. */
 export async function canDropPackets(): Promise<boolean> {
   try {
     await (await dropPackets("127.0.0.99"))[Symbol.asyncDispose]();
@@ -250,17 +248,19 @@ export async function canDropPackets(): Promise<boolean> {
 
 async function nft(rules: string): Promise<void> {
   const { success, stderr } = await new Deno.Command("nft", { args: [rules] }).output();
-  if (!success) throw new Error(`Cannot set packet filter: ${new TextDecoder().decode(stderr)}`);
+  if (!success) {
+    throw new Error(`Cannot set the packet filter: ${new TextDecoder().decode(stderr)}`);
+  }
 }
 
-/** Starts PgBouncer in front of the name; returns its port. */
+/** Starts a PgBouncer that connects to the name; returns its port. */
 export async function startPgbouncer(
   stack: AsyncDisposableStack,
   port: number,
   settings: Readonly<Record<string, string | number>>,
 ): Promise<number> {
   const own = await freePort(["127.0.0.1"]);
-  const { user, password } = WHO;
+  const { user, password } = LOGIN;
   const all = {
     listen_addr: "127.0.0.1",
     listen_port: own,
@@ -292,7 +292,7 @@ export async function startPgbouncer(
   return own;
 }
 
-/** Whether there is a PgBouncer to start. */
+/** Returns whether PgBouncer is installed. */
 export async function hasPgbouncer(): Promise<boolean> {
   try {
     return (await new Deno.Command("pgbouncer", { args: ["--version"] }).output()).success;

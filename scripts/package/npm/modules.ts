@@ -1,0 +1,65 @@
+/**
+ * The package's JavaScript: a few large modules, because the cost of an import is mostly the number of its files.
+ *
+ * Rolldown keeps the names of classes and functions without code that sets them at run time, as the `--keep-names` of
+ * esbuild would add to every closure.
+ *
+ * @module
+ */
+
+import { join, relative } from "node:path";
+import { rolldown } from "npm:rolldown@1.3.3";
+import { DEPENDENCIES } from "./package.ts";
+
+/** The newest syntax of the oldest runtime, Node 20. */
+const TARGET = "es2022";
+
+/**
+ * Bundles modules together with everything that they import.
+ *
+ * @param root The directory of the sources.
+ * @param entries Paths of the modules that users import, such as `./lookups/wire.ts`. Everything that the first one
+ *   loads becomes one chunk.
+ * @returns JavaScript by path, such as `lookups/wire.js`.
+ * @throws {Error} if a module imports anything but other modules, Node's built-in modules and the dependencies.
+ */
+export async function bundleModules(
+  root: string,
+  entries: readonly string[],
+): Promise<Map<string, string>> {
+  const main = join(root, entries[0]!);
+  const packages = Object.entries(DEPENDENCIES);
+  const problems: string[] = [];
+  await using bundle = await rolldown({
+    cwd: root,
+    input: Object.fromEntries(entries.map((entry) => [entry.replace(/^\.\/|\.ts$/g, ""), entry])),
+    platform: "node",
+    tsconfig: false,
+    transform: { target: TARGET },
+    checks: { pluginTimings: false },
+    onwarn: ({ message }) => void problems.push(message),
+    plugins: [{
+      name: "known-imports",
+      resolveId(specifier, importer) {
+        if (importer === undefined || /^(?:\.{1,2}\/|node:)/.test(specifier)) return;
+        const [name] = packages.find(([name, range]) => specifier === `npm:${name}@${range}`) ?? [];
+        if (name === undefined) {
+          problems.push(
+            `${relative(root, importer)}: "${specifier}" cannot be imported in a package for npm`,
+          );
+        }
+        return { id: name ?? specifier, external: true };
+      },
+    }],
+  });
+  const { output } = await bundle.generate({
+    chunkFileNames: "chunk-[name].js",
+    codeSplitting: { groups: [{ name: "core", test: (id) => id === main }] },
+    comments: false, // editors show those of the declarations
+    minifyInternalExports: false,
+  });
+  if (problems.length > 0) throw new Error(`Cannot build the package:\n${problems.join("\n")}`);
+  return new Map(
+    output.flatMap((file) => file.type === "chunk" ? [[file.fileName, file.code]] : []),
+  );
+}
