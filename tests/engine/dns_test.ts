@@ -600,10 +600,10 @@ Deno.test("close() gives up a probe under way, and a late connection of it is di
   const lease = await engine.connect();
   servers.connectMs = 5000;
   await move(at, time, B);
-  assertEquals(servers.dialling, 1);
+  assertEquals(servers.connecting, 1);
   await Promise.all([engine.close(), lease.release()]);
   await time.settle();
-  assertEquals([servers.dialling, adapter.open.length], [0, 0]);
+  assertEquals([servers.connecting, adapter.open.length], [0, 0]);
 });
 
 // What happens between the dial and the handover
@@ -774,7 +774,7 @@ Deno.test("a stampede opens connectConcurrency connections at once", async () =>
       mostConnecting = Math.max(mostConnecting, at.engine.status().connecting);
       await time.advance(0.05);
     }
-    assertEquals([at.servers.mostDialling, mostConnecting], [most, most]);
+    assertEquals([at.servers.maxConnecting, mostConnecting], [most, most]);
     assert(calls.every(({ after, error }) => after !== undefined && error === undefined));
     await at.engine.close();
   }
@@ -838,11 +838,11 @@ Deno.test("an outage of 5 seconds under 64 busy workers fails the calls in fligh
   assertEquals(inFlight, 15);
   servers.kill(adapter, A);
   const killedMs = time.nowMs;
-  servers.mostDialling = servers.dials.length = 0;
+  servers.maxConnecting = servers.dials.length = 0;
   await time.advance(5);
   assertEquals(seen.failed.length, inFlight);
   assert(seen.failed.every(({ atMs }) => atMs === killedMs));
-  assertEquals(servers.mostDialling, 1);
+  assertEquals(servers.maxConnecting, 1);
   const begun = servers.dials.map(({ atMs }) => atMs);
   const pauses = begun.slice(1).map((ms, i) => ms - begun[i]! - servers.connectMs);
   for (const [i, pauseMs] of pauses.entries()) {

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { ConnectLimiter } from "../../pool/connect_limiter.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** ConnectLimiter that fail, and what becomes of them: whether each timer set meanwhile holds the process up. */
+/** Creates a limiter whose connects fail, and a record of its events and timers. */
 function setup(passes: boolean) {
   const log: string[] = [];
   const limiter = new ConnectLimiter<never>(
@@ -10,14 +10,14 @@ function setup(passes: boolean) {
       open: () => Promise.reject(new Error("no")),
       isTransient: () => passes,
       keepFresh() {
-        log.push("watched");
-        return () => log.push("unwatched");
+        log.push("kept fresh");
+        return () => log.push("let go");
       },
     },
     4,
     {
       onOpened() {},
-      onFailed: (_, transient) => void log.push(transient ? "failed in passing" : "failed"),
+      onFailed: (_, transient) => void log.push(transient ? "failed for now" : "failed"),
       onRetry: () => void log.push("retry"),
     },
   );
@@ -25,28 +25,28 @@ function setup(passes: boolean) {
   globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
     log.push("timer");
     const id = set(...args);
-    return Object.assign(Object(id), { unref: () => void log.push("that holds nobody up") });
+    return Object.assign(Object(id), { unref: () => void log.push("unref") });
   }) as typeof setTimeout;
   return { limiter, log };
 }
 
-Deno.test("ConnectLimiter: a pause that nobody waits for holds no process up, and no name is watched for it", async () => {
+Deno.test("ConnectLimiter: a pause for prefill does not keep the process alive, nor the answer fresh", async () => {
   using time = fakeTime();
   const { limiter, log } = setup(false);
   limiter.start({ waiting: 0, prefill: 1, capacity: 1 });
   await time.settle();
   limiter.start({ waiting: 0, prefill: 1, capacity: 1 });
-  assertEquals(log, ["failed", "timer", "that holds nobody up"]);
+  assertEquals(log, ["failed", "timer", "unref"]);
   limiter.clearPause();
 });
 
-Deno.test("ConnectLimiter: a pause that somebody waits for holds the process up, and the name is watched meanwhile", async () => {
+Deno.test("ConnectLimiter: a pause that a caller waits for keeps the process alive and the answer fresh", async () => {
   using time = fakeTime();
   const { limiter, log } = setup(true);
   limiter.start({ waiting: 1, prefill: 0, capacity: 1 });
   await time.settle();
   limiter.start({ waiting: 1, prefill: 0, capacity: 1 });
-  assertEquals(log, ["failed in passing", "watched", "timer"]);
+  assertEquals(log, ["failed for now", "kept fresh", "timer"]);
   limiter.resetBackoff();
-  assertEquals(log.slice(3), ["unwatched"]);
+  assertEquals(log.slice(3), ["let go"]);
 });

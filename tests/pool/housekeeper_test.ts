@@ -11,7 +11,7 @@ const OFF: HousekeeperSettings = {
   leaseProbeAfterMs: Infinity,
 };
 
-/** A pool of so many connections, of which one has been out since now, and what becomes of it. */
+/** Creates a housekeeper for a pool with one connection, leased now, and a record of what it does. */
 function setup(settings: Partial<HousekeeperSettings>) {
   const slot = new Slot({
     client: {},
@@ -31,7 +31,7 @@ function setup(settings: Partial<HousekeeperSettings>) {
   return { housekeeper, slots, log };
 }
 
-Deno.test("Housekeeper looks four times within the shortest term, and once a second at least", async () => {
+Deno.test("Housekeeper runs four times within the shortest duration, and at least once a second", async () => {
   using time = fakeTime();
   for (
     const [settings, periodMs] of [[{ idleTimeoutMs: 400 }, 100], [{ minIdle: 1 }, 1000]] as const
@@ -46,7 +46,7 @@ Deno.test("Housekeeper looks four times within the shortest term, and once a sec
   }
 });
 
-Deno.test("Housekeeper has no timer where nothing is ever due, once it is stopped, and while the pool is empty", async () => {
+Deno.test("Housekeeper has no timer if nothing is ever due, once it is stopped, and while the pool is empty", async () => {
   using time = fakeTime();
   const timers = watchTimers();
   setup({}).housekeeper.start();
@@ -67,7 +67,7 @@ Deno.test("Housekeeper has no timer where nothing is ever due, once it is stoppe
   housekeeper.stop();
 });
 
-Deno.test("Housekeeper reports a long lease once, and has its server probed again and again", async () => {
+Deno.test("Housekeeper reports a long lease once, and has its server probed repeatedly", async () => {
   using time = fakeTime();
   const { housekeeper, log } = setup({ leaseWarnAfterMs: 1000, leaseProbeAfterMs: 2000 });
   housekeeper.start();

@@ -1,5 +1,5 @@
 /**
- * The scenarios that a pool of SQLAlchemy's kind must stand, by their numbers in the specification.
+ * Scenarios for a pool of SQLAlchemy's kind, numbered.
  *
  * @module
  */
@@ -105,7 +105,7 @@ Deno.test("4. 3 + 0 all out, poolTimeout 2: the fourth fails at about 2 s; poolT
   }
 });
 
-Deno.test("5. Ten racers on 2 + 1: nobody times out early; the maximum is never exceeded, in forty workers either", async () => {
+Deno.test("5. Ten racers on 2 + 1: no checkout times out early; the maximum is never exceeded, with forty workers either", async () => {
   using time = fakeTime();
   const racing = lab({ poolSize: 2, maxOverflow: 1, poolTimeout: 3 }, {
     connect: () => delay(50),
@@ -157,7 +157,7 @@ Deno.test("6. Connect fails in overflow: the overflow count is as before, and th
   const second = watch(it.engine.connect());
   await time.tick(100);
   assertInstanceOf(first.error, ConnectError);
-  // The second one's dial began at the very moment at which the first one's failed.
+  // The connect for the second waiter began when the first one failed.
   assertEquals(it.adapter.dials.length, 3);
   assertEquals([it.engine.status().overflow, it.engine.status().connecting], [0, 1]);
   failing = false;
@@ -176,7 +176,7 @@ Deno.test("7. One connect hangs: others go on", async () => {
   });
   const waits = Array.from({ length: 5 }, () => watch(it.engine.connect()));
   await time.tick(10);
-  // Whoever came first is served first: what hangs is the place of the one who came last.
+  // The oldest waiters are served first: the connect that hangs is missed by the last one.
   assertEquals(waits.map(({ state }) => state), [
     ...Array(4).fill("fulfilled"),
     "pending",
@@ -229,14 +229,14 @@ Deno.test("9. dispose with one out: idle closed, the one still works, closed at 
   await end(it);
 });
 
-Deno.test("9. dispose with one out: whoever waits is rejected with a PoolClosedError", async () => {
+Deno.test("9. dispose with one out: waiters are rejected with a PoolClosedError", async () => {
   using time = fakeTime();
   const it = lab({ poolSize: 1, maxOverflow: 0 }, { connect: () => delay(10) });
-  const dialling = watch(it.engine.connect());
+  const connecting = watch(it.engine.connect());
   await time.tick(5);
   await it.engine.dispose();
   await time.settle();
-  assertInstanceOf(dialling.error, PoolClosedError);
+  assertInstanceOf(connecting.error, PoolClosedError);
   const holder = it.engine.connect();
   await time.tick(10);
   const lease = await holder;
@@ -556,11 +556,11 @@ Deno.test("24. Disconnect in mid-query: that lease invalidated, idle siblings to
   await end(it);
 });
 
-/** What a checkout may have to wait for, each thing for a millisecond or more. */
+/** What a checkout may have to wait for, a millisecond or more each. */
 interface Situation {
   readonly options?: EngineOptions<FakeClient>;
   readonly behaviour?: FakeBehavior;
-  /** What happened before; what it returns happens when the checkout has begun. */
+  /** Runs before the checkout; the function that it returns runs once the checkout has begun. */
   prepare?(it: Lab, time: TestTime): Promise<(() => void) | void>;
   /** The checkout. By default `engine.connect()`. */
   connect?(it: Lab, signal?: AbortSignal): Promise<Lease<FakeClient>>;
@@ -640,14 +640,14 @@ const situations: Readonly<Record<string, Situation>> = {
   },
 };
 
-/** Moves the time until a promise is settled. */
+/** Advances the time until a promise is settled. */
 async function tickUntil<T>(time: TestTime, promise: Promise<T>): Promise<T> {
   const watched = watch(promise);
   while (watched.state === "pending") await time.tick(1);
   return await promise;
 }
 
-/** One checkout in a situation of its own, aborted so many milliseconds and microtasks after it began. */
+/** Runs one checkout in a new situation, and aborts it after a number of milliseconds and microtasks. */
 async function abortAfter(
   time: TestTime,
   situation: Situation,
@@ -669,7 +669,7 @@ async function abortAfter(
   const checkout = watch(
     connect(it, after && controller.signal).finally(() => endMs = time.nowMs),
   );
-  // Somebody else wants the same one connection, and did not change his mind.
+  // Another caller waits for the same connection, and does not abort.
   const rival = watch(connect(it));
   begin?.();
   if (after?.ms === 0) abort(after);
@@ -690,7 +690,7 @@ async function abortAfter(
 const MICROTASKS = 40;
 
 for (const [name, situation] of Object.entries(situations)) {
-  Deno.test(`25. Abort at every await of checkout: nothing leaks, nobody starves: ${name}`, async () => {
+  Deno.test(`25. Abort at every await of checkout: nothing leaks, no waiter starves: ${name}`, async () => {
     using time = fakeTime();
     // A backoff without jitter takes the same time each time.
     using _dice = dice(0.5);

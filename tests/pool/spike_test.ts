@@ -5,10 +5,10 @@ import { lab } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 /**
- * HikariCP's spike demand test: fifty requests at once to a pool of fifty that is empty, a connect takes 150 ms and
- * a query 2 ms. A pool that opens a connection for each request opens fifty, to use most of them once.
+ * HikariCP's spike demand test: fifty requests at once to an empty pool of fifty; a connect takes 150 ms and a query
+ * 2 ms. A pool that opens a connection for each request opens fifty, and uses most of them once.
  */
-Deno.test("HikariCP's spike test: fifty requests need few connections", async () => {
+Deno.test("Pool opens few connections for fifty requests at once (HikariCP's spike test)", async () => {
   using time = fakeTime();
   const it = lab({ poolSize: 50, maxOverflow: 0 }, {
     connect: () => delay(150),
@@ -30,7 +30,7 @@ Deno.test("HikariCP's spike test: fifty requests need few connections", async ()
   console.log(
     `${opened} connections were opened for 50 requests, the last served after ${lastMs} ms`,
   );
-  // Four dials at once; each of the four serves twelve or thirteen, while four more are on their way.
+  // Four connects at once; each connection serves twelve or thirteen requests, while four more are being opened.
   assertLessOrEqual(opened, 8);
   assertLessOrEqual(lastMs, 150 + 13 * 2);
   assertEquals(served, served.toSorted((a, b) => a - b));

@@ -5,7 +5,7 @@ import { assertAtRest, end, give, refused, take, verdict, watch } from "../suppo
 import { lab } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-Deno.test('poolClass "static": concurrent first checkouts wait for one dial', async () => {
+Deno.test("StaticPool: concurrent first checkouts wait for one connect", async () => {
   using time = fakeTime();
   const it = lab({ poolClass: "static" }, { connect: () => delay(10) });
   const waits = Array.from({ length: 20 }, () => it.engine.connect());
@@ -17,7 +17,7 @@ Deno.test('poolClass "static": concurrent first checkouts wait for one dial', as
   await end(it);
 });
 
-Deno.test('poolClass "static": the connection is reset when the last holder is done, not before', async () => {
+Deno.test("StaticPool resets the connection when the last lease is released, not before", async () => {
   using _time = fakeTime();
   const it = lab({ poolClass: "static" });
   const [first, second] = await take(it, 2);
@@ -31,7 +31,7 @@ Deno.test('poolClass "static": the connection is reset when the last holder is d
   await end(it);
 });
 
-Deno.test('poolClass "static": a holder who finds the connection broken ends it for all', async () => {
+Deno.test("StaticPool ends all leases when one of them reports the connection as broken", async () => {
   using _time = fakeTime();
   const ways = [
     (lease: { release(error: unknown): Promise<void> }) => lease.release(verdict("disconnect")),
@@ -55,7 +55,7 @@ Deno.test('poolClass "static": a holder who finds the connection broken ends it 
   }
 });
 
-Deno.test('poolClass "static": an error that says nothing about the connection leaves it shared', async () => {
+Deno.test("StaticPool keeps the connection shared after an error that does not concern it", async () => {
   using _time = fakeTime();
   const it = lab({ poolClass: "static" });
   const [first, second] = await take(it, 2);
@@ -66,7 +66,7 @@ Deno.test('poolClass "static": an error that says nothing about the connection l
   await end(it);
 });
 
-Deno.test('poolClass "static": a detached connection is the caller\'s, the other holders are told, and another one opens', async () => {
+Deno.test("StaticPool: detach() ends the other leases, and another connection is opened", async () => {
   using _time = fakeTime();
   const it = lab({ poolClass: "static" });
   const [first, second] = await take(it, 2);
@@ -80,7 +80,7 @@ Deno.test('poolClass "static": a detached connection is the caller\'s, the other
   await end(it, [client]);
 });
 
-Deno.test('poolClass "static": an aborted checkout ends at once, and the connection becomes idle', async () => {
+Deno.test("StaticPool: an aborted checkout ends at once, and the connection becomes idle", async () => {
   using time = fakeTime();
   const it = lab({ poolClass: "static" }, { connect: () => delay(10) });
   const controllers = [new AbortController(), new AbortController()];
@@ -96,7 +96,7 @@ Deno.test('poolClass "static": an aborted checkout ends at once, and the connect
   await end(it);
 });
 
-Deno.test("poolClass \"static\": one caller's short patience is not another's", async () => {
+Deno.test("StaticPool gives each caller its own timeout", async () => {
   using time = fakeTime();
   const it = lab({ poolClass: "static" });
   await it.engine.use((lease) => lease.invalidate());
@@ -112,7 +112,7 @@ Deno.test("poolClass \"static\": one caller's short patience is not another's", 
   await end(it);
 });
 
-Deno.test('poolClass "static": a share is handed out with a fresh answer only, and who gives up waiting for one leaves nothing behind', async () => {
+Deno.test("StaticPool shares the connection with a fresh answer only, and an aborted wait for one leaves nothing behind", async () => {
   using time = fakeTime();
   const it = lab({ poolClass: "static", dnsRefresh: "on-demand" });
   const [holder] = await take(it, 1);
@@ -132,7 +132,7 @@ Deno.test('poolClass "static": a share is handed out with a fresh answer only, a
   await end(it);
 });
 
-Deno.test('poolClass "static": who moves with the name gets a new connection while the old one is still out', async () => {
+Deno.test("StaticPool opens a new connection after a change of address while the old one is still leased", async () => {
   using time = fakeTime();
   const it = lab({ poolClass: "static" });
   const [old] = await take(it, 1);
@@ -146,7 +146,7 @@ Deno.test('poolClass "static": who moves with the name gets a new connection whi
   await end(it);
 });
 
-Deno.test('poolClass "static": idleTimeout and poolRecycle count when it is back, not while it is shared', async () => {
+Deno.test("StaticPool applies idleTimeout and poolRecycle when the connection is back, not while it is shared", async () => {
   using time = fakeTime();
   const it = lab({ poolClass: "static", idleTimeout: 60, poolRecycle: 100 });
   let lease = await it.engine.connect();
@@ -162,7 +162,7 @@ Deno.test('poolClass "static": idleTimeout and poolRecycle count when it is back
   await end(it);
 });
 
-Deno.test('poolClass "static": a sibling\'s isolation level is taken back when the connection is', async () => {
+Deno.test("StaticPool takes the isolation level of a sibling back with the connection", async () => {
   using _time = fakeTime();
   const it = lab({ poolClass: "static" });
   const sibling = it.engine.executionOptions({ isolationLevel: "serializable" });
@@ -171,7 +171,7 @@ Deno.test('poolClass "static": a sibling\'s isolation level is taken back when t
   await end(it);
 });
 
-Deno.test('poolClass "static": no share is handed out once the engine is closed or its pool disposed', async () => {
+Deno.test("StaticPool shares nothing once the engine is closed or its pool disposed", async () => {
   using time = fakeTime();
   const it = lab({ poolClass: "static" });
   const lease = await it.engine.connect();
@@ -181,7 +181,7 @@ Deno.test('poolClass "static": no share is handed out once the engine is closed 
   const [last] = await take(it, 1);
   const closing = watch(it.engine.close({ drain: 50 }));
   await time.advance(1);
-  // While the lease is still out, and with an answer that has expired.
+  // While the lease is not released yet, and with an expired answer.
   for (let round = 0; round < 2; round++) {
     await assertRejects(() => it.engine.connect(), PoolClosedError, "the engine is closed");
     await time.advance(20);

@@ -1,7 +1,7 @@
 import { assertGreater } from "@std/assert";
 import { stress } from "../stress/pool_life.ts";
 
-/** A new one each time; a failure names it. */
+/** A new seed each time; a failure names it. */
 const seed = Number(Deno.env.get("DNSPOOL_STRESS_SEED") ?? Math.floor(Math.random() * 1e9));
 
 Deno.test(`2,000 random actions leave nothing behind (seed ${seed})`, async () => {

@@ -1,6 +1,6 @@
 /**
- * Hostile responses against `wire` and `doh`. `DNSPOOL_STRESS` says how many (2000 where it is not set), and
- * `DNSPOOL_SEED` repeats a run that failed.
+ * Hostile responses against `wire` and `doh`: `DNSPOOL_STRESS` of them, 2000 by default. `DNSPOOL_SEED` repeats a run
+ * that failed.
  *
  * @module
  */
@@ -20,14 +20,14 @@ import { mutatedResponse, NAME } from "./mutated_responses.ts";
 
 const COUNT = Number(Deno.env.get("DNSPOOL_STRESS") ?? 2000);
 const SEED = Number(Deno.env.get("DNSPOOL_SEED") ?? Math.floor(Math.random() * 2 ** 32));
-/** This many of them, one in twenty, go through real sockets. */
+/** Number of responses that go through real sockets: one in twenty. */
 const OVER_SOCKETS = Math.ceil(COUNT / 20);
-/** No message takes so long to read, however slow the machine; a right one takes a few microseconds. */
+/** Maximum time to read a message, however slow the machine; a valid one takes a few microseconds. */
 const SLOW_MS = 200;
-/** No lookup takes so long: the answer, or the end of the connection, comes at once. */
+/** Maximum time of a lookup: the answer, or the end of the connection, comes at once. */
 const HANG_MS = 5000;
 
-/** What may come of a response, by the name it is counted under. */
+/** The possible results of a response, by the name that they are counted under. */
 function checked(outcome: Answer | Error, family: 4 | 6): string {
   if (outcome instanceof LookupError) {
     const { kind, reason, negativeTtl } = outcome;
@@ -38,7 +38,7 @@ function checked(outcome: Answer | Error, family: 4 | 6): string {
     return kind;
   }
   if (outcome instanceof Error) {
-    // Of the reader: not the response, or none that can be read. It never fails in any other way.
+    // From the reader: not the response, or an unreadable one. It never fails in any other way.
     assertEquals(outcome.constructor, Error, outcome.stack);
     assert(/^(the response|the message)/.test(outcome.message), outcome.stack);
     return "unusable";
@@ -96,25 +96,25 @@ Deno.test(`the reader of wire and doh makes an answer or a defined error of ${CO
       counts[checked(outcome, family)]!++;
       if (index % 50 === 0) memory.push(Deno.memoryUsage().heapUsed);
     }
-    // The machine may have paused: what is slow is slow again.
+    // The machine may have paused: a message that is slow to read is slow again.
     for (let again = 0; again < 3 && slowest.ms >= SLOW_MS; again++) {
       const startMs = performance.now();
       slowest.read();
       slowest.ms = performance.now() - startMs;
     }
     assert(slowest.ms < SLOW_MS, `one took ${slowest.ms.toFixed(1)} ms`);
-    // The heap goes up and down with the garbage; what stays is its lowest point.
+    // The heap grows and shrinks with the garbage: its lowest point is what counts.
     const half = memory.length / 2;
     const grownBy = (Math.min(...memory.slice(half)) - Math.min(...memory.slice(0, half))) /
       2 ** 20;
     assert(grownBy < 32, `the memory grew by ${grownBy.toFixed(0)} MiB`);
-    // Responses that all look alike to the reader would prove nothing.
+    // If all responses had the same result, the test would prove nothing.
     for (const [what, count] of Object.entries(counts)) {
       assert(count > COUNT / 50, `only ${count} of ${COUNT} ended as "${what}"`);
     }
   }));
 
-/** Asks again and again; each time there is an end, and a defined one. */
+/** Looks up repeatedly; each lookup must end, and in a defined way. */
 async function askOften(
   lookup: Lookup,
   server: { host: string; port: number } | undefined,
@@ -143,7 +143,7 @@ Deno.test(`wire has an end for ${OVER_SOCKETS} mutated responses over UDP and TC
     const { server, close } = await rawDns(({ message, protocol, send, end }) => {
       send(mutatedResponse(message, random));
       if (protocol === "tcp") end();
-      // What is passed over must be followed by something, or there is only silence.
+      // A response that is ignored must be followed by another one, or the lookup would time out.
       else send(reply(message, { answers: [a(NAME, "127.0.0.2")] }));
     });
     try {

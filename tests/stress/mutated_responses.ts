@@ -1,5 +1,5 @@
 /**
- * Responses to DNS questions, right ones and what becomes of them when bytes are changed at random.
+ * DNS responses: valid ones, and the same with bytes changed at random.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Random } from "../../testing/dns/random.ts";
 import { a, FLAGS, OPT, type RawRecord, reply, TRUNCATED } from "../support/raw_dns.ts";
 
 export const NAME = "db.internal";
-/** Where the answers begin: everything before is the header and the question. */
+/** Offset of the answers, behind header and question. */
 const ANSWERS_AT = 12 + NAME.length + 2 + 4;
 
 const cname = (name: string, data: string): RawRecord => ({ name, type: "CNAME", ttl: 60, data });
@@ -75,7 +75,7 @@ const MUTATIONS: readonly Mutation[] = [
     const target = below(random, bytes.length);
     bytes.splice(below(random, bytes.length), below(random, 3), 0xc0 | target >> 8, target & 0xff);
   },
-  // a piece less, a piece twice, an end too early, an end too late
+  // a part missing, a part twice, too short, too long
   (bytes, random) => void bytes.splice(below(random, bytes.length), 1 + below(random, 8)),
   (bytes, random) => {
     const at = below(random, bytes.length);
@@ -90,7 +90,7 @@ const MUTATIONS: readonly Mutation[] = [
     const at = 4 + below(random, 8);
     bytes[at] = random() < 0.5 ? below(random, 4) : below(random, 256);
   },
-  // nothing but noise, now and then a lot of it
+  // noise only, sometimes a lot of it
   (bytes, random) => {
     if (random() < 0.9) return;
     const length = random() < 0.99 ? below(random, 600) : below(random, 65_535);
@@ -100,8 +100,8 @@ const MUTATIONS: readonly Mutation[] = [
 ];
 
 /**
- * A response to a query with one to four changes. Most keep the header's first half and the question as they are, so
- * that what comes after them is looked at.
+ * Creates a response to a query with one to four changes. Most keep the first half of the header and the question, so
+ * that the rest is read.
  */
 export function mutatedResponse(query: Query | Uint8Array, random: Random): Uint8Array {
   const question = query instanceof Uint8Array ? query : writeQuery(query);

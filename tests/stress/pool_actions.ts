@@ -1,5 +1,5 @@
 /**
- * What may happen to an engine, each with how often, and with which options.
+ * What may happen to an engine, how often, and with which options.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import fc from "npm:fast-check@^4";
 import type { Trouble, WorldPlan } from "./pool_world.ts";
 import type { ServerState } from "./pool_servers.ts";
 
-/** What may be tried with a lease that was given back. */
+/** What may be tried with a lease that was released. */
 export type Again = "release" | "invalidate" | "detach";
 
-/** One thing that happens. `which` chooses among as many as there are at that moment. */
+/** One action. `which` chooses one of the objects that there are at that moment. */
 export type Action =
   | { do: "checkout"; timeout: number | undefined; abortAfter: number | undefined }
   | { do: "use"; ms: number; trouble: Trouble }
@@ -32,22 +32,22 @@ export type Action =
   | { do: "dispose" }
   | { do: "close"; drain: number };
 
-/** A case with its weight. */
+/** Weights a case. */
 function often<T>(weight: number, arbitrary: fc.Arbitrary<T>) {
   return { weight, arbitrary };
 }
 
-/** One of these; name one twice to have it more often. */
+/** Chooses one of the values; a value given twice is chosen twice as often. */
 function oneOf<const T>(...values: T[]): fc.Arbitrary<T> {
   return fc.constantFrom(...values);
 }
 
-/** Plain objects: they read better in a report. */
+/** Creates plain objects, which read better in a report. */
 function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) {
   return fc.record(model, { noNullPrototype: true });
 }
 
-/** The name of an action. */
+/** Creates the name of an action. */
 function its<K extends Action["do"]>(name: K): fc.Arbitrary<K> {
   return fc.constant(name);
 }
@@ -63,14 +63,14 @@ const trouble = oneOf<Trouble>(
   "odd",
 );
 
-/** Anything that may happen. */
+/** Any action. */
 export const anyAction: fc.Arbitrary<Action> = fc.oneof(
   often(
     80,
     record({
       do: its("checkout"),
       timeout: oneOf(undefined, undefined, 0, 0.2, 3, Infinity),
-      // After so many microtasks: at every await there is.
+      // In microtasks: so that each `await` is hit.
       abortAfter: fc.oneof(often(3, fc.constant(undefined)), often(1, fc.nat(40))),
     }),
   ),
@@ -132,7 +132,7 @@ export const anyAction: fc.Arbitrary<Action> = fc.oneof(
   often(1, record({ do: its("close"), drain: oneOf(0, 1, 10) })),
 );
 
-/** Options that make a difference here, each at its default more often than not. */
+/** The options that matter here, each mostly at its default. */
 const anyOptions = record({
   poolSize: oneOf(1, 1, 2, 3, 4, 0),
   maxOverflow: oneOf(0, 0, 1, 2, -1),
@@ -162,7 +162,7 @@ const anyOptions = record({
   loadBalance: oneOf("ordered", "random", "round-robin", "least-connections"),
   targetSessionAttrs: oneOf("any", "any", "any", "primary", "prefer-standby"),
 }).map(({ poolSize, maxOverflow, minIdle, minSize, ...options }) => {
-  // The other classes have their own limits.
+  // Other classes have limits of their own.
   if (options.poolClass !== "queue") return options;
   return { ...options, poolSize, maxOverflow, minIdle, minSize };
 });

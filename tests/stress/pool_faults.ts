@@ -1,6 +1,6 @@
 /**
- * An adapter, a lookup, hooks and a logger that misbehave by chance: they throw, reject, take their time, or finish
- * in an order that somebody else decides on.
+ * An adapter, a lookup, hooks and a logger that misbehave by chance: they throw, reject, are slow, or finish in an order
+ * that a scheduler decides on.
  *
  * @module
  */
@@ -13,23 +13,23 @@ import { type FakeAdapter, fakeAdapter, type FakeClient } from "../../testing/mo
 import { fail, type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { driverError, FakeServers } from "./pool_servers.ts";
 
-/** Decides on the order in which things are finished: fast-check's scheduler. */
+/** Decides on the order in which work finishes: fast-check's scheduler. */
 export interface Order {
-  /** Fulfilled when its turn has come. */
+  /** Waits for its turn. */
   schedule(promise: Promise<unknown>, label?: string): Promise<unknown>;
-  /** How many wait for their turn. */
+  /** Returns the number of promises that wait for their turn. */
   count(): number;
-  /** Picks one. */
+  /** Lets one of them finish. */
   waitOne(): Promise<void>;
 }
 
-/** The longest that anything takes by itself, in milliseconds. */
+/** Maximum duration of work without a fault, in milliseconds. */
 const SLOWEST_MS = 3000;
 export const ALL_ADDRESSES: readonly string[] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
 
-/** Everything around an engine that may go wrong. */
+/** Everything around an engine that may fail. */
 export class Faults {
-  /** While true, nothing goes wrong any more. */
+  /** Whether faults have ended. */
   healed = false;
   readonly servers: FakeServers = new FakeServers();
   readonly adapter: FakeAdapter;
@@ -40,10 +40,10 @@ export class Faults {
     info: () => this.#stumble(),
     warn: () => this.#stumble(),
   };
-  /** What a hook may do to the engine that called it. */
+  /** Called by a hook now and then: does something to the engine that called the hook. */
   meddle: () => void = () => {};
 
-  /** Pings, resets and hooks under way on connections that nobody holds. */
+  /** Number of pings, resets and hooks under way on connections that are not leased. */
   attending = 0;
 
   readonly #order: Order;
@@ -53,8 +53,8 @@ export class Faults {
 
   /**
    * @param order Decides on the order.
-   * @param random Chance.
-   * @param plan `rate`: how often something goes wrong, of 1; `hooks`: which hooks there are, a bit for each.
+   * @param random Returns a number from 0 to 1.
+   * @param plan `rate`: the probability of a fault; `hooks`: which hooks there are, a bit for each.
    */
   constructor(order: Order, random: () => number, plan: { rate: number; hooks: number }) {
     this.#order = order;
@@ -67,21 +67,21 @@ export class Faults {
     }
   }
 
-  /** Notes that an error is ours: whoever meets it has found no bug. */
+  /** Notes that an error was injected. */
   inject<E extends Error>(error: E): E {
     this.#injected.add(error);
     return error;
   }
 
-  /** Whether an error, or what it came of, is ours. */
-  isOurs(error: unknown): boolean {
+  /** Returns whether an error, or one of its causes, was injected. */
+  isInjected(error: unknown): boolean {
     if (error === null) return true;
     if (typeof error !== "object") return false;
     const { cause } = error as Error;
-    return this.#injected.has(error) || cause !== undefined && this.isOurs(cause);
+    return this.#injected.has(error) || cause !== undefined && this.isInjected(cause);
   }
 
-  /** The servers and the name are well from now on. */
+  /** Ends the faults of the servers and of the name. */
   heal(): void {
     this.healed = true;
     this.servers.set("up", ...ALL_ADDRESSES);
@@ -95,13 +95,13 @@ export class Faults {
     return !this.healed && this.#random() < this.#rate * share;
   }
 
-  /** A plain method that throws now and then. */
+  /** Throws now and then. */
   #stumble(error: () => Error = () => driverError("it stumbled")): undefined {
     if (this.#chance(0.3)) throw this.inject(error());
     return undefined;
   }
 
-  /** Something that takes its time, waits for its turn, or fails; `hangs`: or, with a signal, never ends. */
+  /** Takes time, waits for its turn, or fails. */
   async #work(what: string, signal?: AbortSignal): Promise<void> {
     if (this.healed) return;
     const way = this.#random();
@@ -144,19 +144,19 @@ export class Faults {
       },
     });
     const { connect, close, terminate, inTransaction, onClose } = adapter;
-    const patient = new AbortController().signal;
+    const neverAborted = new AbortController().signal;
     const faulty: Pick<
       Adapter<FakeClient>,
       "connect" | "close" | "terminate" | "inTransaction" | "onClose" | "ref" | "unref"
     > = {
-      // Some drivers cannot be stopped, and come with a connection when nobody wants it any more.
+      // Some drivers ignore the abort, and open a connection that is no longer needed.
       connect: (ip: string, target: Target) =>
-        connect(ip, this.#chance(0.3) ? { ...target, signal: patient } : target),
+        connect(ip, this.#chance(0.3) ? { ...target, signal: neverAborted } : target),
       close: async (client) => {
         await this.#work("close");
         await close!(client);
       },
-      // It does its work, and complains.
+      // It does its work, and throws.
       terminate: (client, reason) => {
         terminate!(client, reason);
         this.#stumble();

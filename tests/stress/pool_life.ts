@@ -1,6 +1,6 @@
 /**
- * The life of one engine: random actions, each followed by a look at everything that must hold, and at the end the
- * proof that nothing was lost.
+ * The life of one engine: random actions, each followed by a check of all invariants, and at the end a check that
+ * nothing was lost.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { type Action, type Again, anyAction, anyWorld } from "./pool_actions.ts"
 import { ALL_ADDRESSES, type Order } from "./pool_faults.ts";
 import { World, type WorldPlan } from "./pool_world.ts";
 
-/** What was gone through. */
+/** What a run amounted to. */
 export interface Totals {
   lives: number;
   actions: number;
@@ -22,28 +22,28 @@ export interface Totals {
   opened: number;
 }
 
-/** So many actions are in one life at the most. */
-const LONGEST_LIFE = 300;
-/** So many actions still happen to an engine that is closed. */
-const AFTERLIFE = 20;
+/** Maximum number of actions per life. */
+const MAX_ACTIONS = 300;
+/** Maximum number of actions after the engine was closed. */
+const MAX_ACTIONS_CLOSED = 20;
 const LIVES_PER_SEED = 5;
-/** No shorter list of actions is looked for after so long. */
-const PATIENCE_MS = 45_000;
-/** After so many seconds in a world that is well again, everybody was served. */
-const CONVALESCENCE = 40;
+/** Timeout of the search for a shorter list of actions that fails as well. */
+const SHRINK_TIMEOUT_MS = 45_000;
+/** Number of seconds without faults after which every waiter was served. */
+const RECOVERY = 40;
 
 /**
- * Lives engines until there were so many actions. On failure, fast-check's error names the seed, which goes into
- * `DNSPOOL_STRESS_SEED` to see it again, and the shortest list of actions it has found.
+ * Runs lives of engines up to a number of actions. On failure, fast-check's error names the seed, which
+ * `DNSPOOL_STRESS_SEED` repeats, and the shortest list of actions that it has found.
  *
- * @param seed For everything that is left to chance: a few lives, then the next number.
- * @param actions How many.
+ * @param seed The seed of a few lives; the next ones have the next number.
+ * @param actions The number of actions.
  */
 export async function stress(seed: number, actions: number): Promise<Totals> {
   const totals: Totals = { lives: 0, actions: 0, served: 0, failed: 0, opened: 0 };
   const life = fc.asyncProperty(
     anyWorld,
-    fc.array(anyAction, { minLength: 1, maxLength: LONGEST_LIFE, size: "max" }),
+    fc.array(anyAction, { minLength: 1, maxLength: MAX_ACTIONS, size: "max" }),
     fc.scheduler(),
     (plan, actions, order) => live(plan, actions, order, totals),
   );
@@ -51,7 +51,7 @@ export async function stress(seed: number, actions: number): Promise<Totals> {
     await fc.assert(life, {
       seed: seed + round,
       numRuns: LIVES_PER_SEED,
-      interruptAfterTimeLimit: PATIENCE_MS,
+      interruptAfterTimeLimit: SHRINK_TIMEOUT_MS,
     });
   }
   return totals;
@@ -70,7 +70,7 @@ async function live(
   try {
     let left = Infinity;
     for (const action of actions) {
-      if (world.closed) left = Math.min(left, AFTERLIFE);
+      if (world.closed) left = Math.min(left, MAX_ACTIONS_CLOSED);
       if (left-- === 0) break;
       await perform(action, world, order, time);
       if (order.count() > 0 && world.random() < 0.5) await order.waitOne();
@@ -78,8 +78,8 @@ async function live(
       world.check();
       totals.actions++;
     }
-    // Some are closed in the middle of the storm.
-    if (world.random() < 0.6) await convalesce(world, order, time);
+    // Some are closed while there are faults.
+    if (world.random() < 0.6) await recover(world, order, time);
     await end(world, order, time);
     totals.lives++;
     totals.served += world.tally.served;
@@ -155,7 +155,7 @@ async function perform(action: Action, world: World, order: Order, time: TestTim
   }
 }
 
-/** What is done with a lease that was given back touches nobody. */
+/** Uses a released lease, which must change nothing. */
 function again(
   lease: Lease<FakeClient> | undefined,
   how: Again,
@@ -168,21 +168,21 @@ function again(
   else {
     try {
       lease.detach();
-      world.problem("a lease that was given back was detached");
+      world.problem("a released lease was detached");
     } catch {
       // As it must be.
     }
   }
   if (JSON.stringify(world.core.pool.counts) !== before) {
-    world.problem(`${how} on a lease that was given back changed the pool`);
+    world.problem(`${how} on a released lease changed the pool`);
   }
 }
 
-/** The world is well again: whoever still waits is served, and the pool has all its capacity. */
-async function convalesce(world: World, order: Order, time: TestTime): Promise<void> {
+/** Ends the faults: every waiter must be served, and the pool must have its full capacity. */
+async function recover(world: World, order: Order, time: TestTime): Promise<void> {
   const { engine, faults, leases } = world;
   faults.heal();
-  await rest(world, order, time, CONVALESCENCE);
+  await rest(world, order, time, RECOVERY);
   if (world.closed) return;
   if (world.pending.size > 0) world.problem(`${world.pending.size} checkouts were never served`);
   const { poolSize, maxOverflow } = engine.pool.counts;
@@ -190,12 +190,12 @@ async function convalesce(world: World, order: Order, time: TestTime): Promise<v
   for (let i = 0; i < count; i++) world.checkout(5);
   await time.tick(5000);
   if (leases.length !== count) {
-    world.problem(`of ${count} checkouts in a world that is well, ${leases.length} were served`);
+    world.problem(`of ${count} checkouts without faults, ${leases.length} were served`);
   }
   world.check();
 }
 
-/** Closes the engine while leases are out, and looks at what is left. */
+/** Closes the engine while connections are leased, and checks what is left. */
 async function end(world: World, order: Order, time: TestTime): Promise<void> {
   const held = world.leases.splice(0);
   world.close(1);
@@ -207,7 +207,7 @@ async function end(world: World, order: Order, time: TestTime): Promise<void> {
   world.checkEnd();
 }
 
-/** Time goes by, nothing is held, and everything under way is finished. */
+/** Advances the time, releases all leases, and lets all work finish. */
 async function rest(world: World, order: Order, time: TestTime, seconds: number): Promise<void> {
   world.resting = true;
   for (const lease of world.leases.splice(0)) world.follow(lease.release());

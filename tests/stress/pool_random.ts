@@ -1,6 +1,6 @@
 /**
- * The long run of random actions: `DNSPOOL_STRESS_ACTIONS`, 100,000 by default, from `DNSPOOL_STRESS_SEED`, a new one
- * by default. The short one is `tests/pool/stress_test.ts`.
+ * The long run of random actions: `DNSPOOL_STRESS_ACTIONS`, 100,000 by default, with the seed `DNSPOOL_STRESS_SEED`, by
+ * default a new one. The short run is `tests/pool/stress_test.ts`.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Made-up servers behind made-up addresses: each is up, down, frozen or otherwise out of sorts, and a test changes
- * that as it goes on.
+ * Imitated servers behind addresses that do not exist: each is up, down, frozen or failing otherwise, as the test sets
+ * it.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import { now } from "../../internal/clock.ts";
 import type { Role, Target } from "../../adapters/adapter.ts";
 import type { FakeAdapter, FakeBehavior, FakeClient } from "../../testing/mod.ts";
 
-/** What a server does when it is dialled; frozen ones do not answer on open connections either. */
+/** How a server answers a connect; a frozen one does not answer on open connections either. */
 export type ServerState = "up" | "refusing" | "frozen" | "full" | "unreachable";
 
-/** An error of a driver, with the verdict that the fake adapter reads. */
+/** Creates an error of a driver, with the verdict that the fake adapter reads. */
 export function driverError(
   message: string,
   facts: { code?: string; verdict?: "disconnect" | "read-only" } = {},
@@ -21,24 +21,24 @@ export function driverError(
   return Object.assign(new Error(message), facts);
 }
 
-/** Servers, and a record of who dialled them. */
+/** Servers, with a record of the connects. */
 export class FakeServers {
-  /** How long it takes to open a connection, or to be refused, in milliseconds. */
+  /** Duration of a connect, refused or not, in milliseconds. */
   connectMs = 0;
-  /** How long a statement takes, in milliseconds. */
+  /** Duration of a statement, in milliseconds. */
   queryMs = 0;
-  /** Every dial: which address, and when. */
+  /** All connects. */
   readonly dials: { readonly address: string; readonly atMs: number }[] = [];
-  /** Dials under way now, and the most there ever were at once. */
-  dialling = 0;
-  mostDialling = 0;
-  /** What a statement says that is refused by a standby, by address. */
+  /** Number of connects under way now, and the largest number ever. */
+  connecting = 0;
+  maxConnecting = 0;
+  /** The role of each server, by address. */
   readonly roles: Map<string, Role> = new Map();
   readonly #states: Map<string, ServerState> = new Map();
-  /** Statements under way: what ends them when the connection dies. */
+  /** Rejects the statements under way on a connection that dies. */
   readonly #pending: Map<FakeClient, Set<(error: unknown) => void>> = new Map();
 
-  /** What the fake adapter is to do. */
+  /** The behavior of the fake adapter. */
   readonly behaviour: FakeBehavior = {
     connect: (address, target) => this.#connect(address, target),
     query: (client) => this.#query(client),
@@ -46,12 +46,12 @@ export class FakeServers {
     role: ({ address }) => this.roles.get(address) ?? { standby: false, readOnly: false },
   };
 
-  /** Statements under way now. */
+  /** Number of statements under way. */
   get inFlight(): number {
     return [...this.#pending.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Changes what servers do from now on. */
+  /** Sets the state of servers. */
   set(state: ServerState, ...addresses: string[]): void {
     for (const address of addresses) this.#states.set(address, state);
   }
@@ -74,7 +74,7 @@ export class FakeServers {
 
   async #connect(address: string, { signal }: Target): Promise<void> {
     this.dials.push({ address, atMs: now() });
-    this.mostDialling = Math.max(this.mostDialling, ++this.dialling);
+    this.maxConnecting = Math.max(this.maxConnecting, ++this.connecting);
     try {
       if (this.#state(address) === "frozen") await never(signal);
       if (this.connectMs > 0) await delay(this.connectMs, signal);
@@ -89,7 +89,7 @@ export class FakeServers {
           throw driverError("sorry, too many clients already", { code: "53300" });
       }
     } finally {
-      this.dialling--;
+      this.connecting--;
     }
   }
 
@@ -110,7 +110,7 @@ export class FakeServers {
   }
 }
 
-/** A driver that lets go when it is told to, of a server that never answers. */
+/** Imitates a server that never answers, and a driver that can be aborted. */
 function never(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) return reject(signal.reason);

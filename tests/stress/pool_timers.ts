@@ -1,24 +1,24 @@
 /**
- * What is left behind: timers that were neither cleared nor run, listeners that nobody took off a signal. The test
- * runner's sanitizers do not see the timers of a fake clock.
+ * Finds timers that were neither cleared nor run, and listeners that were not removed from a signal. The test runner's
+ * sanitizers do not see the timers of a fake clock.
  *
  * @module
  */
 
-/** Timers set from now on that are still to come. */
+/** The pending timers that were set since. */
 export interface TimerWatch {
-  /** Where each of them was set. */
+  /** Returns the stack of each. */
   pending(): string[];
-  /** Likewise, of those that the engine set; but for those that limit what somebody else does and does not end. */
+  /** Returns the stack of each that the engine set, without those that limit a hook of the user. */
   ofEngine(): string[];
 }
 
-/** What the engine cannot stop: a hook of a connection that leaves, which takes its time. */
+/** The engine cannot end the hook of a connection that is closed, only its own wait for it. */
 const OTHERS = /callCloseHook\b/;
 
 type TimerId = ReturnType<typeof setTimeout>;
 
-/** Watches the (fake) timers until the clock is given back. Call it once per fake clock. */
+/** Watches the timers of a fake clock until that is disposed. Call it once per fake clock. */
 export function watchTimers(): TimerWatch {
   const { setTimeout: set, clearTimeout: clear } = globalThis;
   const pending = new Map<TimerId | undefined, Error>();
@@ -48,7 +48,7 @@ function isOfEngine(stack: string): boolean {
   return caller !== undefined && !caller.includes("/tests/");
 }
 
-/** How many listeners a signal has that were added from now on. */
+/** Returns a function that counts the listeners of a signal that were added since. */
 export function countListeners(signal: AbortSignal): () => number {
   const listeners = new Set<unknown>();
   const { addEventListener, removeEventListener } = signal;

@@ -1,6 +1,6 @@
 /**
- * One engine among random faults, what workers hold of it, and everything that must hold of it at every moment.
- * Chance is seeded, and time is fake.
+ * One engine among random faults, the leases that workers hold, and the invariants. Random numbers are seeded, and time
+ * is fake.
  *
  * @module
  */
@@ -23,39 +23,39 @@ import { Faults, type Order } from "./pool_faults.ts";
 import { driverError } from "./pool_servers.ts";
 import { countListeners, watchTimers } from "./pool_timers.ts";
 
-/** How a world is made. */
+/** The parameters of a world. */
 export interface WorldPlan {
-  /** For chance within the run. */
+  /** Seed of the random numbers. */
   readonly seed: number;
   readonly options: EngineOptions<FakeClient>;
-  /** How often something that can go wrong does, of 1. */
+  /** Probability of a fault. */
   readonly faults: number;
-  /** Which hooks there are: a bit for each. */
+  /** The hooks that there are: a bit for each. */
   readonly hooks: number;
-  /** Seconds that the name's record lives. */
+  /** TTL of the name's record, in seconds. */
   readonly ttl: number;
 }
 
-/** What a worker has gone through when it gives a lease back. */
+/** The kind of error that a worker releases a lease with. */
 export type Trouble = "none" | "disconnect" | "read-only" | "harmless" | "odd";
 
-/** The engine, everything around it, and what is known about it. */
+/** An engine, everything around it, and what is known about it. */
 export class World {
   readonly engine: Engine<FakeClient>;
   readonly core: EngineCore<FakeClient>;
   readonly faults: Faults;
   readonly random: () => number;
-  /** Leases in the hands of workers. */
+  /** Leases that workers hold. */
   readonly leases: Lease<FakeClient>[] = [];
-  /** Leases that were given back, one way or another. */
+  /** Leases that were released, invalidated or detached. */
   readonly former: Lease<FakeClient>[] = [];
   /** Checkouts under way. */
   readonly pending: Set<AbortController> = new Set();
   readonly detached: Set<FakeClient> = new Set();
-  /** How many checkouts were served, and how many failed. */
+  /** Number of checkouts that were served, and that failed. */
   readonly tally = { served: 0, failed: 0 };
   closed = false;
-  /** While true, workers give back at once what they are given. */
+  /** Whether workers release each lease at once. */
   resting = false;
 
   readonly #time: TestTime;
@@ -71,8 +71,8 @@ export class World {
 
   /**
    * @param time The fake clock.
-   * @param order Decides on the order in which things are finished.
-   * @param plan How the world is made.
+   * @param order Decides on the order in which work finishes.
+   * @param plan The parameters.
    */
   constructor(time: TestTime, order: Order, plan: WorldPlan) {
     this.#time = time;
@@ -106,7 +106,7 @@ export class World {
     };
   }
 
-  /** Looks after a promise that must be fulfilled in the end. */
+  /** Follows a promise that must be fulfilled in the end. */
   follow(promise: Promise<unknown>): void {
     this.#underway.add(promise);
     promise.then(
@@ -115,7 +115,7 @@ export class World {
     );
   }
 
-  /** Closes the engine: once that is done, nobody waits for it any more. */
+  /** Closes the engine: once that is done, no checkout is pending. */
   close(drain: number): void {
     this.closed = true;
     const closing = this.engine.close({ drain }).then(() => this.#time.settle()).then(() => {
@@ -125,18 +125,18 @@ export class World {
     this.follow(closing);
   }
 
-  /** Something is wrong. */
+  /** Notes that an invariant does not hold. */
   problem(text: string): void {
     this.#problems.push(text);
   }
 
-  /** Takes a connection, and looks at what comes. */
+  /** Checks out a connection, and checks the result. */
   checkout(timeout?: number): AbortController {
     const controller = new AbortController();
     const sinceMs = this.#time.nowMs;
     this.pending.add(controller);
     const listeners = countListeners(controller.signal);
-    // The plain call has a shorter way than the one with options.
+    // A call without options has a fast path.
     const plain = timeout === undefined && this.random() < 0.3;
     const options = { signal: controller.signal, ...(timeout !== undefined && { timeout }) };
     this.engine.connect(plain ? undefined : options).then((lease) => {
@@ -166,7 +166,7 @@ export class World {
       .finally(() => this.pending.delete(controller));
   }
 
-  /** Notes who holds a connection from now on, and whether it may be handed out. */
+  /** Notes the holder of a connection, and checks that it may be handed out. */
   take(lease: Lease<FakeClient>, sinceMs: number): void {
     this.tally.served++;
     if (lease.released) return;
@@ -181,7 +181,7 @@ export class World {
       this.problem(`connection ${client.id} was handed out though it is closed`);
     }
     const { freshFor, inGrace } = this.engine.status().answer;
-    // At the very moment, it may have been current when it was handed over, and not when that is looked at.
+    // In the same millisecond, it may have been current when it was handed over, and departed since.
     if (!this.#isCurrent(address) && this.#departedAtMs.get(address) !== nowMs) {
       this.problem(`a connection to ${address} was handed out, which had departed`);
     }
@@ -190,7 +190,7 @@ export class World {
     }
   }
 
-  /** An error that a worker gives back with its lease. */
+  /** Returns the error that a worker releases its lease with. */
   trouble(kind: Trouble): unknown {
     if (kind === "none") return undefined;
     if (kind === "odd") {
@@ -200,14 +200,14 @@ export class World {
     return this.faults.inject(driverError(`a worker's ${kind}`, facts));
   }
 
-  /** A connection dies by itself. */
+  /** Lets a connection die. */
   kill(client: FakeClient): void {
     this.#diedAtMs.set(client, this.#time.nowMs);
     const error = driverError("reset by peer", { verdict: "disconnect" });
     this.faults.adapter.kill(client, this.faults.inject(error));
   }
 
-  /** What must hold at every moment. Throws where it does not. */
+  /** Checks the invariants; throws if one does not hold. */
   check(): void {
     this.#noteSlots();
     const { pool } = this.core;
@@ -227,23 +227,25 @@ export class World {
       this.problem(`too many are connecting: ${this.#state()}`);
     }
     if (idle > poolSize && waiting === 0) this.problem(`too many are kept: ${this.#state()}`);
-    if (this.closed && waiting > 0) this.problem(`somebody waits after close(): ${this.#state()}`);
+    if (this.closed && waiting > 0) {
+      this.problem(`a checkout waits after close(): ${this.#state()}`);
+    }
     const departed = Object.entries(this.core.pool.slots.byAddress)
       .filter(([address, { idle }]) => idle > 0 && !this.#isCurrent(address));
-    // After a stall, the end of lingering is noticed late.
+    // After a stall, the timer that ends lingering is late.
     if (departed.length > 0 && !this.#plan.options.dnsAddressLinger) {
       this.problem(`idle connections on a departed address: ${JSON.stringify(departed)}`);
     }
     // While the answer is stale, a checked connection may wait for a new one.
-    const nobodys = inUse - pool.slots.leased.length;
-    if (nobodys > this.faults.attending && this.engine.status().answer.freshFor > 0) {
-      this.problem(`nobody holds ${nobodys} connections in use: ${this.#state()}`);
+    const notLeased = inUse - pool.slots.leased.length;
+    if (notLeased > this.faults.attending && this.engine.status().answer.freshFor > 0) {
+      this.problem(`${notLeased} connections in use are not leased: ${this.#state()}`);
     }
     if (this.#open().length < idle) this.problem(`a closed connection is idle: ${this.#state()}`);
     if (this.#problems.length > 0) throw new Error(this.#problems.join("; "));
   }
 
-  /** What must hold when the engine is closed and everything has come to rest. */
+  /** Checks what must hold once the engine is closed and all work has finished. */
   checkEnd(): void {
     const { pool } = this.core;
     const { counts } = pool;
@@ -269,12 +271,12 @@ export class World {
     return this.#time.nowMs < departedMs + (this.#plan.options.dnsAddressLinger ?? 0) * 1000;
   }
 
-  /** Open connections that are the pool's business. */
+  /** Returns the open connections that were not detached. */
   #open(): FakeClient[] {
     return this.faults.adapter.open.filter((client) => !this.detached.has(client));
   }
 
-  /** Of the pool of the moment, to tell later which connections in use are retired. */
+  /** Notes the leased connections of the current pool, to know later which ones are retired. */
   #noteSlots(): void {
     const { pool } = this.core;
     for (const slot of pool.slots.leased) if (!this.#slots.has(slot)) this.#slots.set(slot, pool);
@@ -282,7 +284,7 @@ export class World {
 
   #onFailed(error: unknown, signal: AbortSignal): void {
     this.tally.failed++;
-    const known = error instanceof DnsPoolError || this.faults.isOurs(error) ||
+    const known = error instanceof DnsPoolError || this.faults.isInjected(error) ||
       signal.aborted && error === signal.reason ||
       error instanceof DOMException && error.name === "TimeoutError";
     if (!known) {

@@ -1,6 +1,6 @@
 /**
- * The refresh plan against a caching resolver in between: how late, beyond the record's TTL, is a change noticed?
- * No timers and no resolver, only the plan, so that many changes can be tried.
+ * The refresh schedule behind a caching resolver: how late, beyond the record's TTL, is a change noticed? There are no
+ * timers and no resolver, only the schedule, so that many changes can be tried.
  *
  * `deno run -A tests/stress/refresh_schedule.ts [seeds] [first seed]`
  *
@@ -17,30 +17,30 @@ export interface Situation {
   /** The record's TTL, in seconds. */
   readonly ttl: number;
   readonly rounding: Rounding;
-  /** The way to the cache and back. */
+  /** Round trip to the cache. */
   readonly latencyMs: number;
-  /** How long the cache takes to ask the authority. */
+  /** Duration of the cache's own query to the authoritative server. */
   readonly fetchMs: number;
-  /** Others ask the cache so often, on average; `Infinity`: nobody does. */
+  /** Mean interval between queries of other clients to the cache; `Infinity` for none. */
   readonly othersEveryMs: number;
 }
 
-/** What came of it. */
+/** The result. */
 export interface Measured {
-  /** The longest time from a change to the new answer here, less the TTL and the time of one uncached lookup. */
+  /** Maximum time from a change to the new answer, less the TTL and the duration of one uncached lookup. */
   readonly latestMs: number;
-  /** The shortest time between two questions. */
+  /** Minimum time between two queries. */
   readonly gapMs: number;
-  /** Questions for each TTL, on average. */
+  /** Mean number of queries per TTL. */
   readonly perTtl: number;
-  /** The most questions within one TTL. */
+  /** Maximum number of queries within one TTL. */
   readonly mostInTtl: number;
 }
 
 const CHANGES = 20;
 const LEAST_TTL_MS = 250;
 
-/** Lets a plan ask through 20 changes at random times. */
+/** Runs a schedule through 20 changes at random times. */
 export function measure(situation: Situation): Measured {
   const { seed, rounding, latencyMs, fetchMs, othersEveryMs } = situation;
   const ttlMs = situation.ttl * 1000;
@@ -61,7 +61,7 @@ export function measure(situation: Situation): Measured {
     const asked: number[] = [];
     let known = "";
     let latestMs = -Infinity;
-    // Others may have asked for a while before we come.
+    // Other clients may have asked before.
     let othersMs = othersEveryMs === Infinity ? Infinity : startMs;
     let askMs = startMs + (othersEveryMs === Infinity ? 0 : random() * 2 * ttlMs);
     while (askMs < endMs) {
@@ -104,7 +104,7 @@ function summary(asked: readonly number[], ttlMs: number, latestMs: number): Mea
   return { latestMs, gapMs, perTtl, mostInTtl };
 }
 
-/** The worst of many seeds; `perTtl` is the mean. */
+/** Returns the worst results of many seeds; `perTtl` is the mean. */
 export function worst(situation: Omit<Situation, "seed">, seeds: readonly number[]): Measured {
   const all = seeds.map((seed) => measure({ ...situation, seed }));
   return {
@@ -115,7 +115,7 @@ export function worst(situation: Omit<Situation, "seed">, seeds: readonly number
   };
 }
 
-/** Every situation that is tried. */
+/** All situations. */
 export function* situations(): Generator<Omit<Situation, "seed">> {
   const ways = [[1, 1], [4, 40], [20, 100]] as const;
   for (const othersEveryMs of [Infinity, 400, 3000]) {
@@ -130,8 +130,8 @@ export function* situations(): Generator<Omit<Situation, "seed">> {
 }
 
 /**
- * Milliseconds that the new answer may be late, beyond the TTL and one lookup. The exception: a TTL of 1 s says
- * nothing of a copy's age where the cache rounds up and others may have asked before.
+ * Maximum delay of the new answer in milliseconds, beyond the TTL and one lookup. The exception: if the cache rounds up
+ * and other clients may have asked before, a TTL of 1 s does not tell the age of a copy.
  */
 export function allowedMs({ ttl, rounding, othersEveryMs }: Omit<Situation, "seed">): number {
   const roundsUp = rounding === "ceil" || rounding === "second-arithmetic";

@@ -1,7 +1,7 @@
 /**
- * The resolver against a model of it: random sequences of callers, answers, failures, moves of the name, clears,
- * aborts, stalls of the event loop and steps of the wall clock. The model knows what the server said and when, and
- * says which addresses a caller may be given; it knows nothing of how the resolver works.
+ * The resolver against a model of it: random sequences of callers, answers, failures, address changes, clears, aborts,
+ * stalls of the event loop and steps of the wall clock. The model knows what the server answered and when, and tells
+ * which addresses a caller may get; it does not know how the resolver works.
  *
  * `deno run -A tests/stress/resolver_model.ts [runs] [seed]`
  *
@@ -18,7 +18,7 @@ import { clearDnsCache, getIpWithTtl, type View } from "../../resolver.ts";
 import { fail, seeded, viewBy } from "../support/fake_lookup.ts";
 import { fakeTime, type TestTime } from "../support/time.ts";
 
-/** How one caller wants the name resolved. */
+/** The options of one caller. */
 type Options = Required<
   Pick<
     DnsOptions,
@@ -33,11 +33,11 @@ const CALLERS: readonly Options[] = [
   { ...USUAL, dnsTimeout: 0.6, dnsGraceTtl: 2, dnsMaxStale: 10, dnsExtendGrace: false },
   { ...USUAL, dnsTimeout: 8, dnsGraceTtl: 0, dnsMaxStale: 60, dnsMaxTtl: 2, dnsMinTtl: 1 },
 ];
-/** One question for each resolution, so that the server sees how each ended. */
+/** One query per resolution, so that the server sees how each ended. */
 const COMMON = { dnsFallback: false, dnsFamily: 4, dnsMaxRetries: 1 } as const;
-/** A waiting caller leaves so much after its time is up. */
+/** A caller is rejected this long after its timeout. */
 const SLACK_MS = 50;
-/** Who may use a stale answer waits no longer than this. */
+/** Maximum wait of a caller that may use a stale answer. */
 const RESPONSE_MS = 1800;
 const NEGATIVE_MS = 5000;
 
@@ -55,7 +55,7 @@ export type Step =
     readonly do: "server";
     readonly says: Said;
     readonly delayMs: number;
-    /** Whether it goes on when it is aborted, and says it late. */
+    /** Whether it ignores the abort, and answers late. */
     readonly deaf: boolean;
   };
 
@@ -103,7 +103,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: "clear" as const }) },
 );
 
-/** An answer that the resolver took. */
+/** An answer that the resolver accepted. */
 interface Taken {
   readonly askedMs: number;
   readonly atMs: number;
@@ -111,7 +111,7 @@ interface Taken {
   readonly ttl: number | undefined;
 }
 
-/** A server that says what it is told, and notes what the resolver made of it. */
+/** A server that answers as the test says, and notes which answers the resolver accepted. */
 class Server implements Lookup {
   readonly name = "model";
   says: Said = "answer";
@@ -121,15 +121,15 @@ class Server implements Lookup {
   ttl: number | undefined = 5;
 
   asked = 0;
-  /** Questions that were neither answered nor given up. */
+  /** Queries that were neither answered nor canceled. */
   live = 0;
   /** The last answer since the last clear. */
   taken: Taken | undefined;
-  /** Failures since then. */
+  /** Failures since the last answer. */
   failedMs: number[] = [];
   failures = 0;
   noAtMs = -Infinity;
-  /** The moments in which a question was answered, or its time was up. */
+  /** When queries were answered, or timed out. */
   readonly endedMs: Set<number> = new Set();
   readonly #time: TestTime;
 
@@ -137,7 +137,7 @@ class Server implements Lookup {
     this.#time = time;
   }
 
-  /** What was said before counts no more. */
+  /** Forgets the earlier answers. */
   clear(): void {
     this.taken = undefined;
     this.failedMs = [];
@@ -194,16 +194,16 @@ class Server implements Lookup {
   }
 }
 
-/** One set of options, and what the model knows of those who have it. */
+/** One set of options, and what the model knows about its callers. */
 class Party {
   readonly view: View;
-  /** The answer that was there when `refresh()` was called last: it may end early. */
+  /** The answer at the last call of `refresh()`: it may expire early. */
   refreshed: Taken | undefined;
   leave: (() => void) | undefined;
   readonly unwatch: () => void;
   readonly #server: Server;
   readonly #options: Options;
-  /** When callers' own time was up, and the answer that there was. */
+  /** When callers timed out, and the answer at that time. */
   readonly #late: { readonly taken: Taken | undefined; readonly atMs: number }[] = [];
   readonly #heard: Set<string> = new Set();
   #errors = 0;
@@ -228,7 +228,7 @@ class Party {
     return this.#options.dnsTimeout * 1000;
   }
 
-  /** Whether the last answer could serve if resolution failed now. */
+  /** Returns whether the last answer could be used if resolution failed now. */
   mayFallBack(nowMs: number): boolean {
     const { dnsGraceTtl, dnsMaxStale } = this.#options;
     const { taken } = this.#server;
@@ -241,18 +241,18 @@ class Party {
     return getIpWithTtl("db.internal", options);
   }
 
-  /** A caller's own time was up. */
+  /** Notes that a caller timed out. */
   late(nowMs: number): void {
     this.#late.push({ taken: this.#server.taken, atMs: nowMs });
   }
 
-  /** Whether the answer is fresh, for certain. */
+  /** Returns whether the answer is certainly fresh. */
   mustBeFresh(nowMs: number): boolean {
     const { taken } = this.#server;
     return taken !== undefined && this.refreshed !== taken && nowMs < this.#endMs(taken);
   }
 
-  /** Whether the last answer may be in use: it is fresh, or stale after a failure and not for too long. */
+  /** Returns whether the last answer may be in use: it is fresh, or stale after a failure and within its grace. */
   mayServe(nowMs: number): boolean {
     const { taken, failedMs } = this.#server;
     if (!taken) return false;
@@ -267,7 +267,7 @@ class Party {
       missesMs.some((missMs) => nowMs < Math.max(missMs, endMs) + longestMs);
   }
 
-  /** What was given is what may be given. */
+  /** Checks the addresses that a caller got. */
   checkServed([ip, seconds]: [string, number], startMs: number, nowMs: number): void {
     const { taken } = this.#server;
     assert(taken, `was given ${ip}, but there is no answer`);
@@ -279,7 +279,7 @@ class Party {
     if (this.mustBeFresh(nowMs)) assertEquals(seconds, Math.ceil(leftMs / 1000));
   }
 
-  /** Who was refused had to be. */
+  /** Checks that a caller had to be rejected. */
   checkRefused(error: unknown, startMs: number, nowMs: number): void {
     const { failedMs, noAtMs } = this.#server;
     assert(error instanceof ResolveError, String(error));
@@ -289,7 +289,7 @@ class Party {
     assert(!this.mayFallBack(nowMs), `refused in spite of a stale answer: ${error}`);
   }
 
-  /** What holds at every moment. */
+  /** Checks the invariants. */
   check(nowMs: number): void {
     const { view } = this;
     const { taken, failedMs, failures } = this.#server;
@@ -316,7 +316,7 @@ class Trial {
   readonly #open: Set<AbortController> = new Set();
   readonly #problems: unknown[] = [];
   #stalledMs = 0;
-  /** The moments in which a caller left because its own time was up. */
+  /** When callers timed out. */
   readonly #leftMs: Set<number> = new Set();
 
   async run(path: readonly Step[]): Promise<void> {
@@ -332,7 +332,7 @@ class Trial {
         leave?.();
         unwatch();
       }
-      // A run that ends early leaves callers behind; they are told before the real clock is back.
+      // A run that ends early leaves callers behind: they are settled before the real clock is back.
       for (const caller of this.#open) caller.abort(new Error("the run is over"));
       await this.#time.settle();
       clearDnsCache();
@@ -369,7 +369,7 @@ class Trial {
     await this.#time.settle();
   }
 
-  /** One caller, from its question to what it is told. */
+  /** Runs one caller to its result. */
   async #call(party: Party): Promise<void> {
     const startMs = this.#time.nowMs;
     const stalledMs = this.#stalledMs;
@@ -388,15 +388,15 @@ class Trial {
     if (controller.signal.aborted && refused === controller.signal.reason) return;
     const nowMs = this.#time.nowMs;
     const tookMs = nowMs - startMs;
-    // The stale answer was there all the time, and of use to the end.
-    const patient = taken === undefined || this.#server.taken !== taken ||
+    // The stale answer was usable all the time.
+    const waitsLong = taken === undefined || this.#server.taken !== taken ||
       !party.mayFallBack(nowMs);
     if (tookMs >= Math.min(party.timeoutMs, RESPONSE_MS)) party.late(nowMs);
     if (tookMs >= party.timeoutMs + SLACK_MS) this.#leftMs.add(nowMs);
     try {
       if (fresh) assertEquals([tookMs, refused], [0, undefined], "waited for a fresh answer");
-      const patienceMs = party.timeoutMs + SLACK_MS;
-      const mostMs = patient ? patienceMs : Math.min(patienceMs, RESPONSE_MS);
+      const timeoutMs = party.timeoutMs + SLACK_MS;
+      const mostMs = waitsLong ? timeoutMs : Math.min(timeoutMs, RESPONSE_MS);
       const longestMs = mostMs + 1 + this.#stalledMs - stalledMs;
       assert(tookMs <= longestMs, `was told after ${tookMs} ms`);
       if (served) party.checkServed(served, startMs, nowMs);
@@ -407,8 +407,8 @@ class Trial {
   }
 
   /**
-   * Whether a caller left in the very moment in which a question ended. Who comes first is a matter of
-   * luck then, and the last caller to leave takes the answer with him: the model does not say what is right.
+   * Returns whether a caller timed out in the millisecond in which a query ended. Then the order is open, and the query
+   * may be canceled with its last caller: the model does not tell what is right.
    */
   get #tied(): boolean {
     return [...this.#leftMs].some((atMs) => this.#server.endedMs.has(atMs));
@@ -419,7 +419,7 @@ class Trial {
     for (const party of this.#parties) party.check(this.#time.nowMs);
   }
 
-  /** Everybody is told, and when they have left, nothing goes on. */
+  /** Waits for all callers; once they are settled, nothing goes on. */
   async #end(): Promise<void> {
     const server = this.#server;
     for (const party of this.#parties) party.leave?.();
@@ -432,7 +432,7 @@ class Trial {
     for (const { unwatch } of this.#parties) unwatch();
     const { asked } = server;
     await this.#time.tick(1_000_000);
-    assertEquals(server.asked, asked, "a question that nobody wants");
+    assertEquals(server.asked, asked, "a query without a caller");
   }
 }
 
@@ -448,10 +448,10 @@ async function run(path: readonly Step[], seed: number): Promise<void> {
 }
 
 /**
- * Tries random sequences; the error of a failure tells the seed and the shortest sequence.
+ * Runs random sequences; the error of a failure tells the seed and the shortest sequence.
  *
- * @param runs How many.
- * @param seed Where to begin; random by default.
+ * @param runs The number of sequences.
+ * @param seed The first seed; random by default.
  */
 export async function checkResolver(runs: number, seed?: number): Promise<void> {
   await fc.assert(

@@ -64,17 +64,17 @@ Deno.test("CurrentAddresses keeps an address that came back, and starts anew whe
   assertEquals([ended, current.isCurrent(A)], [[], false]);
 });
 
-/** Leases on departed addresses: when each was retired, and whether the server answers. */
+/** Creates a watch over connections to one address: when each was retired, and whether the server answers. */
 function watching(time: TestTime, graceSeconds = Infinity) {
   const lab = {
     retired: [] as number[],
-    /** What a probe says, after how many milliseconds. */
+    /** The result of a probe, and its duration. */
     answer: { alive: true, afterMs: 0 },
     probes: [] as number[],
     terminated: [] as string[],
     aborted: 0,
     watch: undefined as unknown as DepartureWatch,
-    /** A lease on the address is retired now. */
+    /** Retires one more connection now. */
     depart(): void {
       lab.retired.push(time.nowMs);
       lab.watch.watch(A);
@@ -106,7 +106,7 @@ function watching(time: TestTime, graceSeconds = Infinity) {
 
 const SILENT = "its address departed, and the server no longer answers";
 
-Deno.test("DepartureWatch terminates the leases of a server that is silent, as soon as that is known", async () => {
+Deno.test("DepartureWatch terminates the connections to a silent server as soon as that is known", async () => {
   using time = fakeTime();
   const lab = watching(time);
   lab.answer = { alive: false, afterMs: 2000 };
@@ -119,7 +119,7 @@ Deno.test("DepartureWatch terminates the leases of a server that is silent, as s
   assertEquals(lab.probes, [0]);
 });
 
-Deno.test("DepartureWatch leaves the leases of a live server alone, and asks it every 5 seconds while they are out", async () => {
+Deno.test("DepartureWatch spares the connections to a live server, and probes it every 5 seconds while they are in use", async () => {
   using time = fakeTime();
   const lab = watching(time);
   lab.depart();
@@ -136,7 +136,7 @@ Deno.test("DepartureWatch leaves the leases of a live server alone, and asks it 
   assertEquals(lab.probes, [0, 5000, 10_000, 15_000, 15_000]);
 });
 
-Deno.test("DepartureWatch terminates each lease when its own grace is over, however often the address departs", async () => {
+Deno.test("DepartureWatch terminates each connection when its own grace is over, however often the address departs", async () => {
   using time = fakeTime();
   const lab = watching(time, 3);
   lab.depart();
@@ -151,7 +151,7 @@ Deno.test("DepartureWatch terminates each lease when its own grace is over, howe
   assertEquals(lab.terminated[1], `5000: 1 on ${A}, ${why}`);
 });
 
-Deno.test("DepartureWatch asks at once when an address departs again", async () => {
+Deno.test("DepartureWatch probes at once when an address departs again", async () => {
   using time = fakeTime();
   const lab = watching(time);
   lab.depart();
@@ -162,7 +162,7 @@ Deno.test("DepartureWatch asks at once when an address departs again", async () 
   assertEquals(lab.terminated, [`1000: 2 on ${A}, ${SILENT}`]);
 });
 
-Deno.test("DepartureWatch asks one question at a time", async () => {
+Deno.test("DepartureWatch runs one probe at a time", async () => {
   using time = fakeTime();
   const lab = watching(time);
   lab.answer.afterMs = 1000;
@@ -173,7 +173,7 @@ Deno.test("DepartureWatch asks one question at a time", async () => {
   assertEquals(lab.probes, [0]);
 });
 
-Deno.test("DepartureWatch.clear() gives up probes and timers", async () => {
+Deno.test("DepartureWatch.clear() ends probes and timers", async () => {
   using time = fakeTime();
   const lab = watching(time, 3);
   lab.answer = { alive: false, afterMs: 2000 };

@@ -27,7 +27,7 @@ function refused(code = "ECONNREFUSED"): Error {
   return Object.assign(new Error(`connect ${code}`), { code });
 }
 
-/** A server that never answers, and a driver that lets go when it is told to. */
+/** Imitates a server that never answers, and a driver that can be aborted. */
 function silent({ signal }: Pick<Target, "signal">): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -62,7 +62,7 @@ function setup(
   return { dialer, adapter };
 }
 
-/** The addresses that so many dials end up at. */
+/** Dials `count` times; returns the addresses reached. */
 async function reached(dialer: Dialer<FakeClient>, count: number, addresses = ALL) {
   const result: string[] = [];
   for (let i = 0; i < count; i++) result.push((await dialer.dial(addresses, FOREVER)).address);
@@ -87,7 +87,7 @@ Deno.test('dial() takes any address first, with loadBalance "random"', async () 
   assertEquals(orders.size, 6);
 });
 
-Deno.test('dial() takes turns however the answer rotates, with loadBalance "round-robin"', async () => {
+Deno.test('dial() takes the addresses in turn however the answer rotates, with loadBalance "round-robin"', async () => {
   const { dialer } = setup({}, { loadBalance: "round-robin" });
   const addresses: string[] = [];
   for (const answer of [ALL, [B, C, A], [C, A, B], ALL, ALL, ALL]) {
@@ -101,7 +101,7 @@ Deno.test('dial() takes the address with the fewest connections, with loadBalanc
   assertEquals(await reached(dialer, 6), [A, B, C, A, B, C]);
   dialer.uncount(B);
   assertEquals(await reached(dialer, 1), [B]);
-  // Those under way count as well.
+  // Connects under way count as well.
   const pending = ALL.map(() => dialer.dial(ALL, FOREVER));
   const addresses = (await Promise.all(pending)).map(({ address }) => address);
   assertEquals(addresses.sort(), ALL);
@@ -118,12 +118,12 @@ Deno.test("dial() counts neither a failed attempt nor a wrong role as a connecti
   assertEquals(await reached(dialer, 1, [A, B, C]), [C]);
   well = true;
   await time.advance(5);
-  // C has one connection, the others have none: were they counted, C would be as good and come first.
+  // C has one connection, the others have none: if failures counted, C would have as few and come first.
   assertEquals(await reached(dialer, 1, [C, A]), [A]);
   assertEquals(await reached(dialer, 1, [C, B]), [B]);
 });
 
-Deno.test("dial() does not put a server of another role behind the others: it may be promoted any moment", async () => {
+Deno.test("dial() has no cooldown for a server of another role: it may be promoted at any moment", async () => {
   const standbys = [A];
   const { dialer, adapter } = setup(
     {},
@@ -151,7 +151,7 @@ Deno.test("dial() tries an address that failed after the others, for 5 seconds",
   assertEquals(await reached(dialer, 1), [A]);
 });
 
-Deno.test("dial() tries an address that failed all the same when no other is left, and then it is as good as any", async () => {
+Deno.test("dial() tries an address that failed if no other is left, and ends its cooldown if it succeeds", async () => {
   using _time = fakeTime();
   let down = [A, B, C];
   const { dialer, adapter } = setup({
@@ -165,7 +165,7 @@ Deno.test("dial() tries an address that failed all the same when no other is lef
   assertEquals(adapter.dials, [...ALL, B, C, A, A]);
 });
 
-Deno.test("dial() goes through the whole list within connectTimeout, each address with its share of what is left", async () => {
+Deno.test("dial() tries all addresses within connectTimeout, each with its share of the time left", async () => {
   using time = fakeTime();
   const begun: [string, number][] = [];
   const startMs = time.nowMs;
@@ -184,7 +184,7 @@ Deno.test("dial() goes through the whole list within connectTimeout, each addres
   assertEquals(error.cause, error.attempts[2]!.error);
 });
 
-Deno.test("dial() discards the late connection of a driver that ignores abort", async () => {
+Deno.test("dial() terminates the late connection of a driver that ignores the abort", async () => {
   using time = fakeTime();
   const { dialer, adapter } = setup({
     connect: () => new Promise((resolve) => setTimeout(resolve, 15_000)),
@@ -205,7 +205,7 @@ Deno.test("dial() discards the late connection of a driver that ignores abort", 
   assertEquals(adapter.clients.map(({ log }) => log), [["terminate"], ["terminate"]]);
 });
 
-Deno.test("dial() ends with the signal's reason, and dials nothing after it", async () => {
+Deno.test("dial() is rejected with the signal's reason, and tries no other address", async () => {
   using time = fakeTime();
   const { dialer, adapter } = setup({ connect: (_, target) => silent(target) });
   const controller = new AbortController();
@@ -235,7 +235,7 @@ const FITTING: [WantedRole, Role[]][] = [
   ["prefer-standby", [PRIMARY, LOCKED, STANDBY]],
 ];
 
-Deno.test("dial() lets in the servers of the wanted role, and hangs up on the others", async () => {
+Deno.test("dial() accepts servers of the wanted role, and terminates connections to others", async () => {
   for (const [targetSessionAttrs, fitting] of FITTING) {
     for (const role of [PRIMARY, LOCKED, STANDBY]) {
       const { dialer, adapter } = setup({}, { targetSessionAttrs }, () => role);
@@ -247,7 +247,7 @@ Deno.test("dial() lets in the servers of the wanted role, and hangs up on the ot
   }
 });
 
-Deno.test('dial() with "prefer-standby" takes the primary only where no standby lets it in', async () => {
+Deno.test('dial() with "prefer-standby" takes the primary only if no standby accepts a connection', async () => {
   let down = [C];
   const { dialer, adapter } = setup(
     { connect: (address) => down.includes(address) ? Promise.reject(refused()) : undefined },
@@ -260,7 +260,7 @@ Deno.test('dial() with "prefer-standby" takes the primary only where no standby 
   assertEquals(adapter.open.map(({ address }) => address), [B, A]);
 });
 
-Deno.test("dial() says of each address what it answered, and never the password", async () => {
+Deno.test("dial() reports the answer of each address, and never the password", async () => {
   const { dialer } = setup(
     {
       connect(address) {
@@ -282,7 +282,7 @@ Deno.test("dial() says of each address what it answered, and never the password"
   assertInstanceOf(error.cause, Error);
 });
 
-Deno.test("no message has the password in it, as it is or as it stands in a URL", async () => {
+Deno.test("Dialer shows the password in no message, neither plain nor as in a URL", async () => {
   const texts = [PASSWORD, encodeURIComponent(PASSWORD)];
   for (const text of texts) {
     const { dialer } = setup({ connect: () => Promise.reject(new Error(`cannot use "${text}"`)) });
@@ -296,7 +296,7 @@ Deno.test("no message has the password in it, as it is or as it stands in a URL"
   }
 });
 
-Deno.test("isTransient() tells what may pass by itself from what will not", async () => {
+Deno.test("isTransient() is true for failures that may be gone at the next try", async () => {
   const wrongPassword = Object.assign(new Error("password authentication failed"), {
     code: "28P01",
   });
@@ -327,7 +327,7 @@ Deno.test("isTransient() tells what may pass by itself from what will not", asyn
   assert(dialer.isTransient(error, false), "a role is waited for from the beginning");
 });
 
-Deno.test("isTransient() with several addresses: a role is worth waiting for, a wrong password on one of them is not", async () => {
+Deno.test("isTransient() with several addresses: true for a wrong role, false for a wrong password at one of them", async () => {
   const wrongPassword = Object.assign(new Error("no"), { code: "28P01" });
   const standby = () => STANDBY;
   const cases: [b: unknown, first: boolean, later: boolean][] = [
@@ -353,17 +353,17 @@ Deno.test("isTransient() with several addresses: a role is worth waiting for, a 
   assertFalse(dialer.isTransient(error, true));
 });
 
-Deno.test("dial() takes an adapter's word for the address that a connection is open to", async () => {
+Deno.test("dial() believes the adapter about the address that a connection is open to", async () => {
   const { dialer, adapter } = setup({}, { loadBalance: "least-connections" });
   adapter.address = ({ id }) => id === 1 ? B : undefined;
   assertEquals((await dialer.dial([A, B], FOREVER)).address, B);
-  // It counts there, and not where it was sent.
+  // It is counted at that address.
   assertEquals(await reached(dialer, 2, [A, B]), [A, A]);
   dialer.uncount(B);
   assertEquals(await reached(dialer, 1, [A, B]), [B]);
 });
 
-Deno.test("probe() takes any answer for a sign of life, and silence for none", async () => {
+Deno.test("probe() is true for any answer, false for silence", async () => {
   using time = fakeTime();
   const cases: [what: string, connect: NonNullable<FakeBehavior["connect"]>, alive: boolean][] = [
     ["lets one in", () => {}, true],
@@ -389,7 +389,7 @@ Deno.test("probe() takes any answer for a sign of life, and silence for none", a
   }
 });
 
-Deno.test("probe() is ended by its signal, and leaves no connection", async () => {
+Deno.test("probe() ends with its signal, and leaves no connection", async () => {
   using time = fakeTime();
   const { dialer, adapter } = setup({
     connect: () => new Promise((resolve) => setTimeout(resolve, 1000)),
@@ -405,7 +405,7 @@ Deno.test("probe() is ended by its signal, and leaves no connection", async () =
   assertEquals(adapter.open, []);
 });
 
-Deno.test("abortAttempts() ends attempts at an address that departed, and passes over it from then on", async () => {
+Deno.test("abortAttempts() ends attempts at an address that departed, and skips the address from then on", async () => {
   using time = fakeTime();
   const { dialer, adapter } = setup({ connect: (_, target) => silent(target) });
   const dials = [[A, B, C], [B, C, A]].map((addresses) =>
@@ -425,7 +425,7 @@ Deno.test("abortAttempts() ends attempts at an address that departed, and passes
   assertStringIncludes(first!.message, "10.0.0.1:5432 said: the address departed meanwhile");
 });
 
-Deno.test("closedDuringConnect() is an error that may pass, and says what the driver said", () => {
+Deno.test("closedDuringConnect() creates a transient error, with the driver's error as its cause", () => {
   const { dialer } = setup();
   const cause = new Error("terminating");
   const error = dialer.closedDuringConnect(A, cause);
