@@ -143,11 +143,11 @@ export class EngineCore<C> {
     this.#disposed.add(disposed);
     disposed.pool.close(`Cannot check out a connection to "${this.name}": the pool was disposed`);
     // Its leases may take long: the housekeeper goes on until they are released.
-    disposed.pool.closes.drained().then(() => {
+    disposed.pool.pendingCloses.drained().then(() => {
       disposed.housekeeper.stop();
       this.#disposed.delete(disposed);
     });
-    await disposed.pool.closes.all();
+    await disposed.pool.pendingCloses.all();
   }
 
   /** Closes everything for good; a second call waits for the first. */
@@ -166,12 +166,12 @@ export class EngineCore<C> {
       housekeeper.stop();
       pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
     }
-    const drained = Promise.all(generations.map(({ pool }) => pool.closes.drained()));
+    const drained = Promise.all(generations.map(({ pool }) => pool.pendingCloses.drained()));
     let limit: Timer | undefined;
     await Promise.race([drained, new Promise<void>((resolve) => limit = timer(drainMs, resolve))]);
     limit!.clear();
     for (const { pool } of generations) {
-      for (const slot of pool.slots.inUse.toArray()) {
+      for (const slot of pool.slots.toArray()) {
         pool.terminate(slot, connectionLost(slot.address, "the engine was closed"));
       }
     }

@@ -32,7 +32,7 @@ export interface InventoryEvents {
 /** The connections of one pool. Each leaves by `detach()` or by `#close()`. */
 export class Inventory<C> {
   readonly slots: Slots<C> = new Slots();
-  readonly closes: PendingCloses;
+  readonly pendingCloses: PendingCloses;
 
   // The list of `slots`: a field of its own, because each checkout reads it.
   readonly #idle: LinkedList<Slot<C>> = this.slots.idle;
@@ -59,7 +59,9 @@ export class Inventory<C> {
     this.#settings = settings;
     this.#uses = uses;
     this.#events = events;
-    this.closes = new PendingCloses(() => this.slots.inUse.size > 0 || events.isConnecting());
+    this.pendingCloses = new PendingCloses(() =>
+      this.slots.inUse.size > 0 || events.isConnecting()
+    );
     const { minIdle, minSize, idleTimeoutMs } = settings;
     this.#maxIdleMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
   }
@@ -107,7 +109,7 @@ export class Inventory<C> {
     slot.holder = undefined;
     this.slots.detach(slot);
     this.#connections.detach(slot);
-    this.closes.notify();
+    this.pendingCloses.notify();
     this.#events.onFreed();
   }
 
@@ -200,7 +202,7 @@ export class Inventory<C> {
     this.slots.remove(slot);
     slot.onClosed?.();
     const closing = this.#connections.close(slot, reason);
-    this.closes.notify();
-    return closing && this.closes.add(closing);
+    this.pendingCloses.notify();
+    return closing && this.pendingCloses.add(closing);
   }
 }

@@ -27,7 +27,7 @@ import type { SafeObserver } from "./observer.ts";
 import type { PendingCloses } from "./pending_closes.ts";
 import { type LeaseOwner, PoolLease } from "./pool_lease.ts";
 import type { Slot } from "./slot.ts";
-import type { Slots } from "./slots.ts";
+import type { ReadonlySlots, Slots } from "./slots.ts";
 import { UseRecorder } from "./use_recorder.ts";
 import { type Waiter, WaitQueue } from "./wait_queue.ts";
 
@@ -55,10 +55,10 @@ type LeaseWaiter<C> = Waiter<Lease<C>>;
 
 /** Hands out connections within limits, first come, first served. */
 export class Pool<C> implements LeaseOwner<C> {
-  /** The pool's connections: to be read only. */
-  readonly slots: Slots<C>;
+  /** The pool's connections. */
+  readonly slots: ReadonlySlots<C>;
   /** Waits for the connections that are being closed. */
-  readonly closes: PendingCloses;
+  readonly pendingCloses: PendingCloses;
 
   readonly #answer: PoolParts<C>["answer"];
   readonly #connections: Connections<C>;
@@ -66,7 +66,8 @@ export class Pool<C> implements LeaseOwner<C> {
   readonly #observer: SafeObserver | undefined;
   readonly #uses: UseRecorder;
   readonly #inventory: Inventory<C>;
-  /** The list of `slots`: a field of its own, because each checkin reads it. */
+  readonly #slots: Slots<C>;
+  /** The list of `#slots`: a field of its own, because each checkin reads it. */
   readonly #idle: LinkedList<Slot<C>>;
   readonly #waiters: WaitQueue<Lease<C>>;
   readonly #limiter: ConnectLimiter<OpenedConnection<C>>;
@@ -96,9 +97,9 @@ export class Pool<C> implements LeaseOwner<C> {
       onOutage: () => this.#limiter.setHalfOpen(),
       onFreed: () => this.#dispatch(),
     });
-    this.slots = this.#inventory.slots;
-    this.closes = this.#inventory.closes;
-    this.#idle = this.slots.idle;
+    this.slots = this.#slots = this.#inventory.slots;
+    this.pendingCloses = this.#inventory.pendingCloses;
+    this.#idle = this.#slots.idle;
     this.#limiter = new ConnectLimiter(connections, settings.connectConcurrency, {
       onOpened: (opened) => this.#onOpened(opened),
       onFailed: (error, transient) => this.#onConnectFailed(error, transient),
@@ -135,8 +136,8 @@ export class Pool<C> implements LeaseOwner<C> {
     return {
       poolSize,
       maxOverflow,
-      inUse: this.slots.inUse.size,
-      retired: this.slots.retired,
+      inUse: this.#slots.inUse.size,
+      retired: this.#slots.retired,
       idle: this.#idle.size,
       connecting: this.#limiter.size,
       waiting: this.#waiters.size,
@@ -169,9 +170,9 @@ export class Pool<C> implements LeaseOwner<C> {
       return Promise.reject(new PoolClosedError(this.#closedBecause));
     }
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    if (this.#settings.single && (this.slots.inUse.size > 0 || this.#waiters.size > 0)) {
+    if (this.#settings.single && (this.#slots.inUse.size > 0 || this.#waiters.size > 0)) {
       return Promise.reject(
-        connectionInUseError(this.#settings.name, this.slots.leased[0]?.takenAt),
+        connectionInUseError(this.#settings.name, this.#slots.leased[0]?.takenAt),
       );
     }
     const waiter = this.#createWaiter(options);
@@ -217,7 +218,7 @@ export class Pool<C> implements LeaseOwner<C> {
 
   /** Makes sure that no connection that is open now is handed out again; those in use are closed at checkin. */
   evictAll(): void {
-    for (const slot of this.slots.toArray()) slot.evicted = true;
+    for (const slot of this.#slots.toArray()) slot.evicted = true;
   }
 
   /**
@@ -382,7 +383,7 @@ export class Pool<C> implements LeaseOwner<C> {
       this.#handOver(waiter, slot);
       return DONE;
     }
-    this.slots.toIdle(slot);
+    this.#slots.toIdle(slot);
     this.#connections.onIdle(slot);
     if (waiter !== undefined || minIdle > 0) this.#dispatch();
     return DONE;
@@ -393,14 +394,14 @@ export class Pool<C> implements LeaseOwner<C> {
     const { address } = slot;
     // If the address departed during the connect, there is another connect for the waiter.
     if (this.#connections.isCurrent(address)) this.#putBack(slot);
-    else this.terminate(slot, new Error(`The address ${address} departed while it was dialled`));
+    else this.terminate(slot, new Error(`The address ${address} departed during the connect`));
     this.#dispatch();
     this.#rejectLate();
   }
 
   /** Rejects the waiter of a failed connect, unless the failure is transient. */
   #onConnectFailed(error: unknown, transient: boolean): void {
-    this.closes.notify();
+    this.pendingCloses.notify();
     if (this.#closedBecause !== undefined) return;
     if (!transient && this.#waiters.size > this.#limiter.size) {
       this.#waiters.reject(this.#waiters.first!, error);
@@ -412,12 +413,12 @@ export class Pool<C> implements LeaseOwner<C> {
   /** Number of connections to be opened ahead of need. */
   get #prefill(): number {
     const missing = this.#settings.minIdle - this.#idle.size - this.#warming;
-    return this.slots.opened > 0 ? Math.max(0, missing) : 0;
+    return this.#slots.opened > 0 ? Math.max(0, missing) : 0;
   }
 
   /** Number of connections that may be opened. */
   get #capacity(): number {
-    return this.#limit - this.slots.counted - this.#limiter.size;
+    return this.#limit - this.#slots.counted - this.#limiter.size;
   }
 
   #createWaiter(options: CheckoutOptions | undefined): LeaseWaiter<C> {

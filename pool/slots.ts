@@ -8,6 +8,11 @@ import { now } from "../internal/clock.ts";
 import { LinkedList } from "./linked_list.ts";
 import { Slot, type SlotInit } from "./slot.ts";
 
+/** What others than the pool may read. */
+export type ReadonlySlots<C> = Readonly<
+  Pick<Slots<C>, "opened" | "closed" | "detached" | "size" | "byAddress" | "leased" | "toArray">
+>;
+
 /** The slots of one pool. A slot goes from `inUse` to `idle` and back, and leaves from either. */
 export class Slots<C> {
   /** Number of connections ever opened. */

@@ -200,7 +200,7 @@ Deno.test("Pool.close() rejects a waiter whose connection is being checked, and 
   it.pool.close("closed for the test");
   await time.settle();
   assertInstanceOf(wait.error, PoolClosedError);
-  const drained = watch(it.pool.closes.drained());
+  const drained = watch(it.pool.pendingCloses.drained());
   await time.settle();
   assertEquals([drained.state, it.closed], ["pending", []]);
   check.resolve(undefined);
