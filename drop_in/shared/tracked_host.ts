@@ -8,10 +8,14 @@
  * @module
  */
 
-import { CurrentAddresses, DepartureWatch } from "../../pool/connection/departures.ts";
+import {
+  CurrentAddresses,
+  DepartureWatch,
+  type RetiredConnection,
+  RetiredConnections,
+} from "../../pool/connection/departures.ts";
 import { delay } from "../../internal/async.ts";
 import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
-import { connectionLost } from "../../pool/connection/close.ts";
 import type { Dialer } from "../../pool/connection/dialer.ts";
 import type { EngineSettings } from "../../engine/options.ts";
 import { type View, viewOf } from "../../resolver.ts";
@@ -47,6 +51,7 @@ export class TrackedHost<C> {
   readonly #dialer: Dialer<C>;
   readonly #settings: EngineSettings<C>;
   readonly #current: CurrentAddresses;
+  readonly #retired: RetiredConnections;
   readonly #departures: DepartureWatch;
   readonly #onUnused: () => void;
   readonly #registrations: Set<Registration> = new Set();
@@ -78,11 +83,11 @@ export class TrackedHost<C> {
       settings.lingerMs,
       (address) => this.#retire(address),
     );
-    this.#departures = new DepartureWatch(settings.retireGraceMs, {
-      oldestMs: (address) => this.#oldest(address),
-      terminate: (address, departedByMs, why) => this.#terminate(address, departedByMs, why),
+    this.#retired = new RetiredConnections({
+      list: (address) => this.#at(address).filter(({ departed }) => departed),
       probe: (address, signal) => dialer.probe(address, signal),
     });
+    this.#departures = new DepartureWatch(settings.retireGraceMs, this.#retired);
   }
 
   /**
@@ -201,28 +206,12 @@ export class TrackedHost<C> {
   #retire(address: string): void {
     this.#dialer.abortAttempts(address);
     for (const registration of this.#at(address)) {
-      registration.departedAtMs = now();
+      registration.retiredAtMs = now();
       registration.usesAtSweep = registration.uses;
       if (registration.opening) registration.connection.terminate(departedEarly(address));
     }
-    if (this.#oldest(address) !== undefined) this.#departures.watch(address);
+    if (this.#retired.oldestMs(address) !== undefined) this.#departures.watch(address);
     this.#scheduleSweep();
-  }
-
-  /** Returns when the first of the busy connections to a departed address was retired. */
-  #oldest(address: string): number | undefined {
-    const busy = this.#at(address).filter(({ connection, departed }) =>
-      departed && connection.busy
-    );
-    return busy.length > 0 ? Math.min(...busy.map(({ departedAtMs }) => departedAtMs)) : undefined;
-  }
-
-  #terminate(address: string, departedByMs: number, why: string): void {
-    for (const { connection, departed, departedAtMs } of this.#at(address)) {
-      if (departed && departedAtMs <= departedByMs && connection.busy) {
-        connection.terminate(connectionLost(address, why));
-      }
-    }
   }
 
   #scheduleSweep(): void {
@@ -249,11 +238,11 @@ type RegistrationHost = Pick<
 >;
 
 /** A connection that is registered with its host. */
-export class Registration {
+export class Registration implements RetiredConnection {
   /** Whether the connection is still being opened. */
   opening = true;
   /** When the address departed last; `Infinity` if it never did. */
-  departedAtMs = Infinity;
+  retiredAtMs = Infinity;
   /** Number of times the connection was used. */
   uses = 0;
   /** `uses` when the last sweep looked. */
@@ -271,6 +260,16 @@ export class Registration {
     host: RegistrationHost,
   ) {
     this.#host = host;
+  }
+
+  /** Whether a statement is running on the connection, or a transaction is open. */
+  get busy(): boolean {
+    return this.connection.busy;
+  }
+
+  /** Terminates the connection; statements that are running reject with the reason. */
+  terminate(reason: Error): void {
+    this.connection.terminate(reason);
   }
 
   /** Whether the host no longer has the address: by what is known now, whatever timers do. */
