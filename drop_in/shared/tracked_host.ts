@@ -242,7 +242,7 @@ export class Registration implements RetiredConnection {
   /** Whether the connection is still being opened. */
   opening = true;
   /** When the address departed last; `Infinity` if it never did. */
-  retiredAtMs = Infinity;
+  retiredAtMs: number = Infinity;
   /** Number of times the connection was used. */
   uses = 0;
   /** `uses` when the last sweep looked. */
