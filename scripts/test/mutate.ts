@@ -18,7 +18,7 @@ import { chooseStd, stdFlags } from "../check/std_source.ts";
 /** The last version for Node 20. */
 const STRYKER = "@stryker-mutator/core@9.6.1";
 
-/** What a change that makes the tests hang may cost, on top of 1.5 times their usual duration. */
+/** Maximum time for tests that hang because of a change, on top of 1.5 times their usual duration. */
 const TIMEOUT_MS = 5000;
 
 function exists(path: string): boolean {
