@@ -9,7 +9,6 @@
 
 import { join, relative } from "node:path";
 import { rolldown } from "npm:rolldown@1.3.3";
-import { DEPENDENCIES } from "./package.ts";
 
 /** The newest syntax of the oldest runtime, Node 20. */
 const TARGET = "es2022";
@@ -21,14 +20,13 @@ const TARGET = "es2022";
  * @param entries Paths of the modules that users import, such as `./lookups/wire.ts`. Everything that the first one
  *   loads becomes one chunk.
  * @returns JavaScript by path, such as `lookups/wire.js`.
- * @throws {Error} if a module imports anything but other modules, Node's built-in modules and the dependencies.
+ * @throws {Error} if a module imports anything but other modules and Node's built-in modules.
  */
 export async function bundleModules(
   root: string,
   entries: readonly string[],
 ): Promise<Map<string, string>> {
   const main = join(root, entries[0]!);
-  const packages = Object.entries(DEPENDENCIES);
   const problems: string[] = [];
   await using bundle = await rolldown({
     cwd: root,
@@ -38,19 +36,12 @@ export async function bundleModules(
     transform: { target: TARGET },
     checks: { pluginTimings: false },
     onwarn: ({ message }) => void problems.push(message),
-    plugins: [{
-      name: "known-imports",
-      resolveId(specifier, importer) {
-        if (importer === undefined || /^(?:\.{1,2}\/|node:)/.test(specifier)) return;
-        const [name] = packages.find(([name, range]) => specifier === `npm:${name}@${range}`) ?? [];
-        if (name === undefined) {
-          problems.push(
-            `${relative(root, importer)}: "${specifier}" cannot be imported in a package for npm`,
-          );
-        }
-        return { id: name ?? specifier, external: true };
-      },
-    }],
+    external(specifier, importer, isResolved) {
+      if (isResolved || importer === undefined || /^(?:\.{1,2}\/|node:)/.test(specifier)) return;
+      const path = relative(root, importer);
+      problems.push(`${path}: "${specifier}" cannot be imported in a package for npm`);
+      return true;
+    },
   });
   const { output } = await bundle.generate({
     chunkFileNames: "chunk-[name].js",

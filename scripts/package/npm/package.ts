@@ -24,9 +24,6 @@ export const PROGRAM = "dnspool";
 /** 20.19 is the first Node whose `require()` loads ES modules (of the 22 line, 22.12). */
 const ENGINES = { node: ">=20.19.0" };
 
-/** The packages that the modules import from npm, with the versions: none. The build fails on any import. */
-export const DEPENDENCIES: Readonly<Record<string, string>> = {};
-
 /** A package that the user installs, or not. */
 interface Peer {
   readonly range: string;
@@ -88,7 +85,7 @@ export function describePackage(
     type: "module",
     sideEffects: false,
     engines: ENGINES,
-    dependencies: DEPENDENCIES,
+    dependencies: {},
     peerDependencies: Object.fromEntries(peers.map(([name, { range }]) => [name, range])),
     peerDependenciesMeta: Object.fromEntries(peers.map(([name]) => [name, { optional: true }])),
   };
