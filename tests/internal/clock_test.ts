@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { deadline, delay } from "../../internal/async.ts";
 import { WallDeadline } from "../../internal/clock.ts";
-import { lab } from "../support/fake_engine.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { countListeners, watchTimers } from "../stress/pool_timers.ts";
 import { fakeTime } from "../support/time.ts";
 
@@ -62,7 +62,7 @@ Deno.test("WallDeadline.set() can be called again with a nearer, a later or no d
 Deno.test("WallDeadline in an engine: an answer expires in time after the wall clock was set back", async () => {
   using time = fakeTime();
   // Queries fail, so that the answer is not renewed ahead of expiry.
-  const { engine, dns } = lab({ dnsGraceTtl: 0 });
+  const { engine, dns } = fakeEngine({ dnsGraceTtl: 0 });
   await engine.use(() => {});
   time.step(-3600);
   dns.delayMs = 1e6;

@@ -5,7 +5,7 @@ import { LookupError, ResolveError } from "../../errors.ts";
 import { getIpWithTtl } from "../../resolver.ts";
 import type { NameServer } from "../../lookups/lookup.ts";
 import { type FakeLookup, fakeLookup, viewBy } from "../support/fake_lookup.ts";
-import { lab } from "../support/fake_engine.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 const PRIVATE = ["10.0.0.0/8", "fd00::/8"];
@@ -37,7 +37,7 @@ Deno.test("allowAddress: an answer with another address is refused, with an erro
 
 Deno.test("allowAddress: a refused answer is a failed resolution: the stale answer is used, connections stay, an event is dispatched", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab({ allowAddress: PRIVATE });
+  const { engine, dns } = fakeEngine({ allowAddress: PRIVATE });
   const errors: unknown[] = [];
   let changes = 0;
   engine.addEventListener("lookuperror", ({ detail }) => errors.push(detail.error));
@@ -180,7 +180,7 @@ Deno.test("allowAddress: a list that is changed later changes getIpWithTtl() wit
   const allowAddress = ["10.0.0.0/8"];
   const options = { dnsLookup: dns, dnsFallback: false, dnsMaxRetries: 1, allowAddress };
   assertEquals((await getIpWithTtl("db.internal", options))[0], "10.0.0.1");
-  const { engine, dns: own } = lab({ allowAddress });
+  const { engine, dns: own } = fakeEngine({ allowAddress });
   allowAddress[0] = "192.168.0.0/16";
   await refusal(getIpWithTtl("db.internal", options));
   own.addresses = ["10.0.0.2"];

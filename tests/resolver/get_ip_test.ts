@@ -3,12 +3,12 @@ import { LookupError, ResolveError } from "../../errors.ts";
 import { lookupByName } from "../../lookups/system.ts";
 import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
 import { fakeLookup, viewBy } from "../support/fake_lookup.ts";
-import { lab } from "../support/fake_engine.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 Deno.test("getIpWithTtl() and an engine of the same settings share answers", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab();
+  const { engine, dns } = fakeEngine();
   const options = { dnsLookup: dns, dnsFallback: false };
   assertEquals(await getIpWithTtl("db.internal", options), ["10.0.0.1", 10]);
   await engine.use(() => {});

@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { clearDnsCache } from "../../resolver.ts";
 import { fakeCache, fakeLookup, type Rounding, seeded, viewBy } from "../support/fake_lookup.ts";
-import { lab } from "../support/fake_engine.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 Deno.test('dnsRefresh "ahead": with a TTL of 1 s and a server that takes 200 ms, only the first checkout waits for DNS', async () => {
   using time = fakeTime();
-  const { engine, dns } = lab();
+  const { engine, dns } = fakeEngine();
   dns.ttl = 1;
   dns.delayMs = 200;
   let waits = 0;
@@ -30,7 +30,7 @@ Deno.test('dnsRefresh "ahead": with a TTL of 1 s and a server that takes 200 ms,
 
 Deno.test('dnsRefresh "on-demand": one query per TTL, however many callers there are', async () => {
   using time = fakeTime();
-  const { engine, dns } = lab({ dnsRefresh: "on-demand", poolSize: 20 });
+  const { engine, dns } = fakeEngine({ dnsRefresh: "on-demand", poolSize: 20 });
   dns.ttl = 1;
   for (let i = 0; i < 600; i++) {
     await Promise.all([1, 2, 3].map(() => engine.use(() => {})));
@@ -239,7 +239,7 @@ Deno.test("View.refresh(): a postponed call still has its effect after the last 
 
 Deno.test("View.refresh() for a lost connection goes on if that was the last connection", async () => {
   using time = fakeTime();
-  const { engine, adapter, dns } = lab();
+  const { engine, adapter, dns } = fakeEngine();
   dns.ttl = 300;
   await engine.use(() => {});
   await time.advance(60);
@@ -254,7 +254,7 @@ Deno.test("View.refresh() for a lost connection goes on if that was the last con
 
 Deno.test("Engine.close() cancels a query that no caller waits for", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab();
+  const { engine, dns } = fakeEngine();
   dns.ttl = 1;
   await engine.use(() => {});
   dns.delayMs = 60_000;
