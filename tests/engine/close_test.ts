@@ -8,65 +8,77 @@ import {
 } from "@std/assert";
 import { delay } from "../../internal/async.ts";
 import { ConnectionLostError, PoolClosedError } from "../../mod.ts";
-import { assertAtRest, end, give, keepLines, take, watch } from "../support/checks.ts";
-import { balanced, lab } from "../support/fake_engine.ts";
+import {
+  assertAtRest,
+  checkoutMany,
+  closeAtRest,
+  keepLines,
+  releaseAll,
+  watch,
+} from "../support/checks.ts";
+import { balanced, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 import { watchTimers } from "../stress/pool_timers.ts";
 
 Deno.test("dispose() closes what is idle and goes on with a fresh pool; what is out is closed when it comes back", async () => {
   using _time = fakeTime();
-  const it = lab({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 });
-  const [out, idle] = await take(it, 2);
+  const env = fakeEngine({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 });
+  const [out, idle] = await checkoutMany(env, 2);
   await idle!.release();
-  await it.engine.dispose();
-  assertEquals(it.adapter.clients.map(({ open }) => open), [true, false]);
+  await env.engine.dispose();
+  assertEquals(env.adapter.clients.map(({ open }) => open), [true, false]);
   // The fresh pool has its own limits.
-  const leases = await take(it, 2);
-  assertEquals(it.engine.status().opened, 2);
+  const leases = await checkoutMany(env, 2);
+  assertEquals(env.engine.status().opened, 2);
   assertFalse(out!.released || out!.signal.aborted);
   await out!.release();
-  assertFalse(it.adapter.clients[0]!.open);
-  await give(leases);
-  await end(it);
+  assertFalse(env.adapter.clients[0]!.open);
+  await releaseAll(leases);
+  await closeAtRest(env);
 });
 
 Deno.test("dispose() waits for the goodbyes of the idle connections, and for nothing else", async () => {
   using time = fakeTime();
-  const it = lab({ hooks: { close: () => delay(50) } });
-  const leases = await take(it, 3);
-  await give(leases.slice(1));
-  const dispose = watch(it.engine.dispose());
+  const env = fakeEngine({ hooks: { close: () => delay(50) } });
+  const leases = await checkoutMany(env, 3);
+  await releaseAll(leases.slice(1));
+  const dispose = watch(env.engine.dispose());
   await time.tick(49);
   assertEquals(dispose.state, "pending");
   await time.tick(1);
   assertEquals(dispose.state, "fulfilled");
   const release = watch(leases[0]!.release());
   await time.tick(50);
-  assertEquals([release.state, it.adapter.open.length], ["fulfilled", 0]);
-  await end(it);
+  assertEquals([release.state, env.adapter.open.length], ["fulfilled", 0]);
+  await closeAtRest(env);
 });
 
 Deno.test("dispose() rejects whoever waits: in the queue, for a dial, for an answer, for a ping", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0, poolPrePing: true, dnsRefresh: "on-demand" });
+  const env = fakeEngine({
+    poolSize: 1,
+    maxOverflow: 0,
+    poolPrePing: true,
+    dnsRefresh: "on-demand",
+  });
   const ways: Record<string, () => Promise<void>> = {
-    answer: () => Promise.resolve(void (it.dns.delayMs = 1000)),
+    answer: () => Promise.resolve(void (env.dns.delayMs = 1000)),
     dial: async () => {
-      it.dns.delayMs = 0;
-      await it.engine.use((lease) => lease.invalidate());
-      it.adapter.behavior.connect = () => delay(1000);
+      env.dns.delayMs = 0;
+      await env.engine.use((lease) => lease.invalidate());
+      env.adapter.behavior.connect = () => delay(1000);
     },
     ping: async () => {
-      it.adapter.behavior.connect = () => {};
-      await it.engine.use(() => {});
-      it.adapter.behavior.ping = () => delay(1000);
+      env.adapter.behavior.connect = () => {};
+      await env.engine.use(() => {});
+      env.adapter.behavior.ping = () => delay(1000);
     },
   };
   for (const [name, prepare] of Object.entries(ways)) {
     await prepare();
-    const waits = [1, 2].map(() => watch(it.engine.connect()));
+    const waits = [1, 2].map(() => watch(env.engine.connect()));
     await time.tick(10);
-    await it.engine.dispose();
+    await env.engine.dispose();
     await time.tick(1);
     for (const wait of waits) {
       assertInstanceOf(wait.error, PoolClosedError, name);
@@ -76,24 +88,24 @@ Deno.test("dispose() rejects whoever waits: in the queue, for a dial, for an ans
       );
     }
     await time.advance(2);
-    assertEquals(it.adapter.open, [], name);
+    assertEquals(env.adapter.open, [], name);
   }
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("close() waits for leases, then terminates them", async () => {
   using time = fakeTime();
   const cases = [[undefined, 10], [{ drain: 3 }, 3], [{ drain: 0 }, 0], [{}, 10]] as const;
   for (const [options, seconds] of cases) {
-    const it = lab();
-    const [quick, slow] = await take(it, 2);
-    const work = watch(it.engine.use(() => delay(3_600_000)));
+    const env = fakeEngine();
+    const [quick, slow] = await checkoutMany(env, 2);
+    const work = watch(env.engine.use(() => delay(3_600_000)));
     await time.settle();
-    const closing = watch(it.engine.close(options));
+    const closing = watch(env.engine.close(options));
     if (seconds > 0) {
       await time.advance(seconds / 2);
       await quick!.release();
-      assertFalse(it.adapter.clients[0]!.open);
+      assertFalse(env.adapter.clients[0]!.open);
       await time.advance(seconds / 2 - 0.001);
       assertEquals([closing.state, work.state, slow!.signal.aborted], [
         "pending",
@@ -109,34 +121,34 @@ Deno.test("close() waits for leases, then terminates them", async () => {
       slow!.signal.reason.message,
       "Lost the connection to 10.0.0.1: the engine was closed; work under way may or may not have been done",
     );
-    assertEquals(it.adapter.open, []);
+    assertEquals(env.adapter.open, []);
     await slow!.release();
-    assertAtRest(it);
-    assert(balanced(it.engine.status()));
+    assertAtRest(env);
+    assert(balanced(env.engine.status()));
   }
   await time.advance(3600);
 });
 
 Deno.test("close({ drain: Infinity }) waits for leases as long as they take", async () => {
   using time = fakeTime();
-  const it = lab({ dnsRefresh: "on-demand" });
-  const [lease] = await take(it, 1);
-  const closing = watch(it.engine.close({ drain: Infinity }));
+  const env = fakeEngine({ dnsRefresh: "on-demand" });
+  const [lease] = await checkoutMany(env, 1);
+  const closing = watch(env.engine.close({ drain: Infinity }));
   await time.advance(86_400);
   assertEquals([closing.state, lease!.released], ["pending", false]);
   await lease!.release();
   await time.settle();
-  assertEquals([closing.state, it.adapter.clients[0]!.log], ["fulfilled", ["close"]]);
+  assertEquals([closing.state, env.adapter.clients[0]!.log], ["fulfilled", ["close"]]);
 });
 
 Deno.test("close() ends at once where nothing is out, and a second call waits for the first", async () => {
   using time = fakeTime();
-  const it = lab();
-  const [lease] = await take(it, 1);
-  const first = watch(it.engine.close({ drain: 5 }));
-  const second = watch(it.engine.close({ drain: 0 }));
-  const third = watch(it.engine[Symbol.asyncDispose]());
-  const fourth = watch(it.engine.dispose());
+  const env = fakeEngine();
+  const [lease] = await checkoutMany(env, 1);
+  const first = watch(env.engine.close({ drain: 5 }));
+  const second = watch(env.engine.close({ drain: 0 }));
+  const third = watch(env.engine[Symbol.asyncDispose]());
+  const fourth = watch(env.engine.dispose());
   await time.advance(4.9);
   assertEquals([first, second, third, fourth].map(({ state }) => state), Array(4).fill("pending"));
   await lease!.release();
@@ -145,42 +157,42 @@ Deno.test("close() ends at once where nothing is out, and a second call waits fo
     [first, second, third, fourth].map(({ state }) => state),
     Array(4).fill("fulfilled"),
   );
-  await it.engine.close();
+  await env.engine.close();
 });
 
 Deno.test("close() takes the leases of disposed pools with it", async () => {
   using time = fakeTime();
-  const it = lab();
-  const [first] = await take(it, 1);
-  await it.engine.dispose();
-  const [second] = await take(it, 1);
-  await it.engine.dispose();
-  const closing = watch(it.engine.close({ drain: 2 }));
+  const env = fakeEngine();
+  const [first] = await checkoutMany(env, 1);
+  await env.engine.dispose();
+  const [second] = await checkoutMany(env, 1);
+  await env.engine.dispose();
+  const closing = watch(env.engine.close({ drain: 2 }));
   await time.advance(2);
   assertEquals(closing.state, "fulfilled");
   assert(first!.signal.aborted && second!.signal.aborted);
-  assertEquals(it.adapter.open, []);
+  assertEquals(env.adapter.open, []);
 });
 
 Deno.test("close() does not wait for a dial, a hook or a goodbye that hangs", async () => {
   using time = fakeTime();
   const hang = () => new Promise<void>(() => {});
-  const dialling = lab({}, { connect: hang });
-  const greeting = lab({ hooks: { connect: hang } });
-  const checking = lab({ hooks: { checkout: hang } });
-  const leaving = lab({ hooks: { close: hang }, logger: keepLines() });
+  const dialling = fakeEngine({}, { connect: hang });
+  const greeting = fakeEngine({ hooks: { connect: hang } });
+  const checking = fakeEngine({ hooks: { checkout: hang } });
+  const leaving = fakeEngine({ hooks: { close: hang }, logger: keepLines() });
   await leaving.engine.use(() => {});
-  for (const it of [dialling, greeting, checking, leaving]) {
-    const wait = watch(it.engine.connect());
+  for (const env of [dialling, greeting, checking, leaving]) {
+    const wait = watch(env.engine.connect());
     await time.settle();
     await wait.value?.release();
-    const closing = watch(it.engine.close({ drain: 3 }));
+    const closing = watch(env.engine.close({ drain: 3 }));
     await time.advance(5);
     assertEquals(closing.state, "fulfilled");
     assert(wait.state !== "pending");
     await time.advance(60);
-    assertEquals(it.adapter.open, []);
-    assert(balanced(it.engine.status()));
+    assertEquals(env.adapter.open, []);
+    assert(balanced(env.engine.status()));
   }
 });
 
@@ -190,36 +202,36 @@ Deno.test("close() leaves no timer behind for a ping, a hook or a rollback that 
   let hangs = false;
   const hang = () => hangs ? new Promise<void>(() => {}) : Promise.resolve();
   const labs = [
-    lab({ poolPrePing: true }, { ping: hang }),
-    lab({ hooks: { checkout: hang } }),
-    lab({ hooks: { reset: hang } }),
-    lab({}, { reset: hang }),
+    fakeEngine({ poolPrePing: true }, { ping: hang }),
+    fakeEngine({ hooks: { checkout: hang } }),
+    fakeEngine({ hooks: { reset: hang } }),
+    fakeEngine({}, { reset: hang }),
   ];
-  for (const it of labs) {
+  for (const env of labs) {
     hangs = false;
-    await it.engine.use(() => {});
+    await env.engine.use(() => {});
     hangs = true;
-    const wait = watch(it.engine.connect());
+    const wait = watch(env.engine.connect());
     await time.settle();
     if (wait.value) wait.value.client.inTransaction = true;
     wait.value?.release();
-    const closing = watch(it.engine.close({ drain: 0 }));
+    const closing = watch(env.engine.close({ drain: 0 }));
     await time.tick(0);
-    assertEquals([closing.state, it.adapter.open], ["fulfilled", []]);
+    assertEquals([closing.state, env.adapter.open], ["fulfilled", []]);
     assertEquals(timers.pending(), []);
   }
 });
 
 Deno.test("close() leaves no timer behind for an address that lingers", async () => {
   using time = fakeTime();
-  const it = lab({ dnsAddressLinger: 60, dnsRefresh: "on-demand" });
-  await it.engine.use(() => {});
-  it.dns.addresses = ["10.0.0.2"];
+  const env = fakeEngine({ dnsAddressLinger: 60, dnsRefresh: "on-demand" });
+  await env.engine.use(() => {});
+  env.dns.addresses = ["10.0.0.2"];
   await time.advance(11);
   const timers = watchTimers();
-  await it.engine.use(({ address }) => assertEquals(address, "10.0.0.1"));
+  await env.engine.use(({ address }) => assertEquals(address, "10.0.0.1"));
   assertEquals(timers.pending().length > 0, true);
-  await end(it);
+  await closeAtRest(env);
   assertEquals(timers.pending(), []);
 });
 
@@ -228,31 +240,31 @@ Deno.test("a goodbye that hangs or fails ends with the socket dropped", async ()
   const hang = () => new Promise<void>(() => {});
   const fail = () => Promise.reject(new Error("no"));
   for (const [goodbye, seconds] of [[hang, 2], [fail, 0]] as const) {
-    const it = lab();
-    it.adapter.close = goodbye;
-    await it.engine.use(() => {});
-    const closing = watch(it.engine.close());
+    const env = fakeEngine();
+    env.adapter.close = goodbye;
+    await env.engine.use(() => {});
+    const closing = watch(env.engine.close());
     await time.advance(seconds);
     assertEquals(closing.state, "fulfilled");
-    assertEquals(it.adapter.clients[0]!.log, ["terminate"]);
+    assertEquals(env.adapter.clients[0]!.log, ["terminate"]);
   }
 });
 
 Deno.test("after close() every use is a PoolClosedError, and asks and opens nothing", async () => {
   using _time = fakeTime();
   for (const poolClass of ["queue", "null", "static", "assertion"] as const) {
-    const it = lab({ poolClass, poolLoggingName: "orders" });
-    await it.engine.close();
-    const sibling = it.engine.executionOptions({ isolationLevel: "serializable" });
+    const env = fakeEngine({ poolClass, poolLoggingName: "orders" });
+    await env.engine.close();
+    const sibling = env.engine.executionOptions({ isolationLevel: "serializable" });
     const uses: Record<string, () => Promise<unknown>> = {
-      connect: () => it.engine.connect(),
-      "connect with options": () => it.engine.connect({ timeout: Infinity }),
-      use: () => it.engine.use(() => {}),
-      begin: () => it.engine.begin(() => {}),
-      query: () => it.engine.query("SELECT 1"),
+      connect: () => env.engine.connect(),
+      "connect with options": () => env.engine.connect({ timeout: Infinity }),
+      use: () => env.engine.use(() => {}),
+      begin: () => env.engine.begin(() => {}),
+      query: () => env.engine.query("SELECT 1"),
       sibling: () => sibling.connect(),
     };
-    if (poolClass === "queue") uses["warm"] = () => it.engine.warm();
+    if (poolClass === "queue") uses["warm"] = () => env.engine.warm();
     for (const [name, use] of Object.entries(uses)) {
       const error = await assertRejects(use, PoolClosedError, undefined, name);
       assertEquals(error.code, "POOL_CLOSED");
@@ -261,16 +273,16 @@ Deno.test("after close() every use is a PoolClosedError, and asks and opens noth
         'Cannot check out a connection to "orders": the engine is closed',
       );
     }
-    await it.engine.dispose();
-    await it.engine.close();
-    assertEquals([it.dns.questions, it.adapter.dials], [[], []]);
-    assertEquals(it.engine.status().waiting, 0);
+    await env.engine.dispose();
+    await env.engine.close();
+    assertEquals([env.dns.questions, env.adapter.dials], [[], []]);
+    assertEquals(env.engine.status().waiting, 0);
   }
 });
 
 Deno.test("options of close() that cannot be meant are refused, and the engine goes on", async () => {
   using _time = fakeTime();
-  const it = lab();
+  const env = fakeEngine();
   const seconds = '"drain" must be a number of seconds from 0 to 3600 or Infinity, got ';
   const refused: [unknown, typeof TypeError | typeof RangeError, string][] = [
     [null, TypeError, '"options of close()" must be an object, got null'],
@@ -288,15 +300,15 @@ Deno.test("options of close() that cannot be meant are refused, and the engine g
     [{ timeout: 5 }, TypeError, '"timeout" is not an option of close(); there are drain'],
   ];
   for (const [options, kind, message] of refused) {
-    const error = await assertRejects(() => it.engine.close(options as { drain: number }), kind);
+    const error = await assertRejects(() => env.engine.close(options as { drain: number }), kind);
     assert(error.message.includes(message), error.message);
-    await it.engine.use(() => {});
+    await env.engine.use(() => {});
   }
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("options of executionOptions() that cannot be meant are refused", () => {
-  const { engine } = lab();
+  const { engine } = fakeEngine();
   const refused: [unknown, string][] = [
     [null, '"options of executionOptions()" must be an object, got null'],
     [5, '"options of executionOptions()" must be an object, got 5'],
@@ -313,12 +325,12 @@ Deno.test("options of executionOptions() that cannot be meant are refused", () =
 Deno.test("nothing is written to a log by a quiet engine that is used and closed", async () => {
   using time = fakeTime();
   const logger = keepLines();
-  const it = lab({ logger });
-  const leases = await take(it, 2);
-  await it.engine.dispose();
-  await give(leases);
-  const [out] = await take(it, 1);
-  const closing = watch(it.engine.close({ drain: 0 }));
+  const env = fakeEngine({ logger });
+  const leases = await checkoutMany(env, 2);
+  await env.engine.dispose();
+  await releaseAll(leases);
+  const [out] = await checkoutMany(env, 1);
+  const closing = watch(env.engine.close({ drain: 0 }));
   await time.tick(0);
   await out!.release();
   assertEquals([closing.state, logger.lines], ["fulfilled", []]);

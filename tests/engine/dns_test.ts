@@ -15,7 +15,7 @@ import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from
 import { getDnsEngine } from "../../engine.ts";
 import type { EngineOptions } from "../../engine/options.ts";
 import type { FakeClient } from "../../testing/mod.ts";
-import { balanced, type Lab, lab } from "../support/fake_engine.ts";
+import { balanced, type FakeEngine, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime, type TestTime } from "../support/time.ts";
 import { driverError, FakeServers } from "../stress/pool_servers.ts";
 import { countListeners } from "../stress/pool_timers.ts";
@@ -23,13 +23,13 @@ import { countListeners } from "../stress/pool_timers.ts";
 const [A, B, C] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
 
 /** A lab with servers that can be changed. */
-function setup(options: EngineOptions<FakeClient> = {}): Lab & { servers: FakeServers } {
+function setup(options: EngineOptions<FakeClient> = {}): FakeEngine & { servers: FakeServers } {
   const servers = new FakeServers();
-  return { ...lab(options, servers.behaviour), servers };
+  return { ...fakeEngine(options, servers.behaviour), servers };
 }
 
 /** Takes so many connections at once, and gives them all back. */
-async function open({ engine }: Lab, count: number): Promise<string[]> {
+async function open({ engine }: FakeEngine, count: number): Promise<string[]> {
   const leases = await Promise.all(Array.from({ length: count }, () => engine.connect()));
   const addresses = leases.map(({ address }) => address);
   for (const lease of leases) await lease.release();
@@ -37,7 +37,7 @@ async function open({ engine }: Lab, count: number): Promise<string[]> {
 }
 
 /** Moves the name while connections are open, and waits until the engine has noticed. Says when that was. */
-async function move(at: Lab, time: TestTime, ...addresses: string[]): Promise<number> {
+async function move(at: FakeEngine, time: TestTime, ...addresses: string[]): Promise<number> {
   const { engine, dns } = at;
   let changedMs: number | undefined;
   engine.addEventListener("addresschange", () => changedMs ??= time.nowMs, { once: true });
@@ -47,7 +47,7 @@ async function move(at: Lab, time: TestTime, ...addresses: string[]): Promise<nu
 }
 
 /** Closes the engine though connections are out. */
-async function abandon({ engine }: Lab, time: TestTime): Promise<void> {
+async function abandon({ engine }: FakeEngine, time: TestTime): Promise<void> {
   const closing = engine.close({ drain: 0 });
   await time.advance(0);
   await closing;
@@ -801,7 +801,7 @@ Deno.test("in a spike, a freed connection serves the oldest waiter while new one
 });
 
 /** Workers in a closed loop, one call after the other, each with its think time. */
-function busy(time: TestTime, { engine }: Lab, count: number) {
+function busy(time: TestTime, { engine }: FakeEngine, count: number) {
   const seen = {
     failed: [] as { atMs: number; error: unknown }[],
     /** When each worker's last call succeeded, and where it went. */
@@ -1027,7 +1027,12 @@ Deno.test("a connection whose address departs while its connect hook runs is dro
 Deno.test("while a server is failing one dial at a time probes it, pause after pause, and all at once when it is back", async () => {
   using time = fakeTime();
   let [down, running, most] = [false, 0, 0];
-  const { engine } = lab({ poolSize: 4, connectConcurrency: 4, poolTimeout: 20, dnsMaxTtl: 60 }, {
+  const { engine } = fakeEngine({
+    poolSize: 4,
+    connectConcurrency: 4,
+    poolTimeout: 20,
+    dnsMaxTtl: 60,
+  }, {
     async connect() {
       most = Math.max(most, ++running);
       await new Promise((resolve) => setTimeout(resolve, 100));

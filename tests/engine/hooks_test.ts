@@ -3,18 +3,26 @@ import { HOOK_NAMES, type PoolHooks } from "../../pool/connection/hooks.ts";
 import { delay } from "../../internal/async.ts";
 import { DisconnectionError, type EngineOptions } from "../../mod.ts";
 import type { FakeClient } from "../../testing/mod.ts";
-import { assertAtRest, end, keepLines, noted, take, verdict, watch } from "../support/checks.ts";
-import { type Lab, lab } from "../support/fake_engine.ts";
+import {
+  assertAtRest,
+  checkoutMany,
+  closeAtRest,
+  keepLines,
+  noted,
+  verdict,
+  watch,
+} from "../support/checks.ts";
+import { type FakeEngine, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime, type TestTime } from "../support/time.ts";
 
 /** A lab whose hooks, pings and resets write down that they were called. */
-function noting(options: EngineOptions<FakeClient> = {}): Lab & { log: string[] } {
+function noting(options: EngineOptions<FakeClient> = {}): FakeEngine & { log: string[] } {
   const log: string[] = [];
-  const it = lab({ hooks: noted(log), ...options }, {
+  const env = fakeEngine({ hooks: noted(log), ...options }, {
     ping: ({ id }) => void log.push(`(ping ${id})`),
     reset: ({ id }, how) => void log.push(`(${how} ${id})`),
   });
-  return { ...it, log };
+  return { ...env, log };
 }
 
 /** What was written since the last time. */
@@ -24,87 +32,87 @@ function since({ log }: { log: string[] }): string[] {
 
 Deno.test("hooks of a new connection: firstConnect, connect, checkout; of the next one: connect, checkout", async () => {
   using _time = fakeTime();
-  const it = noting();
-  const [first] = await take(it, 1);
-  assertEquals(since(it), ["firstConnect 1", "connect 1", "checkout 1"]);
-  const [second] = await take(it, 1);
-  assertEquals(since(it), ["connect 2", "checkout 2"]);
+  const env = noting();
+  const [first] = await checkoutMany(env, 1);
+  assertEquals(since(env), ["firstConnect 1", "connect 1", "checkout 1"]);
+  const [second] = await checkoutMany(env, 1);
+  assertEquals(since(env), ["connect 2", "checkout 2"]);
   await second!.release();
-  since(it);
-  const [again] = await take(it, 1);
-  assertEquals(since(it), ["checkout 2"]);
+  since(env);
+  const [again] = await checkoutMany(env, 1);
+  assertEquals(since(env), ["checkout 2"]);
   await first!.release();
   await again!.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("hooks of a return: reset, rollback, checkin, and close where there is no place for it", async () => {
   using _time = fakeTime();
-  const it = noting({ poolSize: 1 });
-  const [kept, overflowing] = await take(it, 2);
-  since(it);
+  const env = noting({ poolSize: 1 });
+  const [kept, overflowing] = await checkoutMany(env, 2);
+  since(env);
   await kept!.release();
-  assertEquals(since(it), ["reset 1", "checkin 1"]);
+  assertEquals(since(env), ["reset 1", "checkin 1"]);
   overflowing!.client.inTransaction = true;
   await overflowing!.release();
-  assertEquals(since(it), ["reset 2", "(rollback 2)", "checkin 2", "close 2"]);
-  await end(it);
-  assertEquals(since(it), ["close 1"]);
+  assertEquals(since(env), ["reset 2", "(rollback 2)", "checkin 2", "close 2"]);
+  await closeAtRest(env);
+  assertEquals(since(env), ["close 1"]);
 });
 
 Deno.test("hooks of a failed ping: invalidate, close, connect, checkout", async () => {
   using _time = fakeTime();
-  const it = noting({ poolPrePing: true });
-  await it.engine.use(() => {});
-  it.adapter.behavior.ping = () => Promise.reject(verdict("disconnect"));
-  since(it);
-  const [lease] = await take(it, 1);
-  assertEquals(since(it), ["invalidate 1", "close 1", "connect 2", "checkout 2"]);
+  const env = noting({ poolPrePing: true });
+  await env.engine.use(() => {});
+  env.adapter.behavior.ping = () => Promise.reject(verdict("disconnect"));
+  since(env);
+  const [lease] = await checkoutMany(env, 1);
+  assertEquals(since(env), ["invalidate 1", "close 1", "connect 2", "checkout 2"]);
   await lease!.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("hooks of a lease that is invalidated, hard and softly, with an error, detached", async () => {
   using time = fakeTime();
-  const it = noting();
-  const [hard, soft, failed, given] = await take(it, 4);
-  since(it);
+  const env = noting();
+  const [hard, soft, failed, given] = await checkoutMany(env, 4);
+  since(env);
   hard!.invalidate();
   await time.settle();
-  assertEquals(since(it), ["invalidate 1", "close 1"]);
+  assertEquals(since(env), ["invalidate 1", "close 1"]);
   soft!.invalidate(undefined, { soft: true });
-  assertEquals(since(it), []);
+  assertEquals(since(env), []);
   await soft!.release();
-  assertEquals(since(it), ["reset 2", "checkin 2", "close 2"]);
+  assertEquals(since(env), ["reset 2", "checkin 2", "close 2"]);
   await failed!.release(verdict("disconnect"));
   await time.settle();
-  assertEquals(since(it), ["invalidate 3", "close 3"]);
+  assertEquals(since(env), ["invalidate 3", "close 3"]);
   const client = given!.detach();
   await time.settle();
-  assertEquals(since(it), ["detach 4"]);
-  await it.adapter.close!(client);
-  await end(it, [client]);
+  assertEquals(since(env), ["detach 4"]);
+  await env.adapter.close!(client);
+  await closeAtRest(env, [client]);
 });
 
 Deno.test("hooks of a connection whose time is over, or whose address departed: close, no invalidate", async () => {
   using time = fakeTime();
-  const it = noting({ poolRecycle: 60 });
-  await it.engine.use(() => {});
+  const env = noting({ poolRecycle: 60 });
+  await env.engine.use(() => {});
   await time.advance(60);
-  since(it);
-  await it.engine.use(() => {});
-  assertEquals(since(it), ["close 1", "connect 2", "checkout 2", "reset 2", "checkin 2"]);
-  it.dns.addresses = ["10.0.0.2"];
+  since(env);
+  await env.engine.use(() => {});
+  assertEquals(since(env), ["close 1", "connect 2", "checkout 2", "reset 2", "checkin 2"]);
+  env.dns.addresses = ["10.0.0.2"];
   await time.advance(10);
-  assertEquals(since(it), ["close 2"]);
-  await end(it);
+  assertEquals(since(env), ["close 2"]);
+  await closeAtRest(env);
 });
 
 Deno.test("a hook is given client, address and notes, and invalidate the reason as well", async () => {
   using _time = fakeTime();
   const reason = verdict("disconnect", "gone");
   const seen: unknown[] = [];
-  const it = lab({
+  const env = fakeEngine({
     hooks: {
       connect({ client, address, info }) {
         info["from"] = "connect";
@@ -114,20 +122,20 @@ Deno.test("a hook is given client, address and notes, and invalidate the reason 
       close: ({ info }) => void seen.push(info),
     },
   });
-  await it.engine.use((lease) => {
+  await env.engine.use((lease) => {
     assertEquals(lease.info, { from: "connect" });
     lease.invalidate(reason);
   });
-  await end(it);
+  await closeAtRest(env);
   assertEquals(seen, [[1, "10.0.0.1"], reason, { from: "connect" }]);
 });
 
 Deno.test("firstConnect is called again if it throws, and once per pool", async () => {
   using _time = fakeTime();
   let failures = 2;
-  const it = noting({});
+  const env = noting({});
   const log: string[] = [];
-  const other = lab({
+  const other = fakeEngine({
     hooks: {
       firstConnect({ client }) {
         log.push(`firstConnect ${client.id}`);
@@ -138,21 +146,21 @@ Deno.test("firstConnect is called again if it throws, and once per pool", async 
   for (let i = 0; i < 2; i++) await assertRejects(() => other.engine.connect(), Error, "not yet");
   await other.engine.use(() => {});
   assertEquals(log, ["firstConnect 1", "firstConnect 2", "firstConnect 3"]);
-  await end(other);
+  await closeAtRest(other);
 
-  await it.engine.use(() => {});
-  await it.engine.dispose();
-  since(it);
-  await it.engine.use((lease) => lease.invalidate());
-  await it.engine.use(() => {});
-  assertEquals(since(it).filter((entry) => entry.startsWith("firstConnect")), ["firstConnect 2"]);
-  await end(it);
+  await env.engine.use(() => {});
+  await env.engine.dispose();
+  since(env);
+  await env.engine.use((lease) => lease.invalidate());
+  await env.engine.use(() => {});
+  assertEquals(since(env).filter((entry) => entry.startsWith("firstConnect")), ["firstConnect 2"]);
+  await closeAtRest(env);
 });
 
 Deno.test("when firstConnect fails, those who waited for it go on with their own", async () => {
   using time = fakeTime();
   const first: number[] = [];
-  const it = lab({
+  const env = fakeEngine({
     hooks: {
       async firstConnect({ client }) {
         first.push(client.id);
@@ -161,12 +169,12 @@ Deno.test("when firstConnect fails, those who waited for it go on with their own
       },
     },
   });
-  const waits = [1, 2, 3].map(() => watch(it.engine.connect()));
+  const waits = [1, 2, 3].map(() => watch(env.engine.connect()));
   await time.tick(300);
   assertEquals(waits.map(({ state }) => state).sort(), ["fulfilled", "fulfilled", "rejected"]);
   assertEquals(first, [1, 2]);
   for (const { value } of waits) await value?.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 /** What a hook may do that it should not. */
@@ -186,7 +194,7 @@ const misdeeds: Readonly<Record<string, () => void | Promise<void>>> = {
 };
 
 /** Everything that makes a hook be called. */
-const occasions: Readonly<Record<string, (it: Lab) => Promise<unknown>>> = {
+const occasions: Readonly<Record<string, (env: FakeEngine) => Promise<unknown>>> = {
   connect: ({ engine }) => engine.connect().then((lease) => lease.release()),
   overflow: async ({ engine }) => {
     const leases = await Promise.allSettled([engine.connect(), engine.connect()]);
@@ -219,21 +227,21 @@ for (const name of HOOK_NAMES) {
         let bad = false;
         const hooks: PoolHooks<FakeClient> = { [name]: () => bad ? misdeed() : undefined };
         const options = { poolSize: 1, maxOverflow: 1, connectTimeout: 2, poolTimeout: 8 };
-        const it = lab({ hooks, logger: keepLines(), dnsRefresh: "on-demand", ...options });
-        if (name !== "firstConnect") await it.engine.use(() => {});
+        const env = fakeEngine({ hooks, logger: keepLines(), dnsRefresh: "on-demand", ...options });
+        if (name !== "firstConnect") await env.engine.use(() => {});
         bad = true;
-        await settled(time, occasion(it));
+        await settled(time, occasion(env));
         // Whatever is still going on in the background comes to its end.
         await time.advance(10);
-        assertAtRest(it);
+        assertAtRest(env);
         bad = false;
-        const leases = await take(it, 2);
-        await assertRejects(() => it.engine.connect({ timeout: 0 }));
+        const leases = await checkoutMany(env, 2);
+        await assertRejects(() => env.engine.connect({ timeout: 0 }));
         for (const lease of leases) await lease.release();
         bad = true;
-        const detached = it.adapter.clients.filter(() => it.engine.status().detached > 0);
-        await settled(time, end(it, detached));
-        assertEquals(it.adapter.open, []);
+        const detached = env.adapter.clients.filter(() => env.engine.status().detached > 0);
+        await settled(time, closeAtRest(env, detached));
+        assertEquals(env.adapter.open, []);
       }
     }
   });
@@ -243,46 +251,46 @@ Deno.test("what a hook throws is what the checkout is rejected with; on the way 
   using _time = fakeTime();
   const failure = new Error("misbehaved");
   for (const name of ["firstConnect", "connect", "checkout"]) {
-    const it = lab({ hooks: { [name]: () => Promise.reject(failure) } });
-    assertStrictEquals(await assertRejects(() => it.engine.connect()), failure);
-    await end(it);
+    const env = fakeEngine({ hooks: { [name]: () => Promise.reject(failure) } });
+    assertStrictEquals(await assertRejects(() => env.engine.connect()), failure);
+    await closeAtRest(env);
   }
   for (const name of ["reset", "checkin"]) {
     const logger = keepLines();
-    const it = lab({ logger, hooks: { [name]: () => Promise.reject(failure) } });
-    await it.engine.use(() => {});
+    const env = fakeEngine({ logger, hooks: { [name]: () => Promise.reject(failure) } });
+    await env.engine.use(() => {});
     assertEquals(logger.lines, [
       "warn [db.internal] Closing a connection to 10.0.0.1 that cannot be reset: misbehaved",
     ]);
-    assertEquals(it.adapter.open, []);
-    await end(it);
+    assertEquals(env.adapter.open, []);
+    await closeAtRest(env);
   }
   for (const name of ["invalidate", "close", "detach"]) {
     const logger = keepLines();
-    const it = lab({ logger, hooks: { [name]: () => Promise.reject(failure) } });
-    const [lease, other] = await take(it, 2);
+    const env = fakeEngine({ logger, hooks: { [name]: () => Promise.reject(failure) } });
+    const [lease, other] = await checkoutMany(env, 2);
     lease!.invalidate();
     const client = other!.detach();
-    await it.adapter.close!(client);
-    await end(it, [client]);
+    await env.adapter.close!(client);
+    await closeAtRest(env, [client]);
     assertEquals(logger.lines, [`warn [db.internal] The hook "${name}" failed: misbehaved`]);
   }
 });
 
 Deno.test("a connect hook that hangs is given up after connectTimeout, its connection terminated", async () => {
   using time = fakeTime();
-  const it = lab({
+  const env = fakeEngine({
     connectTimeout: 3,
     poolSize: 1,
     maxOverflow: 0,
     hooks: { connect: ({ client }) => client.id === 1 ? new Promise(() => {}) : undefined },
   });
-  const wait = watch(it.engine.connect());
+  const wait = watch(env.engine.connect());
   await time.advance(2.999);
   assertEquals(wait.state, "pending");
   await time.advance(0.001);
   assertEquals((wait.error as Error).message, 'no end of the hook "connect" within 3 seconds');
-  assertEquals(it.adapter.clients[0]!.log, ["terminate"]);
-  await it.engine.use(({ client }) => assertEquals(client.id, 2));
-  await end(it);
+  assertEquals(env.adapter.clients[0]!.log, ["terminate"]);
+  await env.engine.use(({ client }) => assertEquals(client.id, 2));
+  await closeAtRest(env);
 });

@@ -11,8 +11,16 @@ import {
 import { delay } from "../../internal/async.ts";
 import { ConnectionLostError, type Lease } from "../../mod.ts";
 import type { FakeClient } from "../../testing/mod.ts";
-import { assertAtRest, end, give, keepLines, take, verdict, watch } from "../support/checks.ts";
-import { lab } from "../support/fake_engine.ts";
+import {
+  assertAtRest,
+  checkoutMany,
+  closeAtRest,
+  keepLines,
+  releaseAll,
+  verdict,
+  watch,
+} from "../support/checks.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 /** Every way to be done with a lease. */
@@ -38,23 +46,23 @@ const laterCalls: Readonly<Record<string, (lease: Lease<FakeClient>) => unknown>
 
 Deno.test("a lease tells client, address and notes, and whether it is over", async () => {
   using _time = fakeTime();
-  const it = lab();
-  const lease = await it.engine.connect();
-  assertStrictEquals(lease.client, it.adapter.clients[0]);
+  const env = fakeEngine();
+  const lease = await env.engine.connect();
+  assertStrictEquals(lease.client, env.adapter.clients[0]);
   assertEquals([lease.address, lease.info, lease.released], ["10.0.0.1", {}, false]);
   assertFalse(lease.signal.aborted);
   assertStrictEquals(lease.signal, lease.signal);
   await lease.release();
   assertEquals([lease.address, lease.released, lease.signal.aborted], ["10.0.0.1", true, false]);
-  await end(it);
+  await closeAtRest(env);
 });
 
 for (const [ending, finish] of Object.entries(endings)) {
   Deno.test(`after ${ending} a lease cannot touch whoever has the connection now`, async () => {
     using time = fakeTime();
     for (const [call, later] of Object.entries(laterCalls)) {
-      const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
-      const lease = await it.engine.connect();
+      const env = fakeEngine({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
+      const lease = await env.engine.connect();
       await finish(lease);
       await time.settle();
       assert(lease.released, call);
@@ -63,16 +71,16 @@ for (const [ending, finish] of Object.entries(endings)) {
         TypeError,
         "Cannot use the client of a lease that was released or invalidated",
       );
-      const other = await it.engine.connect();
-      const before = it.engine.status();
+      const other = await env.engine.connect();
+      const before = env.engine.status();
       const log = [...other.client.log];
       await later(lease);
       await later(lease);
       await time.settle();
-      assertEquals(it.engine.status(), before, call);
+      assertEquals(env.engine.status(), before, call);
       assertEquals([other.released, other.signal.aborted, other.client.open], [false, false, true]);
       assertEquals(other.client.log, log);
-      await assertRejects(() => it.engine.connect());
+      await assertRejects(() => env.engine.connect());
       await other.release();
     }
   });
@@ -80,72 +88,74 @@ for (const [ending, finish] of Object.entries(endings)) {
 
 Deno.test("releasing twice at once gives one connection back", async () => {
   using _time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 }, { reset: () => delay(10) });
-  const lease = await it.engine.connect();
+  const env = fakeEngine({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 }, {
+    reset: () => delay(10),
+  });
+  const lease = await env.engine.connect();
   await Promise.all([lease.release(), lease.release(), lease[Symbol.asyncDispose]()]);
-  assertEquals(it.engine.status().idle, 1);
-  const [next] = await take(it, 1);
-  await assertRejects(() => it.engine.connect());
+  assertEquals(env.engine.status().idle, 1);
+  const [next] = await checkoutMany(env, 1);
+  await assertRejects(() => env.engine.connect());
   await next!.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("a connection that is being reset is nobody's yet", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0 }, { reset: () => delay(10) });
-  const lease = await it.engine.connect();
+  const env = fakeEngine({ poolSize: 1, maxOverflow: 0 }, { reset: () => delay(10) });
+  const lease = await env.engine.connect();
   lease.client.inTransaction = true;
   const release = watch(lease.release());
-  const next = watch(it.engine.connect());
+  const next = watch(env.engine.connect());
   await time.tick(9);
   assertEquals([release.state, next.state], ["pending", "pending"]);
   await time.tick(1);
   assertEquals([release.state, next.state], ["fulfilled", "fulfilled"]);
   await next.value!.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("release() is done when a connection that has no place is closed", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 1, hooks: { close: () => delay(10) } });
-  const [kept, surplus] = await take(it, 2);
+  const env = fakeEngine({ poolSize: 1, hooks: { close: () => delay(10) } });
+  const [kept, surplus] = await checkoutMany(env, 2);
   await kept!.release();
   const release = watch(surplus!.release());
   await time.tick(9);
   assertEquals([release.state, surplus!.released], ["pending", true]);
   await time.tick(1);
   assertEquals(release.state, "fulfilled");
-  const closing = watch(it.engine.close());
+  const closing = watch(env.engine.close());
   await time.tick(10);
-  assertEquals([closing.state, it.adapter.open], ["fulfilled", []]);
+  assertEquals([closing.state, env.adapter.open], ["fulfilled", []]);
 });
 
 Deno.test("await using gives the lease back, whatever is thrown", async () => {
   using _time = fakeTime();
-  const it = lab();
+  const env = fakeEngine();
   const work = async (fail: boolean) => {
-    await using lease = await it.engine.connect();
+    await using lease = await env.engine.connect();
     if (fail) throw new Error(`failed on ${lease.client.id}`);
     return lease.client.id;
   };
   assertEquals(await work(false), 1);
   await assertRejects(() => work(true), Error, "failed on 1");
-  assertAtRest(it);
-  await end(it);
+  assertAtRest(env);
+  await closeAtRest(env);
 });
 
 Deno.test("release(error): a lost connection is closed, any other error leaves it in the pool", async () => {
   using _time = fakeTime();
-  const it = lab();
+  const env = fakeEngine();
   for (const error of [new Error("syntax error"), verdict("read-only"), null, undefined]) {
-    const lease = await it.engine.connect();
+    const lease = await env.engine.connect();
     await lease.release(error);
-    assertEquals(it.engine.status().idle, 1);
+    assertEquals(env.engine.status().idle, 1);
   }
-  const lease = await it.engine.connect();
+  const lease = await env.engine.connect();
   await lease.release(verdict("disconnect"));
-  assertEquals(it.adapter.clients.map(({ log }) => log), [["terminate"]]);
-  await end(it);
+  assertEquals(env.adapter.clients.map(({ log }) => log), [["terminate"]]);
+  await closeAtRest(env);
 });
 
 Deno.test("release(error): a read-only server is left only by those who asked for one that takes writes", async () => {
@@ -153,12 +163,12 @@ Deno.test("release(error): a read-only server is left only by those who asked fo
   for (
     const [targetSessionAttrs, idle] of [["any", 1], ["standby", 1], ["read-write", 0]] as const
   ) {
-    const it = lab({ targetSessionAttrs }, {
+    const env = fakeEngine({ targetSessionAttrs }, {
       role: () => ({ standby: targetSessionAttrs === "standby", readOnly: false }),
     });
-    await it.engine.use(() => Promise.reject(verdict("read-only"))).catch(() => {});
-    assertEquals(it.engine.status().idle, idle);
-    await end(it);
+    await env.engine.use(() => Promise.reject(verdict("read-only"))).catch(() => {});
+    assertEquals(env.engine.status().idle, idle);
+    await closeAtRest(env);
   }
 });
 
@@ -195,24 +205,30 @@ Deno.test("release() and invalidate() take anything for an error, and lose nothi
   ];
   for (const error of foreign) {
     const logger = keepLines();
-    const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0, echoPool: "debug", logger });
-    const lease = await it.engine.connect();
+    const env = fakeEngine({
+      poolSize: 1,
+      maxOverflow: 0,
+      poolTimeout: 0,
+      echoPool: "debug",
+      logger,
+    });
+    const lease = await env.engine.connect();
     await lease.release(error);
-    assertAtRest(it);
-    assertEquals(it.engine.status().idle, 1);
-    const again = await it.engine.connect();
+    assertAtRest(env);
+    assertEquals(env.engine.status().idle, 1);
+    const again = await env.engine.connect();
     again.invalidate(error);
     await time.settle();
-    assertEquals(it.engine.status().idle, 0);
-    await it.engine.use(({ client }) => assertEquals(client.id, 2));
-    await end(it);
+    assertEquals(env.engine.status().idle, 0);
+    await env.engine.use(({ client }) => assertEquals(client.id, 2));
+    await closeAtRest(env);
   }
 });
 
 Deno.test("invalidate() knows its one option", async () => {
   using _time = fakeTime();
-  const it = lab();
-  const lease = await it.engine.connect();
+  const env = fakeEngine();
+  const lease = await env.engine.connect();
   const invalidate = (options: unknown) =>
     lease.invalidate(undefined, options as { soft?: boolean });
   const refused = [
@@ -226,33 +242,33 @@ Deno.test("invalidate() knows its one option", async () => {
   assertThrows(() => invalidate({ softly: true }), TypeError, 'did you mean "soft"?');
   assertFalse(lease.released);
   await lease.release();
-  assertEquals(it.engine.status().idle, 1);
-  await end(it);
+  assertEquals(env.engine.status().idle, 1);
+  await closeAtRest(env);
 });
 
 Deno.test("a soft invalidation is for one connection and for the time after the lease", async () => {
   using _time = fakeTime();
-  const it = lab();
-  const [first, second] = await take(it, 2);
+  const env = fakeEngine();
+  const [first, second] = await checkoutMany(env, 2);
   first!.invalidate(new Error("tired"), { soft: true });
   first!.invalidate(undefined, { soft: true });
-  assertEquals(await it.adapter.query!(first!.client, "SELECT 1"), [{ address: "10.0.0.1" }]);
-  await give([first!, second!]);
-  assertEquals(it.adapter.clients.map(({ open }) => open), [false, true]);
-  await end(it);
+  assertEquals(await env.adapter.query!(first!.client, "SELECT 1"), [{ address: "10.0.0.1" }]);
+  await releaseAll([first!, second!]);
+  assertEquals(env.adapter.clients.map(({ open }) => open), [false, true]);
+  await closeAtRest(env);
 });
 
 Deno.test("detach() gives the place back, and nothing that happens later touches the connection", async () => {
   using time = fakeTime();
   const closes: number[] = [];
-  const it = lab({
+  const env = fakeEngine({
     poolSize: 1,
     maxOverflow: 0,
     idleTimeout: 60,
     hooks: { close: ({ client }) => void closes.push(client.id) },
   });
-  const lease = await it.engine.connect();
-  const waiter = watch(it.engine.connect());
+  const lease = await env.engine.connect();
+  const waiter = watch(env.engine.connect());
   lease.info["note"] = 1;
   const { info } = lease;
   const client = lease.detach();
@@ -260,13 +276,13 @@ Deno.test("detach() gives the place back, and nothing that happens later touches
   assertEquals(waiter.value!.client.id, 2);
   assertNotStrictEquals(lease.info, info);
   assertEquals(lease.info, { note: 1 });
-  it.engine.pool.invalidate();
-  it.dns.addresses = ["10.0.0.2"];
+  env.engine.pool.invalidate();
+  env.dns.addresses = ["10.0.0.2"];
   await time.advance(120);
   await waiter.value!.release();
-  it.adapter.kill(client);
+  env.adapter.kill(client);
   client.open = true;
-  await end(it, [client]);
+  await closeAtRest(env, [client]);
   assertEquals([client.open, client.log], [true, []]);
   assertEquals(closes, [2]);
 });
@@ -274,39 +290,39 @@ Deno.test("detach() gives the place back, and nothing that happens later touches
 Deno.test("a connection that dies in use is closed when it comes back, without a reset that could not work", async () => {
   using _time = fakeTime();
   const logger = keepLines();
-  const it = lab({ logger }, { reset: () => Promise.reject(new Error("it is dead")) });
-  const lease = await it.engine.connect();
+  const env = fakeEngine({ logger }, { reset: () => Promise.reject(new Error("it is dead")) });
+  const lease = await env.engine.connect();
   lease.client.inTransaction = true;
-  it.adapter.kill(lease.client, new Error("reset by peer"));
+  env.adapter.kill(lease.client, new Error("reset by peer"));
   assertFalse(lease.released);
   await lease.release();
-  await it.engine.use(({ client }) => assertEquals(client.id, 2));
+  await env.engine.use(({ client }) => assertEquals(client.id, 2));
   assertEquals(logger.lines, []);
-  assertAtRest(it);
-  await it.engine.close();
+  assertAtRest(env);
+  await env.engine.close();
 });
 
 Deno.test("a connection that dies idle is not handed out", async () => {
   using _time = fakeTime();
-  const it = lab();
-  await give(await take(it, 2));
-  it.adapter.kill(it.adapter.clients[0]!);
-  assertEquals(it.engine.status().idle, 1);
-  await it.engine.use(({ client }) => assertEquals(client.id, 2));
-  assertEquals(it.engine.status().closed, 1);
-  await it.engine.close();
+  const env = fakeEngine();
+  await releaseAll(await checkoutMany(env, 2));
+  env.adapter.kill(env.adapter.clients[0]!);
+  assertEquals(env.engine.status().idle, 1);
+  await env.engine.use(({ client }) => assertEquals(client.id, 2));
+  assertEquals(env.engine.status().closed, 1);
+  await env.engine.close();
 });
 
 Deno.test("untilLost() ends with its work, or as soon as the connection is terminated, for everybody who waits", async () => {
   using time = fakeTime();
-  const it = lab();
-  const lease = await it.engine.connect();
+  const env = fakeEngine();
+  const lease = await env.engine.connect();
   assertEquals(await lease.untilLost(1), 1);
   assertEquals(await lease.untilLost(Promise.resolve(2)), 2);
   await assertRejects(() => lease.untilLost(Promise.reject(new Error("mine"))), Error, "mine");
   const never = new Promise<void>(() => {});
   const waits = [watch(lease.untilLost(never)), watch(lease.untilLost(never))];
-  const closing = it.engine.close({ drain: 0 });
+  const closing = env.engine.close({ drain: 0 });
   await time.tick(0);
   await closing;
   await time.settle();
@@ -318,12 +334,12 @@ Deno.test("untilLost() ends with its work, or as soon as the connection is termi
 
 Deno.test("untilLost() leaves nothing behind on a lease that is held for long, however often it was called", async () => {
   using time = fakeTime();
-  const it = lab();
-  const lease = await it.engine.connect();
+  const env = fakeEngine();
+  const lease = await env.engine.connect();
   for (let i = 0; i < 100_000; i++) lease.untilLost(i);
   await time.settle();
   const wait = watch(lease.untilLost(new Promise<void>(() => {})));
-  const closing = it.engine.close({ drain: 0 });
+  const closing = env.engine.close({ drain: 0 });
   await time.tick(0);
   await closing;
   assertInstanceOf(wait.error, ConnectionLostError);
@@ -332,9 +348,9 @@ Deno.test("untilLost() leaves nothing behind on a lease that is held for long, h
 
 Deno.test("whoever comes to a lease after its connection was terminated is told that, and not of a release", async () => {
   using time = fakeTime();
-  const it = lab();
-  const lease = await it.engine.connect();
-  const closing = it.engine.close({ drain: 0 });
+  const env = fakeEngine();
+  const lease = await env.engine.connect();
+  const closing = env.engine.close({ drain: 0 });
   await time.tick(0);
   await closing;
   const error = assertThrows(() => lease.client, ConnectionLostError);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Ended, EngineObserver } from "../../mod.ts";
 import { refused, verdict } from "../support/checks.ts";
-import { lab } from "../support/fake_engine.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 /** An observer that writes down what it hears: `"waited 0.5 10.0.0.1"`. */
@@ -31,7 +31,7 @@ Deno.test("observer hears how long a checkout waited, a connect took, an answer 
   using time = fakeTime();
   const { heard, observer } = noting();
   const slow = { ms: 300 };
-  const { engine, dns } = lab({ observer, poolSize: 1, maxOverflow: 0 }, {
+  const { engine, dns } = fakeEngine({ observer, poolSize: 1, maxOverflow: 0 }, {
     connect: () => new Promise((resolve) => setTimeout(resolve, slow.ms)),
   });
   dns.delayMs = 200;
@@ -58,7 +58,7 @@ Deno.test("observer hears how long a checkout waited, a connect took, an answer 
 Deno.test("observer hears why a wait, a connect and a resolution failed", async () => {
   using time = fakeTime();
   const { heard, observer } = noting();
-  const { engine, dns } = lab({ observer, poolSize: 1, maxOverflow: 0, poolTimeout: 1 });
+  const { engine, dns } = fakeEngine({ observer, poolSize: 1, maxOverflow: 0, poolTimeout: 1 });
   const lease = await engine.connect();
   heard.length = 0;
   const late = assertRejects(() => engine.connect());
@@ -85,7 +85,7 @@ Deno.test("observer hears why a wait, a connect and a resolution failed", async 
   assert(heard.some((line) => /^resolved \d\.\d LOOKUP_FAILED/.test(line)), heard.join());
   await engine.close();
 
-  const failing = lab({ observer }, { connect: () => Promise.reject(refused()) });
+  const failing = fakeEngine({ observer }, { connect: () => Promise.reject(refused()) });
   heard.length = 0;
   await assertRejects(() => failing.engine.connect());
   assertEquals(heard.filter((line) => !line.startsWith("resolved")), [
@@ -98,7 +98,7 @@ Deno.test("observer hears why a wait, a connect and a resolution failed", async 
 Deno.test("observer hears of a lease that the pool terminates, once", async () => {
   using time = fakeTime();
   const { heard, observer } = noting();
-  const { engine } = lab({ observer });
+  const { engine } = fakeEngine({ observer });
   const lease = await engine.connect();
   heard.length = 0;
   await time.advance(3);
@@ -117,7 +117,7 @@ Deno.test("an observer that throws harms nobody", async () => {
     throw new Error("not today");
   };
   const observer = { served: fail, waiting: fail, connecting: fail, resolved: fail, used: fail };
-  const { engine } = lab({ observer });
+  const { engine } = fakeEngine({ observer });
   assertEquals(await engine.use(({ address }) => address), "10.0.0.1");
   assertEquals(await engine.use(({ address }) => address), "10.0.0.1");
   await engine.close();
@@ -125,7 +125,7 @@ Deno.test("an observer that throws harms nobody", async () => {
 
 Deno.test("the event close is told once, when everything is closed", async () => {
   using _time = fakeTime();
-  const { engine, adapter } = lab();
+  const { engine, adapter } = fakeEngine();
   await engine.use(() => {});
   const open: number[] = [];
   engine.addEventListener("close", () => open.push(adapter.open.length));

@@ -14,16 +14,16 @@ import {
   PoolTimeoutError,
 } from "../../mod.ts";
 import { fakeAdapter, type FakeClient, type Target } from "../../testing/mod.ts";
-import { assertAtRest, end, give, take, watch } from "../support/checks.ts";
-import { lab } from "../support/fake_engine.ts";
+import { assertAtRest, checkoutMany, closeAtRest, releaseAll, watch } from "../support/checks.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 /** What the adapter is told with these options. */
 async function targetWith(options: EngineOptions<FakeClient>): Promise<Target> {
   let target: Target | undefined;
-  const it = lab(options, { connect: (_, given) => void (target = given) });
-  await it.engine.use(() => {});
-  await end(it);
+  const env = fakeEngine(options, { connect: (_, given) => void (target = given) });
+  await env.engine.use(() => {});
+  await closeAtRest(env);
   return target!;
 }
 
@@ -53,46 +53,46 @@ Deno.test("isolationLevel is set on every new connection, before the hooks see i
   using _time = fakeTime();
   const seen: (string | undefined)[] = [];
   const note = ({ client }: { client: FakeClient }) => void seen.push(client.isolationLevel);
-  const it = lab({
+  const env = fakeEngine({
     isolationLevel: "repeatable read",
     hooks: { firstConnect: note, connect: note },
   });
-  await give(await take(it, 2));
-  await give(await take(it, 2));
+  await releaseAll(await checkoutMany(env, 2));
+  await releaseAll(await checkoutMany(env, 2));
   assertEquals(seen, Array(3).fill("repeatable read"));
-  assertEquals(it.adapter.clients.map(({ log }) => log), [
+  assertEquals(env.adapter.clients.map(({ log }) => log), [
     ["isolation repeatable read"],
     ["isolation repeatable read"],
   ]);
-  await end(it);
-  const plain = lab();
+  await closeAtRest(env);
+  const plain = fakeEngine();
   await plain.engine.use(({ client }) => assertEquals(client.isolationLevel, undefined));
-  await end(plain);
+  await closeAtRest(plain);
 });
 
 Deno.test("isolationLevel: a connection on which it cannot be set is terminated, and the checkout fails", async () => {
   using _time = fakeTime();
-  const it = lab({ isolationLevel: "no such level", poolSize: 1, maxOverflow: 0 }, {
+  const env = fakeEngine({ isolationLevel: "no such level", poolSize: 1, maxOverflow: 0 }, {
     setIsolationLevel: () => Promise.reject(new Error("invalid value")),
   });
-  await assertRejects(() => it.engine.connect(), ConnectError, "said: invalid value");
-  assertEquals(it.adapter.open, []);
-  assertAtRest(it);
-  it.adapter.behavior.setIsolationLevel = () => {};
-  await it.engine.use(() => {});
-  await it.engine.close();
+  await assertRejects(() => env.engine.connect(), ConnectError, "said: invalid value");
+  assertEquals(env.adapter.open, []);
+  assertAtRest(env);
+  env.adapter.behavior.setIsolationLevel = () => {};
+  await env.engine.use(() => {});
+  await env.engine.close();
 });
 
 Deno.test("executionOptions({ isolationLevel }): for the time of each lease of the sibling, on the same pool", async () => {
   using _time = fakeTime();
-  const it = lab({ isolationLevel: "read committed", poolSize: 1, maxOverflow: 0 });
-  const sibling = it.engine.executionOptions({ isolationLevel: "serializable" });
+  const env = fakeEngine({ isolationLevel: "read committed", poolSize: 1, maxOverflow: 0 });
+  const sibling = env.engine.executionOptions({ isolationLevel: "serializable" });
   const level = ({ client }: { client: FakeClient }) => client.isolationLevel;
-  assertEquals(await it.engine.use(level), "read committed");
+  assertEquals(await env.engine.use(level), "read committed");
   assertEquals(await sibling.use(level), "serializable");
   assertEquals(await sibling.begin(level), "serializable");
-  assertEquals(await it.engine.use(level), "read committed");
-  assertEquals(it.adapter.clients[0]!.log, [
+  assertEquals(await env.engine.use(level), "read committed");
+  assertEquals(env.adapter.clients[0]!.log, [
     "isolation read committed",
     "isolation serializable",
     "isolation read committed",
@@ -101,40 +101,40 @@ Deno.test("executionOptions({ isolationLevel }): for the time of each lease of t
     "COMMIT",
     "isolation read committed",
   ]);
-  assertEquals(it.adapter.dials.length, 1);
-  assertEquals(sibling.status(), it.engine.status());
+  assertEquals(env.adapter.dials.length, 1);
+  assertEquals(sibling.status(), env.engine.status());
   let events = 0;
   sibling.addEventListener("retire", () => events++);
-  it.engine.dispatchEvent(new CustomEvent("retire"));
+  env.engine.dispatchEvent(new CustomEvent("retire"));
   assertEquals(events, 1);
-  await end(it);
+  await closeAtRest(env);
   await assertRejects(() => sibling.connect(), Error, "the engine is closed");
 });
 
 Deno.test("executionOptions({ isolationLevel }): where it cannot be set or taken back, the connection is closed", async () => {
   using time = fakeTime();
-  const it = lab({ connectTimeout: 2, logger: { debug() {}, info() {}, warn() {} } });
-  const sibling = it.engine.executionOptions({ isolationLevel: "serializable" });
-  it.adapter.behavior.setIsolationLevel = () => Promise.reject(new Error("not now"));
+  const env = fakeEngine({ connectTimeout: 2, logger: { debug() {}, info() {}, warn() {} } });
+  const sibling = env.engine.executionOptions({ isolationLevel: "serializable" });
+  env.adapter.behavior.setIsolationLevel = () => Promise.reject(new Error("not now"));
   await assertRejects(() => sibling.connect(), Error, "not now");
-  assertAtRest(it);
-  it.adapter.behavior.setIsolationLevel = (_, level) => {
+  assertAtRest(env);
+  env.adapter.behavior.setIsolationLevel = (_, level) => {
     if (level === undefined) throw new Error("not any more");
   };
   await sibling.use(() => {});
-  it.adapter.behavior.setIsolationLevel = () => new Promise(() => {});
+  env.adapter.behavior.setIsolationLevel = () => new Promise(() => {});
   const hung = watch(sibling.connect());
   await time.advance(2);
   assertEquals(hung.state, "rejected");
-  assertEquals(it.adapter.open, []);
+  assertEquals(env.adapter.open, []);
   const controller = new AbortController();
   const aborted = watch(sibling.connect({ signal: controller.signal }));
   await time.settle();
   controller.abort(new Error("never mind"));
   await time.settle();
   assertEquals((aborted.error as Error).message, "never mind");
-  assertEquals(it.adapter.open, []);
-  await end(it);
+  assertEquals(env.adapter.open, []);
+  await closeAtRest(env);
 });
 
 Deno.test("what the options ask of the adapter, it must be able to do", () => {
@@ -296,11 +296,11 @@ Deno.test("hooks may be methods that need their object", async () => {
     }
   }
   const counter = new Counter();
-  const it = lab({ hooks: counter });
-  const used = watch(it.engine.use(() => {}));
+  const env = fakeEngine({ hooks: counter });
+  const used = watch(env.engine.use(() => {}));
   await time.tick(10);
   assertEquals(used.state, "fulfilled");
-  const closed = watch((it.engine as Engine<FakeClient>).close());
+  const closed = watch((env.engine as Engine<FakeClient>).close());
   await time.tick(10);
   assertEquals(closed.state, "fulfilled");
   assertEquals(counter.calls(), "firstConnect connect checkout checkin close");

@@ -7,21 +7,21 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { clearDnsCache, type EngineEventMap, type EngineOptions, getDnsEngine } from "../../mod.ts";
 import { fakeAdapter, type FakeClient } from "../../testing/mod.ts";
-import { end, give, keepLines, take, verdict } from "../support/checks.ts";
-import { lab } from "../support/fake_engine.ts";
+import { checkoutMany, closeAtRest, keepLines, releaseAll, verdict } from "../support/checks.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 /** What a short life of an engine writes. */
 async function linesWith(options: EngineOptions<FakeClient>): Promise<string[]> {
   const logger = keepLines();
-  const it = lab({ logger, ...options });
-  await it.engine.query("SELECT $1", [7]);
-  await it.engine.begin(({ client }) => it.adapter.query!(client, "UPDATE t SET x = 1"));
-  await it.engine.use((lease) => lease.invalidate(new Error("no good")));
-  const lease = await it.engine.connect();
+  const env = fakeEngine({ logger, ...options });
+  await env.engine.query("SELECT $1", [7]);
+  await env.engine.begin(({ client }) => env.adapter.query!(client, "UPDATE t SET x = 1"));
+  await env.engine.use((lease) => lease.invalidate(new Error("no good")));
+  const lease = await env.engine.connect();
   const client = lease.detach();
-  await it.adapter.close!(client);
-  await end(it, [client]);
+  await env.adapter.close!(client);
+  await closeAtRest(env, [client]);
   return logger.lines;
 }
 
@@ -72,9 +72,9 @@ Deno.test("loggingName and poolLoggingName stand in front of the lines, and the 
     "info [pool 1] Opened a connection to 10.0.0.1",
     "info [app] SELECT $1 [7]",
   ]);
-  const it = lab({ poolLoggingName: "pool 1" });
-  await end(it);
-  const error = await it.engine.connect().catch((error) => error);
+  const env = fakeEngine({ poolLoggingName: "pool 1" });
+  await closeAtRest(env);
+  const error = await env.engine.connect().catch((error) => error);
   assertEquals(error.message, 'Cannot check out a connection to "pool 1": the engine is closed');
 });
 
@@ -88,37 +88,37 @@ Deno.test("hideParameters: no bind value in a line, only how many there are", as
 Deno.test("bind values that cannot be shown fail no query", async () => {
   using _time = fakeTime();
   const logger = keepLines();
-  const it = lab({ echo: true, logger });
+  const env = fakeEngine({ echo: true, logger });
   const circle: { self?: unknown } = {};
   circle.self = circle;
   for (const value of [circle, { toJSON: () => assert(false) }, 10n, undefined, () => 1]) {
-    assertEquals(await it.engine.query("SELECT $1", [value]), [{ address: "10.0.0.1" }]);
+    assertEquals(await env.engine.query("SELECT $1", [value]), [{ address: "10.0.0.1" }]);
   }
   assertEquals(logger.lines.slice(0, 3), [
     "info [db.internal] SELECT $1 [1 values]",
     "info [db.internal] SELECT $1 [1 values]",
     'info [db.internal] SELECT $1 ["10"]',
   ]);
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("no line has the password, whatever the driver says", async () => {
   using _time = fakeTime();
   const logger = keepLines();
-  const it = lab({ echo: "debug", echoPool: "debug", logger });
+  const env = fakeEngine({ echo: "debug", echoPool: "debug", logger });
   const failures = [
     verdict("disconnect", "lost fake://app:secret@db.internal"),
     new Error("secret"),
   ];
   for (const failure of failures) {
-    await it.engine.use((lease) => lease.invalidate(failure));
-    await it.engine.use(() => Promise.reject(failure)).catch(() => {});
+    await env.engine.use((lease) => lease.invalidate(failure));
+    await env.engine.use(() => Promise.reject(failure)).catch(() => {});
   }
-  it.adapter.behavior.reset = () => Promise.reject(new Error("secret"));
-  await it.engine.use(({ client }) => {
+  env.adapter.behavior.reset = () => Promise.reject(new Error("secret"));
+  await env.engine.use(({ client }) => {
     client.inTransaction = true;
   });
-  await end(it);
+  await closeAtRest(env);
   assert(logger.lines.length > 10);
   assertFalse(logger.lines.join("\n").includes("secret"), logger.lines.join("\n"));
 });
@@ -128,25 +128,25 @@ Deno.test("a rollback cut short because the address departed is no failed reset 
   const logger = keepLines();
   let cutShort: ((reason: unknown) => void) | undefined;
   const rollback = () => new Promise<void>((_, reject) => cutShort = reject);
-  const it = lab({ logger, echoPool: true, dnsMinTtl: 0 }, { reset: rollback });
-  const { terminate } = it.adapter;
-  it.adapter.terminate = (client, reason) => {
+  const env = fakeEngine({ logger, echoPool: true, dnsMinTtl: 0 }, { reset: rollback });
+  const { terminate } = env.adapter;
+  env.adapter.terminate = (client, reason) => {
     terminate!(client);
     cutShort?.(reason);
   };
-  const [lease] = await take(it, 1);
+  const [lease] = await checkoutMany(env, 1);
   lease!.client.inTransaction = true;
   const released = lease!.release();
-  it.dns.addresses = ["10.0.0.2"];
+  env.dns.addresses = ["10.0.0.2"];
   clearDnsCache();
-  await it.engine.use(() => {});
+  await env.engine.use(() => {});
   await released;
   assertEquals(logger.lines, [
     "info [db.internal] Opened a connection to 10.0.0.1",
     "info [db.internal] Closing a connection to 10.0.0.1: The address 10.0.0.1 departed",
     "info [db.internal] Opened a connection to 10.0.0.2",
   ]);
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("a logger that throws fails no query, no checkin and no hook, and does not end the upkeep", async () => {
@@ -155,7 +155,7 @@ Deno.test("a logger that throws fails no query, no checkin and no hook, and does
     throw new Error("no space left on device");
   };
   const hooks = { reset: fail, close: fail };
-  const it = lab({
+  const env = fakeEngine({
     logger: { debug: fail, info: fail, warn: fail },
     echo: true,
     echoPool: "debug",
@@ -163,14 +163,14 @@ Deno.test("a logger that throws fails no query, no checkin and no hook, and does
     hooks,
   });
   const reported: string[] = [];
-  it.engine.addEventListener("longlease", ({ detail }) => reported.push(detail.address));
-  assertEquals(await it.engine.query("SELECT 1"), [{ address: "10.0.0.1" }]);
-  await it.engine.begin(({ client }) => it.adapter.query!(client, "UPDATE t SET x = 1"));
-  const leases = await take(it, 2);
+  env.engine.addEventListener("longlease", ({ detail }) => reported.push(detail.address));
+  assertEquals(await env.engine.query("SELECT 1"), [{ address: "10.0.0.1" }]);
+  await env.engine.begin(({ client }) => env.adapter.query!(client, "UPDATE t SET x = 1"));
+  const leases = await checkoutMany(env, 2);
   await time.advance(30);
   assertEquals(reported, ["10.0.0.1", "10.0.0.1"]);
-  await give(leases);
-  await end(it);
+  await releaseAll(leases);
+  await closeAtRest(env);
 });
 
 Deno.test("logger: console by default", async () => {
@@ -191,28 +191,34 @@ Deno.test("logger: console by default", async () => {
 Deno.test("executionOptions({ loggingToken }) stands in the lines of the sibling's statements", async () => {
   using _time = fakeTime();
   const logger = keepLines();
-  const it = lab({ echo: true, logger });
-  const sibling = it.engine.executionOptions({ loggingToken: "job 5" });
+  const env = fakeEngine({ echo: true, logger });
+  const sibling = env.engine.executionOptions({ loggingToken: "job 5" });
   await sibling.query("SELECT 1");
   await sibling.executionOptions({ isolationLevel: "serializable" }).query("SELECT 2");
-  await it.engine.query("SELECT 3");
+  await env.engine.query("SELECT 3");
   assertEquals(logger.lines, [
     "info [db.internal] [job 5] SELECT 1",
     "info [db.internal] [job 5] SELECT 2",
     "info [db.internal] SELECT 3",
   ]);
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("leaseWarnAfter: a lease that is out for so long is reported once, with where it was taken", async () => {
   using time = fakeTime();
   const logger = keepLines();
   const events: EngineEventMap["longlease"]["detail"][] = [];
-  const it = lab({ leaseWarnAfter: 20, logger, poolSize: 1, maxOverflow: 0, poolTimeout: 300 });
-  it.engine.addEventListener("longlease", ({ detail }) => events.push(detail));
-  const lease = await takeLease(it);
+  const env = fakeEngine({
+    leaseWarnAfter: 20,
+    logger,
+    poolSize: 1,
+    maxOverflow: 0,
+    poolTimeout: 300,
+  });
+  env.engine.addEventListener("longlease", ({ detail }) => events.push(detail));
+  const lease = await takeLease(env);
   // One that waits, and is told where it began to wait, not who gave it the connection.
-  const waiter = waitForLease(it);
+  const waiter = waitForLease(env);
   await time.advance(19.9);
   assertEquals(events, []);
   await time.advance(40);
@@ -234,15 +240,15 @@ Deno.test("leaseWarnAfter: a lease that is out for so long is reported once, wit
   await second.release();
   await time.advance(60);
   assertEquals([events.length, logger.lines.length], [2, 2]);
-  await end(it);
+  await closeAtRest(env);
 });
 
 // Not `return engine.connect()`: on Bun a call in that place leaves no frame of its caller.
-async function takeLease({ engine }: ReturnType<typeof lab>) {
+async function takeLease({ engine }: ReturnType<typeof fakeEngine>) {
   return await engine.connect();
 }
 
-async function waitForLease({ engine }: ReturnType<typeof lab>) {
+async function waitForLease({ engine }: ReturnType<typeof fakeEngine>) {
   return await engine.connect();
 }
 
@@ -250,12 +256,12 @@ Deno.test("leaseWarnAfter is off by default, and looks at leases of a disposed p
   using time = fakeTime();
   for (const [options, count] of [[{}, 0], [{ leaseWarnAfter: 20 }, 2]] as const) {
     const logger = keepLines();
-    const it = lab({ ...options, logger });
-    const leases = await take(it, 2);
-    await it.engine.dispose();
+    const env = fakeEngine({ ...options, logger });
+    const leases = await checkoutMany(env, 2);
+    await env.engine.dispose();
     await time.advance(3600);
     assertEquals(logger.lines.length, count);
-    await give(leases);
-    await end(it);
+    await releaseAll(leases);
+    await closeAtRest(env);
   }
 });

@@ -24,39 +24,48 @@ import {
   PoolTimeoutError,
 } from "../../mod.ts";
 import { type FakeAdapter, fakeAdapter, type FakeClient } from "../../testing/mod.ts";
-import { assertAtRest, dice, end, give, refused, take, verdict, watch } from "../support/checks.ts";
-import { type Lab, lab } from "../support/fake_engine.ts";
+import {
+  assertAtRest,
+  checkoutMany,
+  closeAtRest,
+  fixedRandom,
+  refused,
+  releaseAll,
+  verdict,
+  watch,
+} from "../support/checks.ts";
+import { type FakeEngine, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 /** The connection that the next checkout gets. */
-function idOfNext({ engine }: Lab): Promise<number> {
+function idOfNext({ engine }: FakeEngine): Promise<number> {
   return engine.use(({ client }) => client.id);
 }
 
 Deno.test("poolSize: so many connections are kept; by default 5, with 0 all of them", async () => {
   using _time = fakeTime();
   for (const [options, kept] of [[{}, 5], [{ poolSize: 2 }, 2], [{ poolSize: 0 }, 12]] as const) {
-    const it = lab(options);
-    await give(await take(it, 12));
-    assertEquals(it.engine.status().idle, kept);
-    await end(it);
+    const env = fakeEngine(options);
+    await releaseAll(await checkoutMany(env, 12));
+    assertEquals(env.engine.status().idle, kept);
+    await closeAtRest(env);
   }
 });
 
 Deno.test("poolSize: what came back while somebody waited for an answer is kept for him, and closed when he leaves", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 1, dnsRefresh: "on-demand" });
-  const leases = await take(it, 4);
+  const env = fakeEngine({ poolSize: 1, dnsRefresh: "on-demand" });
+  const leases = await checkoutMany(env, 4);
   await time.advance(10);
-  it.dns.delayMs = 1000;
+  env.dns.delayMs = 1000;
   const controller = new AbortController();
-  const wait = watch(it.engine.connect({ signal: controller.signal }));
-  await give(leases);
-  assertEquals(it.engine.status().idle, 4);
+  const wait = watch(env.engine.connect({ signal: controller.signal }));
+  await releaseAll(leases);
+  assertEquals(env.engine.status().idle, 4);
   controller.abort();
   await time.settle();
-  assertEquals([wait.state, it.engine.status().idle], ["rejected", 1]);
-  await end(it);
+  assertEquals([wait.state, env.engine.status().idle], ["rejected", 1]);
+  await closeAtRest(env);
 });
 
 Deno.test("maxOverflow: so many are opened above poolSize; by default 10, with -1 or Infinity without end", async () => {
@@ -68,18 +77,18 @@ Deno.test("maxOverflow: so many are opened above poolSize; by default 10, with -
     ]] as const
   ) {
     const options = maxOverflow === undefined ? {} : { maxOverflow };
-    const it = lab({ ...options, poolSize: 1, poolTimeout: 0 });
+    const env = fakeEngine({ ...options, poolSize: 1, poolTimeout: 0 });
     const outcomes = await Promise.allSettled(
       Array.from({ length: 99 }, async (_, i) => {
         // One after the other, so that no dial has to wait for another.
         for (let turn = 0; turn < i * 50; turn++) await null;
-        return await it.engine.connect();
+        return await env.engine.connect();
       }),
     );
     const leases = outcomes.flatMap((o) => o.status === "fulfilled" ? [o.value] : []);
-    assertEquals([leases.length, it.engine.status().overflow], [most, most - 1]);
-    await give(leases);
-    await end(it);
+    assertEquals([leases.length, env.engine.status().overflow], [most, most - 1]);
+    await releaseAll(leases);
+    await closeAtRest(env);
   }
 });
 
@@ -93,18 +102,22 @@ Deno.test("poolTimeout: how long a checkout waits; 0 fails now, Infinity waits f
     [{ poolTimeout: 1 }, { timeout: 5 }, 5],
   ];
   for (const [options, connectOptions, seconds] of cases) {
-    const it = lab({ poolSize: 1, maxOverflow: 0, ...options as EngineOptions<FakeClient> });
-    const lease = await it.engine.connect();
-    const wait = watch(it.engine.connect(connectOptions));
+    const env = fakeEngine({
+      poolSize: 1,
+      maxOverflow: 0,
+      ...options as EngineOptions<FakeClient>,
+    });
+    const lease = await env.engine.connect();
+    const wait = watch(env.engine.connect(connectOptions));
     if (seconds > 0) await time.advance(seconds - 0.001);
     assertEquals(wait.state, "pending");
     await time.tick(seconds > 0 ? 1 : 0);
     assertInstanceOf(wait.error, PoolTimeoutError);
     assertEquals(wait.error.waited, seconds);
     await lease.release();
-    await end(it);
+    await closeAtRest(env);
   }
-  const patient = lab({
+  const patient = fakeEngine({
     poolSize: 1,
     maxOverflow: 0,
     poolTimeout: Infinity,
@@ -118,20 +131,20 @@ Deno.test("poolTimeout: how long a checkout waits; 0 fails now, Infinity waits f
   await lease.release();
   await time.settle();
   await wait.value!.release();
-  await end(patient);
+  await closeAtRest(patient);
 });
 
 Deno.test("poolTimeout: the error has the last failed connect as its cause", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 1, poolTimeout: 2 });
-  const [lease] = await take(it, 1);
+  const env = fakeEngine({ poolSize: 1, maxOverflow: 1, poolTimeout: 2 });
+  const [lease] = await checkoutMany(env, 1);
   const failure = new Error("too many clients");
-  it.adapter.behavior.connect = () => Promise.reject(failure);
-  const failed = await assertRejects(() => it.engine.connect(), ConnectError);
-  it.adapter.behavior.connect = () => {};
+  env.adapter.behavior.connect = () => Promise.reject(failure);
+  const failed = await assertRejects(() => env.engine.connect(), ConnectError);
+  env.adapter.behavior.connect = () => {};
   assertStrictEquals(failed.cause, failure);
-  it.adapter.behavior.connect = () => new Promise(() => {});
-  const [first, second] = [1, 2].map(() => watch(it.engine.connect()));
+  env.adapter.behavior.connect = () => new Promise(() => {});
+  const [first, second] = [1, 2].map(() => watch(env.engine.connect()));
   await time.advance(2);
   assertEquals([first!.state, second!.state], ["pending", "rejected"]);
   assertInstanceOf(second!.error, PoolTimeoutError);
@@ -149,188 +162,190 @@ Deno.test("poolTimeout: the error has the last failed connect as its cause", asy
   await time.settle();
   // The one that hangs is given up; once a connect succeeded, the failure is history.
   await time.advance(10);
-  it.adapter.behavior.connect = () => {};
-  const last = await it.engine.connect();
-  const late = await assertRejects(() => it.engine.connect({ timeout: 0 }), PoolTimeoutError);
+  env.adapter.behavior.connect = () => {};
+  const last = await env.engine.connect();
+  const late = await assertRejects(() => env.engine.connect({ timeout: 0 }), PoolTimeoutError);
   assertEquals(late.cause, undefined);
-  await give([first!.value!, last]);
-  await end(it);
+  await releaseAll([first!.value!, last]);
+  await closeAtRest(env);
 });
 
 Deno.test("a failed connect is nobody's who has another one on its way", async () => {
   using time = fakeTime();
-  const it = lab({ connectRetry: false }, {
+  const env = fakeEngine({ connectRetry: false }, {
     async connect() {
-      const first = it.adapter.dials.length === 1;
+      const first = env.adapter.dials.length === 1;
       await delay(first ? 10 : 20);
       if (first) throw refused();
     },
   });
   const controller = new AbortController();
-  const given = watch(it.engine.connect({ signal: controller.signal }));
-  const kept = watch(it.engine.connect());
+  const given = watch(env.engine.connect({ signal: controller.signal }));
+  const kept = watch(env.engine.connect());
   await time.tick(5);
   controller.abort();
   await time.tick(15);
   assertEquals([given.state, kept.state], ["rejected", "fulfilled"]);
-  assertEquals(it.adapter.dials.length, 2);
+  assertEquals(env.adapter.dials.length, 2);
   await kept.value!.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("poolTimeout 0 still opens a connection where there is room: only the queue fails at once", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 }, { connect: () => delay(3000) });
-  const waits = [1, 2, 3].map(() => watch(it.engine.connect()));
+  const env = fakeEngine({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 }, {
+    connect: () => delay(3000),
+  });
+  const waits = [1, 2, 3].map(() => watch(env.engine.connect()));
   await time.settle();
   assertEquals(waits.map(({ state }) => state), ["pending", "pending", "rejected"]);
   await time.advance(3);
-  await give(waits.slice(0, 2).map(({ value }) => value!));
-  await end(it);
+  await releaseAll(waits.slice(0, 2).map(({ value }) => value!));
+  await closeAtRest(env);
 });
 
 Deno.test("poolTimeout 0 opens a connection at once, also after a dial that nobody waited for any more failed", async () => {
   using time = fakeTime();
-  const it = lab({ poolTimeout: 0 }, {
+  const env = fakeEngine({ poolTimeout: 0 }, {
     async connect() {
       await delay(10);
-      if (it.adapter.dials.length === 1) throw refused();
+      if (env.adapter.dials.length === 1) throw refused();
     },
   });
   const controller = new AbortController();
-  const given = watch(it.engine.connect({ signal: controller.signal }));
+  const given = watch(env.engine.connect({ signal: controller.signal }));
   await time.tick(5);
   controller.abort();
   await time.tick(5);
   assertEquals(given.state, "rejected");
-  const next = watch(it.engine.connect());
+  const next = watch(env.engine.connect());
   await time.tick(10);
   assertEquals(next.state, "fulfilled");
   await next.value!.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("poolRecycle: older connections are replaced at checkout, up to 2.5 % sooner so that a fleet does not do it in step", async () => {
   using time = fakeTime();
   const replacedAt = async (random: number) => {
-    using _dice = dice(random);
-    const it = lab({ poolRecycle: 100 });
+    using _dice = fixedRandom(random);
+    const env = fakeEngine({ poolRecycle: 100 });
     const startMs = time.nowMs;
-    await idOfNext(it);
+    await idOfNext(env);
     await time.advance(97);
-    while (await idOfNext(it) === 1) await time.tick(10);
+    while (await idOfNext(env) === 1) await time.tick(10);
     const seconds = (time.nowMs - startMs) / 1000;
-    await end(it);
+    await closeAtRest(env);
     return seconds;
   };
   assertEquals(await replacedAt(0), 100);
   assertEquals(await replacedAt(0.4), 99);
   assertEquals(await replacedAt(1 - Number.EPSILON), 97.5);
-  const it = lab({ dnsRefresh: "on-demand" });
-  await idOfNext(it);
+  const env = fakeEngine({ dnsRefresh: "on-demand" });
+  await idOfNext(env);
   await time.advance(1_000_000);
-  assertEquals(await idOfNext(it), 1);
-  await end(it);
+  assertEquals(await idOfNext(env), 1);
+  await closeAtRest(env);
 });
 
 Deno.test("poolRecycle: age counts from before the dial, and a dial that takes longer is good for one checkout", async () => {
   using time = fakeTime();
-  const it = lab({ poolRecycle: 2 }, { connect: () => delay(1500) });
+  const env = fakeEngine({ poolRecycle: 2 }, { connect: () => delay(1500) });
   const use = async () => {
-    const id = watch(idOfNext(it));
+    const id = watch(idOfNext(env));
     while (id.state === "pending") await time.tick(100);
     return id.value;
   };
   assertEquals(await use(), 1);
   await time.tick(500);
   assertEquals(await use(), 2);
-  it.adapter.behavior.connect = () => delay(3000);
-  it.engine.pool.invalidate();
+  env.adapter.behavior.connect = () => delay(3000);
+  env.engine.pool.invalidate();
   assertEquals([await use(), await use()], [3, 4]);
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("poolPrePing: a dead connection is found before it is handed out, a fresh one is not pinged", async () => {
   using _time = fakeTime();
   for (const poolPrePing of [false, true]) {
-    const it = lab({ poolPrePing });
-    await idOfNext(it);
-    it.adapter.behavior.ping = () => Promise.reject(verdict("disconnect"));
-    assertEquals(await idOfNext(it), poolPrePing ? 2 : 1);
-    assertEquals(it.adapter.clients.at(-1)!.log, []);
-    await end(it);
+    const env = fakeEngine({ poolPrePing });
+    await idOfNext(env);
+    env.adapter.behavior.ping = () => Promise.reject(verdict("disconnect"));
+    assertEquals(await idOfNext(env), poolPrePing ? 2 : 1);
+    assertEquals(env.adapter.clients.at(-1)!.log, []);
+    await closeAtRest(env);
   }
 });
 
 Deno.test("poolPrePing: one failed ping condemns its siblings, which are not pinged any more", async () => {
   using _time = fakeTime();
-  const it = lab({ poolPrePing: true });
-  await give(await take(it, 3));
-  it.adapter.behavior.ping = () => Promise.reject(verdict("disconnect"));
-  await give(await take(it, 3));
-  assertEquals(it.adapter.clients.slice(0, 3).map(({ log }) => log), [
+  const env = fakeEngine({ poolPrePing: true });
+  await releaseAll(await checkoutMany(env, 3));
+  env.adapter.behavior.ping = () => Promise.reject(verdict("disconnect"));
+  await releaseAll(await checkoutMany(env, 3));
+  assertEquals(env.adapter.clients.slice(0, 3).map(({ log }) => log), [
     ["ping", "terminate"],
     ["close"],
     ["close"],
   ]);
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("poolPrePing: a ping that is not answered is given up after connectTimeout", async () => {
   using time = fakeTime();
-  const it = lab({ poolPrePing: true, connectTimeout: 2 });
-  await idOfNext(it);
-  it.adapter.behavior.ping = () => new Promise(() => {});
-  const id = watch(idOfNext(it));
+  const env = fakeEngine({ poolPrePing: true, connectTimeout: 2 });
+  await idOfNext(env);
+  env.adapter.behavior.ping = () => new Promise(() => {});
+  const id = watch(idOfNext(env));
   await time.advance(1.999);
   assertEquals(id.state, "pending");
   await time.advance(0.001);
   assertEquals(id.value, 2);
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("poolPrePing: one that was opened ahead of need and has waited since is pinged", async () => {
   using time = fakeTime();
-  const it = lab({ poolPrePing: true, poolSize: 2, minIdle: 1 });
-  const lease = await it.engine.connect();
+  const env = fakeEngine({ poolPrePing: true, poolSize: 2, minIdle: 1 });
+  const lease = await env.engine.connect();
   await time.settle();
   await time.advance(60);
-  assertEquals(await idOfNext(it), 2);
-  assertEquals(it.adapter.clients[1]!.log, ["ping"]);
+  assertEquals(await idOfNext(env), 2);
+  assertEquals(env.adapter.clients[1]!.log, ["ping"]);
   await lease.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("prePingAfter: a connection used within that time is not pinged, but its address is looked at all the same", async () => {
   using time = fakeTime();
   for (const [prePingAfter, idle, pings] of [[0, 0, 1], [5, 4.999, 0], [5, 5, 1]] as const) {
-    const it = lab({ poolPrePing: true, prePingAfter });
-    await idOfNext(it);
+    const env = fakeEngine({ poolPrePing: true, prePingAfter });
+    await idOfNext(env);
     await time.advance(idle);
-    await idOfNext(it);
-    assertEquals(it.adapter.clients[0]!.log, Array(pings).fill("ping"));
-    await end(it);
+    await idOfNext(env);
+    assertEquals(env.adapter.clients[0]!.log, Array(pings).fill("ping"));
+    await closeAtRest(env);
   }
-  const it = lab({ poolPrePing: true, prePingAfter: 3600, dnsRefresh: "on-demand" });
-  await idOfNext(it);
-  it.dns.addresses = ["10.0.0.2"];
+  const env = fakeEngine({ poolPrePing: true, prePingAfter: 3600, dnsRefresh: "on-demand" });
+  await idOfNext(env);
+  env.dns.addresses = ["10.0.0.2"];
   await time.advance(10);
-  assertEquals(await it.engine.use(({ address }) => address), "10.0.0.2");
-  assertEquals(it.adapter.clients[0]!.log, ["close"]);
-  await end(it);
+  assertEquals(await env.engine.use(({ address }) => address), "10.0.0.2");
+  assertEquals(env.adapter.clients[0]!.log, ["close"]);
+  await closeAtRest(env);
 });
 
 Deno.test("poolUseLifo: the last to come back goes out first, so that the others can grow idle", async () => {
   using time = fakeTime();
   for (const [poolUseLifo, left] of [[false, 3], [true, 1]] as const) {
-    const it = lab({ poolUseLifo, idleTimeout: 60 });
-    await give(await take(it, 3));
+    const env = fakeEngine({ poolUseLifo, idleTimeout: 60 });
+    await releaseAll(await checkoutMany(env, 3));
     for (let i = 0; i < 20; i++) {
-      await it.engine.use(() => {});
+      await env.engine.use(() => {});
       await time.advance(10);
     }
-    assertEquals(it.engine.status().idle, left);
-    await end(it);
+    assertEquals(env.engine.status().idle, left);
+    await closeAtRest(env);
   }
 });
 
@@ -338,12 +353,12 @@ Deno.test("poolResetOnReturn: what ends an open transaction at checkin, for reti
   using time = fakeTime();
   const cases = [["rollback", ["rollback"]], ["commit", ["commit"]], [null, []]] as const;
   for (const [poolResetOnReturn, expected] of cases) {
-    const it = lab({ poolResetOnReturn, poolSize: 1 });
-    const [kept, overflowing, soft, departed] = await take(it, 4);
+    const env = fakeEngine({ poolResetOnReturn, poolSize: 1 });
+    const [kept, overflowing, soft, departed] = await checkoutMany(env, 4);
     soft!.invalidate(undefined, { soft: true });
-    it.dns.addresses = ["10.0.0.1", "10.0.0.2"];
+    env.dns.addresses = ["10.0.0.1", "10.0.0.2"];
     await time.advance(10);
-    it.dns.addresses = ["10.0.0.2"];
+    env.dns.addresses = ["10.0.0.2"];
     await time.advance(10);
     for (const lease of [kept, overflowing, soft, departed]) {
       const { client } = lease!;
@@ -351,7 +366,7 @@ Deno.test("poolResetOnReturn: what ends an open transaction at checkin, for reti
       await lease!.release();
       assertEquals(client.log, [...expected, "close"]);
     }
-    await end(it);
+    await closeAtRest(env);
   }
 });
 
@@ -368,37 +383,37 @@ Deno.test("poolResetOnReturn: a reset that fails or hangs closes the connection,
       ],
     ] as const
   ) {
-    const it = lab({ poolSize: 1, maxOverflow: 0, connectTimeout: 3, logger }, { reset });
-    const lease = await it.engine.connect();
+    const env = fakeEngine({ poolSize: 1, maxOverflow: 0, connectTimeout: 3, logger }, { reset });
+    const lease = await env.engine.connect();
     lease.client.inTransaction = true;
     const release = watch(lease.release());
-    const next = watch(idOfNext(it));
+    const next = watch(idOfNext(env));
     await time.advance(3);
     assertEquals([release.state, next.value], ["fulfilled", 2]);
-    assertEquals(it.adapter.clients[0]!.log, ["rollback", "terminate"]);
+    assertEquals(env.adapter.clients[0]!.log, ["rollback", "terminate"]);
     assertEquals(warnings.splice(0), [
       `[db.internal] Closing a connection to 10.0.0.1 that cannot be reset: ${why}`,
     ]);
-    await end(it);
+    await closeAtRest(env);
   }
 });
 
 Deno.test('poolClass "null": a connection for each lease, closed when the lease is over, never handed on', async () => {
   using time = fakeTime();
-  const it = lab({ poolClass: "null" }, { connect: () => delay(10) });
-  const waits = [1, 2].map(() => watch(it.engine.connect()));
+  const env = fakeEngine({ poolClass: "null" }, { connect: () => delay(10) });
+  const waits = [1, 2].map(() => watch(env.engine.connect()));
   await time.tick(10);
-  const third = watch(it.engine.connect());
+  const third = watch(env.engine.connect());
   await time.tick(5);
   // Somebody waits for a connection, and still is not given a used one.
   await waits[0]!.value!.release();
-  assertFalse(it.adapter.clients[0]!.open);
+  assertFalse(env.adapter.clients[0]!.open);
   assertEquals(third.state, "pending");
   await time.tick(5);
   assertEquals(third.value!.client.id, 3);
-  await give([waits[1]!.value!, third.value!]);
-  assertEquals(it.adapter.open, []);
-  await end(it);
+  await releaseAll([waits[1]!.value!, third.value!]);
+  assertEquals(env.adapter.open, []);
+  await closeAtRest(env);
 });
 
 Deno.test('poolClass "assertion": the second lease is refused while the first is out or wanted, with ping and hooks too', async () => {
@@ -406,33 +421,33 @@ Deno.test('poolClass "assertion": the second lease is refused while the first is
   const hooks = { checkout: () => delay(10) };
   const plain = {};
   for (const options of [plain, { hooks }, { hooks, poolPrePing: true }]) {
-    const it = lab({ poolClass: "assertion", ...options }, { connect: () => delay(10) });
+    const env = fakeEngine({ poolClass: "assertion", ...options }, { connect: () => delay(10) });
     const takeFirst = async function takeFirst() {
-      return await it.engine.connect();
+      return await env.engine.connect();
     };
     for (let round = 0; round < 3; round++) {
       const first = watch(takeFirst());
-      const second = await assertRejects(() => it.engine.connect(), ConnectionInUseError);
+      const second = await assertRejects(() => env.engine.connect(), ConnectionInUseError);
       // While it is being opened, nobody has it yet.
       assertEquals(second.takenAt === undefined, round === 0 || options !== plain);
       await time.tick(20);
-      await assertRejects(() => it.engine.connect(), ConnectionInUseError, "takeFirst");
+      await assertRejects(() => env.engine.connect(), ConnectionInUseError, "takeFirst");
       await first.value!.release();
     }
-    assertEquals(it.adapter.dials.length, 1);
-    await end(it);
+    assertEquals(env.adapter.dials.length, 1);
+    await closeAtRest(env);
   }
   // A dial that nobody waits for any more is nobody's.
-  const it = lab({ poolClass: "assertion" }, { connect: () => delay(10) });
+  const env = fakeEngine({ poolClass: "assertion" }, { connect: () => delay(10) });
   const controller = new AbortController();
-  const given = watch(it.engine.connect({ signal: controller.signal }));
+  const given = watch(env.engine.connect({ signal: controller.signal }));
   await time.tick(5);
   controller.abort();
-  const next = watch(it.engine.connect());
+  const next = watch(env.engine.connect());
   await time.tick(5);
   assertEquals([given.state, next.value?.client.id], ["rejected", 1]);
   await next.value!.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("the limits of a queue are refused with another pool class", () => {
@@ -452,97 +467,97 @@ Deno.test("the limits of a queue are refused with another pool class", () => {
 
 Deno.test("idleTimeout: a connection idle for so long is closed, by the clock even where no timer came to it", async () => {
   using time = fakeTime();
-  const it = lab({ idleTimeout: 60 });
-  await give(await take(it, 3));
+  const env = fakeEngine({ idleTimeout: 60 });
+  await releaseAll(await checkoutMany(env, 3));
   await time.advance(30);
-  await idOfNext(it);
+  await idOfNext(env);
   await time.advance(31);
-  assertEquals(it.adapter.open.map(({ id }) => id), [1]);
+  assertEquals(env.adapter.open.map(({ id }) => id), [1]);
   await time.advance(60);
-  assertEquals(it.adapter.open, []);
-  await idOfNext(it);
+  assertEquals(env.adapter.open, []);
+  await idOfNext(env);
   time.stall(61);
-  assertEquals(await idOfNext(it), 5);
-  await end(it);
+  assertEquals(await idOfNext(env), 5);
+  await closeAtRest(env);
 
-  const forever = lab();
+  const forever = fakeEngine();
   await idOfNext(forever);
   await time.advance(86_400);
   assertEquals(await idOfNext(forever), 1);
-  await end(forever);
+  await closeAtRest(forever);
 });
 
 Deno.test("maxUses: a connection is replaced after so many checkouts", async () => {
   using _time = fakeTime();
   for (const [maxUses, ids] of [[3, [1, 1, 1, 2, 2, 2, 3]], [1, [1, 2, 3, 4, 5, 6, 7]]] as const) {
-    const it = lab({ maxUses });
+    const env = fakeEngine({ maxUses });
     const seen: number[] = [];
-    while (seen.length < ids.length) seen.push(await idOfNext(it));
+    while (seen.length < ids.length) seen.push(await idOfNext(env));
     assertEquals(seen, [...ids]);
-    await end(it);
+    await closeAtRest(env);
   }
 });
 
 Deno.test("minIdle: after the first use so many are opened in the background, and kept", async () => {
   using time = fakeTime();
-  const it = lab({ minIdle: 3, idleTimeout: 60 }, { connect: () => delay(100) });
+  const env = fakeEngine({ minIdle: 3, idleTimeout: 60 }, { connect: () => delay(100) });
   await time.advance(10);
-  assertEquals(it.adapter.dials, []);
-  it.adapter.behavior.connect = () => Promise.reject(refused());
-  await assertRejects(() => it.engine.connect(), ConnectError);
+  assertEquals(env.adapter.dials, []);
+  env.adapter.behavior.connect = () => Promise.reject(refused());
+  await assertRejects(() => env.engine.connect(), ConnectError);
   await time.advance(10);
-  assertEquals(it.adapter.dials.splice(0).length, 1);
-  it.adapter.behavior.connect = () => delay(100);
-  const first = watch(it.engine.connect());
+  assertEquals(env.adapter.dials.splice(0).length, 1);
+  env.adapter.behavior.connect = () => delay(100);
+  const first = watch(env.engine.connect());
   await time.advance(1);
-  assertEquals([it.engine.status().idle, it.engine.status().inUse], [3, 1]);
+  assertEquals([env.engine.status().idle, env.engine.status().inUse], [3, 1]);
   await first.value!.release();
   // The idle ones are not closed for their idleness, as long as they are no more than wanted.
   await time.advance(600);
-  assertEquals([it.engine.status().idle, it.adapter.dials.length], [3, 4]);
-  const leases = await take(it, 3);
+  assertEquals([env.engine.status().idle, env.adapter.dials.length], [3, 4]);
+  const leases = await checkoutMany(env, 3);
   await time.advance(2);
-  assertEquals([it.engine.status().idle, it.engine.status().inUse], [3, 3]);
-  await give(leases);
+  assertEquals([env.engine.status().idle, env.engine.status().inUse], [3, 3]);
+  await releaseAll(leases);
   await time.advance(70);
-  assertEquals(it.engine.status().idle, 3);
-  await end(it);
+  assertEquals(env.engine.status().idle, 3);
+  await closeAtRest(env);
 });
 
 Deno.test("minSize: so many connections, idle or in use, are not closed for their idleness, and none is opened for them", async () => {
   using time = fakeTime();
-  const it = lab({ minSize: 2, idleTimeout: 60 });
-  const [first, ...others] = await take(it, 4);
-  await give(others);
-  assertEquals(it.adapter.dials.length, 4);
+  const env = fakeEngine({ minSize: 2, idleTimeout: 60 });
+  const [first, ...others] = await checkoutMany(env, 4);
+  await releaseAll(others);
+  assertEquals(env.adapter.dials.length, 4);
   await time.advance(600);
   // One in use and one idle.
-  assertEquals([it.engine.status().idle, it.engine.status().inUse], [1, 1]);
-  assertEquals(await idOfNext(it), 4);
+  assertEquals([env.engine.status().idle, env.engine.status().inUse], [1, 1]);
+  assertEquals(await idOfNext(env), 4);
   await first!.release();
   await time.advance(600);
-  assertEquals(it.engine.status().idle, 2);
-  assertEquals(it.adapter.dials.length, 4);
-  await end(it);
+  assertEquals(env.engine.status().idle, 2);
+  assertEquals(env.adapter.dials.length, 4);
+  await closeAtRest(env);
 });
 
 Deno.test("minIdle: while connects fail, they are tried again ahead of need every half second, and nobody waits for that", async () => {
   using time = fakeTime();
-  const it = lab({ minIdle: 2, connectRetry: false });
-  await it.engine.use(() => {});
+  const env = fakeEngine({ minIdle: 2, connectRetry: false });
+  await env.engine.use(() => {});
   await time.settle();
-  it.adapter.behavior.connect = () => Promise.reject(refused());
-  it.engine.pool.invalidate();
-  await assertRejects(() => it.engine.connect(), ConnectError);
-  const before = it.adapter.dials.length;
+  env.adapter.behavior.connect = () => Promise.reject(refused());
+  env.engine.pool.invalidate();
+  await assertRejects(() => env.engine.connect(), ConnectError);
+  const before = env.adapter.dials.length;
   await time.advance(10);
-  const tries = it.adapter.dials.length - before;
+  const tries = env.adapter.dials.length - before;
   assertGreater(tries, 20);
   assertLess(tries, 45);
-  it.adapter.behavior.connect = () => {};
+  env.adapter.behavior.connect = () => {};
   await time.advance(1);
-  assertEquals(it.engine.status().idle, 2);
-  await end(it);
+  assertEquals(env.engine.status().idle, 2);
+  await closeAtRest(env);
 });
 
 Deno.test("engine.warm() opens connections before they are needed, minIdle of them by default", async () => {
@@ -556,45 +571,45 @@ Deno.test("engine.warm() opens connections before they are needed, minIdle of th
       [{ poolClass: "static" as const }, undefined, 1],
     ] as const
   ) {
-    const it = lab(options);
-    await it.engine.warm(count);
-    assertEquals([it.engine.status().idle, it.adapter.dials.length], [idle, idle]);
-    await it.engine.warm(count);
-    assertEquals(it.adapter.dials.length, idle);
+    const env = fakeEngine(options);
+    await env.engine.warm(count);
+    assertEquals([env.engine.status().idle, env.adapter.dials.length], [idle, idle]);
+    await env.engine.warm(count);
+    assertEquals(env.adapter.dials.length, idle);
     if (options === kept) {
       // And they are kept afterwards.
-      const leases = await take(it, 3);
+      const leases = await checkoutMany(env, 3);
       await time.advance(2);
-      assertEquals(it.engine.status().idle, 3);
-      await give(leases);
+      assertEquals(env.engine.status().idle, 3);
+      await releaseAll(leases);
     }
-    await end(it);
+    await closeAtRest(env);
   }
 });
 
 Deno.test("engine.warm() refuses what the pool cannot keep, and tells why a connection could not be opened", async () => {
   using _time = fakeTime();
-  const it = lab({ poolSize: 3 });
+  const env = fakeEngine({ poolSize: 3 });
   for (const count of [0, -1, 4, 1.5, NaN, "2", null]) {
-    const error = await assertRejects(() => it.engine.warm(count as number), RangeError);
+    const error = await assertRejects(() => env.engine.warm(count as number), RangeError);
     const shown = typeof count === "string" ? `"${count}"` : count;
     assertEquals(error.message, `"count" must be a whole number from 1 to 3, got ${shown}`);
   }
-  it.adapter.behavior.connect = () => {
-    if (it.adapter.dials.length === 2) throw new Error("no room");
+  env.adapter.behavior.connect = () => {
+    if (env.adapter.dials.length === 2) throw new Error("no room");
   };
-  await assertRejects(() => it.engine.warm(3), ConnectError, "no room");
-  assertAtRest(it);
-  assertEquals(it.engine.status().idle, 2);
-  await end(it);
+  await assertRejects(() => env.engine.warm(3), ConnectError, "no room");
+  assertAtRest(env);
+  assertEquals(env.engine.status().idle, 2);
+  await closeAtRest(env);
 });
 
 Deno.test("connectTimeout: one attempt, all addresses together; what arrives later is thrown away", async () => {
   using time = fakeTime();
-  const it = lab({ connectTimeout: 4, poolSize: 1, maxOverflow: 0 }, {
+  const env = fakeEngine({ connectTimeout: 4, poolSize: 1, maxOverflow: 0 }, {
     connect: (address) => delay(address === "10.0.0.1" ? 60_000 : 3000),
   });
-  const wait = watch(it.engine.connect());
+  const wait = watch(env.engine.connect());
   await time.advance(3.999);
   assertEquals(wait.state, "pending");
   await time.advance(0.001);
@@ -603,17 +618,17 @@ Deno.test("connectTimeout: one attempt, all addresses together; what arrives lat
     wait.error.message,
     'Cannot connect to "db.internal": 10.0.0.1:1 said: no connection within 4 seconds',
   );
-  assertAtRest(it);
-  await end(it);
+  assertAtRest(env);
+  await closeAtRest(env);
 
-  const two = lab({ connectTimeout: 8 }, it.adapter.behavior);
+  const two = fakeEngine({ connectTimeout: 8 }, env.adapter.behavior);
   two.dns.addresses = ["10.0.0.1", "10.0.0.2"];
   const other = watch(two.engine.use(({ address }) => address));
   await time.advance(7);
   assertEquals(other.value, "10.0.0.2");
   await time.advance(60);
   assertEquals(two.adapter.open.map(({ address }) => address), ["10.0.0.2"]);
-  await end(two);
+  await closeAtRest(two);
 });
 
 Deno.test("connectConcurrency: so many connections open at once, by default 4", async () => {
@@ -621,43 +636,43 @@ Deno.test("connectConcurrency: so many connections open at once, by default 4", 
   for (const [options, most] of [[{}, 4], [{ connectConcurrency: 1 }, 1]] as const) {
     let running = 0;
     let seen = 0;
-    const it = lab({ ...options, poolSize: 20 }, {
+    const env = fakeEngine({ ...options, poolSize: 20 }, {
       async connect() {
         seen = Math.max(seen, ++running);
         await delay(10);
         running--;
       },
     });
-    const waits = Array.from({ length: 20 }, () => it.engine.connect());
+    const waits = Array.from({ length: 20 }, () => env.engine.connect());
     await time.tick(10 * 20);
-    await give(await Promise.all(waits));
-    assertEquals([seen, it.adapter.dials.length], [most, 20]);
+    await releaseAll(await Promise.all(waits));
+    assertEquals([seen, env.adapter.dials.length], [most, 20]);
     // After an outage, which one at a time probes, so many open at once again.
-    const { connect } = it.adapter.behavior;
-    it.adapter.behavior.connect = () => Promise.reject(refused());
-    it.engine.pool.invalidate();
-    const again = Array.from({ length: 20 }, () => it.engine.connect());
+    const { connect } = env.adapter.behavior;
+    env.adapter.behavior.connect = () => Promise.reject(refused());
+    env.engine.pool.invalidate();
+    const again = Array.from({ length: 20 }, () => env.engine.connect());
     await time.advance(1);
     seen = 0;
-    it.adapter.behavior.connect = connect!;
+    env.adapter.behavior.connect = connect!;
     await time.advance(1);
-    await give(await Promise.all(again));
+    await releaseAll(await Promise.all(again));
     assertEquals(seen, most);
-    await end(it);
+    await closeAtRest(env);
   }
 });
 
 Deno.test("connectRetry: once connected before, a checkout waits for a server that is down; without it, or before, it fails at once", async () => {
   using time = fakeTime();
   for (const connectRetry of [true, false]) {
-    const it = lab({ connectRetry, poolTimeout: 5 });
-    it.adapter.behavior.connect = () => Promise.reject(refused());
-    await assertRejects(() => it.engine.connect(), ConnectError);
-    it.adapter.behavior.connect = () => {};
-    await it.engine.use((lease) => lease.invalidate());
-    it.adapter.behavior.connect = () => Promise.reject(refused());
+    const env = fakeEngine({ connectRetry, poolTimeout: 5 });
+    env.adapter.behavior.connect = () => Promise.reject(refused());
+    await assertRejects(() => env.engine.connect(), ConnectError);
+    env.adapter.behavior.connect = () => {};
+    await env.engine.use((lease) => lease.invalidate());
+    env.adapter.behavior.connect = () => Promise.reject(refused());
     const startMs = time.nowMs;
-    const wait = watch(it.engine.connect());
+    const wait = watch(env.engine.connect());
     while (wait.state === "pending") await time.tick(10);
     assertInstanceOf(wait.error, ConnectError);
     assertInstanceOf(wait.error.cause, Error);
@@ -669,27 +684,27 @@ Deno.test("connectRetry: once connected before, a checkout waits for a server th
         'Cannot connect to "db.internal" within 5 seconds: ' +
           'Cannot connect to "db.internal": 10.0.0.1:1 said: connection refused',
       );
-      const late = watch(it.engine.connect());
+      const late = watch(env.engine.connect());
       await time.advance(1);
-      it.adapter.behavior.connect = () => {};
+      env.adapter.behavior.connect = () => {};
       await time.advance(0.5);
       assertEquals(late.state, "fulfilled");
       await late.value!.release();
     }
-    await end(it);
+    await closeAtRest(env);
   }
 });
 
 Deno.test("connectRetry: a wrong password is told at once", async () => {
   using time = fakeTime();
-  const it = lab();
-  await it.engine.use((lease) => lease.invalidate());
-  it.adapter.behavior.connect = () =>
+  const env = fakeEngine();
+  await env.engine.use((lease) => lease.invalidate());
+  env.adapter.behavior.connect = () =>
     Promise.reject(Object.assign(new Error("password authentication failed"), { code: "28P01" }));
-  const wait = watch(it.engine.connect());
+  const wait = watch(env.engine.connect());
   await time.settle();
   assert(wait.error instanceof ConnectError, String(wait.error));
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("a connection of which the adapter cannot tell whether a transaction is open is reset", async () => {
@@ -705,7 +720,7 @@ Deno.test("a connection of which the adapter cannot tell whether a transaction i
   ];
   const logs: string[][] = [];
   for (const inTransaction of tells) {
-    const { engine, adapter } = lab({ logger: { debug() {}, info() {}, warn() {} } });
+    const { engine, adapter } = fakeEngine({ logger: { debug() {}, info() {}, warn() {} } });
     Object.assign(adapter, { inTransaction });
     await engine.use(() => {});
     logs.push(adapter.clients[0]!.log);

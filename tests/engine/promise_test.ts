@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { type AddressChange, getDnsEngine } from "../../mod.ts";
 import { fakeAdapter } from "../../testing/mod.ts";
-import { balanced, lab } from "../support/fake_engine.ts";
+import { balanced, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 Deno.test("a connection records the address that was dialled, whatever the name says by then", async () => {
   using time = fakeTime();
-  const { engine, adapter, dns } = lab({}, {
+  const { engine, adapter, dns } = fakeEngine({}, {
     // The record moves while the dial is under way.
     connect: () => void (dns.addresses = ["10.0.0.2"]),
   });
@@ -25,7 +25,7 @@ Deno.test("a connection records the address that was dialled, whatever the name 
 
 Deno.test("the very next checkout after the answer's end goes to the new address, and the idle connection is closed", async () => {
   using time = fakeTime();
-  const { engine, adapter, dns } = lab({ dnsRefresh: "on-demand" });
+  const { engine, adapter, dns } = fakeEngine({ dnsRefresh: "on-demand" });
   const changes: AddressChange[] = [];
   engine.addEventListener("addresschange", ({ detail }) => changes.push(detail));
   await engine.use(() => {});
@@ -48,7 +48,7 @@ Deno.test("the very next checkout after the answer's end goes to the new address
 
 Deno.test("with refresh ahead, idle connections are closed when the address departs, without any checkout", async () => {
   using time = fakeTime();
-  const { engine, adapter, dns } = lab();
+  const { engine, adapter, dns } = fakeEngine();
   await engine.use(() => {});
   dns.addresses = ["10.0.0.2"];
   await time.advance(10);
@@ -59,7 +59,7 @@ Deno.test("with refresh ahead, idle connections are closed when the address depa
 
 Deno.test("connections in use on a departed address are retired: they work on, and are closed at checkin", async () => {
   using time = fakeTime();
-  const { engine, adapter, dns } = lab({ poolSize: 1, maxOverflow: 0 });
+  const { engine, adapter, dns } = fakeEngine({ poolSize: 1, maxOverflow: 0 });
   const retired: unknown[] = [];
   engine.addEventListener("retire", ({ detail }) => retired.push(detail));
   const lease = await engine.connect();
@@ -78,7 +78,7 @@ Deno.test("connections in use on a departed address are retired: they work on, a
 
 Deno.test("on demand, whoever comes after the answer's end asks, though all is in use: the waiters are served from the new address", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab({ dnsRefresh: "on-demand", poolSize: 1, maxOverflow: 0 });
+  const { engine, dns } = fakeEngine({ dnsRefresh: "on-demand", poolSize: 1, maxOverflow: 0 });
   const lease = await engine.connect();
   const early = engine.use((lease) => lease.address);
   dns.addresses = ["10.0.0.2"];
@@ -93,7 +93,7 @@ Deno.test("on demand, whoever comes after the answer's end asks, though all is i
 
 Deno.test("an answer of two addresses that rotates does not churn the pool", async () => {
   using time = fakeTime();
-  const { engine, adapter, dns } = lab();
+  const { engine, adapter, dns } = fakeEngine();
   dns.addresses = ["10.0.0.1", "10.0.0.2"];
   dns.ttl = 1;
   const changes: unknown[] = [];
@@ -110,7 +110,7 @@ Deno.test("an answer of two addresses that rotates does not churn the pool", asy
 
 Deno.test("checkouts after expiry join one resolution", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab({ dnsRefresh: "on-demand", poolSize: 100 });
+  const { engine, dns } = fakeEngine({ dnsRefresh: "on-demand", poolSize: 100 });
   await engine.use(() => {});
   await time.advance(10);
   dns.delayMs = 200;
@@ -124,7 +124,7 @@ Deno.test("checkouts after expiry join one resolution", async () => {
 
 Deno.test("an event loop that was blocked past expiry still asks again", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab();
+  const { engine, dns } = fakeEngine();
   await engine.use(() => {});
   dns.addresses = ["10.0.0.2"];
   time.stall(11);
@@ -134,7 +134,7 @@ Deno.test("an event loop that was blocked past expiry still asks again", async (
 
 Deno.test("a step of the wall clock changes nothing", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab({ dnsRefresh: "on-demand" });
+  const { engine, dns } = fakeEngine({ dnsRefresh: "on-demand" });
   await engine.use(() => {});
   time.step(-3600);
   await time.advance(9.9);
@@ -148,7 +148,7 @@ Deno.test("a step of the wall clock changes nothing", async () => {
 
 Deno.test("whether an address is current is judged at the handover: a waiter is served from the new one", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab({ poolSize: 1, maxOverflow: 0, dnsRefresh: "on-demand" });
+  const { engine, dns } = fakeEngine({ poolSize: 1, maxOverflow: 0, dnsRefresh: "on-demand" });
   const holder = await engine.connect();
   const waiter = engine.connect();
   dns.addresses = ["10.0.0.2"];
@@ -165,7 +165,7 @@ Deno.test("a dial that ends after its address departed is thrown away", async ()
   using time = fakeTime();
   let arrive!: () => void;
   const gate = new Promise<void>((resolve) => arrive = resolve);
-  const { engine, adapter, dns } = lab({ dnsRefresh: "on-demand", connectTimeout: 60 }, {
+  const { engine, adapter, dns } = fakeEngine({ dnsRefresh: "on-demand", connectTimeout: 60 }, {
     connect: (address) => address === "10.0.0.1" ? gate : undefined,
   });
   const early = engine.connect();
@@ -190,7 +190,7 @@ Deno.test("a dial that ends after its address departed is thrown away", async ()
 Deno.test("a failed connect gives its place back and wakes the next waiter", async () => {
   using time = fakeTime();
   let fail = true;
-  const { engine } = lab({ poolSize: 1, maxOverflow: 0, connectConcurrency: 1 }, {
+  const { engine } = fakeEngine({ poolSize: 1, maxOverflow: 0, connectConcurrency: 1 }, {
     async connect() {
       await new Promise((resolve) => setTimeout(resolve, 100));
       if (fail) throw new Error("no room");
@@ -209,7 +209,7 @@ Deno.test("a failed connect gives its place back and wakes the next waiter", asy
 });
 
 Deno.test("getDnsEngine() opens nothing and asks nothing", async () => {
-  const { engine, adapter, dns } = lab();
+  const { engine, adapter, dns } = fakeEngine();
   await engine.dispose();
   await engine.close();
   assertEquals(adapter.dials, []);
@@ -218,8 +218,8 @@ Deno.test("getDnsEngine() opens nothing and asks nothing", async () => {
 
 Deno.test("engines on one name share one entry and one query", async () => {
   using _time = fakeTime();
-  const { engine, dns } = lab();
-  const other = lab({ dnsLookup: dns }).engine;
+  const { engine, dns } = fakeEngine();
+  const other = fakeEngine({ dnsLookup: dns }).engine;
   await Promise.all([engine.use(() => {}), other.use(() => {})]);
   assertEquals(dns.questions.length, 1);
   await Promise.all([engine.close(), other.close()]);

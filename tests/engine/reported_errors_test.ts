@@ -6,14 +6,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Adapter, getDnsEngine, PoolTimeoutError } from "../../mod.ts";
 import { fakeAdapter, type FakeClient } from "../../testing/mod.ts";
-import { take, verdict } from "../support/checks.ts";
-import { balanced, lab } from "../support/fake_engine.ts";
+import { checkoutMany, verdict } from "../support/checks.ts";
+import { balanced, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 Deno.test("a lost connection that its holder says nothing of is not handed out again, nor are its siblings", async () => {
   using time = fakeTime();
-  const { engine, adapter, dns } = lab();
-  const [first, second] = await take({ engine }, 2);
+  const { engine, adapter, dns } = fakeEngine();
+  const [first, second] = await checkoutMany({ engine }, 2);
   await second!.release();
   await time.advance(1);
   const asked = dns.questions.length;
@@ -30,8 +30,8 @@ Deno.test("a lost connection that its holder says nothing of is not handed out a
 
 Deno.test("a second victim of the same outage does not condemn the connections that came after it", async () => {
   using time = fakeTime();
-  const { engine, adapter } = lab();
-  const [first, second] = await take({ engine }, 2);
+  const { engine, adapter } = fakeEngine();
+  const [first, second] = await checkoutMany({ engine }, 2);
   adapter.report(first!.client, verdict("disconnect"));
   const third = await engine.connect();
   adapter.report(second!.client, verdict("disconnect"));
@@ -44,7 +44,7 @@ Deno.test("a second victim of the same outage does not condemn the connections t
 Deno.test("a read-only error that its holder says nothing of closes what is open where writes are wanted, and asks DNS anyway", async () => {
   using time = fakeTime();
   for (const targetSessionAttrs of ["read-write", "any"] as const) {
-    const { engine, adapter, dns } = lab({ targetSessionAttrs });
+    const { engine, adapter, dns } = fakeEngine({ targetSessionAttrs });
     await engine.use(() => {});
     await time.advance(1);
     const asked = dns.questions.length;
@@ -58,7 +58,7 @@ Deno.test("a read-only error that its holder says nothing of closes what is open
 
 Deno.test("an error that is none of the connection's changes nothing, nor does one of a connection that is gone", async () => {
   using time = fakeTime();
-  const { engine, adapter, dns } = lab();
+  const { engine, adapter, dns } = fakeEngine();
   const lease = await engine.connect();
   adapter.report(lease.client, new Error("syntax error"));
   await lease.release();
@@ -78,7 +78,7 @@ Deno.test("an adapter whose onError() throws harms nobody", async () => {
   using _time = fakeTime();
   const warnings: string[] = [];
   const logger = { debug() {}, info() {}, warn: (line: string) => void warnings.push(line) };
-  const { engine, adapter } = lab({ logger });
+  const { engine, adapter } = fakeEngine({ logger });
   adapter.onError = () => {
     throw new Error("not today");
   };
@@ -89,7 +89,7 @@ Deno.test("an adapter whose onError() throws harms nobody", async () => {
 
 Deno.test("isDisconnect() tells an error that leaves it open whether the work was done from every other", async () => {
   using time = fakeTime();
-  const { engine } = lab();
+  const { engine } = fakeEngine();
   const errors = async (work: () => unknown) => {
     const failed = engine.use(work).then(() => undefined, (error) => error);
     return engine.isDisconnect(await failed);
@@ -121,7 +121,7 @@ Deno.test("isDisconnect() is false where the adapter does not tell, or throws", 
 
 Deno.test("query() takes a signal and a time for the wait", async () => {
   using time = fakeTime();
-  const { engine } = lab({ poolSize: 1, maxOverflow: 0 });
+  const { engine } = fakeEngine({ poolSize: 1, maxOverflow: 0 });
   const lease = await engine.connect();
   const controller = new AbortController();
   const given = assertRejects(

@@ -8,192 +8,199 @@ import {
 import { delay } from "../../internal/async.ts";
 import { ConnectionLostError, type Engine, type Lease } from "../../mod.ts";
 import type { FakeClient } from "../../testing/mod.ts";
-import { assertAtRest, end, give, take, verdict, watch } from "../support/checks.ts";
-import { type Lab, lab } from "../support/fake_engine.ts";
+import {
+  assertAtRest,
+  checkoutMany,
+  closeAtRest,
+  releaseAll,
+  verdict,
+  watch,
+} from "../support/checks.ts";
+import { type FakeEngine, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 /** What the first connection was asked so far. */
-function asked({ adapter }: Lab): string[] {
+function asked({ adapter }: FakeEngine): string[] {
   return adapter.clients[0]!.log.map((entry) => entry.replace(/dnspool_\d+/, "s"));
 }
 
 /** A statement on a lease. */
-function run({ adapter }: Lab, { client }: Lease<FakeClient>, text: string) {
+function run({ adapter }: FakeEngine, { client }: Lease<FakeClient>, text: string) {
   return adapter.query!(client, text);
 }
 
 Deno.test("use() gives what the function returns, sync or not, and takes the connection back", async () => {
   using _time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0 });
-  assertEquals(await it.engine.use(({ client }) => client.id), 1);
-  assertEquals(await it.engine.use(({ client }) => Promise.resolve(client.id)), 1);
-  assertEquals(it.engine.status().idle, 1);
-  await end(it);
+  const env = fakeEngine({ poolSize: 1, maxOverflow: 0 });
+  assertEquals(await env.engine.use(({ client }) => client.id), 1);
+  assertEquals(await env.engine.use(({ client }) => Promise.resolve(client.id)), 1);
+  assertEquals(env.engine.status().idle, 1);
+  await closeAtRest(env);
 });
 
 Deno.test("use() throws what the function throws, sync or not, whatever it is, and takes the connection back", async () => {
   using _time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0 });
+  const env = fakeEngine({ poolSize: 1, maxOverflow: 0 });
   for (const error of [new Error("mine"), "mine", undefined, null]) {
     const ways = [() => Promise.reject(error), () => {
       throw error;
     }];
     for (const way of ways) {
-      const outcome = await it.engine.use(way).then(() => "fine", (error) => [error]);
+      const outcome = await env.engine.use(way).then(() => "fine", (error) => [error]);
       assertEquals(outcome, [error]);
-      assertAtRest(it);
+      assertAtRest(env);
     }
   }
-  assertEquals(it.adapter.dials.length, 1);
-  await end(it);
+  assertEquals(env.adapter.dials.length, 1);
+  await closeAtRest(env);
 });
 
 Deno.test("use() lets its function release, invalidate or detach by itself", async () => {
   using _time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0 });
-  await it.engine.use((lease) => lease.release());
-  assertEquals(it.engine.status().idle, 1);
-  await it.engine.use((lease) => lease.invalidate());
-  assertEquals(it.engine.status().idle, 0);
-  const client = await it.engine.use((lease) => lease.detach());
+  const env = fakeEngine({ poolSize: 1, maxOverflow: 0 });
+  await env.engine.use((lease) => lease.release());
+  assertEquals(env.engine.status().idle, 1);
+  await env.engine.use((lease) => lease.invalidate());
+  assertEquals(env.engine.status().idle, 0);
+  const client = await env.engine.use((lease) => lease.detach());
   assert(client.open);
-  await it.adapter.close!(client);
-  await end(it, [client]);
+  await env.adapter.close!(client);
+  await closeAtRest(env, [client]);
 });
 
 Deno.test("query() gives the rows and hands text and values on as they are", async () => {
   using _time = fakeTime();
   const seen: unknown[] = [];
-  const it = lab({}, {
+  const env = fakeEngine({}, {
     query(_, text, values) {
       seen.push([text, values]);
       return [{ x: 1 }];
     },
   });
   const values = [1, "two", null];
-  assertEquals(await it.engine.query("SELECT $1", values), [{ x: 1 }]);
-  assertEquals(await it.engine.query("SELECT 1"), [{ x: 1 }]);
+  assertEquals(await env.engine.query("SELECT $1", values), [{ x: 1 }]);
+  assertEquals(await env.engine.query("SELECT 1"), [{ x: 1 }]);
   assertEquals(seen, [["SELECT $1", values], ["SELECT 1", []]]);
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("query() that fails gives the connection back; that meets a lost connection closes it", async () => {
   using _time = fakeTime();
-  const it = lab();
+  const env = fakeEngine();
   for (const [error, idle] of [[new Error("syntax"), 1], [verdict("disconnect"), 0]] as const) {
-    it.adapter.behavior.query = () => Promise.reject(error);
-    assertStrictEquals(await assertRejects(() => it.engine.query("SELECT 1")), error);
-    assertEquals(it.engine.status().idle, idle);
-    assertAtRest(it);
+    env.adapter.behavior.query = () => Promise.reject(error);
+    assertStrictEquals(await assertRejects(() => env.engine.query("SELECT 1")), error);
+    assertEquals(env.engine.status().idle, idle);
+    assertAtRest(env);
   }
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("begin() commits when its function returns, and gives what it returned", async () => {
   using _time = fakeTime();
-  const it = lab();
-  const result = await it.engine.begin(async (lease) => {
-    await run(it, lease, "INSERT");
+  const env = fakeEngine();
+  const result = await env.engine.begin(async (lease) => {
+    await run(env, lease, "INSERT");
     return 5;
   });
   assertEquals(result, 5);
-  assertEquals(asked(it), ["BEGIN", "INSERT", "COMMIT"]);
-  await end(it);
+  assertEquals(asked(env), ["BEGIN", "INSERT", "COMMIT"]);
+  await closeAtRest(env);
 });
 
 Deno.test("begin() rolls back when its function throws, and throws what it threw", async () => {
   using _time = fakeTime();
-  const it = lab();
+  const env = fakeEngine();
   for (const error of [new Error("mine"), undefined]) {
     const ways = [() => Promise.reject(error), () => {
       throw error;
     }];
     for (const way of ways) {
-      assertEquals(await it.engine.begin(way).then(() => "fine", (error) => [error]), [error]);
-      assertEquals(asked(it).splice(-2), ["BEGIN", "ROLLBACK"]);
-      assertAtRest(it);
+      assertEquals(await env.engine.begin(way).then(() => "fine", (error) => [error]), [error]);
+      assertEquals(asked(env).splice(-2), ["BEGIN", "ROLLBACK"]);
+      assertAtRest(env);
     }
   }
-  assertEquals(it.adapter.dials.length, 1);
-  await end(it);
+  assertEquals(env.adapter.dials.length, 1);
+  await closeAtRest(env);
 });
 
 Deno.test("begin(): a commit that fails is thrown, and what it left is rolled back, whatever the checkin does", async () => {
   using _time = fakeTime();
   for (const poolResetOnReturn of ["rollback", "commit", null] as const) {
     const failure = new Error("deferred constraint");
-    const it = lab({ poolResetOnReturn }, {
+    const env = fakeEngine({ poolResetOnReturn }, {
       query(_, text) {
         if (text === "COMMIT") throw failure;
         return [];
       },
     });
-    assertStrictEquals(await assertRejects(() => it.engine.begin(() => {})), failure);
-    assertEquals(asked(it), ["BEGIN", "COMMIT", "ROLLBACK"]);
-    assertEquals(it.engine.status().idle, 1);
-    await end(it);
+    assertStrictEquals(await assertRejects(() => env.engine.begin(() => {})), failure);
+    assertEquals(asked(env), ["BEGIN", "COMMIT", "ROLLBACK"]);
+    assertEquals(env.engine.status().idle, 1);
+    await closeAtRest(env);
   }
 });
 
 Deno.test("begin(): where the rollback fails too, the first error is thrown and the connection closed", async () => {
   using _time = fakeTime();
   for (const poolResetOnReturn of ["rollback", null] as const) {
-    const it = lab({ poolResetOnReturn }, {
+    const env = fakeEngine({ poolResetOnReturn }, {
       query(_, text) {
         if (text === "ROLLBACK") throw new Error("no");
         return [];
       },
     });
     await assertRejects(
-      () => it.engine.begin(() => Promise.reject(new Error("mine"))),
+      () => env.engine.begin(() => Promise.reject(new Error("mine"))),
       Error,
       "mine",
     );
-    assertEquals(asked(it), ["BEGIN", "ROLLBACK", "terminate"]);
-    assertAtRest(it);
-    await end(it);
+    assertEquals(asked(env), ["BEGIN", "ROLLBACK", "terminate"]);
+    assertAtRest(env);
+    await closeAtRest(env);
   }
 });
 
 Deno.test("begin(): a transaction that cannot be begun is no transaction", async () => {
   using _time = fakeTime();
   let ran = false;
-  const it = lab({}, { query: () => Promise.reject(new Error("no")) });
-  await assertRejects(() => it.engine.begin(() => ran = true), Error, "no");
-  assertEquals([ran, it.engine.status().inUse], [false, 0]);
-  await end(it);
+  const env = fakeEngine({}, { query: () => Promise.reject(new Error("no")) });
+  await assertRejects(() => env.engine.begin(() => ran = true), Error, "no");
+  assertEquals([ran, env.engine.status().inUse], [false, 0]);
+  await closeAtRest(env);
 });
 
 Deno.test("begin(): a lost connection in the middle: its error is thrown, siblings are not trusted", async () => {
   using _time = fakeTime();
-  const it = lab();
-  await give(await take(it, 2));
+  const env = fakeEngine();
+  await releaseAll(await checkoutMany(env, 2));
   const lost = verdict("disconnect");
   const error = await assertRejects(() =>
-    it.engine.begin(() => {
-      it.adapter.behavior.query = () => Promise.reject(new Error("not queryable"));
+    env.engine.begin(() => {
+      env.adapter.behavior.query = () => Promise.reject(new Error("not queryable"));
       return Promise.reject(lost);
     })
   );
   assertStrictEquals(error, lost);
-  it.adapter.behavior.query = () => [];
-  const before = it.adapter.dials.length;
-  await it.engine.query("SELECT 1");
-  assertEquals(it.adapter.dials.length, before + 1);
-  await end(it);
+  env.adapter.behavior.query = () => [];
+  const before = env.adapter.dials.length;
+  await env.engine.query("SELECT 1");
+  assertEquals(env.adapter.dials.length, before + 1);
+  await closeAtRest(env);
 });
 
 Deno.test("begin(): a connection that the pool terminates: ConnectionLostError at once, and no second run", async () => {
   using time = fakeTime();
-  const it = lab();
+  const env = fakeEngine();
   let runs = 0;
-  const work = watch(it.engine.begin(async (lease) => {
+  const work = watch(env.engine.begin(async (lease) => {
     runs++;
     await delay(60_000);
-    await run(it, lease, "INSERT");
+    await run(env, lease, "INSERT");
   }));
   await time.tick(1);
-  const closing = watch(it.engine.close({ drain: 1 }));
+  const closing = watch(env.engine.close({ drain: 1 }));
   await time.advance(1);
   assertInstanceOf(work.error, ConnectionLostError);
   assertEquals(
@@ -202,39 +209,39 @@ Deno.test("begin(): a connection that the pool terminates: ConnectionLostError a
   );
   assertEquals(closing.state, "fulfilled");
   await time.advance(60);
-  assertEquals([runs, asked(it)], [1, ["BEGIN", "terminate"]]);
+  assertEquals([runs, asked(env)], [1, ["BEGIN", "terminate"]]);
 });
 
 Deno.test("begin() in begin() is a transaction of its own on another connection", async () => {
   using _time = fakeTime();
-  const it = lab();
-  await it.engine.begin(async (outer) => {
-    await it.engine.begin((inner) => assert(inner.client !== outer.client));
+  const env = fakeEngine();
+  await env.engine.begin(async (outer) => {
+    await env.engine.begin((inner) => assert(inner.client !== outer.client));
   });
-  assertEquals(it.adapter.clients.map(({ log }) => log), [["BEGIN", "COMMIT"], [
+  assertEquals(env.adapter.clients.map(({ log }) => log), [["BEGIN", "COMMIT"], [
     "BEGIN",
     "COMMIT",
   ]]);
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("begin({ within }) is a savepoint in the transaction of that lease, at any depth", async () => {
   using _time = fakeTime();
-  const it = lab();
+  const env = fakeEngine();
   const names = new Set<string>();
-  const result = await it.engine.begin(async (outer) => {
-    const inner = await it.engine.begin(async (lease) => {
+  const result = await env.engine.begin(async (outer) => {
+    const inner = await env.engine.begin(async (lease) => {
       assertStrictEquals(lease, outer);
-      await it.engine.begin((lease) => run(it, lease, "INSERT 2"), { within: lease });
+      await env.engine.begin((lease) => run(env, lease, "INSERT 2"), { within: lease });
       return 7;
     }, { within: outer });
     for (const entry of outer.client.log) names.add(/dnspool_\d+/.exec(entry)?.[0] ?? "");
-    await run(it, outer, "INSERT 1");
+    await run(env, outer, "INSERT 1");
     return inner;
   });
   assertEquals(result, 7);
   assertEquals(names.size, 3);
-  assertEquals(asked(it), [
+  assertEquals(asked(env), [
     "BEGIN",
     "SAVEPOINT s",
     "SAVEPOINT s",
@@ -244,44 +251,44 @@ Deno.test("begin({ within }) is a savepoint in the transaction of that lease, at
     "INSERT 1",
     "COMMIT",
   ]);
-  assertEquals(it.adapter.dials.length, 1);
-  await end(it);
+  assertEquals(env.adapter.dials.length, 1);
+  await closeAtRest(env);
 });
 
 Deno.test("begin({ within }): what the function throws rolls back to the savepoint, and the outer one goes on", async () => {
   using _time = fakeTime();
-  const it = lab();
-  await it.engine.begin(async (outer) => {
+  const env = fakeEngine();
+  await env.engine.begin(async (outer) => {
     const failing = () => Promise.reject(new Error("mine"));
-    await assertRejects(() => it.engine.begin(failing, { within: outer }), Error, "mine");
+    await assertRejects(() => env.engine.begin(failing, { within: outer }), Error, "mine");
     assert(outer.client.inTransaction);
   });
-  assertEquals(asked(it), ["BEGIN", "SAVEPOINT s", "ROLLBACK TO SAVEPOINT s", "COMMIT"]);
-  await end(it);
+  assertEquals(asked(env), ["BEGIN", "SAVEPOINT s", "ROLLBACK TO SAVEPOINT s", "COMMIT"]);
+  await closeAtRest(env);
 });
 
 Deno.test("begin({ within }): a lease that is over has no transaction", async () => {
   using _time = fakeTime();
-  const it = lab();
-  const lease = await it.engine.connect();
+  const env = fakeEngine();
+  const lease = await env.engine.connect();
   await lease.release();
   await assertRejects(
-    () => it.engine.begin(() => {}, { within: lease }),
+    () => env.engine.begin(() => {}, { within: lease }),
     TypeError,
     "Cannot use the client of a lease that was released",
   );
-  await it.engine.begin(async (lease) => {
+  await env.engine.begin(async (lease) => {
     lease.invalidate();
-    await assertRejects(() => it.engine.begin(() => {}, { within: lease }), TypeError);
+    await assertRejects(() => env.engine.begin(() => {}, { within: lease }), TypeError);
   }).catch(() => {});
-  assertAtRest(it);
-  await end(it);
+  assertAtRest(env);
+  await closeAtRest(env);
 });
 
 Deno.test("a function that is none is refused before anything is checked out", async () => {
   using _time = fakeTime();
-  const it = lab();
-  const calls = [(fn: never) => it.engine.use(fn), (fn: never) => it.engine.begin(fn)];
+  const env = fakeEngine();
+  const calls = [(fn: never) => env.engine.use(fn), (fn: never) => env.engine.begin(fn)];
   for (const call of calls) {
     for (
       const [fn, shown] of [[undefined, "undefined"], [5, "5"], ["x", '"x"'], [{}, "an object"], [
@@ -293,20 +300,24 @@ Deno.test("a function that is none is refused before anything is checked out", a
       assertEquals(error.message, `"fn" must be a function, got ${shown}`);
     }
   }
-  assertEquals([it.dns.questions.length, it.adapter.dials.length], [0, 0]);
-  await end(it);
+  assertEquals([env.dns.questions.length, env.adapter.dials.length], [0, 0]);
+  await closeAtRest(env);
 });
 
 Deno.test("options of begin(), use() and connect() that cannot be meant are refused, and the pool goes on", async () => {
   using _time = fakeTime();
-  const it = lab({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
+  const env = fakeEngine({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
   const calls: Record<string, (options: never) => Promise<unknown>> = {
-    connect: (options) => it.engine.connect(options),
-    use: (options) => it.engine.use(() => {}, options),
-    begin: (options) => it.engine.begin(() => {}, options),
+    connect: (options) => env.engine.connect(options),
+    use: (options) => env.engine.use(() => {}, options),
+    begin: (options) => env.engine.begin(() => {}, options),
   };
   const seconds = '"timeout" must be a number of seconds from 0 to 3600 or Infinity, got ';
-  const refused: [options: unknown, kind: typeof TypeError | typeof RangeError, end: string][] = [
+  const refused: [
+    options: unknown,
+    kind: typeof TypeError | typeof RangeError,
+    end: string,
+  ][] = [
     [null, TypeError, '()" must be an object, got null'],
     [5, TypeError, '()" must be an object, got 5'],
     ["x", TypeError, '()" must be an object, got "x"'],
@@ -333,43 +344,43 @@ Deno.test("options of begin(), use() and connect() that cannot be meant are refu
       assert(error.message.includes(message), `${name}: ${error.message}`);
     }
   }
-  const lease = await it.engine.connect();
+  const lease = await env.engine.connect();
   for (const within of [null, 5, "x", {}, lease.client]) {
     const error = await assertRejects(
-      () => it.engine.begin(() => {}, { within: within as Lease<FakeClient> }),
+      () => env.engine.begin(() => {}, { within: within as Lease<FakeClient> }),
       TypeError,
     );
     assert(error.message.startsWith('"within" must be a lease, got '), error.message);
   }
   const slip = { within: lease, timeOut: 1 };
-  await assertRejects(() => it.engine.begin(() => {}, slip), TypeError, 'did you mean "timeout"?');
+  await assertRejects(() => env.engine.begin(() => {}, slip), TypeError, 'did you mean "timeout"?');
   await lease.release();
-  await end(it);
+  await closeAtRest(env);
 });
 
 Deno.test("Infinity and undefined are fine for a timeout, and options may be empty", async () => {
   using _time = fakeTime();
-  const it = lab();
-  const engine: Engine<FakeClient> = it.engine;
+  const env = fakeEngine();
+  const engine: Engine<FakeClient> = env.engine;
   for (const options of [undefined, {}, { timeout: Infinity }, { timeout: 0 }, { timeout: 3600 }]) {
     await (await engine.connect(options)).release();
     await engine.use(() => {}, options);
     await engine.begin(() => {}, options);
   }
-  assertEquals(it.adapter.dials.length, 1);
-  await end(it);
+  assertEquals(env.adapter.dials.length, 1);
+  await closeAtRest(env);
 });
 
 Deno.test("begin() throws what a function threw that gave the connection back before, in a savepoint too", async () => {
   using _time = fakeTime();
-  const it = lab();
+  const env = fakeEngine();
   const mine = new Error("mine");
   const giveUp = async (lease: Lease<FakeClient>) => {
     await lease.release();
     throw mine;
   };
-  assertStrictEquals(await assertRejects(() => it.engine.begin(giveUp)), mine);
-  const within = await it.engine.connect();
-  assertStrictEquals(await assertRejects(() => it.engine.begin(giveUp, { within })), mine);
-  await end(it);
+  assertStrictEquals(await assertRejects(() => env.engine.begin(giveUp)), mine);
+  const within = await env.engine.connect();
+  assertStrictEquals(await assertRejects(() => env.engine.begin(giveUp, { within })), mine);
+  await closeAtRest(env);
 });

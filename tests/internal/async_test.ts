@@ -3,7 +3,7 @@ import { abortable } from "../../internal/async.ts";
 
 const gone = new Error("gone");
 
-Deno.test("abortable() gives what the promise gives, and leaves no listener on the signal", async () => {
+Deno.test("abortable() returns the promise's value, and removes its listener from the signal", async () => {
   const { signal } = new AbortController();
   const listeners: unknown[] = [];
   signal.addEventListener = (_: string, listener: unknown) => void listeners.push(listener);
@@ -16,7 +16,7 @@ Deno.test("abortable() gives what the promise gives, and leaves no listener on t
   assertEquals(listeners, []);
 });
 
-Deno.test("abortable() rejects with the signal's reason, aborted before or meanwhile, and hears of a late failure", async () => {
+Deno.test("abortable() rejects with the reason of a signal that is aborted before or meanwhile, and handles a late rejection", async () => {
   let fail!: (error: unknown) => void;
   const promise = new Promise<never>((_, reject) => fail = reject);
   const controller = new AbortController();

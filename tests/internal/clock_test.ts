@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { deadline, delay } from "../../internal/async.ts";
 import { WallDeadline } from "../../internal/clock.ts";
-import { lab } from "../support/fake_engine.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { countListeners, watchTimers } from "../stress/pool_timers.ts";
 import { fakeTime } from "../support/time.ts";
 
-Deno.test("WallDeadline is ahead until it is reached, and may end two milliseconds early but never late", async () => {
+Deno.test("WallDeadline.isAhead is true until the deadline, and may end two milliseconds early but never late", async () => {
   using time = fakeTime();
   for (const leftMs of [0.5, 1, 2.5, 10, 1000.7]) {
     const deadline = new WallDeadline();
@@ -21,7 +21,7 @@ Deno.test("WallDeadline is ahead until it is reached, and may end two millisecon
   }
 });
 
-Deno.test("WallDeadline: a step back of the wall clock does not put the end off, a step forward brings it nearer", async () => {
+Deno.test("WallDeadline does not end later if the wall clock is set back, and ends earlier if it is set forward", async () => {
   using time = fakeTime();
   const back = new WallDeadline();
   back.set(time.nowMs + 1000);
@@ -36,7 +36,7 @@ Deno.test("WallDeadline: a step back of the wall clock does not put the end off,
   assertFalse(forward.isAhead);
 });
 
-Deno.test("WallDeadline: what a blocked event loop keeps the timer from saying, the clock says", () => {
+Deno.test("WallDeadline goes by the clock if a blocked event loop delays its timer", () => {
   using time = fakeTime();
   const deadline = new WallDeadline();
   deadline.set(time.nowMs + 1000);
@@ -44,7 +44,7 @@ Deno.test("WallDeadline: what a blocked event loop keeps the timer from saying, 
   assertFalse(deadline.isAhead);
 });
 
-Deno.test("WallDeadline can be set again, nearer, further or to none", async () => {
+Deno.test("WallDeadline.set() can be called again with a nearer, a later or no deadline", async () => {
   using time = fakeTime();
   const deadline = new WallDeadline();
   deadline.set(time.nowMs + 1000);
@@ -59,10 +59,10 @@ Deno.test("WallDeadline can be set again, nearer, further or to none", async () 
   assertFalse(deadline.isAhead);
 });
 
-Deno.test("an engine whose wall clock steps back still sees its answer expire in time", async () => {
+Deno.test("WallDeadline in an engine: an answer expires in time after the wall clock was set back", async () => {
   using time = fakeTime();
-  // Refreshes fail, so that the answer is not renewed ahead of its end.
-  const { engine, dns } = lab({ dnsGraceTtl: 0 });
+  // Queries fail, so that the answer is not renewed ahead of expiry.
+  const { engine, dns } = fakeEngine({ dnsGraceTtl: 0 });
   await engine.use(() => {});
   time.step(-3600);
   dns.delayMs = 1e6;
@@ -78,7 +78,7 @@ Deno.test("an engine whose wall clock steps back still sees its answer expire in
   await waiting.catch(() => {});
 });
 
-Deno.test("delay() and deadline() leave no timer and no listener behind, however they end", async () => {
+Deno.test("delay() and deadline() remove their timers and listeners, however they end", async () => {
   using time = fakeTime();
   const timers = watchTimers();
   const fail = () => Promise.reject(new Error("no"));

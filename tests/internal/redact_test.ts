@@ -11,7 +11,7 @@ function hidden(error: Error, values: readonly unknown[]): Error {
   return redactValues(error, "INSERT INTO things VALUES (?)", values) as Error;
 }
 
-Deno.test("redactValues() takes values out of message, stack and the driver's own texts, and leaves its facts", () => {
+Deno.test("redactValues() removes values from message, stack and the driver's own strings, and keeps its codes and names", () => {
   const error = hidden(
     Object.assign(new Error("Duplicate entry 'carl' for key 'name'"), {
       code: "ER_DUP_ENTRY",
@@ -39,7 +39,7 @@ Deno.test("redactValues() takes values out of message, stack and the driver's ow
   assertFalse(Object.keys(error).includes("message"));
 });
 
-Deno.test("redactValues() knows a value in each spelling, and not within a longer word or number", () => {
+Deno.test("redactValues() finds a value in each spelling, but not within a longer word or number", () => {
   const table: [value: unknown, said: string, left: string][] = [
     [5, "(n)=(5) is not 55, 5.5 or v5", "(n)=([hidden]) is not 55, [hidden].[hidden] or v5"],
     [10n, "10", "[hidden]"],
@@ -63,7 +63,7 @@ Deno.test("redactValues() knows a value in each spelling, and not within a longe
   assertEquals(hidden(new Error("ab abc"), ["ab", "abc"]).message, "[hidden] [hidden]");
 });
 
-Deno.test("redactValues() goes down the causes, and takes anything", () => {
+Deno.test("redactValues() redacts the causes, and accepts any value", () => {
   const cause = new Error("it was carl");
   cause.cause = cause;
   hidden(new Error("carl", { cause }), ["carl"]);
@@ -77,7 +77,7 @@ Deno.test("redactValues() goes down the causes, and takes anything", () => {
   assertEquals(hidden(Object.freeze(new Error("carl")), ["carl"]).message, "[hidden]");
 });
 
-Deno.test("redactValues() changes the error itself, but gives a copy of one that is set in stone", () => {
+Deno.test("redactValues() changes the error in place, but copies one with read-only properties", () => {
   class Said extends Error {}
   const plain = Object.assign(new Said("no carl"), { fields: { detail: "no carl", code: "1" } });
   assertStrictEquals(hidden(plain, ["carl"]), plain);
@@ -95,7 +95,7 @@ Deno.test("redactValues() changes the error itself, but gives a copy of one that
   assertFalse(Object.keys(copy).includes("parameters"));
 });
 
-Deno.test("redactValues() leaves nothing of a value that another one begins", () => {
+Deno.test("redactValues() removes a value as a whole if it begins with another value", () => {
   const error = hidden(new Error("Duplicate entry 'carl gustav' for key 'name'"), [
     "carl",
     "carl gustav",

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { clampTtl } from "../../internal/ttl.ts";
 
-Deno.test("clampTtl() makes 0 of a TTL with the top bit set, and leaves all others", () => {
+Deno.test("clampTtl() turns a TTL with the top bit set into 0, and returns others as they are", () => {
   const table = [
     [0, 0],
     [1, 1],

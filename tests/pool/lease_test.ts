@@ -2,8 +2,8 @@ import { assertEquals, assertFalse } from "@std/assert";
 import type { Lease } from "../../mod.ts";
 import type { FakeClient } from "../../testing/mod.ts";
 import { PoolLease } from "../../pool/pool_lease.ts";
-import { end } from "../support/checks.ts";
-import { lab } from "../support/fake_engine.ts";
+import { closeAtRest } from "../support/checks.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 /** Every member that the interface names; the compiler sees to it that none is missing or too many. */
@@ -23,15 +23,15 @@ const MEMBERS: { readonly [member in keyof Lease<FakeClient>]: true } = {
 for (const poolClass of ["queue", "static"] as const) {
   Deno.test(`Lease of a pool of class "${poolClass}" has no members but those of the interface`, async () => {
     using _time = fakeTime();
-    const it = lab({ poolClass });
-    const lease = await it.engine.connect();
+    const env = fakeEngine({ poolClass });
+    const lease = await env.engine.connect();
     const members = new Set<PropertyKey>(Reflect.ownKeys(lease));
     for (const member of Reflect.ownKeys(Object.getPrototypeOf(lease))) members.add(member);
     members.delete("constructor");
     assertEquals(members, new Set(Reflect.ownKeys(MEMBERS)));
     for (const member of ["abort", "borrowIsolationLevel"]) assertFalse(member in lease, member);
     await lease.release();
-    await end(it);
+    await closeAtRest(env);
   });
 }
 
@@ -47,8 +47,8 @@ Deno.test("Lease is a type without a constructor and without members of the pool
 
 Deno.test("PoolLease.isLease() knows a lease from what looks like one", async () => {
   using _time = fakeTime();
-  const it = lab();
-  const lease = await it.engine.connect();
+  const env = fakeEngine();
+  const lease = await env.engine.connect();
   const { proxy, revoke } = Proxy.revocable(lease, {});
   revoke();
   const others = [null, undefined, "lease", { ...lease }, Object.create(lease), proxy];
@@ -57,5 +57,5 @@ Deno.test("PoolLease.isLease() knows a lease from what looks like one", async ()
     ...others.map(() => false),
   ]);
   await lease.release();
-  await end(it);
+  await closeAtRest(env);
 });

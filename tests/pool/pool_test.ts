@@ -26,7 +26,7 @@ const SETTINGS: PoolSettings = {
 
 /** Creates a pool whose clients are numbers, with an answer and connections that a test controls. */
 function setup(settings: Partial<PoolSettings> = {}) {
-  const it = {
+  const env = {
     /** The closed connections: `"1"`, or `"1: reason"`. */
     closed: [] as string[],
     events: new Map<number, ConnectionEvents>(),
@@ -46,31 +46,31 @@ function setup(settings: Partial<PoolSettings> = {}) {
         openedAtMs: performance.now(),
         expiresAtMs: Infinity,
         info: {},
-        watch: (events) => void it.events.set(client, events),
+        watch: (events) => void env.events.set(client, events),
       });
     },
     isTransient: () => false,
     keepFresh: () => () => {},
     timeoutError: (lastError) => lastError as Error,
-    isCurrent: () => it.isCurrent,
-    check: () => it.check?.(),
+    isCurrent: () => env.isCurrent,
+    check: () => env.check?.(),
     reset: () => undefined,
     onIdle() {},
     classifyError: (error) => ({ error: error as Error, sameServer: true }),
     detach() {},
     close({ client }, reason) {
-      it.closed.push(
+      env.closed.push(
         reason === undefined ? `${client}` : `${client}: ${(reason as Error).message}`,
       );
       return undefined;
     },
   };
   const answer = {
-    isFresh: () => it.isFresh,
-    waitUntilFresh: () => it.awaitAnswer(),
-    refresh: () => Promise.resolve(void it.refreshes++),
+    isFresh: () => env.isFresh,
+    waitUntilFresh: () => env.awaitAnswer(),
+    refresh: () => Promise.resolve(void env.refreshes++),
   };
-  return Object.assign(it, {
+  return Object.assign(env, {
     pool: new Pool({ answer, connections }, { ...SETTINGS, ...settings }),
   });
 }
@@ -92,96 +92,96 @@ Deno.test("Pool.checkout() hands a freed connection to the oldest waiter", async
 
 Deno.test("Pool.checkout() replaces a connection that fails its check once, then fails itself", async () => {
   using _time = fakeTime();
-  const it = setup();
-  await (await it.pool.checkout()).release();
+  const env = setup();
+  await (await env.pool.checkout()).release();
   const bad = new Error("no answer to a ping");
   let checks = 0;
-  it.check = () => Promise.resolve(checks++ === 0 ? { error: bad, sameServer: false } : undefined);
-  const lease = await it.pool.checkout();
-  assertEquals([lease.client, it.closed], [2, ["1: no answer to a ping"]]);
+  env.check = () => Promise.resolve(checks++ === 0 ? { error: bad, sameServer: false } : undefined);
+  const lease = await env.pool.checkout();
+  assertEquals([lease.client, env.closed], [2, ["1: no answer to a ping"]]);
   await lease.release();
-  it.check = () => Promise.resolve({ error: bad, sameServer: false });
-  assert(await assertRejects(() => it.pool.checkout()) === bad);
-  assertEquals(it.closed.length, 3);
-  assertEquals(it.pool.counts.waiting, 0);
+  env.check = () => Promise.resolve({ error: bad, sameServer: false });
+  assert(await assertRejects(() => env.pool.checkout()) === bad);
+  assertEquals(env.closed.length, 3);
+  assertEquals(env.pool.counts.waiting, 0);
 });
 
 Deno.test("Pool.checkout() evicts all connections to a server of which one fails its check", async () => {
   using _time = fakeTime();
-  const it = setup();
-  const leases = [await it.pool.checkout(), await it.pool.checkout()];
+  const env = setup();
+  const leases = [await env.pool.checkout(), await env.pool.checkout()];
   for (const lease of leases) await lease.release();
   let checks = 0;
-  it.check = () =>
+  env.check = () =>
     Promise.resolve(checks++ === 0 ? { error: new Error("gone"), sameServer: true } : undefined);
-  assertEquals((await it.pool.checkout()).client, 3);
-  assertEquals(it.closed, ["1: gone", "2"]);
+  assertEquals((await env.pool.checkout()).client, 3);
+  assertEquals(env.closed, ["1: gone", "2"]);
 });
 
 Deno.test("Pool.checkout() is rejected with what its check throws, and the connection is put back", async () => {
   using _time = fakeTime();
-  const it = setup();
-  await (await it.pool.checkout()).release();
+  const env = setup();
+  await (await env.pool.checkout()).release();
   const error = new Error("thrown by a hook");
-  it.check = () => Promise.reject(error);
-  assert(await assertRejects(() => it.pool.checkout()) === error);
-  assertEquals([it.pool.counts.idle, it.closed], [1, []]);
+  env.check = () => Promise.reject(error);
+  assert(await assertRejects(() => env.pool.checkout()) === error);
+  assertEquals([env.pool.counts.idle, env.closed], [1, []]);
 });
 
 Deno.test("Pool.checkout() puts a connection back whose waiter has left during the check", async () => {
   using time = fakeTime();
-  const it = setup();
-  await (await it.pool.checkout()).release();
+  const env = setup();
+  await (await env.pool.checkout()).release();
   const check = Promise.withResolvers<undefined>();
-  it.check = () => check.promise;
+  env.check = () => check.promise;
   const controller = new AbortController();
-  const wait = watch(it.pool.checkout({ signal: controller.signal }));
+  const wait = watch(env.pool.checkout({ signal: controller.signal }));
   await time.settle();
   controller.abort(new Error("never mind"));
   await time.settle();
-  assertEquals([wait.state, it.pool.counts.inUse], ["rejected", 1]);
+  assertEquals([wait.state, env.pool.counts.inUse], ["rejected", 1]);
   check.resolve(undefined);
   await time.settle();
-  assertEquals([it.pool.counts.idle, it.closed], [1, []]);
+  assertEquals([env.pool.counts.idle, env.closed], [1, []]);
 });
 
 Deno.test("Pool.checkout() takes another connection if the checked one was closed or departed meanwhile", async () => {
   using time = fakeTime();
-  const changes: Record<string, (it: ReturnType<typeof setup>) => void> = {
-    "closed by the server": (it) => it.events.get(1)!.onClosed(new Error("reset by peer")),
+  const changes: Record<string, (env: ReturnType<typeof setup>) => void> = {
+    "closed by the server": (env) => env.events.get(1)!.onClosed(new Error("reset by peer")),
     "evicted": ({ pool }) => pool.evictAll(),
     "retired": ({ pool }) => void pool.retireAddress(ADDRESS),
   };
   for (const [what, change] of Object.entries(changes)) {
-    const it = setup();
-    await (await it.pool.checkout()).release();
+    const env = setup();
+    await (await env.pool.checkout()).release();
     const check = Promise.withResolvers<undefined>();
-    it.check = () => check.promise;
-    const wait = watch(it.pool.checkout());
+    env.check = () => check.promise;
+    const wait = watch(env.pool.checkout());
     await time.settle();
-    change(it);
-    it.check = undefined;
+    change(env);
+    env.check = undefined;
     check.resolve(undefined);
     await time.settle();
-    assertEquals([wait.state, wait.value?.client, it.closed.length], ["fulfilled", 2, 1], what);
+    assertEquals([wait.state, wait.value?.client, env.closed.length], ["fulfilled", 2, 1], what);
   }
 });
 
 Deno.test("Pool.checkout() waits for a fresh answer after a check that took long, and only once", async () => {
   using time = fakeTime();
-  const it = setup();
-  await (await it.pool.checkout()).release();
+  const env = setup();
+  await (await env.pool.checkout()).release();
   let waits = 0;
   const answered = Promise.withResolvers<void>();
-  it.awaitAnswer = () => {
+  env.awaitAnswer = () => {
     waits++;
     return answered.promise;
   };
-  it.check = () => {
-    it.isFresh = false;
+  env.check = () => {
+    env.isFresh = false;
     return Promise.resolve(undefined);
   };
-  const wait = watch(it.pool.checkout());
+  const wait = watch(env.pool.checkout());
   await time.settle();
   assertEquals([wait.state, waits], ["pending", 1]);
   answered.resolve(); // and the answer expires at once
@@ -191,35 +191,35 @@ Deno.test("Pool.checkout() waits for a fresh answer after a check that took long
 
 Deno.test("Pool.close() rejects a waiter whose connection is being checked, and closes the connection after that", async () => {
   using time = fakeTime();
-  const it = setup();
-  await (await it.pool.checkout()).release();
+  const env = setup();
+  await (await env.pool.checkout()).release();
   const check = Promise.withResolvers<undefined>();
-  it.check = () => check.promise;
-  const wait = watch(it.pool.checkout());
+  env.check = () => check.promise;
+  const wait = watch(env.pool.checkout());
   await time.settle();
-  it.pool.close("closed for the test");
+  env.pool.close("closed for the test");
   await time.settle();
   assertInstanceOf(wait.error, PoolClosedError);
-  const drained = watch(it.pool.pendingCloses.drained());
+  const drained = watch(env.pool.pendingCloses.drained());
   await time.settle();
-  assertEquals([drained.state, it.closed], ["pending", []]);
+  assertEquals([drained.state, env.closed], ["pending", []]);
   check.resolve(undefined);
   await time.settle();
-  assertEquals([drained.state, it.closed], ["fulfilled", ["1"]]);
+  assertEquals([drained.state, env.closed], ["fulfilled", ["1"]]);
 });
 
 Deno.test("Pool asks DNS again when the server closes a connection, and leaves a leased one to its holder", async () => {
   using _time = fakeTime();
-  const it = setup();
-  const leases = [await it.pool.checkout(), await it.pool.checkout()];
+  const env = setup();
+  const leases = [await env.pool.checkout(), await env.pool.checkout()];
   await leases[0]!.release();
-  for (const client of [1, 2]) it.events.get(client)!.onClosed(undefined);
-  it.events.get(1)!.onClosed(undefined);
-  assertEquals(it.refreshes, 2);
-  assertEquals(it.closed, ["1: The connection was closed by the server"]);
+  for (const client of [1, 2]) env.events.get(client)!.onClosed(undefined);
+  env.events.get(1)!.onClosed(undefined);
+  assertEquals(env.refreshes, 2);
+  assertEquals(env.closed, ["1: The connection was closed by the server"]);
   assertEquals([leases[1]!.released, leases[1]!.signal.aborted], [false, false]);
   await leases[1]!.release();
-  assertEquals(it.closed[1], "2");
+  assertEquals(env.closed[1], "2");
 });
 
 Deno.test("Pool.warm() opens connections, for which minIdle opens no others", async () => {

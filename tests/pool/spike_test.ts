@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { delay } from "../../internal/async.ts";
-import { end } from "../support/checks.ts";
-import { lab } from "../support/fake_engine.ts";
+import { closeAtRest } from "../support/checks.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 /**
@@ -10,7 +10,7 @@ import { fakeTime } from "../support/time.ts";
  */
 Deno.test("Pool opens few connections for fifty requests at once (HikariCP's spike test)", async () => {
   using time = fakeTime();
-  const it = lab({ poolSize: 50, maxOverflow: 0 }, {
+  const env = fakeEngine({ poolSize: 50, maxOverflow: 0 }, {
     connect: () => delay(150),
     query: async () => {
       await delay(2);
@@ -20,13 +20,13 @@ Deno.test("Pool opens few connections for fifty requests at once (HikariCP's spi
   const startMs = time.nowMs;
   const served: number[] = [];
   const requests = Array.from({ length: 50 }, async (_, i) => {
-    await it.engine.query("SELECT 1");
+    await env.engine.query("SELECT 1");
     served.push(i);
     return time.nowMs - startMs;
   });
   await time.advance(1);
   const lastMs = Math.max(...await Promise.all(requests));
-  const { opened } = it.engine.status();
+  const { opened } = env.engine.status();
   console.log(
     `${opened} connections were opened for 50 requests, the last served after ${lastMs} ms`,
   );
@@ -34,6 +34,6 @@ Deno.test("Pool opens few connections for fifty requests at once (HikariCP's spi
   assertLessOrEqual(opened, 8);
   assertLessOrEqual(lastMs, 150 + 13 * 2);
   assertEquals(served, served.toSorted((a, b) => a - b));
-  assert(it.adapter.open.length === opened);
-  await end(it);
+  assert(env.adapter.open.length === opened);
+  await closeAtRest(env);
 });

@@ -5,25 +5,25 @@ import { LookupError, ResolveError } from "../../errors.ts";
 import { getIpWithTtl } from "../../resolver.ts";
 import type { NameServer } from "../../lookups/lookup.ts";
 import { type FakeLookup, fakeLookup, viewBy } from "../support/fake_lookup.ts";
-import { lab } from "../support/fake_engine.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
 const PRIVATE = ["10.0.0.0/8", "fd00::/8"];
 
-/** What getIpWithTtl() says, in one round. */
+/** Calls getIpWithTtl() with one round over the servers. */
 function ask(dns: FakeLookup, options: object = {}): Promise<[string, number]> {
   const own = { dnsLookup: dns, dnsFallback: false, dnsMaxRetries: 1, allowAddress: PRIVATE };
   return getIpWithTtl("db.internal", { ...own, ...options });
 }
 
-/** The error with which a promise is rejected, and its cause. */
+/** Returns the `LookupError` with which a resolution failed. */
 async function refusal(promise: Promise<unknown>): Promise<LookupError> {
   const error = await assertRejects(() => promise, ResolveError);
   assertInstanceOf(error.cause, LookupError);
   return error.cause;
 }
 
-Deno.test("an answer outside allowAddress is refused, with an error that names the address and the option", async () => {
+Deno.test("allowAddress: an answer with another address is refused, with an error that names the address and the option", async () => {
   using _time = fakeTime();
   const dns = fakeLookup(["203.0.113.9"], 10);
   const error = await assertRejects(() => ask(dns), ResolveError);
@@ -35,9 +35,9 @@ Deno.test("an answer outside allowAddress is refused, with an error that names t
   assertEquals([error.kind, kind, reason], ["transient", "transient", "ADDRESS_NOT_ALLOWED"]);
 });
 
-Deno.test("a refused answer is a failed resolution: grace serves the last one, connections stay, and an event tells", async () => {
+Deno.test("allowAddress: a refused answer is a failed resolution: the stale answer is used, connections stay, an event is dispatched", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab({ allowAddress: PRIVATE });
+  const { engine, dns } = fakeEngine({ allowAddress: PRIVATE });
   const errors: unknown[] = [];
   let changes = 0;
   engine.addEventListener("lookuperror", ({ detail }) => errors.push(detail.error));
@@ -58,7 +58,7 @@ Deno.test("a refused answer is a failed resolution: grace serves the last one, c
   await engine.close();
 });
 
-Deno.test("once grace is over the refusal is what callers see", async () => {
+Deno.test("allowAddress: once grace is over, callers get the refusal", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   await ask(dns, { dnsGraceTtl: 5 });
@@ -69,7 +69,7 @@ Deno.test("once grace is over the refusal is what callers see", async () => {
   assertEquals((await refusal(ask(dns, { dnsGraceTtl: 0 }))).reason, "ADDRESS_NOT_ALLOWED");
 });
 
-Deno.test("an answer with one address that is not allowed is refused as a whole, wherever that stands", async () => {
+Deno.test("allowAddress: one address that is not allowed refuses the whole answer, at any position", async () => {
   using _time = fakeTime();
   for (const addresses of [["10.0.0.1", "127.0.0.1"], ["127.0.0.1", "10.0.0.1"]]) {
     const error = await refusal(ask(fakeLookup(addresses, 10)));
@@ -77,7 +77,7 @@ Deno.test("an answer with one address that is not allowed is refused as a whole,
   }
 });
 
-Deno.test("another server is asked when the first one's answer is refused", async () => {
+Deno.test("allowAddress: the next server is asked when the answer of the first is refused", async () => {
   using _time = fakeTime();
   const dns = fakeLookup([], 10);
   const [bad, good] = [{ host: "10.9.9.1", port: 53 }, { host: "10.9.9.2", port: 53 }];
@@ -91,7 +91,7 @@ Deno.test("another server is asked when the first one's answer is refused", asyn
   assertEquals(dns.questions.map(({ server }) => server), [bad, good]);
 });
 
-Deno.test("what the operating system's resolver says is checked as well, and its refusal is the error", async () => {
+Deno.test("allowAddress: the answer of the operating system's resolver is checked as well", async () => {
   using _time = fakeTime();
   const dns = fakeLookup([], 10);
   const os = fakeLookup(["127.0.1.1"], 5);
@@ -106,7 +106,7 @@ Deno.test("what the operating system's resolver says is checked as well, and its
   assertEquals(view.addresses, ["10.0.0.7"]);
 });
 
-Deno.test('"both": a refused answer of one family is not made up for by the other', async () => {
+Deno.test('allowAddress: with dnsFamily "both", a refused answer of one family refuses both', async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1", "2001:db8::1"], 10);
   const error = await refusal(ask(dns, { dnsFamily: "both" }));
@@ -116,7 +116,7 @@ Deno.test('"both": a refused answer of one family is not made up for by the othe
   assertEquals((await ask(dns, { dnsFamily: "both" }))[0], "10.0.0.1");
 });
 
-Deno.test("an IPv4-mapped IPv6 address is judged as the IPv4 address that it leads to", async () => {
+Deno.test("allowAddress: an IPv4-mapped IPv6 address is checked as the IPv4 address that a socket connects to", async () => {
   using _time = fakeTime();
   const seen: string[] = [];
   const rules: AllowAddress[] = [["::/0", "10.0.0.0/8"], (ip) => {
@@ -133,7 +133,7 @@ Deno.test("an IPv4-mapped IPv6 address is judged as the IPv4 address that it lea
   assertEquals(seen, ["169.254.169.254", "10.0.0.1"]);
 });
 
-Deno.test("only true allows: not a promise, not a function that throws", async () => {
+Deno.test("allowAddress: a function allows an address by true only, not by a promise, nor by an exception", async () => {
   using _time = fakeTime();
   const promised = (() => Promise.resolve(true)) as unknown as AllowAddress;
   assertEquals(
@@ -149,7 +149,7 @@ Deno.test("only true allows: not a promise, not a function that throws", async (
   assert(error.message.endsWith('10.0.0.1: the function "allowAddress" threw'), error.message);
 });
 
-Deno.test("who allows other addresses does not share answers: not even with one who allows any", async () => {
+Deno.test("allowAddress: callers that allow different addresses do not share answers, nor with callers that allow any", async () => {
   using _time = fakeTime();
   const dns = fakeLookup(["203.0.113.9"], 10);
   assertEquals((await ask(dns, { allowAddress: undefined }))[0], "203.0.113.9");
@@ -158,7 +158,7 @@ Deno.test("who allows other addresses does not share answers: not even with one 
   assertEquals(dns.questions.length, 2);
 });
 
-Deno.test("who allows the same addresses shares answers, however the list is spelled, and by the same function", async () => {
+Deno.test("allowAddress: callers with equal lists, however spelled, or with the same function share answers", async () => {
   using _time = fakeTime();
   const allow = () => true;
   const pairs: [AllowAddress, AllowAddress][] = [
@@ -174,13 +174,13 @@ Deno.test("who allows the same addresses shares answers, however the list is spe
   }
 });
 
-Deno.test("a list that is changed afterwards changes getIpWithTtl() with the same options, and no engine", async () => {
+Deno.test("allowAddress: a list that is changed later changes getIpWithTtl() with the same options, but no engine", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const allowAddress = ["10.0.0.0/8"];
   const options = { dnsLookup: dns, dnsFallback: false, dnsMaxRetries: 1, allowAddress };
   assertEquals((await getIpWithTtl("db.internal", options))[0], "10.0.0.1");
-  const { engine, dns: own } = lab({ allowAddress });
+  const { engine, dns: own } = fakeEngine({ allowAddress });
   allowAddress[0] = "192.168.0.0/16";
   await refusal(getIpWithTtl("db.internal", options));
   own.addresses = ["10.0.0.2"];
@@ -189,7 +189,7 @@ Deno.test("a list that is changed afterwards changes getIpWithTtl() with the sam
   await time.advance(1);
 });
 
-Deno.test("an address or localhost in the place of the name is the caller's own word", async () => {
+Deno.test("allowAddress: an IP address or localhost in place of the name is not checked", async () => {
   const options = { allowAddress: PRIVATE };
   assertEquals((await getIpWithTtl("127.0.0.1", options))[0], "127.0.0.1");
   assertEquals((await getIpWithTtl("localhost", options))[0], "127.0.0.1");

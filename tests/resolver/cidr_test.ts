@@ -2,12 +2,12 @@ import { assert, assertEquals } from "@std/assert";
 import { inCidr, parseCidr, withoutMapping } from "../../resolver/cidr.ts";
 import { canonicalIp } from "../../internal/ip.ts";
 
-/** Whether an address, however it is spelled, is in a range. */
+/** Returns whether an address, in any spelling, is in a range. */
 function holds(range: string, address: string): boolean {
   return inCidr(parseCidr(range)!, withoutMapping(canonicalIp(address)!));
 }
 
-Deno.test("a range holds its first and its last address, and not their neighbours", () => {
+Deno.test("inCidr() is true for the first and the last address of a range, and false for their neighbors", () => {
   const table: [range: string, first: string, last: string, before: string, after: string][] = [
     ["10.0.0.0/8", "10.0.0.0", "10.255.255.255", "9.255.255.255", "11.0.0.0"],
     ["172.16.0.0/12", "172.16.0.0", "172.31.255.255", "172.15.255.255", "172.32.0.0"],
@@ -31,7 +31,7 @@ Deno.test("a range holds its first and its last address, and not their neighbour
   }
 });
 
-Deno.test("a range of no bits holds all of its family, and none of the other", () => {
+Deno.test("inCidr() is true for all addresses of the family in a range of 0 bits", () => {
   for (const address of ["0.0.0.0", "255.255.255.255", "::ffff:10.0.0.1"]) {
     assertEquals([holds("0.0.0.0/0", address), holds("::/0", address)], [true, false], address);
   }
@@ -40,7 +40,7 @@ Deno.test("a range of no bits holds all of its family, and none of the other", (
   }
 });
 
-Deno.test("an IPv4-mapped IPv6 address is the IPv4 address that it stands for, in ranges too", () => {
+Deno.test("withoutMapping() and parseCidr() turn IPv4-mapped IPv6 addresses into IPv4", () => {
   assertEquals(withoutMapping(canonicalIp("::FFFF:10.1.2.255")!), "10.1.2.255");
   assertEquals(withoutMapping("::ffff:0:1"), "0.0.0.1");
   for (const other of ["10.1.2.3", "::ffff:1", "::ffff:0:a01:203", "64:ff9b::a01:203"]) {
@@ -51,7 +51,7 @@ Deno.test("an IPv4-mapped IPv6 address is the IPv4 address that it stands for, i
   assert(holds("::ffff:10.0.0.0/104", "10.255.0.1"));
 });
 
-Deno.test("a range has one spelling", () => {
+Deno.test("parseCidr() returns one spelling of a range", () => {
   assertEquals(parseCidr("FD00:0::/8")?.text, "fd00::/8");
   assertEquals(parseCidr("0:0:0:0:0:0:0:0/0")?.text, "::/0");
   assertEquals(parseCidr("10.0.0.5")?.text, "10.0.0.5/32");

@@ -9,7 +9,7 @@ const SETTINGS: FreshnessSettings = {
   maxStaleMs: 86_400_000,
 };
 
-/** The lengths of the graces, in seconds, when each failure is known just when the grace before it runs out. */
+/** Returns the lengths of grace, in seconds, if each failure is known when the grace before it runs out. */
 function graces(settings: Partial<FreshnessSettings>, count: number): number[] {
   const freshness = new Freshness({ ...SETTINGS, ...settings });
   freshness.onAnswer(0, 10);
@@ -21,7 +21,7 @@ function graces(settings: Partial<FreshnessSettings>, count: number): number[] {
   return lengths;
 }
 
-Deno.test("grace doubles each time it runs out, four times, and up to 300 s or the base if that is larger", () => {
+Deno.test("Freshness.onFailure() doubles grace each time it runs out, four times, up to 300 s or dnsGraceTtl if that is larger", () => {
   const tables = [
     { graceMs: 30_000, lengths: [30, 60, 120, 240, 300, 300, 300] },
     { graceMs: 10_000, lengths: [10, 20, 40, 80, 160, 160, 160] },
@@ -32,7 +32,7 @@ Deno.test("grace doubles each time it runs out, four times, and up to 300 s or t
   assertEquals(graces({ extendGrace: false }, 4), [30, 30, 30, 30]);
 });
 
-Deno.test("grace counts from expiry or from the moment the failure is known, whichever is later", () => {
+Deno.test("Freshness.onFailure() begins grace at expiry or at the failure, whichever is later", () => {
   const early = new Freshness(SETTINGS);
   early.onAnswer(0, 10);
   early.onFailure(9000);
@@ -43,7 +43,7 @@ Deno.test("grace counts from expiry or from the moment the failure is known, whi
   assertEquals(late.graceUntilMs, 52_000);
 });
 
-Deno.test("failures while grace lasts neither lengthen nor double it", () => {
+Deno.test("Freshness.onFailure() changes nothing during grace", () => {
   const freshness = new Freshness(SETTINGS);
   freshness.onAnswer(0, 10);
   for (const atMs of [10_000, 11_000, 39_999]) freshness.onFailure(atMs);
@@ -52,7 +52,7 @@ Deno.test("failures while grace lasts neither lengthen nor double it", () => {
   assertEquals(freshness.graceUntilMs, 105_000);
 });
 
-Deno.test("a success ends grace, and the next one begins with the base again", () => {
+Deno.test("Freshness.onAnswer() ends grace, and the next grace is as long as the first", () => {
   const freshness = new Freshness(SETTINGS);
   freshness.onAnswer(0, 10);
   freshness.onFailure(10_000);
@@ -63,7 +63,7 @@ Deno.test("a success ends grace, and the next one begins with the base again", (
   assertEquals(freshness.graceUntilMs, 90_000);
 });
 
-Deno.test("grace ends at dnsMaxStale after expiry, and none begins past it", () => {
+Deno.test("Freshness.onFailure() ends grace at dnsMaxStale after expiry, and begins none later", () => {
   const freshness = new Freshness({ ...SETTINGS, maxStaleMs: 45_000 });
   freshness.onAnswer(0, 10);
   freshness.onFailure(10_000);
@@ -74,7 +74,7 @@ Deno.test("grace ends at dnsMaxStale after expiry, and none begins past it", () 
   assertEquals(freshness.graceUntilMs, 55_000);
 });
 
-Deno.test("without an answer there is no grace", () => {
+Deno.test("Freshness.onFailure() begins no grace without an answer", () => {
   const freshness = new Freshness(SETTINGS);
   freshness.onFailure(1000);
   assertEquals(freshness.graceUntilMs, -Infinity);
@@ -84,7 +84,7 @@ Deno.test("without an answer there is no grace", () => {
   assertEquals(freshness.graceUntilMs, -Infinity);
 });
 
-Deno.test("an answer is spent when dnsMaxStale is over, or at its end where there is no grace", () => {
+Deno.test("Freshness.isExpiredForGood() is true when dnsMaxStale is over, or at expiry if dnsGraceTtl is 0", () => {
   const freshness = new Freshness({ ...SETTINGS, maxStaleMs: 5000 });
   assertEquals(freshness.isExpiredForGood(0), true);
   freshness.onAnswer(0, 10);

@@ -3,12 +3,12 @@ import { LookupError, ResolveError } from "../../errors.ts";
 import { lookupByName } from "../../lookups/system.ts";
 import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
 import { fakeLookup, viewBy } from "../support/fake_lookup.ts";
-import { lab } from "../support/fake_engine.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-Deno.test("getIpWithTtl() and an engine of the same settings share one entry, whoever comes first", async () => {
+Deno.test("getIpWithTtl() and an engine of the same settings share answers", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab();
+  const { engine, dns } = fakeEngine();
   const options = { dnsLookup: dns, dnsFallback: false };
   assertEquals(await getIpWithTtl("db.internal", options), ["10.0.0.1", 10]);
   await engine.use(() => {});
@@ -22,7 +22,7 @@ Deno.test("getIpWithTtl() and an engine of the same settings share one entry, wh
   await engine.close();
 });
 
-Deno.test("callers with other clamps and patience share the answer, and each sees its own seconds", async () => {
+Deno.test("getIpWithTtl() shares an answer between callers with different limits on the TTL, and returns each its own seconds", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 100);
   const ask = (rest: object) => getIpWithTtl("db.internal", { dnsLookup: dns, ...rest });
@@ -38,7 +38,7 @@ Deno.test("callers with other clamps and patience share the answer, and each see
   assertEquals(dns.questions.length, 2);
 });
 
-Deno.test("in grace, the seconds are what is left of it; of a fresh answer, what is left of the TTL", async () => {
+Deno.test("getIpWithTtl() returns the rest of the TTL, or the rest of grace", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const options = { dnsLookup: dns, dnsFallback: false, dnsMaxRetries: 1 };
@@ -56,7 +56,7 @@ Deno.test("in grace, the seconds are what is left of it; of a fresh answer, what
   leave();
 });
 
-Deno.test("nothing cached and a failure: the lookup's own error is the cause, and a later call asks again", async () => {
+Deno.test("getIpWithTtl() rejects with the lookup's error as cause if nothing is cached, and a later call asks again", async () => {
   using _time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   dns.failure = "config";
@@ -67,7 +67,7 @@ Deno.test("nothing cached and a failure: the lookup's own error is the cause, an
   assertEquals(await getIpWithTtl("db.internal", options), ["10.0.0.1", 10]);
 });
 
-Deno.test("an answer that is over when it arrives is given to who waited for it, with 0 seconds", async () => {
+Deno.test("getIpWithTtl() returns an answer that has expired on arrival to the callers that waited, with 0 seconds", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 1);
   dns.delayMs = 1500;
@@ -76,7 +76,7 @@ Deno.test("an answer that is over when it arrives is given to who waited for it,
   assertEquals(await caller, ["10.0.0.1", 0]);
 });
 
-Deno.test("an IP address is its own answer whatever dnsFamily says; localhost answers by family", async () => {
+Deno.test("getIpWithTtl() returns an IP address whatever dnsFamily is, and localhost by family", async () => {
   const dnsLookup = fakeLookup([], 10);
   const ask = (host: string, dnsFamily: 4 | 6) => getIpWithTtl(host, { dnsLookup, dnsFamily });
   assertEquals(await ask("10.1.2.3", 6), ["10.1.2.3", 300]);
@@ -86,13 +86,13 @@ Deno.test("an IP address is its own answer whatever dnsFamily says; localhost an
   assertEquals(dnsLookup.questions.length, 0);
 });
 
-Deno.test("a host that cannot be meant is a TypeError", async () => {
+Deno.test("getIpWithTtl() refuses an invalid host with a TypeError", async () => {
   for (const host of ["", "a b", 7, undefined, null]) {
     await assertRejects(() => getIpWithTtl(host as string), TypeError);
   }
 });
 
-Deno.test("clearDnsCache() makes every caller ask again", async () => {
+Deno.test("clearDnsCache() makes the next caller ask again", async () => {
   using _time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const ask = () => getIpWithTtl("db.internal", { dnsLookup: dns });
@@ -103,7 +103,7 @@ Deno.test("clearDnsCache() makes every caller ask again", async () => {
   assertEquals(dns.questions.length, 2);
 });
 
-Deno.test("a caller's signal ends its wait with the signal's reason", async () => {
+Deno.test("getIpWithTtl() rejects with the signal's reason when the signal is aborted", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   dns.delayMs = 1000;
@@ -116,7 +116,7 @@ Deno.test("a caller's signal ends its wait with the signal's reason", async () =
   assertEquals(dns.running, 0);
 });
 
-Deno.test("without options the system's lookup is asked once for each TTL, and a host may be spelled as one likes", async () => {
+Deno.test("getIpWithTtl() without options asks the system's lookup once per TTL, for any spelling of the host", async () => {
   using time = fakeTime();
   clearDnsCache();
   const system = lookupByName("system");

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { RefreshSchedule, type ScheduledAnswer } from "../../resolver/refresh_schedule.ts";
 import { allowedMs, situations, worst } from "../stress/refresh_schedule.ts";
 
-/** What a server says by itself, in seconds: TTL, and how long it took. */
+/** An answer with a TTL and a duration, both in seconds. */
 function answer(ttl: number, took = 0, rest: Partial<ScheduledAnswer> = {}): ScheduledAnswer {
   return {
     askedAtMs: 0,
@@ -15,7 +15,7 @@ function answer(ttl: number, took = 0, rest: Partial<ScheduledAnswer> = {}): Sch
   };
 }
 
-/** When the question after a first answer is due, in seconds, with the least and with the most jitter. */
+/** Returns when the query after a first answer is due, in seconds, with minimum and maximum jitter. */
 function due(given: ScheduledAnswer): [latest: number, earliest: number] {
   const real = Math.random;
   try {
@@ -31,37 +31,37 @@ function due(given: ScheduledAnswer): [latest: number, earliest: number] {
   }
 }
 
-Deno.test("the question ahead of expiry leaves 50 ms earlier than its answer is expected to take", () => {
+Deno.test("RefreshSchedule sends the query ahead of expiry 50 ms earlier than its answer is expected to take", () => {
   assertEquals(due(answer(1)), [0.95, 0.95]);
   assertEquals(due(answer(1, 0.2)), [0.75, 0.75]);
 });
 
-Deno.test("half of the TTL is the most that a question leaves early, however slow the server", () => {
+Deno.test("RefreshSchedule sends a query at most half of the TTL early, however slow the server is", () => {
   assertEquals(due(answer(1, 3)), [0.5, 0.5]);
 });
 
-Deno.test("from a TTL of 2 s on, the question allows for a copy that is up to a second older than it says", () => {
+Deno.test("RefreshSchedule allows for a rounding error of one second from a TTL of 2 s", () => {
   assertEquals(due(answer(2)), [1.25, 1.25]);
 });
 
-Deno.test("from a TTL of 5 s on, questions are spread over a tenth of the TTL", () => {
+Deno.test("RefreshSchedule spreads queries over a tenth of the TTL from a TTL of 5 s", () => {
   assertEquals(due(answer(5)), [4.25, 3.75]);
   assertEquals(due(answer(300)), [299.25, 269.25]);
 });
 
-Deno.test("an answer that dnsMinTtl stretches is not asked for before its end", () => {
+Deno.test("RefreshSchedule does not renew an answer early whose TTL dnsMinTtl extends", () => {
   assertEquals(due(answer(1, 0, { ttlMs: 4000 })), [3.95, 3.95]);
 });
 
-Deno.test("an answer of unknown TTL is asked for again shortly before it stops to count", () => {
+Deno.test("RefreshSchedule renews an answer of unknown TTL shortly before it expires", () => {
   assertEquals(due(answer(4, 0, { serverTtlMs: undefined })), [3.95, 3.95]);
 });
 
-Deno.test("a TTL of 0 means a question every quarter of a second, and no more", () => {
+Deno.test("RefreshSchedule sends a query every quarter of a second for a TTL of 0", () => {
   assertEquals(due(answer(0, 0.01, { ttlMs: 250 })), [0.25, 0.25]);
 });
 
-Deno.test("after failures the next question comes after 0.5 s, 1 s, 2 s … up to 5 s, each up to a fifth sooner", () => {
+Deno.test("RefreshSchedule.onFailure() delays the next query by 0.5 s, 1 s, 2 s … up to 5 s, each less up to a fifth", () => {
   for (
     const [failures, pauseMs] of [[1, 500], [2, 1000], [3, 2000], [4, 4000], [5, 5000], [99, 5000]]
   ) {
@@ -72,14 +72,14 @@ Deno.test("after failures the next question comes after 0.5 s, 1 s, 2 s … up t
   }
 });
 
-Deno.test("somebody else's failed question does not put ours off", () => {
+Deno.test("RefreshSchedule.onFailure() does not delay a query that is due earlier", () => {
   const schedule = new RefreshSchedule();
   schedule.onAnswer(answer(1));
   schedule.onFailure(900, 5);
   assertEquals(schedule.dueMs, 950);
 });
 
-Deno.test("a change is noticed within TTL + 0.3 s, with any caching resolver in between, for a few questions", () => {
+Deno.test("RefreshSchedule notices a change within TTL + 0.3 s behind any caching resolver, with a few queries per TTL", () => {
   const seeds = Array.from({ length: 20 }, (_, index) => index + 1);
   for (const situation of situations()) {
     const { rounding } = situation;

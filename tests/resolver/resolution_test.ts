@@ -5,8 +5,8 @@ import type { Answer, Question } from "../../lookups/lookup.ts";
 import { fail, type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** An inquiry by a lookup that answers as `respond` says. */
-function inquiry(
+/** A request with a lookup that answers as `respond` does. */
+function requestWith(
   respond: (question: Question) => Answer | Promise<Answer> | undefined,
   rest: Partial<ResolveRequest> = {},
 ): { dns: FakeLookup; resolve: () => Promise<CachedAnswer> } {
@@ -50,13 +50,13 @@ const servers = ["10.9.9.1", "10.9.9.2", "10.9.9.3"].map((host) => ({ host, port
 const V4: Answer = { addresses: ["10.0.0.1"], ttl: 10 };
 const V6: Answer = { addresses: ["fd00::1"], ttl: 20 };
 
-Deno.test("resolveName() passes on who answered, and the chain", async () => {
+Deno.test("resolveName() returns the server and the chain", async () => {
   const chain = [{ name: "db.internal", target: "a.internal", ttl: 5 }];
-  const { resolve } = inquiry(() => ({ ...V4, server: "10.9.9.9:53", chain }));
+  const { resolve } = requestWith(() => ({ ...V4, server: "10.9.9.9:53", chain }));
   assertEquals((await resolve()).details, { server: "10.9.9.9:53", chain });
 });
 
-/** Says something else for A and for AAAA: an answer, or the kind of its failure. */
+/** Answers A and AAAA differently: with an answer, or with a failure of some kind. */
 function byFamily(
   four: Answer | LookupErrorKind,
   six: Answer | LookupErrorKind,
@@ -68,9 +68,9 @@ function byFamily(
   };
 }
 
-Deno.test("the time is shared out so that later rounds have more, and all together no more than the time-out", async () => {
+Deno.test("resolveName() divides its time so that later rounds get more, and all together no more than the timeout", async () => {
   using time = fakeTime();
-  const { dns, resolve } = inquiry(never, { timeoutMs: 7000 });
+  const { dns, resolve } = requestWith(never, { timeoutMs: 7000 });
   const startMs = time.nowMs;
   const failed = assertRejects(resolve, DOMException, "the server did not answer");
   await time.advance(7.01);
@@ -82,35 +82,35 @@ Deno.test("the time is shared out so that later rounds have more, and all togeth
   assert(starts[2]! > 2900 && starts[2]! <= 3300, `${starts}`);
 });
 
-Deno.test("many rounds leave each try enough time for a server that is not near", async () => {
+Deno.test("resolveName() gives each attempt of many rounds enough time for a distant server", async () => {
   using time = fakeTime();
   const slow = () => new Promise<Answer>((done) => setTimeout(() => done(V4), 90));
-  const { dns, resolve } = inquiry(slow, { rounds: 100 });
+  const { dns, resolve } = requestWith(slow, { rounds: 100 });
   const found = resolve();
   await time.advance(0.1);
   assertEquals((await found).addresses, ["10.0.0.1"]);
   assertEquals(dns.questions.length, 1);
 });
 
-Deno.test("no try begins after the end, and no round whose pause would last until then", async () => {
+Deno.test("resolveName() begins no attempt after the timeout, and no round whose pause would last until then", async () => {
   using time = fakeTime();
   const many = [...servers, ...servers, ...servers];
-  const { dns, resolve } = inquiry(never, { timeoutMs: 250, servers: many, rounds: 5 });
+  const { dns, resolve } = requestWith(never, { timeoutMs: 250, servers: many, rounds: 5 });
   const failed = assertRejects(resolve);
   await time.advance(0.26);
   await failed;
   assertEquals(dns.questions.length, 3);
-  const last = inquiry(never, { timeoutMs: 250, rounds: 5 });
+  const last = requestWith(never, { timeoutMs: 250, rounds: 5 });
   const failedToo = assertRejects(last.resolve);
   await time.advance(0.26);
   await failedToo;
   assertEquals(last.dns.questions.length, 2);
 });
 
-Deno.test("the next server is asked at once when one fails in passing, and all of them again after a pause", async () => {
+Deno.test("resolveName() asks the next server at once after a temporary failure, and all again after a pause", async () => {
   using time = fakeTime();
   const startMs = time.nowMs;
-  const { dns, resolve } = inquiry(() => {
+  const { dns, resolve } = requestWith(() => {
     throw fail("transient");
   }, { servers });
   const failed = assertRejects(resolve, LookupError, "Scripted: transient");
@@ -124,8 +124,8 @@ Deno.test("the next server is asked at once when one fails in passing, and all o
   assert(starts[6]! - starts[3]! <= 201);
 });
 
-Deno.test("the server that answered last is asked first, the others in their order", async () => {
-  const { dns, resolve } = inquiry(({ server }) => {
+Deno.test("resolveName() asks the server of the last answer first, the others in their order", async () => {
+  const { dns, resolve } = requestWith(({ server }) => {
     if (server?.host === "10.9.9.2") return V4;
     throw fail("transient");
   }, { servers, rounds: 1, previous: earlier({ server: servers[2] }) });
@@ -138,16 +138,16 @@ Deno.test("the server that answered last is asked first, the others in their ord
   ]);
 });
 
-Deno.test("without nameservers of the caller's, those are asked that the lookup lists", async () => {
-  const { dns, resolve } = inquiry(() => V4);
+Deno.test("resolveName() asks the lookup's own servers if the request has none", async () => {
+  const { dns, resolve } = requestWith(() => V4);
   dns.servers = () => servers;
   assertEquals((await resolve()).server, servers[0]);
 });
 
-Deno.test("a negative answer and a configuration error end the resolution; an ambiguous no is tried again", async () => {
+Deno.test('resolveName() ends with a negative answer or a configuration error, and tries again after an ambiguous "not found"', async () => {
   for (const [kind, questions] of [["negative", 1], ["config", 1], ["ambiguous", 6]] as const) {
     using time = fakeTime();
-    const { dns, resolve } = inquiry(() => {
+    const { dns, resolve } = requestWith(() => {
       throw fail(kind);
     }, { servers: servers.slice(0, 2), family: 4 });
     const failed = assertRejects(resolve);
@@ -157,10 +157,10 @@ Deno.test("a negative answer and a configuration error end the resolution; an am
   }
 });
 
-Deno.test("an error without a kind counts as one in passing", async () => {
+Deno.test("resolveName() treats an error without a kind as temporary", async () => {
   using time = fakeTime();
   let count = 0;
-  const { resolve } = inquiry(() => {
+  const { resolve } = requestWith(() => {
     if (++count < 3) throw count === 1 ? "a string" : new Error("without kind");
     return V4;
   });
@@ -169,10 +169,10 @@ Deno.test("an error without a kind counts as one in passing", async () => {
   assertEquals((await found).addresses, ["10.0.0.1"]);
 });
 
-Deno.test('"auto" asks for AAAA where A says NODATA or an ambiguous no, and nothing else', async () => {
+Deno.test('dnsFamily "auto" asks for AAAA only after NODATA or an ambiguous "not found" for A', async () => {
   const asked = async (four: Answer | LookupErrorKind) => {
     using time = fakeTime();
-    const { dns, resolve } = inquiry(byFamily(four, V6), { rounds: 1 });
+    const { dns, resolve } = requestWith(byFamily(four, V6), { rounds: 1 });
     const outcome = resolve().then(({ addresses }) => addresses[0], () => "error");
     await time.advance(1);
     return [await outcome, ...dns.questions.map(({ family }) => family)];
@@ -184,17 +184,17 @@ Deno.test('"auto" asks for AAAA where A says NODATA or an ambiguous no, and noth
   assertEquals(await asked("config"), ["error", 4]);
 });
 
-Deno.test('"auto" does not ask for AAAA where the name does not exist', async () => {
-  const { dns, resolve } = inquiry(() => {
+Deno.test('dnsFamily "auto" does not ask for AAAA if the name does not exist', async () => {
+  const { dns, resolve } = requestWith(() => {
     throw new LookupError("no such name", { kind: "negative", reason: "NXDOMAIN" });
   });
   await assertRejects(resolve, LookupError, "no such name");
   assertEquals(dns.questions.length, 1);
 });
 
-Deno.test('"auto": A and AAAA both NODATA is negative; a failure of the AAAA question is that failure', async () => {
+Deno.test('dnsFamily "auto": NODATA for A and AAAA is negative; a failure for AAAA is that failure', async () => {
   const kinds = async (four: LookupErrorKind, six: LookupErrorKind) => {
-    const { resolve } = inquiry(byFamily(four, six), { rounds: 1 });
+    const { resolve } = requestWith(byFamily(four, six), { rounds: 1 });
     return (await assertRejects(resolve, LookupError)).kind;
   };
   assertEquals(await kinds("negative", "negative"), "negative");
@@ -203,11 +203,11 @@ Deno.test('"auto": A and AAAA both NODATA is negative; a failure of the AAAA que
   assertEquals(await kinds("ambiguous", "negative"), "ambiguous");
 });
 
-Deno.test('"auto": a name that had an A record is not moved to IPv6 by an ambiguous no, until it is believed', async () => {
+Deno.test('dnsFamily "auto": an ambiguous "not found" does not move a name with an A record to IPv6 unless it is trusted', async () => {
   const previous = earlier({});
   const moves = async (trustNegative: boolean, four: LookupErrorKind, rounds: number) => {
     using time = fakeTime();
-    const { resolve } = inquiry(byFamily(four, V6), { previous, trustNegative, rounds });
+    const { resolve } = requestWith(byFamily(four, V6), { previous, trustNegative, rounds });
     const outcome = resolve().then(({ addresses }) => addresses[0], () => "error");
     await time.advance(1);
     return await outcome;
@@ -218,33 +218,33 @@ Deno.test('"auto": a name that had an A record is not moved to IPv6 by an ambigu
   assertEquals(await moves(false, "negative", 1), "fd00::1");
 });
 
-Deno.test('"auto": a name that had AAAA only goes on with it after an ambiguous no to A', async () => {
+Deno.test('dnsFamily "auto": a name with AAAA only keeps it after an ambiguous "not found" for A', async () => {
   const previous = earlier({ addresses: ["fd00::1"] });
-  const { resolve } = inquiry(byFamily("ambiguous", V6), { previous });
+  const { resolve } = requestWith(byFamily("ambiguous", V6), { previous });
   assertEquals((await resolve()).addresses, ["fd00::1"]);
 });
 
-Deno.test('"both" asks for both at once: all addresses, the smaller TTL', async () => {
-  const { dns, resolve } = inquiry(byFamily(V4, V6), { family: "both" });
+Deno.test('dnsFamily "both" asks for both at once: all addresses, the smaller TTL', async () => {
+  const { dns, resolve } = requestWith(byFamily(V4, V6), { family: "both" });
   const { addresses, ttl } = await resolve();
   assertEquals([addresses, ttl], [["10.0.0.1", "fd00::1"], 10]);
   assertEquals(dns.mostAtOnce, 2);
-  const unknown = inquiry(byFamily(V4, { ...V6, ttl: undefined }), { family: "both" });
+  const unknown = requestWith(byFamily(V4, { ...V6, ttl: undefined }), { family: "both" });
   assertEquals((await unknown.resolve()).ttl, undefined);
 });
 
-Deno.test('"both": one family failing is not failure', async () => {
+Deno.test('dnsFamily "both": one family is enough', async () => {
   for (const kind of ["negative", "transient", "ambiguous", "config"] as const) {
-    const without6 = inquiry(byFamily(V4, kind), { family: "both" });
+    const without6 = requestWith(byFamily(V4, kind), { family: "both" });
     assertEquals((await without6.resolve()).addresses, ["10.0.0.1"]);
-    const without4 = inquiry(byFamily(kind, V6), { family: "both" });
+    const without4 = requestWith(byFamily(kind, V6), { family: "both" });
     assertEquals((await without4.resolve()).addresses, ["fd00::1"]);
   }
 });
 
-Deno.test('"both": both failing is a failure, negative only where both are', async () => {
+Deno.test('dnsFamily "both": if both fail, the failure is negative only if both are', async () => {
   const kinds = async (four: LookupErrorKind, six: LookupErrorKind) => {
-    const { resolve } = inquiry(byFamily(four, six), { family: "both", rounds: 1 });
+    const { resolve } = requestWith(byFamily(four, six), { family: "both", rounds: 1 });
     return (await assertRejects(resolve, LookupError)).kind;
   };
   assertEquals(await kinds("negative", "negative"), "negative");
@@ -252,46 +252,46 @@ Deno.test('"both": both failing is a failure, negative only where both are', asy
   assertEquals(await kinds("ambiguous", "negative"), "ambiguous");
 });
 
-Deno.test('"both": a family that fails in passing keeps its addresses, and is asked again within 5 s', async () => {
+Deno.test('dnsFamily "both": a family that fails temporarily keeps its addresses, and is asked again within 5 s', async () => {
   const previous = earlier({ addresses: ["10.0.0.1", "fd00::1"] });
   const carried = async (kind: LookupErrorKind, previous: CachedAnswer) => {
     const answer = { addresses: ["10.0.0.2"], ttl: 300 };
-    const { resolve } = inquiry(byFamily(answer, kind), { family: "both", previous });
+    const { resolve } = requestWith(byFamily(answer, kind), { family: "both", previous });
     const { carriedOver, ttl } = await resolve();
     return [carriedOver?.addresses[0], ttl];
   };
   assertEquals(await carried("transient", previous), ["fd00::1", 5]);
   assertEquals(await carried("negative", previous), [undefined, 300]);
-  // An ambiguous no is believed when it comes again.
+  // The second ambiguous "not found" in a row is treated as negative.
   assertEquals(await carried("ambiguous", previous), ["fd00::1", 5]);
   const again = earlier({ carriedOver: { addresses: ["fd00::1"], sinceMs: 7 } });
   assertEquals(await carried("ambiguous", again), [undefined, 300]);
   assertEquals(await carried("transient", again), ["fd00::1", 5]);
 });
 
-Deno.test('"both": since when a family fails is remembered over several answers', async () => {
+Deno.test('dnsFamily "both": the time since which a family fails is kept over several answers', async () => {
   using time = fakeTime();
-  const { resolve } = inquiry(byFamily(V4, "transient"), {
+  const { resolve } = requestWith(byFamily(V4, "transient"), {
     family: "both",
     previous: earlier({ carriedOver: { addresses: ["fd00::1"], sinceMs: 7 } }),
   });
   assertEquals((await resolve()).carriedOver, { addresses: ["fd00::1"], sinceMs: 7 });
-  const first = inquiry(byFamily(V4, "transient"), {
+  const first = requestWith(byFamily(V4, "transient"), {
     family: "both",
     previous: earlier({ addresses: ["fd00::1"] }),
   });
   assertEquals((await first.resolve()).carriedOver?.sinceMs, time.nowMs);
 });
 
-Deno.test('"both": what the operating system answered is not kept for a family that DNS cannot answer', async () => {
+Deno.test('dnsFamily "both": an answer of the operating system is not carried over', async () => {
   const previous = earlier({ addresses: ["10.1.1.1", "fd00::9"], source: "os" });
-  const { resolve } = inquiry(byFamily(V4, "transient"), { family: "both", previous });
+  const { resolve } = requestWith(byFamily(V4, "transient"), { family: "both", previous });
   assertEquals((await resolve()).carriedOver, undefined);
 });
 
-Deno.test("what an answer holds is checked: IP addresses of the family, in one spelling, each once", async () => {
+Deno.test("resolveName() returns valid IP addresses of the family, in one spelling, without duplicates", async () => {
   const found = async (addresses: string[], family: 4 | 6 = 4) => {
-    const { resolve } = inquiry(() => ({ addresses, ttl: 10 }), { family, rounds: 1 });
+    const { resolve } = requestWith(() => ({ addresses, ttl: 10 }), { family, rounds: 1 });
     return await resolve().then(({ addresses }) => addresses, (error) => error.kind);
   };
   assertEquals(await found(["10.0.0.1", "10.0.0.1", "10.0.0.2"]), ["10.0.0.1", "10.0.0.2"]);
@@ -304,7 +304,7 @@ Deno.test("what an answer holds is checked: IP addresses of the family, in one s
   assertEquals(await found([undefined as unknown as string]), "transient");
 });
 
-Deno.test("a TTL with the top bit set, or below 0, is 0; one that is no number is unknown", async () => {
+Deno.test("resolveName() turns a TTL with the top bit set, or below 0, into 0, and other values than numbers into an unknown TTL", async () => {
   const table = [
     [2 ** 31 - 1, 2 ** 31 - 1],
     [2 ** 31, 0],
@@ -317,14 +317,14 @@ Deno.test("a TTL with the top bit set, or below 0, is 0; one that is no number i
   ] as const;
   for (const [ttl, expected] of table) {
     const answer = { addresses: ["10.0.0.1"], ttl: ttl as number | undefined };
-    assertEquals((await inquiry(() => answer).resolve()).ttl, expected);
+    assertEquals((await requestWith(() => answer).resolve()).ttl, expected);
   }
 });
 
-Deno.test("the TTL counts from the question that was answered; how long it all took includes the vain ones", async () => {
+Deno.test("resolveName() counts the TTL from the query that was answered, and the duration from the first attempt", async () => {
   using time = fakeTime();
   const startMs = time.nowMs;
-  const { resolve } = inquiry(async ({ server }) => {
+  const { resolve } = requestWith(async ({ server }) => {
     await new Promise((done) => setTimeout(done, 100));
     if (server?.host === "10.9.9.1") throw fail("transient");
     return V4;
@@ -335,22 +335,22 @@ Deno.test("the TTL counts from the question that was answered; how long it all t
   assertEquals([askedAtMs - startMs, answeredAtMs - startMs, tookMs], [100, 200, 200]);
 });
 
-Deno.test("the answer is copied: a lookup that changes it later changes nothing", async () => {
+Deno.test("resolveName() copies the answer: a lookup that changes it later changes nothing", async () => {
   const addresses = ["10.0.0.1"];
-  const fact = await inquiry(() => ({ addresses, ttl: 10 })).resolve();
+  const fact = await requestWith(() => ({ addresses, ttl: 10 })).resolve();
   addresses.push("10.6.6.6");
   assertEquals(fact.addresses, ["10.0.0.1"]);
 });
 
-Deno.test("a lookup that ignores its signal is left behind when its time is up, and when the resolution is aborted", async () => {
+Deno.test("resolveName() does not wait for a lookup that ignores its signal", async () => {
   using time = fakeTime();
   const controller = new AbortController();
-  const { dns, resolve } = inquiry(never, { rounds: 1, timeoutMs: 1000 });
+  const { dns, resolve } = requestWith(never, { rounds: 1, timeoutMs: 1000 });
   const late = assertRejects(resolve, DOMException, "within 1 seconds");
   await time.advance(1);
   await late;
   assert(dns.questions[0]!.signal.aborted);
-  const again = inquiry(never, { signal: controller.signal });
+  const again = requestWith(never, { signal: controller.signal });
   const aborted = assertRejects(again.resolve, Error, "enough");
   await time.settle();
   controller.abort(new Error("enough"));
@@ -358,10 +358,10 @@ Deno.test("a lookup that ignores its signal is left behind when its time is up, 
   assertEquals(String(again.dns.questions[0]!.signal.reason), "Error: enough");
 });
 
-Deno.test("abort during the pause between rounds ends the resolution", async () => {
+Deno.test("resolveName() ends when it is aborted during the pause between rounds", async () => {
   using time = fakeTime();
   const controller = new AbortController();
-  const { dns, resolve } = inquiry(() => {
+  const { dns, resolve } = requestWith(() => {
     throw fail("transient");
   }, { signal: controller.signal });
   const aborted = assertRejects(resolve, Error, "enough");
@@ -372,11 +372,11 @@ Deno.test("abort during the pause between rounds ends the resolution", async () 
   assertEquals(dns.questions.length, 1);
 });
 
-Deno.test("the fallback is asked when DNS failed, whatever the reason, without a server and in what time is left", async () => {
+Deno.test("resolveName() asks the fallback after any failure of DNS, without a server, in the remaining time", async () => {
   for (const kind of ["negative", "ambiguous", "transient", "config"] as const) {
     using time = fakeTime();
     const fallback = fakeLookup(["10.1.1.1"], 5);
-    const { dns, resolve } = inquiry(() => {
+    const { dns, resolve } = requestWith(() => {
       throw fail(kind);
     }, { fallback, servers });
     const found = resolve();
@@ -388,11 +388,11 @@ Deno.test("the fallback is asked when DNS failed, whatever the reason, without a
   }
 });
 
-Deno.test("with a fallback to come, a silent server is given three quarters of the time, or what it is told", async () => {
+Deno.test("resolveName() with a fallback gives a silent server three quarters of the time, or dnsTimeoutMs", async () => {
   for (const [dnsTimeoutMs, seconds] of [[Infinity, 9], [2000, 2]] as const) {
     using time = fakeTime();
     const fallback = fakeLookup(["10.1.1.1"], 5);
-    const { resolve } = inquiry(never, { fallback, dnsTimeoutMs });
+    const { resolve } = requestWith(never, { fallback, dnsTimeoutMs });
     const startMs = time.nowMs;
     const found = resolve();
     await time.advance(12);
@@ -402,10 +402,10 @@ Deno.test("with a fallback to come, a silent server is given three quarters of t
   }
 });
 
-Deno.test("where the fallback has no answer either, the error is DNS's", async () => {
+Deno.test("resolveName() rejects with the error of DNS if the fallback fails as well", async () => {
   const fallback = fakeLookup([], 5);
   fallback.failure = "ambiguous";
-  const { resolve } = inquiry(() => {
+  const { resolve } = requestWith(() => {
     throw fail("negative");
   }, { fallback });
   await assertRejects(resolve, LookupError, "Scripted: negative");

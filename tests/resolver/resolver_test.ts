@@ -6,7 +6,7 @@ import { fakeAdapter } from "../../testing/mod.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { fakeTime } from "../support/time.ts";
 
-Deno.test("getIpWithTtl() counts the remaining seconds down, rounded up, and asks again at the end", async () => {
+Deno.test("getIpWithTtl() counts the remaining seconds down, rounded up, and asks again at expiry", async () => {
   using time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], 120);
   assertEquals(await getIpWithTtl("a.internal", { dnsLookup }), ["10.0.0.1", 120]);
@@ -21,7 +21,7 @@ Deno.test("getIpWithTtl() counts the remaining seconds down, rounded up, and ask
   assertEquals(dnsLookup.questions.length, 2);
 });
 
-Deno.test("getIpWithTtl() clamps the TTL between dnsMinTtl and dnsMaxTtl, and a TTL of 2^31 or more is 0", async () => {
+Deno.test("getIpWithTtl() limits the TTL to dnsMinTtl and dnsMaxTtl, and a TTL of 2^31 or more is 0", async () => {
   using _time = fakeTime();
   const ttls = [[0, 2, 300, 2], [100, 2, 50, 50], [2 ** 31, 2, 300, 2], [
     2 ** 31 - 1,
@@ -38,13 +38,13 @@ Deno.test("getIpWithTtl() clamps the TTL between dnsMinTtl and dnsMaxTtl, and a 
   }
 });
 
-Deno.test("an answer whose TTL the lookup cannot tell counts for 5 seconds", async () => {
+Deno.test("getIpWithTtl() uses an answer of unknown TTL for 5 seconds", async () => {
   using _time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], undefined);
   assertEquals(await getIpWithTtl("a.internal", { dnsLookup }), ["10.0.0.1", 5]);
 });
 
-Deno.test("the TTL counts from the sending of the question", async () => {
+Deno.test("getIpWithTtl() counts the TTL from the time of the query", async () => {
   using time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], 10);
   dnsLookup.delayMs = 1000;
@@ -53,7 +53,7 @@ Deno.test("the TTL counts from the sending of the question", async () => {
   assertEquals(await answer, ["10.0.0.1", 9]);
 });
 
-Deno.test("many callers at expiry send one query", async () => {
+Deno.test("getIpWithTtl() sends one query for many callers at expiry", async () => {
   using time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], 1);
   await getIpWithTtl("a.internal", { dnsLookup });
@@ -66,7 +66,7 @@ Deno.test("many callers at expiry send one query", async () => {
   assertEquals(dnsLookup.mostAtOnce, 1);
 });
 
-Deno.test("names are compared in lower case; one with a trailing dot is asked for as absolute", async () => {
+Deno.test("getIpWithTtl() compares names in lower case, and asks for one with a trailing dot as absolute", async () => {
   using _time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], 10);
   for (const host of ["a.internal", "A.Internal.", "a.Internal", "a.internal."]) {
@@ -78,7 +78,7 @@ Deno.test("names are compared in lower case; one with a trailing dot is asked fo
   ]);
 });
 
-Deno.test("an engine asks for a name as it was given, with its dot, and the driver is told the name without", async () => {
+Deno.test("getDnsEngine() asks for a name with its trailing dot, and gives the driver the name without it", async () => {
   const dnsLookup = fakeLookup(["10.0.0.1"], 10);
   const hosts: string[] = [];
   const adapter = fakeAdapter({ connect: (_ip, { host }) => void hosts.push(host) });
@@ -93,7 +93,7 @@ Deno.test("an engine asks for a name as it was given, with its dot, and the driv
   ]);
 });
 
-Deno.test("different nameservers, families and lookups do not share answers", async () => {
+Deno.test("getIpWithTtl() shares no answers between nameservers, families and lookups", async () => {
   using _time = fakeTime();
   const one = fakeLookup(["10.0.0.1", "fd00::1"], 10);
   const two = fakeLookup(["10.0.0.2"], 10);
@@ -105,7 +105,7 @@ Deno.test("different nameservers, families and lookups do not share answers", as
   assertEquals(one.questions[2]!.server, { host: "10.9.9.9", port: 53 });
 });
 
-Deno.test("IP addresses and localhost are their own answer, without a question", async () => {
+Deno.test("getIpWithTtl() returns IP addresses and localhost without a query", async () => {
   const dnsLookup = fakeLookup([], 10);
   assertEquals(await getIpWithTtl("10.1.2.3", { dnsLookup }), ["10.1.2.3", 300]);
   assertEquals(await getIpWithTtl("FD00:0::1", { dnsLookup }), ["fd00::1", 300]);
@@ -114,7 +114,7 @@ Deno.test("IP addresses and localhost are their own answer, without a question",
   assertEquals(dnsLookup.questions.length, 0);
 });
 
-Deno.test("a caller that aborts leaves the others alone; the last one ends the query", async () => {
+Deno.test("getIpWithTtl(): a caller that aborts does not end the query for others; the last one does", async () => {
   using time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], 10);
   dnsLookup.delayMs = 1000;
@@ -134,7 +134,7 @@ Deno.test("a caller that aborts leaves the others alone; the last one ends the q
   assertEquals((await getIpWithTtl("a.internal", { dnsLookup }))[0], "10.0.0.1");
 });
 
-Deno.test("a resolution that began before clearDnsCache() does not fill the cache again", async () => {
+Deno.test("clearDnsCache(): a resolution that began before does not fill the cache again", async () => {
   using time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], 100);
   dnsLookup.delayMs = 1000;
@@ -148,7 +148,7 @@ Deno.test("a resolution that began before clearDnsCache() does not fill the cach
   assertEquals(dnsLookup.mostAtOnce, 1);
 });
 
-Deno.test("a failed resolution with nothing cached is an error with the lookup's own as its cause", async () => {
+Deno.test("getIpWithTtl() rejects with a ResolveError whose cause is the lookup's error", async () => {
   using time = fakeTime();
   const dnsLookup = fakeLookup([], 10);
   dnsLookup.failure = "transient";
@@ -161,7 +161,7 @@ Deno.test("a failed resolution with nothing cached is an error with the lookup's
   assertEquals(dnsLookup.questions.length, 3);
 });
 
-Deno.test("a server that says nothing takes dnsTimeout and no longer, all tries together", async () => {
+Deno.test("getIpWithTtl() rejects after dnsTimeout if the server is silent, over all attempts", async () => {
   using time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], 10);
   dnsLookup.delayMs = 3_600_000;
@@ -175,7 +175,7 @@ Deno.test("a server that says nothing takes dnsTimeout and no longer, all tries 
   assertEquals(dnsLookup.running, 0);
 });
 
-Deno.test("the next server is asked at once when one fails, and again in later rounds", async () => {
+Deno.test("getIpWithTtl() asks the next server at once when one fails, and again in later rounds", async () => {
   using time = fakeTime();
   const dnsLookup = fakeLookup(["10.0.0.1"], 10);
   dnsLookup.failure = "transient";
@@ -193,7 +193,7 @@ Deno.test("the next server is asked at once when one fails, and again in later r
   assertEquals(dnsLookup.questions.length, 4);
 });
 
-Deno.test("options that were changed since the last call are read anew", async () => {
+Deno.test("getIpWithTtl() reads an options object again after a change", async () => {
   using _time = fakeTime();
   const one = fakeLookup(["10.0.0.1"], 100);
   const two = fakeLookup(["10.0.0.2"], 100);

@@ -1,6 +1,5 @@
 /**
- * What the tests of pool and engine have in common: what must hold at the end, promises watched from outside, hooks
- * and loggers that write down what they are told.
+ * Helpers for the tests of pool and engine: checks at the end, watched promises, hooks and loggers that record.
  *
  * @module
  */
@@ -10,33 +9,36 @@ import { HOOK_NAMES, type HookedConnection, type PoolHooks } from "../../pool/co
 import type { Lease } from "../../pool/lease.ts";
 import type { Logger } from "../../internal/log.ts";
 import type { FakeClient } from "../../testing/mod.ts";
-import { balanced, type Lab } from "./fake_engine.ts";
+import { balanced, type FakeEngine } from "./fake_engine.ts";
 
-/** Nothing is out, nothing under way, and the counters add up. */
-export function assertAtRest({ engine }: Pick<Lab, "engine">): void {
+/** Checks that nothing is in use or under way, and that the counters add up. */
+export function assertAtRest({ engine }: Pick<FakeEngine, "engine">): void {
   const status = engine.status();
   const { inUse, connecting, waiting } = status;
   assertEquals({ inUse, connecting, waiting }, { inUse: 0, connecting: 0, waiting: 0 });
   assert(balanced(status), JSON.stringify(status));
 }
 
-/** Closes an engine that is at rest, and finds every connection closed once and no more. */
-export async function end(lab: Lab, detached: readonly FakeClient[] = []): Promise<void> {
-  assertAtRest(lab);
-  await lab.engine.close();
-  const { opened, closed, ...rest } = lab.engine.status();
+/** Closes an engine that is at rest, and checks that every connection was closed once. */
+export async function closeAtRest(
+  env: FakeEngine,
+  detached: readonly FakeClient[] = [],
+): Promise<void> {
+  assertAtRest(env);
+  await env.engine.close();
+  const { opened, closed, ...rest } = env.engine.status();
   assertEquals(closed, opened - rest.detached);
   assert(balanced({ opened, closed, ...rest }));
-  for (const client of lab.adapter.clients) {
+  for (const client of env.adapter.clients) {
     if (detached.includes(client)) continue;
     const ends = client.log.filter((entry) => entry === "close" || entry === "terminate");
     assertEquals([client.id, client.open, ends.length], [client.id, false, 1]);
   }
 }
 
-/** Checks out so many connections, one after the other. */
-export async function take(
-  { engine }: Pick<Lab, "engine">,
+/** Checks out a number of connections, one after the other. */
+export async function checkoutMany(
+  { engine }: Pick<FakeEngine, "engine">,
   count: number,
 ): Promise<Lease<FakeClient>[]> {
   const leases: Lease<FakeClient>[] = [];
@@ -44,22 +46,22 @@ export async function take(
   return leases;
 }
 
-/** Gives connections back, one after the other. */
-export async function give(leases: Iterable<Lease<FakeClient>>): Promise<void> {
+/** Releases leases, one after the other. */
+export async function releaseAll(leases: Iterable<Lease<FakeClient>>): Promise<void> {
   for (const lease of leases) await lease.release();
 }
 
-/** A promise seen from outside. */
+/** The state of a promise. */
 export interface Watched<T> {
-  /** How it stands. */
+  /** Whether it is settled, and how. */
   state: "pending" | "fulfilled" | "rejected";
-  /** What it was fulfilled with. */
+  /** The value with which it was fulfilled. */
   value: T | undefined;
-  /** What it was rejected with. */
+  /** The reason with which it was rejected. */
   error: unknown;
 }
 
-/** Watches a promise, which counts as handled from then on. */
+/** Watches a promise. A rejection counts as handled. */
 export function watch<T>(promise: Promise<T>): Watched<T> {
   const watched: Watched<T> = { state: "pending", value: undefined, error: undefined };
   promise.then(
@@ -69,7 +71,7 @@ export function watch<T>(promise: Promise<T>): Watched<T> {
   return watched;
 }
 
-/** An error that the fake adapter takes for a lost connection, or a read-only server. */
+/** Makes an error that the fake adapter classifies as a lost connection, or a read-only server. */
 export function verdict(
   verdict: "disconnect" | "read-only",
   message: string = verdict,
@@ -77,12 +79,12 @@ export function verdict(
   return Object.assign(new Error(message), { verdict });
 }
 
-/** A refused connect, as a driver tells of it. */
+/** Makes the error of a refused connect. */
 export function refused(): Error {
   return Object.assign(new Error("connection refused"), { code: "ECONNREFUSED" });
 }
 
-/** Hooks that write down their names and the connection's number: `"connect 1"`. */
+/** Makes hooks that record their names and the connection's number: `"connect 1"`. */
 export function noted(
   log: string[],
   only: readonly (keyof PoolHooks<FakeClient>)[] = HOOK_NAMES,
@@ -93,14 +95,14 @@ export function noted(
   ]));
 }
 
-/** Until it is disposed, dice always show the same. */
-export function dice(value: number): Disposable {
+/** Lets `Math.random()` return a fixed value until the returned object is disposed. */
+export function fixedRandom(value: number): Disposable {
   const { random } = Math;
   Math.random = () => value;
   return { [Symbol.dispose]: () => void (Math.random = random) };
 }
 
-/** A logger that keeps its lines: `"info [name] …"`. */
+/** Makes a logger that records its lines: `"info [name] …"`. */
 export function keepLines(): Logger & { readonly lines: string[] } {
   const lines: string[] = [];
   const writer = (level: string) => (message: string) => void lines.push(`${level} ${message}`);

@@ -1,5 +1,5 @@
 /**
- * An engine on a made-up database under a made-up name, for tests that move the name.
+ * An engine with a fake database and a fake lookup, for tests that move the name.
  *
  * @module
  */
@@ -14,20 +14,20 @@ import {
 } from "../../testing/mod.ts";
 import { type FakeLookup, fakeLookup } from "./fake_lookup.ts";
 
-/** What a test holds in its hands. */
-export interface Lab {
+/** An engine and its fakes. */
+export interface FakeEngine {
   readonly engine: Engine<FakeClient>;
   readonly adapter: FakeAdapter;
   readonly dns: FakeLookup;
 }
 
-/** An engine for `db.internal`, at first 10.0.0.1 with a TTL of 10 seconds. */
-export function lab(
+/** Makes an engine for `db.internal`, whose answer is at first 10.0.0.1 with a TTL of 10 seconds. */
+export function fakeEngine(
   options: EngineOptions<FakeClient> = {},
-  behaviour: FakeBehavior = {},
-): Lab {
+  behavior: FakeBehavior = {},
+): FakeEngine {
   const dns = fakeLookup(["10.0.0.1"], 10);
-  const adapter = fakeAdapter(behaviour);
+  const adapter = fakeAdapter(behavior);
   const engine = getDnsEngine("fake://app:secret@db.internal/orders", {
     adapter,
     dnsLookup: dns,
@@ -37,7 +37,7 @@ export function lab(
   return { engine, adapter, dns };
 }
 
-/** What must hold at every moment. */
+/** Returns whether the counters add up, as they always must. */
 export function balanced({ opened, closed, idle, inUse, detached }: EngineStatus): boolean {
   return opened === closed + idle + inUse + detached;
 }

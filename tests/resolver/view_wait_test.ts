@@ -5,7 +5,7 @@ import { type AddressChange, clearDnsCache, getIpWithTtl } from "../../resolver.
 import { fail, fakeLookup, viewBy } from "../support/fake_lookup.ts";
 import { fakeTime } from "../support/time.ts";
 
-Deno.test("a caller that aborts leaves the others alone, and the last one ends the query", async () => {
+Deno.test("View.waitUntilFresh(): a caller that aborts does not end the query for others; the last one does", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   dns.delayMs = 1000;
@@ -28,7 +28,7 @@ Deno.test("a caller that aborts leaves the others alone, and the last one ends t
   assertEquals(dns.questions.length, 1);
 });
 
-Deno.test("aborting twice, or after the answer, is harmless", async () => {
+Deno.test("View.waitUntilFresh(): aborting twice, or after the answer, is harmless", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   dns.delayMs = 1000;
@@ -52,7 +52,7 @@ Deno.test("aborting twice, or after the answer, is harmless", async () => {
   );
 });
 
-Deno.test("a question kept for upkeep goes on when the caller that waits for it aborts", async () => {
+Deno.test("View.waitUntilFresh(): a background query goes on when the caller that waits for it aborts", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 1);
   const view = viewBy(dns);
@@ -72,7 +72,7 @@ Deno.test("a question kept for upkeep goes on when the caller that waits for it 
   assertEquals(dns.running, 0);
 });
 
-Deno.test("callers that come between clearDnsCache() and the next question share it with those who waited before", async () => {
+Deno.test("clearDnsCache(): callers before and after it share the next query", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 100);
   dns.delayMs = 1000;
@@ -86,7 +86,7 @@ Deno.test("callers that come between clearDnsCache() and the next question share
   assertEquals([dns.questions.length, dns.mostAtOnce], [2, 1]);
 });
 
-Deno.test("an answer that comes after clearDnsCache() is not kept, though its lookup ignores the abort", async () => {
+Deno.test("clearDnsCache(): a later answer of a lookup that ignores the abort is ignored", async () => {
   using time = fakeTime();
   const dns = fakeLookup([], 100);
   const answers: ((ip: string) => void)[] = [];
@@ -106,7 +106,7 @@ Deno.test("an answer that comes after clearDnsCache() is not kept, though its lo
   assertEquals(view.addresses, ["10.0.0.2"]);
 });
 
-Deno.test("clearDnsCache() at any moment between an answer's arrival and its callers is obeyed", async () => {
+Deno.test("clearDnsCache() takes effect at any moment between the arrival of an answer and its callers", async () => {
   for (let turns = 0; turns < 12; turns++) {
     using _time = fakeTime();
     const dns = fakeLookup(["10.0.0.1"], 100);
@@ -124,7 +124,7 @@ Deno.test("clearDnsCache() at any moment between an answer's arrival and its cal
   }
 });
 
-Deno.test("a failure that comes late, of a resolution that was given up, changes nothing", async () => {
+Deno.test("CacheEntry: a late failure of a cancelled query changes nothing", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const view = viewBy(dns);
@@ -148,7 +148,7 @@ Deno.test("a failure that comes late, of a resolution that was given up, changes
   unwatch();
 });
 
-Deno.test("one who has more patience than the query under way asks again when it fails, within his own time", async () => {
+Deno.test("View.waitUntilFresh() asks again if the query failed with a shorter dnsTimeout", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   dns.delayMs = 3000;
@@ -163,7 +163,7 @@ Deno.test("one who has more patience than the query under way asks again when it
   assertEquals([dns.questions.length, dns.mostAtOnce], [2, 1]);
 });
 
-Deno.test("one who tries more often than the query under way does so when it fails", async () => {
+Deno.test("View.waitUntilFresh() asks again if the query failed with fewer dnsMaxRetries", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   dns.delayMs = 100;
@@ -180,7 +180,7 @@ Deno.test("one who tries more often than the query under way does so when it fai
   assertEquals([often.addresses, dns.mostAtOnce], [["10.0.0.1"], 1]);
 });
 
-Deno.test("one whose time is up leaves with an error that says so, and the query goes on for the others", async () => {
+Deno.test("View.waitUntilFresh() rejects when its dnsTimeout is over, and the query goes on for other views", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   dns.delayMs = 3000;
@@ -199,7 +199,7 @@ Deno.test("one whose time is up leaves with an error that says so, and the query
   assertEquals(dns.questions.length, 1);
 });
 
-Deno.test("every caller of a failed resolution is told the lookup's own error", async () => {
+Deno.test("View.waitUntilFresh() rejects every waiting caller with the lookup's error as cause", async () => {
   using time = fakeTime();
   const dns = fakeLookup([], 10);
   dns.delayMs = 100;
@@ -218,7 +218,7 @@ Deno.test("every caller of a failed resolution is told the lookup's own error", 
   assertEquals(dns.questions.length, 1);
 });
 
-Deno.test("a negative answer is remembered for its TTL, at most 5 s, or for 1 s where it says none", async () => {
+Deno.test("CacheEntry: a negative answer is cached for its TTL, at most 5 s, or for 1 s without a TTL", async () => {
   for (
     const [negativeTtl, seconds] of [[3, 3], [60, 5], [undefined, 1], [2 ** 31, 0], [
       NaN,
@@ -242,7 +242,7 @@ Deno.test("a negative answer is remembered for its TTL, at most 5 s, or for 1 s 
   }
 });
 
-Deno.test("an ambiguous no and a failing server are never remembered: the next caller asks again", async () => {
+Deno.test('CacheEntry: an ambiguous "not found" and other failures are not cached', async () => {
   for (const failure of ["ambiguous", "transient", "config"] as const) {
     using _time = fakeTime();
     const dns = fakeLookup([], 10);
@@ -256,7 +256,7 @@ Deno.test("an ambiguous no and a failing server are never remembered: the next c
   }
 });
 
-Deno.test("a negative answer is not remembered where there is a stale one: when grace is over DNS is asked", async () => {
+Deno.test("CacheEntry: a negative answer is not repeated while there is a stale answer: DNS is asked when grace is over", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const view = viewBy(dns, { dnsGraceTtl: 2, dnsExtendGrace: false });
@@ -284,7 +284,7 @@ Deno.test("clearDnsCache() forgets a negative answer", async () => {
   assertEquals(view.addresses, ["10.0.0.1"]);
 });
 
-Deno.test("addresses are compared as sets: a watcher hears of each real change once, before any caller goes on", async () => {
+Deno.test("View.watch(): onChange is called once per change of the set of addresses, before any caller gets the answer", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1", "10.0.0.2"], 10);
   const view = viewBy(dns);
@@ -315,7 +315,7 @@ Deno.test("addresses are compared as sets: a watcher hears of each real change o
   unwatch();
 });
 
-Deno.test("a watcher hears of every answer, after the change where it brought one", async () => {
+Deno.test("View.watch(): onAnswer is called for every answer, after onChange", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const view = viewBy(dns, { dnsGraceTtl: 0, dnsMaxRetries: 1 });
@@ -337,7 +337,7 @@ Deno.test("a watcher hears of every answer, after the change where it brought on
   unwatch();
 });
 
-Deno.test("all views of a name have the new answer before any watcher hears of it", async () => {
+Deno.test("CachedName updates all views before it calls the first watcher", async () => {
   using _time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const one = viewBy(dns);
@@ -352,7 +352,7 @@ Deno.test("all views of a name have the new answer before any watcher hears of i
   for (const end of unwatch) end();
 });
 
-Deno.test("a watcher that clears the cache is obeyed: no view keeps the answer", async () => {
+Deno.test("View.watch(): a watcher may call clearDnsCache(), which clears all views", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const one = viewBy(dns);
@@ -363,7 +363,7 @@ Deno.test("a watcher that clears the cache is obeyed: no view keeps the answer",
   unwatch();
 });
 
-Deno.test("a watcher that throws is an uncaught error of its own: the others hear, and the callers are served", async () => {
+Deno.test("View.watch(): what a watcher throws is an uncaught error; other watchers and callers are not affected", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const view = viewBy(dns, { dnsGraceTtl: 0, dnsMaxRetries: 1 });

@@ -4,7 +4,7 @@ import { clearDnsCache, type View } from "../../resolver.ts";
 import { type FakeLookup, fakeLookup, viewBy } from "../support/fake_lookup.ts";
 import { fakeTime, type TestTime } from "../support/time.ts";
 
-/** Whether a caller is given an answer, after how many seconds, and which. */
+/** Waits for an answer; returns the number of seconds, and the address if there is one. */
 async function call(
   time: TestTime,
   view: View,
@@ -21,7 +21,7 @@ async function call(
   return { seconds, address: ok ? view.addresses[0] : undefined };
 }
 
-/** A view whose answer, 10.0.0.1 for 10 seconds, came now, and whose server then fails. */
+/** A view with the fresh answer 10.0.0.1 for 10 seconds, whose server fails from now on. */
 async function failing(
   options: Parameters<typeof viewBy>[1] = {},
   kind: FakeLookup["failure"] = "transient",
@@ -34,7 +34,7 @@ async function failing(
 }
 
 for (const kind of ["transient", "ambiguous", "negative", "config"] as const) {
-  Deno.test(`when resolution fails (${kind}), the stale answer serves for dnsGraceTtl without a wait`, async () => {
+  Deno.test(`View: if resolution fails (${kind}), the stale answer is used for dnsGraceTtl without a wait`, async () => {
     using time = fakeTime();
     const { view } = await failing({}, kind);
     await time.advance(10);
@@ -46,7 +46,7 @@ for (const kind of ["transient", "ambiguous", "negative", "config"] as const) {
   });
 }
 
-Deno.test("grace counts from the moment that a slow failure is known, not from before it", async () => {
+Deno.test("View: grace begins when a slow failure is known, not before", async () => {
   using time = fakeTime();
   const { dns, view } = await failing({ dnsTimeout: 1.5 });
   dns.delayMs = 3_600_000;
@@ -58,7 +58,7 @@ Deno.test("grace counts from the moment that a slow failure is known, not from b
   assertFalse(view.isFresh(time.nowMs));
 });
 
-Deno.test("while DNS is silent the stale answer serves after 1.8 seconds, and the question goes on for the rest of dnsTimeout", async () => {
+Deno.test("View: while DNS is silent, the stale answer is used after 1.8 seconds, and the query goes on until dnsTimeout", async () => {
   for (const kept of [true, false]) {
     using time = fakeTime();
     const { dns, view } = await failing({ dnsTimeout: 8 });
@@ -82,7 +82,7 @@ Deno.test("while DNS is silent the stale answer serves after 1.8 seconds, and th
   }
 });
 
-Deno.test("an answer that comes after 1.8 seconds is in force at once, and ends grace", async () => {
+Deno.test("View: an answer that comes after 1.8 seconds is used at once, and ends grace", async () => {
   using time = fakeTime();
   const { dns, view } = await failing({ dnsTimeout: 8 });
   dns.failure = undefined;
@@ -97,7 +97,7 @@ Deno.test("an answer that comes after 1.8 seconds is in force at once, and ends 
   assertEquals([view.graceUntilMs, dns.questions.length], [-Infinity, 2]);
 });
 
-Deno.test("who has no stale answer to use, or may use none, waits for the whole of dnsTimeout", async () => {
+Deno.test("View.waitUntilFresh() waits until dnsTimeout if there is no stale answer that may be used", async () => {
   using time = fakeTime();
   const { dns, view } = await failing({ dnsTimeout: 8 });
   const strict = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 8, dnsGraceTtl: 0 });
@@ -114,7 +114,7 @@ Deno.test("who has no stale answer to use, or may use none, waits for the whole 
   assertEquals(told, [[true, 1.8], [false, 8], [false, 8]]);
 });
 
-Deno.test("a failure ahead of expiry is known before it: nobody waits at expiry, and grace counts from there", async () => {
+Deno.test("View: after a failure ahead of expiry, no caller waits at expiry, and grace begins then", async () => {
   using time = fakeTime();
   const { view } = await failing();
   const leave = view.keepFresh();
@@ -124,7 +124,7 @@ Deno.test("a failure ahead of expiry is known before it: nobody waits at expiry,
   leave();
 });
 
-Deno.test("a failure long before expiry, where nobody keeps the answer fresh, does not spare the question at expiry", async () => {
+Deno.test("View: after a failure long before expiry of an answer that is not kept fresh, the next caller at expiry asks", async () => {
   using time = fakeTime();
   const { dns, view } = await failing();
   await time.advance(2);
@@ -137,7 +137,7 @@ Deno.test("a failure long before expiry, where nobody keeps the answer fresh, do
   assertEquals(dns.questions.length, 3);
 });
 
-Deno.test("when grace runs out the next caller waits for one question, and the next grace is twice as long", async () => {
+Deno.test("View: when grace runs out, the next caller waits for one query, and the next grace is twice as long", async () => {
   using time = fakeTime();
   const { dns, view } = await failing({ dnsTimeout: 2 });
   dns.failure = undefined;
@@ -145,7 +145,7 @@ Deno.test("when grace runs out the next caller waits for one question, and the n
   await time.advance(10);
   const lengths: number[] = [];
   for (let i = 0; i < 6; i++) {
-    // The background question may be under way already.
+    // The background query may be under way already.
     assertFalse(view.isFresh(time.nowMs));
     const { seconds, address } = await call(time, view);
     assert(seconds <= 2, `${seconds}`);
@@ -153,14 +153,14 @@ Deno.test("when grace runs out the next caller waits for one question, and the n
     const { graceUntilMs } = view;
     lengths.push(Math.round((graceUntilMs - time.nowMs) / 1000));
     while (view.isFresh(time.nowMs)) {
-      // Not in step with dnsTimeout: a question that fails in the moment of the end would begin the next grace.
+      // Not a multiple of dnsTimeout: a query that fails just when grace ends would begin the next grace.
       await time.tick(Math.max(1, Math.min(487, graceUntilMs - time.nowMs)));
     }
   }
   assertEquals(lengths, [30, 60, 120, 240, 300, 300]);
 });
 
-Deno.test("without dnsExtendGrace every grace is as long as the first", async () => {
+Deno.test("View: without dnsExtendGrace, every grace is as long as the first", async () => {
   using time = fakeTime();
   const { view } = await failing({ dnsExtendGrace: false, dnsGraceTtl: 5 });
   await time.advance(10);
@@ -171,7 +171,7 @@ Deno.test("without dnsExtendGrace every grace is as long as the first", async ()
   }
 });
 
-Deno.test("in grace one question at a time is asked in the background, at least every 5 seconds, by timer or by callers", async () => {
+Deno.test("View: in grace, one query at a time is sent in the background, at least every 5 seconds, by timer or by callers", async () => {
   for (const kept of [true, false]) {
     using time = fakeTime();
     const { dns, view } = await failing({ dnsGraceTtl: 600 });
@@ -192,7 +192,7 @@ Deno.test("in grace one question at a time is asked in the background, at least 
   }
 });
 
-Deno.test("a success ends grace: the new answer is given, and the next grace begins with the base", async () => {
+Deno.test("View: an answer ends grace, and the next grace is as long as the first", async () => {
   using time = fakeTime();
   const { dns, view } = await failing();
   await time.advance(10);
@@ -213,7 +213,7 @@ Deno.test("a success ends grace: the new answer is given, and the next grace beg
   assertEquals(Math.round(view.graceUntilMs - time.nowMs), 30_000);
 });
 
-Deno.test("dnsMaxStale ends grace: after that a failure is an error", async () => {
+Deno.test("View: when dnsMaxStale is over, a failure is an error", async () => {
   using time = fakeTime();
   const { view } = await failing({ dnsMaxStale: 20 });
   await time.advance(10);
@@ -225,14 +225,14 @@ Deno.test("dnsMaxStale ends grace: after that a failure is an error", async () =
   await assertRejects(() => view.waitUntilFresh(), ResolveError, "Scripted: transient");
 });
 
-Deno.test("with dnsGraceTtl 0 a failure at expiry is an error at once", async () => {
+Deno.test("View: with dnsGraceTtl 0, a failure at expiry is an error at once", async () => {
   using time = fakeTime();
   const { view } = await failing({ dnsGraceTtl: 0 });
   await time.advance(10);
   await assertRejects(() => view.waitUntilFresh(), ResolveError);
 });
 
-Deno.test("each set of options has its own grace on the same answer", async () => {
+Deno.test("View: each view of an answer has its own grace", async () => {
   using time = fakeTime();
   const { dns, view } = await failing({ dnsGraceTtl: 5 });
   const patient = viewBy(dns, { dnsMaxRetries: 1, dnsGraceTtl: 50 });
@@ -244,7 +244,7 @@ Deno.test("each set of options has its own grace on the same answer", async () =
   assertEquals([view, patient, none].map((one) => one.isFresh(time.nowMs)), [false, true, false]);
 });
 
-Deno.test("one failed resolution is reported once to each watcher, however many wait", async () => {
+Deno.test("View: a failed resolution is reported once to each watcher, however many callers wait", async () => {
   using time = fakeTime();
   const { dns, view } = await failing({ dnsTimeout: 2 });
   const errors: unknown[] = [];
@@ -258,7 +258,7 @@ Deno.test("one failed resolution is reported once to each watcher, however many 
   unwatch();
 });
 
-Deno.test("clearDnsCache() ends grace and the failure count", async () => {
+Deno.test("clearDnsCache() ends grace and resets the number of failures", async () => {
   using time = fakeTime();
   const { dns, view } = await failing();
   await time.advance(10);
@@ -271,7 +271,7 @@ Deno.test("clearDnsCache() ends grace and the failure count", async () => {
   await assertRejects(() => view.waitUntilFresh(), ResolveError);
 });
 
-Deno.test("a caller whose own dnsTimeout is over falls back on the stale answer, while the query goes on for others", async () => {
+Deno.test("View.waitUntilFresh() uses the stale answer when its dnsTimeout is over, while the query goes on for other views", async () => {
   using time = fakeTime();
   const { dns, view } = await failing({ dnsTimeout: 10 });
   const hasty = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 1 });
@@ -289,7 +289,7 @@ Deno.test("a caller whose own dnsTimeout is over falls back on the stale answer,
   assertEquals(dns.questions.length, 2);
 });
 
-Deno.test("a hasty caller's failure is not the failure of one who has more patience", async () => {
+Deno.test("View.waitUntilFresh() does not take the failure of a query with a shorter dnsTimeout for its own", async () => {
   using time = fakeTime();
   const { dns, view } = await failing({ dnsTimeout: 10 });
   const hasty = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 0.5 });

@@ -18,7 +18,7 @@ const SETTINGS: ViewSettings = {
   maxTtlMs: 300_000,
 };
 
-Deno.test("names that nobody is interested in are forgotten beyond a thousand, the oldest first", async () => {
+Deno.test("viewOf() removes names beyond a thousand that are not in use, the oldest first", async () => {
   using _time = fakeTime();
   clearDnsCache();
   const dns = fakeLookup(["10.0.0.1"], 300);
@@ -34,7 +34,7 @@ Deno.test("names that nobody is interested in are forgotten beyond a thousand, t
   clearDnsCache();
 });
 
-Deno.test("a name that is watched, waited for or asked about is not forgotten, however many come", async () => {
+Deno.test("viewOf() does not remove names that are watched, waited for or queried", async () => {
   using time = fakeTime();
   clearDnsCache();
   const dns = fakeLookup(["10.0.0.1"], 300);
@@ -86,7 +86,7 @@ Deno.test("CachedName.viewWith() removes views beyond 50, but not those in use",
   unwatch();
 });
 
-Deno.test("a view that was removed is not fresh any more, and the one that replaces it is, without a query", async () => {
+Deno.test("CachedName.viewWith() clears a view that it removes; the view that replaces it is fresh without a query", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const cached = new CachedName({ ...KEY, lookup: dns });
@@ -120,7 +120,7 @@ Deno.test("clearDnsCache() removes a name that is not in use", async () => {
   assert(viewBy(dns) !== view);
 });
 
-Deno.test("a fresh answer is one comparison: no clock, no promise, no question", async () => {
+Deno.test("View.isFresh() is one comparison for a fresh answer: no clock, no promise, no query", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);

@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { clearDnsCache } from "../../resolver.ts";
 import { fakeCache, fakeLookup, type Rounding, seeded, viewBy } from "../support/fake_lookup.ts";
-import { lab } from "../support/fake_engine.ts";
+import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-Deno.test("with TTL 1 s and a server that takes 200 ms, a minute of checkouts waits for DNS once, at first", async () => {
+Deno.test('dnsRefresh "ahead": with a TTL of 1 s and a server that takes 200 ms, only the first checkout waits for DNS', async () => {
   using time = fakeTime();
-  const { engine, dns } = lab();
+  const { engine, dns } = fakeEngine();
   dns.ttl = 1;
   dns.delayMs = 200;
   let waits = 0;
@@ -28,9 +28,9 @@ Deno.test("with TTL 1 s and a server that takes 200 ms, a minute of checkouts wa
   await engine.close();
 });
 
-Deno.test("on demand, there is exactly one query for each TTL, however many call", async () => {
+Deno.test('dnsRefresh "on-demand": one query per TTL, however many callers there are', async () => {
   using time = fakeTime();
-  const { engine, dns } = lab({ dnsRefresh: "on-demand", poolSize: 20 });
+  const { engine, dns } = fakeEngine({ dnsRefresh: "on-demand", poolSize: 20 });
   dns.ttl = 1;
   for (let i = 0; i < 600; i++) {
     await Promise.all([1, 2, 3].map(() => engine.use(() => {})));
@@ -40,7 +40,7 @@ Deno.test("on demand, there is exactly one query for each TTL, however many call
   await engine.close();
 });
 
-Deno.test("10,000 callers at expiry send one query", async () => {
+Deno.test("View.waitUntilFresh() sends one query for 10,000 callers at expiry", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 1);
   const view = viewBy(dns);
@@ -53,7 +53,7 @@ Deno.test("10,000 callers at expiry send one query", async () => {
   assertEquals([dns.questions.length, dns.mostAtOnce], [2, 1]);
 });
 
-/** The worst delay from a change at the authority to the new answer here, less the TTL and an uncached lookup. */
+/** Measures the longest delay from a change to the new answer, less the TTL and the time of an uncached lookup. */
 async function latest(ttl: number, rounding: Rounding, seed: number) {
   using time = fakeTime();
   const random = seeded(seed);
@@ -104,7 +104,7 @@ async function latest(ttl: number, rounding: Rounding, seed: number) {
 
 for (const ttl of [1, 2, 5, 30]) {
   for (const rounding of ["none", "floor", "ceil", "second-arithmetic"] as const) {
-    Deno.test(`with TTL ${ttl} and a cache in between that rounds "${rounding}", a change is noticed within TTL + 0.3 s`, async () => {
+    Deno.test(`View.keepFresh() with TTL ${ttl} and a cache that rounds "${rounding}" notices a change within TTL + 0.3 s`, async () => {
       for (let seed = 1; seed <= 25; seed++) {
         const { lateMs, gapMs, perTtl } = await latest(ttl, rounding, seed);
         const where = `seed ${seed}: ${lateMs} ms late, gap ${gapMs} ms, ${perTtl} for each TTL`;
@@ -116,7 +116,7 @@ for (const ttl of [1, 2, 5, 30]) {
   }
 }
 
-Deno.test("nobody keeps the answer fresh any more: no question is sent, and the answer expires", async () => {
+Deno.test("View.keepFresh(): when the last caller ends it, no query is sent, and the answer expires", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 1);
   const view = viewBy(dns);
@@ -137,7 +137,7 @@ Deno.test("nobody keeps the answer fresh any more: no question is sent, and the 
   assertFalse(view.isFresh(time.nowMs));
 });
 
-Deno.test("the deadline is the truth: after a stall of the event loop a stale answer is not used, whatever timers say", async () => {
+Deno.test("View.isFresh() goes by the clock, not by timers, after the event loop was blocked", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 1);
   const view = viewBy(dns);
@@ -152,7 +152,7 @@ Deno.test("the deadline is the truth: after a stall of the event loop a stale an
   leave();
 });
 
-Deno.test("a step of the wall clock makes no question and no answer expire", async () => {
+Deno.test("View: a step of the wall clock neither causes a query nor expires an answer", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 10);
   const view = viewBy(dns);
@@ -165,7 +165,7 @@ Deno.test("a step of the wall clock makes no question and no answer expire", asy
   assertEquals(dns.questions.length, 1);
 });
 
-Deno.test("refresh() asks at once, but no more than once a second for a name, whoever asks", async () => {
+Deno.test("View.refresh() asks at once, but at most once a second per name", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
@@ -187,7 +187,7 @@ Deno.test("refresh() asks at once, but no more than once a second for a name, wh
   for (const leave of leaves) leave();
 });
 
-Deno.test("refresh() while a question is under way waits for that one, and asks no other", async () => {
+Deno.test("View.refresh() waits for the query under way, and starts no other", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   dns.delayMs = 500;
@@ -205,7 +205,7 @@ Deno.test("refresh() while a question is under way waits for that one, and asks 
   assertEquals(dns.questions.length, 1);
 });
 
-Deno.test("a refresh() that comes too early where nobody keeps the answer fresh makes it expire when its second is over", async () => {
+Deno.test("View.refresh() within a second of the last query lets an answer that is not kept fresh expire after that second", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
@@ -224,7 +224,7 @@ Deno.test("a refresh() that comes too early where nobody keeps the answer fresh 
   assert(view.isFresh(time.nowMs));
 });
 
-Deno.test("a refresh() that had to wait is not forgotten when the last one who kept the answer fresh leaves", async () => {
+Deno.test("View.refresh(): a postponed call still has its effect after the last caller of keepFresh() has ended it", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
@@ -237,9 +237,9 @@ Deno.test("a refresh() that had to wait is not forgotten when the last one who k
   assertFalse(view.isFresh(time.nowMs));
 });
 
-Deno.test("the question that a lost connection asks for goes on when it was the last connection", async () => {
+Deno.test("View.refresh() for a lost connection goes on if that was the last connection", async () => {
   using time = fakeTime();
-  const { engine, adapter, dns } = lab();
+  const { engine, adapter, dns } = fakeEngine();
   dns.ttl = 300;
   await engine.use(() => {});
   await time.advance(60);
@@ -252,9 +252,9 @@ Deno.test("the question that a lost connection asks for goes on when it was the 
   await engine.close();
 });
 
-Deno.test("close() ends the query that nobody waits for", async () => {
+Deno.test("Engine.close() cancels a query that no caller waits for", async () => {
   using time = fakeTime();
-  const { engine, dns } = lab();
+  const { engine, dns } = fakeEngine();
   dns.ttl = 1;
   await engine.use(() => {});
   dns.delayMs = 60_000;
@@ -265,7 +265,7 @@ Deno.test("close() ends the query that nobody waits for", async () => {
   assertEquals(dns.running, 0);
 });
 
-Deno.test("after clearDnsCache() an answer that is kept fresh is asked for at once, and a change is heard of as one", async () => {
+Deno.test("clearDnsCache(): an answer that is kept fresh is queried at once, and a change is reported as one", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
@@ -288,7 +288,7 @@ Deno.test("after clearDnsCache() an answer that is kept fresh is asked for at on
   unwatch();
 });
 
-Deno.test("a TTL of 0 counts for dnsMinTtl; the answer is good for whoever waited for it even where that is 0", async () => {
+Deno.test("View: an answer with a TTL and a dnsMinTtl of 0 is used by the callers that waited for it", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 0);
   dns.delayMs = 100;

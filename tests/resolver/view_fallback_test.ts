@@ -16,7 +16,7 @@ const SETTINGS: ViewSettings = {
   maxTtlMs: 300_000,
 };
 
-/** A name with a fallback: DNS says 10.0.0.1 for 10 s, the operating system 10.1.1.1 for 5 s. */
+/** A name with a fallback: DNS answers 10.0.0.1 for 10 s, the operating system 10.1.1.1 for 5 s. */
 function name(settings: Partial<ViewSettings> = {}, family: Family = 4): {
   dns: FakeLookup;
   os: FakeLookup;
@@ -29,7 +29,7 @@ function name(settings: Partial<ViewSettings> = {}, family: Family = 4): {
   return { dns, os, cached, view: cached.viewWith({ ...SETTINGS, ...settings }) };
 }
 
-Deno.test("the operating system is asked when DNS has no answer and nothing is cached; its answer counts for 5 s", async () => {
+Deno.test("dnsFallback: the operating system is asked if DNS has no answer and nothing is cached; its TTL is 5 s", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
   dns.failure = "negative";
@@ -41,7 +41,7 @@ Deno.test("the operating system is asked when DNS has no answer and nothing is c
   unwatch();
 });
 
-Deno.test("the operating system is not asked while DNS answers, nor while a stale answer may serve", async () => {
+Deno.test("dnsFallback: the operating system is not asked while DNS answers, nor while a stale answer may be used", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
   await view.waitUntilFresh();
@@ -56,7 +56,7 @@ Deno.test("the operating system is not asked while DNS answers, nor while a stal
   assertEquals([view.addresses, os.questions.length], [["10.0.0.1"], 0]);
 });
 
-Deno.test("when dnsMaxStale is over the operating system is asked", async () => {
+Deno.test("dnsFallback: the operating system is asked when dnsMaxStale is over", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
   await view.waitUntilFresh();
@@ -66,7 +66,7 @@ Deno.test("when dnsMaxStale is over the operating system is asked", async () => 
   assertEquals([view.addresses, os.questions.length], [["10.1.1.1"], 1]);
 });
 
-Deno.test("a stale answer whose time runs out while DNS is asked: the caller goes on to the operating system", async () => {
+Deno.test("dnsFallback: the operating system is asked if the stale answer dies while DNS is asked", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
   await view.waitUntilFresh();
@@ -81,7 +81,7 @@ Deno.test("a stale answer whose time runs out while DNS is asked: the caller goe
   assertEquals([view.addresses, os.questions.length], [["10.1.1.1"], 1]);
 });
 
-Deno.test("without grace nothing stale is left at expiry: the operating system is asked", async () => {
+Deno.test("dnsFallback: the operating system is asked at expiry if dnsGraceTtl is 0", async () => {
   using time = fakeTime();
   const { dns, view } = name({ graceMs: 0 });
   await view.waitUntilFresh();
@@ -91,7 +91,7 @@ Deno.test("without grace nothing stale is left at expiry: the operating system i
   assertEquals(view.addresses, ["10.1.1.1"]);
 });
 
-Deno.test("a question ahead of expiry that fails does not replace a fresh answer by the operating system's", async () => {
+Deno.test("dnsFallback: a failed query ahead of expiry does not replace a fresh answer by the operating system's", async () => {
   using time = fakeTime();
   const { dns, os, view } = name({ graceMs: 0 });
   await view.waitUntilFresh();
@@ -103,7 +103,7 @@ Deno.test("a question ahead of expiry that fails does not replace a fresh answer
   leave();
 });
 
-Deno.test("what the operating system answered last it is asked again when that expires, before any grace, and DNS before it", async () => {
+Deno.test("dnsFallback: an expired answer of the operating system is renewed by DNS or by the operating system, without grace", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
   dns.failure = "negative";
@@ -121,7 +121,7 @@ Deno.test("what the operating system answered last it is asked again when that e
   assertEquals(os.questions.length, 2);
 });
 
-Deno.test("DNS is not given more than 1.5 s, and one round, before the operating system's answer is renewed", async () => {
+Deno.test("dnsFallback: DNS gets at most 1.5 s and one round before the operating system's answer is renewed", async () => {
   using time = fakeTime();
   const { dns, os, view } = name({ maxRetries: 3 });
   dns.failure = "negative";
@@ -139,7 +139,7 @@ Deno.test("DNS is not given more than 1.5 s, and one round, before the operating
   assertEquals([dns.questions.length, os.questions.length], [2, 2]);
 });
 
-Deno.test("kept fresh, the operating system's answer is renewed early enough for a silent DNS in front of it", async () => {
+Deno.test("dnsFallback: View.keepFresh() renews an answer of the operating system early enough for a silent DNS server", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
   dns.failure = "negative";
@@ -156,7 +156,7 @@ Deno.test("kept fresh, the operating system's answer is renewed early enough for
   leave();
 });
 
-Deno.test("when DNS and the operating system fail, the operating system's last answer serves in grace", async () => {
+Deno.test("dnsFallback: if DNS and the operating system fail, the operating system's stale answer is used in grace", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
   dns.failure = "negative";
@@ -169,7 +169,7 @@ Deno.test("when DNS and the operating system fail, the operating system's last a
   assert(view.isFresh(time.nowMs));
 });
 
-Deno.test("nobody has an answer: the error is DNS's, and a negative one is remembered for both", async () => {
+Deno.test("dnsFallback: if both fail, the error is that of DNS, and a negative answer is cached for both", async () => {
   using time = fakeTime();
   const { dns, os, view } = name();
   dns.failure = "negative";
@@ -184,7 +184,7 @@ Deno.test("nobody has an answer: the error is DNS's, and a negative one is remem
   assertEquals([dns.questions.length, os.questions.length], [2, 2]);
 });
 
-Deno.test("a no that was given to one with a stale answer does not keep another from the operating system", async () => {
+Deno.test("dnsFallback: a negative answer to a view with a stale answer is not final for a view without one", async () => {
   using time = fakeTime();
   const { dns, os, cached, view } = name();
   const graceless = cached.viewWith({ ...SETTINGS, graceMs: 0 });
@@ -198,7 +198,7 @@ Deno.test("a no that was given to one with a stale answer does not keep another 
   assertEquals([graceless.addresses, os.questions.length], [["10.1.1.1"], 1]);
 });
 
-Deno.test("one who shares the query of another with a stale answer is helped by the operating system after it", async () => {
+Deno.test("dnsFallback: a view without a stale answer that shared the query of another view asks the operating system next", async () => {
   using time = fakeTime();
   const { dns, os, cached, view } = name();
   const graceless = cached.viewWith({ ...SETTINGS, graceMs: 0 });
@@ -212,7 +212,7 @@ Deno.test("one who shares the query of another with a stale answer is helped by 
   assertEquals([graceless.addresses, os.questions.length, dns.mostAtOnce], [["10.1.1.1"], 1, 1]);
 });
 
-Deno.test('"both": addresses kept of a failing family go when dnsMaxStale is over', async () => {
+Deno.test('dnsFamily "both": the addresses of a failing family are carried over until dnsMaxStale is over', async () => {
   using time = fakeTime();
   const { dns, view } = name({}, "both");
   dns.addresses = ["10.0.0.1", "fd00::1"];
@@ -231,7 +231,7 @@ Deno.test('"both": addresses kept of a failing family go when dnsMaxStale is ove
   assertEquals(view.addresses, ["10.0.0.1"]);
 });
 
-Deno.test('"auto": a name with an A record moves to IPv6 when an ambiguous no outlasts a whole resolution', async () => {
+Deno.test('dnsFamily "auto": a name with an A record moves to IPv6 after the second ambiguous "not found"', async () => {
   using time = fakeTime();
   const { dns, view } = name({}, "auto");
   await view.waitUntilFresh();
@@ -248,7 +248,7 @@ Deno.test('"auto": a name with an A record moves to IPv6 when an ambiguous no ou
   assertEquals(view.addresses, ["fd00::1"]);
 });
 
-Deno.test("callers with and without dnsFallback do not share answers: DNS's no stays a no for the latter", async () => {
+Deno.test("dnsFallback: callers with and without it do not share answers", async () => {
   const dns = fakeLookup(["10.0.0.1"], 10);
   const plain = viewBy(dns);
   const helped = viewBy(dns, { dnsFallback: true });
