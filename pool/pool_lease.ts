@@ -23,8 +23,8 @@ export interface LeaseOwner<C> {
 const DONE: Promise<void> = Promise.resolve();
 
 /**
- * A lease. What only the pool and the engine may do with it is static, so that a caller, who has the lease and not the
- * class, cannot.
+ * A lease. What only the pool and the engine may do with it is static: a caller has the lease and not the class. There
+ * are no private methods, which would cost each lease a field.
  */
 export class PoolLease<C> implements Lease<C>, Holder {
   readonly #owner: LeaseOwner<C>;
@@ -49,7 +49,9 @@ export class PoolLease<C> implements Lease<C>, Holder {
 
   /** Tells a lease's caller that the connection is terminated. */
   static abort(lease: Holder, reason: unknown): void {
-    if (#slot in lease) lease.#abort(reason);
+    if (!(#slot in lease)) return;
+    for (const watcher of lease.#watchers ?? []) watcher(reason);
+    (lease.#controller ??= new AbortController()).abort(reason);
   }
 
   /** Notes that the session has an isolation level for the time of a lease. */
@@ -115,11 +117,6 @@ export class PoolLease<C> implements Lease<C>, Holder {
       Promise.resolve(work).then(resolve, reject).then(() => watchers.delete(reject));
       if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);
     });
-  }
-
-  #abort(reason: unknown): void {
-    for (const watcher of this.#watchers ?? []) watcher(reason);
-    (this.#controller ??= new AbortController()).abort(reason);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
