@@ -46,7 +46,7 @@ export function dohLookup(url: string): Lookup {
   const endpoint = readDohUrl(url);
   if (!endpoint) {
     // Beside an "@" there may be a password.
-    throw url.includes("@")
+    throw String(url).includes("@")
       ? mustBeUndisclosed("url", DOH_URL_RULE, 'a string with an "@"')
       : mustBe("url", DOH_URL_RULE, url);
   }

@@ -134,10 +134,10 @@ Deno.test("a wrong command line ends with status 2, and an error that says what 
       '"--nameserver" must be an IP address with an optional port',
     ],
     ["resolve x --nameserver 10.0.0.2:99999", '"--nameserver" must be an IP address with'],
-    ["check db.internal", "Cannot read the database URL: it is dialect[+driver]://"],
+    ["check db.internal", '"database URL" must be dialect[+driver]://'],
     [
       "check postgresql://db.internal:x/",
-      "Cannot read the port of the database URL: it is a number",
+      '"port of the database URL" must be a whole number from 1 to 65535',
     ],
     [
       "check nosql://db.internal/x",
@@ -153,7 +153,7 @@ Deno.test("a wrong command line ends with status 2, and an error that says what 
     ],
     [
       "check postgresql://db.internal/x?host=10.0.0.1",
-      'Cannot use the URL parameter "host": the address comes from DNS',
+      '"parameter host of the database URL" must not be given: the address comes from DNS',
     ],
     [
       "check postgresql://x/y --target-session-attrs rw",

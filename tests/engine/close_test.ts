@@ -20,14 +20,14 @@ import { balanced, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 import { watchTimers } from "../stress/pool_timers.ts";
 
-Deno.test("dispose() closes what is idle and goes on with a fresh pool; what is out is closed when it comes back", async () => {
+Deno.test("Engine.dispose() closes idle connections and goes on with a new pool; connections in use are closed at checkin", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 });
   const [out, idle] = await checkoutMany(env, 2);
   await idle!.release();
   await env.engine.dispose();
   assertEquals(env.adapter.clients.map(({ open }) => open), [true, false]);
-  // The fresh pool has its own limits.
+  // The new pool has its own limits.
   const leases = await checkoutMany(env, 2);
   assertEquals(env.engine.status().opened, 2);
   assertFalse(out!.released || out!.signal.aborted);
@@ -37,7 +37,7 @@ Deno.test("dispose() closes what is idle and goes on with a fresh pool; what is 
   await closeAtRest(env);
 });
 
-Deno.test("dispose() waits for the goodbyes of the idle connections, and for nothing else", async () => {
+Deno.test("Engine.dispose() waits until the idle connections are closed, and for nothing else", async () => {
   using time = fakeTime();
   const env = fakeEngine({ hooks: { close: () => delay(50) } });
   const leases = await checkoutMany(env, 3);
@@ -53,7 +53,7 @@ Deno.test("dispose() waits for the goodbyes of the idle connections, and for not
   await closeAtRest(env);
 });
 
-Deno.test("dispose() rejects whoever waits: in the queue, for a dial, for an answer, for a ping", async () => {
+Deno.test("Engine.dispose() rejects checkouts that wait in the queue, for a connect, for an answer, or for a ping", async () => {
   using time = fakeTime();
   const env = fakeEngine({
     poolSize: 1,
@@ -93,7 +93,7 @@ Deno.test("dispose() rejects whoever waits: in the queue, for a dial, for an ans
   await closeAtRest(env);
 });
 
-Deno.test("close() waits for leases, then terminates them", async () => {
+Deno.test("Engine.close() waits for leases, then terminates them", async () => {
   using time = fakeTime();
   const cases = [[undefined, 10], [{ drain: 3 }, 3], [{ drain: 0 }, 0], [{}, 10]] as const;
   for (const [options, seconds] of cases) {
@@ -129,7 +129,7 @@ Deno.test("close() waits for leases, then terminates them", async () => {
   await time.advance(3600);
 });
 
-Deno.test("close({ drain: Infinity }) waits for leases as long as they take", async () => {
+Deno.test("Engine.close({ drain: Infinity }) waits for leases without a limit", async () => {
   using time = fakeTime();
   const env = fakeEngine({ dnsRefresh: "on-demand" });
   const [lease] = await checkoutMany(env, 1);
@@ -141,7 +141,7 @@ Deno.test("close({ drain: Infinity }) waits for leases as long as they take", as
   assertEquals([closing.state, env.adapter.clients[0]!.log], ["fulfilled", ["close"]]);
 });
 
-Deno.test("close() ends at once where nothing is out, and a second call waits for the first", async () => {
+Deno.test("Engine.close() ends at once if nothing is in use, and a second call waits for the first", async () => {
   using time = fakeTime();
   const env = fakeEngine();
   const [lease] = await checkoutMany(env, 1);
@@ -160,7 +160,7 @@ Deno.test("close() ends at once where nothing is out, and a second call waits fo
   await env.engine.close();
 });
 
-Deno.test("close() takes the leases of disposed pools with it", async () => {
+Deno.test("Engine.close() terminates the leases of disposed pools as well", async () => {
   using time = fakeTime();
   const env = fakeEngine();
   const [first] = await checkoutMany(env, 1);
@@ -174,7 +174,7 @@ Deno.test("close() takes the leases of disposed pools with it", async () => {
   assertEquals(env.adapter.open, []);
 });
 
-Deno.test("close() does not wait for a dial, a hook or a goodbye that hangs", async () => {
+Deno.test("Engine.close() does not wait for a connect, a hook or an adapter's close that hangs", async () => {
   using time = fakeTime();
   const hang = () => new Promise<void>(() => {});
   const dialling = fakeEngine({}, { connect: hang });
@@ -196,7 +196,7 @@ Deno.test("close() does not wait for a dial, a hook or a goodbye that hangs", as
   }
 });
 
-Deno.test("close() leaves no timer behind for a ping, a hook or a rollback that does not end", async () => {
+Deno.test("Engine.close() leaves no timer for a ping, a hook or a rollback that does not end", async () => {
   using time = fakeTime();
   const timers = watchTimers();
   let hangs = false;
@@ -222,7 +222,7 @@ Deno.test("close() leaves no timer behind for a ping, a hook or a rollback that 
   }
 });
 
-Deno.test("close() leaves no timer behind for an address that lingers", async () => {
+Deno.test("Engine.close() leaves no timer for an address that lingers", async () => {
   using time = fakeTime();
   const env = fakeEngine({ dnsAddressLinger: 60, dnsRefresh: "on-demand" });
   await env.engine.use(() => {});
@@ -235,13 +235,13 @@ Deno.test("close() leaves no timer behind for an address that lingers", async ()
   assertEquals(timers.pending(), []);
 });
 
-Deno.test("a goodbye that hangs or fails ends with the socket dropped", async () => {
+Deno.test("a connection is terminated if the adapter's close hangs or fails", async () => {
   using time = fakeTime();
   const hang = () => new Promise<void>(() => {});
   const fail = () => Promise.reject(new Error("no"));
-  for (const [goodbye, seconds] of [[hang, 2], [fail, 0]] as const) {
+  for (const [close, seconds] of [[hang, 2], [fail, 0]] as const) {
     const env = fakeEngine();
-    env.adapter.close = goodbye;
+    env.adapter.close = close;
     await env.engine.use(() => {});
     const closing = watch(env.engine.close());
     await time.advance(seconds);
@@ -250,7 +250,7 @@ Deno.test("a goodbye that hangs or fails ends with the socket dropped", async ()
   }
 });
 
-Deno.test("after close() every use is a PoolClosedError, and asks and opens nothing", async () => {
+Deno.test("after Engine.close(), every use is a PoolClosedError, without a query or a connection", async () => {
   using _time = fakeTime();
   for (const poolClass of ["queue", "null", "static", "assertion"] as const) {
     const env = fakeEngine({ poolClass, poolLoggingName: "orders" });
@@ -280,7 +280,7 @@ Deno.test("after close() every use is a PoolClosedError, and asks and opens noth
   }
 });
 
-Deno.test("options of close() that cannot be meant are refused, and the engine goes on", async () => {
+Deno.test("Engine.close() refuses invalid options, and the engine goes on", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const seconds = '"drain" must be a number of seconds from 0 to 3600 or Infinity, got ';
@@ -307,7 +307,7 @@ Deno.test("options of close() that cannot be meant are refused, and the engine g
   await closeAtRest(env);
 });
 
-Deno.test("options of executionOptions() that cannot be meant are refused", () => {
+Deno.test("Engine.executionOptions() refuses invalid options", () => {
   const { engine } = fakeEngine();
   const refused: [unknown, string][] = [
     [null, '"options of executionOptions()" must be an object, got null'],
@@ -322,7 +322,7 @@ Deno.test("options of executionOptions() that cannot be meant are refused", () =
   }
 });
 
-Deno.test("nothing is written to a log by a quiet engine that is used and closed", async () => {
+Deno.test("an engine without echo logs nothing while it is used and closed", async () => {
   using time = fakeTime();
   const logger = keepLines();
   const env = fakeEngine({ logger });

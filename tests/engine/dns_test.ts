@@ -22,13 +22,13 @@ import { countListeners } from "../stress/pool_timers.ts";
 
 const [A, B, C] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
 
-/** A lab with servers that can be changed. */
+/** An engine with fake servers that can be changed. */
 function setup(options: EngineOptions<FakeClient> = {}): FakeEngine & { servers: FakeServers } {
   const servers = new FakeServers();
   return { ...fakeEngine(options, servers.behaviour), servers };
 }
 
-/** Takes so many connections at once, and gives them all back. */
+/** Checks out a number of connections at once, and releases them all. */
 async function open({ engine }: FakeEngine, count: number): Promise<string[]> {
   const leases = await Promise.all(Array.from({ length: count }, () => engine.connect()));
   const addresses = leases.map(({ address }) => address);
@@ -36,7 +36,7 @@ async function open({ engine }: FakeEngine, count: number): Promise<string[]> {
   return addresses;
 }
 
-/** Moves the name while connections are open, and waits until the engine has noticed. Says when that was. */
+/** Moves the name while connections are open, waits until the engine has noticed, and returns that time. */
 async function move(at: FakeEngine, time: TestTime, ...addresses: string[]): Promise<number> {
   const { engine, dns } = at;
   let changedMs: number | undefined;
@@ -46,14 +46,14 @@ async function move(at: FakeEngine, time: TestTime, ...addresses: string[]): Pro
   return changedMs;
 }
 
-/** Closes the engine though connections are out. */
+/** Closes the engine although connections are in use. */
 async function abandon({ engine }: FakeEngine, time: TestTime): Promise<void> {
   const closing = engine.close({ drain: 0 });
   await time.advance(0);
   await closing;
 }
 
-/** What became of a promise, and when. */
+/** Records how a promise is settled, and when. */
 function watch<T>(time: TestTime, promise: Promise<T>) {
   const startMs = time.nowMs;
   const seen = {
@@ -71,9 +71,9 @@ function watch<T>(time: TestTime, promise: Promise<T>) {
   return seen;
 }
 
-// The address check
+// The check of the address
 
-Deno.test("a connection to a departed address is closed without a ping, whoever comes for it", async () => {
+Deno.test("a connection to a departed address is closed without a ping at the next checkout", async () => {
   using time = fakeTime();
   const at = setup({ dnsRefresh: "on-demand", poolPrePing: true, poolSize: 1, maxOverflow: 0 });
   const { engine, adapter, dns } = at;
@@ -82,7 +82,7 @@ Deno.test("a connection to a departed address is closed without a ping, whoever 
   assertEquals(adapter.clients[0]!.log, ["ping"]);
   dns.addresses = [B];
   await time.advance(10);
-  // Two at once: the second waits in the line.
+  // Two at once: the second waits in the queue.
   const [first, second] = [engine.connect(), engine.connect()];
   const lease = await first;
   assertEquals(lease.address, B);
@@ -93,7 +93,7 @@ Deno.test("a connection to a departed address is closed without a ping, whoever 
   await engine.close();
 });
 
-Deno.test("an address that departs while a connection to it is pinged costs the waiter no more than a new dial", async () => {
+Deno.test("an address that departs during a ping costs the waiter no more than a new connect", async () => {
   using time = fakeTime();
   const at = setup({ poolPrePing: true });
   const { engine, adapter, servers } = at;
@@ -110,7 +110,7 @@ Deno.test("an address that departs while a connection to it is pinged costs the 
   await engine.close();
 });
 
-Deno.test("when one of several addresses departs, idle connections to it are closed at once, and no others", async () => {
+Deno.test("when one of several addresses departs, only idle connections to it are closed at once", async () => {
   using time = fakeTime();
   const at = setup({ loadBalance: "round-robin" });
   const { engine, adapter, dns } = at;
@@ -127,7 +127,7 @@ Deno.test("when one of several addresses departs, idle connections to it are clo
   await engine.close();
 });
 
-Deno.test("a waiter is served from the new address the moment that the old one departs, though its leases are still out", async () => {
+Deno.test("a waiter gets a connection to the new address as soon as the old one departs, while its leases are still in use", async () => {
   using time = fakeTime();
   const { engine, dns } = setup({ poolSize: 1, maxOverflow: 0 });
   const holder = await engine.connect();
@@ -137,7 +137,7 @@ Deno.test("a waiter is served from the new address the moment that the old one d
   dns.addresses = [B];
   await time.advance(5);
   assertEquals(waiting.value?.address, B);
-  // The limit holds for the new address: the retired lease is not in it, the new one is.
+  // The retired lease does not count against the limit, the new one does.
   const third = watch(time, engine.connect());
   await holder.release();
   await time.settle();
@@ -152,14 +152,14 @@ Deno.test("a waiter is served from the new address the moment that the old one d
 
 // Lingering
 
-Deno.test("dnsAddressLinger: with an endpoint that answers with one of three in turn, nothing is closed", async () => {
+Deno.test("dnsAddressLinger: nothing is closed with an endpoint that answers with one of three addresses in turn", async () => {
   using time = fakeTime();
   const at = setup({ dnsAddressLinger: 30 });
   const { engine, adapter, dns } = at;
   dns.ttl = 1;
   for (let i = 0; i < 60; i++) {
     dns.addresses = [[A, B, C][i % 3]!];
-    // All three are open from the third round on.
+    // From the third round on, there is a connection to all three.
     if (i < 3) {
       await Promise.all(Array.from({ length: i + 1 }, () => engine.use(() => time.settle())));
     } else await engine.use(() => {});
@@ -171,7 +171,7 @@ Deno.test("dnsAddressLinger: with an endpoint that answers with one of three in 
   await engine.close();
 });
 
-Deno.test("dnsAddressLinger: an address that stays away departs when its time is over, and is not dialled before", async () => {
+Deno.test("dnsAddressLinger: an address that does not return departs when its time is over, and is not dialed before", async () => {
   using time = fakeTime();
   const at = setup({ dnsAddressLinger: 30 });
   const { engine, adapter } = at;
@@ -180,7 +180,7 @@ Deno.test("dnsAddressLinger: an address that stays away departs when its time is
   const retired: unknown[] = [];
   engine.addEventListener("retire", ({ detail }) => retired.push(detail));
   const movedMs = await move(at, time, B);
-  // Idle on A, which lingers; what is opened more goes to B.
+  // A, which lingers, has an idle connection; a further one goes to B.
   assertEquals(await open(at, 2), [A, B]);
   await time.tick(movedMs + 29_999 - time.nowMs);
   assertEquals(retired, []);
@@ -194,7 +194,7 @@ Deno.test("dnsAddressLinger: an address that stays away departs when its time is
   await engine.close();
 });
 
-Deno.test("dnsAddressLinger: an address departs when its time is over, however late the timers are", async () => {
+Deno.test("dnsAddressLinger: an address departs when its time is over, even if the timers are late", async () => {
   using time = fakeTime();
   const at = setup({ dnsAddressLinger: 30, dnsRefresh: "on-demand" });
   const { engine, adapter, dns } = at;
@@ -211,7 +211,7 @@ Deno.test("dnsAddressLinger: an address departs when its time is over, however l
 
 // Several addresses, and roles
 
-Deno.test("loadBalance says which address a new connection takes", async () => {
+Deno.test("loadBalance chooses the address of a new connection", async () => {
   const expected: [Balance, (addresses: string[]) => boolean][] = [
     ["ordered", (addresses) => addresses.every((address) => address === A)],
     ["random", (addresses) => [A, B, C].every((address) => addresses.includes(address))],
@@ -228,7 +228,7 @@ Deno.test("loadBalance says which address a new connection takes", async () => {
   }
 });
 
-Deno.test('loadBalance "least-connections" counts what is open, not what was opened', async () => {
+Deno.test('loadBalance "least-connections" counts open connections only', async () => {
   using _time = fakeTime();
   const { engine, dns } = setup({ loadBalance: "least-connections" });
   dns.addresses = [A, B];
@@ -246,7 +246,7 @@ const PRIMARY: Role = { standby: false, readOnly: false };
 const LOCKED: Role = { standby: false, readOnly: true };
 const STANDBY: Role = { standby: true, readOnly: true };
 
-Deno.test("targetSessionAttrs says which of several servers a connection goes to", async () => {
+Deno.test("targetSessionAttrs chooses the server of a new connection", async () => {
   const expected: [WantedRole, string][] = [
     ["any", A],
     ["read-write", C],
@@ -266,7 +266,7 @@ Deno.test("targetSessionAttrs says which of several servers a connection goes to
   }
 });
 
-Deno.test("the search for a role goes over all addresses, asks DNS again, backs off, and ends with the checkout's time", async () => {
+Deno.test("targetSessionAttrs: the search tries all addresses, asks DNS again, backs off, and ends at poolTimeout", async () => {
   using time = fakeTime();
   const at = setup({ targetSessionAttrs: "read-write", poolTimeout: 4 });
   const { engine, adapter, dns, servers } = at;
@@ -287,7 +287,7 @@ Deno.test("the search for a role goes over all addresses, asks DNS again, backs 
   );
   assertEquals(attempts.map(({ address }) => address), [A, B]);
   assertEquals(adapter.open, []);
-  // One question at the start, then one for each second of the search.
+  // One query at the start, then one for each second of the search.
   assertEquals(dns.questions.length, 1 + 3);
   const begunMs = servers.dials.filter(({ address }) => address === A).map(({ atMs }) => atMs);
   const pauses = begunMs.slice(1).map((ms, i) => ms - begunMs[i]!);
@@ -299,7 +299,7 @@ Deno.test("the search for a role goes over all addresses, asks DNS again, backs 
   await engine.close();
 });
 
-Deno.test("the search for a role ends when a server is promoted, and at once when the name moves to one", async () => {
+Deno.test("targetSessionAttrs: the search ends when a server is promoted, or when the name moves to one with the role", async () => {
   using time = fakeTime();
   const at = setup({ targetSessionAttrs: "primary" });
   const { engine, dns, servers } = at;
@@ -322,7 +322,7 @@ Deno.test("the search for a role ends when a server is promoted, and at once whe
   await engine.close();
 });
 
-Deno.test("without connectRetry, a search for a role is one round over the addresses", async () => {
+Deno.test("targetSessionAttrs: without connectRetry, the search is one round over the addresses", async () => {
   using _time = fakeTime();
   const at = setup({ targetSessionAttrs: "primary", connectRetry: false });
   at.dns.addresses = [A, B];
@@ -333,9 +333,9 @@ Deno.test("without connectRetry, a search for a role is one round over the addre
   await at.engine.close();
 });
 
-// What forces a resolution
+// What causes a query before expiry
 
-Deno.test("a broken, refused or read-only connection asks DNS at once, whatever the TTL", async () => {
+Deno.test("a broken, refused or read-only connection causes a query at once, whatever the TTL is", async () => {
   const ways: [
     what: string,
     EngineOptions<FakeClient>,
@@ -381,7 +381,7 @@ Deno.test("a broken, refused or read-only connection asks DNS at once, whatever 
   }
 });
 
-Deno.test("the answer that a broken connection asked for counts, though no connection is left", async () => {
+Deno.test("a broken connection causes a query whose answer is used, although no connection is left", async () => {
   using time = fakeTime();
   const at = setup();
   const { engine, adapter, dns } = at;
@@ -396,7 +396,7 @@ Deno.test("the answer that a broken connection asked for counts, though no conne
   await engine.close();
 });
 
-Deno.test("however much fails, DNS is asked once a second", async () => {
+Deno.test("failures cause at most one query per second", async () => {
   using time = fakeTime();
   const at = setup({ poolSize: 50 });
   const { engine, dns } = at;
@@ -415,7 +415,7 @@ Deno.test("however much fails, DNS is asked once a second", async () => {
 
 // A departed server and its leases
 
-/** Three calls and a lease that hang on a server at A, which is frozen as the name moves to B. */
+/** Three calls and a lease on a server at A, which is frozen when the name moves to B. */
 async function frozen(time: TestTime, options: EngineOptions<FakeClient> = {}) {
   const at = setup(options);
   const { engine, servers } = at;
@@ -430,7 +430,7 @@ async function frozen(time: TestTime, options: EngineOptions<FakeClient> = {}) {
   return { ...at, calls, lease, departed: await move(at, time, B) };
 }
 
-Deno.test("a departed server that is silent loses its leases after probeTimeout: calls are rejected, signals aborted", async () => {
+Deno.test("a departed server that is silent: its leases are terminated after probeTimeout, calls rejected, signals aborted", async () => {
   using time = fakeTime();
   const terminated: unknown[] = [];
   const { engine, adapter, calls, lease, departed } = await frozen(time, { probeTimeout: 3 });
@@ -461,7 +461,7 @@ Deno.test("a departed server that is silent loses its leases after probeTimeout:
   await engine.close();
 });
 
-Deno.test("hung leases on a departed server do not starve new checkouts, not even with a pool of one", async () => {
+Deno.test("hung leases on a departed server do not block new checkouts, even with a poolSize of 1", async () => {
   using time = fakeTime();
   const at = setup({ poolSize: 1, maxOverflow: 0, probeTimeout: 60 });
   const { engine, dns, servers } = at;
@@ -482,7 +482,7 @@ Deno.test("hung leases on a departed server do not starve new checkouts, not eve
   await abandon(at, time);
 });
 
-Deno.test("a departed server that answers, in whatever way, keeps its leases", async () => {
+Deno.test("a departed server that answers in any way: its leases go on", async () => {
   for (const state of ["up", "refusing", "full"] as const) {
     using time = fakeTime();
     const at = setup();
@@ -505,7 +505,7 @@ Deno.test("a departed server that answers, in whatever way, keeps its leases", a
   }
 });
 
-Deno.test("a departed server that falls silent later, or is out of reach, loses its leases too", async () => {
+Deno.test("a departed server that becomes silent or unreachable later: its leases are terminated", async () => {
   for (const [state, within] of [["frozen", 7], ["unreachable", 5]] as const) {
     using time = fakeTime();
     const { engine, dns, servers } = setup();
@@ -520,7 +520,7 @@ Deno.test("a departed server that falls silent later, or is out of reach, loses 
   }
 });
 
-Deno.test("retireGrace ends a lease on a live departed server, and leaves those on the new address alone", async () => {
+Deno.test("retireGrace terminates leases on a live departed server, and no others", async () => {
   using time = fakeTime();
   const at = setup({ retireGrace: 5 });
   const { engine } = at;
@@ -541,7 +541,7 @@ Deno.test("retireGrace ends a lease on a live departed server, and leaves those 
   await engine.close();
 });
 
-Deno.test("leases of a disposed pool are watched over all the same", async () => {
+Deno.test("leases of a disposed pool are terminated if their departed server is silent", async () => {
   using time = fakeTime();
   const { engine, dns, servers } = setup({ leaseProbeAfter: 3 });
   const departs = await engine.connect();
@@ -558,7 +558,7 @@ Deno.test("leases of a disposed pool are watched over all the same", async () =>
   await engine.close();
 });
 
-Deno.test("leaseProbeAfter: a silent server loses leases that run for long though nothing departed, and its idle connections", async () => {
+Deno.test("leaseProbeAfter: long leases and idle connections of a silent server are terminated although no address departed", async () => {
   using time = fakeTime();
   const at = setup({ leaseProbeAfter: 4, poolTimeout: 1 });
   const { engine, adapter, dns, servers } = at;
@@ -581,7 +581,7 @@ Deno.test("leaseProbeAfter: a silent server loses leases that run for long thoug
   await engine.close();
 });
 
-Deno.test("leaseProbeAfter is off unless it is asked for", async () => {
+Deno.test("leaseProbeAfter is off by default", async () => {
   using time = fakeTime();
   const at = setup();
   const { engine, servers } = at;
@@ -593,7 +593,7 @@ Deno.test("leaseProbeAfter is off unless it is asked for", async () => {
   await abandon(at, time);
 });
 
-Deno.test("close() gives up a probe under way, and a late connection of it is discarded", async () => {
+Deno.test("Engine.close() aborts a probe, and terminates a connection that it opens later", async () => {
   using time = fakeTime();
   const at = setup({ probeTimeout: 30 });
   const { engine, adapter, servers } = at;
@@ -606,9 +606,9 @@ Deno.test("close() gives up a probe under way, and a late connection of it is di
   assertEquals([servers.connecting, adapter.open.length], [0, 0]);
 });
 
-// What happens between the dial and the handover
+// Between the connect and the checkout
 
-Deno.test("a server that closes connections while their hooks run is dialled with pauses, and none of them is handed out", async () => {
+Deno.test("a server that closes connections while their hooks run is retried with pauses, and none of them is handed out", async () => {
   using time = fakeTime();
   let closes = false;
   const at = setup({
@@ -638,7 +638,7 @@ Deno.test("a server that closes connections while their hooks run is dialled wit
   await engine.close();
 });
 
-Deno.test("a name that is looked up for longer than its answers last does not keep a checked connection from its holder", async () => {
+Deno.test("a checkout ends although each resolution takes longer than its TTL", async () => {
   using time = fakeTime();
   const at = setup({ poolPrePing: true });
   const { engine, adapter, dns } = at;
@@ -656,7 +656,7 @@ Deno.test("a name that is looked up for longer than its answers last does not ke
   await engine.close();
 });
 
-Deno.test("a checkout that is aborted while a checked connection waits for an answer gives the connection back at once", async () => {
+Deno.test("a checkout that is aborted while it waits for an answer after the ping gives the connection back at once", async () => {
   using time = fakeTime();
   const at = setup({ poolPrePing: true, dnsRefresh: "on-demand" });
   const { engine, dns, servers } = at;
@@ -675,7 +675,7 @@ Deno.test("a checkout that is aborted while a checked connection waits for an an
   await engine.close();
 });
 
-Deno.test("a check that outlasts the answer is followed by a new answer before the handover", async () => {
+Deno.test("a ping that takes longer than the TTL is followed by a new answer before the checkout", async () => {
   using time = fakeTime();
   const at = setup({ poolPrePing: true, dnsRefresh: "on-demand" });
   const { engine, dns, servers } = at;
@@ -694,7 +694,7 @@ Deno.test("a check that outlasts the answer is followed by a new answer before t
   await engine.close();
 });
 
-Deno.test("a checkout that comes as another gives up waiting for an answer is served", async () => {
+Deno.test("a checkout that begins when another one stops waiting for an answer is served", async () => {
   using time = fakeTime();
   const at = setup();
   const { engine, dns } = at;
@@ -711,7 +711,7 @@ Deno.test("a checkout that comes as another gives up waiting for an answer is se
   await engine.close();
 });
 
-Deno.test("connections above poolSize that waiters would have had are closed when there is no answer for those", async () => {
+Deno.test("connections above poolSize for which there is no waiter without an answer are closed", async () => {
   using time = fakeTime();
   const at = setup({ poolSize: 1, maxOverflow: 1, dnsRefresh: "on-demand", dnsGraceTtl: 0 });
   const { engine, dns } = at;
@@ -729,7 +729,7 @@ Deno.test("connections above poolSize that waiters would have had are closed whe
   await engine.close();
 });
 
-Deno.test("a ping that fails once the engine is closed asks DNS no more", async () => {
+Deno.test("a ping that fails after Engine.close() causes no query", async () => {
   using time = fakeTime();
   const at = setup({ poolPrePing: true });
   const { engine, dns, servers } = at;
@@ -743,7 +743,7 @@ Deno.test("a ping that fails once the engine is closed asks DNS no more", async 
   assertEquals(dns.questions.length, 1);
 });
 
-Deno.test("a hook that disposes the engine while it is being closed does not bring it back", async () => {
+Deno.test("a hook that calls Engine.dispose() during Engine.close() does not create a new pool", async () => {
   using _time = fakeTime();
   let again: Promise<void> | undefined;
   const at = setup({ hooks: { close: () => void (again ??= at.engine.dispose()) } });
@@ -754,9 +754,9 @@ Deno.test("a hook that disposes the engine while it is being closed does not bri
   assertEquals(at.adapter.dials, [A]);
 });
 
-// A stampede, and an outage
+// Many checkouts at once, and an outage
 
-Deno.test("a stampede opens connectConcurrency connections at once", async () => {
+Deno.test("many checkouts at once open connectConcurrency connections at a time", async () => {
   for (const [connectConcurrency, most] of [[undefined, 4], [1, 1], [7, 7]] as const) {
     using time = fakeTime();
     const at = setup({
@@ -780,7 +780,7 @@ Deno.test("a stampede opens connectConcurrency connections at once", async () =>
   }
 });
 
-Deno.test("in a spike, a freed connection serves the oldest waiter while new ones are opening: few are opened", async () => {
+Deno.test("in a spike, released connections serve the oldest waiters while others open, so that few are opened", async () => {
   using time = fakeTime();
   const at = setup({ poolSize: 50, maxOverflow: 0 });
   const { engine, servers } = at;
@@ -794,17 +794,17 @@ Deno.test("in a spike, a freed connection serves the oldest waiter while new one
   await time.advance(1);
   assert(calls.every(({ error }) => error === undefined));
   assertEquals(order, calls.map((_, i) => i));
-  // HikariCP's spike test: the first four serve all fifty in 26 ms; four more were on their way by then.
+  // HikariCP's spike test: the first four serve all fifty in 26 ms, when four more were being opened.
   assertEquals(engine.status().opened, 8);
   assertLess(Math.max(...calls.map(({ after }) => after!)), 0.2);
   await engine.close();
 });
 
-/** Workers in a closed loop, one call after the other, each with its think time. */
+/** Workers that make one call after the other, with a pause in between. */
 function busy(time: TestTime, { engine }: FakeEngine, count: number) {
   const seen = {
     failed: [] as { atMs: number; error: unknown }[],
-    /** When each worker's last call succeeded, and where it went. */
+    /** Time and address of each worker's last successful call. */
     lastMs: new Array<number>(count).fill(-1),
     addresses: new Set<unknown>(),
     stop: false,
@@ -826,7 +826,7 @@ function busy(time: TestTime, { engine }: FakeEngine, count: number) {
   return seen;
 }
 
-Deno.test("an outage of 5 seconds under 64 busy workers fails the calls in flight, and is waited out by the others", async () => {
+Deno.test("an outage of 5 seconds fails the calls under way of 64 workers, and the other calls wait", async () => {
   using time = fakeTime();
   const at = setup();
   const { engine, adapter, servers } = at;
@@ -854,7 +854,7 @@ Deno.test("an outage of 5 seconds under 64 busy workers fails the calls in fligh
   const backMs = time.nowMs;
   await time.advance(1);
   assertEquals(seen.failed.length, inFlight);
-  assert(seen.lastMs.every((ms) => ms > backMs), "everybody is served within a second");
+  assert(seen.lastMs.every((ms) => ms > backMs), "every worker is served within a second");
   seen.stop = true;
   await time.advance(1);
   await seen.ended;
@@ -862,7 +862,7 @@ Deno.test("an outage of 5 seconds under 64 busy workers fails the calls in fligh
   await engine.close();
 });
 
-Deno.test("an outage ends at once when the address changes, also for a dial that hangs on the old one", async () => {
+Deno.test("an outage ends at once when the address changes, also for a connect that hangs on the old one", async () => {
   for (const state of ["refusing", "frozen"] as const) {
     using time = fakeTime();
     const at = setup();
@@ -884,8 +884,8 @@ Deno.test("an outage ends at once when the address changes, also for a dial that
     assertGreater(changedMs, 0);
     await time.advance(Math.max(0, (changedMs + 300 - time.nowMs) / 1000));
     const firstOnB = servers.dials.find(({ address }) => address === B)!.atMs;
-    assertEquals(firstOnB, changedMs, `${state}: dialled at once`);
-    assert(seen.lastMs.every((ms) => ms >= changedMs), `${state}: everybody is served`);
+    assertEquals(firstOnB, changedMs, `${state}: dialed at once`);
+    assert(seen.lastMs.every((ms) => ms >= changedMs), `${state}: every worker is served`);
     assertEquals(seen.failed.length, failed);
     seen.stop = true;
     await time.advance(1);
@@ -894,7 +894,7 @@ Deno.test("an outage ends at once when the address changes, also for a dial that
   }
 });
 
-Deno.test("while a dial hangs and nothing is open, the name is watched, and the dial goes to where it moves", async () => {
+Deno.test("while a connect hangs and no connection is open, the answer is kept fresh, and the connect goes to the new address", async () => {
   using time = fakeTime();
   const at = setup();
   at.dns.ttl = 1;
@@ -908,7 +908,7 @@ Deno.test("while a dial hangs and nothing is open, the name is watched, and the 
   await at.engine.close();
 });
 
-Deno.test("while DNS is out, grace lets no checkout fail", async () => {
+Deno.test("during an outage of DNS, no checkout fails in grace", async () => {
   for (const dnsRefresh of ["ahead", "on-demand"] as const) {
     for (const delayMs of [0, 60_000]) {
       using time = fakeTime();
@@ -923,7 +923,7 @@ Deno.test("while DNS is out, grace lets no checkout fail", async () => {
       dns.delayMs = delayMs;
       await time.advance(60);
       assertEquals(seen.failed.slice(0, 2), [], `${dnsRefresh}, ${delayMs} ms`);
-      assert(seen.lastMs.every((ms) => ms > time.nowMs - 3000), "and nobody waits for long");
+      assert(seen.lastMs.every((ms) => ms > time.nowMs - 3000), "and no checkout waits for long");
       assertGreater(errors.length, 0, "it is reported");
       assertEquals(engine.status().closed, 0);
       dns.failure = undefined;
@@ -942,7 +942,7 @@ Deno.test("while DNS is out, grace lets no checkout fail", async () => {
   }
 });
 
-Deno.test("status() tells the state of the answer: none, fresh, expired, in grace, fresh again", async () => {
+Deno.test("Engine.status() returns the state of the answer: none, fresh, expired, in grace, fresh again", async () => {
   using time = fakeTime();
   const { engine, dns } = setup({ dnsRefresh: "on-demand", dnsTimeout: 2, dnsGraceTtl: 30 });
   const states: unknown[] = [];
@@ -974,7 +974,7 @@ Deno.test("status() tells the state of the answer: none, fresh, expired, in grac
   await engine.close();
 });
 
-Deno.test("status() tells ages to the millisecond", async () => {
+Deno.test("Engine.status() rounds ages to milliseconds", async () => {
   using time = fakeTime();
   const { engine } = setup({ dnsRefresh: "on-demand" });
   await engine.use(() => {});
@@ -984,7 +984,7 @@ Deno.test("status() tells ages to the millisecond", async () => {
   await engine.close();
 });
 
-Deno.test("without an answer at all, a checkout fails with what DNS said, and the next one asks again", async () => {
+Deno.test("a checkout without an answer rejects with the error of DNS, and the next one asks again", async () => {
   using time = fakeTime();
   const at = setup();
   const { engine, dns } = at;
@@ -998,7 +998,7 @@ Deno.test("without an answer at all, a checkout fails with what DNS said, and th
   await engine.close();
 });
 
-Deno.test("a connection whose address departs while its connect hook runs is dropped, without a goodbye to who is gone", async () => {
+Deno.test("a connection whose address departs during its connect hook is terminated", async () => {
   using time = fakeTime();
   let slow = 0;
   const at = setup({
@@ -1015,7 +1015,7 @@ Deno.test("a connection whose address departs while its connect hook runs is dro
   slow = 0;
   await time.advance(5);
   assertEquals(waiting.value?.address, B);
-  // The one that came too late, and the probes of the server that the holder is still at.
+  // The connection that came too late, and the probes of the departed server.
   const gone = adapter.clients.filter(({ address, open }) => address === A && !open);
   assertEquals(new Set(gone.map(({ log }) => log.join())), new Set(["terminate"]));
   await waiting.value!.release();
@@ -1024,7 +1024,7 @@ Deno.test("a connection whose address departs while its connect hook runs is dro
   await engine.close();
 });
 
-Deno.test("while a server is failing one dial at a time probes it, pause after pause, and all at once when it is back", async () => {
+Deno.test("while a server is failing, one connect at a time is tried, with pauses; when it is back, all at once", async () => {
   using time = fakeTime();
   let [down, running, most] = [false, 0, 0];
   const { engine } = fakeEngine({
@@ -1056,7 +1056,7 @@ Deno.test("while a server is failing one dial at a time probes it, pause after p
   await engine.close();
 });
 
-Deno.test("an address that comes in ends the pause between tries, though none left", async () => {
+Deno.test("a new address ends the pause between connects, although none was removed", async () => {
   using time = fakeTime();
   const at = setup({ poolTimeout: 20 });
   const { engine, servers, dns, adapter } = at;
@@ -1065,19 +1065,19 @@ Deno.test("an address that comes in ends the pause between tries, though none le
   const waiting = engine.connect();
   await time.advance(1);
   dns.addresses = [A, B];
-  let dialledMs: number | undefined;
+  let dialedMs: number | undefined;
   let changedMs: number | undefined;
   engine.addEventListener("addresschange", () => changedMs = time.nowMs);
-  while (dialledMs === undefined) {
+  while (dialedMs === undefined) {
     await time.tick(1);
-    if (adapter.dials.includes(B)) dialledMs = time.nowMs;
+    if (adapter.dials.includes(B)) dialedMs = time.nowMs;
   }
-  assertEquals(dialledMs, changedMs);
+  assertEquals(dialedMs, changedMs);
   for (const lease of [holder, await waiting]) await lease.release();
   await engine.close();
 });
 
-Deno.test("an engine that is closed hears no more of its name, whoever else goes on with it", async () => {
+Deno.test("Engine.close() ends the watch of the name, while other engines go on", async () => {
   using time = fakeTime();
   const at = setup();
   const other = getDnsEngine("fake://app@db.internal/orders", {
@@ -1097,7 +1097,7 @@ Deno.test("an engine that is closed hears no more of its name, whoever else goes
   await other.close();
 });
 
-Deno.test("an address that departs twice: each lease on it has its own retireGrace", async () => {
+Deno.test("retireGrace counts for each lease from when its address departed, also if the address departs twice", async () => {
   using time = fakeTime();
   const at = setup({ retireGrace: 30 });
   const { engine } = at;

@@ -15,7 +15,7 @@ import {
 import { type FakeEngine, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime, type TestTime } from "../support/time.ts";
 
-/** A lab whose hooks, pings and resets write down that they were called. */
+/** An engine whose hooks, pings and resets are recorded. */
 function noting(options: EngineOptions<FakeClient> = {}): FakeEngine & { log: string[] } {
   const log: string[] = [];
   const env = fakeEngine({ hooks: noted(log), ...options }, {
@@ -25,7 +25,7 @@ function noting(options: EngineOptions<FakeClient> = {}): FakeEngine & { log: st
   return { ...env, log };
 }
 
-/** What was written since the last time. */
+/** Returns what was recorded since the last call. */
 function since({ log }: { log: string[] }): string[] {
   return log.splice(0);
 }
@@ -46,7 +46,7 @@ Deno.test("hooks of a new connection: firstConnect, connect, checkout; of the ne
   await closeAtRest(env);
 });
 
-Deno.test("hooks of a return: reset, rollback, checkin, and close where there is no place for it", async () => {
+Deno.test("hooks of a checkin: reset, rollback, checkin, and close if the connection is above poolSize", async () => {
   using _time = fakeTime();
   const env = noting({ poolSize: 1 });
   const [kept, overflowing] = await checkoutMany(env, 2);
@@ -94,7 +94,7 @@ Deno.test("hooks of a lease that is invalidated, hard and softly, with an error,
   await closeAtRest(env, [client]);
 });
 
-Deno.test("hooks of a connection whose time is over, or whose address departed: close, no invalidate", async () => {
+Deno.test("hooks of a connection that is too old, or whose address departed: close, without invalidate", async () => {
   using time = fakeTime();
   const env = noting({ poolRecycle: 60 });
   await env.engine.use(() => {});
@@ -108,7 +108,7 @@ Deno.test("hooks of a connection whose time is over, or whose address departed: 
   await closeAtRest(env);
 });
 
-Deno.test("a hook is given client, address and notes, and invalidate the reason as well", async () => {
+Deno.test("hooks get client, address and info; invalidate gets the reason as well", async () => {
   using _time = fakeTime();
   const reason = verdict("disconnect", "gone");
   const seen: unknown[] = [];
@@ -130,7 +130,7 @@ Deno.test("a hook is given client, address and notes, and invalidate the reason 
   assertEquals(seen, [[1, "10.0.0.1"], reason, { from: "connect" }]);
 });
 
-Deno.test("firstConnect is called again if it throws, and once per pool", async () => {
+Deno.test("the hook firstConnect is called once per pool, and again if it throws", async () => {
   using _time = fakeTime();
   let failures = 2;
   const env = noting({});
@@ -157,7 +157,7 @@ Deno.test("firstConnect is called again if it throws, and once per pool", async 
   await closeAtRest(env);
 });
 
-Deno.test("when firstConnect fails, those who waited for it go on with their own", async () => {
+Deno.test("when the hook firstConnect fails, connections that waited for it call it again", async () => {
   using time = fakeTime();
   const first: number[] = [];
   const env = fakeEngine({
@@ -177,7 +177,7 @@ Deno.test("when firstConnect fails, those who waited for it go on with their own
   await closeAtRest(env);
 });
 
-/** What a hook may do that it should not. */
+/** Ways in which a hook may fail. */
 const misdeeds: Readonly<Record<string, () => void | Promise<void>>> = {
   "throws": () => {
     throw new Error("misbehaved");
@@ -193,7 +193,7 @@ const misdeeds: Readonly<Record<string, () => void | Promise<void>>> = {
   "never ends": () => new Promise(() => {}),
 };
 
-/** Everything that makes a hook be called. */
+/** Occasions for each hook. */
 const occasions: Readonly<Record<string, (env: FakeEngine) => Promise<unknown>>> = {
   connect: ({ engine }) => engine.connect().then((lease) => lease.release()),
   overflow: async ({ engine }) => {
@@ -210,7 +210,7 @@ const occasions: Readonly<Record<string, (env: FakeEngine) => Promise<unknown>>>
     engine.use((lease) => adapter.close!(lease.detach() as FakeClient)),
 };
 
-/** Runs until a promise is settled, however long hooks take. */
+/** Lets time pass until a promise is settled. */
 async function settled(time: TestTime, promise: Promise<unknown>): Promise<void> {
   const watched = watch(promise);
   for (let i = 0; watched.state === "pending"; i++) {
@@ -220,7 +220,7 @@ async function settled(time: TestTime, promise: Promise<unknown>): Promise<void>
 }
 
 for (const name of HOOK_NAMES) {
-  Deno.test(`a hook ${name} that misbehaves costs no place in the pool`, async () => {
+  Deno.test(`a hook ${name} that fails or hangs does not reduce the pool's capacity`, async () => {
     using time = fakeTime();
     for (const misdeed of Object.values(misdeeds)) {
       for (const occasion of Object.values(occasions)) {
@@ -231,7 +231,7 @@ for (const name of HOOK_NAMES) {
         if (name !== "firstConnect") await env.engine.use(() => {});
         bad = true;
         await settled(time, occasion(env));
-        // Whatever is still going on in the background comes to its end.
+        // Lets everything in the background end.
         await time.advance(10);
         assertAtRest(env);
         bad = false;
@@ -247,7 +247,7 @@ for (const name of HOOK_NAMES) {
   });
 }
 
-Deno.test("what a hook throws is what the checkout is rejected with; on the way back it is logged", async () => {
+Deno.test("what a hook throws rejects the checkout; at checkin it is logged", async () => {
   using _time = fakeTime();
   const failure = new Error("misbehaved");
   for (const name of ["firstConnect", "connect", "checkout"]) {
@@ -277,7 +277,7 @@ Deno.test("what a hook throws is what the checkout is rejected with; on the way 
   }
 });
 
-Deno.test("a connect hook that hangs is given up after connectTimeout, its connection terminated", async () => {
+Deno.test("a connect hook that hangs is aborted after connectTimeout, and its connection terminated", async () => {
   using time = fakeTime();
   const env = fakeEngine({
     connectTimeout: 3,

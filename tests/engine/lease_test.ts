@@ -23,7 +23,7 @@ import {
 import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** Every way to be done with a lease. */
+/** All ways to end a lease. */
 const endings: Readonly<Record<string, (lease: Lease<FakeClient>) => unknown>> = {
   "release()": (lease) => lease.release(),
   "release(error)": (lease) => lease.release(verdict("disconnect")),
@@ -37,14 +37,14 @@ const endings: Readonly<Record<string, (lease: Lease<FakeClient>) => unknown>> =
   "asyncDispose": (lease) => lease[Symbol.asyncDispose](),
 };
 
-/** Every call that a holder whose lease is over may still make. */
+/** All calls that may be made on a lease after its end. */
 const laterCalls: Readonly<Record<string, (lease: Lease<FakeClient>) => unknown>> = {
   ...endings,
   "detach()": (lease) => assertThrows(() => lease.detach(), TypeError),
   "client": (lease) => assertThrows(() => lease.client, TypeError),
 };
 
-Deno.test("a lease tells client, address and notes, and whether it is over", async () => {
+Deno.test("Lease has client, address, info and released", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const lease = await env.engine.connect();
@@ -58,7 +58,7 @@ Deno.test("a lease tells client, address and notes, and whether it is over", asy
 });
 
 for (const [ending, finish] of Object.entries(endings)) {
-  Deno.test(`after ${ending} a lease cannot touch whoever has the connection now`, async () => {
+  Deno.test(`after ${ending}, a lease has no effect on the next lease of its connection`, async () => {
     using time = fakeTime();
     for (const [call, later] of Object.entries(laterCalls)) {
       const env = fakeEngine({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
@@ -86,7 +86,7 @@ for (const [ending, finish] of Object.entries(endings)) {
   });
 }
 
-Deno.test("releasing twice at once gives one connection back", async () => {
+Deno.test("Lease.release() twice at once gives one connection back", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 }, {
     reset: () => delay(10),
@@ -100,7 +100,7 @@ Deno.test("releasing twice at once gives one connection back", async () => {
   await closeAtRest(env);
 });
 
-Deno.test("a connection that is being reset is nobody's yet", async () => {
+Deno.test("a connection that is being reset is not handed out", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolSize: 1, maxOverflow: 0 }, { reset: () => delay(10) });
   const lease = await env.engine.connect();
@@ -115,7 +115,7 @@ Deno.test("a connection that is being reset is nobody's yet", async () => {
   await closeAtRest(env);
 });
 
-Deno.test("release() is done when a connection that has no place is closed", async () => {
+Deno.test("Lease.release() waits until a connection above poolSize is closed", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolSize: 1, hooks: { close: () => delay(10) } });
   const [kept, surplus] = await checkoutMany(env, 2);
@@ -130,7 +130,7 @@ Deno.test("release() is done when a connection that has no place is closed", asy
   assertEquals([closing.state, env.adapter.open], ["fulfilled", []]);
 });
 
-Deno.test("await using gives the lease back, whatever is thrown", async () => {
+Deno.test("await using releases the lease, whatever is thrown", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const work = async (fail: boolean) => {
@@ -144,7 +144,7 @@ Deno.test("await using gives the lease back, whatever is thrown", async () => {
   await closeAtRest(env);
 });
 
-Deno.test("release(error): a lost connection is closed, any other error leaves it in the pool", async () => {
+Deno.test("Lease.release(error) closes a lost connection, and keeps it after any other error", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   for (const error of [new Error("syntax error"), verdict("read-only"), null, undefined]) {
@@ -158,7 +158,7 @@ Deno.test("release(error): a lost connection is closed, any other error leaves i
   await closeAtRest(env);
 });
 
-Deno.test("release(error): a read-only server is left only by those who asked for one that takes writes", async () => {
+Deno.test("Lease.release(error) closes the connection to a read-only server only if targetSessionAttrs needs writes", async () => {
   using _time = fakeTime();
   for (
     const [targetSessionAttrs, idle] of [["any", 1], ["standby", 1], ["read-write", 0]] as const
@@ -172,7 +172,7 @@ Deno.test("release(error): a read-only server is left only by those who asked fo
   }
 });
 
-Deno.test("release() and invalidate() take anything for an error, and lose nothing over it", async () => {
+Deno.test("Lease.release() and invalidate() accept any value as an error", async () => {
   using time = fakeTime();
   const hostile = {
     get code() {
@@ -225,7 +225,7 @@ Deno.test("release() and invalidate() take anything for an error, and lose nothi
   }
 });
 
-Deno.test("invalidate() knows its one option", async () => {
+Deno.test("Lease.invalidate() refuses invalid options", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const lease = await env.engine.connect();
@@ -246,7 +246,7 @@ Deno.test("invalidate() knows its one option", async () => {
   await closeAtRest(env);
 });
 
-Deno.test("a soft invalidation is for one connection and for the time after the lease", async () => {
+Deno.test("Lease.invalidate({ soft: true }) closes the connection when the lease is released", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const [first, second] = await checkoutMany(env, 2);
@@ -258,7 +258,7 @@ Deno.test("a soft invalidation is for one connection and for the time after the 
   await closeAtRest(env);
 });
 
-Deno.test("detach() gives the place back, and nothing that happens later touches the connection", async () => {
+Deno.test("Lease.detach() frees the place in the pool, and the pool does not touch the connection later", async () => {
   using time = fakeTime();
   const closes: number[] = [];
   const env = fakeEngine({
@@ -287,7 +287,7 @@ Deno.test("detach() gives the place back, and nothing that happens later touches
   assertEquals(closes, [2]);
 });
 
-Deno.test("a connection that dies in use is closed when it comes back, without a reset that could not work", async () => {
+Deno.test("a connection that dies in use is closed at checkin, without a reset", async () => {
   using _time = fakeTime();
   const logger = keepLines();
   const env = fakeEngine({ logger }, { reset: () => Promise.reject(new Error("it is dead")) });
@@ -302,7 +302,7 @@ Deno.test("a connection that dies in use is closed when it comes back, without a
   await env.engine.close();
 });
 
-Deno.test("a connection that dies idle is not handed out", async () => {
+Deno.test("a connection that dies while idle is not handed out", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   await releaseAll(await checkoutMany(env, 2));
@@ -313,7 +313,7 @@ Deno.test("a connection that dies idle is not handed out", async () => {
   await env.engine.close();
 });
 
-Deno.test("untilLost() ends with its work, or as soon as the connection is terminated, for everybody who waits", async () => {
+Deno.test("Lease.untilLost() ends with its work, or as soon as the connection is terminated, for all callers", async () => {
   using time = fakeTime();
   const env = fakeEngine();
   const lease = await env.engine.connect();
@@ -332,7 +332,7 @@ Deno.test("untilLost() ends with its work, or as soon as the connection is termi
   assertStrictEquals(await assertRejects(() => lease.untilLost(never)), reason);
 });
 
-Deno.test("untilLost() leaves nothing behind on a lease that is held for long, however often it was called", async () => {
+Deno.test("Lease.untilLost() leaves no listener on a long lease, however often it was called", async () => {
   using time = fakeTime();
   const env = fakeEngine();
   const lease = await env.engine.connect();
@@ -346,7 +346,7 @@ Deno.test("untilLost() leaves nothing behind on a lease that is held for long, h
   assertStrictEquals(lease.signal.reason, wait.error);
 });
 
-Deno.test("whoever comes to a lease after its connection was terminated is told that, and not of a release", async () => {
+Deno.test("Lease.client throws the reason of the termination, not the error of a release", async () => {
   using time = fakeTime();
   const env = fakeEngine();
   const lease = await env.engine.connect();

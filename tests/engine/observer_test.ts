@@ -4,7 +4,7 @@ import { refused, verdict } from "../support/checks.ts";
 import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** An observer that writes down what it hears: `"waited 0.5 10.0.0.1"`. */
+/** An observer that records its calls: `"waited 0.5 10.0.0.1"`. */
 function noting(): { heard: string[]; observer: EngineObserver } {
   const heard: string[] = [];
   const line = (what: string, { seconds, address, error }: Ended) => {
@@ -27,7 +27,7 @@ function noting(): { heard: string[]; observer: EngineObserver } {
   };
 }
 
-Deno.test("observer hears how long a checkout waited, a connect took, an answer took, a connection was used", async () => {
+Deno.test("observer measures the wait of checkouts, connects, resolutions and the use of connections", async () => {
   using time = fakeTime();
   const { heard, observer } = noting();
   const slow = { ms: 300 };
@@ -55,7 +55,7 @@ Deno.test("observer hears how long a checkout waited, a connect took, an answer 
   await engine.close();
 });
 
-Deno.test("observer hears why a wait, a connect and a resolution failed", async () => {
+Deno.test("observer gets the errors of checkouts, connects and resolutions", async () => {
   using time = fakeTime();
   const { heard, observer } = noting();
   const { engine, dns } = fakeEngine({ observer, poolSize: 1, maxOverflow: 0, poolTimeout: 1 });
@@ -95,7 +95,7 @@ Deno.test("observer hears why a wait, a connect and a resolution failed", async 
   await failing.engine.close();
 });
 
-Deno.test("observer hears of a lease that the pool terminates, once", async () => {
+Deno.test("observer is called once for a lease that the pool terminates", async () => {
   using time = fakeTime();
   const { heard, observer } = noting();
   const { engine } = fakeEngine({ observer });
@@ -111,7 +111,7 @@ Deno.test("observer hears of a lease that the pool terminates, once", async () =
   ]);
 });
 
-Deno.test("an observer that throws harms nobody", async () => {
+Deno.test("observer: what it throws is ignored", async () => {
   using _time = fakeTime();
   const fail = () => {
     throw new Error("not today");
@@ -123,7 +123,7 @@ Deno.test("an observer that throws harms nobody", async () => {
   await engine.close();
 });
 
-Deno.test("the event close is told once, when everything is closed", async () => {
+Deno.test("the event close is dispatched once, when everything is closed", async () => {
   using _time = fakeTime();
   const { engine, adapter } = fakeEngine();
   await engine.use(() => {});

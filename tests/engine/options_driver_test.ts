@@ -1,5 +1,5 @@
 /**
- * What the options that reach the driver change, and who may change the options.
+ * Options that reach the driver, and plugins.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { assertAtRest, checkoutMany, closeAtRest, releaseAll, watch } from "../s
 import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** What the adapter is told with these options. */
+/** Returns the target that the adapter gets with these options. */
 async function targetWith(options: EngineOptions<FakeClient>): Promise<Target> {
   let target: Target | undefined;
   const env = fakeEngine(options, { connect: (_, given) => void (target = given) });
@@ -27,7 +27,7 @@ async function targetWith(options: EngineOptions<FakeClient>): Promise<Target> {
   return target!;
 }
 
-Deno.test("connectArgs reaches the adapter as it is, apart from what the URL gives", async () => {
+Deno.test("connectArgs reaches the adapter unchanged, apart from the parts of the URL", async () => {
   using _time = fakeTime();
   const { connectArgs, user, password, database, host, port } = await targetWith({
     connectArgs: { application_name: "orders", user: "root" },
@@ -70,7 +70,7 @@ Deno.test("isolationLevel is set on every new connection, before the hooks see i
   await closeAtRest(plain);
 });
 
-Deno.test("isolationLevel: a connection on which it cannot be set is terminated, and the checkout fails", async () => {
+Deno.test("isolationLevel: if it cannot be set, the connection is terminated, and the checkout fails", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ isolationLevel: "no such level", poolSize: 1, maxOverflow: 0 }, {
     setIsolationLevel: () => Promise.reject(new Error("invalid value")),
@@ -83,7 +83,7 @@ Deno.test("isolationLevel: a connection on which it cannot be set is terminated,
   await env.engine.close();
 });
 
-Deno.test("executionOptions({ isolationLevel }): for the time of each lease of the sibling, on the same pool", async () => {
+Deno.test("executionOptions({ isolationLevel }) sets it for each lease of the sibling, in the same pool", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ isolationLevel: "read committed", poolSize: 1, maxOverflow: 0 });
   const sibling = env.engine.executionOptions({ isolationLevel: "serializable" });
@@ -111,7 +111,7 @@ Deno.test("executionOptions({ isolationLevel }): for the time of each lease of t
   await assertRejects(() => sibling.connect(), Error, "the engine is closed");
 });
 
-Deno.test("executionOptions({ isolationLevel }): where it cannot be set or taken back, the connection is closed", async () => {
+Deno.test("executionOptions({ isolationLevel }): if it cannot be set or reset, the connection is closed", async () => {
   using time = fakeTime();
   const env = fakeEngine({ connectTimeout: 2, logger: { debug() {}, info() {}, warn() {} } });
   const sibling = env.engine.executionOptions({ isolationLevel: "serializable" });
@@ -137,7 +137,7 @@ Deno.test("executionOptions({ isolationLevel }): where it cannot be set or taken
   await closeAtRest(env);
 });
 
-Deno.test("what the options ask of the adapter, it must be able to do", () => {
+Deno.test("getDnsEngine() refuses options for which the adapter has no method", () => {
   const { ping: _ping, role: _role, setIsolationLevel: _set, query: _query, ...poor } =
     fakeAdapter();
   const asks: [EngineOptions<FakeClient>, string, string][] = [
@@ -160,7 +160,7 @@ Deno.test("what the options ask of the adapter, it must be able to do", () => {
   );
 });
 
-Deno.test("an adapter without query: engine.query and engine.begin say so, and nothing is checked out", async () => {
+Deno.test("Engine.query() and begin() throw if the adapter has no query, before a checkout", async () => {
   const { query: _, ...poor } = fakeAdapter();
   const engine = getDnsEngine("fake://127.0.0.1", { adapter: poor });
   const query = await assertRejects(() => engine.query("SELECT 1"), TypeError);
@@ -177,7 +177,7 @@ Deno.test("an adapter without query: engine.query and engine.begin say so, and n
   await engine.close();
 });
 
-Deno.test("an adapter of three members is enough for connect, use and release", async () => {
+Deno.test("an adapter with three members is enough for connect, use and release", async () => {
   const { name, defaultPort, connect } = fakeAdapter();
   const engine = getDnsEngine("fake://127.0.0.1", {
     adapter: { name, defaultPort, connect },
@@ -194,7 +194,7 @@ Deno.test("an adapter of three members is enough for connect, use and release", 
   assertEquals({ opened, closed }, { opened: 2, closed: 2 });
 });
 
-Deno.test("plugins change URL and options in turn, and see the finished engine", async () => {
+Deno.test("plugins change URL and options in turn, and get the finished engine", async () => {
   using _time = fakeTime();
   const created: unknown[] = [];
   const adapter = fakeAdapter();
@@ -226,7 +226,7 @@ Deno.test("plugins change URL and options in turn, and see the finished engine",
   await engine.close();
 });
 
-Deno.test("what a plugin changes is checked like what the caller gives", () => {
+Deno.test("plugins: what they change is checked", () => {
   const make = (change: { options: EngineOptions }) => () =>
     getDnsEngine("fake://127.0.0.1", { adapter: fakeAdapter(), plugins: [() => change] });
   assertThrows(
@@ -253,7 +253,7 @@ Deno.test("what a plugin changes is checked like what the caller gives", () => {
   }
 });
 
-Deno.test("creator and pool are refused wherever the URL leads", () => {
+Deno.test("creator and pool are refused for any host", () => {
   for (
     const url of ["fake://db.internal", "fake://127.0.0.1", "fake://localhost", "fake://[::1]"]
   ) {
@@ -268,7 +268,7 @@ Deno.test("creator and pool are refused wherever the URL leads", () => {
   }
 });
 
-Deno.test("hooks may be methods that need their object", async () => {
+Deno.test("hooks may be methods of an object", async () => {
   using time = fakeTime();
   class Counter {
     readonly #calls: string[] = [];

@@ -1,5 +1,5 @@
 /**
- * What the options of logging change, and what never stands in a log.
+ * Options of logging, and what is never logged.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { checkoutMany, closeAtRest, keepLines, releaseAll, verdict } from "../su
 import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** What a short life of an engine writes. */
+/** Returns the log lines of an engine that is used and closed. */
 async function linesWith(options: EngineOptions<FakeClient>): Promise<string[]> {
   const logger = keepLines();
   const env = fakeEngine({ logger, ...options });
@@ -25,7 +25,7 @@ async function linesWith(options: EngineOptions<FakeClient>): Promise<string[]> 
   return logger.lines;
 }
 
-Deno.test("echo: statements of the engine's own are logged; by default nothing is", async () => {
+Deno.test("echo: the engine's own statements are logged; by default nothing is", async () => {
   using _time = fakeTime();
   assertEquals(await linesWith({}), []);
   assertEquals(await linesWith({ echo: false, echoPool: false }), []);
@@ -38,7 +38,7 @@ Deno.test("echo: statements of the engine's own are logged; by default nothing i
   assertEquals(await linesWith({ echo: "debug" }), statements);
 });
 
-Deno.test('echoPool: connections as they open and close; with "debug" each checkout and checkin', async () => {
+Deno.test('echoPool: connections are logged when they open and close; with "debug", each checkout and checkin', async () => {
   using _time = fakeTime();
   assertEquals(await linesWith({ echoPool: true }), [
     "info [db.internal] Opened a connection to 10.0.0.1",
@@ -60,7 +60,7 @@ Deno.test('echoPool: connections as they open and close; with "debug" each check
   ]);
 });
 
-Deno.test("loggingName and poolLoggingName stand in front of the lines, and the latter in errors", async () => {
+Deno.test("loggingName and poolLoggingName begin the lines; the latter is in errors as well", async () => {
   using _time = fakeTime();
   const lines = await linesWith({
     echo: true,
@@ -78,14 +78,14 @@ Deno.test("loggingName and poolLoggingName stand in front of the lines, and the 
   assertEquals(error.message, 'Cannot check out a connection to "pool 1": the engine is closed');
 });
 
-Deno.test("hideParameters: no bind value in a line, only how many there are", async () => {
+Deno.test("hideParameters: log lines have the number of bind values only", async () => {
   using _time = fakeTime();
   const lines = await linesWith({ echo: true, hideParameters: true });
   assertEquals(lines[0], "info [db.internal] SELECT $1 [1 values hidden]");
   assertFalse(lines.join().includes("7"));
 });
 
-Deno.test("bind values that cannot be shown fail no query", async () => {
+Deno.test("echo: bind values without a JSON form do not fail the query", async () => {
   using _time = fakeTime();
   const logger = keepLines();
   const env = fakeEngine({ echo: true, logger });
@@ -102,7 +102,7 @@ Deno.test("bind values that cannot be shown fail no query", async () => {
   await closeAtRest(env);
 });
 
-Deno.test("no line has the password, whatever the driver says", async () => {
+Deno.test("no log line has the password, whatever the driver throws", async () => {
   using _time = fakeTime();
   const logger = keepLines();
   const env = fakeEngine({ echo: "debug", echoPool: "debug", logger });
@@ -123,7 +123,7 @@ Deno.test("no line has the password, whatever the driver says", async () => {
   assertFalse(logger.lines.join("\n").includes("secret"), logger.lines.join("\n"));
 });
 
-Deno.test("a rollback cut short because the address departed is no failed reset to the log", async () => {
+Deno.test("a rollback that is aborted because the address departed is not logged as a failed reset", async () => {
   using _time = fakeTime();
   const logger = keepLines();
   let cutShort: ((reason: unknown) => void) | undefined;
@@ -149,7 +149,7 @@ Deno.test("a rollback cut short because the address departed is no failed reset 
   await closeAtRest(env);
 });
 
-Deno.test("a logger that throws fails no query, no checkin and no hook, and does not end the upkeep", async () => {
+Deno.test("logger: what it throws fails no query, checkin or hook, and does not end the maintenance", async () => {
   using time = fakeTime();
   const fail = () => {
     throw new Error("no space left on device");
@@ -188,7 +188,7 @@ Deno.test("logger: console by default", async () => {
   assertEquals(lines, ["[127.0.0.1] SELECT 1"]);
 });
 
-Deno.test("executionOptions({ loggingToken }) stands in the lines of the sibling's statements", async () => {
+Deno.test("executionOptions({ loggingToken }) begins the lines of the sibling's statements", async () => {
   using _time = fakeTime();
   const logger = keepLines();
   const env = fakeEngine({ echo: true, logger });
@@ -204,7 +204,7 @@ Deno.test("executionOptions({ loggingToken }) stands in the lines of the sibling
   await closeAtRest(env);
 });
 
-Deno.test("leaseWarnAfter: a lease that is out for so long is reported once, with where it was taken", async () => {
+Deno.test("leaseWarnAfter: a long lease is reported once, with the stack of its checkout", async () => {
   using time = fakeTime();
   const logger = keepLines();
   const events: EngineEventMap["longlease"]["detail"][] = [];
@@ -217,7 +217,7 @@ Deno.test("leaseWarnAfter: a lease that is out for so long is reported once, wit
   });
   env.engine.addEventListener("longlease", ({ detail }) => events.push(detail));
   const lease = await takeLease(env);
-  // One that waits, and is told where it began to wait, not who gave it the connection.
+  // The stack of a checkout that waited is where it began, not where the connection was released.
   const waiter = waitForLease(env);
   await time.advance(19.9);
   assertEquals(events, []);
@@ -243,7 +243,7 @@ Deno.test("leaseWarnAfter: a lease that is out for so long is reported once, wit
   await closeAtRest(env);
 });
 
-// Not `return engine.connect()`: on Bun a call in that place leaves no frame of its caller.
+// Not `return engine.connect()`: on Bun, a call in tail position has no frame of its caller.
 async function takeLease({ engine }: ReturnType<typeof fakeEngine>) {
   return await engine.connect();
 }
@@ -252,7 +252,7 @@ async function waitForLease({ engine }: ReturnType<typeof fakeEngine>) {
   return await engine.connect();
 }
 
-Deno.test("leaseWarnAfter is off by default, and looks at leases of a disposed pool too", async () => {
+Deno.test("leaseWarnAfter is off by default, and includes leases of a disposed pool", async () => {
   using time = fakeTime();
   for (const [options, count] of [[{}, 0], [{ leaseWarnAfter: 20 }, 2]] as const) {
     const logger = keepLines();

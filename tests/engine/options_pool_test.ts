@@ -1,5 +1,5 @@
 /**
- * What each option of the pool changes: sizes, waits, ages, checks, order, ahead of need.
+ * Options of the pool: sizes, timeouts, ages, checks, order, prefill.
  *
  * @module
  */
@@ -37,12 +37,12 @@ import {
 import { type FakeEngine, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** The connection that the next checkout gets. */
+/** Returns the number of the connection that the next checkout gets. */
 function idOfNext({ engine }: FakeEngine): Promise<number> {
   return engine.use(({ client }) => client.id);
 }
 
-Deno.test("poolSize: so many connections are kept; by default 5, with 0 all of them", async () => {
+Deno.test("poolSize: number of connections that are kept; by default 5, with 0 all", async () => {
   using _time = fakeTime();
   for (const [options, kept] of [[{}, 5], [{ poolSize: 2 }, 2], [{ poolSize: 0 }, 12]] as const) {
     const env = fakeEngine(options);
@@ -52,7 +52,7 @@ Deno.test("poolSize: so many connections are kept; by default 5, with 0 all of t
   }
 });
 
-Deno.test("poolSize: what came back while somebody waited for an answer is kept for him, and closed when he leaves", async () => {
+Deno.test("poolSize: a connection above it that comes back is kept for a checkout that waits for an answer, and closed when it aborts", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolSize: 1, dnsRefresh: "on-demand" });
   const leases = await checkoutMany(env, 4);
@@ -68,7 +68,7 @@ Deno.test("poolSize: what came back while somebody waited for an answer is kept 
   await closeAtRest(env);
 });
 
-Deno.test("maxOverflow: so many are opened above poolSize; by default 10, with -1 or Infinity without end", async () => {
+Deno.test("maxOverflow: number of connections above poolSize; by default 10, with -1 or Infinity no limit", async () => {
   using _time = fakeTime();
   for (
     const [maxOverflow, most] of [[undefined, 11], [0, 1], [3, 4], [-1, 99], [
@@ -80,7 +80,7 @@ Deno.test("maxOverflow: so many are opened above poolSize; by default 10, with -
     const env = fakeEngine({ ...options, poolSize: 1, poolTimeout: 0 });
     const outcomes = await Promise.allSettled(
       Array.from({ length: 99 }, async (_, i) => {
-        // One after the other, so that no dial has to wait for another.
+        // One after the other, so that no connect has to wait for another.
         for (let turn = 0; turn < i * 50; turn++) await null;
         return await env.engine.connect();
       }),
@@ -92,7 +92,7 @@ Deno.test("maxOverflow: so many are opened above poolSize; by default 10, with -
   }
 });
 
-Deno.test("poolTimeout: how long a checkout waits; 0 fails now, Infinity waits for ever; connect({ timeout }) differs", async () => {
+Deno.test("poolTimeout: timeout of a checkout; 0 fails at once, Infinity never; connect({ timeout }) replaces it", async () => {
   using time = fakeTime();
   const cases: [EngineOptions, { timeout?: number }, number][] = [
     [{}, {}, 30],
@@ -125,7 +125,7 @@ Deno.test("poolTimeout: how long a checkout waits; 0 fails now, Infinity waits f
   });
   const lease = await patient.engine.connect();
   const wait = watch(patient.engine.connect());
-  // Past the longest delay of a timer, which is 24.8 days.
+  // Beyond the maximum delay of a timer, which is 24.8 days.
   await time.advance(31 * 86_400);
   assertEquals(wait.state, "pending");
   await lease.release();
@@ -160,7 +160,7 @@ Deno.test("poolTimeout: the error has the last failed connect as its cause", asy
   });
   await lease!.release();
   await time.settle();
-  // The one that hangs is given up; once a connect succeeded, the failure is history.
+  // The connect that hangs is aborted; after a connect has succeeded, the failure is forgotten.
   await time.advance(10);
   env.adapter.behavior.connect = () => {};
   const last = await env.engine.connect();
@@ -170,7 +170,7 @@ Deno.test("poolTimeout: the error has the last failed connect as its cause", asy
   await closeAtRest(env);
 });
 
-Deno.test("a failed connect is nobody's who has another one on its way", async () => {
+Deno.test("a failed connect does not reject a waiter for which another connect is under way", async () => {
   using time = fakeTime();
   const env = fakeEngine({ connectRetry: false }, {
     async connect() {
@@ -191,7 +191,7 @@ Deno.test("a failed connect is nobody's who has another one on its way", async (
   await closeAtRest(env);
 });
 
-Deno.test("poolTimeout 0 still opens a connection where there is room: only the queue fails at once", async () => {
+Deno.test("poolTimeout 0 opens a connection if the limit allows it: only waiting in the queue fails at once", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolSize: 2, maxOverflow: 0, poolTimeout: 0 }, {
     connect: () => delay(3000),
@@ -204,7 +204,7 @@ Deno.test("poolTimeout 0 still opens a connection where there is room: only the 
   await closeAtRest(env);
 });
 
-Deno.test("poolTimeout 0 opens a connection at once, also after a dial that nobody waited for any more failed", async () => {
+Deno.test("poolTimeout 0 opens a connection at once, also after a failed connect without a waiter", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolTimeout: 0 }, {
     async connect() {
@@ -225,7 +225,7 @@ Deno.test("poolTimeout 0 opens a connection at once, also after a dial that nobo
   await closeAtRest(env);
 });
 
-Deno.test("poolRecycle: older connections are replaced at checkout, up to 2.5 % sooner so that a fleet does not do it in step", async () => {
+Deno.test("poolRecycle: older connections are replaced at checkout, up to 2.5 % sooner so that a fleet does not reconnect at once", async () => {
   using time = fakeTime();
   const replacedAt = async (random: number) => {
     using _dice = fixedRandom(random);
@@ -248,7 +248,7 @@ Deno.test("poolRecycle: older connections are replaced at checkout, up to 2.5 % 
   await closeAtRest(env);
 });
 
-Deno.test("poolRecycle: age counts from before the dial, and a dial that takes longer is good for one checkout", async () => {
+Deno.test("poolRecycle: the age counts from the beginning of the connect; one that takes longer serves one checkout", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolRecycle: 2 }, { connect: () => delay(1500) });
   const use = async () => {
@@ -265,7 +265,7 @@ Deno.test("poolRecycle: age counts from before the dial, and a dial that takes l
   await closeAtRest(env);
 });
 
-Deno.test("poolPrePing: a dead connection is found before it is handed out, a fresh one is not pinged", async () => {
+Deno.test("poolPrePing: a dead connection is found before it is handed out; a new one is not pinged", async () => {
   using _time = fakeTime();
   for (const poolPrePing of [false, true]) {
     const env = fakeEngine({ poolPrePing });
@@ -277,7 +277,7 @@ Deno.test("poolPrePing: a dead connection is found before it is handed out, a fr
   }
 });
 
-Deno.test("poolPrePing: one failed ping condemns its siblings, which are not pinged any more", async () => {
+Deno.test("poolPrePing: a failed ping evicts all connections to the same address, which are not pinged any more", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ poolPrePing: true });
   await releaseAll(await checkoutMany(env, 3));
@@ -291,7 +291,7 @@ Deno.test("poolPrePing: one failed ping condemns its siblings, which are not pin
   await closeAtRest(env);
 });
 
-Deno.test("poolPrePing: a ping that is not answered is given up after connectTimeout", async () => {
+Deno.test("poolPrePing: a ping without an answer is aborted after connectTimeout", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolPrePing: true, connectTimeout: 2 });
   await idOfNext(env);
@@ -304,7 +304,7 @@ Deno.test("poolPrePing: a ping that is not answered is given up after connectTim
   await closeAtRest(env);
 });
 
-Deno.test("poolPrePing: one that was opened ahead of need and has waited since is pinged", async () => {
+Deno.test("poolPrePing: a prefilled connection that was idle for a while is pinged", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolPrePing: true, poolSize: 2, minIdle: 1 });
   const lease = await env.engine.connect();
@@ -316,7 +316,7 @@ Deno.test("poolPrePing: one that was opened ahead of need and has waited since i
   await closeAtRest(env);
 });
 
-Deno.test("prePingAfter: a connection used within that time is not pinged, but its address is looked at all the same", async () => {
+Deno.test("prePingAfter: a connection used within that time is not pinged, but its address is checked", async () => {
   using time = fakeTime();
   for (const [prePingAfter, idle, pings] of [[0, 0, 1], [5, 4.999, 0], [5, 5, 1]] as const) {
     const env = fakeEngine({ poolPrePing: true, prePingAfter });
@@ -335,7 +335,7 @@ Deno.test("prePingAfter: a connection used within that time is not pinged, but i
   await closeAtRest(env);
 });
 
-Deno.test("poolUseLifo: the last to come back goes out first, so that the others can grow idle", async () => {
+Deno.test("poolUseLifo: the connection that came back last is handed out first, so that the others become idle", async () => {
   using time = fakeTime();
   for (const [poolUseLifo, left] of [[false, 3], [true, 1]] as const) {
     const env = fakeEngine({ poolUseLifo, idleTimeout: 60 });
@@ -349,7 +349,7 @@ Deno.test("poolUseLifo: the last to come back goes out first, so that the others
   }
 });
 
-Deno.test("poolResetOnReturn: what ends an open transaction at checkin, for retired and overflowing connections as well", async () => {
+Deno.test("poolResetOnReturn: ends an open transaction at checkin, also on retired connections and those above poolSize", async () => {
   using time = fakeTime();
   const cases = [["rollback", ["rollback"]], ["commit", ["commit"]], [null, []]] as const;
   for (const [poolResetOnReturn, expected] of cases) {
@@ -370,7 +370,7 @@ Deno.test("poolResetOnReturn: what ends an open transaction at checkin, for reti
   }
 });
 
-Deno.test("poolResetOnReturn: a reset that fails or hangs closes the connection, is logged and never thrown", async () => {
+Deno.test("poolResetOnReturn: a reset that fails or hangs closes the connection, and is logged, not thrown", async () => {
   using time = fakeTime();
   const warnings: string[] = [];
   const logger = { debug() {}, info() {}, warn: (line: string) => void warnings.push(line) };
@@ -398,14 +398,14 @@ Deno.test("poolResetOnReturn: a reset that fails or hangs closes the connection,
   }
 });
 
-Deno.test('poolClass "null": a connection for each lease, closed when the lease is over, never handed on', async () => {
+Deno.test('poolClass "null": a connection for each lease, closed after it, never handed to another', async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolClass: "null" }, { connect: () => delay(10) });
   const waits = [1, 2].map(() => watch(env.engine.connect()));
   await time.tick(10);
   const third = watch(env.engine.connect());
   await time.tick(5);
-  // Somebody waits for a connection, and still is not given a used one.
+  // A waiter does not get a used connection.
   await waits[0]!.value!.release();
   assertFalse(env.adapter.clients[0]!.open);
   assertEquals(third.state, "pending");
@@ -416,7 +416,7 @@ Deno.test('poolClass "null": a connection for each lease, closed when the lease 
   await closeAtRest(env);
 });
 
-Deno.test('poolClass "assertion": the second lease is refused while the first is out or wanted, with ping and hooks too', async () => {
+Deno.test('poolClass "assertion": a second checkout is refused while the first waits or is in use, with ping and hooks too', async () => {
   using time = fakeTime();
   const hooks = { checkout: () => delay(10) };
   const plain = {};
@@ -428,7 +428,7 @@ Deno.test('poolClass "assertion": the second lease is refused while the first is
     for (let round = 0; round < 3; round++) {
       const first = watch(takeFirst());
       const second = await assertRejects(() => env.engine.connect(), ConnectionInUseError);
-      // While it is being opened, nobody has it yet.
+      // While the connection is being opened, there is no stack.
       assertEquals(second.takenAt === undefined, round === 0 || options !== plain);
       await time.tick(20);
       await assertRejects(() => env.engine.connect(), ConnectionInUseError, "takeFirst");
@@ -437,7 +437,7 @@ Deno.test('poolClass "assertion": the second lease is refused while the first is
     assertEquals(env.adapter.dials.length, 1);
     await closeAtRest(env);
   }
-  // A dial that nobody waits for any more is nobody's.
+  // A connect without a waiter does not refuse another checkout.
   const env = fakeEngine({ poolClass: "assertion" }, { connect: () => delay(10) });
   const controller = new AbortController();
   const given = watch(env.engine.connect({ signal: controller.signal }));
@@ -450,7 +450,7 @@ Deno.test('poolClass "assertion": the second lease is refused while the first is
   await closeAtRest(env);
 });
 
-Deno.test("the limits of a queue are refused with another pool class", () => {
+Deno.test("poolSize, maxOverflow, minIdle and minSize are refused with another poolClass", () => {
   for (const poolClass of ["null", "static", "assertion"] as const) {
     for (const name of ["poolSize", "maxOverflow", "minIdle", "minSize"]) {
       const error = assertThrows(
@@ -465,7 +465,7 @@ Deno.test("the limits of a queue are refused with another pool class", () => {
   }
 });
 
-Deno.test("idleTimeout: a connection idle for so long is closed, by the clock even where no timer came to it", async () => {
+Deno.test("idleTimeout: an idle connection is closed, by the clock even if no timer has fired", async () => {
   using time = fakeTime();
   const env = fakeEngine({ idleTimeout: 60 });
   await releaseAll(await checkoutMany(env, 3));
@@ -487,7 +487,7 @@ Deno.test("idleTimeout: a connection idle for so long is closed, by the clock ev
   await closeAtRest(forever);
 });
 
-Deno.test("maxUses: a connection is replaced after so many checkouts", async () => {
+Deno.test("maxUses: a connection is replaced after that number of checkouts", async () => {
   using _time = fakeTime();
   for (const [maxUses, ids] of [[3, [1, 1, 1, 2, 2, 2, 3]], [1, [1, 2, 3, 4, 5, 6, 7]]] as const) {
     const env = fakeEngine({ maxUses });
@@ -498,7 +498,7 @@ Deno.test("maxUses: a connection is replaced after so many checkouts", async () 
   }
 });
 
-Deno.test("minIdle: after the first use so many are opened in the background, and kept", async () => {
+Deno.test("minIdle: after the first use, that number of connections is opened in the background, and kept", async () => {
   using time = fakeTime();
   const env = fakeEngine({ minIdle: 3, idleTimeout: 60 }, { connect: () => delay(100) });
   await time.advance(10);
@@ -512,7 +512,7 @@ Deno.test("minIdle: after the first use so many are opened in the background, an
   await time.advance(1);
   assertEquals([env.engine.status().idle, env.engine.status().inUse], [3, 1]);
   await first.value!.release();
-  // The idle ones are not closed for their idleness, as long as they are no more than wanted.
+  // idleTimeout closes none of them.
   await time.advance(600);
   assertEquals([env.engine.status().idle, env.adapter.dials.length], [3, 4]);
   const leases = await checkoutMany(env, 3);
@@ -524,7 +524,7 @@ Deno.test("minIdle: after the first use so many are opened in the background, an
   await closeAtRest(env);
 });
 
-Deno.test("minSize: so many connections, idle or in use, are not closed for their idleness, and none is opened for them", async () => {
+Deno.test("minSize: idleTimeout keeps that number of connections, idle or in use; none is opened for it", async () => {
   using time = fakeTime();
   const env = fakeEngine({ minSize: 2, idleTimeout: 60 });
   const [first, ...others] = await checkoutMany(env, 4);
@@ -541,7 +541,7 @@ Deno.test("minSize: so many connections, idle or in use, are not closed for thei
   await closeAtRest(env);
 });
 
-Deno.test("minIdle: while connects fail, they are tried again ahead of need every half second, and nobody waits for that", async () => {
+Deno.test("minIdle: while connects fail, prefill tries again every half second, and no checkout waits for it", async () => {
   using time = fakeTime();
   const env = fakeEngine({ minIdle: 2, connectRetry: false });
   await env.engine.use(() => {});
@@ -560,7 +560,7 @@ Deno.test("minIdle: while connects fail, they are tried again ahead of need ever
   await closeAtRest(env);
 });
 
-Deno.test("engine.warm() opens connections before they are needed, minIdle of them by default", async () => {
+Deno.test("Engine.warm() opens connections before they are needed, minIdle of them by default", async () => {
   using time = fakeTime();
   const kept = { minIdle: 3 };
   for (
@@ -577,7 +577,7 @@ Deno.test("engine.warm() opens connections before they are needed, minIdle of th
     await env.engine.warm(count);
     assertEquals(env.adapter.dials.length, idle);
     if (options === kept) {
-      // And they are kept afterwards.
+      // They are kept afterwards.
       const leases = await checkoutMany(env, 3);
       await time.advance(2);
       assertEquals(env.engine.status().idle, 3);
@@ -587,7 +587,7 @@ Deno.test("engine.warm() opens connections before they are needed, minIdle of th
   }
 });
 
-Deno.test("engine.warm() refuses what the pool cannot keep, and tells why a connection could not be opened", async () => {
+Deno.test("Engine.warm() refuses a number above poolSize, and rejects with the error of a failed connect", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ poolSize: 3 });
   for (const count of [0, -1, 4, 1.5, NaN, "2", null]) {
@@ -604,7 +604,7 @@ Deno.test("engine.warm() refuses what the pool cannot keep, and tells why a conn
   await closeAtRest(env);
 });
 
-Deno.test("connectTimeout: one attempt, all addresses together; what arrives later is thrown away", async () => {
+Deno.test("connectTimeout: one attempt over all addresses; a connection that arrives later is terminated", async () => {
   using time = fakeTime();
   const env = fakeEngine({ connectTimeout: 4, poolSize: 1, maxOverflow: 0 }, {
     connect: (address) => delay(address === "10.0.0.1" ? 60_000 : 3000),
@@ -631,7 +631,7 @@ Deno.test("connectTimeout: one attempt, all addresses together; what arrives lat
   await closeAtRest(two);
 });
 
-Deno.test("connectConcurrency: so many connections open at once, by default 4", async () => {
+Deno.test("connectConcurrency: number of connections that open at once, by default 4", async () => {
   using time = fakeTime();
   for (const [options, most] of [[{}, 4], [{ connectConcurrency: 1 }, 1]] as const) {
     let running = 0;
@@ -647,7 +647,7 @@ Deno.test("connectConcurrency: so many connections open at once, by default 4", 
     await time.tick(10 * 20);
     await releaseAll(await Promise.all(waits));
     assertEquals([seen, env.adapter.dials.length], [most, 20]);
-    // After an outage, which one at a time probes, so many open at once again.
+    // After an outage, during which one connect at a time is tried, that number opens at once again.
     const { connect } = env.adapter.behavior;
     env.adapter.behavior.connect = () => Promise.reject(refused());
     env.engine.pool.invalidate();
@@ -662,7 +662,7 @@ Deno.test("connectConcurrency: so many connections open at once, by default 4", 
   }
 });
 
-Deno.test("connectRetry: once connected before, a checkout waits for a server that is down; without it, or before, it fails at once", async () => {
+Deno.test("connectRetry: an engine that has connected before waits for a server that is down; without it, or before, a checkout fails at once", async () => {
   using time = fakeTime();
   for (const connectRetry of [true, false]) {
     const env = fakeEngine({ connectRetry, poolTimeout: 5 });
@@ -695,7 +695,7 @@ Deno.test("connectRetry: once connected before, a checkout waits for a server th
   }
 });
 
-Deno.test("connectRetry: a wrong password is told at once", async () => {
+Deno.test("connectRetry: a wrong password fails at once", async () => {
   using time = fakeTime();
   const env = fakeEngine();
   await env.engine.use((lease) => lease.invalidate());
@@ -707,7 +707,7 @@ Deno.test("connectRetry: a wrong password is told at once", async () => {
   await closeAtRest(env);
 });
 
-Deno.test("a connection of which the adapter cannot tell whether a transaction is open is reset", async () => {
+Deno.test("poolResetOnReturn: a connection is reset if the adapter does not know whether a transaction is open", async () => {
   using _time = fakeTime();
   const tells: (FakeAdapter["inTransaction"] | undefined)[] = [
     undefined,

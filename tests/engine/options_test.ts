@@ -20,7 +20,7 @@ import { fakeAdapter } from "../../testing/fake_adapter.ts";
 type Options = Record<string, unknown>;
 type Kind = typeof TypeError | typeof RangeError;
 
-/** How a value reads in a message. */
+/** Values, and how messages show them. */
 const SHOWN: readonly (readonly [value: unknown, shown: string])[] = [
   [null, "null"],
   [true, "true"],
@@ -54,7 +54,7 @@ function refuses(options: unknown, kind: Kind, message: string): void {
   assertEquals(error.message, message);
 }
 
-/** Each value that is refused for its type, with a message that names option, value and what is allowed. */
+/** Checks that every value of another type is refused, with a message that names option, value and allowed values. */
 function refusesAllBut(name: string, allowed: (value: unknown) => boolean, wanted: string): void {
   for (const [value, shown] of SHOWN) {
     if (allowed(value)) continue;
@@ -68,11 +68,11 @@ function isObject(value: unknown): boolean {
 
 interface NumberOption {
   readonly wanted: string;
-  /** The values at the bounds, and what the settings make of them. */
+  /** Values at the bounds. */
   readonly good: readonly number[];
-  /** The values next to them, outside. */
+  /** Values next to them, outside. */
   readonly bad: readonly number[];
-  /** Waiting times: no milliseconds. */
+  /** Whether milliseconds given by mistake are recognized. */
   readonly wait?: boolean;
 }
 
@@ -224,7 +224,7 @@ const OTHERS = [
   "plugins",
 ];
 
-Deno.test("every option of getDnsEngine() has its tests here", () => {
+Deno.test("getDnsEngine() has no option without a test here", () => {
   const { message } = assertThrows(() => make({ qwertyuiop: 1 }), TypeError);
   const known = message.split("there are ")[1]?.split(", ");
   assertEquals(
@@ -233,7 +233,7 @@ Deno.test("every option of getDnsEngine() has its tests here", () => {
   );
 });
 
-Deno.test("the defaults of getDnsEngine() are those that the docs name, in milliseconds", () => {
+Deno.test("readEngineOptions() returns the documented defaults, in milliseconds", () => {
   for (const none of [undefined, {}, { poolSize: undefined, creator: undefined }]) {
     assertEquals(readEngineOptions(none), {
       dns: {
@@ -289,7 +289,7 @@ Deno.test("the defaults of getDnsEngine() are those that the docs name, in milli
   }
 });
 
-Deno.test("given options replace the defaults, seconds become milliseconds, 0 and -1 become no limit", () => {
+Deno.test("readEngineOptions() converts seconds to milliseconds, and 0 and -1 to no limit", () => {
   const adapter = fakeAdapter();
   const dnsLookup = { name: "table", lookup: () => Promise.reject(new Error("not asked")) };
   const logger = { debug: () => {}, info: () => {}, warn: () => {} };
@@ -401,13 +401,13 @@ Deno.test("given options replace the defaults, seconds become milliseconds, 0 an
   });
 });
 
-Deno.test("a number of the wrong type is refused with an error that names option, value and what is allowed", () => {
+Deno.test("getDnsEngine() refuses other values than numbers, and names option, value and allowed values", () => {
   for (const [name, { wanted }] of Object.entries(NUMBERS)) {
     refusesAllBut(name, (value) => value === 5, wanted);
   }
 });
 
-Deno.test("a number next to its bounds is allowed inside and refused outside, never corrected", () => {
+Deno.test("getDnsEngine() accepts numbers at their bounds, and refuses those next to them", () => {
   for (const [name, { wanted, good, bad }] of Object.entries(NUMBERS)) {
     for (const value of good) accepts({ [name]: value });
     for (const value of bad) {
@@ -416,7 +416,7 @@ Deno.test("a number next to its bounds is allowed inside and refused outside, ne
   }
 });
 
-Deno.test("a waiting time that is plainly in milliseconds is refused, with the seconds that may be meant", () => {
+Deno.test("getDnsEngine() refuses a timeout in milliseconds, and names the seconds", () => {
   for (const [name, { wanted, wait }] of Object.entries(NUMBERS)) {
     if (!wait) continue;
     for (const [value, meant] of [[3601, "3.601"], [30_000, "30"], [1e9, "1000000"]]) {
@@ -427,11 +427,11 @@ Deno.test("a waiting time that is plainly in milliseconds is refused, with the s
       );
     }
   }
-  // Ages and lifetimes may be long.
+  // Ages and TTLs may be long.
   accepts({ dnsGraceTtl: 30_000, dnsMaxStale: 30_000, dnsMaxTtl: 30_000 });
 });
 
-Deno.test("dnsMinTtl is at most dnsMaxTtl", () => {
+Deno.test("dnsMinTtl must be at most dnsMaxTtl", () => {
   accepts({ dnsMinTtl: 5, dnsMaxTtl: 5 });
   const message = (min: number, max: number) =>
     `"dnsMinTtl" must be at most "dnsMaxTtl", which is ${max}, got ${min}`;
@@ -440,7 +440,7 @@ Deno.test("dnsMinTtl is at most dnsMaxTtl", () => {
   refuses({ dnsMaxTtl: 0 }, RangeError, message(0.25, 0));
 });
 
-Deno.test("a switch is true or false, nothing else", () => {
+Deno.test("getDnsEngine() accepts true and false only for a boolean", () => {
   for (const name of BOOLEANS) {
     accepts({ [name]: true });
     accepts({ [name]: false });
@@ -449,7 +449,7 @@ Deno.test("a switch is true or false, nothing else", () => {
   }
 });
 
-Deno.test("a choice is one of its values, in this very spelling and type", () => {
+Deno.test("getDnsEngine() accepts the listed values only, in their spelling and type", () => {
   for (const [name, [good, wanted]] of Object.entries(CHOICES)) {
     for (const value of good) accepts({ [name]: value });
     refusesAllBut(name, (value) => good.includes(value), wanted);
@@ -460,12 +460,12 @@ Deno.test("a choice is one of its values, in this very spelling and type", () =>
   }
 });
 
-Deno.test("a name is a text that is not empty", () => {
+Deno.test("getDnsEngine() accepts non-empty strings only for a name", () => {
   const good = (value: unknown) => typeof value === "string" && value !== "";
   for (const name of TEXTS) refusesAllBut(name, good, "a non-empty string");
 });
 
-Deno.test("minIdle and minSize are at most poolSize", () => {
+Deno.test("minIdle and minSize must be at most poolSize", () => {
   for (const name of ["minIdle", "minSize"]) {
     accepts({ [name]: 3, poolSize: 3 });
     accepts({ [name]: 1000, poolSize: 0 });
@@ -474,7 +474,7 @@ Deno.test("minIdle and minSize are at most poolSize", () => {
   }
 });
 
-Deno.test("logger has the methods that are used", () => {
+Deno.test("logger must have the methods debug, info and warn", () => {
   accepts({ logger: console });
   for (const [value, shown] of [...SHOWN, [{ debug() {}, info() {} }, "an object"]]) {
     refuses(
@@ -485,7 +485,7 @@ Deno.test("logger has the methods that are used", () => {
   }
 });
 
-Deno.test("observer is an object of functions, each known by name", () => {
+Deno.test("observer must be an object of known functions", () => {
   accepts({ observer: { served() {}, waiting: undefined } });
   refusesAllBut("observer", (value) => isObject(value), "an object");
   refuses(
@@ -495,7 +495,7 @@ Deno.test("observer is an object of functions, each known by name", () => {
   );
 });
 
-Deno.test("hooks are functions under names that exist", () => {
+Deno.test("hooks must be an object of known functions", () => {
   const names = [
     "firstConnect",
     "connect",
@@ -529,7 +529,7 @@ Deno.test("hooks are functions under names that exist", () => {
   }
 });
 
-Deno.test("plugins is an array of functions", () => {
+Deno.test("plugins must be an array of functions", () => {
   make({ plugins: [] });
   make({ plugins: [() => {}] });
   refusesAllBut("plugins", (value) => Array.isArray(value), "an array of functions");
@@ -540,7 +540,7 @@ Deno.test("plugins is an array of functions", () => {
   }
 });
 
-Deno.test("dnsLookup is a name, a URL that questions may be sent to, or a lookup", () => {
+Deno.test("dnsLookup must be a name, the URL of a DNS-over-HTTPS server, or a lookup", () => {
   const wanted =
     '"system", "wire", a URL that begins with "https://" (or "http://" and a loopback IP address), without user name and password, or an object with a method "lookup"';
   const good = [
@@ -571,7 +571,7 @@ Deno.test("dnsLookup is a name, a URL that questions may be sent to, or a lookup
   }
 });
 
-Deno.test("allowAddress is a function, or a list of addresses and ranges", () => {
+Deno.test("allowAddress must be a function, or an array of addresses and ranges", () => {
   const good = [
     () => true,
     ["10.0.0.0/8"],
@@ -611,7 +611,7 @@ Deno.test("allowAddress is a function, or a list of addresses and ranges", () =>
   }
 });
 
-Deno.test("adapter is an adapter, not a driver", () => {
+Deno.test("adapter must be an adapter, not a driver", () => {
   const wanted =
     'an object with "name", "defaultPort" and a method "connect", such as pgAdapter(pg)';
   refusesAllBut("adapter", () => false, wanted);
@@ -627,7 +627,7 @@ Deno.test("adapter is an adapter, not a driver", () => {
   }
 });
 
-Deno.test("connectArgs is an object, copied, and cannot send the socket somewhere else", () => {
+Deno.test("connectArgs must be an object without a host; it is copied", () => {
   refusesAllBut(
     "connectArgs",
     isObject,
@@ -648,7 +648,7 @@ Deno.test("connectArgs is an object, copied, and cannot send the socket somewher
   assertEquals(connectArgs, { application_name: "x" });
 });
 
-Deno.test("creator and pool are refused on every path, with the reason", () => {
+Deno.test("creator and pool are refused for any URL, with the reason", () => {
   const urls = [
     "postgresql://db.internal/x",
     "postgresql://127.0.0.1/x",
@@ -671,7 +671,7 @@ Deno.test("creator and pool are refused on every path, with the reason", () => {
   }
 });
 
-Deno.test("dnsNameservers takes IP addresses with and without a port", () => {
+Deno.test("dnsNameservers accepts IP addresses with and without a port", () => {
   const good: [text: string, host: string, port: number][] = [
     ["10.0.0.2", "10.0.0.2", 53],
     ["10.0.0.3:5353", "10.0.0.3", 5353],
@@ -686,7 +686,7 @@ Deno.test("dnsNameservers takes IP addresses with and without a port", () => {
   assertEquals(settings.nameservers, good.map(([, host, port]) => ({ host, port })));
 });
 
-Deno.test("dnsNameservers refuses everything else, and names the one that is wrong", () => {
+Deno.test("dnsNameservers refuses other values, and names the element", () => {
   refusesAllBut(
     "dnsNameservers",
     (value) => Array.isArray(value) && value.length > 0,
@@ -729,7 +729,7 @@ Deno.test("dnsNameservers refuses everything else, and names the one that is wro
   }
 });
 
-Deno.test("an unknown option is refused, and the nearest one is named", () => {
+Deno.test("getDnsEngine() refuses an unknown option, and names the nearest one", () => {
   const slips: [given: string, meant: string][] = [
     ["pool_size", "poolSize"],
     ["poolsize", "poolSize"],
@@ -758,7 +758,7 @@ Deno.test("an unknown option is refused, and the nearest one is named", () => {
   }
 });
 
-Deno.test("an unknown option like no other is refused with a list of those there are, the refused ones left out", () => {
+Deno.test("getDnsEngine() refuses an unknown option without a similar one, and lists the options, without those that are refused", () => {
   for (
     const name of ["qwertyuiop", "x", "poll", "creators", "__proto_", "toString", "constructor"]
   ) {
@@ -771,7 +771,7 @@ Deno.test("an unknown option like no other is refused with a list of those there
   }
 });
 
-Deno.test("options that are no object are refused", () => {
+Deno.test("getDnsEngine() refuses options that are not an object", () => {
   for (const [value, shown] of SHOWN) {
     if (shown === "an object") continue;
     refuses(
@@ -782,7 +782,7 @@ Deno.test("options that are no object are refused", () => {
   }
 });
 
-Deno.test("getIpWithTtl() knows the DNS options and signal, and rejects what is not allowed", async () => {
+Deno.test("getIpWithTtl() accepts the DNS options and signal, and rejects invalid ones", async () => {
   const ask = (options: unknown) => getIpWithTtl("127.0.0.1", options as GetIpOptions);
   assertEquals(await ask({ signal: new AbortController().signal, dnsMaxTtl: 9 }), ["127.0.0.1", 9]);
   const refused: [options: unknown, kind: Kind, message: string][] = [
@@ -820,7 +820,7 @@ Deno.test("getIpWithTtl() knows the DNS options and signal, and rejects what is 
   }
 });
 
-Deno.test("connect() and close() reject options that are not allowed, and the engine goes on", async () => {
+Deno.test("Engine.connect() and close() reject invalid options, and the engine goes on", async () => {
   const engine = getDnsEngine("fake://127.0.0.1", { adapter: fakeAdapter() });
   const connect = (options: unknown) => engine.connect(options as { timeout?: number });
   const close = (options: unknown) => engine.close(options as { drain?: number });

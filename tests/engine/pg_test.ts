@@ -21,7 +21,7 @@ interface Pair {
   engine(options?: EngineOptions<pg.Client>): Engine<pg.Client>;
 }
 
-/** A primary and a hot standby of it on one port, and engines for the name that points at the primary. */
+/** A primary and its hot standby on one port, and engines for a name that points to the primary. */
 async function withPair(test: (pair: Pair) => Promise<void>): Promise<void> {
   const [first, second] = await loopbackPair();
   const port = await freePort([first, second]);
@@ -42,7 +42,7 @@ async function withPair(test: (pair: Pair) => Promise<void>): Promise<void> {
       standby,
       dns,
       engine(options = {}) {
-        // Each engine begins with what the name says now, not with what an engine before it learned.
+        // Each engine begins with the current answer, not with that of an engine before it.
         clearDnsCache();
         const url = `postgresql://app:s3cret@db.internal:${port}/orders`;
         const engine = getDnsEngine(url, {
@@ -64,10 +64,10 @@ async function withPair(test: (pair: Pair) => Promise<void>): Promise<void> {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-Deno.test("on a primary and its standby", async (t) => {
+Deno.test("getDnsEngine() on a primary and its standby", async (t) => {
   await withPair(async ({ primary, standby, dns, engine: make }) => {
     await t.step(
-      "targetSessionAttrs finds the server of the wanted role, in any order",
+      "targetSessionAttrs finds the server with the role, in any order",
       async () => {
         dns.addresses = [standby.host, primary.host];
         const wanted = [
@@ -87,7 +87,7 @@ Deno.test("on a primary and its standby", async (t) => {
     );
 
     await t.step(
-      "a standby alone does not do for read-write: the error names it and its role",
+      "targetSessionAttrs read-write refuses a standby; the error names it and its role",
       async () => {
         dns.addresses = [standby.host];
         const engine = make({ targetSessionAttrs: "read-write", poolTimeout: 0.5 });
@@ -99,7 +99,7 @@ Deno.test("on a primary and its standby", async (t) => {
     );
 
     await t.step(
-      "a read-only error closes what is open to that server, and asks DNS again at once",
+      "a read-only error closes the connections to that server, and DNS is asked again at once",
       async () => {
         dns.addresses = [primary.host];
         dns.ttl = 300;
@@ -173,7 +173,7 @@ Deno.test("on a primary and its standby", async (t) => {
     });
 
     await t.step(
-      "a departed server that is frozen loses its leases; new ones are served meanwhile",
+      "a departed server that is frozen: its leases are terminated; new ones are served meanwhile",
       async () => {
         dns.addresses = [primary.host];
         dns.ttl = 1;
@@ -201,7 +201,7 @@ Deno.test("on a primary and its standby", async (t) => {
     );
 
     await t.step(
-      "a server restarted under busy workers fails only what was in flight",
+      "a server that restarts under load fails only the statements under way",
       async () => {
         dns.addresses = [primary.host];
         const engine = make({ poolSize: 8, maxOverflow: 0 });
@@ -223,7 +223,7 @@ Deno.test("on a primary and its standby", async (t) => {
         over = true;
         await Promise.all(workers);
         assert(failed <= 8, `${failed} calls failed, and 8 were in flight`);
-        assert(served > before, "nobody was served after the restart");
+        assert(served > before, "no worker was served after the restart");
         await engine.close();
       },
     );

@@ -4,10 +4,10 @@ import { fakeAdapter } from "../../testing/mod.ts";
 import { balanced, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-Deno.test("a connection records the address that was dialled, whatever the name says by then", async () => {
+Deno.test("Lease.address is the address that was dialed, even if the name has moved meanwhile", async () => {
   using time = fakeTime();
   const { engine, adapter, dns } = fakeEngine({}, {
-    // The record moves while the dial is under way.
+    // The name moves during the connect.
     connect: () => void (dns.addresses = ["10.0.0.2"]),
   });
   const lease = await engine.connect();
@@ -23,7 +23,7 @@ Deno.test("a connection records the address that was dialled, whatever the name 
   await engine.close();
 });
 
-Deno.test("the very next checkout after the answer's end goes to the new address, and the idle connection is closed", async () => {
+Deno.test("the next checkout after expiry goes to the new address, and the idle connection is closed", async () => {
   using time = fakeTime();
   const { engine, adapter, dns } = fakeEngine({ dnsRefresh: "on-demand" });
   const changes: AddressChange[] = [];
@@ -46,7 +46,7 @@ Deno.test("the very next checkout after the answer's end goes to the new address
   await engine.close();
 });
 
-Deno.test("with refresh ahead, idle connections are closed when the address departs, without any checkout", async () => {
+Deno.test('dnsRefresh "ahead": idle connections are closed when the address departs, without a checkout', async () => {
   using time = fakeTime();
   const { engine, adapter, dns } = fakeEngine();
   await engine.use(() => {});
@@ -57,7 +57,7 @@ Deno.test("with refresh ahead, idle connections are closed when the address depa
   await engine.close();
 });
 
-Deno.test("connections in use on a departed address are retired: they work on, and are closed at checkin", async () => {
+Deno.test("connections in use on a departed address are retired: they go on, and are closed at checkin", async () => {
   using time = fakeTime();
   const { engine, adapter, dns } = fakeEngine({ poolSize: 1, maxOverflow: 0 });
   const retired: unknown[] = [];
@@ -76,7 +76,7 @@ Deno.test("connections in use on a departed address are retired: they work on, a
   await engine.close();
 });
 
-Deno.test("on demand, whoever comes after the answer's end asks, though all is in use: the waiters are served from the new address", async () => {
+Deno.test('dnsRefresh "on-demand": a checkout after expiry asks although all connections are in use, and waiters get the new address', async () => {
   using time = fakeTime();
   const { engine, dns } = fakeEngine({ dnsRefresh: "on-demand", poolSize: 1, maxOverflow: 0 });
   const lease = await engine.connect();
@@ -91,7 +91,7 @@ Deno.test("on demand, whoever comes after the answer's end asks, though all is i
   await engine.close();
 });
 
-Deno.test("an answer of two addresses that rotates does not churn the pool", async () => {
+Deno.test("an answer whose two addresses rotate closes no connection", async () => {
   using time = fakeTime();
   const { engine, adapter, dns } = fakeEngine();
   dns.addresses = ["10.0.0.1", "10.0.0.2"];
@@ -108,7 +108,7 @@ Deno.test("an answer of two addresses that rotates does not churn the pool", asy
   await engine.close();
 });
 
-Deno.test("checkouts after expiry join one resolution", async () => {
+Deno.test("checkouts after expiry share one query", async () => {
   using time = fakeTime();
   const { engine, dns } = fakeEngine({ dnsRefresh: "on-demand", poolSize: 100 });
   await engine.use(() => {});
@@ -122,7 +122,7 @@ Deno.test("checkouts after expiry join one resolution", async () => {
   await engine.close();
 });
 
-Deno.test("an event loop that was blocked past expiry still asks again", async () => {
+Deno.test("a checkout asks again after the event loop was blocked past expiry", async () => {
   using time = fakeTime();
   const { engine, dns } = fakeEngine();
   await engine.use(() => {});
@@ -146,7 +146,7 @@ Deno.test("a step of the wall clock changes nothing", async () => {
   await engine.close();
 });
 
-Deno.test("whether an address is current is judged at the handover: a waiter is served from the new one", async () => {
+Deno.test("the address is checked when a connection is handed to a waiter, which gets the new one", async () => {
   using time = fakeTime();
   const { engine, dns } = fakeEngine({ poolSize: 1, maxOverflow: 0, dnsRefresh: "on-demand" });
   const holder = await engine.connect();
@@ -161,7 +161,7 @@ Deno.test("whether an address is current is judged at the handover: a waiter is 
   await engine.close();
 });
 
-Deno.test("a dial that ends after its address departed is thrown away", async () => {
+Deno.test("a connection that opens after its address departed is terminated", async () => {
   using time = fakeTime();
   let arrive!: () => void;
   const gate = new Promise<void>((resolve) => arrive = resolve);
@@ -172,7 +172,7 @@ Deno.test("a dial that ends after its address departed is thrown away", async ()
   await time.advance(9.9);
   dns.addresses = ["10.0.0.2"];
   await time.advance(0.1);
-  // Another checkout brings the new answer while the first dial is under way; who came first is served first.
+  // Another checkout causes the new answer during the first connect; the first checkout is served first.
   const late = engine.connect();
   const first = await early;
   assertEquals(first.address, "10.0.0.2");
@@ -187,7 +187,7 @@ Deno.test("a dial that ends after its address departed is thrown away", async ()
   await engine.close();
 });
 
-Deno.test("a failed connect gives its place back and wakes the next waiter", async () => {
+Deno.test("a failed connect frees its place, and the next waiter is served", async () => {
   using time = fakeTime();
   let fail = true;
   const { engine } = fakeEngine({ poolSize: 1, maxOverflow: 0, connectConcurrency: 1 }, {
@@ -208,7 +208,7 @@ Deno.test("a failed connect gives its place back and wakes the next waiter", asy
   await engine.close();
 });
 
-Deno.test("getDnsEngine() opens nothing and asks nothing", async () => {
+Deno.test("getDnsEngine() opens no connection and sends no query", async () => {
   const { engine, adapter, dns } = fakeEngine();
   await engine.dispose();
   await engine.close();
@@ -216,7 +216,7 @@ Deno.test("getDnsEngine() opens nothing and asks nothing", async () => {
   assertEquals(dns.questions, []);
 });
 
-Deno.test("engines on one name share one entry and one query", async () => {
+Deno.test("getDnsEngine() shares answers and queries between engines of one name", async () => {
   using _time = fakeTime();
   const { engine, dns } = fakeEngine();
   const other = fakeEngine({ dnsLookup: dns }).engine;
@@ -225,7 +225,7 @@ Deno.test("engines on one name share one entry and one query", async () => {
   await Promise.all([engine.close(), other.close()]);
 });
 
-Deno.test("localhost and IP addresses need no DNS; dnsFamily picks one of the addresses of localhost", async () => {
+Deno.test("localhost and IP addresses need no DNS; dnsFamily chooses the address of localhost", async () => {
   const hosts = [["LOCALHOST.", "auto", "127.0.0.1"], ["localhost", 6, "::1"], [
     "[::1]",
     4,

@@ -1,6 +1,5 @@
 /**
- * What an engine makes of errors that the server reported and the holder of the connection kept to themselves, as an
- * ORM may do.
+ * Errors that the server reported on a connection and that its caller does not pass on, as an ORM may do.
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -10,7 +9,7 @@ import { checkoutMany, verdict } from "../support/checks.ts";
 import { balanced, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-Deno.test("a lost connection that its holder says nothing of is not handed out again, nor are its siblings", async () => {
+Deno.test("a lost connection that its caller does not report is not handed out again, nor are others to the same address", async () => {
   using time = fakeTime();
   const { engine, adapter, dns } = fakeEngine();
   const [first, second] = await checkoutMany({ engine }, 2);
@@ -18,7 +17,7 @@ Deno.test("a lost connection that its holder says nothing of is not handed out a
   await time.advance(1);
   const asked = dns.questions.length;
   adapter.report(first!.client, verdict("disconnect"));
-  assertEquals(first!.signal.aborted, false, "whoever has it may see by themselves");
+  assertEquals(first!.signal.aborted, false, "its caller may find out");
   await time.advance(0);
   assertEquals(dns.questions.length, asked + 1);
   await first!.release();
@@ -28,7 +27,7 @@ Deno.test("a lost connection that its holder says nothing of is not handed out a
   await engine.close();
 });
 
-Deno.test("a second victim of the same outage does not condemn the connections that came after it", async () => {
+Deno.test("a second broken connection of the same outage does not evict the connections that were opened after it", async () => {
   using time = fakeTime();
   const { engine, adapter } = fakeEngine();
   const [first, second] = await checkoutMany({ engine }, 2);
@@ -41,7 +40,7 @@ Deno.test("a second victim of the same outage does not condemn the connections t
   await engine.close();
 });
 
-Deno.test("a read-only error that its holder says nothing of closes what is open where writes are wanted, and asks DNS anyway", async () => {
+Deno.test("a read-only error that its caller does not report evicts connections if targetSessionAttrs needs writes, and DNS is asked anyway", async () => {
   using time = fakeTime();
   for (const targetSessionAttrs of ["read-write", "any"] as const) {
     const { engine, adapter, dns } = fakeEngine({ targetSessionAttrs });
@@ -56,7 +55,7 @@ Deno.test("a read-only error that its holder says nothing of closes what is open
   }
 });
 
-Deno.test("an error that is none of the connection's changes nothing, nor does one of a connection that is gone", async () => {
+Deno.test("an error that says nothing about the connection changes nothing, nor does one of a closed connection", async () => {
   using time = fakeTime();
   const { engine, adapter, dns } = fakeEngine();
   const lease = await engine.connect();
@@ -74,7 +73,7 @@ Deno.test("an error that is none of the connection's changes nothing, nor does o
   assertEquals(dns.questions.length, asked);
 });
 
-Deno.test("an adapter whose onError() throws harms nobody", async () => {
+Deno.test("an adapter whose onError() throws is logged, and the pool goes on", async () => {
   using _time = fakeTime();
   const warnings: string[] = [];
   const logger = { debug() {}, info() {}, warn: (line: string) => void warnings.push(line) };
@@ -87,7 +86,7 @@ Deno.test("an adapter whose onError() throws harms nobody", async () => {
   await engine.close();
 });
 
-Deno.test("isDisconnect() tells an error that leaves it open whether the work was done from every other", async () => {
+Deno.test("Engine.isDisconnect() is true only for errors after which the work may have been done", async () => {
   using time = fakeTime();
   const { engine } = fakeEngine();
   const errors = async (work: () => unknown) => {
@@ -107,7 +106,7 @@ Deno.test("isDisconnect() tells an error that leaves it open whether the work wa
   assertEquals(await errors(() => {}), false, "what was never begun is not lost");
 });
 
-Deno.test("isDisconnect() is false where the adapter does not tell, or throws", async () => {
+Deno.test("Engine.isDisconnect() is false if the adapter has no classify, or it throws", async () => {
   const classify = () => {
     throw new Error("no idea");
   };
@@ -119,7 +118,7 @@ Deno.test("isDisconnect() is false where the adapter does not tell, or throws", 
   }
 });
 
-Deno.test("query() takes a signal and a time for the wait", async () => {
+Deno.test("Engine.query() accepts a signal and a timeout", async () => {
   using time = fakeTime();
   const { engine } = fakeEngine({ poolSize: 1, maxOverflow: 0 });
   const lease = await engine.connect();

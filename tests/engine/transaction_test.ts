@@ -19,17 +19,17 @@ import {
 import { type FakeEngine, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
-/** What the first connection was asked so far. */
+/** Returns the log of the first connection. */
 function asked({ adapter }: FakeEngine): string[] {
   return adapter.clients[0]!.log.map((entry) => entry.replace(/dnspool_\d+/, "s"));
 }
 
-/** A statement on a lease. */
+/** Runs a statement on a lease. */
 function run({ adapter }: FakeEngine, { client }: Lease<FakeClient>, text: string) {
   return adapter.query!(client, text);
 }
 
-Deno.test("use() gives what the function returns, sync or not, and takes the connection back", async () => {
+Deno.test("Engine.use() returns what the function returns, sync or async, and takes the connection back", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ poolSize: 1, maxOverflow: 0 });
   assertEquals(await env.engine.use(({ client }) => client.id), 1);
@@ -38,7 +38,7 @@ Deno.test("use() gives what the function returns, sync or not, and takes the con
   await closeAtRest(env);
 });
 
-Deno.test("use() throws what the function throws, sync or not, whatever it is, and takes the connection back", async () => {
+Deno.test("Engine.use() throws what the function throws, sync or async, and takes the connection back", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ poolSize: 1, maxOverflow: 0 });
   for (const error of [new Error("mine"), "mine", undefined, null]) {
@@ -55,7 +55,7 @@ Deno.test("use() throws what the function throws, sync or not, whatever it is, a
   await closeAtRest(env);
 });
 
-Deno.test("use() lets its function release, invalidate or detach by itself", async () => {
+Deno.test("Engine.use() allows its function to release, invalidate or detach the lease", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ poolSize: 1, maxOverflow: 0 });
   await env.engine.use((lease) => lease.release());
@@ -68,7 +68,7 @@ Deno.test("use() lets its function release, invalidate or detach by itself", asy
   await closeAtRest(env, [client]);
 });
 
-Deno.test("query() gives the rows and hands text and values on as they are", async () => {
+Deno.test("Engine.query() returns the rows, and passes text and values unchanged", async () => {
   using _time = fakeTime();
   const seen: unknown[] = [];
   const env = fakeEngine({}, {
@@ -84,7 +84,7 @@ Deno.test("query() gives the rows and hands text and values on as they are", asy
   await closeAtRest(env);
 });
 
-Deno.test("query() that fails gives the connection back; that meets a lost connection closes it", async () => {
+Deno.test("Engine.query() that fails gives the connection back, and closes a lost one", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   for (const [error, idle] of [[new Error("syntax"), 1], [verdict("disconnect"), 0]] as const) {
@@ -96,7 +96,7 @@ Deno.test("query() that fails gives the connection back; that meets a lost conne
   await closeAtRest(env);
 });
 
-Deno.test("begin() commits when its function returns, and gives what it returned", async () => {
+Deno.test("Engine.begin() commits when its function returns, and returns the same", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const result = await env.engine.begin(async (lease) => {
@@ -108,7 +108,7 @@ Deno.test("begin() commits when its function returns, and gives what it returned
   await closeAtRest(env);
 });
 
-Deno.test("begin() rolls back when its function throws, and throws what it threw", async () => {
+Deno.test("Engine.begin() rolls back when its function throws, and throws the same", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   for (const error of [new Error("mine"), undefined]) {
@@ -125,7 +125,7 @@ Deno.test("begin() rolls back when its function throws, and throws what it threw
   await closeAtRest(env);
 });
 
-Deno.test("begin(): a commit that fails is thrown, and what it left is rolled back, whatever the checkin does", async () => {
+Deno.test("Engine.begin() throws the error of a failed commit, and rolls back", async () => {
   using _time = fakeTime();
   for (const poolResetOnReturn of ["rollback", "commit", null] as const) {
     const failure = new Error("deferred constraint");
@@ -142,7 +142,7 @@ Deno.test("begin(): a commit that fails is thrown, and what it left is rolled ba
   }
 });
 
-Deno.test("begin(): where the rollback fails too, the first error is thrown and the connection closed", async () => {
+Deno.test("Engine.begin() throws the first error if the rollback fails as well, and closes the connection", async () => {
   using _time = fakeTime();
   for (const poolResetOnReturn of ["rollback", null] as const) {
     const env = fakeEngine({ poolResetOnReturn }, {
@@ -162,7 +162,7 @@ Deno.test("begin(): where the rollback fails too, the first error is thrown and 
   }
 });
 
-Deno.test("begin(): a transaction that cannot be begun is no transaction", async () => {
+Deno.test("Engine.begin() does not call its function if BEGIN fails", async () => {
   using _time = fakeTime();
   let ran = false;
   const env = fakeEngine({}, { query: () => Promise.reject(new Error("no")) });
@@ -171,7 +171,7 @@ Deno.test("begin(): a transaction that cannot be begun is no transaction", async
   await closeAtRest(env);
 });
 
-Deno.test("begin(): a lost connection in the middle: its error is thrown, siblings are not trusted", async () => {
+Deno.test("Engine.begin() throws the error of a lost connection, and others to the same address are evicted", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   await releaseAll(await checkoutMany(env, 2));
@@ -190,7 +190,7 @@ Deno.test("begin(): a lost connection in the middle: its error is thrown, siblin
   await closeAtRest(env);
 });
 
-Deno.test("begin(): a connection that the pool terminates: ConnectionLostError at once, and no second run", async () => {
+Deno.test("Engine.begin() throws a ConnectionLostError as soon as the pool terminates the connection, and does not run again", async () => {
   using time = fakeTime();
   const env = fakeEngine();
   let runs = 0;
@@ -212,7 +212,7 @@ Deno.test("begin(): a connection that the pool terminates: ConnectionLostError a
   assertEquals([runs, asked(env)], [1, ["BEGIN", "terminate"]]);
 });
 
-Deno.test("begin() in begin() is a transaction of its own on another connection", async () => {
+Deno.test("Engine.begin() in begin() is a transaction of its own on another connection", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   await env.engine.begin(async (outer) => {
@@ -225,7 +225,7 @@ Deno.test("begin() in begin() is a transaction of its own on another connection"
   await closeAtRest(env);
 });
 
-Deno.test("begin({ within }) is a savepoint in the transaction of that lease, at any depth", async () => {
+Deno.test("Engine.begin({ within }) is a savepoint in the transaction of that lease, at any depth", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const names = new Set<string>();
@@ -255,7 +255,7 @@ Deno.test("begin({ within }) is a savepoint in the transaction of that lease, at
   await closeAtRest(env);
 });
 
-Deno.test("begin({ within }): what the function throws rolls back to the savepoint, and the outer one goes on", async () => {
+Deno.test("Engine.begin({ within }) rolls back to the savepoint if the function throws, and the transaction goes on", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   await env.engine.begin(async (outer) => {
@@ -267,7 +267,7 @@ Deno.test("begin({ within }): what the function throws rolls back to the savepoi
   await closeAtRest(env);
 });
 
-Deno.test("begin({ within }): a lease that is over has no transaction", async () => {
+Deno.test("Engine.begin({ within }) throws if the lease was released", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const lease = await env.engine.connect();
@@ -285,7 +285,7 @@ Deno.test("begin({ within }): a lease that is over has no transaction", async ()
   await closeAtRest(env);
 });
 
-Deno.test("a function that is none is refused before anything is checked out", async () => {
+Deno.test("Engine.use() and begin() refuse other values than functions before a checkout", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const calls = [(fn: never) => env.engine.use(fn), (fn: never) => env.engine.begin(fn)];
@@ -304,7 +304,7 @@ Deno.test("a function that is none is refused before anything is checked out", a
   await closeAtRest(env);
 });
 
-Deno.test("options of begin(), use() and connect() that cannot be meant are refused, and the pool goes on", async () => {
+Deno.test("Engine.begin(), use() and connect() refuse invalid options, and the pool goes on", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ poolSize: 1, maxOverflow: 0, poolTimeout: 0 });
   const calls: Record<string, (options: never) => Promise<unknown>> = {
@@ -358,7 +358,7 @@ Deno.test("options of begin(), use() and connect() that cannot be meant are refu
   await closeAtRest(env);
 });
 
-Deno.test("Infinity and undefined are fine for a timeout, and options may be empty", async () => {
+Deno.test("Engine.connect() accepts Infinity and undefined as a timeout, and empty options", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const engine: Engine<FakeClient> = env.engine;
@@ -371,7 +371,7 @@ Deno.test("Infinity and undefined are fine for a timeout, and options may be emp
   await closeAtRest(env);
 });
 
-Deno.test("begin() throws what a function threw that gave the connection back before, in a savepoint too", async () => {
+Deno.test("Engine.begin() throws what a function throws after it has released the lease, in a savepoint too", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
   const mine = new Error("mine");

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { getDnsEngine } from "../../mod.ts";
 import { DnsServer, fakeAdapter } from "../../testing/mod.ts";
 
-Deno.test("getDnsEngine() sends no packet and opens no connection, by the servers' own count", async () => {
+Deno.test("getDnsEngine() sends no packet and opens no connection, as the servers count", async () => {
   const dns = await DnsServer.start();
   dns.set("db.internal", ["127.0.0.1"], { ttl: 1 });
   let connections = 0;
@@ -23,7 +23,7 @@ Deno.test("getDnsEngine() sends no packet and opens no connection, by the server
   await new Promise((resolve) => setTimeout(resolve, 100));
   assertEquals([dns.count(), connections], [0, 0]);
 
-  // The counters do count: a checkout is seen by both.
+  // Both servers count a checkout.
   await engine.connect().then(() => {}, () => {});
   assertEquals(dns.count() > 0, true);
   assertEquals(connections, 1);
@@ -34,7 +34,7 @@ Deno.test("getDnsEngine() sends no packet and opens no connection, by the server
   await once(listener, "close");
 });
 
-Deno.test("the whole way from a real DNS answer to the new address, by the runtime's own resolver", async () => {
+Deno.test("a checkout goes to the new address of a real DNS answer, by the runtime's own resolver", async () => {
   const dns = await DnsServer.start();
   dns.set("db.internal", ["127.0.0.2"], { ttl: 1 });
   const engine = getDnsEngine("fake://db.internal/orders", {
