@@ -17,7 +17,8 @@ import { DnsServer } from "../../testing/mod.ts";
 import { type LabServer, type ServerPair, startPair } from "./drop_in_failover.ts";
 import type { Registration } from "./servers.ts";
 import type { Dialect } from "./sql_dialects.ts";
-import { pause, soon, until } from "./waiting.ts";
+import { watchSockets } from "./sockets.ts";
+import { soon, until } from "./waiting.ts";
 
 const NAME = "db.internal";
 const CUSTOMER = 42;
@@ -92,6 +93,7 @@ export function testDriverExample<C, S extends ExampleServer>(subject: ExampleSu
 
   async function inLab(pair: ServerPair<S>, body: Body): Promise<void> {
     clearDnsCache();
+    const sockets = watchSockets();
     await using dns = await DnsServer.start({ ttl: 0 });
     dns.set(NAME, [pair.first.host]);
     for (const server of [pair.first, pair.second]) await ask(server, "DELETE FROM orders");
@@ -107,7 +109,7 @@ export function testDriverExample<C, S extends ExampleServer>(subject: ExampleSu
       await body({ ...pair, dns, engine, ask, count, hold });
     } finally {
       await engine.close({ drain: 0 });
-      await pause(20); // sockets that were dropped close a moment later
+      await sockets.closed();
     }
   }
 
