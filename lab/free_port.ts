@@ -5,7 +5,7 @@
  */
 
 import net from "node:net";
-import { reservePort } from "./shared.ts";
+import { reserve } from "./shared.ts";
 
 /** Listens on `port` of `host` (0: any free one), or rejects with the error of `bind`. */
 function listen(host: string, port: number): Promise<net.Server> {
@@ -45,7 +45,7 @@ export async function freePort(hosts: readonly string[]): Promise<number> {
     try {
       for (const host of hosts) held.push(await listen(host, port));
       given.add(port);
-      if (await reservePort(port)) return port;
+      if (await reserve("ports", port) !== false) return port;
     } catch (error) {
       if ((error as { code?: string }).code !== "EADDRINUSE") throw error;
     } finally {
@@ -66,11 +66,18 @@ async function canBind(host: string): Promise<boolean> {
 }
 
 /**
- * Finds two different loopback addresses: 127.0.0.2 and 127.0.0.3, or 127.0.0.1 and ::1 where those cannot be bound
- * (macOS gives the loopback device 127.0.0.1 only).
+ * Finds two different loopback addresses: 127.0.0.2 and 127.0.0.3, or a pair in another network of 127.0.0.0/8 that was
+ * not returned before if this process shares a directory with others of its run; 127.0.0.1 and ::1 if those cannot be
+ * bound (macOS gives the loopback device 127.0.0.1 only).
  */
 export async function loopbackPair(): Promise<readonly [string, string]> {
-  if (await canBind("127.0.0.2") && await canBind("127.0.0.3")) return ["127.0.0.2", "127.0.0.3"];
+  let network = "127.0.0";
+  for (let count = 1; await reserve("networks", network) === false; count++) {
+    network = `127.${count >> 8}.${count & 255}`;
+  }
+  if (await canBind(`${network}.2`) && await canBind(`${network}.3`)) {
+    return [`${network}.2`, `${network}.3`];
+  }
   if (await canBind("127.0.0.1") && await canBind("::1")) return ["127.0.0.1", "::1"];
   throw new Error(
     "Cannot find two loopback addresses: neither 127.0.0.2 and 127.0.0.3 nor 127.0.0.1 and ::1 can be bound",

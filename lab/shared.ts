@@ -1,6 +1,6 @@
 /**
  * A directory that the processes of one run share: programs are unpacked and databases are initialized in it once, and
- * no port is given twice. {@linkcode shareLab} makes it; without it each process keeps to itself.
+ * no port and no pair of addresses is given twice. {@linkcode shareLab} makes it; without it each process keeps to itself.
  *
  * @module
  */
@@ -47,37 +47,47 @@ export function sharedPath(name: string): string | undefined {
 }
 
 /**
- * Makes a directory unless it exists. Of several processes that ask at the same time one makes it, and the others wait.
+ * Makes a directory or a file unless it exists. Of several processes that ask at the same time one makes it, and the
+ * others wait.
  *
- * @param dir The directory.
- * @param make Makes it under the path that it is given; it is moved to `dir` afterwards.
+ * @param target Its path.
+ * @param make Makes it under the path that it is given; it is moved to `target` afterwards.
  */
-export async function makeOnce(dir: string, make: (dir: string) => Promise<void>): Promise<void> {
-  const lock = `${dir}.lock`;
-  while (!await ageMs(dir)) {
+export async function makeOnce(
+  target: string,
+  make: (path: string) => Promise<void>,
+): Promise<void> {
+  const lock = `${target}.lock`;
+  while (!await ageMs(target)) {
     if (!await lockFile(lock)) {
       if ((await ageMs(lock) ?? 0) > LOCK_LIMIT_MS) await rm(lock, { force: true });
       await pause(20);
       continue;
     }
     try {
-      if (await ageMs(dir)) return;
-      const unfinished = `${dir}.new`;
+      if (await ageMs(target)) return;
+      const unfinished = `${target}.new`;
       await rm(unfinished, { recursive: true, force: true });
       await make(unfinished);
-      await rename(unfinished, dir);
+      await rename(unfinished, target);
     } finally {
       await rm(lock, { force: true });
     }
   }
 }
 
-/** Reserves a TCP port for this run; false if it was reserved before. */
-export async function reservePort(port: number): Promise<boolean> {
-  const ports = sharedPath("ports");
-  if (ports === undefined) return true;
-  await mkdir(ports, { recursive: true });
-  return await lockFile(path.join(ports, String(port)));
+/**
+ * Reserves something for the rest of this run, such as a port.
+ *
+ * @param kind What it is, as the name of a folder.
+ * @param name Its name, as that of a file.
+ * @returns Whether it was not reserved before; `undefined` if this process shares no directory.
+ */
+export async function reserve(kind: string, name: string | number): Promise<boolean | undefined> {
+  const folder = sharedPath(kind);
+  if (folder === undefined) return undefined;
+  await mkdir(folder, { recursive: true });
+  return await lockFile(path.join(folder, String(name)));
 }
 
 /** Creates a file; false if it exists. */

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { VERSION } from "../../cli/version.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { onDeno, onNode, runProgram, type Runtime, start } from "../support/cli.ts";
+import { soon } from "../support/waiting.ts";
 
 const DOCS = new URL("../../docs/command_line.md", import.meta.url);
 
@@ -147,7 +148,7 @@ onEach("resolve ends with the signal's status when it is interrupted", async (ru
     const asked = dns.nextQuery("db.internal");
     const args = ["resolve", "db.internal", "--nameserver", dns.address, "--lookup", "wire"];
     const running = start(runtime, args);
-    await asked;
+    await soon(asked);
     running.kill(signal);
     const { code, out, err } = await running.end();
     assertEquals([code, out, err], [expected, "", ""]);

@@ -9,7 +9,8 @@ import { freePort } from "../../lab/free_port.ts";
 import type { PostgresServer } from "../../lab/postgres.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { adminOf, startOrders } from "../support/example_postgres.ts";
-import { pause, soon, until } from "../support/waiting.ts";
+import { watchSockets } from "../support/sockets.ts";
+import { soon, until } from "../support/waiting.ts";
 
 /** As it is written in a pod. */
 const NAME = "replicas.shop.svc.cluster.local";
@@ -34,6 +35,7 @@ async function inCluster(
   body: (engine: Engine<pg.Client>, dns: DnsServer) => Promise<void>,
 ): Promise<void> {
   clearDnsCache();
+  const sockets = watchSockets();
   await using dns = await DnsServer.start({ ttl: 0 });
   dns.set(NAME, [...PODS]);
   const engine = openEngine(pods[0]!.url(host), {
@@ -45,7 +47,7 @@ async function inCluster(
     await body(engine, dns);
   } finally {
     await engine.close({ drain: 0 });
-    await pause(20); // sockets that were dropped close a moment later
+    await sockets.closed();
   }
 }
 
@@ -115,7 +117,20 @@ Deno.test("examples/headless_service.ts asks for the name as it stands, with a d
   }
 });
 
+/** Makes `pg_sleep(0.1)` end when 9 sessions are in it, so that none of them is free for the next report. */
+const SLEEP_TOGETHER = `
+  CREATE FUNCTION public.pg_sleep(numeric) RETURNS void LANGUAGE plpgsql AS $$
+  BEGIN
+    WHILE (SELECT count(*) < 9 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.1)') LOOP
+      PERFORM pg_catalog.pg_sleep(0.01::double precision);
+      PERFORM pg_stat_clear_snapshot();
+    END LOOP;
+  END $$`;
+
 Deno.test("examples/headless_service.ts runs as it stands", async () => {
+  const admin = await adminOf(pods[0]!);
+  await admin.rows(SLEEP_TOGETHER);
+  await admin.end();
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-lock", "--config=deno.json", "examples/headless_service.ts"],
     cwd: new URL("../../", import.meta.url),

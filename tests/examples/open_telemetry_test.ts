@@ -8,6 +8,7 @@ import { freePort } from "../../lab/free_port.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { startPair } from "../support/drop_in_failover.ts";
 import { startOrders } from "../support/example_postgres.ts";
+import { watchSockets } from "../support/sockets.ts";
 import { pause, soon } from "../support/waiting.ts";
 
 const NAME = "db.internal";
@@ -27,6 +28,7 @@ async function scrape(port: number): Promise<(name: string, ...labels: string[])
 }
 
 Deno.test("examples/open_telemetry.ts tells Prometheus and the traces of a switchover", async () => {
+  const sockets = watchSockets();
   const pair = await startPair(startOrders);
   const { first, second } = pair;
   const port = await freePort(["127.0.0.1"]);
@@ -76,7 +78,7 @@ Deno.test("examples/open_telemetry.ts tells Prometheus and the traces of a switc
     api.trace.disable();
     api.context.disable();
     await pair.stop();
-    await pause(20); // sockets that were dropped close a moment later
+    await sockets.closed();
   }
 });
 

@@ -1,5 +1,5 @@
 /**
- * The databases of the fault matrix: how each is started, and how harm is done to it from within.
+ * The databases of the fault matrix: how each is started, and how faults are made inside it.
  *
  * @module
  */
@@ -19,36 +19,36 @@ import { pause } from "../support/waiting.ts";
 
 type Register = (name: string, body: () => Promise<void>) => void;
 
-/** Where a server of the matrix listens, and what it shows. */
+/** The address and the certificate of a server. */
 export interface Where {
   readonly host: string;
   readonly port: number;
   readonly tls: TlsOptions | undefined;
 }
 
-/** One running database. */
+/** A running database. */
 export interface Database {
   readonly server: LabServer;
   // deno-lint-ignore no-explicit-any -- whatever the client is, the engine only hands it back
   readonly adapter: Adapter<any>;
-  /** A write of one value that takes 30 ms, so that something is always in flight. */
+  /** A write of one value that takes 30 ms, so that statements are always under way. */
   readonly statement: string;
-  /** A statement with one value that fails, for the value is no number. */
+  /** A statement with one value that fails, because the value is no number. */
   readonly wrong: string;
-  /** The URL of a user who is no administrator. */
+  /** Returns the URL of a user that is no administrator. */
   url(host: string, port: number): string;
-  /** Makes the server say "too many clients" to that user, until the returned function is called. */
+  /** Makes the server refuse that user with "too many clients", until the returned function is called. */
   fill(): Promise<() => Promise<void>>;
-  /** Makes it read-only, or writable again. */
+  /** Makes the server read-only, or writable again. */
   setReadOnly(on: boolean): Promise<void>;
-  /** Makes it read its certificate again. */
+  /** Makes the server read its certificate again. */
   reloadTls(): Promise<void>;
 }
 
 /** A kind of database. */
 export interface DatabaseKind {
   readonly name: string;
-  /** `Deno.test`, for what needs it. */
+  /** Registers a test on it. */
   readonly test: Register;
   start(where: Where): Promise<Database>;
 }
@@ -56,7 +56,7 @@ export interface DatabaseKind {
 const ADMIN = { user: "admin", password: "s3cret-admin", database: "faults" };
 const WORKER = { user: "worker", password: "s3cret/w:rker" };
 
-/** What nobody may come to see: the password, and the value that is written. */
+/** The password and the written value, which must not be shown. */
 export const SECRETS = { password: WORKER.password, value: "b1nd-v@lue" };
 
 /** PostgreSQL, by `npm:pg`. */
@@ -128,9 +128,9 @@ export const MARIADB: DatabaseKind = {
   },
 };
 
-/** As few connections as MariaDB can be limited to, all taken. */
+/** Limits MariaDB to the minimum number of connections, and takes all of them. */
 async function fillMariadb(server: MariadbServer): Promise<() => Promise<void>> {
-  // Held until the end: callers that come meanwhile may have taken the place kept for the administrator.
+  // Held until the end: callers may take the connection that is reserved for the administrator meanwhile.
   const admin = await mysql.createConnection(server.adminUrl());
   const taken: mysql.Connection[] = [];
   const end = async () => {

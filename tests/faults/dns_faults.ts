@@ -1,10 +1,10 @@
 /**
- * What goes wrong with DNS in the fault matrix.
+ * The faults of DNS in the fault matrix.
  *
  * @module
  */
 
-import { freePort } from "../../lab/free_port.ts";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { DnsServer } from "../../testing/mod.ts";
 
 /** The name in the database URL. */
@@ -14,7 +14,7 @@ export const HOST = "db.internal";
 export class NameServers {
   readonly #at: readonly { readonly host: string; readonly port: number }[];
   #servers: readonly DnsServer[];
-  /** Where the name points as a rule, and where it may point as well. */
+  /** The address of the name as a rule, and another that it may have. */
   readonly #targets: { readonly main: string; readonly other: string };
 
   private constructor(
@@ -27,10 +27,12 @@ export class NameServers {
     this.setTtl(1);
   }
 
-  /** Starts them. */
+  /** Starts two servers. */
   static async start(targets: { main: string; other: string }): Promise<NameServers> {
-    const host = "127.0.0.1";
-    const at = [{ host, port: await freePort([host]) }, { host, port: await freePort([host]) }];
+    const hosts = await loopbackPair();
+    const at = await Promise.all(
+      hosts.map(async (host) => ({ host, port: await freePort([host]) })),
+    );
     return new NameServers(await Promise.all(at.map((at) => DnsServer.start(at))), targets);
   }
 
@@ -39,41 +41,43 @@ export class NameServers {
     return this.#servers.map(({ address }) => address);
   }
 
-  /** All that run. */
+  /** The servers that run. */
   get servers(): readonly DnsServer[] {
     return this.#servers;
   }
 
-  /** The record's TTL. */
+  /** Sets the record's TTL. */
   setTtl(ttl: number): void {
     for (const server of this.#servers) server.set(HOST, [this.#targets.main], { ttl });
   }
 
-  /** The name points here and there in turn. */
+  /** Makes the name alternate between both addresses. */
   flap(every: number): void {
     const schedule = [[this.#targets.main], [this.#targets.other]];
     for (const server of this.#servers) server.set(HOST, { schedule, every }, { ttl: 0 });
   }
 
-  /** They are gone, and their ports refuse. */
+  /** Stops the servers: their ports refuse. */
   async stop(): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.close()));
   }
 
-  /** They are back on the same ports, and know the same. */
+  /** Starts the servers again, on the same ports and with the same record. */
   async restart(): Promise<void> {
     this.#servers = await Promise.all(this.#at.map((at) => DnsServer.start(at)));
     this.setTtl(1);
   }
 }
 
-/** One thing that goes wrong. */
+/** A fault. */
 export interface DnsFaultCase {
   readonly name: string;
   begin(dns: NameServers): void | Promise<void>;
   end(dns: NameServers): void | Promise<void>;
-  /** Whether there is no answer while it lasts: who has none from before gets an error. */
+  /** Whether there is no answer meanwhile: an engine that has none from before reports an error. */
   readonly noAnswer: boolean;
+  /** Whether a connect may be abandoned before it fails, because its address has left the answer. */
+  readonly abandonsConnects?: boolean;
 }
 
 function answers(name: string, fault: Parameters<DnsServer["fault"]>[1]): DnsFaultCase {
@@ -89,7 +93,7 @@ function records(name: string, change: (dns: NameServers) => void): DnsFaultCase
   return { name, begin: change, end: (dns) => dns.setTtl(1), noAnswer: false };
 }
 
-/** All of them; the first is none. */
+/** All faults; the first is none. */
 export const DNS_FAULTS: readonly DnsFaultCase[] = [
   { name: "fine", begin: () => {}, end: () => {}, noAnswer: false },
   answers("silent", { drop: true }),
@@ -101,7 +105,7 @@ export const DNS_FAULTS: readonly DnsFaultCase[] = [
   { ...answers("slow", { delay: 0.1 }), noAnswer: false },
   records("TTL 0", (dns) => dns.setTtl(0)),
   records("TTL huge", (dns) => dns.setTtl(2 ** 31 - 1)),
-  records("flapping", (dns) => dns.flap(0.3)),
+  { ...records("flapping", (dns) => dns.flap(0.3)), abandonsConnects: true },
   {
     name: "half the nameservers dead",
     begin: ({ servers }) => servers[0]!.fault("*", { drop: true }),

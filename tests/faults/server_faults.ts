@@ -1,5 +1,5 @@
 /**
- * What goes wrong with the server in the fault matrix, and what callers may see of it.
+ * The faults of the server in the fault matrix, and the errors that callers see meanwhile.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import type { TcpProxy } from "../../testing/mod.ts";
 import type { TlsOptions } from "../../lab/server.ts";
 import type { Database } from "./databases.ts";
 
-/** What harm is done to. */
+/** The parts that a fault can be made in. */
 export interface Target {
   readonly database: Database;
-  /** Everything that goes to the server passes these, where the case is `proxied`. */
+  /** The proxies in front of the server, if the case is `proxied`. */
   readonly proxies: readonly TcpProxy[];
-  /** A certificate for the name, and one for another. */
+  /** A certificate for the name of the server, and one for another name. */
   readonly tls: { readonly right: TlsOptions; readonly wrong: TlsOptions };
 }
 
-/** What a caller may see besides a result. */
-export type Sight =
+/** An error as the documentation calls it. */
+export type CallerError =
   | "broken connection"
   | "read-only error"
   | "CONNECTION_LOST"
@@ -27,16 +27,16 @@ export type Sight =
   | "POOL_TIMEOUT"
   | "RESOLVE_FAILED";
 
-/** One thing that goes wrong. */
+/** A fault. */
 export interface ServerFaultCase {
   readonly name: string;
-  /** Begins it; what is returned ends it. */
+  /** Begins the fault; the returned function ends it. */
   begin(target: Target): Promise<() => Promise<void>>;
-  /** What callers may see while it lasts. */
-  readonly sees: readonly Sight[];
-  /** What is sure to be seen. */
-  readonly surely: readonly Sight[];
-  /** The options that bound the longest call. */
+  /** The errors that callers may see meanwhile. */
+  readonly allowed: readonly CallerError[];
+  /** The errors that callers must see. */
+  readonly required: readonly CallerError[];
+  /** The options whose sum is the time limit of a call. */
   readonly bound: readonly (
     | "dnsTimeout"
     | "poolTimeout"
@@ -47,45 +47,45 @@ export interface ServerFaultCase {
   readonly proxied?: boolean;
   readonly tls?: boolean;
   readonly options?: EngineOptions<unknown>;
-  /** Nothing was known of the name, and no connection was open, when it began. */
+  /** Whether the engine is new when the fault begins: it knows no address and has no connection. */
   readonly cold?: boolean;
 }
 
 const nothing = () => Promise.resolve();
 
-/** The calls on a connection that broke fail; the others wait until their time is up. */
+/** Calls on a connection that broke fail; the others wait until their timeout. */
 const OUTAGE = {
-  sees: ["broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
-  surely: ["CONNECT_FAILED"],
+  allowed: ["broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
+  required: ["CONNECT_FAILED"],
   bound: ["dnsTimeout", "poolTimeout", "connectTimeout"],
 } as const;
 
-/** Seconds. */
+/** Options of the probe of a lease, in seconds. */
 export const PROBE = { leaseProbeAfter: 0.5, probeTimeout: 0.5 } as const;
 
-/** Likewise, but the connections do not break: they are probed, and dropped. */
+/** As in an outage, but the connections do not break: they are probed, and terminated. */
 const SILENCE = {
-  sees: ["CONNECTION_LOST", "CONNECT_FAILED", "POOL_TIMEOUT"],
-  surely: ["CONNECTION_LOST"],
+  allowed: ["CONNECTION_LOST", "CONNECT_FAILED", "POOL_TIMEOUT"],
+  required: ["CONNECTION_LOST"],
   options: { leaseProbeAfter: PROBE.leaseProbeAfter },
   bound: ["leaseProbeAfter", "probeTimeout", "dnsTimeout", "poolTimeout", "connectTimeout"],
 } as const;
 
-/** All of them; the first is none. */
+/** All faults; the first is none. */
 export const SERVER_FAULTS: readonly ServerFaultCase[] = [
   {
     name: "fine",
     begin: () => Promise.resolve(nothing),
-    sees: [],
-    surely: [],
+    allowed: [],
+    required: [],
     bound: ["dnsTimeout", "connectTimeout"],
   },
   {
     name: "fine, the engine new",
     cold: true,
     begin: () => Promise.resolve(nothing),
-    sees: [],
-    surely: [],
+    allowed: [],
+    required: [],
     bound: ["dnsTimeout", "connectTimeout"],
   },
   {
@@ -148,7 +148,7 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
   {
     name: "restarted at once",
     ...OUTAGE,
-    surely: [],
+    required: [],
     async begin({ database: { server } }) {
       await server.stop({ keep: true });
       await server.start();
@@ -158,8 +158,8 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
   {
     name: "read-only",
     options: { targetSessionAttrs: "read-write" },
-    sees: ["read-only error", "broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
-    surely: ["read-only error", "CONNECT_FAILED"],
+    allowed: ["read-only error", "broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
+    required: ["read-only error", "CONNECT_FAILED"],
     bound: ["dnsTimeout", "poolTimeout", "connectTimeout"],
     async begin({ database }) {
       await database.setReadOnly(true);
@@ -170,8 +170,8 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
     name: "wrong certificate",
     tls: true,
     proxied: true,
-    sees: ["broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
-    surely: ["CONNECT_FAILED"],
+    allowed: ["broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
+    required: ["CONNECT_FAILED"],
     bound: ["dnsTimeout", "poolTimeout", "connectTimeout"],
     async begin({ proxies, database, tls }) {
       // No handshake is under way when the server reads its certificate: MariaDB would wait for its end.

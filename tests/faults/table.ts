@@ -1,6 +1,5 @@
 /**
- * The fault matrix as tables in docs/reliability.md: the rows are what the tests hold the code to, the figures come from
- * a run.
+ * The fault matrix as tables in docs/reliability.md: the rows are what the tests check, the figures come from a run.
  *
  * @module
  */
@@ -13,24 +12,24 @@ import { SERVER_FAULTS } from "./server_faults.ts";
 const BEGIN = "<!-- faults: written by `deno task test:faults` -->";
 const END = "<!-- /faults -->";
 
-/** Where no run has figures. */
+/** Shown if there are no figures. */
 const UNKNOWN = "– / –";
 
 /**
- * Both tables.
+ * Renders both tables.
  *
- * @param cells What a run measured; empty: no figures.
+ * @param cells The figures of a run; empty: none.
  */
 export function renderTables(cells: readonly Cell[]): string {
   const heads = KINDS.map(({ name }) => name);
   const servers = SERVER_FAULTS.filter(({ cold }) => !cold).map((fault) => {
-    const { sees } = expected(fault, DNS_FAULTS[0]!);
+    const { allowed } = expected(fault, DNS_FAULTS[0]!);
     const figures = heads.map((kind) =>
       figuresOf(cells, (cell) => cell.database === kind && cell.server === fault.name)
     );
     return [
       fault.name,
-      seen(sees),
+      seen(allowed),
       fault.bound.map((option) => `\`${option}\``).join(", "),
       ...figures,
     ];
@@ -38,7 +37,7 @@ export function renderTables(cells: readonly Cell[]): string {
   const [warm, cold] = [SERVER_FAULTS[0]!, SERVER_FAULTS.find(({ cold }) => cold)!];
   const names = DNS_FAULTS.map((fault) => {
     const sides = [warm, cold].map((server) => [
-      seen(expected(server, fault).sees),
+      seen(expected(server, fault).allowed),
       ...heads.map((kind) =>
         figuresOf(
           cells,
@@ -56,24 +55,24 @@ export function renderTables(cells: readonly Cell[]): string {
 }
 
 /**
- * A document with the tables in their place.
+ * Puts the tables into a document.
  *
  * @param text The document.
  * @param tables The tables.
- * @throws {Error} where it has no place for them.
+ * @throws {Error} if it has no place for them.
  */
 export function putTables(text: string, tables: string): string {
   const { from, to } = placeIn(text);
   return `${text.slice(0, from)}\n\n${tables}\n\n${text.slice(to)}`;
 }
 
-/** The tables in a document, without their figures and however they are aligned. */
+/** Returns the tables in a document, without figures and alignment. */
 export function rowsIn(text: string): string {
   const { from, to } = placeIn(text);
   return plain(text.slice(from, to));
 }
 
-/** Tables without figures and alignment. */
+/** Removes figures and alignment from tables. */
 export function plain(tables: string): string {
   return tables
     .replace(/\d+\.\d \/ \d+\.\d/g, UNKNOWN)
@@ -91,12 +90,12 @@ function placeIn(text: string): { from: number; to: number } {
   return { from, to };
 }
 
-function seen(sees: readonly string[]): string {
-  const shown = sees.map((sight) => /^[A-Z_]+$/.test(sight) ? `\`${sight}\`` : sight);
+function seen(errors: readonly string[]): string {
+  const shown = errors.map((error) => /^[A-Z_]+$/.test(error) ? `\`${error}\`` : error);
   return shown.length > 0 ? shown.join(", ") : "results only";
 }
 
-/** The longest call and the longest recovery, in seconds. */
+/** Returns the longest call and the longest recovery, in seconds. */
 function figuresOf(cells: readonly Cell[], which: (cell: Cell) => boolean): string {
   const chosen = cells.filter(which);
   if (chosen.length === 0) return UNKNOWN;

@@ -13,6 +13,7 @@ Deno.test("figures go into the tables, and make no other rows", () => {
     dns: "silent",
     seen: {},
     results: 1,
+    lagMs: 0,
     problems: [],
   };
   const tables = renderTables([

@@ -66,13 +66,12 @@ export async function onNode(): Promise<Runtime> {
   const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
   const driver = `${dir}/node_modules/pg`;
   await Deno.mkdir(driver, { recursive: true });
-  await Deno.writeTextFile(`${dir}/pg.ts`, 'export { default } from "npm:pg@^8.23";\n');
   await Deno.writeTextFile(
     `${driver}/package.json`,
     JSON.stringify({ name: "pg", version: "8.23.0", type: "module", exports: "./index.mjs" }),
   );
   await bundle(new URL("cli.ts", ROOT).pathname, `${dir}/cli.mjs`);
-  await bundle(`${dir}/pg.ts`, `${driver}/index.mjs`);
+  await bundle(new URL("tests/support/pg_driver.ts", ROOT).pathname, `${driver}/index.mjs`);
   return {
     name: "node",
     command: ["node", `${dir}/cli.mjs`],

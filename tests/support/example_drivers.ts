@@ -17,7 +17,8 @@ import { DnsServer } from "../../testing/mod.ts";
 import { type LabServer, type ServerPair, startPair } from "./drop_in_failover.ts";
 import type { Registration } from "./servers.ts";
 import type { Dialect } from "./sql_dialects.ts";
-import { pause, soon, until } from "./waiting.ts";
+import { watchSockets } from "./sockets.ts";
+import { soon, until } from "./waiting.ts";
 
 const NAME = "db.internal";
 const CUSTOMER = 42;
@@ -159,6 +160,7 @@ async function withContext<C, S extends ExampleServer>(
   body: (context: TestContext<C, S>) => Promise<void>,
 ): Promise<void> {
   clearDnsCache();
+  const sockets = watchSockets();
   await using dns = await DnsServer.start({ ttl: 0 });
   dns.set(NAME, [first.host]);
   const ask = (server: S, text: string) => askAsAdmin(subject, server, text);
@@ -177,7 +179,7 @@ async function withContext<C, S extends ExampleServer>(
     await body({ subject, example, first, second, dns, engine, ask, count, lock });
   } finally {
     await engine.close({ drain: 0 });
-    await pause(20); // until terminated sockets are closed
+    await sockets.closed();
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Workers that write numbered rows in transactions and keep a book of what they were told; and the comparison of that
- * book with what is in the database in the end.
+ * Workers that write numbered rows in transactions and keep a ledger of the outcomes; and the comparison of the ledger
+ * with the database.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import type { Engine } from "../../mod.ts";
 import { pause } from "./waiting.ts";
 
-/** The table: two rows for each number, written in one transaction. Nothing in it prevents a third. */
+/** The table: two rows for each number, written in one transaction. No constraint prevents a third. */
 export const LEDGER_TABLE = `
   CREATE TABLE ledger (
     id bigint NOT NULL,
@@ -17,44 +17,44 @@ export const LEDGER_TABLE = `
     timeline text NOT NULL DEFAULT left(pg_walfile_name(pg_current_wal_lsn()), 8)
   )`;
 
-/** One transaction, as its worker saw it. */
+/** A transaction, as its worker saw it. */
 export interface Entry {
   readonly id: number;
-  /** The address of its lease; `undefined`: it never had one. */
+  /** The address of its lease; `undefined` if it had none. */
   address: string | undefined;
-  /** When the lease was there, in milliseconds of the monotonic clock. */
+  /** When it got the lease, in milliseconds of the monotonic clock. */
   beganMs: number;
-  /** How often the function of `engine.begin` was called. */
+  /** The number of calls of the function of `engine.begin`. */
   calls: number;
-  /** What the worker was told in the end. */
+  /** The outcome that the worker was told. */
   outcome: "under way" | "acknowledged" | "reported";
   error: unknown;
 }
 
-/** Workers, and the book. */
+/** The workers, and their ledger. */
 export class Ledger {
   readonly entries: Entry[] = [];
-  #over = false;
+  #stopped = false;
   readonly #running: Promise<void>[] = [];
 
-  /** Starts so many workers on an engine. */
+  /** Starts workers on an engine. */
   work(engine: Engine<unknown>, workers: number): void {
     for (let i = 0; i < workers; i++) this.#running.push(this.#work(engine));
   }
 
-  /** So many were acknowledged so far. */
+  /** The number of acknowledged transactions so far. */
   get acknowledged(): number {
     return this.entries.filter(({ outcome }) => outcome === "acknowledged").length;
   }
 
-  /** The workers finish what they are at. */
+  /** Lets the workers finish their transactions, and ends them. */
   async stop(): Promise<void> {
-    this.#over = true;
+    this.#stopped = true;
     await Promise.all(this.#running);
   }
 
   async #work(engine: Engine<unknown>): Promise<void> {
-    while (!this.#over) {
+    while (!this.#stopped) {
       const entry: Entry = {
         id: this.entries.length + 1,
         address: undefined,
@@ -84,7 +84,7 @@ export class Ledger {
   }
 }
 
-/** A number, as the database has it in the end. */
+/** The rows of one number in the database. */
 export interface Found {
   readonly id: number;
   readonly parts: number;
@@ -93,31 +93,31 @@ export interface Found {
   readonly timeline: string;
 }
 
-/** Asks for all {@linkcode Found}. */
+/** The query for all {@linkcode Found}. */
 export const FOUND = `
   SELECT id::int, count(*)::int AS parts, count(DISTINCT part)::int AS different,
     min(address) AS address, min(timeline) AS timeline
   FROM ledger GROUP BY id`;
 
-/** A comparison; each list is empty when all is well, but for the last. */
+/** A comparison. All lists but the last are empty if there is no fault. */
 export interface Balance {
-  /** Acknowledged, and not there. */
+  /** Acknowledged, and not in the database. */
   readonly lost: number[];
-  /** There more often than once, or half. */
+  /** In the database more than once, or only half. */
   readonly torn: number[];
-  /** There, though nobody began it. */
+  /** In the database, though no worker began it. */
   readonly unknown: number[];
   /** Neither acknowledged nor reported. */
   readonly untold: number[];
-  /** Written elsewhere than where the lease was open to, or where nobody was the primary at that time. */
+  /** Written on another server than that of the lease, or on one that was not the primary at that time. */
   readonly elsewhere: number[];
   /** The function was called again. */
   readonly replayed: number[];
-  /** Reported as failed, and there all the same: nobody can know that a commit was done when its answer got lost. */
+  /** Reported as failed, and in the database: a client cannot know that a commit was done if the answer got lost. */
   readonly inDoubt: number[];
 }
 
-/** Compares the book with the database. */
+/** Compares the ledger with the database. */
 export function balance(
   entries: readonly Entry[],
   found: readonly Found[],

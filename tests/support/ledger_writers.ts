@@ -7,7 +7,7 @@
 import type { Engine } from "../../engine.ts";
 import { pause } from "./waiting.ts";
 
-/** Workers that insert numbered rows until they are told to stop; what came of each. */
+/** Workers that insert numbered rows until they are stopped, and the outcome of each insert. */
 export class Writers {
   readonly acknowledged: {
     readonly id: number;
@@ -15,14 +15,14 @@ export class Writers {
     readonly atMs: number;
   }[] = [];
   readonly failed: unknown[] = [];
-  #over = false;
+  #stopped = false;
   #id = 0;
   readonly #running: Promise<void>[];
 
   /**
-   * @param engine Where they work.
-   * @param count How many.
-   * @param whereAmI What the server calls its address, in SQL.
+   * @param engine The engine that they use.
+   * @param count The number of workers.
+   * @param whereAmI The SQL expression of the server's own address.
    */
   constructor(engine: Pick<Engine<unknown>, "query">, count: number, whereAmI: string) {
     const text = (id: number) =>
@@ -31,12 +31,12 @@ export class Writers {
   }
 
   async stop(): Promise<void> {
-    this.#over = true;
+    this.#stopped = true;
     await Promise.all(this.#running);
   }
 
   async #work(insert: (id: number) => Promise<readonly unknown[]>): Promise<void> {
-    while (!this.#over) {
+    while (!this.#stopped) {
       const id = ++this.#id;
       try {
         const [row] = await insert(id);

@@ -1,0 +1,4 @@
+import { MARIADB } from "./databases.ts";
+import { testMatrix } from "./matrix.ts";
+
+testMatrix(MARIADB);

@@ -1,0 +1,4 @@
+import { POSTGRES } from "./databases.ts";
+import { testMatrix } from "./matrix.ts";
+
+testMatrix(POSTGRES);

@@ -1,0 +1,32 @@
+/**
+ * How late timers are on a busy machine. A test whose subject is a time limit allows for that much more.
+ *
+ * @module
+ */
+
+/** The interval in milliseconds at which it is measured. */
+const EVERY_MS = 50;
+
+/** Measures how late the timers of this process are, until it is disposed of. */
+export class Lag implements Disposable {
+  #maxMs = 0;
+  #dueMs = performance.now() + EVERY_MS;
+  readonly #interval = setInterval(() => {
+    this.#measure();
+    this.#dueMs = performance.now() + EVERY_MS;
+  }, EVERY_MS);
+
+  /** The longest delay of a timer so far, in milliseconds. */
+  get maxMs(): number {
+    this.#measure();
+    return this.#maxMs;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#interval);
+  }
+
+  #measure(): void {
+    this.#maxMs = Math.max(this.#maxMs, performance.now() - this.#dueMs);
+  }
+}
