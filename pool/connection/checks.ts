@@ -103,19 +103,27 @@ export class ConnectionChecks<C> {
    * @throws What a hook or the driver throws: the connection is in an unknown state.
    */
   reset(slot: Slot<C>): Promise<void> | undefined {
-    const { client, address, isolationLevel } = slot;
-    if (this.#log.debugEnabled) this.#log.debug(`Checked in a connection to ${address}`);
-    const { resetOnReturn } = this.#settings;
-    const adapter = this.#adapter;
-    // Without `inTransaction()`, or if it throws, there may be a transaction.
-    const mayBeInTransaction = resetOnReturn !== null && adapter.reset !== undefined &&
-      callAdapter(this.#log, () => adapter.inTransaction?.(client)) !== false;
-    if (!mayBeInTransaction && !this.#hasResetHooks && isolationLevel === undefined) {
+    if (this.#log.debugEnabled) this.#log.debug(`Checked in a connection to ${slot.address}`);
+    const how = this.#mayBeInTransaction(slot) ? this.#settings.resetOnReturn : null;
+    if (how === null && !this.#hasResetHooks && slot.isolationLevel === undefined) {
       return undefined;
     }
-    const what = `no reset of the connection to ${address}`;
-    const reset = () => this.#reset(slot, mayBeInTransaction ? resetOnReturn : null);
-    return this.#whileOpen(slot, what, reset).catch((error) => {
+    return this.#resetWhileOpen(slot, how);
+  }
+
+  /** Returns whether a transaction may have to be ended: without `inTransaction()`, or if it throws, it may. */
+  #mayBeInTransaction({ client }: Slot<C>): boolean {
+    const adapter = this.#adapter;
+    if (this.#settings.resetOnReturn === null || adapter.reset === undefined) return false;
+    return callAdapter(this.#log, () => adapter.inTransaction?.(client)) !== false;
+  }
+
+  async #resetWhileOpen(slot: Slot<C>, how: "rollback" | "commit" | null): Promise<void> {
+    const { address } = slot;
+    try {
+      const what = `no reset of the connection to ${address}`;
+      await this.#whileOpen(slot, what, () => this.#reset(slot, how));
+    } catch (error) {
       // If it was closed meanwhile, the close ended the reset, and not the other way round.
       if (slot.isOpen) {
         this.#log.warn(
@@ -123,7 +131,7 @@ export class ConnectionChecks<C> {
         );
       }
       throw error;
-    });
+    }
   }
 
   async #reset(slot: Slot<C>, how: "rollback" | "commit" | null): Promise<void> {

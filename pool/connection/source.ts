@@ -220,9 +220,8 @@ export class ConnectionSource<C> implements Connections<C> {
   }
 
   check(slot: Slot<C>): Promise<InvalidConnection | undefined> | undefined {
-    const { client, address } = slot;
-    if (this.#adapter.ref) callAdapter(this.#log, () => this.#adapter.ref!(client));
-    if (this.#log.debugEnabled) this.#log.debug(`Checked out a connection to ${address}`);
+    if (this.#adapter.ref !== undefined) this.#setRef("ref", slot);
+    if (this.#log.debugEnabled) this.#log.debug(`Checked out a connection to ${slot.address}`);
     return this.#checks.check(slot);
   }
 
@@ -230,8 +229,13 @@ export class ConnectionSource<C> implements Connections<C> {
     return this.#checks.reset(slot);
   }
 
-  onIdle({ client }: Slot<C>): void {
-    if (this.#adapter.unref) callAdapter(this.#log, () => this.#adapter.unref!(client));
+  onIdle(slot: Slot<C>): void {
+    if (this.#adapter.unref !== undefined) this.#setRef("unref", slot);
+  }
+
+  /** Lets a connection keep the process alive, or not. */
+  #setRef(how: "ref" | "unref", { client }: Slot<C>): void {
+    callAdapter(this.#log, () => this.#adapter[how]!(client));
   }
 
   classifyError(error: unknown): InvalidConnection | undefined {

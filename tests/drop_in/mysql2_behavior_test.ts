@@ -8,6 +8,7 @@ import mysqlOfPromises from "npm:mysql2@^3.24/promise";
 import { DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
+import { REFUSING_PORT } from "../support/drop_in_sockets.ts";
 import { type Subject, testBehaviors } from "../support/drop_in_suite.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { ON_MARIADB } from "../support/servers.ts";
@@ -347,10 +348,12 @@ const querying: Record<string, Run> = {
   "getConnection() and query() reject with the driver's error if a connect fails": async (
     { make },
   ) => {
-    const refused = await assertRejects(() => make({ port: 1 }).query("SELECT 1")) as Error & {
-      code: string;
-      fatal: boolean;
-    };
+    const refused = await assertRejects(() => make({ port: REFUSING_PORT }).query("SELECT 1")) as
+      & Error
+      & {
+        code: string;
+        fatal: boolean;
+      };
     assertEquals([refused.code, refused.fatal], ["ECONNREFUSED", true]);
     const denied = await assertRejects(() => make({ password: "wrong" }).getConnection()) as
       & Error
@@ -533,7 +536,7 @@ const callbacks: Record<string, RunCore> = {
       pool.query("SELECT no_such_column", (error) => resolve(error as unknown as { errno: number }))
     );
     assertEquals(error.errno, 1054);
-    const refused = make({ port: 1 });
+    const refused = make({ port: REFUSING_PORT });
     const failure = await new Promise<{ code: string }>((resolve) =>
       refused.getConnection((error) => resolve(error as unknown as { code: string }))
     );

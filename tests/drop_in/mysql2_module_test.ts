@@ -13,6 +13,7 @@ import { clearDnsCache } from "../../resolver.ts";
 import { freePort } from "../../lab/free_port.ts";
 import { startMariadb } from "../../lab/mariadb.ts";
 import { coreOf, LOGIN, mariadbPair, where } from "../support/drop_in_mariadb.ts";
+import { REFUSING_PORT, untilSocketsClosed } from "../support/drop_in_sockets.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { mariadbTest } from "../support/servers.ts";
 import { pause, soon, until } from "../support/waiting.ts";
@@ -49,43 +50,27 @@ async function withModule(
   const dns = fakeLookup([pair.first.host], 0.5);
   const all = { dnsLookup: dns, dnsFallback: false, ...options };
   const cores: Core[] = [];
-  // Probe connections are created by these functions too.
-  const promises = dnsMysql2(
-    {
-      ...mysql,
-      createConnection: async (config: mysql.ConnectionOptions) => {
-        const connection = await mysql.createConnection(config);
-        cores.push(coreOf<Core>(connection));
-        return connection;
-      },
-    } as typeof mysql,
-    all,
-  );
-  const callbacks = dnsMysql2(
-    {
-      ...mysqlOfCallbacks,
-      createConnection: (config: mysql.ConnectionOptions) => {
-        const core = mysqlOfCallbacks.createConnection(config) as Core;
-        cores.push(core);
-        return core;
-      },
-    } as typeof mysqlOfCallbacks,
-    all,
-  );
+  const [promises, callbacks] = [dnsMysql2(mysql, all), dnsMysql2(mysqlOfCallbacks, all)];
   const base = { ...LOGIN, host: "db.internal", port: pair.first.port };
-  try {
-    await test({
-      dns,
-      open: (config) => promises.createConnection({ ...base, ...config }),
-      create: (config) => callbacks.createConnection({ ...base, ...config }) as Core,
-    });
-  } finally {
-    for (const core of cores) {
-      core.stream.destroy();
-      await until(() => core.stream.destroyed);
+  await untilSocketsClosed(async () => {
+    try {
+      await test({
+        dns,
+        async open(config) {
+          const connection = await promises.createConnection({ ...base, ...config });
+          cores.push(coreOf<Core>(connection));
+          return connection;
+        },
+        create(config) {
+          const core = callbacks.createConnection({ ...base, ...config }) as Core;
+          cores.push(core);
+          return core;
+        },
+      });
+    } finally {
+      for (const { stream } of cores) stream.destroy();
     }
-    await pause(30); // terminated sockets emit `close` a moment later
-  }
+  });
 }
 
 const opened = (core: Core) =>
@@ -272,7 +257,10 @@ mariadbTest(
       await until(() => victim.stream.destroyed);
       await assertRejects(() => victim.promise().query("SELECT 1"));
       const { Connection } = mysqlOfCallbacks;
-      const plain = dnsMysql2(mysqlOfCallbacks).createConnection({ host: "127.0.0.1", port: 1 });
+      const plain = dnsMysql2(mysqlOfCallbacks).createConnection({
+        host: "127.0.0.1",
+        port: REFUSING_PORT,
+      });
       assert(plain instanceof Connection);
       await until(() => (plain as Core).stream.destroyed);
     }),
@@ -322,7 +310,7 @@ mariadbTest(
   "dnsMysql2(): createConnection fails with the error of mysql2",
   () =>
     withModule(async ({ dns, open, create }) => {
-      const port = await freePort([pair.first.host]);
+      const port = REFUSING_PORT;
       const codeOf = async (opening: Promise<unknown>): Promise<string> =>
         (await assertRejects(() => opening) as Error & { code: string }).code;
       assertEquals(await codeOf(open({ port })), "ECONNREFUSED");

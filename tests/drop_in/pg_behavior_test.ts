@@ -15,6 +15,7 @@ import QueryStream from "npm:pg-query-stream@^4";
 import { DnsPgPool } from "../../drop_in/pg_pool.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { REFUSING_PORT } from "../support/drop_in_sockets.ts";
 import { type Subject, testBehaviors } from "../support/drop_in_suite.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { runProgram } from "../support/program.ts";
@@ -582,7 +583,7 @@ const aging: Record<string, Run> = {
 const failing: Record<string, Run> = {
   "connect() rejects with the socket's error if the server refuses, and leaves no client behind":
     async ({ make }) => {
-      const pool = make({ port: await freePort([server.host]) });
+      const pool = make({ port: REFUSING_PORT });
       const error = await assertRejects(() => pool.connect()) as Error & { code: string };
       assertEquals(error.code, "ECONNREFUSED");
       const byCallback = await new Promise<unknown[]>((resolve) =>

@@ -21,6 +21,7 @@ import { ConnectionLostError } from "../../errors.ts";
 import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { REFUSING_PORT, untilSocketsClosed } from "../support/drop_in_sockets.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 
@@ -65,36 +66,27 @@ async function withModule(
 ): Promise<void> {
   clearDnsCache();
   const dns = fakeLookup([first.host], 0.5);
-  const clients: pg.Client[] = [];
-  // Probe connections are of this class too.
-  class ListedClient extends pg.Client {
-    constructor(config?: string | pg.ClientConfig) {
-      super(config);
-      clients.push(this);
-    }
-  }
-  const driver = { ...pg, Client: ListedClient } as typeof pg;
-  const module = dnsPg(driver, { dnsLookup: dns, dnsFallback: false, ...options });
+  const module = dnsPg(pg, { dnsLookup: dns, dnsFallback: false, ...options });
   const all: (pg.Client | pg.Pool)[] = [];
   const keep = <T extends pg.Client | pg.Pool>(one: T): T => {
     all.push(one);
     return one;
   };
   const base = { ...LOGIN, host: "db.internal", port: first.port };
-  try {
-    await test({
-      dns,
-      make: (config) => keep(new module.Client({ ...base, ...config }) as Client),
-      pool: (config) => keep(new module.Pool({ ...base, ...config })),
-    });
-  } catch (error) {
-    // Not awaited: closing would wait for what hangs.
-    for (const one of all) one.end().catch(() => {});
-    throw error;
-  }
-  for (const one of all) await one.end();
-  await until(() => clients.every((client) => !internals(client)._connecting || ended(client)));
-  await pause(20); // terminated sockets emit `close` a moment later
+  await untilSocketsClosed(async () => {
+    try {
+      await test({
+        dns,
+        make: (config) => keep(new module.Client({ ...base, ...config }) as Client),
+        pool: (config) => keep(new module.Pool({ ...base, ...config })),
+      });
+    } catch (error) {
+      // Not awaited: closing would wait for what hangs.
+      for (const one of all) one.end().catch(() => {});
+      throw error;
+    }
+    for (const one of all) await one.end();
+  });
 }
 
 async function where(client: pg.ClientBase | pg.Pool): Promise<string> {
@@ -102,9 +94,7 @@ async function where(client: pg.ClientBase | pg.Pool): Promise<string> {
   return rows[0].host;
 }
 
-const internals = (client: pg.Client) =>
-  client as unknown as { _connecting: boolean; _ended: boolean };
-const ended = (client: pg.Client) => internals(client)._ended;
+const ended = (client: pg.Client) => (client as unknown as { _ended: boolean })._ended;
 
 Deno.test("dnsPg(): a host with a final dot is an absolute name, for Client and Pool", async () => {
   await withModule(async ({ dns, make, pool }) => {
@@ -366,7 +356,7 @@ Deno.test("dnsPg(): connectionTimeoutMillis limits the wait for a server with th
 
 Deno.test("dnsPg(): connect() rejects with the error of pg if it fails", () =>
   withModule(async ({ dns, make }) => {
-    const port = await freePort([first.host]);
+    const port = REFUSING_PORT;
     const codeOf = async (client: pg.Client): Promise<string> =>
       (await assertRejects(() => client.connect()) as Error & { code: string }).code;
     assertEquals(await codeOf(make({ port })), "ECONNREFUSED");
@@ -405,7 +395,7 @@ Deno.test("dnsPg(): an IP address works as the host", async () => {
   await client.connect();
   assertEquals([await where(client), client.departed], [first.host, false]);
   await client.end();
-  const refused = new Client({ host: "::1", port: 1 });
+  const refused = new Client({ host: "::1", port: REFUSING_PORT });
   const error = await new Promise((resolve) => refused.connect(resolve));
   assertStringIncludes(String((error as { code: string }).code), "E");
 });

@@ -11,6 +11,7 @@ import net from "node:net";
 import { clearDnsCache } from "../../resolver.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { DnsServer } from "../../testing/mod.ts";
+import { untilSocketsClosed } from "./drop_in_sockets.ts";
 import { pause, until } from "./waiting.ts";
 
 /** The name that moves. */
@@ -150,14 +151,15 @@ export async function switchOver(
   clearDnsCache();
   await using dns = await DnsServer.start();
   dns.set(NAME, [pair.first.host], { ttl: TTL });
-  const works = await open(whereabouts(pair.first, dns));
-  try {
-    await move(pair, dns, works);
-  } finally {
-    await works.dropIn.close();
-    await works.ordinary.close();
-    await pause(20); // terminated sockets emit `close` a moment later
-  }
+  await untilSocketsClosed(async () => {
+    const works = await open(whereabouts(pair.first, dns));
+    try {
+      await move(pair, dns, works);
+    } finally {
+      await works.dropIn.close();
+      await works.ordinary.close();
+    }
+  });
 }
 
 /**
@@ -169,37 +171,46 @@ export async function switchOver(
  * @param options `waits`: whether the drop-in waits for a server. Default: true.
  */
 export async function crashOver(
-  { first, second }: ServerPair,
+  pair: ServerPair,
   open: (where: Whereabouts) => Work | Promise<Work>,
   { waits = true }: { waits?: boolean } = {},
 ): Promise<void> {
   clearDnsCache();
   await using dns = await DnsServer.start();
-  dns.set(NAME, [first.host], { ttl: TTL });
-  const work = await open(whereabouts(first, dns));
-  try {
-    assertEquals(await work.transaction(), first.host);
-    const record = begin(work);
-    await until(() => record.done.length > WORKERS + FEW);
-    dns.set(NAME, [second.host], { ttl: TTL });
-    const movedMs = performance.now();
-    await first.kill();
-    const killedMs = performance.now();
-    const limitMs = waits ? killedMs : movedMs + TTL * 1000;
-    const late = () => record.done.filter(({ sinceMs }) => sinceMs > limitMs + TOLERANCE_MS);
-    await pause(movedMs + TTL * 1000 + TOLERANCE_MS + OBSERVE_MS - killedMs);
-    await until(() => late().length > FEW);
-    await record.stop();
-    if (waits) {
-      const failed = record.done.filter(({ error }) => error);
-      assertEquals(failed.filter(({ sinceMs }) => sinceMs > limitMs), []);
-      assert(failed.length <= WORKERS, `${failed.length} transactions failed`);
+  dns.set(NAME, [pair.first.host], { ttl: TTL });
+  await untilSocketsClosed(async () => {
+    const work = await open(whereabouts(pair.first, dns));
+    try {
+      await crash(pair, dns, { work, waits });
+    } finally {
+      await work.close();
     }
-    assertEquals(late().filter(({ address }) => address !== second.host), []);
-  } finally {
-    await work.close();
-    await pause(20);
+  });
+}
+
+async function crash(
+  { first, second }: ServerPair,
+  dns: DnsServer,
+  { work, waits }: { work: Work; waits: boolean },
+): Promise<void> {
+  assertEquals(await work.transaction(), first.host);
+  const record = begin(work);
+  await until(() => record.done.length > WORKERS + FEW);
+  dns.set(NAME, [second.host], { ttl: TTL });
+  const movedMs = performance.now();
+  await first.kill();
+  const killedMs = performance.now();
+  const limitMs = waits ? killedMs : movedMs + TTL * 1000;
+  const late = () => record.done.filter(({ sinceMs }) => sinceMs > limitMs + TOLERANCE_MS);
+  await pause(movedMs + TTL * 1000 + TOLERANCE_MS + OBSERVE_MS - killedMs);
+  await until(() => late().length > FEW);
+  await record.stop();
+  if (waits) {
+    const failed = record.done.filter(({ error }) => error);
+    assertEquals(failed.filter(({ sinceMs }) => sinceMs > limitMs), []);
+    assert(failed.length <= WORKERS, `${failed.length} transactions failed`);
   }
+  assertEquals(late().filter(({ address }) => address !== second.host), []);
 }
 
 function whereabouts(first: LabServer, dns: DnsServer): Whereabouts {

@@ -6,7 +6,7 @@
 
 import { clearDnsCache } from "../../resolver.ts";
 import { type FakeLookup, fakeLookup } from "./fake_lookup.ts";
-import { pause } from "./waiting.ts";
+import { untilSocketsClosed } from "./drop_in_sockets.ts";
 
 /** What a test with such pools is given. */
 export interface Setup<P, O> {
@@ -44,13 +44,14 @@ export async function withPools<P, O extends object>(
     pools.push(pool);
     return pool;
   };
-  try {
-    await test({ dns, make });
-  } catch (error) {
-    // Not awaited: closing would wait for clients that the failed test did not release.
-    for (const pool of pools) end(pool).catch(() => {});
-    throw error;
-  }
-  for (const pool of pools) await end(pool);
-  await pause(20); // terminated sockets emit `close` a moment later
+  await untilSocketsClosed(async () => {
+    try {
+      await test({ dns, make });
+    } catch (error) {
+      // Not awaited: closing would wait for clients that the failed test did not release.
+      for (const pool of pools) end(pool).catch(() => {});
+      throw error;
+    }
+    for (const pool of pools) await end(pool);
+  });
 }
