@@ -38,7 +38,7 @@ export interface Measured {
 }
 
 const CHANGES = 20;
-const LEAST_TTL_MS = 250;
+const MIN_TTL_MS = 250;
 
 /** Runs a schedule through 20 changes at random times. */
 export function measure(situation: Situation): Measured {
@@ -80,7 +80,7 @@ export function measure(situation: Situation): Measured {
         answeredAtMs,
         tookMs: answeredAtMs - askMs,
         serverTtlMs: answer.ttl * 1000,
-        ttlMs: Math.max(answer.ttl * 1000, LEAST_TTL_MS),
+        ttlMs: Math.max(answer.ttl * 1000, MIN_TTL_MS),
         changed,
       });
       // A timer is a little late.
