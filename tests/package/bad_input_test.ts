@@ -96,8 +96,8 @@ async function withDns(addresses: string[]): Promise<DnsServer> {
   return dns;
 }
 
-/** A UDP and TCP port on loopback at which nobody is. */
-async function nobody(): Promise<{ address: string }> {
+/** Returns a UDP and TCP port on loopback that is closed. */
+async function closedPort(): Promise<{ address: string }> {
   const dns = await DnsServer.start();
   await dns.close();
   return { address: dns.address };
@@ -140,7 +140,7 @@ Deno.test("getDnsEngine() refuses a dialect or driver that it does not know, and
     const error = assertThrows(() => getDnsEngine(url), TypeError);
     assertStringIncludes(error.message, message);
     assertNoPassword(error);
-    // With an adapter of one's own, the dialect is anybody's.
+    // With an adapter that the caller passes in, any dialect is accepted.
     assertEquals(getDnsEngine(url, { adapter: fakeAdapter() }).driver, "fake");
   }
 });
@@ -264,7 +264,7 @@ Deno.test("a driver that is not installed is named at the first connect, with th
 });
 
 Deno.test("DNS out of reach with nothing cached: an error that names the host, the lookup's own as cause, the slot given back", async () => {
-  const closed = await nobody();
+  const closed = await closedPort();
   await using silent = await DnsServer.start();
   silent.set("db.internal", ["127.0.0.1"]);
   silent.fault("db.internal", { drop: true });

@@ -1,5 +1,5 @@
 /**
- * The password, the secret parameters of a URL and bind values, looked for in everything that anybody may come to see.
+ * The password, the secret parameters of a URL and bind values, looked for in every output.
  * `tests/faults/` does the same in every fault of a real server.
  */
 

@@ -1,5 +1,5 @@
 /**
- * What anybody may see of a value.
+ * Shows values as the runtimes print them.
  *
  * @module
  */

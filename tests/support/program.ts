@@ -66,7 +66,7 @@ export async function runProgram(program: string): Promise<Outcome> {
     signal: AbortSignal.timeout(PATIENCE_MS),
   });
   child.on("error", () => {}); // of the signal: the exit says it
-  child.stdin.on("error", () => {}); // whoever fails early does not read to the end
+  child.stdin.on("error", () => {}); // a program that fails early does not read to the end
   const exit = once(child, "exit");
   child.stdin.end(sourceOf(program));
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** How deep somebody would look. */
+/** Maximum depth of the search. */
 const DEPTH = 8;
 
 /**
@@ -43,7 +43,7 @@ function collect(
     try {
       collect(Reflect.get(value, key), parts, { seen, depth: depth + 1 });
     } catch {
-      // Nobody else could read it either.
+      // A getter that throws shows no secret.
     }
   }
 }
