@@ -36,23 +36,9 @@ type Class = abstract new (...args: never[]) => object;
 const { Pool: CorePool } = mysql as unknown as { Pool: Class };
 const { PromisePool } = mysqlOfPromises as unknown as { PromisePool: Class };
 
-const connections: WeakMap<object, mysql.PoolConnection[]> = new WeakMap();
-
-function tracked<P extends Core | Pool>(pool: P): P {
-  const all: mysql.PoolConnection[] = [];
-  connections.set(pool, all);
-  (pool as Core).on("connection", (connection) => all.push(connection));
-  return pool;
-}
-
 const streamOf = (connection: unknown) =>
   (connection as { stream: { destroyed: boolean; on(event: string, listener: () => void): void } })
     .stream;
-
-async function closed(pool: object): Promise<void> {
-  await until(() => connections.get(pool)!.every((connection) => streamOf(connection).destroyed));
-  await pause(1);
-}
 
 const base = () => ({ ...LOGIN, host: server.host, port: server.port });
 const followed = () => ({
@@ -64,38 +50,35 @@ const followed = () => ({
 
 const ofPromises = {
   original: {
-    make: (options: Options) => tracked(mysqlOfPromises.createPool({ ...base(), ...options })),
-    clear: clearPool,
+    make: (options: Options) => mysqlOfPromises.createPool({ ...base(), ...options }),
+    close: closePool,
   },
   DnsMysql2Pool: {
-    make: (options: Options) =>
-      tracked<Pool>(new DnsMysql2Pool(mysqlOfPromises, { ...followed(), ...options })),
-    clear: clearPool,
+    make: (options: Options): Pool =>
+      new DnsMysql2Pool(mysqlOfPromises, { ...followed(), ...options }),
+    close: closePool,
   },
 };
 
 const ofCallbacks = {
   original: {
-    make: (options: Options) => tracked(mysql.createPool({ ...base(), ...options })),
-    clear: clearCore,
+    make: (options: Options) => mysql.createPool({ ...base(), ...options }),
+    close: closeCore,
   },
   DnsMysql2Pool: {
-    make: (options: Options) =>
-      tracked<Core>(new DnsMysql2Pool(mysql, { ...followed(), ...options })),
-    clear: clearCore,
+    make: (options: Options): Core => new DnsMysql2Pool(mysql, { ...followed(), ...options }),
+    close: closeCore,
   },
 };
 
-async function clearPool(pool: Pool): Promise<void> {
+async function closePool(pool: Pool): Promise<void> {
   if (!(pool.pool as unknown as { _closed: boolean })._closed) await pool.end();
-  await closed(pool);
 }
 
-async function clearCore(pool: Core): Promise<void> {
+async function closeCore(pool: Core): Promise<void> {
   if (!(pool as unknown as { _closed: boolean })._closed) {
     await new Promise<void>((resolve) => pool.end(() => resolve()));
   }
-  await closed(pool);
 }
 
 /** Runs a statement as the administrator. */

@@ -13,6 +13,7 @@ import { dnsPg, DnsPgPool } from "../../drop_in/pg_pool.ts";
 import { type Certificate, makeAuthority } from "../../lab/certificates.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { untilSocketsClosed } from "../support/drop_in_sockets.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 
 const LOGIN = { user: "app", password: "s3cret", database: "orders" };
@@ -94,11 +95,14 @@ const cases: Record<string, (config: pg.ClientConfig, host: string) => Promise<u
 
 for (const [name, ask] of Object.entries(cases)) {
   for (const way of ["options", "connection string"]) {
-    Deno.test(`${name}, TLS by ${way}: the certificate is checked for the name, and the client's is sent`, async () => {
-      const config = configs()[way]!;
-      assertEquals(await ask(config, right.host), [{ ssl: true }]);
-      const error = await assertRejects(() => ask(config, other.host)) as Error & { code: string };
-      assertEquals(error.code, "ERR_TLS_CERT_ALTNAME_INVALID");
-    });
+    Deno.test(`${name}, TLS by ${way}: the certificate is checked for the name, and the client's is sent`, () =>
+      untilSocketsClosed(async () => {
+        const config = configs()[way]!;
+        assertEquals(await ask(config, right.host), [{ ssl: true }]);
+        const error = await assertRejects(() => ask(config, other.host)) as Error & {
+          code: string;
+        };
+        assertEquals(error.code, "ERR_TLS_CERT_ALTNAME_INVALID");
+      }));
   }
 }

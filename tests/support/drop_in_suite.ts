@@ -4,6 +4,8 @@
  * @module
  */
 
+import { untilSocketsClosed } from "./drop_in_sockets.ts";
+
 /** What a behavior is tested with. */
 export interface Subject<P, O> {
   /** Makes a pool, which is closed after the test together with all its clients. */
@@ -15,8 +17,8 @@ export interface Subject<P, O> {
 /** Makes and closes pools of one kind. */
 export interface Maker<P, O> {
   make(options: O): P;
-  /** Closes a pool, unless the test did, and waits until its sockets are closed. */
-  clear(pool: P): Promise<void>;
+  /** Closes a pool, unless the test did. */
+  close(pool: P): Promise<void>;
 }
 
 /**
@@ -30,8 +32,8 @@ export function testBehaviors<P, O extends object>(
   behaviors: Readonly<Record<string, (subject: Subject<P, O>) => Promise<void>>>,
 ): void {
   for (const [sentence, run] of Object.entries(behaviors)) {
-    for (const [name, { make, clear }] of Object.entries(makers)) {
-      Deno.test(`${name}: ${sentence}`, async () => {
+    for (const [name, { make, close }] of Object.entries(makers)) {
+      const test = async () => {
         const made: P[] = [];
         try {
           await run({
@@ -44,11 +46,12 @@ export function testBehaviors<P, O extends object>(
           });
         } catch (error) {
           // Not awaited: closing would wait for clients that the failed test did not release.
-          for (const pool of made) clear(pool).catch(() => {});
+          for (const pool of made) close(pool).catch(() => {});
           throw error;
         }
-        for (const pool of made) await clear(pool);
-      });
+        for (const pool of made) await close(pool);
+      };
+      Deno.test(`${name}: ${sentence}`, () => untilSocketsClosed(test));
     }
   }
 }
