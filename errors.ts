@@ -257,7 +257,7 @@ export class ConnectionLostError extends DnsPoolError {
 }
 
 /**
- * Thrown by a hook to refuse a connection: the checkout invalidates it and tries another one, at most twice.
+ * Thrown by a hook to refuse a connection: the checkout invalidates it and tries another one, once.
  */
 export class DisconnectionError extends DnsPoolError {
   /**

@@ -24,7 +24,7 @@ export interface PoolHooks<C> {
   /** For each new connection. If it throws, the connection is terminated and the checkout fails. */
   connect?(connection: HookedConnection<C>): void | Promise<void>;
   /**
-   * Before each handover. If it throws a `DisconnectionError`, the connection is replaced, at most twice; with any
+   * Before each handover. If it throws a `DisconnectionError`, the connection is replaced, once per checkout; with any
    * other error the connection is put back and the checkout fails.
    */
   checkout?(connection: HookedConnection<C>): void | Promise<void>;
