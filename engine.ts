@@ -11,11 +11,11 @@ import { setUp } from "./engine/setup.ts";
 import type { Engine } from "./engine/types.ts";
 import { DatabaseUrl } from "./engine/url.ts";
 
-export type { EngineEventMap } from "./engine/core.ts";
 export type {
   BeginOptions,
   ConnectOptions,
   Engine,
+  EngineEventMap,
   EngineStatus,
   ExecutionOptions,
   ListenOptions,

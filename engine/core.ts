@@ -29,24 +29,7 @@ import { type AddressChange, type View, viewOf } from "../resolver.ts";
 import { type AnswerSource, fixedAnswer } from "../resolver/answer_source.ts";
 import type { EngineSettings } from "./options.ts";
 import type { EngineSetup } from "./setup.ts";
-
-/** The events of an engine. */
-export interface EngineEventMap {
-  /** The host's addresses changed. */
-  addresschange: CustomEvent<AddressChange>;
-  /** An address departed while connections to it were in use: they are closed when they come back. */
-  retire: CustomEvent<{ readonly address: string; readonly inUse: number }>;
-  /** Connections in use were terminated: their server no longer answers, or `retireGrace` was over. */
-  terminate: CustomEvent<{ readonly address: string; readonly reason: string }>;
-  /** A lease has taken `leaseWarnAfter` seconds. */
-  longlease: CustomEvent<
-    { readonly address: string; readonly seconds: number; readonly takenAt: string | undefined }
-  >;
-  /** A resolution failed; a stale answer may still be used. */
-  lookuperror: CustomEvent<{ readonly error: unknown }>;
-  /** The engine was closed for good, with all connections. */
-  close: CustomEvent<undefined>;
-}
+import type { EngineEventMap } from "./types.ts";
 
 /** A pool between two calls of `dispose()`. */
 interface PoolGeneration<C> {

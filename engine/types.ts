@@ -6,8 +6,7 @@
 
 import type { PoolCounts } from "../errors.ts";
 import type { Lease } from "../pool/lease.ts";
-import type { AnswerStatus } from "../resolver/answer_source.ts";
-import type { EngineEventMap } from "./core.ts";
+import type { AddressChange, AnswerStatus } from "../resolver/answer_source.ts";
 import type { DatabaseUrl } from "./url.ts";
 
 /** Options of one checkout. */
@@ -64,6 +63,24 @@ export interface EngineStatus extends PoolCounts {
   readonly byAddress: Readonly<Record<string, { readonly idle: number; readonly inUse: number }>>;
   /** The state of the answer. */
   readonly answer: AnswerStatus;
+}
+
+/** The events of an engine. */
+export interface EngineEventMap {
+  /** The host's addresses changed. */
+  addresschange: CustomEvent<AddressChange>;
+  /** An address departed while connections to it were in use: they are closed when they come back. */
+  retire: CustomEvent<{ readonly address: string; readonly inUse: number }>;
+  /** Connections in use were terminated: their server no longer answers, or `retireGrace` was over. */
+  terminate: CustomEvent<{ readonly address: string; readonly reason: string }>;
+  /** A lease has taken `leaseWarnAfter` seconds. */
+  longlease: CustomEvent<
+    { readonly address: string; readonly seconds: number; readonly takenAt: string | undefined }
+  >;
+  /** A resolution failed; a stale answer may still be used. */
+  lookuperror: CustomEvent<{ readonly error: unknown }>;
+  /** The engine was closed for good, with all connections. */
+  close: CustomEvent<undefined>;
 }
 
 /**
