@@ -81,7 +81,7 @@ export const registerTest = Object.assign(
 /**
  * Loads the test file that the command line names, and runs its tests one after the other.
  *
- * @param files By name, such as `resolver/grace_test`.
+ * @param files By name, such as `resolver/view_grace_test`.
  */
 export async function runTests(
   files: Readonly<Record<string, () => Promise<unknown>>>,
