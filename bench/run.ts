@@ -48,7 +48,7 @@ try {
   const file = `${folder}/${name}.mjs`;
   const code = await deno([
     ...["bundle", "--quiet", "--no-lock", "--platform=deno", `--output=${file}`],
-    ...["--import-map=tests/_std/import_map.json", `bench/${name}.ts`],
+    ...["--import-map=tests/std/import_map.json", `bench/${name}.ts`],
   ]);
   if (code !== 0) Deno.exit(code);
   for (const [runtime, command] of Object.entries(RUNTIMES)) {

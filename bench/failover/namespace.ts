@@ -70,7 +70,7 @@ async function prepare(): Promise<void> {
   }
   const code = await deno([
     ...["bundle", "--quiet", "--no-lock", "--platform=deno", `--output=${programs.bundle}`],
-    ...["--import-map=tests/_std/import_map.json", "bench/failover/lane.ts"],
+    ...["--import-map=tests/std/import_map.json", "bench/failover/lane.ts"],
   ]);
   if (code !== 0) throw new Error("Cannot bundle the lanes");
   await using _ = await preparePostgres(); // downloads it into Deno's cache

@@ -1,20 +1,20 @@
 /**
- * Where the tests get `@std/*` from: JSR, or the stand-ins in `tests/_std` where JSR does not answer.
+ * The source of `@std/assert` for the tests: JSR, or the stand-in in `tests/std` if JSR does not answer.
  *
  * @module
  */
 
 export type StdSource = "jsr" | "local";
 
-/** Names the source by hand: `DNSPOOL_STD=jsr` or `DNSPOOL_STD=local`. */
+/** The environment variable that chooses the source: `DNSPOOL_STD=jsr` or `DNSPOOL_STD=local`. */
 const VARIABLE = "DNSPOOL_STD";
 
-/** How long JSR may take to answer; a cold download takes one or two seconds. */
+/** Maximum time in milliseconds for JSR to answer; a cold download takes one or two seconds. */
 const ANSWER_WITHIN_MS = 10_000;
 
 let chosen: Promise<StdSource> | undefined;
 
-/** Says which source this run uses, in one line on stderr, once, and returns it. */
+/** Chooses the source, once per run, and prints it in one line on stderr. */
 export function chooseStd(): Promise<StdSource> {
   return chosen ??= choose();
 }
@@ -22,24 +22,23 @@ export function chooseStd(): Promise<StdSource> {
 async function choose(): Promise<StdSource> {
   const forced = Deno.env.get(VARIABLE);
   if (forced !== undefined && forced !== "jsr" && forced !== "local") {
-    throw new TypeError(`Cannot take @std from ${VARIABLE}="${forced}": say "jsr" or "local"`);
+    throw new TypeError(`"${VARIABLE}" must be "jsr" or "local", got "${forced}"`);
   }
   const source = forced ?? (await jsrAnswers() ? "jsr" : "local");
-  const what = source === "jsr" ? "the real ones, from JSR" : "the stand-ins in tests/_std";
+  const what = source === "jsr" ? "the one of JSR" : "the stand-in in tests/std";
   const why = forced ? `${VARIABLE}=${forced}` : source === "jsr" ? "JSR answers" : "no JSR here";
-  console.error(`@std modules: ${what} (${why})`);
+  console.error(`@std/assert: ${what} (${why})`);
   return source;
 }
 
-/** What `deno test` and `deno check` need for it. */
+/** Returns the flags of `deno test` and `deno check` for a source. */
 export function stdFlags(source: StdSource): string[] {
-  return source === "jsr" ? [] : ["--import-map=tests/_std/import_map.json"];
+  return source === "jsr" ? [] : ["--import-map=tests/std/import_map.json"];
 }
 
 async function jsrAnswers(): Promise<boolean> {
-  const modules = ["jsr:@std/assert@^1", "jsr:@std/testing@^1/time"];
   const probe = new Deno.Command(Deno.execPath(), {
-    args: ["cache", "--no-config", "--no-lock", ...modules],
+    args: ["cache", "--no-config", "--no-lock", "jsr:@std/assert@^1"],
     stdin: "null",
     stdout: "null",
     stderr: "null",

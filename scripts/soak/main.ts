@@ -160,7 +160,7 @@ if (import.meta.main) {
   try {
     const file = `${dir}/soak.mjs`;
     const bundled = await deno([
-      ...["bundle", "--quiet", "--no-lock", "--import-map=tests/_std/import_map.json"],
+      ...["bundle", "--quiet", "--no-lock", "--import-map=tests/std/import_map.json"],
       ...["--platform=deno", `--output=${file}`, "scripts/soak/program.ts"],
     ]);
     if (bundled !== 0) {

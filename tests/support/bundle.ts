@@ -25,7 +25,7 @@ export async function bundle(source: string, target: string): Promise<void> {
 async function bundleTo(source: string, target: string): Promise<void> {
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      ...["bundle", "--quiet", "--no-lock", "--import-map=tests/_std/import_map.json"],
+      ...["bundle", "--quiet", "--no-lock", "--import-map=tests/std/import_map.json"],
       ...["--platform=deno", `--output=${target}`, source],
     ],
     cwd: new URL("../../", import.meta.url),

@@ -25,7 +25,7 @@ async function choose(): Promise<DbPostgres> {
   return { module: await import(real), real: true };
 }
 
-/** Returns whether an import map has a specifier. That of tests/_std maps it to the stand-in, which does not count. */
+/** Returns whether an import map has a specifier. That of tests/std maps it to the stand-in, which does not count. */
 function isMapped(specifier: string): boolean {
   try {
     const file = import.meta.resolve(specifier);

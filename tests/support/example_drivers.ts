@@ -277,7 +277,7 @@ const TESTS: Readonly<
   "runs as a program": async ({ subject, first, count }) => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
-        ...["run", "-A", "--no-lock", "--import-map=tests/_std/import_map.json"],
+        ...["run", "-A", "--no-lock", "--import-map=tests/std/import_map.json"],
         `examples/${subject.file}`,
       ],
       cwd: new URL("../../", import.meta.url),

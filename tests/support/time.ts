@@ -1,53 +1,58 @@
 /**
- * A fake clock for code that reads `performance.now()`, on top of `FakeTime`, which fakes `Date` and the timers only.
+ * A fake clock for code that reads `performance.now()`, and whose time a test can stall and step.
+ *
+ * `@sinonjs/fake-timers` keeps the timers in their order. It is not installed over the globals, for it runs a timer of 0 ms
+ * that another timer sets a millisecond too late, and it knows no stalls.
  *
  * @module
  */
 
 import { setImmediate } from "node:timers";
-import { FakeTime } from "@std/testing/time";
+import { createClock } from "npm:@sinonjs/fake-timers@^15.5";
 
-/** How many timers set for the very moment that the clock shows are one too many. */
-const ENDLESS = 10_000;
+/** Maximum number of timers that are set for the very moment that the clock shows. */
+const MAX_AT_ONCE = 10_000;
 
 /** Controls the clocks and the timers of a test. */
 export interface TestTime extends Disposable, AsyncDisposable {
-  /** What `performance.now()` says, in milliseconds. */
+  /** The result of `performance.now()`, in milliseconds. */
   readonly nowMs: number;
-  /** What `Date.now()` says, in milliseconds. */
+  /** The result of `Date.now()`, in milliseconds. */
   readonly wallMs: number;
   /**
-   * Moves both clocks by `seconds` and runs what falls due, each timer at its own moment, with the microtasks between
-   * two moments and after the last; also what the timers set anew, down to a delay of 0. Rejects with what a timer
-   * throws.
+   * Moves both clocks by `seconds` and runs the timers that are due, each at its own time, with the microtasks between two
+   * times and after the last; also the timers that these set, down to a delay of 0. Rejects with what a timer throws.
    */
   advance(seconds: number): Promise<void>;
-  /** `advance()` by milliseconds. */
+  /** Moves both clocks by milliseconds, as `advance()` does. */
   tick(ms: number): Promise<void>;
   /** Runs microtasks only. */
   settle(): Promise<void>;
   /**
-   * Blocks the event loop for `seconds`: both clocks jump, and no timer runs. Those due meanwhile are late and run in
-   * the next `advance()` (`advance(0)` will do), and their new timers count from there.
+   * Blocks the event loop for `seconds`: both clocks jump, and no timer runs. Those that were due meanwhile are late and
+   * run in the next `advance()` (`advance(0)` will do), and the timers that they set count from there.
    */
   stall(seconds: number): void;
-  /** Sets the wall clock forward or, with a negative number, back; the monotonic clock and the timers do not notice. */
+  /** Sets the wall clock forward or, with a negative number, back; the monotonic clock and the timers do not change. */
   step(seconds: number): void;
-  /** Gives the real clocks back. A second call does nothing. */
+  /** Restores the real clocks. A second call does nothing. */
   restore(): void;
 }
 
 /**
- * Takes over the clocks and timers until the result is disposed: `using time = fakeTime()`. The monotonic clock starts
- * at a whole millisecond that is not in the past, so that sums of milliseconds stay exact.
+ * Replaces the clocks and timers until the result is disposed of: `using time = fakeTime()`. The monotonic clock starts at a
+ * whole millisecond that is not in the past, so that sums of milliseconds are exact.
  *
- * @param start What the wall clock shows at first, by default the current time.
+ * @param start The time of the wall clock at first; by default the current time.
  */
 export function fakeTime(start?: number | string | Date): TestTime {
-  return new StackedTime(start);
+  if (faked) throw new Error("Cannot fake the time: it is already faked");
+  return faked = new FakeTime(start);
 }
 
-/** Without the dust of binary fractions: 1.005 s are 1005 ms. */
+let faked: FakeTime | undefined;
+
+/** Removes the rounding errors of binary fractions: 1.005 s are 1005 ms. */
 function toMs(seconds: number): number {
   return Math.round(seconds * 1e6) / 1e3;
 }
@@ -55,37 +60,37 @@ function toMs(seconds: number): number {
 type Callback = (...args: unknown[]) => void;
 type TimerId = ReturnType<typeof setTimeout>;
 
-class StackedTime implements TestTime {
-  readonly #fake: FakeTime;
-  /** FakeTime's own timers. */
-  readonly #under: { setTimeout: typeof setTimeout; clearTimeout: typeof clearTimeout };
+class FakeTime implements TestTime {
+  /** Holds the timers. It shows milliseconds since the start. */
+  readonly #queue = createClock(0);
+  /** The callbacks of the timers that the queue has reached, in their order. */
+  readonly #due = new Map<TimerId, () => void>();
   /** The pending timer of each interval, which is known by its first. */
   readonly #intervals = new Map<TimerId, TimerId>();
-  /** Where the monotonic clock stands when FakeTime's is at 1970. */
-  readonly #originMs: number;
+  /** The monotonic clock at the start. */
+  readonly #originMs = Math.ceil(performance.now());
+  /** The wall clock at the start. */
+  readonly #wallOriginMs: number;
   readonly #undo: (() => void)[] = [];
-  /** The moment that the monotonic clock reached by stalls; `FakeTime` catches up with it in `tick()`. */
-  #stalledToMs = 0;
+  /** The time that the monotonic clock was set to, by a stall or to a fraction of a millisecond: the queue is behind. */
+  #setToMs = 0;
   #steppedMs = 0;
-  /** A timer is due that was set for the moment that the clock shows. */
+  /** Whether a timer was set for the very moment that the clock shows. */
   #dueNow = false;
   #dueNowAtMs = 0;
   #dueNowCount = 0;
 
   constructor(start?: number | string | Date) {
-    const originMs = Math.ceil(performance.now());
-    this.#fake = new FakeTime(start);
-    this.#originMs = originMs - this.#fake.now;
-    this.#under = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+    this.#wallOriginMs = start === undefined ? Date.now() : new Date(start).getTime();
     this.#install();
   }
 
   get nowMs(): number {
-    return Math.max(this.#reachedMs, this.#stalledToMs);
+    return Math.max(this.#reachedMs, this.#setToMs);
   }
 
   get wallMs(): number {
-    return Math.floor(this.nowMs - this.#originMs + this.#steppedMs);
+    return Math.floor(this.#wallOriginMs + this.nowMs - this.#originMs + this.#steppedMs);
   }
 
   advance(seconds: number): Promise<void> {
@@ -97,24 +102,13 @@ class StackedTime implements TestTime {
       throw new RangeError(`Cannot advance the time by ${ms} ms: it must be 0 or more`);
     }
     const targetMs = this.nowMs + ms;
-    let reached = false;
-    // A timer of our own marks the end, for FakeTime does not tell when the next one is due.
-    const end = this.#under.setTimeout(() => reached = true, targetMs - this.#reachedMs);
-    try {
-      while (!reached) {
-        await this.settle();
-        if (!this.#fake.next()) throw new Error("Cannot advance the time: it was given back");
-      }
-    } finally {
-      this.#under.clearTimeout(end);
-    }
-    this.#fake.tick(Math.max(0, targetMs - this.#reachedMs));
-    await this.settle();
-    while (this.#dueNow) {
+    await this.#runUntil(targetMs);
+    // Then the timers for the very moment of the end that were set after that of the end itself.
+    do {
       this.#dueNow = false;
-      this.#fake.tick(0);
-      await this.settle();
-    }
+      await this.#runUntil(targetMs);
+    } while (this.#dueNow);
+    this.#setToMs = targetMs;
   }
 
   settle(): Promise<void> {
@@ -123,7 +117,7 @@ class StackedTime implements TestTime {
 
   stall(seconds: number): void {
     if (!(seconds >= 0)) throw new RangeError(`Cannot stall for ${seconds} seconds`);
-    this.#stalledToMs = this.nowMs + toMs(seconds);
+    this.#setToMs = this.nowMs + toMs(seconds);
   }
 
   step(seconds: number): void {
@@ -133,7 +127,7 @@ class StackedTime implements TestTime {
   restore(): void {
     if (this.#undo.length === 0) return;
     for (const undo of this.#undo.splice(0).reverse()) undo();
-    this.#fake.restore();
+    faked = undefined;
   }
 
   [Symbol.dispose](): void {
@@ -145,14 +139,60 @@ class StackedTime implements TestTime {
     this.restore();
   }
 
-  /** How far `FakeTime` is, on the monotonic clock. */
+  /** The time of the queue, on the monotonic clock. */
   get #reachedMs(): number {
-    return this.#fake.now + this.#originMs;
+    return this.#queue.now + this.#originMs;
+  }
+
+  /** Runs the timers that are set so far and due until `targetMs`, with the microtasks between them. */
+  async #runUntil(targetMs: number): Promise<void> {
+    let reached = false;
+    // The end has a timer as well, for the queue does not tell when its next one is due.
+    const end = this.#set(() => reached = true, Math.floor(targetMs - this.#reachedMs));
+    try {
+      while (!reached) {
+        await this.settle();
+        if (this.#undo.length === 0) throw new Error("Cannot advance the time: it was restored");
+        this.#queue.next();
+        this.#runDue();
+      }
+    } finally {
+      this.#clear(end);
+    }
+    await this.settle();
   }
 
   /**
-   * What a timer has to wait on `FakeTime`'s clock, which lags behind after a stall. Rounded up, where `FakeTime` would
-   * round down: a timer that is early sets another for the rest, which would be early again, at the same moment.
+   * Runs all timers that are due now, those that they set included. They do not run within the queue's own functions: the
+   * timers that they set for the same moment would be a millisecond late.
+   */
+  #runDue(): void {
+    do {
+      for (const [id, callback] of this.#due) {
+        this.#due.delete(id);
+        callback();
+      }
+      this.#queue.tick(0);
+    } while (this.#due.size > 0);
+  }
+
+  /** Adds a timer to the queue, which makes it due after whole milliseconds of its own clock. */
+  #set(callback: () => void, waitMs: number): TimerId {
+    const id = this.#queue.setTimeout(
+      () => this.#due.set(id, callback),
+      waitMs,
+    ) as unknown as TimerId;
+    return id;
+  }
+
+  #clear(id: TimerId): void {
+    this.#queue.clearTimeout(id as never);
+    this.#due.delete(id);
+  }
+
+  /**
+   * Returns the delay of a timer on the queue's clock, which is behind after a stall. It is rounded up: a timer that is early
+   * sets another for the rest, which would be early again, at the same moment.
    */
   #wait(delay: number): number {
     const reachedMs = this.#reachedMs;
@@ -160,8 +200,8 @@ class StackedTime implements TestTime {
     if (waitMs > 0) return waitMs;
     if (this.#dueNowAtMs !== reachedMs) this.#dueNowCount = 0;
     this.#dueNowAtMs = reachedMs;
-    if (++this.#dueNowCount > ENDLESS) {
-      throw new Error(`Cannot set a timer without delay: ${ENDLESS} were set at this moment`);
+    if (++this.#dueNowCount > MAX_AT_ONCE) {
+      throw new Error(`Cannot set a timer without delay: ${MAX_AT_ONCE} were set at this moment`);
     }
     this.#dueNow = true;
     return 0;
@@ -169,7 +209,7 @@ class StackedTime implements TestTime {
 
   #install(): void {
     const set = (callback: Callback, delay = 0, ...args: unknown[]): TimerId =>
-      this.#under.setTimeout(callback, this.#wait(delay), ...args);
+      this.#set(() => callback(...args), this.#wait(delay));
     // As on a real event loop, an interval that is late runs once and counts from there.
     const repeat = (callback: Callback, delay = 0, ...args: unknown[]): TimerId => {
       const run = () => {
@@ -182,7 +222,7 @@ class StackedTime implements TestTime {
     };
     const clear = (id?: TimerId): void => {
       if (id === undefined) return;
-      this.#under.clearTimeout(this.#intervals.get(id) ?? id);
+      this.#clear(this.#intervals.get(id) ?? id);
       this.#intervals.delete(id);
     };
     const abortAfter = (ms: number): AbortSignal => {

@@ -83,7 +83,7 @@ export async function bundleTests(names: readonly string[], dir: string): Promis
   );
   const code = await deno([
     ...["bundle", "--quiet", "--no-lock", "--no-check", "--platform=deno"],
-    ...["--import-map=tests/_std/import_map.json", `--output=${dir}/bundle.js`, `${dir}/entry.ts`],
+    ...["--import-map=tests/std/import_map.json", `--output=${dir}/bundle.js`, `${dir}/entry.ts`],
   ]);
   if (code !== 0) throw new Error(`Cannot bundle the tests: deno bundle exited with ${code}`);
   const text = forNode20(await Deno.readTextFile(`${dir}/bundle.js`));
