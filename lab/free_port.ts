@@ -20,6 +20,24 @@ function close(server: net.Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
+/** Waits until connections to `port` are refused: on Deno 2.9, a listener may outlive the callback of its close. */
+async function untilRefused(host: string, port: number): Promise<void> {
+  for (;;) {
+    const refused = await new Promise<boolean>((resolve) => {
+      const socket = net.connect({ host, port });
+      socket.once(
+        "error",
+        (error) => resolve((error as { code?: string }).code === "ECONNREFUSED"),
+      );
+      socket.once("connect", () => {
+        socket.destroy();
+        resolve(false);
+      });
+    });
+    if (refused) return;
+  }
+}
+
 /** Ports that were returned before: the caller may not listen on them yet. */
 const given = new Set<number>();
 
@@ -42,14 +60,19 @@ export async function freePort(hosts: readonly string[]): Promise<number> {
     const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from));
     if (given.has(port)) continue;
     const held: net.Server[] = [];
+    let isFree = false;
     try {
       for (const host of hosts) held.push(await listen(host, port));
       given.add(port);
-      if (await reserve("ports", port) !== false) return port;
+      isFree = await reserve("ports", port) !== false;
     } catch (error) {
       if ((error as { code?: string }).code !== "EADDRINUSE") throw error;
     } finally {
       await Promise.all(held.map(close));
+    }
+    if (isFree) {
+      for (const host of hosts) await untilRefused(host, port);
+      return port;
     }
   }
   throw new Error(`Cannot find a port that is free on ${hosts.join(" and ")}: tried 20`);
