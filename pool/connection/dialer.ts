@@ -65,6 +65,7 @@ export class Dialer<C> {
   /** Number of connections open or being opened, by address. */
   readonly #counts: Map<string, number> = new Map();
   readonly #dials: Set<Dial> = new Set();
+  readonly #closes: Set<Promise<void>> = new Set();
   #turn = 0;
   /** When the cooldown of a failed address is over, by address. */
   readonly #failed: Map<string, number> = new Map();
@@ -159,7 +160,12 @@ export class Dialer<C> {
     const target = { ...this.#target, signal };
     if (this.#adapter.probe) return await this.#adapter.probe(address, target);
     const client = await this.#adapter.connect(address, target);
-    this.#end(client, address, "close");
+    this.#end(client, address, signal.aborted ? "terminate" : "close");
+  }
+
+  /** Waits for the connections that are being closed because they could not be used. */
+  async closed(): Promise<void> {
+    await Promise.all(this.#closes);
   }
 
   /**
@@ -311,7 +317,10 @@ export class Dialer<C> {
   }
 
   #end(client: C, address: string, how: "close" | "terminate"): void {
-    closeConnection({ client, address, info: {} }, { adapter: this.#adapter, how });
+    const closing = closeConnection({ client, address, info: {} }, { adapter: this.#adapter, how });
+    if (closing === undefined) return;
+    this.#closes.add(closing);
+    closing.then(() => this.#closes.delete(closing));
   }
 
   #isTransient(error: unknown): boolean {
