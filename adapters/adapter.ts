@@ -133,9 +133,8 @@ export interface Adapter<C> {
   check?(destination: Destination): void;
   /**
    * Opens a connection to `ip`, never to `target.host`, and completes the handshake and the login. Called for each new
-   * connection, and for a probe of a server whose address left the DNS answer. The pool limits the time by
-   * `connectTimeout` or `probeTimeout` with `target.signal`; a connection that comes after the end of the attempt is
-   * passed to `terminate`.
+   * connection, and without `probe` for a probe. The pool limits the time by `connectTimeout` with `target.signal`; a
+   * connection that comes after the end of the attempt is passed to `terminate`.
    *
    * @param ip Address to connect to.
    * @param target Everything else about the connection.
@@ -145,6 +144,23 @@ export interface Adapter<C> {
    *   it is aborted. No socket may remain in either case.
    */
   connect(ip: string, target: Target): Promise<C>;
+  /**
+   * Finds out whether the server at `ip` answers at all, without waiting for a login. Called while leases are out to an
+   * address that left the DNS answer, and for the server of a lease that is out for longer than `leaseProbeAfter`; at
+   * most once at a time for all engines with an adapter of this name, the same `ip` and port.
+   *
+   * A TCP handshake is the kernel's answer: it succeeds although the process of the server hangs. So ask for the first
+   * byte, or for the end of the connection, that only the process can send. Without `probe`, the pool calls `connect`
+   * and then `close`: a server whose login takes longer than `probeTimeout` then counts as silent.
+   *
+   * @param ip Address to connect to.
+   * @param target Everything else about the connection.
+   * @returns Fulfilled at the first answer of the server, whatever it says.
+   * @throws The socket's error, if the connection fails: a refusal or a reset is an answer; the codes `ETIMEDOUT`,
+   *   `EHOSTUNREACH`, `EHOSTDOWN`, `ENETUNREACH` and `ENETDOWN` are none. The reason of `target.signal`, if it is
+   *   aborted. No socket may remain in either case.
+   */
+  probe?(ip: string, target: Target): Promise<void>;
   /**
    * Returns the address that a new connection is open to, for a driver that can connect to a name alone. It must be
    * one of `target.addresses()`. Called once per connection. Default, also if it returns `undefined`: the `ip` given to

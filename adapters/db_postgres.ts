@@ -11,6 +11,7 @@ import { askSystem, dialDbPostgres, type LookupAll } from "./db_postgres/dial.ts
 import type { DbPostgresClient, DbPostgresModule } from "./db_postgres/driver.ts";
 import { checkDriverTls, readOptions } from "./db_postgres/options.ts";
 import { DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { probeSocket } from "./shared/socket.ts";
 
 export type { LookupAll } from "./db_postgres/dial.ts";
 export type {
@@ -94,6 +95,9 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
       records.set(client, { observer, ...found });
       return client;
     },
+
+    probe: (ip: string, target: Target) =>
+      probeSocket(ip, { ...target, port: readOptions(target).port }),
 
     address: (client: C) => recordOf(client).address,
     tls: (client: C) => recordOf(client).tls,

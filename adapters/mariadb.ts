@@ -27,9 +27,10 @@ import {
   classifyMysql,
   DEFAULT_PORT,
   mysqlSessionMethods,
+  probeByGreeting,
   refuseOtherServers,
 } from "./shared/mysql.ts";
-import { completeHandshake, dialSocket, onlyOnce } from "./shared/socket.ts";
+import { completeHandshake, dialSocket, onFirstByte, onlyOnce } from "./shared/socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
 
 export type {
@@ -122,6 +123,15 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
       return await open(mariadb, ip, target);
     },
 
+    async probe(ip: string, target: Target): Promise<void> {
+      const mariadb = await load();
+      checkModule(mariadb);
+      await probeByGreeting(target, {
+        open: (target, onGreeting) => open(mariadb, ip, target, onGreeting),
+        close: (client) => closeClient(client, recordOf(client)),
+      });
+    },
+
     close(client: C): Promise<void> {
       const record = recordOf(client);
       return record.closing ??= closeClient(client, record);
@@ -174,12 +184,14 @@ async function open<C extends MariadbClient>(
   mariadb: MariadbModule<C>,
   ip: string,
   target: Target,
+  onGreeting?: () => void,
 ): Promise<C> {
   const { signal, keepAlive } = target;
   const tls = await readTls(target);
   const options = readOptions(target);
   const dial = (signal: AbortSignal) => dialSocket(ip, { port: options.port, keepAlive, signal });
   const socket = await dial(signal);
+  if (onGreeting) onFirstByte(socket, onGreeting);
   return await completeHandshake(socket, {
     signal,
     async run() {

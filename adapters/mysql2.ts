@@ -24,9 +24,10 @@ import {
   classifyMysql,
   DEFAULT_PORT,
   mysqlSessionMethods,
+  probeByGreeting,
   refuseOtherServers,
 } from "./shared/mysql.ts";
-import { completeHandshake, dialSocket, onlyOnce } from "./shared/socket.ts";
+import { completeHandshake, dialSocket, onFirstByte, onlyOnce } from "./shared/socket.ts";
 import { verifyTls } from "./shared/tls.ts";
 
 export type {
@@ -104,6 +105,15 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
       return await open(mysql2, ip, target);
     },
 
+    async probe(ip: string, target: Target): Promise<void> {
+      const mysql2 = await load();
+      checkModule(mysql2);
+      await probeByGreeting(target, {
+        open: (target, onGreeting) => open(mysql2, ip, target, onGreeting),
+        close: (client) => closeClient(client, recordOf(client)),
+      });
+    },
+
     close(client: C): Promise<void> {
       const record = recordOf(client);
       return record.closing ??= closeClient(client, record);
@@ -155,12 +165,14 @@ async function open<C extends Mysql2Client>(
   mysql2: Mysql2PromiseModule<C> | Mysql2Module<C>,
   ip: string,
   target: Target,
+  onGreeting?: () => void,
 ): Promise<C> {
   const { signal } = target;
   const tls = await readDriverTls(target);
   const options = readOptions(target);
   const keepAlive = target.keepAlive && target.connectArgs.enableKeepAlive !== false;
   const socket = await dialSocket(ip, { port: options.port, keepAlive, signal });
+  if (onGreeting) onFirstByte(socket, onGreeting);
   return await completeHandshake(socket, {
     signal,
     async run() {

@@ -17,7 +17,7 @@ import {
 import { readOptions } from "./pg/options.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
 import { classifyCode, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
-import { onlyOnce } from "./shared/socket.ts";
+import { onlyOnce, probeSocket } from "./shared/socket.ts";
 import { checkTls, readTls, withServerName } from "./shared/tls.ts";
 
 export type { PgClient, PgConfig, PgModule } from "./pg/driver.ts";
@@ -70,6 +70,9 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       checkModule(pg);
       return await open(pg, ip, target);
     },
+
+    probe: (ip: string, target: Target) =>
+      probeSocket(ip, { ...target, port: readOptions(target).port ?? DEFAULT_PORT }),
 
     async close(client: C): Promise<void> {
       await client.end();

@@ -13,6 +13,7 @@ import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
 import { classifyCode, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
 import { dialPostgres } from "./shared/postgres_socket.ts";
+import { probeSocket } from "./shared/socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
 
 export type { PostgresjsFunction, PostgresjsOptions, PostgresjsSql } from "./postgresjs/driver.ts";
@@ -90,6 +91,9 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
       records.set(sql, record);
       return sql;
     },
+
+    probe: (ip: string, target: Target) =>
+      probeSocket(ip, { ...target, port: readOptions(target).port }),
 
     close: (sql: S) => sql.end(),
     terminate: (sql: S, reason?: Error) => recordOf(sql).socket.terminate(reason),

@@ -160,6 +160,7 @@ export class EngineCore<C> {
     }
     await drained;
     this.#end.abort();
+    await this.#dialer.closed();
     this.#departures.clear();
     this.#addresses.clear();
     this.#unwatch();
@@ -197,6 +198,9 @@ export class EngineCore<C> {
   /** Is told that the addresses in the answer changed. */
   #onChange(change: AddressChange): void {
     const { added, removed, addresses, ttl, source } = change;
+    for (const address of added) {
+      for (const pool of this.#pools) pool.restoreAddress(address);
+    }
     this.#addresses.update(change);
     for (const pool of this.#pools) pool.retryNow();
     const isFirst = removed.length === 0 && added.length === addresses.length;

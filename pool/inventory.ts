@@ -173,6 +173,13 @@ export class Inventory<C> {
     return inUse;
   }
 
+  /** Counts the retired connections to an address that came back again: they may be used on. */
+  restoreAddress(address: string): void {
+    for (const slot of this.slots.inUse.toArray()) {
+      if (slot.retired && slot.address === address) this.slots.restore(slot);
+    }
+  }
+
   /** Evicts an invalid connection. The first one of an outage evicts all connections to the same server. */
   #evictInvalid(slot: Slot<C>, { sameServer }: InvalidConnection): void {
     slot.evicted = true;

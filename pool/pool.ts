@@ -34,6 +34,9 @@ import { type Waiter, WaitQueue } from "./wait_queue.ts";
 /** Maximum number of connections tried per checkout. */
 const MAX_TRIES = 2;
 
+/** Maximum number of open connections, retired ones included, as a multiple of the limit for the others. */
+const MAX_OPEN_FACTOR = 2;
+
 const DONE: Promise<void> = Promise.resolve();
 
 /** What the check of a connection came to. */
@@ -72,10 +75,11 @@ export class Pool<C> implements LeaseOwner<C> {
   readonly #waiters: WaitQueue<Lease<C>>;
   readonly #limiter: ConnectLimiter<OpenedConnection<C>>;
   readonly #answerWait: AnswerWait;
-  /** Maximum number of connections, retired ones not counted. */
+  /** Maximum number of connections, retired ones not counted; with them, it is twice as many. */
   readonly #limit: number;
   /** Number of checkouts by `warm()`, for which `minIdle` need not be opened. */
   #warming = 0;
+  readonly #end: AbortController = new AbortController();
   /** Why the pool is closed; `undefined` while it is open. */
   #closedBecause: string | undefined;
 
@@ -128,6 +132,11 @@ export class Pool<C> implements LeaseOwner<C> {
   /** Whether `close()` was called. */
   get isClosed(): boolean {
     return this.#closedBecause !== undefined;
+  }
+
+  /** Aborted by `close()`, with the error for callers. */
+  get closed(): AbortSignal {
+    return this.#end.signal;
   }
 
   /** The pool's counters. */
@@ -234,6 +243,16 @@ export class Pool<C> implements LeaseOwner<C> {
     return inUse;
   }
 
+  /**
+   * Is told that an address is back: the connections to it that are in use count against the limit again, and need not
+   * be closed at checkin.
+   *
+   * @param address The address.
+   */
+  restoreAddress(address: string): void {
+    this.#inventory.restoreAddress(address);
+  }
+
   /** Ends the pause between failed connects: the addresses changed. */
   retryNow(): void {
     this.#limiter.resetBackoff();
@@ -275,6 +294,7 @@ export class Pool<C> implements LeaseOwner<C> {
     if (this.#closedBecause !== undefined) return;
     this.#closedBecause = why;
     this.#limiter.resetBackoff();
+    this.#end.abort(new PoolClosedError(why));
     this.#waiters.rejectAll(new PoolClosedError(why));
     this.#limiter.abortAll(new PoolClosedError(why));
     this.#inventory.closeIdle(() => true);
@@ -367,9 +387,12 @@ export class Pool<C> implements LeaseOwner<C> {
     if (slot.state !== "inUse") return DONE;
     const { poolSize, maxUses, minIdle, timesIdle } = this.#settings;
     const waiter = this.#waiters.first;
-    const isSurplus = waiter === undefined && this.#idle.size >= poolSize;
-    // Its address need not be looked at: one that departs evicts the connections in use.
-    const isWorn = slot.evicted || slot.uses >= maxUses || this.#closedBecause !== undefined;
+    // Above the limit are those whose address came back.
+    const isSurplus = this.#slots.counted > this.#limit ||
+      waiter === undefined && this.#idle.size >= poolSize;
+    // Its address need not be looked at: one that departs retires the connections in use.
+    const isWorn = slot.evicted || slot.retired || slot.uses >= maxUses ||
+      this.#closedBecause !== undefined;
     if (isWorn || isSurplus) {
       return this.#inventory.closeInUse(slot) ?? DONE;
     }
@@ -418,7 +441,9 @@ export class Pool<C> implements LeaseOwner<C> {
 
   /** Number of connections that may be opened. */
   get #capacity(): number {
-    return this.#limit - this.#slots.counted - this.#limiter.size;
+    const { counted, size } = this.#slots;
+    return Math.min(this.#limit - counted, MAX_OPEN_FACTOR * this.#limit - size) -
+      this.#limiter.size;
   }
 
   #createWaiter(options: CheckoutOptions | undefined): LeaseWaiter<C> {

@@ -46,7 +46,7 @@ export class Slot<C> implements Linked<Slot<C>> {
   evictedByOutage = false;
   /** The connection died by itself: there is nothing left to reset. */
   broken = false;
-  /** In use on an address that departed: it does not count against the limit. */
+  /** In use on an address that departed: closed at its checkin, and not counted against the limit meanwhile. */
   retired = false;
   /** When it was retired; `Infinity` if it never was. */
   retiredAtMs: number = Infinity;

@@ -81,9 +81,15 @@ export class Slots<C> {
 
   /** Marks a connection in use whose address departed: it is closed when it comes back, and counts no more. */
   retire(slot: Slot<C>): void {
-    slot.evicted = slot.retired = true;
+    slot.retired = true;
     slot.retiredAtMs = now();
     this.retired++;
+  }
+
+  /** Takes the mark back: the address came back before the connection. */
+  restore(slot: Slot<C>): void {
+    slot.retired = false;
+    this.retired--;
   }
 
   /** Removes a connection in use that is given away. */

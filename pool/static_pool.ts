@@ -55,13 +55,16 @@ export class StaticPool<C> implements LeaseOwner<C> {
     this.#waiters++;
     try {
       if (!this.#pool.isClosed && !this.#answer.isFresh()) {
-        await this.#answer.waitUntilFresh(options?.signal);
+        await this.#waitUntilFresh(options?.signal);
       }
-      while (!this.#base || !this.#canShare(this.#base)) await this.#waitForOpen(options);
+      while (!this.#base || !this.#canShare(this.#base)) {
+        this.#dropUnwanted();
+        await this.#waitForOpen(options);
+      }
       return this.#share(this.#base);
     } finally {
       this.#waiters--;
-      if (this.#base && !this.#isWanted(this.#base)) this.#giveBack(this.#base, undefined);
+      this.#dropUnwanted();
     }
   }
 
@@ -97,6 +100,11 @@ export class StaticPool<C> implements LeaseOwner<C> {
     base.lease.detach();
   }
 
+  async #waitUntilFresh(signal: AbortSignal | undefined): Promise<void> {
+    const { closed } = this.#pool;
+    await this.#answer.waitUntilFresh(signal ? AbortSignal.any([signal, closed]) : closed);
+  }
+
   /** Waits for the checkout of the connection, or starts it. */
   async #waitForOpen(options: CheckoutOptions | undefined): Promise<void> {
     const isFirst = this.#opening === undefined;
@@ -114,8 +122,11 @@ export class StaticPool<C> implements LeaseOwner<C> {
     const lease = await this.#pool.checkout({ timeoutMs });
     const base: Base<C> = { lease, shares: new Set() };
     lease.signal.addEventListener("abort", () => this.#endShares(base, lease.signal.reason));
-    if (this.#waiters > 0) this.#base = base;
-    else await lease.release();
+    // One that could not be shared may be shareable again by now, and wait for callers.
+    const former = this.#base;
+    this.#base = base;
+    if (former && !this.#isWanted(former)) this.#giveBack(former, undefined);
+    this.#dropUnwanted();
   }
 
   /** Returns whether one more caller may have the connection. Its age is looked at when it is back in the pool. */
@@ -135,8 +146,14 @@ export class StaticPool<C> implements LeaseOwner<C> {
     return lease;
   }
 
+  /** Returns whether a caller has the connection, or one that waits may have it. */
   #isWanted(base: Base<C>): boolean {
-    return base.shares.size > 0 || base === this.#base && this.#waiters > 0;
+    return base.shares.size > 0 || base === this.#base && this.#waiters > 0 && this.#canShare(base);
+  }
+
+  /** Gives the connection back if no caller has it and none can have it: another one may need its place. */
+  #dropUnwanted(): void {
+    if (this.#base && !this.#isWanted(this.#base)) this.#giveBack(this.#base, undefined);
   }
 
   #removeShare(slot: Slot<C>): Base<C> | undefined {

@@ -6,8 +6,9 @@
  */
 
 import { mustNotBeGiven } from "../../internal/argument_error.ts";
+import { maintenanceTimer } from "../../internal/clock.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
-import type { Adapter, Destination, Role } from "../adapter.ts";
+import type { Adapter, Destination, Role, Target } from "../adapter.ts";
 import { asDriverError, type Verdict } from "./driver_error.ts";
 import { argName } from "./params.ts";
 import { checkIsolationLevel, endStatement } from "./sql.ts";
@@ -159,4 +160,46 @@ export function refuseOtherServers({ connectArgs }: Destination, names: readonly
 /** Returns the port to connect to: the one in `connectArgs`, if there is one. */
 export function portOf({ port, connectArgs }: Destination): number {
   return Number(connectArgs.port ?? port);
+}
+
+/** Milliseconds in which the login behind a probe must end: the server's own `connect_timeout` by default. */
+const MAX_LOGIN_MS = 10_000;
+
+/** How a probe opens a client, and closes it. */
+export interface GreetedOpener<C> {
+  /** Opens a client; calls `onGreeting` at the first byte of the server. */
+  open(target: Target, onGreeting: () => void): Promise<C>;
+  /** Closes a client with a goodbye. */
+  close(client: C): Promise<void>;
+}
+
+/**
+ * Waits for the first byte of a server, which speaks first. Then the login goes on, and ends with a goodbye, without the
+ * caller: the server takes a client that leaves before its login for an attack. It logs "Aborted connection", and
+ * refuses the whole host after `max_connect_errors` of them.
+ *
+ * @param target What to connect to, and the signal that ends the wait.
+ * @param opener How to open a client and close it.
+ * @throws The socket's error, or the signal's reason.
+ */
+export function probeByGreeting<C>(target: Target, opener: GreetedOpener<C>): Promise<void> {
+  const { signal } = target;
+  return new Promise((resolve, reject) => {
+    const login = new AbortController();
+    const limit = maintenanceTimer(MAX_LOGIN_MS, () => login.abort(new Error("the login is slow")));
+    const onAbort = () => login.abort(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    const onGreeting = () => {
+      signal.removeEventListener("abort", onAbort);
+      resolve();
+    };
+    opener.open({ ...target, signal: login.signal }, onGreeting)
+      .then((client) => opener.close(client))
+      .then(resolve, reject)
+      .finally(() => {
+        signal.removeEventListener("abort", onAbort);
+        limit.clear();
+      });
+  });
 }

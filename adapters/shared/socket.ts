@@ -14,19 +14,22 @@ export const KEEPALIVE_MS = 30_000;
  * Opens a socket to an address, whatever the target's host.
  *
  * @param ip The address.
- * @param target The port, whether to enable keepalive, and the signal that ends the attempt.
+ * @param target The port, whether to enable keepalive, the signal that ends the attempt, and whether the socket may still
+ *   receive when it has ended its own side.
  * @returns The socket, connected. The caller must close it.
  * @throws The socket's error, or the signal's reason.
  */
 export async function dialSocket(
   ip: string,
-  { port, keepAlive, signal }: Pick<Target, "port" | "keepAlive" | "signal">,
+  { port, keepAlive, signal, allowHalfOpen = false }:
+    & Pick<Target, "port" | "keepAlive" | "signal">
+    & { readonly allowHalfOpen?: boolean },
 ): Promise<Socket> {
   // Imported here and not at the top: on Bun, the module takes longer to load than the whole package.
   const { connect } = await import("node:net");
   return await new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const options = { host: ip, port, noDelay: true };
+    const options = { host: ip, port, noDelay: true, allowHalfOpen };
     const socket = connect(
       keepAlive ? { ...options, keepAlive, keepAliveInitialDelay: KEEPALIVE_MS } : options,
     );
@@ -48,6 +51,52 @@ export async function dialSocket(
     socket.once("connect", onConnect);
     socket.once("error", onError);
   });
+}
+
+/**
+ * Waits for any answer of a server that takes the end of a connection without a word for what it is: sends nothing but
+ * that end, and waits for a byte, or for the end of the other side. A process that hangs sends neither, although the
+ * kernel completes the TCP handshake for it. No server writes a line in its log for this: PostgreSQL takes it for the
+ * check of a load balancer.
+ *
+ * @param ip The address.
+ * @param target The port, and the signal that ends the attempt.
+ * @throws The socket's error, or the signal's reason.
+ */
+export async function probeSocket(
+  ip: string,
+  { port, signal }: Pick<Target, "port" | "signal">,
+): Promise<void> {
+  const socket = await dialSocket(ip, { port, keepAlive: false, signal, allowHalfOpen: true });
+  try {
+    await completeHandshake(socket, {
+      signal,
+      run: () =>
+        new Promise<void>((resolve, reject) => {
+          for (const event of ["data", "end", "close"]) socket.once(event, () => resolve());
+          socket.once("error", reject);
+          socket.end();
+        }),
+    });
+  } finally {
+    socket.destroy();
+  }
+}
+
+/**
+ * Calls a listener at the first byte that a driver receives from a socket. The driver must not have begun to read.
+ *
+ * @param socket The socket, connected.
+ * @param listener Called once, before the driver reads the byte.
+ */
+export function onFirstByte(socket: Socket, listener: () => void): void {
+  // A reader of its own would take the byte away from the driver, which comes later.
+  const onListener = (event: string | symbol) => {
+    if (event !== "data") return;
+    socket.off("newListener", onListener);
+    socket.once("data", listener);
+  };
+  socket.on("newListener", onListener);
 }
 
 /** A handshake on a connected socket. */

@@ -9,12 +9,14 @@ import { deadline } from "../../internal/async.ts";
 import { now } from "../../internal/clock.ts";
 import { hostPort } from "../../internal/ip.ts";
 import { shuffled } from "../../internal/shuffled.ts";
-import { isSilence, isSocketError } from "../../internal/socket_errors.ts";
+import { idOf } from "../../internal/object_id.ts";
+import { isSocketError } from "../../internal/socket_errors.ts";
 import { codeOf, isTimeout } from "../../internal/thrown.ts";
 import { redactPassword } from "../../internal/redact.ts";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "../../errors.ts";
 import { closeConnection } from "./close.ts";
+import { answers } from "./probes.ts";
 import { matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
 
 /** A connection that was opened. */
@@ -35,7 +37,7 @@ export type Balance = "ordered" | "random" | "round-robin" | "least-connections"
 export interface DialerSettings {
   /** Timeout of a connect, for all addresses together. */
   readonly connectTimeoutMs: number;
-  /** Timeout of a probe. */
+  /** How long a probed server may be silent. */
   readonly probeTimeoutMs: number;
   readonly loadBalance: Balance;
   readonly targetSessionAttrs: WantedRole;
@@ -63,6 +65,7 @@ export class Dialer<C> {
   /** Number of connections open or being opened, by address. */
   readonly #counts: Map<string, number> = new Map();
   readonly #dials: Set<Dial> = new Set();
+  readonly #closes: Set<Promise<void>> = new Set();
   #turn = 0;
   /** When the cooldown of a failed address is over, by address. */
   readonly #failed: Map<string, number> = new Map();
@@ -135,20 +138,34 @@ export class Dialer<C> {
   }
 
   /**
-   * Finds out whether a server answers a new connection attempt in any way: a refusal is an answer, silence is not.
+   * Finds out whether a server answers at all: a refusal is an answer, silence is not. Engines with the same driver,
+   * address and port share one attempt.
    *
    * @param address The server's address.
    * @param signal Ends the probe; the result then says nothing about the server.
-   * @returns `false` if there was no answer for `probeTimeout` seconds, or the network reports it unreachable.
+   * @returns `false` if there was no answer for `probeTimeout` seconds in which the event loop ran, or the network
+   *   reports the server unreachable.
    */
-  async probe(address: string, signal?: AbortSignal): Promise<boolean> {
-    try {
-      const limitMs = this.#settings.probeTimeoutMs;
-      this.#terminate(await this.#connect(address, { limitMs, signal }), address);
-      return true;
-    } catch (error) {
-      return !isSilence(error);
-    }
+  probe(address: string, signal?: AbortSignal): Promise<boolean> {
+    const { connectArgs, port } = this.#target;
+    const kind = this.#adapter.probe ? this.#adapter.name : idOf(this.#adapter);
+    return answers({
+      key: JSON.stringify([kind, address, connectArgs.port ?? port]),
+      ask: (signal) => this.#ask(address, signal),
+    }, { limitMs: this.#settings.probeTimeoutMs, signal });
+  }
+
+  /** Asks a server for any answer; with an adapter that cannot, by a login that ends with a goodbye. */
+  async #ask(address: string, signal: AbortSignal): Promise<void> {
+    const target = { ...this.#target, signal };
+    if (this.#adapter.probe) return await this.#adapter.probe(address, target);
+    const client = await this.#adapter.connect(address, target);
+    this.#end(client, address, signal.aborted ? "terminate" : "close");
+  }
+
+  /** Waits for the connections that are being closed because they could not be used. */
+  async closed(): Promise<void> {
+    await Promise.all(this.#closes);
   }
 
   /**
@@ -279,8 +296,8 @@ export class Dialer<C> {
     address: string,
     { limitMs, signal, prepare }: {
       readonly limitMs: number;
-      readonly signal: AbortSignal | undefined;
-      readonly prepare?: (client: C) => Promise<void>;
+      readonly signal: AbortSignal;
+      readonly prepare: (client: C) => Promise<void>;
     },
   ): Promise<C> {
     let connecting: Promise<C> | undefined;
@@ -288,18 +305,22 @@ export class Dialer<C> {
       return await deadline(limitMs, async (signal) => {
         connecting = this.#adapter.connect(address, { ...this.#target, signal });
         const client = await connecting;
-        await prepare?.(client);
+        await prepare(client);
         return client;
       }, { signal, what: "no connection" });
     } catch (error) {
-      // A driver that ignores the abort may still open a connection.
-      connecting?.then((client) => this.#terminate(client, address), () => {});
+      // A driver that ignores the abort may still open a connection. A server of another role did nothing wrong.
+      const how = error instanceof WrongRoleError ? "close" : "terminate";
+      connecting?.then((client) => this.#end(client, address, how), () => {});
       throw error;
     }
   }
 
-  #terminate(client: C, address: string): void {
-    closeConnection({ client, address, info: {} }, { adapter: this.#adapter, how: "terminate" });
+  #end(client: C, address: string, how: "close" | "terminate"): void {
+    const closing = closeConnection({ client, address, info: {} }, { adapter: this.#adapter, how });
+    if (closing === undefined) return;
+    this.#closes.add(closing);
+    closing.then(() => this.#closes.delete(closing));
   }
 
   #isTransient(error: unknown): boolean {

@@ -256,6 +256,38 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
       await context.noSessions();
     },
 
+  "probe(): is answered by a live server and leaves no session and no line in its log": async (
+    { adapter, server, target, noSessions },
+  ) => {
+    const before = server.log;
+    for (let i = 0; i < 5; i++) await soon(adapter.probe!(server.host, target()));
+    await noSessions();
+    const lines = server.log.startsWith(before) ? server.log.slice(before.length) : server.log;
+    assertFalse(/abort|eof|could not|denied|fatal/i.test(lines), lines);
+  },
+
+  "probe(): hears nothing of a frozen server, and ends with its signal": async (context) => {
+    const { adapter, server, target, noSessions } = context;
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    await server.freeze();
+    try {
+      const { signal } = controller;
+      const outcome = outcomeOf(adapter.probe!(server.host, target({ signal })));
+      assertEquals(await Promise.race([outcome, pause(300)]), undefined);
+      controller.abort(reason);
+      assertEquals((await soon(outcome)).error, reason);
+    } finally {
+      await server.thaw();
+    }
+    await noSessions();
+  },
+
+  "probe(): rejects with a refusal": async ({ adapter, target }) => {
+    const { error } = await outcomeOf(soon(adapter.probe!("127.0.0.1", target({ port: 1 }))));
+    assertEquals((error as { code?: string }).code, "ECONNREFUSED");
+  },
+
   "does not retry a wrong password, although it has connected before": async (context) => {
     const engine = context.engine({ poolSize: 1 });
     await engine.use(() => {});

@@ -10,6 +10,8 @@ import {
   verdict,
   watch,
 } from "../support/checks.ts";
+import type { Lease } from "../../pool/lease.ts";
+import type { FakeClient } from "../../testing/mod.ts";
 import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
@@ -200,4 +202,61 @@ Deno.test("StaticPool shares nothing once the engine is closed or its pool dispo
   await last!.release();
   assertEquals(env.adapter.open, []);
   assertAtRest(env);
+});
+
+Deno.test("StaticPool gives the connection back that a departure keeps from being shared, though a caller waits", async () => {
+  for (const waitsForAnswer of [false, true]) {
+    using time = fakeTime();
+    const env = fakeEngine({ poolClass: "static" }, { connect: () => delay(20) });
+    const first = watch(env.engine.connect());
+    await time.tick(20);
+    for (let move = 2; move < 7; move++) {
+      env.dns.addresses = [`10.0.0.${move}`];
+      const holder = move === 2 ? first.value! : await env.engine.connect();
+      if (waitsForAnswer) env.dns.delayMs = 50;
+      await time.advance((waitsForAnswer ? 1 : 2) * env.dns.ttl!);
+      const next = watch(env.engine.connect());
+      await time.tick(5);
+      await holder.release();
+      await time.tick(100);
+      assertEquals(next.value?.address, `10.0.0.${move}`);
+      await next.value!.release();
+      const { idle, inUse, retired } = env.engine.status();
+      assertEquals([idle, inUse, retired, env.adapter.open.length], [1, 0, 0, 1]);
+    }
+    await closeAtRest(env);
+  }
+});
+
+Deno.test("StaticPool serves a caller that waits for the place of a connection that must not be shared any more", async () => {
+  const ways: ((env: ReturnType<typeof fakeEngine>, lease: Lease<FakeClient>) => void)[] = [
+    ({ engine }) => engine.pool.invalidate(),
+    (_, lease) => lease.invalidate(undefined, { soft: true }),
+    ({ adapter }) => adapter.kill(adapter.open[0]!),
+  ];
+  for (const invalidate of ways) {
+    using time = fakeTime();
+    const env = fakeEngine({ poolClass: "static", poolTimeout: 3 });
+    const holder = await env.engine.connect();
+    invalidate(env, holder);
+    const waiting = watch(env.engine.connect());
+    await time.tick(10);
+    await holder.release();
+    await time.tick(10);
+    assertEquals(waiting.value?.client.id, 2);
+    await waiting.value!.release();
+    await closeAtRest(env);
+  }
+});
+
+Deno.test("StaticPool rejects a caller that waits for an answer when the engine is closed", async () => {
+  using time = fakeTime();
+  const env = fakeEngine({ poolClass: "static" });
+  env.dns.delayMs = 3000;
+  const waiting = watch(env.engine.connect());
+  await time.tick(10);
+  const closing = env.engine.close();
+  await time.tick(10);
+  assertInstanceOf(waiting.error, PoolClosedError);
+  await closing;
 });

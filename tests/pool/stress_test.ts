@@ -11,3 +11,8 @@ Deno.test(`2,000 random actions leave nothing behind (seed ${seed})`, async () =
   assertGreater(served, actions / 50);
   assertGreater(failed, 0);
 });
+
+Deno.test(`1,000 random actions with poolClass "static" leave nothing behind (seed ${seed})`, async () => {
+  const { served } = await stress(seed, 1000, "static");
+  assertGreater(served, 0);
+});

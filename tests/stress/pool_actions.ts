@@ -28,6 +28,7 @@ export type Action =
   | { do: "advance"; ms: number }
   | { do: "stall"; seconds: number }
   | { do: "finish"; most: number }
+  | { do: "warm"; count: number }
   | { do: "invalidate all" }
   | { do: "dispose" }
   | { do: "close"; drain: number };
@@ -127,51 +128,61 @@ export const anyAction: fc.Arbitrary<Action> = fc.oneof(
   ),
   often(3, record({ do: its("stall"), seconds: oneOf(0.1, 2, 12) })),
   often(40, record({ do: its("finish"), most: fc.integer({ min: 1, max: 6 }) })),
+  often(3, record({ do: its("warm"), count: fc.integer({ min: 1, max: 3 }) })),
   often(3, record({ do: its("invalidate all") })),
   often(2, record({ do: its("dispose") })),
   often(1, record({ do: its("close"), drain: oneOf(0, 1, 10) })),
 );
 
 /** The options that matter here, each mostly at its default. */
-const anyOptions = record({
-  poolSize: oneOf(1, 1, 2, 3, 4, 0),
-  maxOverflow: oneOf(0, 0, 1, 2, -1),
-  poolTimeout: oneOf(30, 30, 0.5, 5, Infinity),
-  poolUseLifo: fc.boolean(),
-  poolClass: oneOf(...Array<"queue">(8).fill("queue"), "null", "assertion"),
-  poolPrePing: fc.boolean(),
-  prePingAfter: oneOf(0, 0, 1),
-  poolRecycle: oneOf(Infinity, Infinity, 0.001, 3, 20),
-  poolResetOnReturn: oneOf("rollback", "commit", null),
-  maxUses: oneOf(Infinity, Infinity, 1, 3),
-  idleTimeout: oneOf(Infinity, Infinity, 0.05, 4),
-  minIdle: oneOf(0, 0, 1),
-  minSize: oneOf(0, 0, 1),
-  connectRetry: oneOf(true, true, false),
-  connectConcurrency: oneOf(4, 1, 2),
-  connectTimeout: oneOf(2, 0.5),
-  probeTimeout: oneOf(1, 0.2),
-  dnsTimeout: oneOf(2, 12),
-  dnsGraceTtl: oneOf(30, 3, 0),
-  dnsMinTtl: oneOf(0.25, 0.25, 0),
-  dnsAddressLinger: oneOf(0, 0, 0.5, 6),
-  dnsRefresh: oneOf("ahead", "ahead", "on-demand"),
-  retireGrace: oneOf(Infinity, Infinity, 0, 2),
-  leaseProbeAfter: oneOf(Infinity, 1.5),
-  leaseWarnAfter: oneOf(Infinity, 1),
-  loadBalance: oneOf("ordered", "random", "round-robin", "least-connections"),
-  targetSessionAttrs: oneOf("any", "any", "any", "primary", "prefer-standby"),
-}).map(({ poolSize, maxOverflow, minIdle, minSize, ...options }) => {
-  // Other classes have limits of their own.
-  if (options.poolClass !== "queue") return options;
-  return { ...options, poolSize, maxOverflow, minIdle, minSize };
-});
+const anyOptions = (poolClasses: readonly PoolClass[]) =>
+  record({
+    poolSize: oneOf(1, 1, 2, 3, 4, 0),
+    maxOverflow: oneOf(0, 0, 1, 2, -1),
+    poolTimeout: oneOf(30, 30, 0.5, 5, Infinity),
+    poolUseLifo: fc.boolean(),
+    poolClass: oneOf(...poolClasses),
+    poolPrePing: fc.boolean(),
+    prePingAfter: oneOf(0, 0, 1),
+    poolRecycle: oneOf(Infinity, Infinity, 0.001, 3, 20),
+    poolResetOnReturn: oneOf("rollback", "commit", null),
+    maxUses: oneOf(Infinity, Infinity, 1, 3),
+    idleTimeout: oneOf(Infinity, Infinity, 0.05, 4),
+    minIdle: oneOf(0, 0, 1),
+    minSize: oneOf(0, 0, 1),
+    connectRetry: oneOf(true, true, false),
+    connectConcurrency: oneOf(4, 1, 2),
+    connectTimeout: oneOf(2, 0.5),
+    probeTimeout: oneOf(1, 0.2),
+    dnsTimeout: oneOf(2, 12),
+    dnsGraceTtl: oneOf(30, 3, 0),
+    dnsMinTtl: oneOf(0.25, 0.25, 0),
+    dnsAddressLinger: oneOf(0, 0, 0.5, 6),
+    dnsRefresh: oneOf("ahead", "ahead", "on-demand"),
+    retireGrace: oneOf(Infinity, Infinity, 0, 2),
+    leaseProbeAfter: oneOf(Infinity, 1.5),
+    leaseWarnAfter: oneOf(Infinity, 1),
+    loadBalance: oneOf("ordered", "random", "round-robin", "least-connections"),
+    targetSessionAttrs: oneOf("any", "any", "any", "primary", "prefer-standby"),
+  }).map(({ poolSize, maxOverflow, minIdle, minSize, ...options }) => {
+    // Other classes have limits of their own.
+    if (options.poolClass !== "queue") return options;
+    return { ...options, poolSize, maxOverflow, minIdle, minSize };
+  });
 
-/** Any world. */
-export const anyWorld: fc.Arbitrary<WorldPlan> = record({
-  seed: fc.integer(),
-  options: anyOptions,
-  faults: oneOf(0, 0.02, 0.1, 0.4),
-  hooks: oneOf(0, 0, 255).chain((most) => fc.nat(most)),
-  ttl: oneOf(2, 0, 1, 10),
-});
+/** The pool classes, by how often each is chosen. */
+const POOL_CLASSES = [...Array<"queue">(8).fill("queue"), "null", "assertion", "static"] as const;
+
+/** A pool class. */
+export type PoolClass = (typeof POOL_CLASSES)[number];
+
+/** Any world, or any with a given pool class. */
+export function anyWorld(poolClass?: PoolClass): fc.Arbitrary<WorldPlan> {
+  return record({
+    seed: fc.integer(),
+    options: anyOptions(poolClass === undefined ? POOL_CLASSES : [poolClass]),
+    faults: oneOf(0, 0.02, 0.1, 0.4),
+    hooks: oneOf(0, 0, 255).chain((most) => fc.nat(most)),
+    ttl: oneOf(2, 0, 1, 10),
+  });
+}

@@ -9,7 +9,7 @@ import fc from "npm:fast-check@^4";
 import type { Lease } from "../../pool/lease.ts";
 import type { FakeClient } from "../../testing/mod.ts";
 import { fakeTime, type TestTime } from "../support/time.ts";
-import { type Action, type Again, anyAction, anyWorld } from "./pool_actions.ts";
+import { type Action, type Again, anyAction, anyWorld, type PoolClass } from "./pool_actions.ts";
 import { ALL_ADDRESSES, type Order } from "./pool_faults.ts";
 import { World, type WorldPlan } from "./pool_world.ts";
 
@@ -38,11 +38,16 @@ const RECOVERY = 40;
  *
  * @param seed The seed of a few lives; the next ones have the next number.
  * @param actions The number of actions.
+ * @param poolClass The pool class of all engines. Default: each has its own.
  */
-export async function stress(seed: number, actions: number): Promise<Totals> {
+export async function stress(
+  seed: number,
+  actions: number,
+  poolClass?: PoolClass,
+): Promise<Totals> {
   const totals: Totals = { lives: 0, actions: 0, served: 0, failed: 0, opened: 0 };
   const life = fc.asyncProperty(
-    anyWorld,
+    anyWorld(poolClass),
     fc.array(anyAction, { minLength: 1, maxLength: MAX_ACTIONS, size: "max" }),
     fc.scheduler(),
     (plan, actions, order) => live(plan, actions, order, totals),
@@ -146,6 +151,8 @@ async function perform(action: Action, world: World, order: Order, time: TestTim
     case "finish":
       for (let i = 0; i < action.most && order.count() > 0; i++) await order.waitOne();
       return;
+    case "warm":
+      return world.warm(action.count);
     case "invalidate all":
       return engine.pool.invalidate();
     case "dispose":
@@ -185,6 +192,7 @@ async function recover(world: World, order: Order, time: TestTime): Promise<void
   await rest(world, order, time, RECOVERY);
   if (world.closed) return;
   if (world.pending.size > 0) world.problem(`${world.pending.size} checkouts were never served`);
+  world.checkRest();
   const { poolSize, maxOverflow } = engine.pool.counts;
   const count = Math.min(6, poolSize + maxOverflow);
   for (let i = 0; i < count; i++) world.checkout(5);

@@ -166,6 +166,17 @@ export class World {
       .finally(() => this.pending.delete(controller));
   }
 
+  /** Opens connections ahead of need. */
+  warm(count: number): void {
+    const { poolSize } = this.core.pool.counts;
+    if (poolSize === 0) return;
+    const controller = new AbortController();
+    this.pending.add(controller);
+    this.engine.warm(Math.min(count, poolSize))
+      .catch((error) => this.#onFailed(error, controller.signal))
+      .finally(() => this.pending.delete(controller));
+  }
+
   /** Notes the holder of a connection, and checks that it may be handed out. */
   take(lease: Lease<FakeClient>, sinceMs: number): void {
     this.tally.served++;
@@ -173,7 +184,10 @@ export class World {
     const { client, address } = lease;
     const { nowMs } = this.#time;
     const holder = this.#holders.get(client);
-    if (holder && !holder.released) this.problem(`connection ${client.id} has two holders`);
+    const shares = this.#plan.options.poolClass === "static";
+    if (holder && !holder.released && !shares) {
+      this.problem(`connection ${client.id} has two holders`);
+    }
     this.#holders.set(client, lease);
     this.#noteSlots();
     if (client.address !== address) this.problem("a lease and its client have two addresses");
@@ -215,13 +229,18 @@ export class World {
     const { opened, closed, detached } = pool.slots;
     if (opened !== closed + idle + inUse + detached) this.problem(`unbalanced: ${this.#state()}`);
     let retired = 0;
+    let restored = 0;
     for (const [slot, of] of this.#slots) {
       if (slot.state === "closed" || slot.state === "detached") this.#slots.delete(slot);
       else if (of === pool && slot.retired && slot.state === "inUse") retired++;
+      else if (of === pool && slot.retiredAtMs < Infinity) restored++;
     }
     if (pool.counts.retired !== retired) this.problem(`${retired} are retired: ${this.#state()}`);
-    if (idle + inUse - retired + connecting > poolSize + maxOverflow) {
+    if (idle + inUse - retired - restored + connecting > poolSize + maxOverflow) {
       this.problem(`over the limit, with ${retired} retired: ${this.#state()}`);
+    }
+    if (idle + inUse + connecting > 2 * (poolSize + maxOverflow)) {
+      this.problem(`over twice the limit: ${this.#state()}`);
     }
     if (connecting > (this.#plan.options.connectConcurrency ?? 4)) {
       this.problem(`too many are connecting: ${this.#state()}`);
@@ -243,6 +262,16 @@ export class World {
     }
     if (this.#open().length < idle) this.problem(`a closed connection is idle: ${this.#state()}`);
     if (this.#problems.length > 0) throw new Error(this.#problems.join("; "));
+  }
+
+  /** Checks what must hold once no caller has a lease or waits for one, and no work is under way. */
+  checkRest(): void {
+    const { inUse } = this.core.pool.counts;
+    const isStatic = this.#plan.options.poolClass === "static";
+    const isAtRest = this.leases.length === 0 && this.pending.size === 0;
+    if (isStatic && isAtRest && this.faults.attending === 0 && inUse > 0) {
+      this.problem(`a connection is in use and no caller has it: ${this.#state()}`);
+    }
   }
 
   /** Checks what must hold once the engine is closed and all work has finished. */

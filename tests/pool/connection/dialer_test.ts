@@ -405,6 +405,35 @@ Deno.test("probe() ends with its signal, and leaves no connection", async () => 
   assertEquals(adapter.open, []);
 });
 
+Deno.test("probe() uses the adapter's own probe, which asks for no login", async () => {
+  const { dialer, adapter } = setup({ connect: () => Promise.reject(new Error("a login")) });
+  const probed: string[] = [];
+  adapter.probe = (ip, { port }) => Promise.resolve(void probed.push(`${ip}:${port}`));
+  assert(await dialer.probe(A));
+  assertEquals([probed, adapter.dials], [[`${A}:5432`], []]);
+});
+
+Deno.test("probe() of several dialers for one server is one attempt, if the adapter has a probe", async () => {
+  const asked: string[] = [];
+  const answers: (() => void)[] = [];
+  const dialers = Array.from({ length: 3 }, () => {
+    const { dialer, adapter } = setup();
+    adapter.probe = (ip) => new Promise((resolve) => (asked.push(ip), answers.push(resolve)));
+    return dialer;
+  });
+  const probes = dialers.flatMap((dialer) => [dialer.probe(A), dialer.probe(B)]);
+  assertEquals(asked, [A, B]);
+  for (const answer of answers) answer();
+  assertEquals(await Promise.all(probes), Array(6).fill(true));
+});
+
+Deno.test("dial() and probe() say goodbye to a server that did nothing wrong", async () => {
+  const { dialer, adapter } = setup({}, { targetSessionAttrs: "standby" });
+  await assertRejects(() => dialer.dial([A], FOREVER), ConnectError);
+  assert(await dialer.probe(A));
+  assertEquals(adapter.clients.map(({ log }) => log.join()), ["role,close", "close"]);
+});
+
 Deno.test("abortAttempts() ends attempts at an address that departed, and skips the address from then on", async () => {
   using time = fakeTime();
   const { dialer, adapter } = setup({ connect: (_, target) => silent(target) });
