@@ -249,6 +249,8 @@ export interface Adapter<C> {
    *
    * - `"disconnect"`: the connection is lost. It is closed, other connections to the same address are closed once they
    *   are idle, and DNS is asked again.
+   * - `"closed"`: the server ended this session alone, for instance after a timeout: this connection is lost, and others
+   *   to the same address are none the worse.
    * - `"read-only"`: the server refuses writes. DNS is asked again, and if `targetSessionAttrs` asks for a server that
    *   takes writes, the connections are closed as for `"disconnect"`.
    * - `undefined`: an ordinary error; the connection is good.
@@ -258,7 +260,7 @@ export interface Adapter<C> {
    *
    * @param error Any value: a driver's error, or what user code threw.
    */
-  classify?(error: unknown): "disconnect" | "read-only" | undefined;
+  classify?(error: unknown): "disconnect" | "closed" | "read-only" | undefined;
   /**
    * Calls `listener` when the connection ends, once. Called once per connection, right after the connect. Without it,
    * the end of an idle connection is noticed only at its next use.
@@ -269,8 +271,9 @@ export interface Adapter<C> {
   onClose?(client: C, listener: (error?: unknown) => void): void;
   /**
    * Calls `listener` for each error that the server reports on the connection, also if the statement's caller handles
-   * the error. So a read-only server is noticed although an ORM swallows its error. Called once per connection.
-   * Without it, only errors that a lease is released with are noticed.
+   * the error. So a read-only server is noticed although an ORM swallows its error, and the holder of a connection that
+   * the server ended is told what the server said last. Called once per connection, right after the connect. Without
+   * it, only errors that a lease is released with are noticed.
    *
    * @param client A client that was just opened.
    * @param listener Takes the error.

@@ -18,6 +18,7 @@ import {
   loggerOf,
   runStatement,
   streamOf,
+  tapLastWords,
   terminateClient,
 } from "./mariadb/connection.ts";
 import type { MariadbClient, MariadbModule } from "./mariadb/driver.ts";
@@ -208,6 +209,7 @@ async function open<C extends MariadbClient>(
       const client = await connecting;
       const core = coreOf(client);
       const state = verifyTls(core.socket, tls);
+      tapLastWords(core.socket ?? socket, core, errors);
       RECORDS.set(client, { core, socket, tls: state, errors });
       return client;
     },

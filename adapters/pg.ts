@@ -16,7 +16,7 @@ import {
 } from "./pg/driver.ts";
 import { readOptions } from "./pg/options.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
-import { classifyCode, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { classifyPostgres, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
 import { onlyOnce, probeSocket } from "./shared/socket.ts";
 import { checkTls, readTls, withServerName } from "./shared/tls.ts";
 
@@ -91,7 +91,8 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
-      internalsOf(client).connection?.on?.("errorMessage", listener);
+      // Before the driver's own listener, which reports the last error as the end of the connection.
+      internalsOf(client).connection?.prependListener?.("errorMessage", listener);
     },
 
     async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
@@ -202,6 +203,6 @@ function rowsOf(result: PgResult | PgResult[]): readonly unknown[] {
 }
 
 function classify(error: unknown): Verdict {
-  const { code, message } = asDriverError(error);
-  return matches(DISCONNECTED, message) ? "disconnect" : classifyCode(code);
+  const { message } = asDriverError(error);
+  return matches(DISCONNECTED, message) ? "disconnect" : classifyPostgres(error);
 }

@@ -10,7 +10,7 @@ import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
 import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/options.ts";
 import { DriverSocket } from "./postgresjs/socket.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
-import { classifyCode, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { classifyPostgres, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
 import { dialPostgres } from "./shared/postgres_socket.ts";
 import { probeSocket } from "./shared/socket.ts";
@@ -182,5 +182,5 @@ function toError(sql: Internals, fields: ErrorFields): Error {
 
 function classify(error: unknown): Verdict {
   const { code } = asDriverError(error);
-  return matches(DISCONNECTED, code) ? "disconnect" : classifyCode(code);
+  return matches(DISCONNECTED, code) ? "disconnect" : classifyPostgres(error);
 }

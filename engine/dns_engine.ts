@@ -105,7 +105,8 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   isDisconnect(error: unknown): boolean {
     if (error instanceof DnsPoolError) return error instanceof ConnectionLostError;
     try {
-      return this.#adapter.classify?.(error) === "disconnect";
+      const verdict = this.#adapter.classify?.(error);
+      return verdict === "disconnect" || verdict === "closed";
     } catch {
       return false;
     }

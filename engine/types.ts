@@ -117,8 +117,9 @@ export interface Engine<C> extends EventTarget {
    * @param fn The function.
    * @param options Signal and timeout of the checkout.
    * @returns What `fn` returned.
-   * @throws What `fn` throws; {@linkcode ConnectionLostError} as soon as the pool terminates the connection, for
-   *   instance because its server departed and is silent, whether or not `fn` has noticed.
+   * @throws What `fn` throws; {@linkcode ConnectionLostError} as soon as the connection is lost, whether or not `fn` has
+   *   noticed: the server ended it, which says why in `cause`, or the pool terminates it, for instance because its
+   *   server departed and is silent.
    */
   use<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: ConnectOptions): Promise<T>;
 

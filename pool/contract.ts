@@ -12,8 +12,13 @@ import type { Slot, SlotInit } from "./slot.ts";
 
 /** What a connection reports while it is open. */
 export interface ConnectionEvents {
-  /** The server or the network closed the connection. */
-  onClosed(error: unknown): void;
+  /**
+   * The server or the network closed the connection.
+   *
+   * @param error What the server said last, if that was why it ends the session; or else the driver's error, if any.
+   * @param explained Whether the server said it. Default: no.
+   */
+  onClosed(error: unknown, explained?: boolean): void;
   /** The server reported an error, perhaps only to the holder of the connection. */
   onError(error: unknown): void;
 }
@@ -54,6 +59,8 @@ export interface Connections<C> extends Opener<OpenedConnection<C>> {
   onIdle(slot: Slot<C>): void;
   /** Finds out from an error whether the connection that it occurred on is invalid. */
   classifyError(error: unknown): InvalidConnection | undefined;
+  /** Is told why the server ended a connection that is leased. */
+  onExplained(slot: Slot<C>, error: unknown): void;
   /** Is told that a connection was given away. */
   detach(slot: Slot<C>): void;
   /**

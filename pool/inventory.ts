@@ -5,6 +5,8 @@
  */
 
 import { now } from "../internal/clock.ts";
+import { messageOf } from "../internal/thrown.ts";
+import { connectionLost } from "./connection/close.ts";
 import type {
   Connections,
   InvalidConnection,
@@ -70,10 +72,9 @@ export class Inventory<C> {
   add(opened: OpenedConnection<C>): Slot<C> {
     const slot = this.slots.add(opened);
     opened.watch({
-      onClosed: (error) => this.#onClosed(slot, error),
+      onClosed: (error, explained) => this.#onClosed(slot, error, explained),
       onError: (error) => {
-        const invalid = slot.isOpen ? this.#connections.classifyError(error) : undefined;
-        if (invalid) this.#evictInvalid(slot, invalid);
+        if (slot.isOpen) this.noteError(slot, error);
       },
     });
     return slot;
@@ -191,7 +192,7 @@ export class Inventory<C> {
   }
 
   /** Is told that the server or the network closed a connection. */
-  #onClosed(slot: Slot<C>, error: unknown): void {
+  #onClosed(slot: Slot<C>, error: unknown, explained = false): void {
     if (!slot.isOpen) return;
     this.#answer.refresh();
     const reason = error ?? new Error("The connection was closed by the server");
@@ -200,9 +201,29 @@ export class Inventory<C> {
       this.#events.onFreed();
     } else {
       slot.evicted = slot.broken = true;
-      // A leased one is left to its holder, whose work fails with the driver's own error.
-      if (!slot.holder) this.closeInUse(slot, reason);
+      if (!slot.holder) return void this.closeInUse(slot, reason);
+      if (explained) this.#connections.onExplained(slot, error);
+      this.#onLost(slot, error);
     }
+  }
+
+  /** Closes a connection that was closed under its holder. The signal of the lease is aborted, and says why. */
+  #onLost(slot: Slot<C>, error: unknown): void {
+    const holder = slot.holder!;
+    if (error !== undefined) this.noteError(slot, error);
+    const said = error === undefined ? "" : `: ${messageOf(error)}`;
+    const reason = connectionLost(slot.address, `it was closed${said}`, error);
+    this.#uses.end(slot, reason);
+    slot.holder = undefined;
+    this.#close(slot, reason);
+    PoolLease.abort(holder, reason, { closed: true });
+    this.#events.onFreed();
+  }
+
+  /** Evicts what an error shows to be invalid: the connection that it occurred on, and perhaps others to its server. */
+  noteError(slot: Slot<C>, error: unknown): void {
+    const invalid = this.#connections.classifyError(error);
+    if (invalid) this.#evictInvalid(slot, invalid);
   }
 
   #close(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {

@@ -40,7 +40,10 @@ export interface Lease<C> {
   readonly info: Record<string, unknown>;
   /** Whether the lease was released, invalidated or detached, or its connection terminated. */
   readonly released: boolean;
-  /** A signal that is aborted if the pool terminates the connection while you hold it; its reason says why. */
+  /**
+   * A signal that is aborted if the connection is lost while you hold it: the pool terminates it, or the server or the
+   * network closes it. Its reason is a {@linkcode ConnectionLostError}; what the server said last is its `cause`.
+   */
   readonly signal: AbortSignal;
   /**
    * Gives the connection back. A second call does nothing.
@@ -66,11 +69,11 @@ export interface Lease<C> {
    */
   detach(): C;
   /**
-   * Waits for work on this connection, at most until the pool terminates the connection.
+   * Waits for work on this connection, at most until the connection is lost.
    *
    * @param work The work.
    * @returns What the work returns.
-   * @throws What the work throws; or the reason of {@linkcode signal}, as soon as the pool terminates the connection.
+   * @throws What the work throws; or the reason of {@linkcode signal}, as soon as the connection is lost.
    */
   untilLost<T>(work: T | Promise<T>): Promise<T>;
   /** Gives the connection back: `await using lease = await engine.connect()`. */

@@ -221,6 +221,10 @@ export class Pool<C> implements LeaseOwner<C> {
     slot.evicted = true;
   }
 
+  noteError(slot: Slot<C>, error: unknown): void {
+    this.#inventory.noteError(slot, error);
+  }
+
   detach(slot: Slot<C>): void {
     this.#inventory.detach(slot);
   }

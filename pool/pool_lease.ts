@@ -4,6 +4,7 @@
  * @module
  */
 
+import { timer } from "../internal/clock.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import type { Lease } from "./lease.ts";
 import type { Holder, Slot } from "./slot.ts";
@@ -18,6 +19,8 @@ export interface LeaseOwner<C> {
   evict(slot: Slot<C>): void;
   /** Gives the connection away. */
   detach(slot: Slot<C>): void;
+  /** Is told of the error that a lease is released with after its connection was closed under it. */
+  noteError?(slot: Slot<C>, error: unknown): void;
 }
 
 const DONE: Promise<void> = Promise.resolve();
@@ -32,6 +35,8 @@ export class PoolLease<C> implements Lease<C>, Holder {
   #controller: AbortController | undefined = undefined;
   /** Called if the connection is terminated. */
   #watchers: Set<(reason: unknown) => void> | undefined = undefined;
+  /** Whether the server or the network closed the connection. */
+  #closed = false;
 
   /**
    * @param owner Takes the connection back.
@@ -47,11 +52,16 @@ export class PoolLease<C> implements Lease<C>, Holder {
     return typeof value === "object" && value !== null && #slot in value;
   }
 
-  /** Tells a lease's caller that the connection is terminated. */
-  static abort(lease: Holder, reason: unknown): void {
-    if (!(#slot in lease)) return;
-    for (const watcher of lease.#watchers ?? []) watcher(reason);
-    (lease.#controller ??= new AbortController()).abort(reason);
+  /**
+   * Tells a lease's caller that the connection is terminated.
+   *
+   * @param lease The lease.
+   * @param reason Why.
+   * @param options `closed`: the server or the network closed it. Then the driver's own error, which is about to
+   *   reach the caller, comes first.
+   */
+  static abort(lease: Holder, reason: unknown, { closed = false } = {}): void {
+    if (#slot in lease) lease.#abort(reason, closed);
   }
 
   /** Notes that the session has an isolation level for the time of a lease. */
@@ -86,7 +96,12 @@ export class PoolLease<C> implements Lease<C>, Holder {
 
   release(error?: unknown): Promise<void> {
     const slot = this.#slot;
-    if (slot.holder !== this) return DONE;
+    if (slot.holder !== this) {
+      if (this.#closed && error !== undefined && error !== null) {
+        this.#owner.noteError?.(slot, error);
+      }
+      return DONE;
+    }
     slot.holder = undefined;
     return this.#owner.checkin(slot, error);
   }
@@ -117,6 +132,16 @@ export class PoolLease<C> implements Lease<C>, Holder {
       Promise.resolve(work).then(resolve, reject).then(() => watchers.delete(reject));
       if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);
     });
+  }
+
+  #abort(reason: unknown, closed: boolean): void {
+    this.#closed = closed;
+    const tell = () => {
+      for (const watcher of this.#watchers ?? []) watcher(reason);
+    };
+    if (closed && this.#watchers) timer(0, tell);
+    else tell();
+    (this.#controller ??= new AbortController()).abort(reason);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -6,7 +6,7 @@
  */
 
 import { asDriverError, matches, type Verdict } from "../shared/driver_error.ts";
-import { classifyCode } from "../shared/postgres.ts";
+import { classifyPostgres } from "../shared/postgres.ts";
 import { endStatement } from "../shared/sql.ts";
 
 type Method = (...args: unknown[]) => Promise<unknown>;
@@ -156,7 +156,8 @@ export class ClientObserver {
 
   #onError(error: unknown): void {
     for (const listener of this.errorListeners) listener(error);
-    if (classify(error) === "disconnect") this.connectionLost(error as Error);
+    const verdict = classify(error);
+    if (verdict === "disconnect" || verdict === "closed") this.connectionLost(error as Error);
   }
 }
 
@@ -172,6 +173,6 @@ export function classify(error: unknown): Verdict {
   const { name, message, code, cause } = asDriverError(error);
   if (name === "TransactionError") return classify(cause);
   if (matches(DISCONNECTED_NAMES, name) || matches(DISCONNECTED, message)) return "disconnect";
-  const { fields } = (error ?? {}) as { fields?: { code?: unknown } };
-  return classifyCode(fields?.code ?? code);
+  const { fields } = (error ?? {}) as { fields?: object };
+  return classifyPostgres(fields ?? { code });
 }

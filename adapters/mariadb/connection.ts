@@ -10,6 +10,11 @@ import { connectionClosed } from "../shared/driver_error.ts";
 import { socketClosed } from "../shared/socket.ts";
 import type { MariadbClient, MariadbConfig, MariadbLogger } from "./driver.ts";
 
+/** The lowest number of the driver's own errors. */
+const MIN_DRIVER_ERROR = 45_000;
+/** First byte of an error packet. */
+const ERROR = 0xff;
+
 /** The connection below a client. It is private to the driver, so every member may be missing. */
 export interface CoreConnection {
   /** The socket that was dialled, or the TLS socket around it. */
@@ -76,7 +81,7 @@ export function loggerOf(
   return {
     ...own,
     error(error: Error): void {
-      tap.listener?.(error);
+      if (!((error as { errno?: number }).errno! >= MIN_DRIVER_ERROR)) tap.listener?.(error);
       own.error?.(error);
     },
   };
@@ -99,6 +104,31 @@ export function isBusy({ receiveQueue }: CoreConnection): boolean | undefined {
   // The last command may stay in the queue although it has its answer.
   return receiveQueue.length > 1 ||
     receiveQueue.length === 1 && receiveQueue.peekFront()?.onPacketReceive !== null;
+}
+
+/**
+ * Reports an error that the server sends between two statements, in a packet with the number 0: why it closes the
+ * session. The driver drops most of them without a word.
+ *
+ * @param socket The socket that the packets come from.
+ * @param core The connection.
+ * @param tap Receives the error.
+ */
+export function tapLastWords(socket: Socket, core: CoreConnection, tap: ErrorTap): void {
+  socket.prependListener("data", (chunk: Uint8Array) => {
+    if (chunk[3] === 0 && chunk[4] === ERROR && isBusy(core) === false) {
+      tap.listener?.(readError(chunk));
+    }
+  });
+}
+
+/** Reads an error packet: the number, "#" and the SQLSTATE, the message. */
+function readError(packet: Uint8Array): Error {
+  const length = packet[0]! | packet[1]! << 8;
+  const text = new TextDecoder().decode(packet.subarray(7, 4 + length));
+  const [, sqlState, message = text] = /^#(.{5})(.*)$/s.exec(text) ?? [];
+  const errno = packet[5]! | packet[6]! << 8;
+  return Object.assign(new Error(message), { errno, ...(sqlState && { sqlState }) });
 }
 
 /** Returns a client as an event emitter. */

@@ -51,7 +51,7 @@ export interface PgInternals {
   connection?: {
     stream?: PgStream;
     ssl?: TlsOptions | boolean;
-    on?(event: "errorMessage", listener: (error: unknown) => void): unknown;
+    prependListener?(event: "errorMessage", listener: (error: unknown) => void): unknown;
   };
   readyForQuery?: boolean;
   getTransactionStatus?(): string | null;

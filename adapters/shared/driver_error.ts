@@ -6,7 +6,7 @@
  */
 
 /** What an error means for its connection, as `Adapter.classify` returns it. */
-export type Verdict = "disconnect" | "read-only" | undefined;
+export type Verdict = "disconnect" | "closed" | "read-only" | undefined;
 
 /** The properties by which drivers tell their errors apart. */
 export interface DriverError {

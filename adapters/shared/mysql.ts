@@ -35,8 +35,10 @@ const DISCONNECTED = new Set([
   2055, // lost connection, with more details
   3032, // server is in offline mode (MySQL)
   3169, // session was killed (MySQL)
-  4031, // closed for inactivity (MySQL)
 ]);
+
+/** Closed for inactivity (MySQL 8.0.24 and later): the server is well. */
+const INACTIVE = 4031;
 
 /** A node that has left its Galera cluster answers statements with "unknown command". */
 const UNKNOWN_COMMAND = 1047;
@@ -80,6 +82,7 @@ export function classifyMysql(error: unknown): Verdict {
   if (DISCONNECTED.has(errno) || errno === UNKNOWN_COMMAND && /WSREP/i.test(text)) {
     return "disconnect";
   }
+  if (errno === INACTIVE) return "closed";
   if (READ_ONLY.has(errno) || errno === OPTION_PREVENTS && /read[-_]only/i.test(text)) {
     return "read-only";
   }

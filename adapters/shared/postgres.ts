@@ -7,7 +7,7 @@
 
 import { isSocketError } from "../../internal/socket_errors.ts";
 import type { Adapter, Role } from "../adapter.ts";
-import type { Verdict } from "./driver_error.ts";
+import { matches, type Verdict } from "./driver_error.ts";
 import type { ParamTypes } from "./params.ts";
 import { checkIsolationLevel, endStatement } from "./sql.ts";
 
@@ -25,25 +25,47 @@ export const SESSION_PARAMS: ParamTypes = {
 };
 
 /**
- * SQLSTATEs after which the connection cannot be used (PostgreSQL, appendix A): 08 connection exceptions, 57P01 to 57P05
- * server shutdown, crash, start-up, dropped database and idle session timeout.
+ * SQLSTATEs after which no connection to the server can be used (PostgreSQL, appendix A): 08 connection exceptions,
+ * 57P01 to 57P04 server shutdown, crash, start-up and dropped database.
  */
-const DISCONNECTED = /^(08...|57P0[1-5])$/;
+const DISCONNECTED = /^(08...|57P0[1-4])$/;
+/** 57P05: idle session timeout. */
+const IDLE_TOO_LONG = "57P05";
+/** Refusals of a login, which end a session that has not begun: 28 invalid authorization, 3D000 no such database. */
+const LOGIN_REFUSED = /^(28...|3D000)$/;
 /** 25006: read-only transaction. */
 const READ_ONLY = "25006";
 
 const ROLE_QUERY =
   "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly";
 
+/** The fields of a server's error by which it is classified; drivers give the severity different names. */
+interface ServerError {
+  readonly code?: unknown;
+  /** Severity in English; PgBouncer and servers before 9.6 do not send it. */
+  readonly severity?: unknown;
+  /** Severity in the language of the server's messages. */
+  readonly severity_local?: unknown;
+}
+
 /**
- * Tells what an error code means for the connection.
+ * Tells what an error of the server or of the socket means for the connection.
  *
- * @param code A SQLSTATE, or the code of a socket error.
+ * @param error The error, or its fields.
  */
-export function classifyCode(code: unknown): Verdict {
+export function classifyPostgres(error: unknown): Verdict {
+  const { code, severity, severity_local } = (error ?? {}) as ServerError;
   if (code === READ_ONLY) return "read-only";
-  if (typeof code !== "string") return undefined;
-  return DISCONNECTED.test(code) || isSocketError({ code }) ? "disconnect" : undefined;
+  if (matches(DISCONNECTED, code) || isSocketError({ code })) return "disconnect";
+  if (code === IDLE_TOO_LONG) return "closed";
+  switch (severity ?? severity_local) {
+    case "PANIC":
+      return "disconnect";
+    case "FATAL":
+      return matches(LOGIN_REFUSED, code) ? undefined : "closed";
+    default:
+      return undefined;
+  }
 }
 
 /**

@@ -125,5 +125,7 @@ function readFields(body: Uint8Array): ErrorFields {
     const name = FIELDS[part.charAt(0)];
     if (name !== undefined) fields[name] = part.slice(1);
   }
-  return fields;
+  // PgBouncer sends one severity alone, in English.
+  const { severity_local } = fields;
+  return severity_local === undefined ? fields : { severity: severity_local, ...fields };
 }

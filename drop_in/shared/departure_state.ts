@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Verdict } from "../../adapters/shared/driver_error.ts";
 import type { Registration } from "./tracked_host.ts";
 
 /** A property in which a library looks before it hands out a connection. */
@@ -35,8 +36,8 @@ export class DepartureState {
    *
    * @param kind What the adapter's `classify` says of it.
    */
-  noteError(kind: "disconnect" | "read-only" | undefined): void {
-    if (kind === undefined || !this.registration) return;
+  noteError(kind: Verdict): void {
+    if (kind === undefined || kind === "closed" || !this.registration) return;
     if (kind === "read-only") this.readOnly = true;
     this.registration.refresh();
   }

@@ -97,14 +97,19 @@ function terminate<C>(client: C, adapter: Adapter<C>, reason: unknown): void {
 }
 
 /**
- * Creates the error for work on a connection that was terminated.
+ * Creates the error for work on a connection that was terminated or closed.
  *
  * @param address The address that the connection was open to.
  * @param why Why it was terminated.
+ * @param cause The error that says so, if there is one.
  */
-export function connectionLost(address: string, why: string): ConnectionLostError {
+export function connectionLost(
+  address: string,
+  why: string,
+  cause?: unknown,
+): ConnectionLostError {
   return new ConnectionLostError(
     `Lost the connection to ${address}: ${why}; work under way may or may not have been done`,
-    { address },
+    { address, ...(cause !== undefined && { cause }) },
   );
 }

@@ -10,7 +10,12 @@ import type { Log } from "../../internal/log.ts";
 import { callAdapter, messageOf } from "../../internal/thrown.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import type { AnswerSource } from "../../resolver/answer_source.ts";
-import type { Connections, InvalidConnection, OpenedConnection } from "../contract.ts";
+import type {
+  ConnectionEvents,
+  Connections,
+  InvalidConnection,
+  OpenedConnection,
+} from "../contract.ts";
 import type { SafeObserver } from "../observer.ts";
 import type { Slot } from "../slot.ts";
 import { type CheckSettings, ConnectionChecks } from "./checks.ts";
@@ -49,8 +54,13 @@ const MAX_RECYCLE_JITTER = 0.025;
 interface CloseWatch {
   /** Whether the server or the network closed the connection. */
   closed: boolean;
+  /** What the server said of it, or else the driver. */
   error: unknown;
-  listener: ((error: unknown) => void) | undefined;
+  /** Whether the server said it. */
+  explained: boolean;
+  /** The error that the server reported last. */
+  reported: unknown;
+  events: ConnectionEvents | undefined;
 }
 
 /** The connections of one pool, as the pool knows them. */
@@ -138,10 +148,10 @@ export class ConnectionSource<C> implements Connections<C> {
         ...connection,
         openedAtMs,
         expiresAtMs,
-        watch: ({ onClosed, onError }) => {
-          closeWatch.listener = onClosed;
-          if (closeWatch.closed) onClosed(closeWatch.error);
-          callAdapter(this.#log, () => this.#adapter.onError?.(connection.client, onError));
+        watch: (events) => {
+          closeWatch.events = events;
+          const { closed, error, explained } = closeWatch;
+          if (closed) events.onClosed(error, explained);
         },
       };
     } catch (error) {
@@ -182,14 +192,33 @@ export class ConnectionSource<C> implements Connections<C> {
   }
 
   #watchClose(client: C): CloseWatch {
-    const watch: CloseWatch = { closed: false, error: undefined, listener: undefined };
+    const watch: CloseWatch = {
+      closed: false,
+      error: undefined,
+      explained: false,
+      reported: undefined,
+      events: undefined,
+    };
     callAdapter(this.#log, () =>
       this.#adapter.onClose?.(client, (error) => {
         watch.closed = true;
-        watch.error = error;
-        watch.listener?.(error);
+        watch.explained = this.#endsSession(watch.reported);
+        watch.error = watch.explained ? watch.reported : error;
+        watch.events?.onClosed(watch.error, watch.explained);
+      }));
+    callAdapter(this.#log, () =>
+      this.#adapter.onError?.(client, (error) => {
+        watch.reported = error;
+        watch.events?.onError(error);
       }));
     return watch;
+  }
+
+  /** Returns whether an error that the server reported says why it ends the session. */
+  #endsSession(reported: unknown): boolean {
+    if (reported === undefined) return false;
+    const verdict = callAdapter(this.#log, () => this.#adapter.classify?.(reported));
+    return verdict === "disconnect" || verdict === "closed";
   }
 
   /** Calls `firstConnect` once per pool, before `connect` of any connection. */
@@ -240,6 +269,10 @@ export class ConnectionSource<C> implements Connections<C> {
 
   classifyError(error: unknown): InvalidConnection | undefined {
     return this.#checks.classifyError(error);
+  }
+
+  onExplained({ address }: Slot<C>, error: unknown): void {
+    this.#log.warn(`The server ended a connection in use to ${address}: ${messageOf(error)}`);
   }
 
   detach(slot: Slot<C>): void {

@@ -570,7 +570,7 @@ Deno.test("dbPostgresAdapter().onError(): reports an error in one of the driver'
 Deno.test("dbPostgresAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
   const serverError = (code: string) => new PostgresError({ code, message: "from the server" });
   const named = (name: string) => Object.assign(new Error("x"), { name });
-  const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
+  const table: Record<"disconnect" | "closed" | "read-only" | "other", unknown[]> = {
     "disconnect": [
       serverError("57P01"),
       serverError("08006"),
@@ -584,6 +584,7 @@ Deno.test("dbPostgresAdapter().classify(): tells lost connections and read-only 
       Object.assign(new Error("x"), { code: "ECONNRESET" }),
       new TransactionError("t", serverError("57P02")),
     ],
+    "closed": [new PostgresError({ severity: "FATAL", code: "25P03", message: "from the server" })],
     "read-only": [serverError("25006"), new TransactionError("t", serverError("25006"))],
     "other": [
       serverError("28P01"),

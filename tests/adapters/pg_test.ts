@@ -555,12 +555,12 @@ Deno.test("pgAdapter().connect(): returns a client whose host is its address, so
 
 Deno.test("pgAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
   const coded = (code: string) => Object.assign(new Error("from the server"), { code });
-  const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
+  const fatal = (code: string) => Object.assign(coded(code), { severity: "FATAL" });
+  const table: Record<"disconnect" | "closed" | "read-only" | "other", unknown[]> = {
     "disconnect": [
-      // Class 08 and 57P01 to 57P05.
-      ..."08000 08001 08003 08004 08006 08007 08P01 57P01 57P02 57P03 57P04 57P05".split(" ").map(
-        coded,
-      ),
+      // Class 08 and 57P01 to 57P04.
+      ..."08000 08001 08003 08004 08006 08007 08P01 57P01 57P02 57P03 57P04".split(" ").map(coded),
+      Object.assign(coded("XX000"), { severity: "PANIC" }),
       ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")
         .map(coded),
       new Error("Connection terminated"),
@@ -568,12 +568,16 @@ Deno.test("pgAdapter().classify(): tells lost connections and read-only servers 
       new Error("Client has encountered a connection error and is not queryable"),
       new Error("Client was closed and is not queryable"),
     ],
+    "closed": [coded("57P05"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
     "read-only": [coded("25006")],
     "other": [
       // Wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax.
       ..."28P01 28000 3D000 53300 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08".split(
         " ",
       ).map(coded),
+      fatal("28P01"),
+      fatal("3D000"),
+      Object.assign(coded("25P03"), { severity: "ERROR" }),
       coded("ENOENT"),
       new Error("the Connection terminated"),
       Object.assign(new Error("x"), { code: 25006 }),

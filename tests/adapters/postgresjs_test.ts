@@ -643,10 +643,15 @@ Deno.test("postgresjsAdapter() in an engine: hides values in the driver's arrays
 
 Deno.test("postgresjsAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
   const coded = (code: string) => Object.assign(new Error("from the server"), { code });
-  const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
+  const table: Record<"disconnect" | "closed" | "read-only" | "other", unknown[]> = {
     "disconnect":
       "08006 57P01 ECONNRESET CONNECTION_CLOSED CONNECTION_ENDED CONNECTION_DESTROYED CONNECT_TIMEOUT"
         .split(" ").map(coded),
+    // PgBouncer sends one severity alone, which the driver takes for the local one.
+    "closed": [
+      Object.assign(coded("25P03"), { severity: "FATAL", severity_local: "FATAL" }),
+      Object.assign(coded("XX000"), { severity_local: "FATAL" }),
+    ],
     "read-only": [coded("25006")],
     "other": [
       ..."28P01 57014 40001 UNSAFE_TRANSACTION COPY_IN_PROGRESS NOT_TAGGED_CALL MAX_PARAMETERS_EXCEEDED"

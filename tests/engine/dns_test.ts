@@ -868,9 +868,9 @@ Deno.test("an outage of 5 seconds fails the calls under way of 64 workers, and t
   await time.advance(2);
   const { inFlight } = servers;
   assertEquals(inFlight, 15);
+  servers.maxConnecting = servers.dials.length = 0;
   servers.kill(adapter, A);
   const killedMs = time.nowMs;
-  servers.maxConnecting = servers.dials.length = 0;
   await time.advance(5);
   assertEquals(seen.failed.length, inFlight);
   assert(seen.failed.every(({ atMs }) => atMs === killedMs));

@@ -287,14 +287,24 @@ Deno.test("Lease.detach() frees the place in the pool, and the pool does not tou
   assertEquals(closes, [2]);
 });
 
-Deno.test("a connection that dies in use is closed at checkin, without a reset", async () => {
+Deno.test("Lease.signal is aborted when the connection dies in use, which is closed at once, without a reset that could not work", async () => {
   using _time = fakeTime();
   const logger = keepLines();
   const env = fakeEngine({ logger }, { reset: () => Promise.reject(new Error("it is dead")) });
   const lease = await env.engine.connect();
   lease.client.inTransaction = true;
-  env.adapter.kill(lease.client, new Error("reset by peer"));
-  assertFalse(lease.released);
+  const died = new Error("reset by peer");
+  env.adapter.kill(lease.client, died);
+  const { reason } = lease.signal;
+  assertInstanceOf(reason, ConnectionLostError);
+  assertEquals(
+    reason.message,
+    "Lost the connection to 10.0.0.1: it was closed: reset by peer; work under way may or may not have been done",
+  );
+  assertStrictEquals(reason.cause, died);
+  assertStrictEquals(assertThrows(() => lease.client), reason);
+  assert(lease.released);
+  assertAtRest(env);
   await lease.release();
   await env.engine.use(({ client }) => assertEquals(client.id, 2));
   assertEquals(logger.lines, []);

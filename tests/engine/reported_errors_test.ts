@@ -2,10 +2,16 @@
  * Errors that the server reported on a connection and that its caller does not pass on, as an ORM may do.
  */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Adapter, getDnsEngine, PoolTimeoutError } from "../../mod.ts";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import { type Adapter, ConnectionLostError, getDnsEngine, PoolTimeoutError } from "../../mod.ts";
 import { fakeAdapter, type FakeClient } from "../../testing/mod.ts";
-import { checkoutMany, verdict } from "../support/checks.ts";
+import { checkoutMany, keepLines, verdict, watch } from "../support/checks.ts";
 import { balanced, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
@@ -136,5 +142,76 @@ Deno.test("Engine.query() accepts a signal and a timeout", async () => {
   await lease.release();
   const rows = await engine.query<{ address: string }>("SELECT 1", [], { timeout: 2 });
   assertEquals(rows[0]!.address, "10.0.0.1");
+  await engine.close();
+});
+
+Deno.test("Engine.use() rejects as soon as the server ends the session, with what the server said last as its cause and in one log line", async () => {
+  using time = fakeTime();
+  for (const kind of ["closed", "disconnect"] as const) {
+    const logger = keepLines();
+    const { engine, adapter } = fakeEngine({ logger });
+    const said = verdict(kind, "terminating connection due to idle-in-transaction timeout");
+    let signal: AbortSignal | undefined;
+    const used = watch(engine.use((lease) => {
+      signal = lease.signal;
+      return new Promise(() => {});
+    }));
+    await time.settle();
+    const [client] = adapter.clients;
+    adapter.report(client!, new Error("an earlier one"));
+    adapter.report(client!, said);
+    adapter.kill(client!, new Error("Connection terminated unexpectedly"));
+    await time.advance(0);
+    assertInstanceOf(used.error, ConnectionLostError);
+    assertStrictEquals(used.error.cause, said);
+    assertStrictEquals(signal!.reason, used.error);
+    assert(engine.isDisconnect(used.error) && engine.isDisconnect(said));
+    assertEquals(logger.lines, [
+      "warn [db.internal] The server ended a connection in use to 10.0.0.1: terminating connection due to idle-in-transaction timeout",
+    ]);
+    assertEquals(engine.status().inUse, 0);
+    await engine.close();
+  }
+});
+
+Deno.test("Engine.use() rejects with the driver's own error if the driver reports it when the connection ends", async () => {
+  using time = fakeTime();
+  const { engine, adapter } = fakeEngine();
+  const own = new Error("Connection terminated unexpectedly");
+  const used = watch(engine.use(async ({ client, signal }) => {
+    await new Promise((_, reject) => signal.addEventListener("abort", () => reject(own)));
+    return client;
+  }));
+  await time.settle();
+  adapter.kill(adapter.clients[0]!, own);
+  await time.advance(0);
+  assertStrictEquals(used.error, own);
+  await engine.close();
+});
+
+Deno.test("a session that the server ends alone leaves the others to its server as they are", async () => {
+  using time = fakeTime();
+  const { engine, adapter } = fakeEngine();
+  const [first, second, third] = await checkoutMany({ engine }, 3);
+  await second!.release();
+  adapter.report(first!.client, verdict("closed"));
+  adapter.kill(adapter.clients[0]!);
+  await first!.release(new Error("Connection terminated unexpectedly"));
+  await third!.release(verdict("closed"));
+  await time.advance(0);
+  assertEquals(adapter.open.map(({ id }) => id), [2]);
+  await engine.close();
+});
+
+Deno.test("Lease.release(error) tells of an outage although the connection was closed before", async () => {
+  using time = fakeTime();
+  const { engine, adapter } = fakeEngine();
+  const [first, second] = await checkoutMany({ engine }, 2);
+  await second!.release();
+  adapter.kill(first!.client);
+  await first!.release(verdict("disconnect"));
+  await time.advance(0);
+  assertEquals(await engine.use(({ client }) => client.id), 3);
+  assertEquals(adapter.open.map(({ id }) => id), [3]);
   await engine.close();
 });

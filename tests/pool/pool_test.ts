@@ -57,6 +57,7 @@ function setup(settings: Partial<PoolSettings> = {}) {
     reset: () => undefined,
     onIdle() {},
     classifyError: (error) => ({ error: error as Error, sameServer: true }),
+    onExplained() {},
     detach() {},
     close({ client }, reason) {
       env.closed.push(
@@ -208,7 +209,7 @@ Deno.test("Pool.close() rejects a waiter whose connection is being checked, and 
   assertEquals([drained.state, env.closed], ["fulfilled", ["1"]]);
 });
 
-Deno.test("Pool asks DNS again when the server closes a connection, and leaves a leased one to its holder", async () => {
+Deno.test("Pool asks DNS again when the server closes a connection, and frees the place of a leased one at once", async () => {
   using _time = fakeTime();
   const env = setup();
   const leases = [await env.pool.checkout(), await env.pool.checkout()];
@@ -216,10 +217,13 @@ Deno.test("Pool asks DNS again when the server closes a connection, and leaves a
   for (const client of [1, 2]) env.events.get(client)!.onClosed(undefined);
   env.events.get(1)!.onClosed(undefined);
   assertEquals(env.refreshes, 2);
-  assertEquals(env.closed, ["1: The connection was closed by the server"]);
-  assertEquals([leases[1]!.released, leases[1]!.signal.aborted], [false, false]);
+  const lost =
+    "Lost the connection to 10.0.0.1: it was closed; work under way may or may not have been done";
+  assertEquals(env.closed, ["1: The connection was closed by the server", `2: ${lost}`]);
+  assertEquals([leases[1]!.released, leases[1]!.signal.reason.message], [true, lost]);
+  assertEquals(env.pool.counts.inUse, 0);
   await leases[1]!.release();
-  assertEquals(env.closed[1], "2");
+  assertEquals(env.closed.length, 2);
 });
 
 Deno.test("Pool.warm() opens connections, for which minIdle opens no others", async () => {

@@ -73,7 +73,7 @@ export function watch<T>(promise: Promise<T>): Watched<T> {
 
 /** Makes an error that the fake adapter classifies as a lost connection, or a read-only server. */
 export function verdict(
-  verdict: "disconnect" | "read-only",
+  verdict: "disconnect" | "closed" | "read-only",
   message: string = verdict,
 ): Error & { verdict: string } {
   return Object.assign(new Error(message), { verdict });

@@ -29,7 +29,13 @@ export interface ClientOptions {
 /** An error that the server reported. */
 export class PostgresError extends Error {
   override readonly name = "PostgresError";
-  constructor(readonly fields: { readonly code: string; readonly message: string }) {
+  constructor(
+    readonly fields: {
+      readonly code: string;
+      readonly message: string;
+      readonly severity?: string;
+    },
+  ) {
     super(fields.message);
   }
 }
