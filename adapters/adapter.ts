@@ -186,6 +186,19 @@ export interface Adapter<C> {
    */
   terminate?(client: C, reason?: Error): void;
   /**
+   * Cancels the statement that is running, on the server. Called when the signal or the timeout of `engine.query` or
+   * `engine.begin` ends a statement, and before `terminate` for a connection that is in use although its server is
+   * alive. Nothing need be done if no statement is running. Without it, the connection is only terminated, and what is
+   * running on the server goes on there.
+   *
+   * @param client A client in use.
+   * @param options `signal` ends the attempt after `probeTimeout`: no socket may remain then, and the connection is
+   *   terminated.
+   * @returns Fulfilled when the cancel can no longer reach a statement that the connection sends after its present one.
+   * @throws If the cancel could not be sent, or may still reach a later statement: the connection is terminated.
+   */
+  cancel?(client: C, options: { readonly signal: AbortSignal }): Promise<void>;
+  /**
    * Lets the connection keep the process alive. Called when an idle connection is leased. Needed if there is `unref`.
    *
    * @param client The client, which is about to be leased.

@@ -31,6 +31,7 @@ import {
   probeByGreeting,
   refuseOtherServers,
 } from "./shared/mysql.ts";
+import { killQuery } from "./shared/mysql_cancel.ts";
 import { completeHandshake, dialSocket, onFirstByte, onlyOnce } from "./shared/socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
 
@@ -43,12 +44,14 @@ export type {
 } from "./mariadb/driver.ts";
 
 /** What the adapter keeps about an open connection. */
-interface ConnectionRecord {
+interface ConnectionRecord<C = unknown> {
   readonly core: CoreConnection;
   /** The socket that was dialled; with TLS, `core.socket` is another one. */
   readonly socket: Socket;
   readonly tls: TlsState | undefined;
   readonly errors: ErrorTap;
+  /** Opens another connection to the same address. */
+  readonly reopen: (signal: AbortSignal) => Promise<C>;
   closing?: Promise<void>;
 }
 
@@ -140,6 +143,22 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
 
     terminate: (client: C, reason?: Error) => terminateClient(recordOf(client), reason),
 
+    async cancel(client: C, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+      const { socket, reopen } = recordOf(client) as ConnectionRecord<C>;
+      await killQuery<C>({
+        client,
+        sessionId: Number(client.threadId),
+        localPort: socket.localPort,
+        async open() {
+          const other = await reopen(signal);
+          return { client: other, localPort: recordOf(other).socket.localPort };
+        },
+        ask,
+        close: (other) => closeClient(other, recordOf(other)),
+        terminate: (other) => terminateClient(recordOf(other)),
+      }, signal);
+    },
+
     ref: (client: C) => void liveSocket(client).ref(),
     unref: (client: C) => void liveSocket(client).unref(),
 
@@ -210,7 +229,13 @@ async function open<C extends MariadbClient>(
       const core = coreOf(client);
       const state = verifyTls(core.socket, tls);
       tapLastWords(core.socket ?? socket, core, errors);
-      RECORDS.set(client, { core, socket, tls: state, errors });
+      RECORDS.set(client, {
+        core,
+        socket,
+        tls: state,
+        errors,
+        reopen: (signal) => open(mariadb, ip, { ...target, signal }),
+      });
       return client;
     },
   });

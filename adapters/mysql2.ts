@@ -27,6 +27,7 @@ import {
   probeByGreeting,
   refuseOtherServers,
 } from "./shared/mysql.ts";
+import { killQuery } from "./shared/mysql_cancel.ts";
 import { completeHandshake, dialSocket, onFirstByte, onlyOnce } from "./shared/socket.ts";
 import { verifyTls } from "./shared/tls.ts";
 
@@ -39,12 +40,14 @@ export type {
 } from "./mysql2/driver.ts";
 
 /** What the adapter keeps about an open connection. */
-interface ConnectionRecord {
+interface ConnectionRecord<C = unknown> {
   readonly core: CoreConnection;
   /** The socket that was dialled; with TLS, `core.stream` is another one. */
   readonly socket: Socket;
   readonly tls: TlsState | undefined;
   readonly observer: PacketObserver;
+  /** Opens another connection to the same address. */
+  readonly reopen: (signal: AbortSignal) => Promise<C>;
   closing?: Promise<void>;
 }
 
@@ -121,6 +124,22 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
 
     terminate,
 
+    async cancel(client: C, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+      const { core, socket, reopen } = recordOf(client) as ConnectionRecord<C>;
+      await killQuery<C>({
+        client,
+        sessionId: core.threadId!,
+        localPort: socket.localPort,
+        async open() {
+          const other = await reopen(signal);
+          return { client: other, localPort: recordOf(other).socket.localPort };
+        },
+        ask,
+        close: (other) => closeClient(other, recordOf(other)),
+        terminate,
+      }, signal);
+    },
+
     ref: (client: C) => void recordOf(client).core.stream.ref(),
     unref: (client: C) => void recordOf(client).core.stream.unref(),
 
@@ -180,7 +199,13 @@ async function open<C extends Mysql2Client>(
       const client = await openClient(mysql2, config);
       const core = coreOf(client);
       const state = verifyTls(core.stream, tls);
-      RECORDS.set(client, { core, socket, tls: state, observer: new PacketObserver(core) });
+      RECORDS.set(client, {
+        core,
+        socket,
+        tls: state,
+        observer: new PacketObserver(core),
+        reopen: (signal) => open(mysql2, ip, { ...target, signal }),
+      });
       return client;
     },
     // Without an error, mysql2 would go on to close the TLS socket that it wraps around this one, and no listener

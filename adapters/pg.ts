@@ -17,6 +17,7 @@ import {
 import { readOptions } from "./pg/options.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
 import { classifyPostgres, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { cancelPostgres, secretOf } from "./shared/postgres_cancel.ts";
 import { onlyOnce, probeSocket } from "./shared/socket.ts";
 import { checkTls, readTls, withServerName } from "./shared/tls.ts";
 
@@ -79,6 +80,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     },
 
     terminate,
+    cancel,
 
     ref: (client: C) => internalsOf(client).ref?.(),
     unref: (client: C) => internalsOf(client).unref?.(),
@@ -151,6 +153,26 @@ function addServerName(client: PgClient, host: string): void {
 
 function terminate(client: PgClient, reason?: unknown): void {
   internalsOf(client).connection?.stream?.destroy(reason instanceof Error ? reason : undefined);
+}
+
+async function cancel(
+  client: PgClient,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const { host, port, processID, secretKey, sslNegotiation, connection } = internalsOf(client);
+  if (!processID || host === undefined || port === undefined) {
+    throw new Error("The server gave no key to cancel statements with");
+  }
+  const { stream, ssl } = connection ?? {};
+  const tls = stream?.encrypted && (ssl === true ? withServerName(host, {}) : ssl);
+  const direct = sslNegotiation === "direct";
+  const secret = typeof secretKey === "number" ? secretOf(secretKey) : secretKey!;
+  // The driver makes the key of a client certificate non-enumerable.
+  const options = tls ? { ...tls, ...(tls.key !== undefined && { key: tls.key }) } : undefined;
+  await cancelPostgres(host, { port, keepAlive: false, signal, tls: options, direct }, {
+    processId: processID,
+    secret,
+  });
 }
 
 function inTransaction(client: PgClient): boolean | undefined {

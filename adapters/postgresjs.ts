@@ -11,6 +11,7 @@ import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/option
 import { DriverSocket } from "./postgresjs/socket.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
 import { classifyPostgres, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { type BackendKey, cancelPostgres } from "./shared/postgres_cancel.ts";
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
 import { dialPostgres } from "./shared/postgres_socket.ts";
 import { probeSocket } from "./shared/socket.ts";
@@ -29,6 +30,8 @@ interface Internals {
 interface ConnectionRecord {
   readonly socket: DriverSocket;
   readonly tls: TlsState | undefined;
+  /** Sends a cancel request to the address of the connection. */
+  readonly cancel: (key: BackendKey, signal: AbortSignal) => Promise<void>;
   readonly closeListeners: ((error?: unknown) => void)[];
   readonly errorListeners: ((error: unknown) => void)[];
 }
@@ -97,6 +100,12 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
 
     close: (sql: S) => sql.end(),
     terminate: (sql: S, reason?: Error) => recordOf(sql).socket.terminate(reason),
+    async cancel(sql: S, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+      const { socket, cancel } = recordOf(sql);
+      if (!socket.backendKey) throw new Error("The server gave no key to cancel statements with");
+      await cancel(socket.backendKey, signal);
+    },
+
     ref: (sql: S) => recordOf(sql).socket.ref(),
     unref: (sql: S) => recordOf(sql).socket.unref(),
     inTransaction: (sql: S) => recordOf(sql).socket.inTransaction,
@@ -126,12 +135,13 @@ async function open<S extends PostgresjsSql>(
   const tls = await readTls(target);
   const options = await resolvePassword(readOptions(target));
   const { port } = options;
-  const dial = (signal: AbortSignal) =>
-    dialPostgres(ip, { port, keepAlive, signal, tls, direct: usesDirectTls(target) });
+  const server = { port, keepAlive, tls, direct: usesDirectTls(target) };
+  const dial = (signal: AbortSignal) => dialPostgres(ip, { ...server, signal });
   signal.throwIfAborted();
   const connected = await dial(signal);
   const record: ConnectionRecord = {
     tls: verifyTls(connected, tls),
+    cancel: (key, signal) => cancelPostgres(ip, { ...server, signal }, key),
     closeListeners: [],
     errorListeners: [],
     socket: new DriverSocket(connected, { host: ip, port }, {

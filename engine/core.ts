@@ -155,7 +155,8 @@ export class EngineCore<C> {
     limit!.clear();
     for (const { pool } of generations) {
       for (const slot of pool.slots.toArray()) {
-        pool.terminate(slot, connectionLost(slot.address, "the engine was closed"));
+        const reason = connectionLost(slot.address, "the engine was closed");
+        pool.terminate(slot, reason, { cancel: true });
       }
     }
     await drained;
@@ -243,7 +244,7 @@ function retiredConnections<C>(pool: Pool<C>, address: string): RetiredConnectio
   return slots.map((slot) => ({
     retiredAtMs: slot.retiredAtMs,
     busy: true,
-    terminate: (reason) => pool.terminate(slot, reason),
+    terminate: (reason, options) => pool.terminate(slot, reason, options),
   }));
 }
 

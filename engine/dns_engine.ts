@@ -12,12 +12,14 @@ import { OptionReader } from "../internal/option_reader.ts";
 import type { CheckoutOptions } from "../pool/contract.ts";
 import type { Lease } from "../pool/lease.ts";
 import { PoolLease } from "../pool/pool_lease.ts";
+import { CallLimit, type Guard } from "./call_limit.ts";
 import type { EngineCore } from "./core.ts";
 import type { EngineSettings } from "./options.ts";
 import { type EngineSetup, requireMethod } from "./setup.ts";
 import { type Run, savepoint, statementRunner, transaction } from "./statements.ts";
 import type {
   BeginOptions,
+  CallOptions,
   ConnectOptions,
   Engine,
   EngineStatus,
@@ -70,36 +72,42 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
 
   async use<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: ConnectOptions): Promise<T> {
     if (typeof fn !== "function") throw mustBe("fn", "a function", fn);
-    const lease = await this.connect(options);
-    let result: T;
-    try {
-      result = await lease.untilLost(fn(lease));
-    } catch (error) {
-      await lease.release(error);
-      throw error;
-    }
-    await lease.release();
-    return result;
+    return await useLease(await this.connect(options), fn);
   }
 
   async begin<T>(
     fn: (lease: Lease<C>) => T | Promise<T>,
     options?: BeginOptions<C>,
   ): Promise<T> {
-    const { within, ...rest } = readBeginOptions(options);
+    const { within, limit } = readBeginOptions(options);
     const run = this.#runner("begin a transaction");
     if (typeof fn !== "function") throw mustBe("fn", "a function", fn);
-    if (within !== undefined) return await savepoint(within, fn, run);
-    return await this.use((lease) => transaction(lease, fn, run), rest);
+    if (limit === undefined) {
+      if (within !== undefined) return await savepoint(within, fn, run);
+      return await this.use((lease) => transaction(lease, fn, run));
+    }
+    return await this.#limited("transaction", limit, {
+      within,
+      work: (lease, guard) => {
+        const guarded = (lease: Lease<C>) => guard(() => fn(lease));
+        const body = within === undefined ? transaction : savepoint;
+        return body(lease, guarded, run);
+      },
+    });
   }
 
   async query<Row = unknown>(
     text: string,
     values?: readonly unknown[],
-    options?: ConnectOptions,
+    options?: CallOptions,
   ): Promise<readonly Row[]> {
     const run = this.#runner("run a query");
-    return await this.use((lease) => run(lease, text, values), options) as readonly Row[];
+    if (options === undefined) {
+      return await this.use((lease) => run(lease, text, values)) as readonly Row[];
+    }
+    return await this.#limited("query", readLimit(options, "query"), {
+      work: (lease, guard) => guard(() => run(lease, text, values), { keepsResult: true }),
+    }) as readonly Row[];
   }
 
   isDisconnect(error: unknown): boolean {
@@ -191,8 +199,32 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     return this.#core.events.dispatchEvent(event);
   }
 
+  /** Runs work whose signal and timeout are for the wait for a connection and for the work on it. */
+  async #limited<T>(
+    what: string,
+    options: CheckoutOptions,
+    { within, work }: {
+      readonly within?: Lease<C> | undefined;
+      work(lease: Lease<C>, guard: Guard): Promise<T>;
+    },
+  ): Promise<T> {
+    const { probeTimeoutMs, poolClass } = this.#settings;
+    const shared = poolClass === "static";
+    const limit = new CallLimit({ what, adapter: this.#adapter, probeTimeoutMs, shared }, options);
+    const run = (lease: Lease<C>) => limit.run(lease, (guard) => work(lease, guard));
+    try {
+      if (within !== undefined) return await run(within);
+      return await useLease(await this.#checkout(limit.checkout), run);
+    } finally {
+      limit.end();
+    }
+  }
+
   async #connectWith(options: ConnectOptions | undefined): Promise<Lease<C>> {
-    const checkout = readConnectOptions(options);
+    return await this.#checkout(readConnectOptions(options));
+  }
+
+  async #checkout(checkout: CheckoutOptions): Promise<Lease<C>> {
     const lease = await this.#core.checkout(checkout);
     const { isolationLevel } = this.#execution;
     if (isolationLevel === undefined) return lease;
@@ -220,6 +252,22 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   }
 }
 
+/** Runs a function with a connection, and gives the connection back whatever happens. */
+async function useLease<C, T>(
+  lease: Lease<C>,
+  fn: (lease: Lease<C>) => T | Promise<T>,
+): Promise<T> {
+  let result: T;
+  try {
+    result = await lease.untilLost(fn(lease));
+  } catch (error) {
+    await lease.release(error);
+    throw error;
+  }
+  await lease.release();
+  return result;
+}
+
 function readConnectOptions(options: ConnectOptions | undefined): CheckoutOptions {
   const reader = new OptionReader(options, "connect");
   const signal = reader.signal();
@@ -228,14 +276,31 @@ function readConnectOptions(options: ConnectOptions | undefined): CheckoutOption
   return { signal, timeoutMs: Number.isNaN(timeoutMs) ? undefined : timeoutMs };
 }
 
-function readBeginOptions<C>(options: BeginOptions<C> | undefined): BeginOptions<C> {
+/** Reads the options of a call whose timeout is for the work too, so that 0 makes no sense. */
+function readLimit(options: CallOptions, where: "query" | "begin"): CheckoutOptions {
+  const reader = new OptionReader(options, where);
+  const limit = limitOf(reader);
+  reader.done();
+  return limit;
+}
+
+function limitOf(reader: OptionReader): CheckoutOptions {
+  const signal = reader.signal();
+  const timeoutMs = reader.timeoutAsMs("timeout", NaN, { above: 0, infinite: true });
+  return { signal, timeoutMs: Number.isNaN(timeoutMs) ? undefined : timeoutMs };
+}
+
+/** Reads the options of a transaction; `limit` is `undefined` if it has neither signal nor timeout. */
+function readBeginOptions<C>(
+  options: BeginOptions<C> | undefined,
+): { readonly within: Lease<C> | undefined; readonly limit: CheckoutOptions | undefined } {
   const reader = new OptionReader(options, "begin");
-  reader.value<unknown>("within", undefined, (value) => {
-    if (PoolLease.isLease(value)) return value;
+  const within = reader.value<Lease<C> | undefined>("within", undefined, (value) => {
+    if (PoolLease.isLease(value)) return value as Lease<C>;
     throw mustBe("within", "a lease", value);
   });
-  // The checkout reads these.
-  for (const name of ["signal", "timeout"]) reader.value(name, undefined, () => undefined);
+  const limit = limitOf(reader);
   reader.done();
-  return options ?? {};
+  const isLimited = limit.signal !== undefined || limit.timeoutMs !== undefined;
+  return { within, limit: isLimited ? limit : undefined };
 }

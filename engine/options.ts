@@ -109,8 +109,9 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   /** Whether sockets have TCP keepalive, the first probe after 30 seconds. Default `true`. */
   keepAlive?: boolean;
   /**
-   * Seconds for which a lease on a departed address may go on while that server is alive: from 0. Default
-   * `Infinity`.
+   * Seconds for which a lease on a departed address may go on while that server is alive: from 0. After them, what it is
+   * running is cancelled on the server, for at most `probeTimeout` seconds, and the connection is terminated. A COMMIT
+   * that is under way may be done all the same. Default `Infinity`.
    */
   retireGrace?: number;
   /**

@@ -17,8 +17,23 @@ export interface ConnectOptions {
   timeout?: number;
 }
 
+/** Options of one call: of its wait for a connection and of its work on it. */
+export interface CallOptions {
+  /**
+   * Ends the wait, or the work: what is running is cancelled on the server, and the promise is rejected with the
+   * signal's reason.
+   */
+  signal?: AbortSignal;
+  /**
+   * Timeout in seconds, of the wait for a connection and the work together: above 0, at most 3600, or `Infinity`.
+   * Default: `poolTimeout` for the wait, no limit for the work. After it, what is running is cancelled on the server,
+   * and the promise is rejected with a `TimeoutError`.
+   */
+  timeout?: number;
+}
+
 /** Options of a transaction. */
-export interface BeginOptions<C> extends ConnectOptions {
+export interface BeginOptions<C> extends CallOptions {
   /** A lease with an open transaction: the call is a savepoint in it, instead of a transaction of its own. */
   within?: Lease<C>;
 }
@@ -130,11 +145,16 @@ export interface Engine<C> extends EventTarget {
    * A call inside a call is a transaction of its own, on another connection; with the option `within`, it is a
    * savepoint in the transaction of that lease.
    *
+   * After the signal or the timeout, the statement that is running is cancelled on the server, `fn` has `probeTimeout`
+   * seconds to end, and the transaction is rolled back. A COMMIT is never cancelled: if it is under way, it is waited
+   * for, for as long.
+   *
    * @param fn The function.
-   * @param options Signal and timeout of the checkout, and `within`.
+   * @param options Signal and timeout of the whole call, and `within`.
    * @returns What `fn` returned, after the commit.
-   * @throws What `fn` throws, after the rollback; what the commit throws; {@linkcode ConnectionLostError} if the
-   *   connection was lost, and then it is not known whether the work was done.
+   * @throws What `fn` throws, after the rollback; what the commit throws; the signal's reason or a `TimeoutError`, after
+   *   the rollback; {@linkcode ConnectionLostError} if the connection was lost, or terminated because the rollback or the
+   *   commit did not end in time, and then it is not known whether the work was done.
    */
   begin<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: BeginOptions<C>): Promise<T>;
 
@@ -144,15 +164,31 @@ export interface Engine<C> extends EventTarget {
    * @typeParam Row The type of a row; it is not checked.
    * @param text The statement, with the driver's own placeholders.
    * @param values The bind values.
-   * @param options Signal and timeout of the checkout: they end the wait for a connection, not the statement.
-   * @returns The rows.
-   * @throws What the driver throws, and what {@linkcode use} does; {@linkcode TypeError} if the adapter has no
-   *   `query`.
+   * @param options Signal and timeout of the whole call: of the wait for a connection and of the statement.
+   * @returns The rows; also if the signal or the timeout came too late to cancel the statement.
+   * @throws What the driver throws, and what {@linkcode use} does; the signal's reason or a `TimeoutError` if the
+   *   statement was cancelled on the server, and nothing of it was done; {@linkcode ConnectionLostError} with that as
+   *   its `cause` if the cancel did not work within `probeTimeout` seconds, and the connection was terminated: then it is
+   *   not known whether the work was done. {@linkcode TypeError} if the adapter has no `query`.
+   *
+   * @example Give a statement two seconds
+   * ```ts
+   * import { getDnsEngine } from "@dnspool/dnspool";
+   * import { fakeAdapter } from "@dnspool/dnspool/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const adapter = fakeAdapter({ query: () => new Promise(() => {}) });
+   * const engine = getDnsEngine("fake://127.0.0.1/orders", { adapter });
+   * const failed = await engine.query("SELECT slow()", [], { timeout: 0.1 }).catch((error) => error);
+   * assertEquals(failed.name, "TimeoutError");
+   * assertEquals(adapter.clients[0]!.log, ["SELECT slow()", "cancel"]);
+   * await engine.close();
+   * ```
    */
   query<Row = unknown>(
     text: string,
     values?: readonly unknown[],
-    options?: ConnectOptions,
+    options?: CallOptions,
   ): Promise<readonly Row[]>;
 
   /**
@@ -210,7 +246,8 @@ export interface Engine<C> extends EventTarget {
 
   /**
    * Closes the engine for good. Waiting and later checkouts are rejected with a `PoolClosedError`; leases are waited
-   * for, then terminated. A second call waits for the first.
+   * for, then terminated: what they are running is cancelled on the server first, for at most `probeTimeout` seconds. A
+   * COMMIT that is under way may be done all the same. A second call waits for the first.
    *
    * @param options `drain`: number of seconds to wait for leases, from 0 to 3600, or `Infinity`. Default 10.
    * @returns Fulfilled when every connection is closed.

@@ -6,6 +6,7 @@
  */
 
 import type { AnswerSource } from "../resolver/answer_source.ts";
+import type { TerminateOptions } from "./connection/close.ts";
 import type { Opener } from "./connect_limiter.ts";
 import type { SafeObserver } from "./observer.ts";
 import type { Slot, SlotInit } from "./slot.ts";
@@ -66,9 +67,12 @@ export interface Connections<C> extends Opener<OpenedConnection<C>> {
   /**
    * Closes a connection gracefully, or terminates it if there is a reason. Never throws.
    *
+   * @param slot The connection.
+   * @param reason Why it is terminated.
+   * @param options How it is terminated.
    * @returns Fulfilled when the connection is closed; `undefined` if that is so already. Never rejected.
    */
-  close(slot: Slot<C>, reason: unknown): Promise<void> | undefined;
+  close(slot: Slot<C>, reason: unknown, options?: TerminateOptions): Promise<void> | undefined;
 }
 
 /** What a pool is made of. */

@@ -6,7 +6,7 @@
 
 import { now } from "../internal/clock.ts";
 import { messageOf } from "../internal/thrown.ts";
-import { connectionLost } from "./connection/close.ts";
+import { connectionLost, type TerminateOptions } from "./connection/close.ts";
 import type {
   Connections,
   InvalidConnection,
@@ -118,14 +118,21 @@ export class Inventory<C> {
    * Closes a connection in use. Without a reason, it is closed gracefully; with one it is terminated, and the signal of
    * its lease aborted with it.
    *
+   * @param slot The connection.
+   * @param reason Why it is terminated.
+   * @param options How it is terminated.
    * @returns Fulfilled when the connection is closed.
    */
-  closeInUse(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {
+  closeInUse(
+    slot: Slot<C>,
+    reason?: unknown,
+    options?: TerminateOptions,
+  ): Promise<void> | undefined {
     if (slot.state !== "inUse") return undefined;
     const { holder } = slot;
     if (holder) this.#uses.end(slot, reason);
     slot.holder = undefined;
-    const closing = this.#close(slot, reason);
+    const closing = this.#close(slot, reason, options);
     if (holder) PoolLease.abort(holder, reason);
     this.#events.onFreed();
     return closing;
@@ -226,10 +233,14 @@ export class Inventory<C> {
     if (invalid) this.#evictInvalid(slot, invalid);
   }
 
-  #close(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {
+  #close(
+    slot: Slot<C>,
+    reason?: unknown,
+    options?: TerminateOptions,
+  ): Promise<void> | undefined {
     this.slots.remove(slot);
     slot.onClosed?.();
-    const closing = this.#connections.close(slot, reason);
+    const closing = this.#connections.close(slot, reason, options);
     this.pendingCloses.notify();
     return closing && this.pendingCloses.add(closing);
   }

@@ -20,6 +20,7 @@ import type {
   PoolParts,
   PoolSettings,
 } from "./contract.ts";
+import type { TerminateOptions } from "./connection/close.ts";
 import { Inventory } from "./inventory.ts";
 import type { Lease } from "./lease.ts";
 import type { LinkedList } from "./linked_list.ts";
@@ -195,6 +196,7 @@ export class Pool<C> implements LeaseOwner<C> {
 
   /** Takes a connection back. Called once per lease. */
   checkin(slot: Slot<C>, error: unknown): Promise<void> {
+    if (slot.cancel !== undefined) return slot.cancel.then(() => this.checkin(slot, error));
     this.#uses.end(slot, error);
     if (error !== undefined && error !== null) {
       const invalid = this.#connections.classifyError(error);
@@ -264,8 +266,8 @@ export class Pool<C> implements LeaseOwner<C> {
   }
 
   /** Terminates a connection in use; the signal of its lease is aborted with the reason. */
-  terminate(slot: Slot<C>, reason: Error): void {
-    this.#inventory.closeInUse(slot, reason);
+  terminate(slot: Slot<C>, reason: Error, options?: TerminateOptions): void {
+    this.#inventory.closeInUse(slot, reason, options);
   }
 
   /** Closes connections that were idle for too long, down to `minIdle` and `minSize`, and opens missing ones. */

@@ -60,8 +60,35 @@ export class PoolLease<C> implements Lease<C>, Holder {
    * @param options `closed`: the server or the network closed it. Then the driver's own error, which is about to
    *   reach the caller, comes first.
    */
-  static abort(lease: Holder, reason: unknown, { closed = false } = {}): void {
+  static abort(
+    lease: Holder,
+    reason: unknown,
+    { closed = false }: { readonly closed?: boolean } = {},
+  ): void {
     if (#slot in lease) lease.#abort(reason, closed);
+  }
+
+  /**
+   * Terminates the connection of a lease; its signal is aborted with the reason.
+   *
+   * @param lease The lease; if it was released, nothing is done.
+   * @param reason Why.
+   */
+  static terminate(lease: Lease<unknown>, reason: unknown): void {
+    if (!(#slot in lease) || lease.#slot.holder !== lease) return;
+    lease.#slot.holder = undefined;
+    lease.#owner.invalidate(lease.#slot, reason);
+    lease.#abort(reason, false);
+  }
+
+  /** Notes that a cancel is under way for a lease: until it has ended, its connection is not handed on. */
+  static noteCancel(lease: Lease<unknown>, cancel: Promise<unknown>): void {
+    if (!(#slot in lease)) return;
+    const slot = lease.#slot;
+    const ended = cancel.then(() => {
+      if (slot.cancel === ended) slot.cancel = undefined;
+    });
+    slot.cancel = ended;
   }
 
   /** Notes that the session has an isolation level for the time of a lease. */

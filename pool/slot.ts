@@ -62,6 +62,8 @@ export class Slot<C> implements Linked<Slot<C>> {
   reported = false;
   /** The isolation level that the current lease has set, to be taken back at checkin. */
   isolationLevel: string | undefined = undefined;
+  /** A cancel that is under way on the server: until its end, the connection is not handed on. */
+  cancel: Promise<void> | undefined = undefined;
   /** Called when the connection is closed: a driver may leave a check or a reset pending. */
   onClosed: (() => void) | undefined = undefined;
 

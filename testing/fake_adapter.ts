@@ -14,7 +14,7 @@ export interface FakeClient {
   readonly address: string;
   /**
    * The calls on it, in order: statements, `"ping"`, `"role"`, `"isolation serializable"` (or another level, or
-   * `"isolation default"`), `"rollback"`, `"commit"`, `"close"`, `"terminate"`.
+   * `"isolation default"`), `"rollback"`, `"commit"`, `"cancel"`, `"close"`, `"terminate"`.
    */
   readonly log: string[];
   /** Whether it is open. */
@@ -35,6 +35,8 @@ export interface FakeBehavior {
     text: string,
     values: readonly unknown[],
   ): readonly unknown[] | Promise<readonly unknown[]>;
+  /** Called before statements are canceled; if it rejects or throws, none is. */
+  cancel?(client: FakeClient): void | Promise<void>;
   /** Called for each ping. */
   ping?(client: FakeClient): void | Promise<void>;
   /** Called for each rollback or commit at checkin. */
@@ -92,6 +94,14 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
     client.log.push(entry);
     client.open = false;
   };
+  /** Functions that reject the statements that are running. */
+  const running: Map<FakeClient, Set<(error: Error) => void>> = new Map();
+  const untilCanceled = <T>(client: FakeClient, statement: Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const statements = running.get(client) ?? new Set();
+      running.set(client, statements.add(reject));
+      statement.then(resolve, reject).then(() => statements.delete(reject));
+    });
   return {
     name: "fake",
     defaultPort: 1,
@@ -127,6 +137,13 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       return Promise.resolve();
     },
     terminate: (client: FakeClient) => end(client, "terminate"),
+    async cancel(client: FakeClient): Promise<void> {
+      client.log.push("cancel");
+      await behavior.cancel?.(client);
+      const statements = running.get(client) ?? [];
+      running.delete(client);
+      for (const reject of statements) reject(new Error("The statement was canceled"));
+    },
     async ping(client: FakeClient): Promise<void> {
       client.log.push("ping");
       await behavior.ping?.(client);
@@ -136,7 +153,8 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       client.inTransaction = false;
       await behavior.reset?.(client, how);
     },
-    inTransaction: (client: FakeClient) => client.inTransaction,
+    inTransaction: (client: FakeClient) =>
+      running.get(client)?.size ? undefined : client.inTransaction,
     async setIsolationLevel(client: FakeClient, level: string | undefined): Promise<void> {
       client.log.push(`isolation ${level ?? "default"}`);
       await behavior.setIsolationLevel?.(client, level);
@@ -163,7 +181,8 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       client.log.push(text);
       if (/^begin\b/i.test(text)) client.inTransaction = true;
       if (/^(commit|rollback)\b(?! to\b)/i.test(text)) client.inTransaction = false;
-      return await behavior.query?.(client, text, values) ?? [{ address: client.address }];
+      const rows = behavior.query?.(client, text, values) ?? [{ address: client.address }];
+      return rows instanceof Promise ? await untilCanceled(client, rows) : rows;
     },
   };
 }

@@ -49,6 +49,8 @@ export interface MariadbLogger {
 export interface MariadbClient {
   /** What the driver knows about the connection. */
   info: unknown;
+  /** ID of the session. */
+  threadId: number | bigint | null;
   /** Runs one statement. */
   query(sql: string | MariadbStatement): Promise<unknown>;
   /** Runs one prepared statement. */

@@ -16,6 +16,8 @@ type ResultCallback = (error: Error | null, rows: unknown, fields: unknown) => v
 /** The connection below that of `mysql2/promise`. Its members with an underscore are private to the driver. */
 export interface CoreConnection extends PacketSource {
   readonly stream: Socket;
+  /** ID of the session. */
+  readonly threadId?: number | null;
   readonly config: { readonly trace?: boolean };
   query(sql: string, callback: ResultCallback): unknown;
   execute(sql: string, values: readonly unknown[], callback: ResultCallback): unknown;

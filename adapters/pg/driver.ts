@@ -53,6 +53,14 @@ export interface PgInternals {
     ssl?: TlsOptions | boolean;
     prependListener?(event: "errorMessage", listener: (error: unknown) => void): unknown;
   };
+  /** The address that the client is connected to. */
+  host?: string;
+  port?: number;
+  /** The process of the session. */
+  processID?: number | null;
+  /** Its secret key; bytes from protocol 3.2 on. */
+  secretKey?: number | Uint8Array | null;
+  sslNegotiation?: string;
   readyForQuery?: boolean;
   getTransactionStatus?(): string | null;
 }

@@ -7,6 +7,7 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { connectionClosed } from "../shared/driver_error.ts";
+import { sendAndAwaitClose } from "../shared/postgres_cancel.ts";
 
 /** The beginning of a CancelRequest: its length and its code (PostgreSQL, chapter "Message Formats"). */
 const CANCEL_REQUEST = [0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e];
@@ -83,15 +84,4 @@ export class CancelSocket extends EventEmitter {
     this.emit("error", connectionClosed("CONNECTION_CLOSED"));
     this.emit("close", true);
   }
-}
-
-/** Sends a cancel request; the server answers by closing the socket. */
-function sendAndAwaitClose(socket: Socket, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    socket.once("close", () => resolve());
-    socket.once("error", () => resolve());
-    socket.resume(); // otherwise its end is not noticed
-    socket.write(bytes);
-  });
 }

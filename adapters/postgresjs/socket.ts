@@ -9,6 +9,7 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { connectionClosed } from "../shared/driver_error.ts";
+import type { BackendKey } from "../shared/postgres_cancel.ts";
 import { type ErrorFields, ProtocolState } from "../shared/postgres_protocol.ts";
 import { CancelSocket, type RemoteAddress } from "./cancel_socket.ts";
 
@@ -105,6 +106,11 @@ export class DriverSocket extends EventEmitter {
   /** Whether a transaction is open; `undefined` while the server has an answer to finish. */
   get inTransaction(): boolean | undefined {
     return this.readyState === "open" ? this.#protocol.inTransaction : undefined;
+  }
+
+  /** The key to cancel statements with, if the server gave one. */
+  get backendKey(): BackendKey | undefined {
+    return this.#protocol.backendKey;
   }
 
   /** Lets the socket keep the process alive. */

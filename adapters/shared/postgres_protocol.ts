@@ -5,12 +5,15 @@
  * @module
  */
 
+import type { BackendKey } from "./postgres_cancel.ts";
+
 /** A message begins with a type byte and a length that counts itself. */
 const HEADER_LENGTH = 5;
 const EMPTY = new Uint8Array();
 
 const ERROR_RESPONSE = charCode("E");
 const READY_FOR_QUERY = charCode("Z");
+const BACKEND_KEY_DATA = charCode("K");
 /** Messages of the client whose answer ends with ReadyForQuery: Query, Sync, FunctionCall. */
 const ANSWERED = [charCode("Q"), charCode("S"), charCode("F")];
 
@@ -41,6 +44,9 @@ export type ErrorFields = Readonly<Record<string, string>>;
 
 /** The protocol's state on one connection. */
 export class ProtocolState {
+  /** What the server said about the session during the start-up; `undefined` if it cannot cancel statements. */
+  backendKey: BackendKey | undefined;
+
   /** Number of messages that the server has still to answer; the start-up counts as one. */
   #unanswered = 1;
   #started = false;
@@ -81,10 +87,12 @@ export class ProtocolState {
     while (at + HEADER_LENGTH <= bytes.length) {
       const type = bytes[at];
       const end = at + 1 + lengthAt(bytes, at + 1);
-      if (type === ERROR_RESPONSE || type === READY_FOR_QUERY) {
+      const isKey = type === BACKEND_KEY_DATA && !this.#started;
+      if (type === ERROR_RESPONSE || type === READY_FOR_QUERY || isKey) {
         if (end > bytes.length) break;
         const body = bytes.subarray(at + HEADER_LENGTH, end);
         if (type === ERROR_RESPONSE) errors.push(readFields(body));
+        else if (isKey) this.backendKey = readKey(body);
         else this.#onReady(String.fromCharCode(body[0]!));
       }
       at = end;
@@ -117,6 +125,11 @@ function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
   bytes.set(first);
   bytes.set(second, first.length);
   return bytes;
+}
+
+function readKey(body: Uint8Array): BackendKey {
+  const processId = new DataView(body.buffer, body.byteOffset, body.length).getInt32(0);
+  return { processId, secret: body.slice(4) };
 }
 
 function readFields(body: Uint8Array): ErrorFields {

@@ -46,7 +46,12 @@ export function createConnectionFactory(
       return withErrorHandler(mysql2.createConnection(given));
     }
     checkHost(host);
-    const link = new ConnectionLink(hosts.get(config, given), config, (error) => classify!(error));
+    const link = new ConnectionLink(hosts.get(config, given), config, {
+      classify: (error) => classify!(error),
+      probeTimeoutMs: hosts.probeTimeoutMs,
+      reopen: (address, signal) =>
+        createAdapter(() => given).connect(address, { ...NO_SETTINGS, ...config, signal }),
+    });
     const created = mysql2.createConnection({ ...given, stream: link.socket });
     if (ofPromises) {
       return created.then((connection: { connection: CoreConnection }) => {
@@ -58,6 +63,9 @@ export function createConnectionFactory(
     return created;
   };
 }
+
+/** What a connection's own options say, and no URL. */
+const NO_SETTINGS = { params: {}, connectArgs: {}, keepAlive: false, addresses: () => [] };
 
 /** Adds a listener to a connection, so that its event `error` does not end the process. */
 function withErrorHandler<T>(created: T): T {

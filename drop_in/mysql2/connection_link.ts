@@ -7,8 +7,12 @@
 import { Socket } from "node:net";
 import type { Adapter } from "../../adapters/adapter.ts";
 import type { Mysql2Client } from "../../adapters/mysql2.ts";
+import { ask, coreOf } from "../../adapters/mysql2/connection.ts";
 import { PacketObserver } from "../../adapters/mysql2/packets.ts";
+import { killQuery } from "../../adapters/shared/mysql_cancel.ts";
 import { KEEPALIVE_MS } from "../../adapters/shared/socket.ts";
+import { deadline } from "../../internal/async.ts";
+import type { TerminateOptions } from "../../pool/connection/close.ts";
 import { type DepartureFlags, DepartureState } from "../shared/departure_state.ts";
 import { toDriverError } from "../shared/driver_errors.ts";
 import { ROLE_TIMEOUT_MS } from "../shared/options.ts";
@@ -28,13 +32,23 @@ const FLAGS: DepartureFlags = {
   },
 };
 
+/** What the links of one module share, and how to reach the server of this one. */
+export interface LinkParts {
+  /** Tells what an error of the server means. */
+  readonly classify: NonNullable<Adapter<Mysql2Client>["classify"]>;
+  /** Maximum duration of a cancel on the server. */
+  readonly probeTimeoutMs: number;
+  /** Opens another connection with the same login to an address. */
+  reopen(address: string, signal: AbortSignal): Promise<Mysql2Client>;
+}
+
 /** The link between a connection and its tracked host. */
 export class ConnectionLink implements TrackedConnection {
   /** The connection's socket, which is connected as soon as there is an address. */
   readonly socket: Socket = new Socket();
   readonly #host: TrackedHost<Mysql2Client>;
   readonly #config: ConnectionConfig;
-  readonly #classify: NonNullable<Adapter<Mysql2Client>["classify"]>;
+  readonly #parts: LinkParts;
   readonly #state = new DepartureState();
   #connection: CoreConnection | undefined;
   #packets: PacketObserver | undefined;
@@ -44,16 +58,12 @@ export class ConnectionLink implements TrackedConnection {
    *
    * @param host The host.
    * @param config The connection's settings.
-   * @param classify Tells what an error of the server means.
+   * @param parts What the links of the module share.
    */
-  constructor(
-    host: TrackedHost<Mysql2Client>,
-    config: ConnectionConfig,
-    classify: NonNullable<Adapter<Mysql2Client>["classify"]>,
-  ) {
+  constructor(host: TrackedHost<Mysql2Client>, config: ConnectionConfig, parts: LinkParts) {
     this.#host = host;
     this.#config = config;
-    this.#classify = classify;
+    this.#parts = parts;
     this.#connect();
   }
 
@@ -65,9 +75,34 @@ export class ConnectionLink implements TrackedConnection {
     this.#connection?.end();
   }
 
-  terminate(reason: Error): void {
-    this.#connection?.stream.destroy(reason);
-    this.socket.destroy(reason);
+  terminate(reason: Error, { cancel = false }: TerminateOptions = {}): void {
+    const end = () => {
+      this.#connection?.stream.destroy(reason);
+      this.socket.destroy(reason);
+    };
+    if (cancel && this.#packets?.inTransaction === undefined) this.#cancel().then(end, end);
+    else end();
+  }
+
+  /** Cancels the statement that is running, on the server. */
+  async #cancel(): Promise<void> {
+    const connection = this.#connection;
+    if (!connection?.threadId) return;
+    const { probeTimeoutMs, reopen } = this.#parts;
+    const { socket } = this;
+    await deadline(probeTimeoutMs, (signal) =>
+      killQuery({
+        client: connection.promise(),
+        sessionId: connection.threadId!,
+        localPort: socket.localPort,
+        async open() {
+          const client = await reopen(socket.remoteAddress!, signal);
+          return { client, localPort: coreOf(client).stream.localPort };
+        },
+        ask,
+        close: async (client) => void await client.end(),
+        terminate: (client) => coreOf(client).stream.destroy(),
+      }, signal), { what: "no cancel" });
   }
 
   /** Attaches the connection that uses the socket. */
@@ -83,7 +118,7 @@ export class ConnectionLink implements TrackedConnection {
     };
     const onOpen = () => {
       this.#packets = new PacketObserver(connection);
-      this.#packets.onError((error) => this.#state.noteError(this.#classify(error)));
+      this.#packets.onError((error) => this.#state.noteError(this.#parts.classify(error)));
       this.#state.registration?.noteOpened();
     };
     if ("_handshakePacket" in connection && connection._handshakePacket) onOpen();

@@ -48,6 +48,8 @@ export interface PoolConfig {
 export interface CoreConnection extends PacketSource {
   readonly config: ConnectionConfig;
   readonly stream: Socket;
+  /** ID of the session. */
+  readonly threadId?: number | null;
   readonly _fatalError?: unknown;
   readonly _closing?: boolean;
   addCommand: (command: unknown) => unknown;

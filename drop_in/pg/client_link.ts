@@ -6,6 +6,7 @@
 
 import type { Adapter } from "../../adapters/adapter.ts";
 import { type TlsOptions, withServerName } from "../../adapters/shared/tls.ts";
+import { closeConnection, type TerminateOptions } from "../../pool/connection/close.ts";
 import { deadline } from "../../internal/async.ts";
 import type { DepartureState } from "../shared/departure_state.ts";
 import { type DriverMessages, toDriverError } from "../shared/driver_errors.ts";
@@ -72,8 +73,15 @@ export class ClientLink implements TrackedConnection {
     this.#own.end();
   }
 
-  terminate(reason: Error): void {
-    this.#shared.adapter.terminate!(this.#client, reason);
+  terminate(reason: Error, { cancel = false }: TerminateOptions = {}): void {
+    const { adapter, hosts } = this.#shared;
+    const { host: address } = this.#client;
+    closeConnection({ client: this.#client, address, info: {} }, {
+      adapter,
+      how: "terminate",
+      reason,
+      cancelMs: cancel ? hosts.probeTimeoutMs : undefined,
+    });
   }
 
   /** Ends a `connect()` that is still choosing an address. */

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { TerminateOptions } from "../../pool/connection/close.ts";
 import {
   CurrentAddresses,
   DepartureWatch,
@@ -27,7 +28,7 @@ export interface TrackedConnection {
   /** Closes it gracefully. */
   close(): void;
   /** Terminates it; statements that are running reject with the reason. */
-  terminate(reason: Error): void;
+  terminate(reason: Error, options?: TerminateOptions): void;
 }
 
 /** Options of `chooseAddress()`. */
@@ -268,8 +269,8 @@ export class Registration implements RetiredConnection {
   }
 
   /** Terminates the connection; statements that are running reject with the reason. */
-  terminate(reason: Error): void {
-    this.connection.terminate(reason);
+  terminate(reason: Error, options?: TerminateOptions): void {
+    this.connection.terminate(reason, options);
   }
 
   /** Whether the host no longer has the address: by what is known now, whatever timers do. */

@@ -43,6 +43,11 @@ export class TrackedHosts<C> {
     this.#createAdapter = createAdapter;
   }
 
+  /** Maximum duration of a cancel on the server. */
+  get probeTimeoutMs(): number {
+    return this.#settings.probeTimeoutMs;
+  }
+
   /**
    * Returns the host of a connection; the same one for all connections with the same host, port, user and database.
    *

@@ -20,6 +20,12 @@ export interface CloseHooks<C> {
   readonly log: Log;
 }
 
+/** How a connection is terminated. */
+export interface TerminateOptions {
+  /** Whether the statement that is running is cancelled on the server first, which is alive. Default: no. */
+  readonly cancel?: boolean;
+}
+
 /** How a connection is ended. */
 export interface CloseOptions<C> {
   readonly adapter: Adapter<C>;
@@ -27,6 +33,11 @@ export interface CloseOptions<C> {
   readonly how: "close" | "terminate";
   /** Why it is terminated: for the hook `invalidate`, and for the driver, whose pending work rejects with it. */
   readonly reason?: unknown;
+  /**
+   * Maximum duration of a cancel of the statement that is running, before the connection is terminated. Missing: it is
+   * not cancelled, because the server does not answer or the connection is broken.
+   */
+  readonly cancelMs?: number | undefined;
   /** Missing for a connection that never was in a pool: no hook is called. */
   readonly onClose?: CloseHooks<C> | undefined;
 }
@@ -48,8 +59,40 @@ export function closeConnection<C>(
     return closeWithHooks(connection, options, onClose);
   }
   if (how === "close" && adapter.close) return closeGracefully(connection.client, adapter);
+  if (how === "terminate" && options.cancelMs !== undefined) {
+    const canceled = cancelStatement(connection.client, adapter, options.cancelMs);
+    if (canceled) return canceled.then(() => terminate(connection.client, adapter, reason));
+  }
   terminate(connection.client, adapter, reason);
   return undefined;
+}
+
+/**
+ * Cancels the statement that is running on a connection, on the server.
+ *
+ * @param client The client.
+ * @param adapter Its adapter.
+ * @param limitMs Maximum duration.
+ * @returns Fulfilled with whether the cancel is done and can no longer reach a later statement; `undefined` if no
+ *   statement is running, or if the adapter cannot cancel any. Never rejected.
+ */
+export function cancelStatement<C>(
+  client: C,
+  adapter: Adapter<C>,
+  limitMs: number,
+): Promise<boolean> | undefined {
+  if (!adapter.cancel || !mayBeRunning(client, adapter)) return undefined;
+  return deadline(limitMs, (signal) => adapter.cancel!(client, { signal }), { what: "no cancel" })
+    .then(() => true, () => false);
+}
+
+/** Returns whether a statement may be running: meanwhile, no adapter knows the status of the transaction. */
+function mayBeRunning<C>(client: C, adapter: Adapter<C>): boolean {
+  try {
+    return adapter.inTransaction?.(client) === undefined;
+  } catch {
+    return true;
+  }
 }
 
 async function closeWithHooks<C>(

@@ -6,7 +6,7 @@
 
 import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
 import type { AnswerSource } from "../../resolver/answer_source.ts";
-import { connectionLost } from "./close.ts";
+import { connectionLost, type TerminateOptions } from "./close.ts";
 
 /** A change of the answer. */
 export interface AnswerChange {
@@ -80,7 +80,7 @@ export interface RetiredConnection {
   /** Whether a caller uses the connection. */
   readonly busy: boolean;
   /** Terminates the connection; pending work on it rejects with the reason. */
-  terminate(reason: Error): void;
+  terminate(reason: Error, options?: TerminateOptions): void;
 }
 
 /** The connections that a {@linkcode DepartureWatch} watches. */
@@ -88,7 +88,7 @@ export interface DepartedConnections {
   /** Returns when the first of those in use was retired; `undefined` if none is in use. */
   oldestMs(address: string): number | undefined;
   /** Terminates those in use that were retired until a moment. */
-  terminate(address: string, retiredByMs: number, why: string): void;
+  terminate(address: string, retiredByMs: number, why: string, options?: TerminateOptions): void;
   /** Finds out whether the server answers a new connection attempt. */
   probe(address: string, signal: AbortSignal): Promise<boolean>;
 }
@@ -117,9 +117,9 @@ export class RetiredConnections implements DepartedConnections {
     return moments.length > 0 ? Math.min(...moments) : undefined;
   }
 
-  terminate(address: string, retiredByMs: number, why: string): void {
+  terminate(address: string, retiredByMs: number, why: string, options?: TerminateOptions): void {
     const due = this.#busy(address).filter(({ retiredAtMs }) => retiredAtMs <= retiredByMs);
-    for (const connection of due) connection.terminate(connectionLost(address, why));
+    for (const connection of due) connection.terminate(connectionLost(address, why), options);
     if (due.length > 0) this.#options.onTerminated?.(address, why);
   }
 
@@ -205,7 +205,7 @@ export class DepartureWatch {
       const retiredByMs = now() - this.#graceMs;
       if (oldestMs <= retiredByMs) {
         const why = `its address departed ${this.#graceMs / 1000} seconds ago`;
-        this.#connections.terminate(address, retiredByMs, why);
+        this.#connections.terminate(address, retiredByMs, why, { cancel: true });
       }
       if (!watched.end.signal.aborted) this.#scheduleGrace(address, watched);
     });

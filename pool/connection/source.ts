@@ -19,7 +19,7 @@ import type {
 import type { SafeObserver } from "../observer.ts";
 import type { Slot } from "../slot.ts";
 import { type CheckSettings, ConnectionChecks } from "./checks.ts";
-import { callCloseHook, closeConnection } from "./close.ts";
+import { callCloseHook, closeConnection, type TerminateOptions } from "./close.ts";
 import type { CurrentAddresses } from "./departures.ts";
 import type { Dialer } from "./dialer.ts";
 import { type HookedConnection, noEndOf } from "./hooks.ts";
@@ -29,6 +29,8 @@ export interface SourceSettings<C> extends CheckSettings<C> {
   readonly refreshAhead: boolean;
   readonly connectRetry: boolean;
   readonly recycleMs: number;
+  /** Maximum duration of a cancel on the server. */
+  readonly probeTimeoutMs: number;
   readonly observer: SafeObserver | undefined;
 }
 
@@ -281,7 +283,11 @@ export class ConnectionSource<C> implements Connections<C> {
     callCloseHook("detach", slot, { hooks: this.#settings.hooks, log: this.#log });
   }
 
-  close(slot: Slot<C>, reason: unknown): Promise<void> | undefined {
+  close(
+    slot: Slot<C>,
+    reason: unknown,
+    { cancel = false }: TerminateOptions = {},
+  ): Promise<void> | undefined {
     const why = reason === undefined ? "" : `: ${messageOf(reason)}`;
     this.#log.info(`Closing a connection to ${slot.address}${why}`);
     this.#forget(slot);
@@ -289,6 +295,7 @@ export class ConnectionSource<C> implements Connections<C> {
       adapter: this.#adapter,
       how: reason === undefined ? "close" : "terminate",
       reason,
+      cancelMs: cancel ? this.#settings.probeTimeoutMs : undefined,
       onClose: { hooks: this.#settings.hooks, log: this.#log },
     });
   }

@@ -17,7 +17,13 @@ import {
   assertThrows,
 } from "@std/assert";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
-import { ConnectError, type Engine, type EngineOptions, getDnsEngine } from "../../mod.ts";
+import {
+  ConnectError,
+  ConnectionLostError,
+  type Engine,
+  type EngineOptions,
+  getDnsEngine,
+} from "../../mod.ts";
 import { hungUp, withBlackhole, withMute } from "../support/bad_servers.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { inspected } from "../support/inspected.ts";
@@ -710,6 +716,107 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
       TypeError,
       '"isolationLevel" must be one of "read uncommitted", "read committed", "repeatable read", "serializable", got "x; DROP TABLE things"',
     );
+  },
+
+  "cancel(): ends the statement on the server after the timeout or the signal of a query, and the session is reused":
+    async (context) => {
+      const { adapter, dialect } = context;
+      if (!adapter.cancel) return;
+      const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+      const session = await sessionOf(engine, context);
+      const late = await assertRejects(() =>
+        soon(engine.query(dialect.sleep, [], { timeout: 0.2 }))
+      );
+      assert(late instanceof DOMException && late.name === "TimeoutError", inspected(late));
+      assertEquals(late.message, "no end of the query within 0.2 seconds");
+      assert(late.cause instanceof Error, "the server's own error is the cause");
+      assertFalse(engine.isDisconnect(late));
+      const controller = new AbortController();
+      const reason = new Error("enough");
+      const aborted = outcomeOf(engine.query(dialect.sleep, [], { signal: controller.signal }));
+      await until(async () => (await context.admin(dialect.running("(30)"))).length === 1);
+      controller.abort(reason);
+      assertEquals((await soon(aborted)).error, reason);
+      assertEquals(await context.admin(dialect.running("(30)")), []);
+      assertEquals(await sessionOf(engine, context), session);
+      assertEquals(engine.status().opened, 1);
+    },
+
+  "cancel(): rolls a transaction back whose signal is aborted during a statement, and the session is reused":
+    async (context) => {
+      const { adapter, dialect } = context;
+      if (!adapter.cancel) return;
+      const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+      const session = await sessionOf(engine, context);
+      const reason = new Error("enough");
+      const controller = new AbortController();
+      const aborted = outcomeOf(
+        engine.begin(async ({ client }) => {
+          await adapter.query!(client, dialect.insert, ["undone"]);
+          setTimeout(() => controller.abort(reason), 100);
+          await adapter.query!(client, dialect.sleep);
+        }, { signal: controller.signal }),
+      );
+      assertEquals((await soon(aborted)).error, reason);
+      assertEquals(await context.admin("SELECT name FROM things WHERE name = 'undone'"), []);
+      assertEquals(await sessionOf(engine, context), session);
+    },
+
+  "cancel(): in 100 races with the end of the statement, never hits the next one": async (
+    context,
+  ) => {
+    const { adapter, dialect } = context;
+    if (!adapter.cancel) return;
+    const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+    const outcomes = { done: 0, cancelled: 0 };
+    for (let round = 0; round < 100; round++) {
+      const timeout = 0.004 + (round % 10) * 0.001;
+      const { error } = await soon(outcomeOf(engine.query(dialect.nap(0.006), [], { timeout })));
+      if (error === undefined) outcomes.done++;
+      else if ((error as Error).name === "TimeoutError") outcomes.cancelled++;
+      else throw error;
+      const [row] = await engine.query(dialect.echo, [round, "own"]) as Row[];
+      assertEquals([Number(row!.n), row!.t], [round + 1, "own"]);
+    }
+    assertGreater(outcomes.cancelled, 0);
+    assertEquals(engine.status().opened, 1, "no connection was lost for it");
+  },
+
+  "cancel(): a connection that is terminated when the engine is closed leaves no statement on the server":
+    async (context) => {
+      const { adapter, dialect } = context;
+      if (!adapter.cancel) return;
+      const engine = context.engine();
+      const names = "SELECT name FROM things WHERE name LIKE 'slow%'";
+      const running = outcomeOf(engine.query(dialect.slowInsert(1)));
+      await until(async () => (await context.admin(dialect.running("slow"))).length === 1);
+      await engine.close({ drain: 0 });
+      assert((await soon(running)).error instanceof ConnectionLostError);
+      await until(async () => (await context.admin(dialect.running("slow"))).length === 0);
+      await pause(1200);
+      assertEquals(await context.admin(names), []);
+    },
+
+  "cancel(): a lease whose retireGrace is over leaves no statement on the server": async (
+    context,
+  ) => {
+    const { adapter, dialect, server } = context;
+    if (!adapter.cancel) return;
+    let addresses = [server.host];
+    const engine = context.engine({
+      retireGrace: 0.2,
+      dnsLookup: { name: "moving", lookup: () => Promise.resolve({ addresses, ttl: 0.3 }) },
+      dnsMinTtl: 0.3,
+    });
+    const terminated = new Promise((resolve) => engine.addEventListener("terminate", resolve));
+    const running = outcomeOf(engine.query(dialect.slowInsert(3)));
+    await until(async () => (await context.admin(dialect.running("slow"))).length === 1);
+    addresses = ["127.0.0.99"];
+    await soon(terminated);
+    assert((await soon(running)).error instanceof ConnectionLostError);
+    await until(async () => (await context.admin(dialect.running("slow"))).length === 0);
+    assertEquals(engine.status().byAddress, {});
+    assertEquals(await context.admin("SELECT name FROM things WHERE name LIKE 'slow%'"), []);
   },
 
   "keeps bind values out of errors with hideParameters": async (context) => {

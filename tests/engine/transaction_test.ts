@@ -341,7 +341,11 @@ Deno.test("Engine.begin(), use() and connect() refuse invalid options, and the p
   for (const [options, kind, message] of refused) {
     for (const [name, call] of Object.entries(calls)) {
       const error = await assertRejects(() => call(options as never), kind);
-      assert(error.message.includes(message), `${name}: ${error.message}`);
+      // The timeout of begin() is for its work too.
+      const expected = name.startsWith("begin")
+        ? message.replace("from 0 to", "above 0 and at most")
+        : message;
+      assert(error.message.includes(expected), `${name}: ${error.message}`);
     }
   }
   const lease = await env.engine.connect();
@@ -365,7 +369,7 @@ Deno.test("Engine.connect() accepts Infinity and undefined as a timeout, and emp
   for (const options of [undefined, {}, { timeout: Infinity }, { timeout: 0 }, { timeout: 3600 }]) {
     await (await engine.connect(options)).release();
     await engine.use(() => {}, options);
-    await engine.begin(() => {}, options);
+    if (options?.timeout !== 0) await engine.begin(() => {}, options);
   }
   assertEquals(env.adapter.dials.length, 1);
   await closeAtRest(env);

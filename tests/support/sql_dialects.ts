@@ -22,6 +22,10 @@ export interface Dialect {
   kill(id: unknown): string;
   /** Takes 30 seconds. */
   readonly sleep: string;
+  /** Takes so many seconds. */
+  nap(seconds: number): string;
+  /** Inserts a row into `things`, and takes so many seconds. */
+  slowInsert(seconds: number): string;
   /** Takes two values; returns `n`, the first one plus one, and `t`, the second one. */
   readonly echo: string;
   /** Takes one value and inserts it into `things`. */
@@ -51,6 +55,9 @@ export const POSTGRES: Dialect = {
   alive: (id) => `SELECT pid FROM pg_stat_activity WHERE pid = ${id}`,
   kill: (id) => `SELECT pg_terminate_backend(${id})`,
   sleep: "SELECT pg_sleep(30)",
+  nap: (seconds) => `SELECT pg_sleep(${seconds})`,
+  slowInsert: (seconds) =>
+    `INSERT INTO things (name) SELECT 'slow' || random() FROM pg_sleep(${seconds})`,
   echo: "SELECT $1::int + 1 AS n, $2::text AS t",
   insert: "INSERT INTO things (name) VALUES ($1)",
   table: "CREATE TABLE things (name text UNIQUE)",
@@ -76,6 +83,9 @@ export const MARIADB: Dialect = {
   alive: (id) => `SELECT id FROM information_schema.processlist WHERE id = ${id}`,
   kill: (id) => `KILL CONNECTION ${id}`,
   sleep: "SELECT SLEEP(30)",
+  nap: (seconds) => `SELECT SLEEP(${seconds})`,
+  slowInsert: (seconds) =>
+    `INSERT INTO things (name) SELECT CONCAT('slow', RAND(), SLEEP(${seconds}))`,
   echo: "SELECT CAST(? AS SIGNED) + 1 AS n, ? AS t",
   insert: "INSERT INTO things (name) VALUES (?)",
   table: "CREATE TABLE things (name varchar(100) UNIQUE)",
