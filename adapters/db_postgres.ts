@@ -10,6 +10,7 @@ import { classify, ClientObserver, type ObservableClient } from "./db_postgres/c
 import { askSystem, dialDbPostgres, type LookupAll } from "./db_postgres/dial.ts";
 import type { DbPostgresClient, DbPostgresModule } from "./db_postgres/driver.ts";
 import { checkDriverTls, readOptions } from "./db_postgres/options.ts";
+import { checkPasswords } from "./shared/params.ts";
 import { DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
 import { probeSocket } from "./shared/socket.ts";
 
@@ -82,6 +83,7 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     defaultPort: DEFAULT_PORT,
 
     check(destination: Destination): void {
+      checkPasswords(destination);
       readOptions(destination);
       checkDriverTls(destination);
     },

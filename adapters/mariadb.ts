@@ -23,6 +23,7 @@ import {
 } from "./mariadb/connection.ts";
 import type { MariadbClient, MariadbModule } from "./mariadb/driver.ts";
 import { readOptions } from "./mariadb/options.ts";
+import { checkPasswords } from "./shared/params.ts";
 import { asDriverError, type Verdict } from "./shared/driver_error.ts";
 import {
   classifyMysql,
@@ -116,6 +117,7 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
     defaultPort: DEFAULT_PORT,
 
     check(destination: Destination): void {
+      checkPasswords(destination);
       readOptions(destination);
       checkTls(destination);
       refuseOtherServers(destination, ["stream", "permitRedirect"]);

@@ -19,6 +19,7 @@ import type { Mysql2Client, Mysql2Module, Mysql2PromiseModule } from "./mysql2/d
 import { readOptions } from "./mysql2/options.ts";
 import { PacketObserver } from "./mysql2/packets.ts";
 import { checkDriverTls, driverTls, readDriverTls } from "./mysql2/tls.ts";
+import { checkPasswords } from "./shared/params.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
 import {
   classifyMysql,
@@ -97,6 +98,7 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
     defaultPort: DEFAULT_PORT,
 
     check(destination: Destination): void {
+      checkPasswords(destination);
       readOptions(destination);
       checkDriverTls(destination);
       refuseOtherServers(destination, ["stream"]);

@@ -15,6 +15,7 @@ import {
   type QueryWithCallback,
 } from "./pg/driver.ts";
 import { readOptions } from "./pg/options.ts";
+import { checkPasswords } from "./shared/params.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
 import { classifyPostgres, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
 import { cancelPostgres, secretOf } from "./shared/postgres_cancel.ts";
@@ -62,6 +63,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     defaultPort: DEFAULT_PORT,
 
     check(destination: Destination): void {
+      checkPasswords(destination, { functions: true });
       readOptions(destination);
       checkTls(destination);
     },

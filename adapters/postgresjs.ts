@@ -9,6 +9,7 @@ import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
 import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
 import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/options.ts";
 import { DriverSocket } from "./postgresjs/socket.ts";
+import { checkPasswords } from "./shared/params.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
 import { classifyPostgres, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
 import { type BackendKey, cancelPostgres } from "./shared/postgres_cancel.ts";
@@ -82,6 +83,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     defaultPort: DEFAULT_PORT,
 
     check(destination: Destination): void {
+      checkPasswords(destination, { functions: true });
       readOptions(destination);
       checkTls(destination);
       usesDirectTls(destination);

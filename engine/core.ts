@@ -71,12 +71,12 @@ export class EngineCore<C> {
   #closing: Promise<void> | undefined;
 
   /** @param setup The URL, the adapter and the options. */
-  constructor({ url, adapter, settings, destination }: EngineSetup<C>) {
+  constructor({ url, adapter, settings, destination, secrets }: EngineSetup<C>) {
     this.#settings = settings;
     this.#adapter = adapter;
     this.host = destination.host;
     this.name = settings.poolName ?? this.host;
-    const logger = redactingLogger(settings.logger, url.password);
+    const logger = redactingLogger(settings.logger, secrets);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
     this.#poolLog = new Log(logger, settings.echoPool, this.name);
     const fixed = adapter.local ? [this.host] : staticAddresses(this.host, settings.dns.family);
@@ -88,7 +88,7 @@ export class EngineCore<C> {
       onError: (error) => this.#onResolved(error),
     }) ?? (() => {});
     const target = { ...destination, addresses: () => this.answer.addresses };
-    this.#dialer = new Dialer(adapter, target, settings);
+    this.#dialer = new Dialer(adapter, target, settings, secrets);
     this.#addresses = new CurrentAddresses(
       this.answer,
       settings.lingerMs,

@@ -8,6 +8,7 @@ import type { Adapter } from "../adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "../errors.ts";
 import { mustBe, outOfRange } from "../internal/argument_error.ts";
 import { deadline } from "../internal/async.ts";
+import { redactServerErrors } from "../internal/redact.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import type { CheckoutOptions } from "../pool/contract.ts";
 import type { Lease } from "../pool/lease.ts";
@@ -41,6 +42,8 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   readonly #settings: EngineSettings<C>;
   readonly #core: EngineCore<C>;
   readonly #execution: ExecutionOptions;
+  /** Removes data from a server's error, if the option says so. */
+  readonly #hideData: (error: unknown) => unknown;
 
   /**
    * @param setup The URL, the adapter and the options.
@@ -56,6 +59,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     this.#settings = setup.settings;
     this.#core = core;
     this.#execution = execution;
+    this.#hideData = setup.settings.hideParameters ? redactServerErrors : asItIs;
   }
 
   get pool(): { readonly counts: PoolCounts; invalidate(): void } {
@@ -72,7 +76,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
 
   async use<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: ConnectOptions): Promise<T> {
     if (typeof fn !== "function") throw mustBe("fn", "a function", fn);
-    return await useLease(await this.connect(options), fn);
+    return await this.#useLease(await this.connect(options), fn, this.#hideData);
   }
 
   async begin<T>(
@@ -83,11 +87,14 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     const run = this.#runner("begin a transaction");
     if (typeof fn !== "function") throw mustBe("fn", "a function", fn);
     if (limit === undefined) {
-      if (within !== undefined) return await savepoint(within, fn, run);
-      return await this.use((lease) => transaction(lease, fn, run));
+      if (within === undefined) return await this.use((lease) => transaction(lease, fn, run));
+      return await savepoint(within, fn, run).catch((error) => {
+        throw this.#hideData(error);
+      });
     }
     return await this.#limited("transaction", limit, {
       within,
+      hideData: this.#hideData,
       work: (lease, guard) => {
         const guarded = (lease: Lease<C>) => guard(() => fn(lease));
         const body = within === undefined ? transaction : savepoint;
@@ -103,9 +110,11 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   ): Promise<readonly Row[]> {
     const run = this.#runner("run a query");
     if (options === undefined) {
-      return await this.use((lease) => run(lease, text, values)) as readonly Row[];
+      const work = (lease: Lease<C>) => run(lease, text, values);
+      return await this.#useLease(await this.connect(), work, asItIs) as readonly Row[];
     }
     return await this.#limited("query", readLimit(options, "query"), {
+      hideData: asItIs,
       work: (lease, guard) => guard(() => run(lease, text, values), { keepsResult: true }),
     }) as readonly Row[];
   }
@@ -199,12 +208,31 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     return this.#core.events.dispatchEvent(event);
   }
 
+  /** Runs a function with a connection, and gives the connection back whatever happens. */
+  async #useLease<T>(
+    lease: Lease<C>,
+    fn: (lease: Lease<C>) => T | Promise<T>,
+    hideData: (error: unknown) => unknown,
+  ): Promise<T> {
+    let result: T;
+    try {
+      result = await lease.untilLost(fn(lease));
+    } catch (thrown) {
+      const error = hideData(thrown);
+      await lease.release(error);
+      throw error;
+    }
+    await lease.release();
+    return result;
+  }
+
   /** Runs work whose signal and timeout are for the wait for a connection and for the work on it. */
   async #limited<T>(
     what: string,
     options: CheckoutOptions,
-    { within, work }: {
+    { within, hideData, work }: {
       readonly within?: Lease<C> | undefined;
+      hideData(error: unknown): unknown;
       work(lease: Lease<C>, guard: Guard): Promise<T>;
     },
   ): Promise<T> {
@@ -213,8 +241,12 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     const limit = new CallLimit({ what, adapter: this.#adapter, probeTimeoutMs, shared }, options);
     const run = (lease: Lease<C>) => limit.run(lease, (guard) => work(lease, guard));
     try {
-      if (within !== undefined) return await run(within);
-      return await useLease(await this.#checkout(limit.checkout), run);
+      if (within === undefined) {
+        return await this.#useLease(await this.#checkout(limit.checkout), run, hideData);
+      }
+      return await run(within).catch((error) => {
+        throw hideData(error);
+      });
     } finally {
       limit.end();
     }
@@ -252,20 +284,9 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   }
 }
 
-/** Runs a function with a connection, and gives the connection back whatever happens. */
-async function useLease<C, T>(
-  lease: Lease<C>,
-  fn: (lease: Lease<C>) => T | Promise<T>,
-): Promise<T> {
-  let result: T;
-  try {
-    result = await lease.untilLost(fn(lease));
-  } catch (error) {
-    await lease.release(error);
-    throw error;
-  }
-  await lease.release();
-  return result;
+/** For errors from which nothing is to be removed, or nothing more. */
+function asItIs(error: unknown): unknown {
+  return error;
 }
 
 function readConnectOptions(options: ConnectOptions | undefined): CheckoutOptions {

@@ -142,7 +142,10 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   loggingName?: string;
   /** The pool's name in log lines and errors. Default: the URL's host. */
   poolLoggingName?: string;
-  /** Whether bind values are kept out of log lines, and out of what `engine.query` throws. Default `false`. */
+  /**
+   * Whether bind values are kept out of log lines, and data out of the server's errors that `query`, `use` and `begin`
+   * throw: SECURITY.md says what is removed. Default `false`.
+   */
   hideParameters?: boolean;
   /** Functions that may change the URL and the options, and get the engine. Default: none. */
   plugins?: readonly Plugin<C>[];

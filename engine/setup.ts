@@ -8,7 +8,8 @@
 import type { Adapter, Destination } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
 import { mustBe, mustNotBeGiven, oneOf } from "../internal/argument_error.ts";
-import { destinationOf } from "./destination.ts";
+import type { Secrets } from "../internal/redact.ts";
+import { destinationOf, withSecrets } from "./destination.ts";
 import {
   type EngineOptions,
   type EngineSettings,
@@ -24,6 +25,8 @@ export interface EngineSetup<C> {
   readonly settings: EngineSettings<C>;
   /** What the adapter is told about the database. */
   readonly destination: Destination;
+  /** What must be in no log line and no message. */
+  readonly secrets: Secrets;
   /** Callbacks of plugins for the finished engine. */
   readonly created: readonly ((engine: unknown) => void)[];
 }
@@ -48,10 +51,10 @@ export function setUp<C>(
   checkUrl(setup.url, adapter);
   checkMethods(adapter, settings);
   checkPoolClass(setup.options, settings);
-  const destination = destinationOf(setup.url, adapter, settings);
+  const { destination, secrets } = withSecrets(destinationOf(setup.url, adapter, settings));
   adapter.check?.(destination);
   if (adapter.volatile?.(destination)) checkInMemory(setup.options, settings);
-  return { url: setup.url, adapter, settings, destination, created: setup.created };
+  return { url: setup.url, adapter, settings, destination, secrets, created: setup.created };
 }
 
 /**

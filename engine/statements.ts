@@ -53,7 +53,7 @@ export function statementRunner<C>(
     try {
       return await run(lease, text, values);
     } catch (error) {
-      throw values?.length ? redactValues(error, text, values) : error;
+      throw redactValues(error, text, values ?? []);
     }
   };
 }

@@ -13,6 +13,7 @@ import {
 } from "../internal/argument_error.ts";
 import { checkHost, hostListError, isHost } from "../internal/host_name.ts";
 import { hostPort, ipFamily } from "../internal/ip.ts";
+import { isSecretName } from "../internal/redact.ts";
 
 /** The parts of a {@linkcode DatabaseUrl}. */
 export interface DatabaseUrlParts {
@@ -62,7 +63,6 @@ const SQLITE_PATTERN = new RegExp(
 const MISPLACED_AT = /^\/[^?]*(?::[^@?]*@|@[^/?]*\/)|[?&][^=&]*@/s;
 const DIALECT = /^[a-z][a-z\d]*$/i;
 const DRIVER = /^[a-z][\w-]*$/i;
-const SECRET_PARAM = /pass|pwd|secret|token/i;
 /** Names of the symbols whose method `console.log` calls, on Deno and on Node and Bun. */
 const INSPECT = ["Deno.customInspect", "nodejs.util.inspect.custom"];
 
@@ -71,7 +71,8 @@ type RawParts = Readonly<Record<string, string | undefined>>;
 
 /**
  * A database URL and its parts: `dialect[+driver]://[user[:password]@][host][:port][/database][?query]`, with the
- * rules of SQLAlchemy. Immutable. `toString`, JSON and `console.log` show `***` in place of the password.
+ * rules of SQLAlchemy. Immutable. `toString`, JSON and `console.log` show `***` in place of the password and of secret
+ * parameters; a spread, `Object.entries` and `structuredClone` leave out the password and all parameters.
  *
  * @example
  * ```ts
@@ -97,9 +98,8 @@ export class DatabaseUrl {
   readonly port: number | undefined;
   /** The database name or file, decoded. */
   readonly database: string | undefined;
-  /** The query parameters; one that occurs several times has an array. */
-  readonly params: Readonly<Record<string, string | readonly string[]>>;
   readonly #password: string | undefined;
+  readonly #params: Readonly<Record<string, string | readonly string[]>>;
 
   /**
    * Makes a URL from its parts.
@@ -118,8 +118,13 @@ export class DatabaseUrl {
     this.host = host === undefined ? undefined : checkHost(host);
     this.port = port === undefined ? undefined : checkPort(port);
     this.database = checkText(parts.database, "database") || undefined;
-    this.params = freezeParams(parts.params ?? {});
+    this.#params = freezeParams(parts.params ?? {});
     Object.freeze(this);
+  }
+
+  /** The query parameters; one that occurs several times has an array. They may be secret, so a copy has none. */
+  get params(): Readonly<Record<string, string | readonly string[]>> {
+    return this.#params;
   }
 
   /** The password, decoded. */
@@ -199,7 +204,7 @@ export class DatabaseUrl {
     }
     const pairs = Object.entries(this.params).flatMap(([name, value]) =>
       [value].flat().map((one) =>
-        [name, hide && SECRET_PARAM.test(name) ? "***" : one] as [string, string]
+        [name, hide && isSecretName(name) ? "***" : one] as [string, string]
       )
     );
     if (pairs.length) text += "?" + new URLSearchParams(pairs).toString().replaceAll("%2F", "/");

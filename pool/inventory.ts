@@ -223,7 +223,8 @@ export class Inventory<C> {
     this.#uses.end(slot, reason);
     slot.holder = undefined;
     this.#close(slot, reason);
-    PoolLease.abort(holder, reason, { closed: true });
+    const told = PoolLease.abort(holder, reason, { closed: true });
+    if (told) this.pendingCloses.add(told);
     this.#events.onFreed();
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { timer } from "../internal/clock.ts";
+import { delay } from "../internal/async.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import type { Lease } from "./lease.ts";
 import type { Holder, Slot } from "./slot.ts";
@@ -59,13 +59,14 @@ export class PoolLease<C> implements Lease<C>, Holder {
    * @param reason Why.
    * @param options `closed`: the server or the network closed it. Then the driver's own error, which is about to
    *   reach the caller, comes first.
+   * @returns Fulfilled when the caller is told; `undefined` if that is so already.
    */
   static abort(
     lease: Holder,
     reason: unknown,
     { closed = false }: { readonly closed?: boolean } = {},
-  ): void {
-    if (#slot in lease) lease.#abort(reason, closed);
+  ): Promise<void> | undefined {
+    return #slot in lease ? lease.#abort(reason, closed) : undefined;
   }
 
   /**
@@ -161,14 +162,17 @@ export class PoolLease<C> implements Lease<C>, Holder {
     });
   }
 
-  #abort(reason: unknown, closed: boolean): void {
+  #abort(reason: unknown, closed: boolean): Promise<void> | undefined {
     this.#closed = closed;
+    const watchers = this.#watchers;
     const tell = () => {
-      for (const watcher of this.#watchers ?? []) watcher(reason);
+      for (const watcher of watchers ?? []) watcher(reason);
     };
-    if (closed && this.#watchers) timer(0, tell);
+    let told: Promise<void> | undefined;
+    if (closed && watchers?.size) told = delay(0).then(tell);
     else tell();
     (this.#controller ??= new AbortController()).abort(reason);
+    return told;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -87,6 +87,26 @@ export function loginOf(
 }
 
 /**
+ * Refuses a password that is no string: drivers fail at it late, and one in a way that ends the process and shows it.
+ *
+ * @param destination The destination with the `connectArgs`.
+ * @param options `functions`: whether the driver takes a function that returns the password. Default: no.
+ * @throws {TypeError} for another type; the message does not show the password.
+ */
+export function checkPasswords(
+  { connectArgs }: Destination,
+  { functions = false }: { readonly functions?: boolean } = {},
+): void {
+  for (const name of ["password", "pass", "password1", "password2", "password3"]) {
+    const value = connectArgs[name];
+    if (value === undefined || value === null || typeof value === "string") continue;
+    if (functions && typeof value === "function") continue;
+    const allowed = functions ? "a string or a function" : "a string";
+    throw mustBeUndisclosed(argName(name), allowed, `a value of type ${typeof value}`);
+  }
+}
+
+/**
  * Refuses arguments that would work against the pool.
  *
  * @param destination The destination with the `connectArgs`.

@@ -12,7 +12,7 @@ import { shuffled } from "../../internal/shuffled.ts";
 import { idOf } from "../../internal/object_id.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
 import { codeOf, isTimeout } from "../../internal/thrown.ts";
-import { redactPassword } from "../../internal/redact.ts";
+import { Secrets } from "../../internal/redact.ts";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "../../errors.ts";
 import { closeConnection } from "./close.ts";
@@ -62,6 +62,7 @@ export class Dialer<C> {
   readonly #adapter: Adapter<C>;
   readonly #target: Omit<Target, "signal">;
   readonly #settings: DialerSettings;
+  readonly #secrets: Secrets;
   /** Number of connections open or being opened, by address. */
   readonly #counts: Map<string, number> = new Map();
   readonly #dials: Set<Dial> = new Set();
@@ -74,8 +75,15 @@ export class Dialer<C> {
    * @param adapter Opens the connections.
    * @param target What to connect to, without the address.
    * @param settings Order, role, timeouts.
+   * @param secrets What must not be in a message. Default: the password in the URL.
    */
-  constructor(adapter: Adapter<C>, target: Omit<Target, "signal">, settings: DialerSettings) {
+  constructor(
+    adapter: Adapter<C>,
+    target: Omit<Target, "signal">,
+    settings: DialerSettings,
+    secrets: Secrets = new Secrets([target.password]),
+  ) {
+    this.#secrets = secrets;
     this.#adapter = adapter;
     this.#target = target;
     this.#settings = settings;
@@ -347,6 +355,6 @@ export class Dialer<C> {
   }
 
   #redact(text: string): string {
-    return redactPassword(text, this.#target.password);
+    return this.#secrets.redact(text);
   }
 }

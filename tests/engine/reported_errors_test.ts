@@ -191,7 +191,7 @@ Deno.test("Engine.use() rejects with the driver's own error if the driver report
 
 Deno.test("a session that the server ends alone leaves the others to its server as they are", async () => {
   using time = fakeTime();
-  const { engine, adapter } = fakeEngine();
+  const { engine, adapter } = fakeEngine({ logger: keepLines() });
   const [first, second, third] = await checkoutMany({ engine }, 3);
   await second!.release();
   adapter.report(first!.client, verdict("closed"));

@@ -3,6 +3,7 @@
  * `tests/faults/` does the same in every fault of a real server.
  */
 
+import { inspect as utilInspect } from "node:util";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
@@ -19,6 +20,15 @@ const QUERY = `sslpassword=${encodeURIComponent(SECRETS.param)}&api_token=${
   encodeURIComponent(SECRETS.param)
 }`;
 const ALL = Object.values(SECRETS);
+
+/** Copies a value as a message between threads would; what cannot be copied is not seen in that way. */
+function cloneOf(value: unknown): unknown {
+  try {
+    return structuredClone(value);
+  } catch {
+    return undefined;
+  }
+}
 
 function urlOf(at: string, scheme = "fake"): string {
   return `${scheme}://app:${encodeURIComponent(SECRETS.password)}@${at}/orders`;
@@ -54,7 +64,26 @@ Deno.test("no secret of a URL is to be seen in the URL, the engine, its status, 
   const engine = getDnsEngine(url, { adapter: fakeAdapter() });
   for (const value of [engine, engine.url, DatabaseUrl.parse(url), engine.status()]) {
     assertEquals(leaksIn(`${value} ${JSON.stringify(value)} ${Deno.inspect(value)}`, ALL), []);
+    assertEquals(
+      leaksIn(Deno.inspect(value, { getters: true, showHidden: true, depth: 9 }), ALL),
+      [],
+    );
+    assertEquals(leaksIn(utilInspect(value, { showHidden: true, depth: 9 }), ALL), []);
+    assertEquals(leaksIn(everythingIn({ ...value }), ALL), []);
+    assertEquals(leaksIn(everythingIn(Object.entries(value)), ALL), []);
+    assertEquals(leaksIn(everythingIn(cloneOf(value)), ALL), []);
   }
+  await using reachable = getDnsEngine(`${urlOf("127.0.0.1")}?${QUERY}`, {
+    adapter: fakeAdapter(),
+  });
+  await reachable.use((lease) => {
+    for (const copy of [lease, { ...lease }, cloneOf(lease), Object.entries(lease)]) {
+      assertEquals(
+        leaksIn(`${JSON.stringify(copy)} ${Deno.inspect(copy)} ${utilInspect(copy)}`, ALL),
+        [],
+      );
+    }
+  });
   await engine.close();
   const wrong: [url: string, options?: EngineOptions][] = [
     [`${urlOf("db.internal:port")}?${QUERY}`],
@@ -127,4 +156,77 @@ Deno.test("no secret of a URL is to be seen in what the command line writes", as
     const { out, err } = await call(args, { signal: AbortSignal.timeout(3000) });
     assertEquals(leaksIn(`${out}\n${err}`, ALL), [], args.join(" "));
   }
+});
+
+Deno.test("no secret in connectArgs is to be seen in an error or a log line, nor a password that a function gives", async () => {
+  const secrets = {
+    password: "arg-p@ss",
+    given: "given-p@ss",
+    passphrase: "ph-rase",
+    key: "-----BEGIN KEY-----\nk-ey\n-----END KEY-----",
+    token: "t-oken",
+  };
+  const args: Record<string, unknown>[] = [
+    { password: secrets.password, api_token: secrets.token },
+    { password: () => Promise.resolve(secrets.given) },
+    { pass: () => secrets.given },
+    { ssl: { passphrase: secrets.passphrase, key: new TextEncoder().encode(secrets.key) } },
+  ];
+  for (const connectArgs of args) {
+    const lines: string[] = [];
+    const note = (line: string) => void lines.push(line);
+    const adapter = fakeAdapter({
+      async connect(_, { connectArgs }) {
+        const { password, pass } = connectArgs as Record<string, unknown>;
+        for (const give of [password, pass]) if (typeof give === "function") await give();
+        throw new Error(`cannot log in with ${Object.values(secrets).join(", ")}`);
+      },
+    });
+    const logger = { debug: note, info: note, warn: note };
+    const options = { adapter, connectArgs, logger, echoPool: "debug" as const };
+    await using engine = getDnsEngine(urlOf("127.0.0.1"), options);
+    const { message } = await assertRejects(() => engine.connect(), Error);
+    const { password, pass, ssl } = connectArgs;
+    const hidden = [
+      ...(typeof password === "string" ? [secrets.password, secrets.token] : []),
+      ...(typeof password === "function" || pass ? [secrets.given] : []),
+      ...(ssl ? [secrets.passphrase, secrets.key] : []),
+    ];
+    assertEquals(leaksIn(`${message} ${lines.join()}`, hidden), [], message);
+  }
+});
+
+Deno.test("a password that is no string is refused at once by its type, or when its function gives it", async () => {
+  const drivers = {
+    "postgresql+pg": true,
+    "postgresql+postgresjs": true,
+    "postgresql+db-postgres": false,
+    "mysql+mysql2": false,
+    "mariadb+mariadb": false,
+  };
+  for (const [scheme, functions] of Object.entries(drivers)) {
+    const allowed = functions ? "a string or a function" : "a string";
+    const wrong = [12_345, { secret: 12_345 }, new Uint8Array(5), ...(functions ? [] : [() => ""])];
+    for (const password of wrong) {
+      assertThrows(
+        () => getDnsEngine(`${scheme}://db.internal/orders`, { connectArgs: { password } }),
+        TypeError,
+        `"connectArgs.password" must be ${allowed}, got a value of type ${typeof password}`,
+      );
+    }
+  }
+  const parts = { dialect: "postgresql", host: "h", password: 12_345 as unknown as string };
+  assertThrows(() => new DatabaseUrl(parts), TypeError, "got a value of type number");
+  const engine = getDnsEngine("postgresql://127.0.0.1:1/orders", {
+    connectArgs: { password: () => 12_345 },
+    adapter: fakeAdapter({
+      connect: async (_, { connectArgs }) => void await (connectArgs.password as () => unknown)(),
+    }),
+  });
+  const error = await assertRejects(() => engine.connect(), Error);
+  assertEquals(
+    (error.cause as Error).message,
+    '"password that connectArgs.password returns" must be a string, got a value of type number',
+  );
+  await engine.close();
 });
