@@ -1,9 +1,12 @@
 /**
- * `deno task test`: all tests and the examples in the docs, several files at a time, with `@std` from where it can be had.
- * Arguments go to `deno test`: `deno task test tests/engine/url_test.ts --filter=password`.
+ * `deno task test`: all tests, the examples in the docs, and the types. `deno task test tests/engine --filter=password` runs
+ * the tests of some files or folders; flags go to `deno test`.
  *
- * The variable DENO_JOBS is the number of files at a time. The run leaves deno.lock alone; `deno task lock` adds to it what
- * is newly imported.
+ * The files run side by side. Each one that starts processes, such as servers, has a process of its own: they wait most of
+ * the time. All others run in one process. The variable DENO_JOBS is the number of processes at a time. The output of what
+ * failed is printed; the last line has the counts of all.
+ *
+ * The run leaves deno.lock alone; `deno task lock` adds to it what is newly imported.
  *
  * @module
  */
@@ -11,58 +14,165 @@
 import { shareLab } from "../../lab/shared.ts";
 import { denoWithLockCopy, ROOT } from "../check/run_deno.ts";
 import { chooseStd, stdFlags } from "../check/std_source.ts";
-import { type Outcome, saveOutcomes } from "./runtimes/outcome.ts";
+import { BROKEN, type Counts, countsIn, lineOf, NO_TESTS, sumOf } from "./counts.ts";
+import { eachOf, type Outcome, saveOutcomes } from "./runtimes/outcome.ts";
+import { testFiles, unitTests } from "./test_files.ts";
 
-/** Files that run at a time, besides one for each core: most of the time they wait for servers. */
+/** Processes at a time besides one for each core. */
 const WAITING_JOBS = 4;
-
+/** Seconds after which a process has failed. */
+const LIMIT_SECONDS = 400;
 /** Folders whose files take longest. They begin first, so that none of them is left alone at the end. */
-const SLOW = ["scenarios", "faults", "drop_in", "examples", "cli"];
+const SLOW = [
+  "tests/faults/",
+  "tests/scenarios/",
+  "tests/drop_in/",
+  "tests/examples/",
+  "tests/cli/",
+];
+/** What is left out of the search for tests and examples outside of `tests/`. */
+const IGNORED = "--ignore=npm,scripts/test/test.ts,tests";
+
+/** One process. */
+interface Job {
+  /** What it runs, for people. */
+  readonly name: string;
+  /** Arguments of `deno`. */
+  readonly args: readonly string[];
+}
+
+/** The outcome of one process. */
+interface Result {
+  readonly job: Job;
+  readonly counts: Counts;
+  readonly output: string;
+}
 
 /**
  * Runs tests.
  *
- * @param args Arguments for `deno test`; none: all tests run, and the outcome is kept for docs/runtimes.md.
+ * @param args Files and folders, and flags for `deno test`; none: all tests run, and the outcome is kept for the table of
+ * what runs where.
  * @returns The exit code.
  */
 export async function test(args: readonly string[]): Promise<number> {
+  const paths = args.filter((arg) => !arg.startsWith("-"));
+  const flags = args.filter((arg) => arg.startsWith("-"));
   const std = stdFlags(await chooseStd());
-  const files = args.length > 0 ? args : [...await testFiles(SLOW), "."];
-  // One file's output is easier to read if it does not have to be told from that of others.
-  const isOneFile = args.filter((arg) => !arg.startsWith("-")).length === 1 &&
-    /\.ts$/.test(args[0]!);
-  const flags = ["-A", "--doc", "--ignore=npm,scripts/test/test.ts"];
-  if (!isOneFile) flags.push("--parallel");
   await using lab = await shareLab();
-  const jobs = Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency + WAITING_JOBS);
-  const env = { ...lab.env, DENO_JOBS: jobs };
-  const code = await denoWithLockCopy(["test", ...flags, ...std, ...files], env);
-  if (args.length === 0) await saveOutcomes("runtimes", await outcomes(code === 0));
-  return code;
+  if (paths.length === 1 && paths[0]!.endsWith("_test.ts")) {
+    return await denoWithLockCopy(["test", "-A", ...std, ...args], lab.env);
+  }
+  const jobs = paths.length > 0 ? await jobsFor(paths) : await allJobs();
+  const startMs = performance.now();
+  const results = await runAll(jobs, [...std, ...flags], lab.env);
+  const failed = results.filter(({ counts }) => counts.failed.tests > 0);
+  for (const { job, output } of failed) console.log(`\n== ${job.name}\n\n${output.trim()}`);
+  const counts = sumOf(results.map(({ counts }) => counts));
+  console.log(`\n${lineOf(counts, (performance.now() - startMs) / 1000)}`);
+  if (args.length === 0) await saveOutcomes("runtimes", await outcomes(failed.length === 0));
+  return failed.length > 0 || counts.passed.tests === 0 ? 1 : 0;
+}
+
+/** Returns the processes for all tests, those that take longest first. */
+async function allJobs(): Promise<Job[]> {
+  return [
+    { name: "types", args: ["check", "."] },
+    ...await jobsFor(await testFiles()),
+    { name: "examples", args: ["test", "-A", "--doc", IGNORED] },
+  ];
+}
+
+/** Returns the processes for files and folders, those that take longest first. */
+async function jobsFor(paths: readonly string[]): Promise<Job[]> {
+  const lists = await Promise.all(paths.map(async (path) => {
+    const { isDirectory } = await Deno.stat(new URL(path, ROOT));
+    return isDirectory ? await testFiles(path.replace(/\/$/, "")) : [path];
+  }));
+  const files = [...new Set(lists.flat())];
+  const tests = files.filter((file) => file.endsWith("_test.ts"));
+  const units = await unitTests(tests);
+  const isUnit = new Set(units);
+  const rank = (file: string) => SLOW.findIndex((folder) => file.startsWith(folder)) >>> 0;
+  const others = tests.filter((file) => !isUnit.has(file)).sort((a, b) => rank(a) - rank(b));
+  const documents = files.filter((file) => !file.endsWith("_test.ts"));
+  return [
+    ...units.length > 0 ? [{ name: "unit tests", args: unitArgs(units) }] : [],
+    ...others.map((file) => ({ name: file, args: ["test", "-A", "--no-check", file] })),
+    ...documents.map((file) => ({ name: file, args: ["test", "-A", "--doc", file] })),
+  ];
+}
+
+/** Returns the arguments of `deno` for tests that may start no process. */
+export function unitArgs(files: readonly string[]): string[] {
+  return ["test", "-A", "--deny-run", "--no-check", "--parallel", ...files];
+}
+
+/** Runs processes, several at a time. */
+async function runAll(
+  jobs: readonly Job[],
+  flags: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Result[]> {
+  const cores = navigator.hardwareConcurrency;
+  const atATime = Number(Deno.env.get("DENO_JOBS") ?? cores + WAITING_JOBS);
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
+  try {
+    return await eachOf(jobs, atATime, async (job) => {
+      const startMs = performance.now();
+      const lock = await Deno.makeTempFile({ dir });
+      await Deno.copyFile(new URL("deno.lock", ROOT), lock);
+      const [command = "", ...args] = job.args;
+      const own = command === "test" ? flags : flags.filter((flag) => flag.startsWith("--import"));
+      const result = await runJob(job, [command, `--lock=${lock}`, ...own, ...args], {
+        ...env,
+        NO_COLOR: "1",
+        DENO_JOBS: String(cores),
+      });
+      const seconds = (performance.now() - startMs) / 1000;
+      if (command === "test") console.log(`${job.name}: ${lineOf(result.counts, seconds)}`);
+      return result;
+    });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function runJob(job: Job, args: string[], env: Record<string, string>): Promise<Result> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: ROOT,
+    env,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(LIMIT_SECONDS * 1000),
+  }).spawn();
+  let output = "";
+  const collect = async (stream: ReadableStream<Uint8Array>) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) output += text;
+  };
+  const [{ code }] = await Promise.all([
+    child.status,
+    collect(child.stdout),
+    collect(child.stderr),
+  ]);
+  const counted = countsIn(output) ?? NO_TESTS;
+  const broke = code !== 0 && counted.failed.tests === 0;
+  return { job, counts: broke ? sumOf([counted, BROKEN]) : counted, output };
 }
 
 /** Returns the outcome of a run of all tests, by folder: if one test failed, nothing is claimed. */
 async function outcomes(passed: boolean): Promise<Outcome[]> {
-  const found: Outcome[] = [];
-  for (const { name, isDirectory } of Deno.readDirSync(new URL("tests/", ROOT))) {
-    const files = isDirectory ? (await testFiles([name])).length : 0;
-    if (files === 0) continue;
-    const counts = { passed: passed ? files : 0, failed: passed ? 0 : files, skipped: 0 };
-    found.push({ runtime: "deno", version: Deno.version.deno, subject: name, ...counts });
-  }
-  return found;
-}
-
-/** Returns the test files in folders of `tests/`, as paths in the repository. */
-async function testFiles(folders: readonly string[]): Promise<string[]> {
-  const files: string[] = [];
-  for (const folder of folders) {
-    for await (const { name, isDirectory } of Deno.readDir(new URL(`tests/${folder}`, ROOT))) {
-      if (isDirectory) files.push(...await testFiles([`${folder}/${name}`]));
-      else if (name.endsWith("_test.ts")) files.push(`tests/${folder}/${name}`);
-    }
-  }
-  return files.sort();
+  const files = Map.groupBy(await testFiles(), (file) => file.split("/")[1]!);
+  return [...files].map(([subject, { length }]) => ({
+    runtime: "deno",
+    version: Deno.version.deno,
+    subject,
+    passed: passed ? length : 0,
+    failed: passed ? 0 : length,
+    skipped: 0,
+  }));
 }
 
 if (import.meta.main) Deno.exit(await test(Deno.args));
