@@ -5,6 +5,7 @@
  * @module
  */
 
+import { keptAlive } from "../internal/async.ts";
 import { now, type Timer, timer } from "../internal/clock.ts";
 import { Log } from "../internal/log.ts";
 import { redactingLogger } from "../internal/redact.ts";
@@ -130,7 +131,7 @@ export class EngineCore<C> {
       disposed.housekeeper.stop();
       this.#disposed.delete(disposed);
     });
-    await disposed.pool.pendingCloses.all();
+    await keptAlive(disposed.pool.pendingCloses.all());
   }
 
   /** Closes everything for good; a second call waits for the first. */
@@ -139,7 +140,7 @@ export class EngineCore<C> {
     // Set before anything is closed: a hook that disposes the engine meanwhile must not create a new pool.
     let settle!: (closed: Promise<void>) => void;
     this.#closing = new Promise((resolve) => settle = resolve);
-    settle(this.#close(drainMs));
+    settle(keptAlive(this.#close(drainMs)));
     return this.#closing;
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { maintenanceTimer, timer } from "./clock.ts";
+import { maintenanceTimer, MAX_TIMER_MS, timer } from "./clock.ts";
 
 /**
  * Waits for a promise until a signal is aborted.
@@ -89,5 +89,22 @@ export async function deadline<T>(
   } finally {
     limit.clear();
     signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/**
+ * Keeps the process alive until a promise is settled that a caller awaits: what it waits for may be sockets and timers
+ * that let the process exit.
+ *
+ * @param work The promise.
+ * @returns What it is fulfilled with.
+ * @throws What it is rejected with.
+ */
+export async function keptAlive<T>(work: Promise<T>): Promise<T> {
+  const hold = timer(MAX_TIMER_MS, () => {});
+  try {
+    return await work;
+  } finally {
+    hold.clear();
   }
 }

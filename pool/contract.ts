@@ -36,6 +36,11 @@ export interface InvalidConnection {
   readonly error: Error;
   /** Whether the other connections to the same server are no better. */
   readonly sameServer: boolean;
+  /**
+   * Whether the server's role decides if it is invalid: the error is also that of a good server in a transaction that
+   * its caller made read-only.
+   */
+  readonly doubtful?: boolean;
 }
 
 /** Opens, checks, resets and closes the connections of a pool. */
@@ -56,6 +61,12 @@ export interface Connections<C> extends Opener<OpenedConnection<C>> {
    * @returns `undefined` if there is nothing to do. If the promise is rejected, the connection is to be closed.
    */
   reset(slot: Slot<C>): Promise<void> | undefined;
+  /**
+   * Asks the server of a connection that came back, and was reset, for its role.
+   *
+   * @returns Whether it is the wanted one. If the promise is rejected, the connection is to be closed.
+   */
+  hasWantedRole(slot: Slot<C>): Promise<boolean>;
   /** Is told that a connection has become idle. */
   onIdle(slot: Slot<C>): void;
   /** Finds out from an error whether the connection that it occurred on is invalid. */

@@ -93,7 +93,8 @@ export class Inventory<C> {
 
   /** Returns whether a connection may be handed out: it is current, not evicted and not too old. */
   isUsable(slot: Slot<C>): boolean {
-    return !slot.evicted && this.#isYoung(slot) && this.#connections.isCurrent(slot.address);
+    return !slot.evicted && slot.doubt === undefined && this.#isYoung(slot) &&
+      this.#connections.isCurrent(slot.address);
   }
 
   #isYoung(slot: Slot<C>): boolean {
@@ -231,7 +232,8 @@ export class Inventory<C> {
   /** Evicts what an error shows to be invalid: the connection that it occurred on, and perhaps others to its server. */
   noteError(slot: Slot<C>, error: unknown): void {
     const invalid = this.#connections.classifyError(error);
-    if (invalid) this.#evictInvalid(slot, invalid);
+    if (invalid?.doubtful) slot.doubt = invalid;
+    else if (invalid) this.#evictInvalid(slot, invalid);
   }
 
   #close(

@@ -200,22 +200,44 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#uses.end(slot, error);
     if (error !== undefined && error !== null) {
       const invalid = this.#connections.classifyError(error);
-      if (invalid) {
+      if (invalid?.doubtful) slot.doubt = invalid;
+      else if (invalid) {
         this.#inventory.discard(slot, invalid);
         return DONE;
       }
     }
     const reset = slot.broken ? undefined : this.#connections.reset(slot);
+    if (slot.doubt !== undefined) return this.#settleDoubt(slot, reset);
     if (reset === undefined) return this.#putBack(slot);
     return reset.then(() => this.#putBack(slot), (reason) => {
       this.#inventory.closeInUse(slot, reason);
     });
   }
 
+  /** Asks the server of a connection that came back for its role: another one condemns all connections to it. */
+  async #settleDoubt(slot: Slot<C>, reset: Promise<void> | undefined): Promise<void> {
+    const { doubt } = slot;
+    try {
+      await reset;
+      if (slot.broken) return void this.#inventory.closeInUse(slot);
+      // The first one of an outage speaks for all.
+      const isGood = !slot.evictedByOutage && await this.#connections.hasWantedRole(slot);
+      slot.doubt = undefined;
+      if (isGood) await this.#putBack(slot);
+      else this.#inventory.discard(slot, doubt);
+    } catch (reason) {
+      this.#inventory.closeInUse(slot, reason);
+    }
+  }
+
   invalidate(slot: Slot<C>, error: unknown): void {
     this.#uses.end(slot, error);
     const invalid = error === undefined ? undefined : this.#connections.classifyError(error);
-    if (invalid) this.#inventory.discard(slot, invalid);
+    if (invalid?.doubtful) {
+      slot.evicted = true;
+      slot.doubt = invalid;
+      this.#settleDoubt(slot, undefined);
+    } else if (invalid) this.#inventory.discard(slot, invalid);
     else this.#inventory.closeInUse(slot, error ?? new Error("The connection was invalidated"));
   }
 

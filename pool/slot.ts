@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { InvalidConnection } from "./contract.ts";
 import type { Linked } from "./linked_list.ts";
 
 /** A connection that was not handed out yet counts as just opened for this long. */
@@ -46,6 +47,8 @@ export class Slot<C> implements Linked<Slot<C>> {
   evictedByOutage = false;
   /** The connection died by itself: there is nothing left to reset. */
   broken = false;
+  /** Why the role of its server is to be asked when it comes back: an error may mean that the server has changed it. */
+  doubt: InvalidConnection | undefined = undefined;
   /** In use on an address that departed: closed at its checkin, and not counted against the limit meanwhile. */
   retired = false;
   /** When it was retired; `Infinity` if it never was. */

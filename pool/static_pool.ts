@@ -7,7 +7,7 @@
 import { abortable } from "../internal/async.ts";
 import { now } from "../internal/clock.ts";
 import { connectionLost } from "./connection/close.ts";
-import type { CheckoutOptions, PoolParts } from "./contract.ts";
+import type { CheckoutOptions, InvalidConnection, PoolParts } from "./contract.ts";
 import type { Lease } from "./lease.ts";
 import type { Pool } from "./pool.ts";
 import { type LeaseOwner, PoolLease } from "./pool_lease.ts";
@@ -74,10 +74,13 @@ export class StaticPool<C> implements LeaseOwner<C> {
     if (slot.isolationLevel !== undefined) {
       PoolLease.borrowIsolationLevel(base.lease, slot.isolationLevel);
     }
-    const isInvalid = error !== undefined && error !== null &&
-      this.#connections.classifyError(error) !== undefined;
-    if (isInvalid) this.#endShares(base);
-    else if (this.#isWanted(base)) return Promise.resolve();
+    const invalid = error !== undefined && error !== null
+      ? this.#connections.classifyError(error)
+      : undefined;
+    // The other holders are not to blame: the role of the server is asked when they have released their leases.
+    if (invalid?.doubtful) this.#noteDoubt(base, invalid);
+    else if (invalid) this.#endShares(base);
+    if (base.shares.size > 0 || this.#isWanted(base)) return Promise.resolve();
     return this.#giveBack(base, error);
   }
 
@@ -130,10 +133,20 @@ export class StaticPool<C> implements LeaseOwner<C> {
   }
 
   /** Returns whether one more caller may have the connection. Its age is looked at when it is back in the pool. */
-  #canShare({ lease }: Base<C>): boolean {
-    const slot = this.#pool.slots.leased.find(({ holder }) => holder === lease);
-    return slot !== undefined && !slot.evicted && !this.#pool.isClosed &&
+  #canShare(base: Base<C>): boolean {
+    const slot = this.#slotOf(base);
+    return slot !== undefined && !slot.evicted && slot.doubt === undefined &&
+      !this.#pool.isClosed &&
       this.#connections.isCurrent(slot.address);
+  }
+
+  #slotOf({ lease }: Base<C>): Slot<C> | undefined {
+    return this.#pool.slots.leased.find(({ holder }) => holder === lease);
+  }
+
+  #noteDoubt(base: Base<C>, doubt: InvalidConnection): void {
+    const slot = this.#slotOf(base);
+    if (slot) slot.doubt = doubt;
   }
 
   #share(base: Base<C>): Lease<C> {

@@ -8,12 +8,13 @@ import { deadline } from "../../internal/async.ts";
 import { now } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
-import type { Adapter } from "../../adapters/adapter.ts";
+import type { Adapter, Role } from "../../adapters/adapter.ts";
 import { DisconnectionError } from "../../errors.ts";
 import type { AnswerSource } from "../../resolver/answer_source.ts";
 import type { InvalidConnection } from "../contract.ts";
 import type { Slot } from "../slot.ts";
 import { noEndOf, type PoolHooks } from "./hooks.ts";
+import { matchesRole, type WantedRole } from "./server_role.ts";
 
 /** How connections are checked and reset; durations in milliseconds. */
 export interface CheckSettings<C> {
@@ -23,7 +24,7 @@ export interface CheckSettings<C> {
   /** Timeout of each ping, hook and reset. */
   readonly connectTimeoutMs: number;
   readonly isolationLevel: string | undefined;
-  readonly targetSessionAttrs: string;
+  readonly targetSessionAttrs: WantedRole;
   readonly hooks: PoolHooks<C>;
 }
 
@@ -145,6 +146,20 @@ export class ConnectionChecks<C> {
     await hooks.checkin?.(slot);
   }
 
+  /**
+   * Asks the server of a connection for its role.
+   *
+   * @returns Whether it is the wanted one.
+   * @throws If there is no answer.
+   */
+  async hasWantedRole(slot: Slot<C>): Promise<boolean> {
+    let role: Role | undefined;
+    await this.#whileOpen(slot, `no role of the server at ${slot.address}`, async () => {
+      role = await this.#adapter.role!(slot.client);
+    });
+    return matchesRole(role!, this.#settings.targetSessionAttrs);
+  }
+
   /** Works on a connection that is not leased, at most for `connectTimeout` and until the connection is closed. */
   async #whileOpen(
     slot: Slot<C>,
@@ -177,7 +192,7 @@ export class ConnectionChecks<C> {
     const { targetSessionAttrs } = this.#settings;
     const needsWrites = targetSessionAttrs === "read-write" || targetSessionAttrs === "primary";
     if (verdict === "read-only" && !needsWrites) return undefined;
-    return { error: error as Error, sameServer: true };
+    return { error: error as Error, sameServer: true, doubtful: verdict === "read-only" };
   }
 }
 

@@ -260,6 +260,10 @@ export class ConnectionSource<C> implements Connections<C> {
     return this.#checks.reset(slot);
   }
 
+  hasWantedRole(slot: Slot<C>): Promise<boolean> {
+    return this.#checks.hasWantedRole(slot);
+  }
+
   onIdle(slot: Slot<C>): void {
     if (this.#adapter.unref !== undefined) this.#setRef("unref", slot);
   }

@@ -893,6 +893,27 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     await engine.close();
   },
 
+  "goes on with a program that awaits close() or dispose()": async (context) => {
+    const { subject, server } = context;
+    if (subject.scheme === undefined) return;
+    const url = urlOf(subject, server).replace("db.internal", server.host);
+    const ways = ["close()", "close({ drain: 0 })", "dispose()"];
+    const { code, out, err } = await runProgram(`
+      import { getDnsEngine } from "root/mod.ts";
+      ${
+      ways.map((way) =>
+        `{
+        const engine = getDnsEngine(${JSON.stringify(url)});
+        await engine.warm(2);
+        await engine.${way};
+        console.log(${JSON.stringify(way)});
+      }`
+      ).join("\n")
+    }
+    `);
+    assertEquals([code, out.split("\n")], [0, ways], err);
+  },
+
   "lets a program exit that leaves idle connections open": async (context) => {
     const { subject, server } = context;
     if (subject.scheme === undefined) return;

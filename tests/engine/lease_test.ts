@@ -158,16 +158,55 @@ Deno.test("Lease.release(error) closes a lost connection, and keeps it after any
   await closeAtRest(env);
 });
 
-Deno.test("Lease.release(error) closes the connection to a read-only server only if targetSessionAttrs needs writes", async () => {
+Deno.test("Lease.release(error) closes the connections to a server that became read-only only if targetSessionAttrs needs writes", async () => {
   using _time = fakeTime();
   for (
-    const [targetSessionAttrs, idle] of [["any", 1], ["standby", 1], ["read-write", 0]] as const
+    const [targetSessionAttrs, idle] of [["any", 3], ["standby", 3], ["read-write", 0]] as const
   ) {
-    const env = fakeEngine({ targetSessionAttrs }, {
-      role: () => ({ standby: targetSessionAttrs === "standby", readOnly: false }),
-    });
-    await env.engine.use(() => Promise.reject(verdict("read-only"))).catch(() => {});
+    const role = { standby: targetSessionAttrs === "standby", readOnly: false };
+    const env = fakeEngine({ targetSessionAttrs }, { role: () => role });
+    const [lease, ...others] = await checkoutMany(env, 3);
+    role.readOnly = true;
+    await lease!.release(verdict("read-only"));
+    await releaseAll(others);
     assertEquals(env.engine.status().idle, idle);
+    await closeAtRest(env);
+  }
+});
+
+Deno.test("Lease.release(error) keeps the connections to a server that refused a write in a transaction of the caller's own", async () => {
+  using time = fakeTime();
+  for (const poolClass of ["queue", "static"] as const) {
+    const env = fakeEngine({ targetSessionAttrs: "read-write", poolClass });
+    const [lease, ...others] = await checkoutMany(env, 3);
+    const ways = [
+      () => lease!.release(verdict("read-only")),
+      () => env.engine.use(({ client }) => env.adapter.report(client, verdict("read-only"))),
+      () => env.engine.use(() => Promise.reject(verdict("read-only"))).catch(() => {}),
+    ];
+    await ways[0]!();
+    for (const other of others) assertFalse(other.signal.aborted);
+    await releaseAll(others);
+    await time.settle();
+    for (const way of ways.slice(1)) await way();
+    await time.settle();
+    const { opened, closed } = env.engine.status();
+    assertEquals([opened, closed], [poolClass === "static" ? 1 : 3, 0]);
+    await closeAtRest(env);
+  }
+});
+
+Deno.test("Lease.invalidate(error) closes its own connection, and others only if the server has another role", async () => {
+  using time = fakeTime();
+  for (const readOnly of [false, true]) {
+    const role = { standby: false, readOnly: false };
+    const env = fakeEngine({ targetSessionAttrs: "read-write" }, { role: () => role });
+    const [lease, ...others] = await checkoutMany(env, 3);
+    role.readOnly = readOnly;
+    lease!.invalidate(verdict("read-only"));
+    await time.settle();
+    await releaseAll(others);
+    assertEquals(env.engine.status().idle, readOnly ? 0 : 2);
     await closeAtRest(env);
   }
 });

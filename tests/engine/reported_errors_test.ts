@@ -49,8 +49,10 @@ Deno.test("a second broken connection of the same outage does not evict the conn
 Deno.test("a read-only error that its caller does not report evicts connections if targetSessionAttrs needs writes, and DNS is asked anyway", async () => {
   using time = fakeTime();
   for (const targetSessionAttrs of ["read-write", "any"] as const) {
-    const { engine, adapter, dns } = fakeEngine({ targetSessionAttrs });
+    const role = { standby: false, readOnly: false };
+    const { engine, adapter, dns } = fakeEngine({ targetSessionAttrs }, { role: () => role });
     await engine.use(() => {});
+    role.readOnly = true;
     await time.advance(1);
     const asked = dns.questions.length;
     await engine.use(({ client }) => adapter.report(client, verdict("read-only")));

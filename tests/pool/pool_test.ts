@@ -59,6 +59,7 @@ function setup(settings: Partial<PoolSettings> = {}) {
     classifyError: (error) => ({ error: error as Error, sameServer: true }),
     onExplained() {},
     detach() {},
+    hasWantedRole: () => Promise.resolve(true),
     close({ client }, reason) {
       env.closed.push(
         reason === undefined ? `${client}` : `${client}: ${(reason as Error).message}`,
