@@ -69,6 +69,8 @@ export interface Connections<C> extends Opener<OpenedConnection<C>> {
   hasWantedRole(slot: Slot<C>): Promise<boolean>;
   /** Is told that a connection has become idle. */
   onIdle(slot: Slot<C>): void;
+  /** Is told that a connection proved invalid, and with it the others to the same server. */
+  onOutage(address: string): void;
   /** Finds out from an error whether the connection that it occurred on is invalid. */
   classifyError(error: unknown): InvalidConnection | undefined;
   /** Is told why the server ended a connection that is leased. */

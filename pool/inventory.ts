@@ -193,6 +193,7 @@ export class Inventory<C> {
   #evictInvalid(slot: Slot<C>, { sameServer }: InvalidConnection): void {
     slot.evicted = true;
     if (!sameServer || slot.evictedByOutage) return;
+    this.#connections.onOutage(slot.address);
     this.#events.onOutage();
     for (const other of this.slots.toArray()) {
       if (other.address === slot.address) other.evicted = other.evictedByOutage = true;

@@ -52,6 +52,8 @@ const READ_ONLY = new Set([1792, 1836, 1874]);
 /** Versions differ in their variables. SHOW VARIABLES leaves out those that a server lacks; naming one in SELECT fails. */
 const SERVER_READ_ONLY = ["read_only", "super_read_only", "innodb_read_only"];
 const SESSION_READ_ONLY = ["tx_read_only", "transaction_read_only"];
+/** A node of a Galera cluster has both of them. */
+const GALERA = ["wsrep_on", "wsrep_provider"];
 const ISOLATION_VARIABLES = ["tx_isolation", "transaction_isolation"];
 
 /** A row of SHOW VARIABLES. */
@@ -126,14 +128,22 @@ async function setIsolationLevel(
  * each other.
  */
 async function askRole(ask: (text: string) => Promise<unknown>): Promise<Role> {
-  const names = [...SERVER_READ_ONLY, ...SESSION_READ_ONLY];
+  const names = [...SERVER_READ_ONLY, ...SESSION_READ_ONLY, ...GALERA];
   const enabled = (await askVariables(ask, "SESSION", names))
-    .filter(({ Value }) => !/^(OFF|0)$/i.test(Value))
+    .filter(({ Value }) => !/^(OFF|0|none|)$/i.test(Value))
     .map(({ Variable_name }) => Variable_name.toLowerCase());
+  // A node that has left its cluster lets clients in, and refuses all but SHOW and SET.
+  const isGalera = GALERA.every((name) => enabled.includes(name));
+  const isReady = !isGalera || await isGaleraReady(ask);
   return {
     standby: enabled.some((name) => SERVER_READ_ONLY.includes(name)),
-    readOnly: enabled.length > 0,
+    readOnly: !isReady || enabled.some((name) => !GALERA.includes(name)),
   };
+}
+
+async function isGaleraReady(ask: (text: string) => Promise<unknown>): Promise<boolean> {
+  const [row] = await ask("SHOW STATUS LIKE 'wsrep_ready'") as Variable[];
+  return row === undefined || /^ON$/i.test(row.Value);
 }
 
 async function askVariables(

@@ -39,6 +39,7 @@ export class DepartureState {
   noteError(kind: Verdict): void {
     if (kind === undefined || kind === "closed" || !this.registration) return;
     if (kind === "read-only") this.readOnly = true;
+    else this.registration.noteFailure();
     this.registration.refresh();
   }
 

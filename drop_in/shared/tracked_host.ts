@@ -168,6 +168,11 @@ export class TrackedHost<C> {
     this.refresh();
   }
 
+  /** Notes that a server failed a connection that was open: its address is tried after the others for a while. */
+  suspect(address: string): void {
+    this.#dialer.suspect(address);
+  }
+
   /** Notes that a server accepted a connection. */
   noteSuccess(): void {
     this.#suspect = false;
@@ -235,7 +240,7 @@ export class TrackedHost<C> {
 /** The part of a host that its registrations use. */
 type RegistrationHost = Pick<
   TrackedHost<unknown>,
-  "isCurrent" | "noteSuccess" | "refresh" | "unregister" | "watchServer"
+  "isCurrent" | "noteSuccess" | "refresh" | "suspect" | "unregister" | "watchServer"
 >;
 
 /** A connection that is registered with its host. */
@@ -288,6 +293,11 @@ export class Registration implements RetiredConnection {
   noteUse(): void {
     this.uses++;
     if (this.departed) this.#host.watchServer(this.address);
+  }
+
+  /** Notes that the server failed the connection. */
+  noteFailure(): void {
+    this.#host.suspect(this.address);
   }
 
   /** Asks DNS before the answer expires. */

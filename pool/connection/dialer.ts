@@ -30,6 +30,22 @@ export interface DialedConnection<C> {
 /** An address that failed is tried after the others for this long. */
 const FAILED_ADDRESS_COOLDOWN_MS = 5000;
 
+/**
+ * An address whose server lets clients in and then fails them is tried after the others for as long: at first, and at
+ * most. The time doubles each time that the next connection fails as well.
+ */
+const MIN_SUSPICION_MS = 5000;
+const MAX_SUSPICION_MS = 80_000;
+
+/** What is held against an address. */
+interface Suspicion {
+  /** When one connection is tried again, or, if it was, when the address is trusted again. */
+  untilMs: number;
+  lengthMs: number;
+  /** Whether one connection was tried again. */
+  tried: boolean;
+}
+
 /** Which of several addresses comes first. */
 export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
 
@@ -70,6 +86,7 @@ export class Dialer<C> {
   #turn = 0;
   /** When the cooldown of a failed address is over, by address. */
   readonly #failed: Map<string, number> = new Map();
+  readonly #suspicions: Map<string, Suspicion> = new Map();
 
   /**
    * @param adapter Opens the connections.
@@ -132,6 +149,33 @@ export class Dialer<C> {
       if (current?.address !== address) continue;
       current.controller.abort(new Error("the address departed meanwhile"));
     }
+  }
+
+  /**
+   * Notes that a server failed a connection that was open. Its address is tried after the others for a while; then one
+   * connection to it is tried, and only if nothing happens to that, more.
+   */
+  suspect(address: string): void {
+    const nowMs = now();
+    const known = this.#suspicions.get(address);
+    // What happens to the other connections that are open is the same failure.
+    if (known && !known.tried && nowMs < known.untilMs) return;
+    const lengthMs = known ? Math.min(known.lengthMs * 2, MAX_SUSPICION_MS) : MIN_SUSPICION_MS;
+    this.#suspicions.set(address, { untilMs: nowMs + lengthMs, lengthMs, tried: false });
+  }
+
+  /** Returns whether an address is to be tried after the others; if not, though it is suspect, this is its one try. */
+  #isSuspect(address: string, nowMs: number): boolean {
+    const suspicion = this.#suspicions.get(address);
+    if (suspicion === undefined) return false;
+    if (nowMs < suspicion.untilMs) return true;
+    if (suspicion.tried) {
+      this.#suspicions.delete(address);
+    } else {
+      suspicion.tried = true;
+      suspicion.untilMs = nowMs + suspicion.lengthMs;
+    }
+    return false;
   }
 
   #count(address: string): void {
@@ -225,10 +269,18 @@ export class Dialer<C> {
     for (const [address, untilMs] of this.#failed) {
       if (untilMs <= nowMs || !addresses.includes(address)) this.#failed.delete(address);
     }
-    const balanced = addresses.length > 1 ? this.#balance(addresses) : addresses;
-    if (this.#failed.size === 0) return balanced;
-    const failed = (address: string) => this.#failed.has(address);
-    return [...balanced.filter((address) => !failed(address)), ...balanced.filter(failed)];
+    for (const address of this.#suspicions.keys()) {
+      if (!addresses.includes(address)) this.#suspicions.delete(address);
+    }
+    if (addresses.length < 2) return addresses;
+    const balanced = this.#balance(addresses);
+    if (this.#failed.size === 0 && this.#suspicions.size === 0) return balanced;
+    const ranks: string[][] = [[], [], []];
+    for (const address of balanced) {
+      const rank = this.#failed.has(address) ? 2 : this.#isSuspect(address, nowMs) ? 1 : 0;
+      ranks[rank]!.push(address);
+    }
+    return ranks.flat();
   }
 
   #balance(addresses: readonly string[]): readonly string[] {

@@ -273,6 +273,10 @@ export class ConnectionSource<C> implements Connections<C> {
     callAdapter(this.#log, () => this.#adapter[how]!(client));
   }
 
+  onOutage(address: string): void {
+    this.#dialer.suspect(address);
+  }
+
   classifyError(error: unknown): InvalidConnection | undefined {
     return this.#checks.classifyError(error);
   }

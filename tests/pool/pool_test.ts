@@ -60,6 +60,7 @@ function setup(settings: Partial<PoolSettings> = {}) {
     onExplained() {},
     detach() {},
     hasWantedRole: () => Promise.resolve(true),
+    onOutage() {},
     close({ client }, reason) {
       env.closed.push(
         reason === undefined ? `${client}` : `${client}: ${(reason as Error).message}`,

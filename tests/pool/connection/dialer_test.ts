@@ -405,6 +405,34 @@ Deno.test("probe() ends with its signal, and leaves no connection", async () => 
   assertEquals(adapter.open, []);
 });
 
+Deno.test("suspect() puts an address last for a while, then lets one connection try, and doubles the time if that fails", async () => {
+  using time = fakeTime();
+  const { dialer } = setup();
+  dialer.suspect(A);
+  await time.advance(1);
+  dialer.suspect(A); // another connection that was open
+  assertEquals(await reached(dialer, 2), [B, B]);
+  await time.advance(4);
+  assertEquals(await reached(dialer, 3), [A, B, B], "one try");
+  dialer.suspect(A);
+  await time.advance(9.9);
+  assertEquals(await reached(dialer, 1), [B]);
+  await time.advance(0.1);
+  assertEquals(await reached(dialer, 2), [A, B]);
+  await time.advance(10);
+  assertEquals(await reached(dialer, 2), [A, A], "nothing happened to the one");
+  dialer.suspect(A);
+  await time.advance(5);
+  assertEquals(await reached(dialer, 1), [A], "it began anew");
+});
+
+Deno.test("suspect() changes nothing where there is no other address, or all are suspect", async () => {
+  const { dialer } = setup();
+  for (const address of ALL) dialer.suspect(address);
+  assertEquals(await reached(dialer, 2), [A, A]);
+  assertEquals(await reached(dialer, 2, [B]), [B, B]);
+});
+
 Deno.test("probe() uses the adapter's own probe, which asks for no login", async () => {
   const { dialer, adapter } = setup({ connect: () => Promise.reject(new Error("a login")) });
   const probed: string[] = [];
