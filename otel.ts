@@ -21,6 +21,7 @@
  */
 
 import { mustBe, mustNotBeGiven } from "./internal/argument_error.ts";
+import { asError } from "./internal/thrown.ts";
 import type { End, Ended, EngineObserver } from "./pool/observer.ts";
 import type { Engine } from "./engine.ts";
 import type { Plugin } from "./engine/options.ts";
@@ -223,7 +224,7 @@ function begin(span: OtelSpan | undefined): End {
     if (address !== undefined) span.setAttribute("network.peer.address", address);
     if (error !== undefined) {
       span.setAttribute("error.type", errorType(error));
-      span.setStatus({ code: ERROR, message: error instanceof Error ? error.message : "" });
+      span.setStatus({ code: ERROR, message: asError(error)?.message ?? "" });
     }
     span.end();
   };

@@ -5,7 +5,7 @@
  */
 
 import { mustBe } from "../internal/argument_error.ts";
-import { captureStackHere } from "../internal/thrown.ts";
+import { asError, captureStackHere } from "../internal/thrown.ts";
 import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
 import {
   internalsOf,
@@ -154,7 +154,7 @@ function addServerName(client: PgClient, host: string): void {
 }
 
 function terminate(client: PgClient, reason?: unknown): void {
-  internalsOf(client).connection?.stream?.destroy(reason instanceof Error ? reason : undefined);
+  internalsOf(client).connection?.stream?.destroy(asError(reason));
 }
 
 async function cancel(

@@ -10,6 +10,7 @@ import { mustBe, outOfRange } from "../internal/argument_error.ts";
 import { deadline } from "../internal/async.ts";
 import { redactServerErrors } from "../internal/redact.ts";
 import { OptionReader } from "../internal/option_reader.ts";
+import { isOf } from "../internal/thrown.ts";
 import type { CheckoutOptions } from "../pool/contract.ts";
 import type { Lease } from "../pool/lease.ts";
 import { PoolLease } from "../pool/pool_lease.ts";
@@ -120,7 +121,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   }
 
   isDisconnect(error: unknown): boolean {
-    if (error instanceof DnsPoolError) return error instanceof ConnectionLostError;
+    if (isOf(error, DnsPoolError)) return isOf(error, ConnectionLostError);
     try {
       const verdict = this.#adapter.classify?.(error);
       return verdict === "disconnect" || verdict === "closed";

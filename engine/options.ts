@@ -310,7 +310,13 @@ function readFunctions<T extends object>(
       throw mustBe(`${option}.${name}`, "a function", value);
     }
   }
-  return functions;
+  // A copy: what is changed later was not checked.
+  const copy: Record<string, unknown> = {};
+  for (const name of names) {
+    const value = (functions as Record<string, unknown>)[name];
+    if (typeof value === "function") copy[name] = value.bind(functions);
+  }
+  return copy as T;
 }
 
 function checkAdapter<C>(value: unknown): Adapter<C> {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isOf } from "./thrown.ts";
 import type { Logger } from "./log.ts";
 
 /**
@@ -87,7 +88,7 @@ function redactEach(
 ): unknown {
   const seen = new Set<unknown>();
   const redact = (error: unknown): unknown => {
-    if (!(error instanceof Error) || seen.has(error)) return error;
+    if (!isOf(error, Error) || seen.has(error)) return error;
     seen.add(error);
     const open = concerns(error)
       ? cleanError(isLocked(error) ? copyOf(error) : error, redaction)

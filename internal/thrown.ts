@@ -7,12 +7,17 @@
 import { show } from "./argument_error.ts";
 import type { Log } from "./log.ts";
 
-/** Returns a thrown value if it is an error. A revoked proxy throws at `instanceof`, and is none. */
+/** Returns a thrown value if it is an error. */
 export function asError(value: unknown): Error | undefined {
+  return isOf(value, Error) ? value : undefined;
+}
+
+/** Returns whether a thrown value is of a class. A revoked proxy throws at `instanceof`, and is of none. */
+export function isOf<T>(value: unknown, type: abstract new (...args: never[]) => T): value is T {
   try {
-    return value instanceof Error ? value : undefined;
+    return value instanceof type;
   } catch {
-    return undefined;
+    return false;
   }
 }
 
@@ -37,7 +42,7 @@ export function codeOf(thrown: unknown): string {
 
 /** Returns whether a thrown value is the `TimeoutError` of a signal or of `deadline()`. */
 export function isTimeout(thrown: unknown): boolean {
-  return asError(thrown)?.name === "TimeoutError" && thrown instanceof DOMException;
+  return isOf(thrown, DOMException) && thrown.name === "TimeoutError";
 }
 
 /** Calls a synchronous method of an adapter. Logs and swallows what it throws, so that no slot is lost for it. */
@@ -67,5 +72,5 @@ export function callUserCode(call: () => void): void {
 /** Gives an error that was made in a socket's event the stack of the code that awaits it, if the runtime can. */
 export function captureStackHere(error: unknown): void {
   const { captureStackTrace } = Error as { captureStackTrace?(error: Error, above: unknown): void };
-  if (error instanceof Error) captureStackTrace?.(error, captureStackHere);
+  if (isOf(error, Error)) captureStackTrace?.(error, captureStackHere);
 }

@@ -59,7 +59,8 @@ export interface AnswerSource {
 }
 
 /** Returns the answer for a host that needs no DNS. */
-export function fixedAnswer(addresses: readonly string[]): AnswerSource {
+export function fixedAnswer(given: readonly string[]): AnswerSource {
+  const addresses = Object.freeze([...given]);
   return {
     addresses,
     isFresh: () => true,

@@ -254,11 +254,12 @@ export class View implements AnswerSource {
   apply(answer: CachedAnswer): AddressChange | undefined {
     const { ttl, askedAtMs, answeredAtMs, tookMs, carriedOver, source } = answer;
     const isCarried = carriedOver && askedAtMs < carriedOver.sinceMs + this.settings.maxStaleMs;
-    const addresses = isCarried
-      ? [...answer.addresses, ...carriedOver.addresses]
-      : answer.addresses;
-    const added = addresses.filter((address) => !this.addresses.includes(address));
-    const removed = this.addresses.filter((address) => !addresses.includes(address));
+    // Frozen: they are handed out in events and in `status()`, and shared by all engines of the name.
+    const addresses = Object.freeze(
+      isCarried ? [...answer.addresses, ...carriedOver.addresses] : [...answer.addresses],
+    );
+    const added = Object.freeze(addresses.filter((address) => !this.addresses.includes(address)));
+    const removed = Object.freeze(this.addresses.filter((address) => !addresses.includes(address)));
     const changed = added.length > 0 || removed.length > 0;
 
     const ttlMs = this.#freshness.onAnswer(askedAtMs, ttl);

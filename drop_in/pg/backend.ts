@@ -19,7 +19,7 @@ import {
   pinningAdapter,
   type Release,
 } from "./module.ts";
-import { callUserCode } from "../../internal/thrown.ts";
+import { asError, callUserCode } from "../../internal/thrown.ts";
 import { type PgPoolSettings, readPoolSettings } from "./pool_settings.ts";
 import { type DriverCounts, driverCounts } from "../shared/pool_counts.ts";
 
@@ -162,7 +162,7 @@ export class PgBackend {
       const mustClose = error || state.readOnly || client._queryable === false ||
         client._ending || now() - state.sinceMs >= this.#settings.lifetimeMs;
       if (mustClose) lease.invalidate(undefined, { soft: true });
-      lease.release(error instanceof Error ? error : undefined);
+      lease.release(asError(error));
     };
   }
 
@@ -201,7 +201,7 @@ export class PgBackend {
     const { lease, announced, closing } = state;
     if (lease || !announced || closing) return;
     state.closing = true;
-    if (error instanceof Error) Object.assign(error, { client });
+    if (asError(error)) Object.assign(error as Error, { client });
     if (this.#pool.listenerCount("error") > 0) this.#pool.emit("error", error, client);
   }
 

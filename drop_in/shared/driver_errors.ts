@@ -5,7 +5,7 @@
  */
 
 import { ConnectError, PoolClosedError, PoolTimeoutError, ResolveError } from "../../errors.ts";
-import { isTimeout } from "../../internal/thrown.ts";
+import { isOf, isTimeout, messageOf } from "../../internal/thrown.ts";
 import { WrongRoleError } from "../../pool/connection/server_role.ts";
 
 /** Messages of a driver's own pool. */
@@ -29,22 +29,22 @@ export interface DriverMessages {
  * @returns The driver's error; the engine's if the driver has none for it.
  */
 export function toDriverError(error: unknown, messages: DriverMessages): Error {
-  if (error instanceof ConnectError) return fromConnectError(error, messages);
-  if (error instanceof PoolTimeoutError) {
+  if (isOf(error, ConnectError)) return fromConnectError(error, messages);
+  if (isOf(error, PoolTimeoutError)) {
     return messages.timeout === undefined ? error : new Error(messages.timeout, { cause: error });
   }
-  if (error instanceof PoolClosedError) return new Error(messages.closed, { cause: error });
-  if (error instanceof ResolveError) return fromResolveError(error);
+  if (isOf(error, PoolClosedError)) return new Error(messages.closed, { cause: error });
+  if (isOf(error, ResolveError)) return fromResolveError(error);
   if (isTimeout(error)) return connectTimeoutError(error, messages);
-  return error instanceof Error ? error : new Error(String(error), { cause: error });
+  return isOf(error, Error) ? error : new Error(messageOf(error), { cause: error });
 }
 
 function fromConnectError(error: ConnectError, messages: DriverMessages): Error {
   const { cause } = error;
   if (isTimeout(cause)) return connectTimeoutError(error, messages);
   // Drivers have no error for a server with the wrong role.
-  const isDrivers = cause instanceof Error &&
-    ("code" in cause || !(cause instanceof WrongRoleError));
+  const isDrivers = isOf(cause, Error) &&
+    ("code" in cause || !(isOf(cause, WrongRoleError)));
   return isDrivers ? cause : error;
 }
 

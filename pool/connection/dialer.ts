@@ -11,7 +11,7 @@ import { hostPort } from "../../internal/ip.ts";
 import { shuffled } from "../../internal/shuffled.ts";
 import { idOf } from "../../internal/object_id.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
-import { codeOf, isTimeout } from "../../internal/thrown.ts";
+import { codeOf, isOf, isTimeout, messageOf } from "../../internal/thrown.ts";
 import { Secrets } from "../../internal/redact.ts";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "../../errors.ts";
@@ -228,11 +228,11 @@ export class Dialer<C> {
    * @param connectedBefore Whether a connection was ever opened; before that, only a role is waited for.
    */
   isTransient(error: unknown, connectedBefore: boolean): boolean {
-    if (!(error instanceof ConnectError)) return false;
+    if (!isOf(error, ConnectError)) return false;
     const reasons = error.attempts.map(({ error }) => error);
-    const waitsForRole = reasons.some((reason) => reason instanceof WrongRoleError);
+    const waitsForRole = reasons.some((reason) => isOf(reason, WrongRoleError));
     return (waitsForRole || connectedBefore) && reasons.length > 0 &&
-      reasons.every((reason) => reason instanceof WrongRoleError || this.#isTransient(reason));
+      reasons.every((reason) => isOf(reason, WrongRoleError) || this.#isTransient(reason));
   }
 
   /**
@@ -243,11 +243,11 @@ export class Dialer<C> {
    */
   timeoutError(last: unknown, waited: number): ConnectError {
     const { host } = this.#target;
-    const text = this.#redact(last instanceof Error ? last.message : String(last));
-    const attempts = last instanceof ConnectError ? last.attempts : [];
+    const text = this.#redact(messageOf(last));
+    const attempts = isOf(last, ConnectError) ? last.attempts : [];
     return new ConnectError(
       `Cannot connect to "${host}" within ${Number(waited.toFixed(3))} seconds: ${text}`,
-      { host, attempts, cause: last instanceof ConnectError ? last.cause : last },
+      { host, attempts, cause: isOf(last, ConnectError) ? last.cause : last },
     );
   }
 
@@ -331,9 +331,9 @@ export class Dialer<C> {
       this.uncount(address);
       dial.signal.throwIfAborted();
       // It would be the same for every other address.
-      if (error instanceof DriverUnavailableError) throw error;
+      if (isOf(error, DriverUnavailableError)) throw error;
       dial.attempts.push({ address, error });
-      if (!(error instanceof WrongRoleError)) {
+      if (!isOf(error, WrongRoleError)) {
         this.#failed.set(address, now() + FAILED_ADDRESS_COOLDOWN_MS);
       }
       return undefined;
@@ -370,7 +370,7 @@ export class Dialer<C> {
       }, { signal, what: "no connection" });
     } catch (error) {
       // A driver that ignores the abort may still open a connection. A server of another role did nothing wrong.
-      const how = error instanceof WrongRoleError ? "close" : "terminate";
+      const how = isOf(error, WrongRoleError) ? "close" : "terminate";
       connecting?.then((client) => this.#end(client, address, how), () => {});
       throw error;
     }
@@ -395,7 +395,7 @@ export class Dialer<C> {
   #connectError(attempts: readonly ConnectAttempt[]): ConnectError {
     const { host, port } = this.#target;
     const said = attempts.map(({ address, error }) => {
-      const text = error instanceof Error ? error.message || codeOf(error) : String(error);
+      const text = messageOf(error) || codeOf(error);
       const where = this.#adapter.local ? address : hostPort(address, port);
       return `${where} said: ${this.#redact(text)}`;
     });

@@ -170,7 +170,8 @@ export class ConnectionSource<C> implements Connections<C> {
       } catch (error) {
         signal.throwIfAborted();
         // If all of them departed meanwhile, the failure says nothing about the new ones, which are tried at once.
-        if (!addresses.some((address) => this.isCurrent(address))) continue;
+        const allDeparted = !addresses.some((address) => this.isCurrent(address));
+        if (allDeparted && addresses.length > 0) continue;
         this.#answer.refresh();
         throw error;
       }
