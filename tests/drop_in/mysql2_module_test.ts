@@ -338,3 +338,37 @@ mariadbTest(
       assertEquals([core.threadId as number | null, core.departed], [null, false]);
     }),
 );
+
+mariadbTest(
+  "dnsMysql2(): what a connection runs is cancelled on the server when its retireGrace is over",
+  async () => {
+    await withModule(async ({ dns, open, create }) => {
+      const promises = await open();
+      const core = create();
+      await new Promise((resolve) => core.query("SELECT 1", resolve));
+      const watcher = await mysql.createConnection({
+        ...LOGIN,
+        host: pair.first.host,
+        port: pair.first.port,
+      });
+      const running = async () => {
+        const [rows] = await watcher.query(
+          "SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'",
+        );
+        return (rows as unknown[]).length;
+      };
+      try {
+        const lost = [
+          promises.query("SELECT SLEEP(30)").then(() => undefined, (error) => error),
+          new Promise((resolve) => core.query("SELECT SLEEP(30)", resolve)),
+        ];
+        await until(async () => await running() === 2);
+        dns.addresses = [pair.second.host];
+        for (const error of await soon(Promise.all(lost))) assert(error instanceof Error);
+        await until(async () => await running() === 0);
+      } finally {
+        await watcher.end();
+      }
+    }, { retireGrace: 0.1 });
+  },
+);
