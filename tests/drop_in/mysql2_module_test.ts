@@ -338,3 +338,42 @@ mariadbTest(
       assertEquals([core.threadId as number | null, core.departed], [null, false]);
     }),
 );
+
+mariadbTest(
+  "dnsMysql2(): what a connection runs is cancelled on the server when its retireGrace is over",
+  async () => {
+    await withModule(async ({ dns, open, create }) => {
+      const promises = await open();
+      const core = create();
+      await new Promise((resolve) => core.query("SELECT 1", resolve));
+      const watcher = await mysql.createConnection({
+        ...LOGIN,
+        host: pair.first.host,
+        port: pair.first.port,
+      });
+      const running = async () => {
+        const [rows] = await watcher.query(
+          "SELECT id FROM information_schema.processlist WHERE info LIKE 'INSERT INTO orders%waits%'",
+        );
+        return (rows as unknown[]).length;
+      };
+      // Unlike SLEEP, a wait for a row does not notice that its socket is closed.
+      const insert = (server: string) =>
+        `INSERT INTO orders (id, server) VALUES (987654, '${server}')`;
+      await watcher.query("BEGIN");
+      await watcher.query(insert("holds"));
+      try {
+        const lost = [
+          promises.query(insert("waits")).then(() => undefined, (error) => error),
+          new Promise((resolve) => core.query(insert("waits"), (error) => resolve(error))),
+        ];
+        await until(async () => await running() === 2);
+        dns.addresses = [pair.second.host];
+        for (const error of await soon(Promise.all(lost))) assert(error instanceof Error);
+        await until(async () => await running() === 0);
+      } finally {
+        await watcher.end();
+      }
+    }, { retireGrace: 0.1 });
+  },
+);

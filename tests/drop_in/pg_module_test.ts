@@ -399,3 +399,25 @@ Deno.test("dnsPg(): an IP address works as the host", async () => {
   const error = await new Promise((resolve) => refused.connect(resolve));
   assertStringIncludes(String((error as { code: string }).code), "E");
 });
+
+Deno.test("dnsPg(): what a client runs is cancelled on the server when its retireGrace is over", async () => {
+  await withModule(async ({ dns, make }) => {
+    const client = make();
+    await client.connect();
+    const watcher = new pg.Client({ ...LOGIN, host: first.host, port: first.port });
+    await watcher.connect();
+    const running = async () =>
+      (await watcher.query(
+        "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'",
+      )).rowCount;
+    try {
+      const lost = client.query("SELECT pg_sleep(30)").then(() => undefined, (error) => error);
+      await until(async () => await running() === 1);
+      dns.addresses = [second.host];
+      assert(await soon(lost) instanceof Error);
+      await until(async () => await running() === 0);
+    } finally {
+      await watcher.end();
+    }
+  }, { retireGrace: 0.1 });
+});
