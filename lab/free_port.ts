@@ -88,16 +88,17 @@ async function canBind(host: string): Promise<boolean> {
   }
 }
 
+/** Networks of 127.0.0.0/8 whose pair of addresses was returned before. */
+const networks = new Set<string>();
+
 /**
- * Finds two different loopback addresses: 127.0.0.2 and 127.0.0.3, or a pair in another network of 127.0.0.0/8 that was
- * not returned before if this process shares a directory with others of its run; 127.0.0.1 and ::1 if those cannot be
- * bound (macOS gives the loopback device 127.0.0.1 only).
+ * Finds two different loopback addresses that were not returned before, to any process of the run that shares a directory:
+ * 127.0.0.2 and 127.0.0.3 at first, or the same in another network of 127.0.0.0/8. If those cannot be bound, it is always
+ * 127.0.0.1 and ::1 (macOS gives the loopback device 127.0.0.1 only).
  */
 export async function loopbackPair(): Promise<readonly [string, string]> {
   let network = "127.0.0";
-  for (let count = 1; await reserve("networks", network) === false; count++) {
-    network = `127.${count >> 8}.${count & 255}`;
-  }
+  for (let count = 1; !await isNew(network); count++) network = `127.${count >> 8}.${count & 255}`;
   if (await canBind(`${network}.2`) && await canBind(`${network}.3`)) {
     return [`${network}.2`, `${network}.3`];
   }
@@ -105,4 +106,10 @@ export async function loopbackPair(): Promise<readonly [string, string]> {
   throw new Error(
     "Cannot find two loopback addresses: neither 127.0.0.2 and 127.0.0.3 nor 127.0.0.1 and ::1 can be bound",
   );
+}
+
+async function isNew(network: string): Promise<boolean> {
+  if (networks.has(network)) return false;
+  networks.add(network);
+  return await reserve("networks", network) !== false;
 }

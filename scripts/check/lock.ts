@@ -1,7 +1,7 @@
 /**
- * `deno task lock`: brings deno.lock up to date. It adds what is newly imported, and takes out the packages made for
- * one system, which any run that loads them by a computed name writes there: Deno fetches all that a lock file names,
- * so that every machine would download the programs of the others.
+ * `deno task lock`: brings deno.lock up to date. It adds new imports, and removes packages that are made for one system: a
+ * run that loads them by a computed name writes them there. Deno downloads every package of a lock file, so every machine
+ * would download the programs of the other systems.
  *
  * @module
  */
@@ -14,7 +14,7 @@ interface Lock {
   npm: Record<string, object>;
 }
 
-/** The entries of `specifiers`, such as `npm:@scope/name@1`, whose package is made for one system. */
+/** Returns the entries of `specifiers`, such as `npm:@scope/name@1`, whose package is made for one system. */
 export function systemSpecifiers(lock: Lock): string[] {
   return Object.entries(lock.specifiers)
     .filter(([specifier, version]) => "os" in (lock.npm[packageOf(specifier, version)] ?? {}))

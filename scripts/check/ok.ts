@@ -1,6 +1,6 @@
 /**
- * `deno task ok`: everything that must hold before a push. It runs every step, also after one that failed, and ends
- * with the list. `deno task ok check lint` runs those steps only, `--no-test` all but the tests.
+ * `deno task ok`: everything that must hold before a push. It runs every step, even if one has failed, and prints a list at
+ * the end. `deno task ok check lint` runs only these steps, `--no-test` all but the tests.
  *
  * @module
  */
@@ -20,14 +20,14 @@ const STEPS: Record<string, () => Promise<number>> = {
   publish: () => deno(["publish", "--dry-run", "--allow-dirty"]),
 };
 
-/** Type-checks every file. With the stand-ins it also fails where deno.lock lacks something: `deno task lock` adds it. */
+/** Type-checks every file. With the stand-in it also fails if an import is missing in deno.lock: `deno task lock` adds it. */
 async function check(): Promise<number> {
   const std = await chooseStd();
   if (std === "jsr") return await denoWithLockCopy(["check", "."]);
   return await deno(["check", "--frozen", ...stdFlags(std), "."]);
 }
 
-/** Builds the pages of the documentation, as JSR does, and throws them away. */
+/** Builds the pages of the documentation as JSR does, in a temporary directory. */
 async function html(): Promise<number> {
   const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
   try {

@@ -1,39 +1,47 @@
 /**
  * `deno task runtimes`: every test that needs no Deno, on Node 20, 22, 24 and Bun, with a table at the end.
- * `deno task runtimes node@22 bun@1` runs them on those only, and `deno` is there to compare with.
+ * `deno task runtimes node@22 bun@1` runs them on those only, and `deno` can be added for comparison.
  *
- * Node and Bun come from npm. Exit status: 0; 1 if a test failed or a process did not end by itself; 2 for a runtime
- * that there is not. The last line is `N passed, N failed, N skipped`.
+ * Node and Bun come from npm. Exit status: 0; 1 if a test failed or a process did not end by itself; 2 for an unknown
+ * runtime. The last line is `N passed, N failed, N skipped`.
  *
  * @module
  */
 
+import { shareLab } from "../../lab/shared.ts";
 import { ROOT } from "../check/run_deno.ts";
 import { countsLine, eachOf, type Outcome, saveOutcomes, table } from "./runtimes/outcome.ts";
 import { chosenRuntimes, findRuntime, type Runtime } from "./runtimes/binaries.ts";
 import { bundleTests, sortTests } from "./runtimes/bundle.ts";
 import type { Report } from "./runtimes/run_tests.ts";
 
-/** For one file's tests. */
-const PATIENCE_MS = 120_000;
-/** After its last line a process has nothing left to wait for. */
-const LINGER_MS = 2000;
-/** Processes at a time. They mostly wait for servers, but some tests look at how soon something happens. */
-const AT_A_TIME = 3;
+/** Seconds after which the process of a file has failed. */
+const LIMIT_SECONDS = 240;
+/** Seconds in which a process must end after its last line, for nothing is left to wait for. */
+const MAX_LINGER_SECONDS = 5;
+/** Processes at a time besides one for each core: most of the time they wait for servers. */
+const WAITING_JOBS = 4;
+
+/** A file's tests on a runtime. */
+interface Job {
+  readonly runtime: Runtime;
+  /** The file in `tests/`, without `.ts`. */
+  readonly file: string;
+}
 
 /** Runs one file's tests on one runtime. */
 async function run(
-  { name, version, program, args }: Runtime,
-  test: string,
+  { runtime: { name, version, program, args }, file }: Job,
   bundle: string,
+  env: Readonly<Record<string, string>>,
 ): Promise<Outcome> {
   const child = new Deno.Command(program, {
-    args: [...args, bundle, test],
+    args: [...args, bundle, file],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
-    env: { NO_COLOR: "1" },
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    env: { ...env, NO_COLOR: "1" },
+    signal: AbortSignal.timeout(LIMIT_SECONDS * 1000),
   }).spawn();
   const errors = new Response(child.stderr).text();
   let output = "";
@@ -43,22 +51,22 @@ async function run(
     lastMs = performance.now();
   }
   const { code, signal } = await child.status;
-  const lingeredMs = performance.now() - lastMs;
+  const lingered = (performance.now() - lastMs) / 1000;
   const report = reportOf(output);
-  let trouble: string | undefined;
-  if (!report) trouble = `ended with ${signal ?? code} before the last test`;
-  else if (lingeredMs > LINGER_MS) trouble = "something held the process up after the last test";
-  else if (code !== 0 && report.failed === 0) trouble = `exited with ${code}`;
+  let problem: string | undefined;
+  if (!report) problem = `ended with ${signal ?? code} before the last test`;
+  else if (lingered > MAX_LINGER_SECONDS) {
+    problem = `stayed alive for ${lingered.toFixed(0)} s after the last test`;
+  } else if (code !== 0 && report.failed === 0) problem = `exited with ${code}`;
   const { passed = 0, failed = 0, skipped = 0, declared = 0 } = report ?? {};
-  if (trouble || failed > 0) {
-    console.log(
-      `\n== ${name} ${version} ${test}: ${trouble ?? `${failed} failed`}\n${output}${await errors}`,
-    );
+  if (problem || failed > 0) {
+    const what = problem ?? `${failed} failed`;
+    console.log(`\n== ${name} ${version} ${file}: ${what}\n${output}${await errors}`);
   }
   await errors;
-  const subject = test.split("/")[0]!;
-  // What broke off, or stayed, is a failure of its own.
-  const all = failed + (trouble ? 1 : 0);
+  const subject = file.split("/")[0]!;
+  // A process that broke off, or stayed alive, is a failure of its own.
+  const all = failed + (problem ? 1 : 0);
   return { runtime: name, version, subject, passed, failed: all, skipped, declared };
 }
 
@@ -70,28 +78,33 @@ function reportOf(output: string): Report | undefined {
   }
 }
 
-if (import.meta.main) {
-  const names = chosenRuntimes(Deno.args, "deno");
-  Deno.chdir(ROOT);
+/** Runs all files on all runtimes. Those that run the tests of real servers, which wait longest, come first. */
+async function runAll(runtimes: readonly Runtime[]): Promise<Outcome[]> {
+  await using lab = await shareLab();
   const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
-  const outcomes: Outcome[] = [];
   try {
     await Deno.chmod(dir, 0o755); // PostgreSQL's programs in it are run as another user
     const { portable, bound } = await sortTests();
     console.log(`On Deno only, for they need it: ${bound.join(", ")}\n`);
     const bundle = await bundleTests(portable, dir);
-    for (const name of names) {
-      const startMs = performance.now();
-      const runtime = await findRuntime(name);
-      const results = await eachOf(portable, AT_A_TIME, (test) => run(runtime, test, bundle));
-      outcomes.push(...results);
-      const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-      console.log(`${name} ${runtime.version}: ${countsLine(results)} (${seconds} s)`);
-    }
+    const jobs = portable.flatMap((file) => runtimes.map((runtime) => ({ runtime, file })));
+    const isSlow = ({ file }: Job) => /^(drop_in|scenarios|adapters|lookups)\//.test(file);
+    jobs.sort((a, b) => Number(isSlow(b)) - Number(isSlow(a)));
+    const atATime = navigator.hardwareConcurrency + WAITING_JOBS;
+    return await eachOf(jobs, atATime, (job) => run(job, bundle, lab.env));
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+}
+
+if (import.meta.main) {
+  const names = chosenRuntimes(Deno.args, "deno");
+  Deno.chdir(ROOT);
+  const startMs = performance.now();
+  const runtimes = await eachOf(names, 1, findRuntime);
+  const outcomes = await runAll(runtimes);
   await saveOutcomes("runtimes", outcomes);
-  console.log(`\n${table(outcomes)}\n\n${countsLine(outcomes)}`);
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
+  console.log(`\n${table(outcomes)}\n\nafter ${seconds} s\n${countsLine(outcomes)}`);
   Deno.exit(outcomes.some(({ failed }) => failed > 0) ? 1 : 0);
 }

@@ -1,5 +1,5 @@
 /**
- * `deno task stress`: the long versions of the random tests: 200,000 hostile responses, 20,000 runs of the resolver
+ * `deno task stress`: the long versions of the random tests: 200,000 malformed responses, 20,000 runs of the resolver
  * against its model, 100,000 random actions on pools. Each prints its seed.
  *
  * @module

@@ -188,7 +188,10 @@ for (const [runtime, command] of Object.entries(RUNTIMES)) {
     const { ordered } = await beginOrder(service, first);
     service.terminate();
     await until(() =>
-      fetch(service.origin + "/healthz").then((r) => !r.body?.cancel(), () => true)
+      Deno.connect({ hostname, port: Number(port) }).then(
+        (conn) => conn.close() ?? false,
+        () => true,
+      )
     );
     await release();
     const { status, text } = await soon(ordered);

@@ -1,11 +1,11 @@
 /**
- * The runtimes that the package is for, from npm: where their programs are on this machine.
+ * The runtimes that the package supports, from npm, and the paths of their programs on this machine.
  *
  * @module
  */
 
-/** How long npm may take to bring one. */
-const DOWNLOAD_MS = 300_000;
+/** Milliseconds that npm may take to download one. */
+const DOWNLOAD_LIMIT_MS = 300_000;
 
 /** A runtime's program. */
 export interface Runtime {
@@ -15,25 +15,25 @@ export interface Runtime {
   readonly version: string;
   /** The path of its program. */
   readonly program: string;
-  /** What comes before a script's path. */
+  /** Arguments before the path of a script. */
   readonly args: readonly string[];
 }
 
-/** Asks a runtime for its own path and version. */
-const WHO = "JSON.stringify([process.execPath, process.versions.bun ?? process.versions.node])";
+/** The expression for the path and the version of the runtime that evaluates it. */
+const SELF = "JSON.stringify([process.execPath, process.versions.bun ?? process.versions.node])";
 
-/** The runtimes, each with the command that npx runs in it. */
+/** The runtimes from npm, each with the command that prints its own path and version. */
 const FROM_NPM: Readonly<Record<string, string>> = {
-  "node@20": `node -p '${WHO}'`,
-  "node@22": `node -p '${WHO}'`,
-  "node@24": `node -p '${WHO}'`,
-  "bun@1": `bun -p '${WHO}'`,
+  "node@20": `node -p '${SELF}'`,
+  "node@22": `node -p '${SELF}'`,
+  "node@24": `node -p '${SELF}'`,
+  "bun@1": `bun -p '${SELF}'`,
 };
 
-/** All of them; `deno` is the one that this runs on. */
+/** All runtimes; `deno` is the one that runs this. */
 export const RUNTIMES: readonly string[] = ["deno", ...Object.keys(FROM_NPM)];
 
-/** Finds a runtime, which is fetched first where it is not there yet. */
+/** Finds a runtime; it is downloaded first if it is missing. */
 export async function findRuntime(name: string): Promise<Runtime> {
   if (name === "deno") {
     const args = ["run", "-A", "--no-lock"];
@@ -42,7 +42,7 @@ export async function findRuntime(name: string): Promise<Runtime> {
   const { code, stdout, stderr } = await new Deno.Command("npx", {
     args: ["--yes", "--package", name, "--call", FROM_NPM[name]!],
     stdin: "null",
-    signal: AbortSignal.timeout(DOWNLOAD_MS),
+    signal: AbortSignal.timeout(DOWNLOAD_LIMIT_MS),
   }).output();
   const text = new TextDecoder();
   if (code !== 0) throw new Error(`Cannot fetch ${name} from npm:\n${text.decode(stderr)}`);
@@ -51,10 +51,10 @@ export async function findRuntime(name: string): Promise<Runtime> {
 }
 
 /**
- * The names among `args`; where there are none, all but one. Ends the process where one is unknown.
+ * Reads the names of runtimes; all but one if there are none. Ends the process if one is unknown.
  *
  * @param args The command line.
- * @param except What is left out unless it is asked for.
+ * @param except The runtime that is left out unless it is named.
  */
 export function chosenRuntimes(args: readonly string[], except: string): readonly string[] {
   const unknown = args.find((name) => !RUNTIMES.includes(name));

@@ -1,54 +1,42 @@
 /**
- * The test files that need no Deno, in one file that Node 20 and Bun run.
+ * Bundles the test files that need no Deno into one file for Node 20 and Bun.
  *
  * @module
  */
 
 import ts from "npm:typescript@6.0.3";
 import { deno, ROOT } from "../../check/run_deno.ts";
+import { testFiles } from "../test_files.ts";
 import { PROGRAMS } from "../../../lab/postgres_binaries.ts";
 
 const OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
 
-/**
- * Code with one of these stays on Deno. Of the scripts, the lab alone runs elsewhere; no ORM can be bundled, and what
- * JSR alone has is for Deno.
- */
+/** Code with one of these runs on Deno only: the scripts do, no ORM can be bundled, and JSR is for Deno. */
 const NEEDS_DENO = /\bDeno\.(?!test\b)|"(?:\.\.\/)+scripts\/|"npm:drizzle-orm|"jsr:/;
 
-/** What the bundle, and the programs that tests start, import by a computed name. */
+/** The packages that the bundle, and the programs that tests start, import by a computed name. */
 const INSTALLED = ["pg@^8.23", "postgres@^3.4", "mysql2@^3.24", "mariadb@^3.5", PROGRAMS];
 
-/** Modules of the repository that such programs import. */
+/** The modules of the repository that such programs import. */
 const FOR_PROGRAMS = ["mod.ts", "drop_in/mysql2_pool.ts", "drop_in/pg_pool.ts"];
 
-/** Names of test files, without `.ts`: those that run everywhere, and those that do not. */
+/** Returns the test files, without `.ts`: those that run on every runtime, and those that are bound to Deno. */
 export async function sortTests(): Promise<{ portable: string[]; bound: string[] }> {
   const portable: string[] = [];
   const bound: string[] = [];
-  for (const name of await testFiles("")) {
-    const needsDeno = await anyNeedsDeno(new URL(`tests/${name}`, ROOT));
-    (needsDeno ? bound : portable).push(name.slice(0, -".ts".length));
+  for (const file of await testFiles()) {
+    const name = file.slice("tests/".length, -".ts".length);
+    const needsDeno = /^(faults|stress)\//.test(name) || await anyNeedsDeno(new URL(file, ROOT));
+    (needsDeno ? bound : portable).push(name);
   }
-  return { portable: portable.sort(), bound: bound.sort() };
+  return { portable, bound };
 }
 
-/** The test files in a folder of `tests/` and below, as paths from there; those of faults and stress have commands of their own. */
-async function testFiles(folder: string): Promise<string[]> {
-  const files: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(new URL(`tests/${folder}`, ROOT))) {
-    if (isDirectory && !["faults", "stress"].includes(name)) {
-      files.push(...await testFiles(`${folder}${name}/`));
-    } else if (name.endsWith("_test.ts")) files.push(folder + name);
-  }
-  return files;
-}
-
-/** Whether a test file needs Deno, or one of the files for tests that it imports. */
+/** Returns whether a test file, or a module of `tests/` that it imports, needs Deno. */
 async function anyNeedsDeno(file: URL): Promise<boolean> {
   const files = [file.href];
   for (const file of files) {
-    // Without its types and comments, which may name Deno's.
+    // Without types and comments, which may name those of Deno.
     const { outputText } = ts.transpileModule(await Deno.readTextFile(new URL(file)), {
       compilerOptions: { ...OPTIONS, removeComments: true },
     });
@@ -63,11 +51,11 @@ async function anyNeedsDeno(file: URL): Promise<boolean> {
 }
 
 /**
- * Bundles test files with what runs them. Beside the bundle are what it imports by a computed name, and in `package/`
- * what tests/support/program.ts gives to the programs that it starts.
+ * Bundles test files with their runner. Beside the bundle are the packages that it imports by a computed name, and in
+ * `package/` the modules for the programs that tests/support/program.ts starts.
  *
- * @param names Test files, without `.ts`.
- * @param dir Where the bundle goes.
+ * @param names Test files in `tests/`, without `.ts`.
+ * @param dir The directory for the bundle.
  * @returns The bundle's path; its argument is the name of the file to run.
  */
 export async function bundleTests(names: readonly string[], dir: string): Promise<string> {
@@ -93,7 +81,7 @@ export async function bundleTests(names: readonly string[], dir: string): Promis
   return file;
 }
 
-/** Puts the modules for programs into a directory, each under its own path. */
+/** Bundles the modules for programs into a directory, each under its own path. */
 async function bundleForPrograms(dir: string): Promise<void> {
   const code = await deno([
     ...["bundle", "--quiet", "--no-lock", "--no-check", "--platform=deno", "--code-splitting"],
@@ -113,7 +101,7 @@ async function* scriptsIn(dir: string): AsyncGenerator<string> {
   }
 }
 
-/** Node 20 and 22 know no `using`. */
+/** Compiles `using` away: Node 20 and 22 do not know it. */
 function forNode20(code: string): string {
   return ts.transpileModule(code, { compilerOptions: OPTIONS }).outputText;
 }
@@ -127,6 +115,6 @@ export async function npmInstall(packages: readonly string[], dir: string): Prom
     stdout: "null",
   }).output();
   if (code === 0) return;
-  const said = new TextDecoder().decode(stderr);
-  throw new Error(`Cannot install ${packages.join(" ")}: npm exited with ${code}\n${said}`);
+  const reason = new TextDecoder().decode(stderr);
+  throw new Error(`Cannot install ${packages.join(" ")}: npm exited with ${code}\n${reason}`);
 }

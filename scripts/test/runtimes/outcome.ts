@@ -1,26 +1,26 @@
 /**
- * What ran where, and how it went: counted, shown as a table, and kept for the table in docs/runtimes.md.
+ * The outcomes of tests and checks on each runtime: counted, shown as a table, and kept for the table in docs/runtimes.md.
  *
  * @module
  */
 
 import { ROOT } from "../../check/run_deno.ts";
 
-/** How often something was tried on a runtime. */
+/** The outcome of a test file or a check on a runtime. */
 export interface Outcome {
   /** Such as `node@22`. */
   readonly runtime: string;
   readonly version: string;
-  /** What was tried: the folder of a test file, or a sentence of the consumers. */
+  /** The folder of the test file, or the description of the check. */
   readonly subject: string;
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
-  /** How many of those that passed assert a declared exception. */
+  /** The number of those that passed because they assert a declared exception. */
   readonly declared?: number;
 }
 
-/** Such as `12 passed, 0 failed, 0 skipped`. */
+/** Returns the counts as one line, such as `12 passed, 0 failed, 0 skipped`. */
 export function countsLine(outcomes: readonly Outcome[]): string {
   const { passed, failed, skipped } = sums(outcomes);
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
@@ -38,8 +38,8 @@ function sums(outcomes: readonly Outcome[]) {
 }
 
 /**
- * A row for each subject, a column for each runtime: how many passed, and in brackets how many of them assert a
- * declared exception.
+ * Returns a table with a row for each subject and a column for each runtime: the number that passed, and in brackets how
+ * many of them assert a declared exception.
  */
 export function table(outcomes: readonly Outcome[]): string {
   const subjects = [...new Set(outcomes.map(({ subject }) => subject))].sort();
@@ -63,29 +63,36 @@ export function table(outcomes: readonly Outcome[]): string {
   ).join("\n");
 }
 
-/** Not in the repository. */
+/** The directory of what is kept; it is no part of the repository. */
 const DIR = new URL(".deno/runs/", ROOT);
 
-/** Keeps what ran, in the place of what was kept of the same runtimes, for the table in docs/runtimes.md. */
+/**
+ * Keeps outcomes, in place of what was kept before of the same run on the same runtimes.
+ *
+ * @param run The name of the run.
+ * @param outcomes Its outcomes.
+ */
 export async function saveOutcomes(run: string, outcomes: readonly Outcome[]): Promise<void> {
-  const again = new Set(outcomes.map(({ runtime }) => runtime));
-  const others = (await savedOutcomes(run)).filter(({ runtime }) => !again.has(runtime));
   await Deno.mkdir(DIR, { recursive: true });
-  const text = JSON.stringify([...others, ...outcomes], null, 1);
-  await Deno.writeTextFile(new URL(`${run}.json`, DIR), text);
-}
-
-/** What was kept; empty where that run was not made. */
-export async function savedOutcomes(run: string): Promise<readonly Outcome[]> {
-  try {
-    return JSON.parse(await Deno.readTextFile(new URL(`${run}.json`, DIR)));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
+  // A file for each runtime: several runs may end at the same time.
+  for (const [runtime, own = []] of Map.groupBy(outcomes, ({ runtime }) => runtime)) {
+    const file = new URL(`${run} ${runtime}.json`, DIR);
+    await Deno.writeTextFile(file, JSON.stringify(own, null, 1));
   }
 }
 
-/** Maps items, a few at a time, in order of the items. */
+/** Returns what was kept of a run; empty if it was not made. */
+export async function savedOutcomes(run: string): Promise<readonly Outcome[]> {
+  const outcomes: Outcome[] = [];
+  await Deno.mkdir(DIR, { recursive: true });
+  for await (const { name } of Deno.readDir(DIR)) {
+    if (!name.startsWith(`${run} `)) continue;
+    outcomes.push(...JSON.parse(await Deno.readTextFile(new URL(name, DIR))));
+  }
+  return outcomes;
+}
+
+/** Maps items, several at a time; the results are in the order of the items. */
 export async function eachOf<T, R>(
   items: readonly T[],
   atATime: number,

@@ -1,8 +1,9 @@
 /**
- * Runs a test file on a runtime that has no `Deno.test`: a line for each test that fails, and the counts as JSON in the
- * last line. `scripts/test/runtimes/bundle.ts` bundles it together with the files, and `scripts/test/runtimes.ts` reads that.
+ * Runs a test file on a runtime that has no `Deno.test`: prints a line for each test that fails, and the counts as JSON in
+ * the last line. `scripts/test/runtimes/bundle.ts` bundles it together with the files, and `scripts/test/runtimes.ts` reads
+ * the counts.
  *
- * What `Deno.test` does besides is not done here: it looks for leaks, and stops an uncaught error at the test.
+ * Unlike `Deno.test`, it does not look for leaks, and an uncaught error ends the process.
  *
  * @module
  */
@@ -10,23 +11,23 @@
 import process from "node:process";
 import { countMet } from "../../../tests/support/runtime_exceptions.ts";
 
-/** No test takes so long unless it hangs. */
-const HANG_MS = 30_000;
+/** Milliseconds after which a test has failed: it hangs. */
+const HANG_MS = 100_000;
 
-/** The real ones: tests fake the clock. */
+/** The real timers: tests fake the time. */
 const { setTimeout, clearTimeout } = globalThis;
 
 /** The last line. */
 export interface Report {
   readonly passed: number;
   readonly failed: number;
-  /** Those whose server the machine lacks, where the environment does not say `CI`. */
+  /** Tests whose server is missing, unless the environment has `CI`. */
   readonly skipped: number;
-  /** How many of the lookups' tests assert a declared exception from their contract; elsewhere, how many are met. */
+  /** The number of declared exceptions that tests assert. */
   readonly declared: number;
 }
 
-/** The file whose tests do. */
+/** The file whose tests assert declared exceptions from the contract of lookups. */
 const CONTRACT = "lookups/contract_test";
 
 /** The part of Deno's test context that the tests use. */
@@ -35,7 +36,7 @@ interface Context {
 }
 type Run = (context: Context) => void | Promise<void>;
 
-/** Node has it from 24 on; the part that the tests use. */
+/** The part of AsyncDisposableStack that the tests use. Node has it from 24 on. */
 class Stack {
   readonly #last: (() => unknown)[] = [];
 
@@ -68,7 +69,7 @@ const before: Run[] = [];
 const after: Run[] = [];
 const skipped: string[] = [];
 
-/** Stands in the bundle where the tests say `Deno.test`. */
+/** Replaces `Deno.test` in the bundle. */
 export const registerTest = Object.assign(
   (name: string, run: Run): void => void tests.push({ name, run }),
   {
@@ -99,7 +100,7 @@ export async function runTests(
   const declared = file === CONTRACT ? await countDeclared() : countMet();
   const report: Report = { passed, failed, skipped: skipped.length, declared };
   console.log(JSON.stringify(report));
-  // Not process.exit(): whatever still runs holds the process up, and that is to be seen.
+  // Not process.exit(): what still keeps the process alive is to be noticed.
   process.exitCode = report.failed > 0 ? 1 : 0;
 }
 
@@ -108,7 +109,7 @@ async function countDeclared(): Promise<number> {
   return Object.values(declaredExceptions()).reduce((sum, count) => sum + count, 0);
 }
 
-/** What comes before or after the tests; none of it counts as one, unless it fails. */
+/** Runs functions before or after the tests. They do not count as tests unless they fail. */
 async function allPass(name: string, runs: readonly Run[]): Promise<boolean> {
   let good = true;
   for (const run of runs) good = await passes(name, run) && good;
@@ -125,7 +126,10 @@ async function passes(name: string, run: Run): Promise<boolean> {
   };
   try {
     const hangs = new Promise((_, reject) => {
-      hang = setTimeout(() => reject(new Error("It hangs")), HANG_MS);
+      hang = setTimeout(
+        () => reject(new Error(`The test did not end in ${HANG_MS / 1000} seconds`)),
+        HANG_MS,
+      );
     });
     await Promise.race([run({ step }), hangs]);
   } catch (error) {
