@@ -44,6 +44,16 @@ export interface Role {
   readonly readOnly: boolean;
 }
 
+/**
+ * What is known about a connection's transaction:
+ *
+ * - `"idle"`: none is open.
+ * - `"open"`: one is open.
+ * - `"failed"`: an error has ended its work. Nothing that it did can be committed; what follows is refused, or would be
+ *   done outside of it, until a rollback.
+ */
+export type TransactionStatus = "idle" | "open" | "failed";
+
 /** The state of an encrypted connection. */
 export interface TlsState {
   /**
@@ -190,7 +200,8 @@ export interface Adapter<C> {
    */
   ping?(client: C): Promise<void>;
   /**
-   * Ends an open transaction. Called at a checkin unless `inTransaction` returns `false` or `poolResetOnReturn` is off.
+   * Ends an open transaction. Called at a checkin unless `transactionStatus` returns `"idle"` or `poolResetOnReturn` is
+   * off.
    * It must succeed if no transaction is open. Without it, an open transaction stays open at a checkin.
    *
    * @param client The client, which was just released.
@@ -199,12 +210,14 @@ export interface Adapter<C> {
    */
   reset?(client: C, how: "rollback" | "commit"): Promise<void>;
   /**
-   * Returns whether a transaction is open, without a round trip; `undefined` if that is not known. Called at a checkin:
-   * if it returns `false`, `reset` is not called. Default: not known.
+   * Returns the status of the session's transaction, without a round trip; `undefined` if it is not known, as while the
+   * driver has a statement that is not answered. Called at a checkin: if it returns `"idle"`, `reset` is not called.
+   * Called by `engine.begin` before it commits: if it returns `"failed"`, the transaction is rolled back and the call
+   * rejects. Default: not known.
    *
-   * @param client The client, which was just released.
+   * @param client The client.
    */
-  inTransaction?(client: C): boolean | undefined;
+  transactionStatus?(client: C): TransactionStatus | undefined;
   /**
    * Sets the isolation level of the session. Called after the connect and at checkouts and checkins if the option
    * `isolationLevel` asks for it; the option needs it.

@@ -108,7 +108,7 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     ...postgresSessionMethods(async (client: C, text) => (await client.queryObject(text)).rows),
 
     reset: (client: C, how: "rollback" | "commit") => recordOf(client).observer.reset(how),
-    inTransaction: (client: C) => recordOf(client).observer.inTransaction,
+    transactionStatus: (client: C) => recordOf(client).observer.transactionStatus,
 
     classify,
 

@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, Destination, Target, TlsState, TransactionStatus } from "./adapter.ts";
 import {
   ask,
   closeClient,
@@ -134,7 +134,7 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
 
     ...mysqlSessionMethods<C>(ask),
 
-    inTransaction,
+    transactionStatus,
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,
@@ -202,10 +202,11 @@ async function open<C extends MariadbClient>(
   });
 }
 
-function inTransaction(client: MariadbClient): boolean | undefined {
+function transactionStatus(client: MariadbClient): TransactionStatus | undefined {
   if (isBusy(recordOf(client).core) !== false) return undefined;
   // After an error, which has no status, the driver assumes an open transaction.
-  return ((client.info as { status: number }).status & IN_TRANSACTION) !== 0;
+  const { status } = client.info as { status: number };
+  return (status & IN_TRANSACTION) !== 0 ? "open" : "idle";
 }
 
 function onClose(client: MariadbClient, listener: (error?: unknown) => void): void {

@@ -116,7 +116,7 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
 
     ...mysqlSessionMethods<C>(ask),
 
-    inTransaction: (client: C): boolean | undefined => recordOf(client).observer.inTransaction,
+    transactionStatus: (client: C) => recordOf(client).observer.transactionStatus,
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,

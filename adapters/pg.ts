@@ -6,7 +6,7 @@
 
 import { mustBe } from "../internal/argument_error.ts";
 import { captureStackHere } from "../internal/thrown.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, Destination, Target, TlsState, TransactionStatus } from "./adapter.ts";
 import {
   internalsOf,
   type PgClient,
@@ -17,6 +17,7 @@ import {
 import { readOptions } from "./pg/options.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
 import { classifyCode, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { statusOf } from "./shared/postgres_protocol.ts";
 import { onlyOnce } from "./shared/socket.ts";
 import { checkTls, readTls, withServerName } from "./shared/tls.ts";
 
@@ -82,7 +83,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
 
     ...postgresSessionMethods(async (client: C, text) => (await client.query(text)).rows),
 
-    inTransaction,
+    transactionStatus,
     tls: tlsState,
     classify,
     onClose,
@@ -149,12 +150,11 @@ function terminate(client: PgClient, reason?: unknown): void {
   internalsOf(client).connection?.stream?.destroy(reason instanceof Error ? reason : undefined);
 }
 
-function inTransaction(client: PgClient): boolean | undefined {
+function transactionStatus(client: PgClient): TransactionStatus | undefined {
   const { readyForQuery, getTransactionStatus } = internalsOf(client);
   // While a query is running, the status is that of the query before it.
   if (readyForQuery !== true) return undefined;
-  const status = getTransactionStatus?.call(client);
-  return status ? status !== "I" : undefined;
+  return statusOf(getTransactionStatus?.call(client));
 }
 
 function tlsState(client: PgClient): TlsState | undefined {

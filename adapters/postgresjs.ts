@@ -95,7 +95,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     terminate: (sql: S, reason?: Error) => recordOf(sql).socket.terminate(reason),
     ref: (sql: S) => recordOf(sql).socket.ref(),
     unref: (sql: S) => recordOf(sql).socket.unref(),
-    inTransaction: (sql: S) => recordOf(sql).socket.inTransaction,
+    transactionStatus: (sql: S) => recordOf(sql).socket.transactionStatus,
     tls: (sql: S) => recordOf(sql).tls,
 
     ...postgresSessionMethods(async (sql: S, text) => [...await sql.unsafe(text)]),

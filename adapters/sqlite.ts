@@ -7,7 +7,7 @@
 
 import { mustBe } from "../internal/argument_error.ts";
 import { messageOf } from "../internal/thrown.ts";
-import type { Adapter, Destination, Role, Target } from "./adapter.ts";
+import type { Adapter, Destination, Role, Target, TransactionStatus } from "./adapter.ts";
 import { asDriverError, type Verdict } from "./shared/driver_error.ts";
 import { loadDriver } from "./shared/load_driver.ts";
 import { endStatement } from "./shared/sql.ts";
@@ -93,7 +93,7 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
 
     reset,
 
-    inTransaction: (database: D) => (database as Internals).isTransaction,
+    transactionStatus,
 
     async role(database: D): Promise<Role> {
       const queryOnly = await Promise.resolve(isQueryOnly(database));
@@ -124,6 +124,11 @@ async function reset(database: SqliteDatabase, how: "rollback" | "commit"): Prom
   } catch (error) {
     if (!/no transaction is active/.test(messageOf(error))) throw error;
   }
+}
+
+function transactionStatus(database: SqliteDatabase): TransactionStatus | undefined {
+  const { isTransaction } = database as Internals;
+  return isTransaction === undefined ? undefined : isTransaction ? "open" : "idle";
 }
 
 function isQueryOnly(database: SqliteDatabase): boolean {

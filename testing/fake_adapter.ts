@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Adapter, Role, Target } from "../adapters/adapter.ts";
+import type { Adapter, Role, Target, TransactionStatus } from "../adapters/adapter.ts";
 
 /** A connection of the fake adapter. */
 export interface FakeClient {
@@ -19,8 +19,8 @@ export interface FakeClient {
   readonly log: string[];
   /** Whether it is open. */
   open: boolean;
-  /** Whether a transaction is open; set by the statements BEGIN, COMMIT and ROLLBACK. */
-  inTransaction: boolean;
+  /** The status of the transaction; set by the statements BEGIN, COMMIT and ROLLBACK. */
+  transactionStatus: TransactionStatus;
   /** The session's isolation level; `undefined` is the server's default. */
   isolationLevel: string | undefined;
 }
@@ -116,7 +116,7 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
         address,
         log: [],
         open: true,
-        inTransaction: false,
+        transactionStatus: "idle",
         isolationLevel: undefined,
       };
       clients.push(client);
@@ -133,10 +133,10 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
     },
     async reset(client: FakeClient, how: "rollback" | "commit"): Promise<void> {
       client.log.push(how);
-      client.inTransaction = false;
+      client.transactionStatus = "idle";
       await behavior.reset?.(client, how);
     },
-    inTransaction: (client: FakeClient) => client.inTransaction,
+    transactionStatus: (client: FakeClient) => client.transactionStatus,
     async setIsolationLevel(client: FakeClient, level: string | undefined): Promise<void> {
       client.log.push(`isolation ${level ?? "default"}`);
       await behavior.setIsolationLevel?.(client, level);
@@ -161,8 +161,8 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       values: readonly unknown[] = [],
     ): Promise<readonly unknown[]> {
       client.log.push(text);
-      if (/^begin\b/i.test(text)) client.inTransaction = true;
-      if (/^(commit|rollback)\b(?! to\b)/i.test(text)) client.inTransaction = false;
+      if (/^begin\b/i.test(text)) client.transactionStatus = "open";
+      if (/^(commit|rollback)\b(?! to\b)/i.test(text)) client.transactionStatus = "idle";
       return await behavior.query?.(client, text, values) ?? [{ address: client.address }];
     },
   };

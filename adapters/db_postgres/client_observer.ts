@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { TransactionStatus } from "../adapter.ts";
 import { asDriverError, matches, type Verdict } from "../shared/driver_error.ts";
 import { classifyCode } from "../shared/postgres.ts";
 import { endStatement } from "../shared/sql.ts";
@@ -75,10 +76,10 @@ export class ClientObserver {
     };
   }
 
-  /** Whether a transaction is open; `undefined` if there may be one. */
-  get inTransaction(): boolean | undefined {
-    if (this.#client.session.current_transaction !== null) return true;
-    return this.#beginningCall === undefined ? false : undefined;
+  /** The status of the transaction; `undefined` if there may be one. */
+  get transactionStatus(): TransactionStatus | undefined {
+    if (this.#client.session.current_transaction !== null) return "open";
+    return this.#beginningCall === undefined ? "idle" : undefined;
   }
 
   /** Ends the transaction that may be open, one of the driver's or a plain one. */

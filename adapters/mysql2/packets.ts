@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { TransactionStatus } from "../adapter.ts";
+
 /** A packet, as mysql2 parses it. */
 interface Packet {
   readonly buffer: Uint8Array;
@@ -39,24 +41,24 @@ const IN_TRANSACTION = 1;
 export class PacketObserver {
   readonly #source: PacketSource;
   #listener: ((error: unknown) => void) | undefined;
-  #transactionOpen: boolean | undefined = undefined;
+  #status: TransactionStatus | undefined = undefined;
 
   /** @param source The connection, which has just logged in. */
   constructor(source: PacketSource) {
     this.#source = source;
     const handle = source.handlePacket;
     if (typeof handle !== "function") return;
-    this.#transactionOpen = false;
+    this.#status = "idle";
     source.handlePacket = (packet) => {
       if (packet && !source._paused) this.#observe(packet);
       handle.call(source, packet);
     };
   }
 
-  /** Whether a transaction is open; `undefined` if that is not known, as while a statement is running. */
-  get inTransaction(): boolean | undefined {
+  /** The status of the transaction; `undefined` if it is not known, as while a statement is running. */
+  get transactionStatus(): TransactionStatus | undefined {
     const { _command, _commands } = this.#source;
-    return _command || _commands?.length !== 0 ? undefined : this.#transactionOpen;
+    return _command || _commands?.length !== 0 ? undefined : this.#status;
   }
 
   /** Calls `listener` for each error of the server. */
@@ -69,7 +71,7 @@ export class PacketObserver {
     const first = buffer[offset];
     if (first === ERROR) {
       // An error packet has no status, and a statement that failed may have begun a transaction.
-      this.#transactionOpen = undefined;
+      this.#status = undefined;
       if (!this.#listener) return;
       const error = packet.asError(this.#source.clientEncoding);
       packet.offset = offset;
@@ -85,7 +87,7 @@ export class PacketObserver {
   }
 
   #readStatus(buffer: Uint8Array, at: number): void {
-    this.#transactionOpen = (buffer[at]! & IN_TRANSACTION) !== 0;
+    this.#status = (buffer[at]! & IN_TRANSACTION) !== 0 ? "open" : "idle";
   }
 }
 

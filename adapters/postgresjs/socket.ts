@@ -8,6 +8,7 @@
 
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
+import type { TransactionStatus } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
 import { type ErrorFields, ProtocolState } from "../shared/postgres_protocol.ts";
 import { CancelSocket, type RemoteAddress } from "./cancel_socket.ts";
@@ -102,9 +103,9 @@ export class DriverSocket extends EventEmitter {
     }
   }
 
-  /** Whether a transaction is open; `undefined` while the server has an answer to finish. */
-  get inTransaction(): boolean | undefined {
-    return this.readyState === "open" ? this.#protocol.inTransaction : undefined;
+  /** The status of the transaction; `undefined` while the server has an answer to finish. */
+  get transactionStatus(): TransactionStatus | undefined {
+    return this.readyState === "open" ? this.#protocol.transactionStatus : undefined;
   }
 
   /** Lets the socket keep the process alive. */

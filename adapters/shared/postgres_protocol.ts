@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { TransactionStatus } from "../adapter.ts";
+
 /** A message begins with a type byte and a length that counts itself. */
 const HEADER_LENGTH = 5;
 const EMPTY = new Uint8Array();
@@ -36,6 +38,22 @@ const FIELDS: Readonly<Record<string, string>> = {
   R: "routine",
 };
 
+/** The letters of ReadyForQuery. */
+const STATUSES: Readonly<Record<string, TransactionStatus>> = {
+  I: "idle",
+  T: "open",
+  E: "failed",
+};
+
+/**
+ * Returns the status of a transaction.
+ *
+ * @param letter The letter in ReadyForQuery.
+ */
+export function statusOf(letter: string | null | undefined): TransactionStatus | undefined {
+  return letter ? STATUSES[letter] : undefined;
+}
+
 /** The fields of an error that the server reported. */
 export type ErrorFields = Readonly<Record<string, string>>;
 
@@ -44,16 +62,16 @@ export class ProtocolState {
   /** Number of messages that the server has still to answer; the start-up counts as one. */
   #unanswered = 1;
   #started = false;
-  /** Status in the last ReadyForQuery: `I` idle, `T` in a transaction, `E` in a failed one. */
+  /** Letter in the last ReadyForQuery. */
   #status: string | undefined;
   /** The beginning of a message whose rest has not arrived. */
   #incomplete: Uint8Array = EMPTY;
   /** Number of bytes to skip: the rest of a message that does not matter. */
   #skip = 0;
 
-  /** Whether a transaction is open; `undefined` while the server has an answer to finish. */
-  get inTransaction(): boolean | undefined {
-    return this.#unanswered > 0 || this.#status === undefined ? undefined : this.#status !== "I";
+  /** The status of the transaction; `undefined` while the server has an answer to finish. */
+  get transactionStatus(): TransactionStatus | undefined {
+    return this.#unanswered > 0 ? undefined : statusOf(this.#status);
   }
 
   /**

@@ -58,7 +58,7 @@ export class ConnectionLink implements TrackedConnection {
   }
 
   get busy(): boolean {
-    return this.#packets?.inTransaction !== false;
+    return this.#packets?.transactionStatus !== "idle";
   }
 
   close(): void {

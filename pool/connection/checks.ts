@@ -111,11 +111,11 @@ export class ConnectionChecks<C> {
     return this.#resetWhileOpen(slot, how);
   }
 
-  /** Returns whether a transaction may have to be ended: without `inTransaction()`, or if it throws, it may. */
+  /** Returns whether a transaction may have to be ended: without `transactionStatus()`, or if it throws, it may. */
   #mayBeInTransaction({ client }: Slot<C>): boolean {
     const adapter = this.#adapter;
     if (this.#settings.resetOnReturn === null || adapter.reset === undefined) return false;
-    return callAdapter(this.#log, () => adapter.inTransaction?.(client)) !== false;
+    return callAdapter(this.#log, () => adapter.transactionStatus?.(client)) !== "idle";
   }
 
   async #resetWhileOpen(slot: Slot<C>, how: "rollback" | "commit" | null): Promise<void> {

@@ -260,12 +260,12 @@ mariadbTest("mariadbAdapter().classify(): a socketTimeout is a disconnect", asyn
   await soon(ended);
 });
 
-Deno.test("mariadbAdapter().inTransaction(): is undefined if the connection has no internals", async () => {
+Deno.test("mariadbAdapter().transactionStatus(): is undefined if the connection has no internals", async () => {
   const client = { once() {}, on() {}, info: { status: 2 } } as unknown as MariadbClient;
   const opaque = mariadbAdapter(fakeDriver(() => Promise.resolve(client)));
   await withAcceptingServer(async (port) => {
     await opaque.connect("127.0.0.1", targetOf({ port }));
-    assertEquals(opaque.inTransaction!(client), undefined);
+    assertEquals(opaque.transactionStatus!(client), undefined);
     opaque.terminate!(client);
   });
 });

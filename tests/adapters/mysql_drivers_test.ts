@@ -161,19 +161,19 @@ each(
   },
 );
 
-each("inTransaction(): is undefined while a statement is running", async (adapter) => {
+each("transactionStatus(): is undefined while a statement is running", async (adapter) => {
   const client = await adapter.connect(server.host, targetOf());
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   const beginning = client.query("BEGIN");
-  assertEquals(adapter.inTransaction!(client), undefined);
+  assertEquals(adapter.transactionStatus!(client), undefined);
   await beginning;
-  assertEquals(adapter.inTransaction!(client), true);
+  assertEquals(adapter.transactionStatus!(client), "open");
   const running = [client.query("SELECT SLEEP(0.05)"), client.query("COMMIT")];
-  assertEquals(adapter.inTransaction!(client), undefined);
+  assertEquals(adapter.transactionStatus!(client), undefined);
   await Promise.all(running);
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   await adapter.query!(client, "SELECT ? + 1", [1]);
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   await adapter.close!(client);
 });
 
@@ -433,9 +433,9 @@ each("in an engine: works with compression", async (adapter) => {
   assertEquals((row as { text: string }).text, long);
   const lease = await engine.connect();
   await lease.client.query("BEGIN");
-  assertEquals(adapter.inTransaction!(lease.client), true);
+  assertEquals(adapter.transactionStatus!(lease.client), "open");
   await lease.client.query("COMMIT");
-  assertEquals(adapter.inTransaction!(lease.client), false);
+  assertEquals(adapter.transactionStatus!(lease.client), "idle");
   await lease.release();
   await engine.close();
 });

@@ -381,7 +381,7 @@ Deno.test("pgAdapter().query(): supports clients without callbacks and clients t
 
 /** Waits for the end of a failed query, which may arrive a packet later than its error. */
 function queriesDone(client: pg.Client): Promise<void> {
-  return until(() => adapter.inTransaction!(client) !== undefined);
+  return until(() => adapter.transactionStatus!(client) !== undefined);
 }
 
 /** Records the statements that are sent on a connection from now on. */
@@ -409,7 +409,7 @@ Deno.test("pgAdapter() in an engine: rolls an open transaction back at checkin, 
   assertStrictEquals(next.client, client);
   assertEquals(await ask(client, "pg_backend_pid()"), pid);
   assertEquals(await ask(client, "count(*)::int FROM things"), 0);
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   await next.release();
   await engine.close();
 });
@@ -464,26 +464,29 @@ Deno.test("pgAdapter() in an engine: makes no round trip at checkin if no transa
   await engine.close();
 });
 
-Deno.test("pgAdapter().inTransaction(): is right, and undefined while a query is running", async () => {
+Deno.test("pgAdapter().transactionStatus(): is right, and undefined while a query is running", async () => {
   const client = await adapter.connect(server.host, targetOf());
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   await client.query("BEGIN");
-  assertEquals(adapter.inTransaction!(client), true);
+  assertEquals(adapter.transactionStatus!(client), "open");
   await assertRejects(() => client.query("SELECT 1 / 0"));
   await queriesDone(client);
-  assertEquals(adapter.inTransaction!(client), true);
+  assertEquals(adapter.transactionStatus!(client), "failed");
   await adapter.reset!(client, "rollback");
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   const beginning = client.query("BEGIN");
-  assertEquals(adapter.inTransaction!(client), undefined);
+  assertEquals(adapter.transactionStatus!(client), undefined);
   await beginning;
   await client.query("INSERT INTO things VALUES (4)");
   await adapter.reset!(client, "commit");
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   assertEquals(await ask(client, "count(*)::int FROM things WHERE n = 4"), 1);
   await adapter.close!(client);
   // A version of pg without a transaction status.
-  assertEquals(adapter.inTransaction!({ readyForQuery: true } as unknown as pg.Client), undefined);
+  assertEquals(
+    adapter.transactionStatus!({ readyForQuery: true } as unknown as pg.Client),
+    undefined,
+  );
 });
 
 Deno.test("pgAdapter().close(): sends Terminate, and terminate() sends nothing", async () => {

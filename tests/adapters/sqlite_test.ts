@@ -248,13 +248,13 @@ Deno.test("sqliteAdapter() in an engine: rolls an open transaction back at check
   }
 });
 
-Deno.test("sqliteAdapter().reset(): succeeds without a transaction, and inTransaction() is right", async () => {
+Deno.test("sqliteAdapter().reset(): succeeds without a transaction, and transactionStatus() is right", async () => {
   const database = await adapter.connect(":memory:", targetOf());
-  assertEquals(adapter.inTransaction!(database), false);
+  assertEquals(adapter.transactionStatus!(database), "idle");
   database.exec("BEGIN");
-  assertEquals(adapter.inTransaction!(database), true);
+  assertEquals(adapter.transactionStatus!(database), "open");
   await adapter.reset!(database, "rollback");
-  assertEquals(adapter.inTransaction!(database), false);
+  assertEquals(adapter.transactionStatus!(database), "idle");
   for (const how of ["rollback", "commit"] as const) await adapter.reset!(database, how);
   await adapter.close!(database);
   await assertRejects(() => adapter.reset!(database, "rollback"), Error, "database is not open");

@@ -16,7 +16,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import type { Adapter, Target } from "../../adapters/adapter.ts";
+import type { Adapter, Target, TransactionStatus } from "../../adapters/adapter.ts";
 import { ConnectError, type Engine, type EngineOptions, getDnsEngine } from "../../mod.ts";
 import { hungUp, withBlackhole, withMute } from "../support/bad_servers.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
@@ -529,24 +529,24 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     await context.admin("DELETE FROM things");
   },
 
-  "inTransaction(): is right or undefined": async (context) => {
+  "transactionStatus(): is right or undefined": async (context) => {
     const { adapter, dialect } = context;
     const client = await context.open();
-    const assertRightOrUndefined = (expected: boolean) => {
-      const actual = adapter.inTransaction?.(client);
+    const assertRightOrUndefined = (expected: TransactionStatus) => {
+      const actual = adapter.transactionStatus?.(client);
       assert(actual === undefined || actual === expected, `it is ${actual}`);
     };
-    assertRightOrUndefined(false);
+    assertRightOrUndefined("idle");
     await adapter.query!(client, "BEGIN");
-    assertRightOrUndefined(true);
+    assertRightOrUndefined("open");
     await adapter.query!(client, dialect.insert, ["in"]);
-    assertRightOrUndefined(true);
+    assertRightOrUndefined("open");
     await adapter.reset!(client, "rollback");
-    assertRightOrUndefined(false);
+    assertRightOrUndefined("idle");
     await adapter.query!(client, "BEGIN");
     await adapter.query!(client, dialect.insert, ["in"]);
     await adapter.reset!(client, "commit");
-    assertRightOrUndefined(false);
+    assertRightOrUndefined("idle");
     assertEquals(Number((await context.ask(client, dialect.count)).n), 1);
     await adapter.query!(client, "DELETE FROM things");
     await adapter.close!(client);

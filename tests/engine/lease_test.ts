@@ -104,7 +104,7 @@ Deno.test("a connection that is being reset is not handed out", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolSize: 1, maxOverflow: 0 }, { reset: () => delay(10) });
   const lease = await env.engine.connect();
-  lease.client.inTransaction = true;
+  lease.client.transactionStatus = "open";
   const release = watch(lease.release());
   const next = watch(env.engine.connect());
   await time.tick(9);
@@ -292,7 +292,7 @@ Deno.test("a connection that dies in use is closed at checkin, without a reset",
   const logger = keepLines();
   const env = fakeEngine({ logger }, { reset: () => Promise.reject(new Error("it is dead")) });
   const lease = await env.engine.connect();
-  lease.client.inTransaction = true;
+  lease.client.transactionStatus = "open";
   env.adapter.kill(lease.client, new Error("reset by peer"));
   assertFalse(lease.released);
   await lease.release();
