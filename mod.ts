@@ -33,6 +33,7 @@ export type { End, Ended, EngineObserver } from "./pool/observer.ts";
 export type {
   Adapter,
   Destination,
+  NotCommitted,
   Role,
   Target,
   TlsState,

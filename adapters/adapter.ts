@@ -54,6 +54,12 @@ export interface Role {
  */
 export type TransactionStatus = "idle" | "open" | "failed";
 
+/** Why a transaction was not committed. */
+export interface NotCommitted {
+  /** The error that ended the transaction, if the adapter knows it. */
+  readonly cause?: unknown;
+}
+
 /** The state of an encrypted connection. */
 export interface TlsState {
   /**
@@ -200,7 +206,8 @@ export interface Adapter<C> {
    */
   ping?(client: C): Promise<void>;
   /**
-   * Ends an open transaction. Called at a checkin unless `transactionStatus` returns `"idle"` or `poolResetOnReturn` is
+   * Ends an open transaction, and puts settings back that the next holder does not expect: with MySQL and MariaDB,
+   * autocommit. Called at a checkin unless `transactionStatus` returns `"idle"` or `poolResetOnReturn` is
    * off.
    * It must succeed if no transaction is open. Without it, an open transaction stays open at a checkin.
    *
@@ -212,12 +219,34 @@ export interface Adapter<C> {
   /**
    * Returns the status of the session's transaction, without a round trip; `undefined` if it is not known, as while the
    * driver has a statement that is not answered. Called at a checkin: if it returns `"idle"`, `reset` is not called.
-   * Called by `engine.begin` before it commits: if it returns `"failed"`, the transaction is rolled back and the call
-   * rejects. Default: not known.
+   * Called by `engine.begin` before it commits, if there is no `commit`: if it returns `"failed"`, the transaction is
+   * rolled back and the call rejects. Default: not known.
    *
    * @param client The client.
    */
   transactionStatus?(client: C): TransactionStatus | undefined;
+  /**
+   * Notes the settings of the session that `reset` puts back. Called once per connection, after the hook `connect`.
+   *
+   * @param client A client that was just opened.
+   */
+  keepSettings?(client: C): void;
+  /**
+   * Begins a transaction. Called by `engine.begin`. Default: `BEGIN` by `query`.
+   *
+   * @param client A leased client.
+   */
+  begin?(client: C): Promise<void>;
+  /**
+   * Commits the transaction that `engine.begin` began, and finds out whether the server did it: some servers answer
+   * COMMIT without an error although they roll back. Default: `COMMIT` by `query`, which counts as done unless it
+   * rejects.
+   *
+   * @param client A leased client.
+   * @returns `undefined` if the transaction was committed. Otherwise why not; no transaction is open then.
+   * @throws The driver's error; then the transaction is rolled back.
+   */
+  commit?(client: C): Promise<NotCommitted | undefined>;
   /**
    * Sets the isolation level of the session. Called after the connect and at checkouts and checkins if the option
    * `isolationLevel` asks for it; the option needs it.
@@ -266,8 +295,9 @@ export interface Adapter<C> {
   onClose?(client: C, listener: (error?: unknown) => void): void;
   /**
    * Calls `listener` for each error that the server reports on the connection, also if the statement's caller handles
-   * the error. So a read-only server is noticed although an ORM swallows its error. Called once per connection.
-   * Without it, only errors that a lease is released with are noticed.
+   * the error. So a read-only server is noticed although an ORM swallows its error, and `engine.begin` can tell which
+   * error ended a transaction. Errors that only say that an earlier one ended it are left out. Called once per
+   * connection. Without it, only errors that a lease is released with are noticed.
    *
    * @param client A client that was just opened.
    * @param listener Takes the error.

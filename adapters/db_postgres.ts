@@ -10,7 +10,7 @@ import { classify, ClientObserver, type ObservableClient } from "./db_postgres/c
 import { askSystem, dialDbPostgres, type LookupAll } from "./db_postgres/dial.ts";
 import type { DbPostgresClient, DbPostgresModule } from "./db_postgres/driver.ts";
 import { checkDriverTls, readOptions } from "./db_postgres/options.ts";
-import { DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { DEFAULT_PORT, postgresCommit, postgresSessionMethods } from "./shared/postgres.ts";
 
 export type { LookupAll } from "./db_postgres/dial.ts";
 export type {
@@ -76,6 +76,7 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
 ): Adapter<C> {
   const records: WeakMap<C, ConnectionRecord> = new WeakMap();
   const recordOf = (client: C) => records.get(client)!;
+  const transactionStatus = (client: C) => recordOf(client).observer.transactionStatus;
   return {
     name: "db-postgres",
     defaultPort: DEFAULT_PORT,
@@ -108,7 +109,11 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     ...postgresSessionMethods(async (client: C, text) => (await client.queryObject(text)).rows),
 
     reset: (client: C, how: "rollback" | "commit") => recordOf(client).observer.reset(how),
-    transactionStatus: (client: C) => recordOf(client).observer.transactionStatus,
+    transactionStatus,
+    commit: postgresCommit<C>({
+      transactionStatus,
+      send: async (client) => (await client.queryArray("COMMIT")).command,
+    }),
 
     classify,
 

@@ -6,15 +6,15 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState, TransactionStatus } from "./adapter.ts";
+import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
 import {
   ask,
   closeClient,
   type CoreConnection,
   coreOf,
+  driverOf,
   emitterOf,
   type ErrorTap,
-  isBusy,
   loggerOf,
   runStatement,
   streamOf,
@@ -29,6 +29,7 @@ import {
   mysqlSessionMethods,
   refuseOtherServers,
 } from "./shared/mysql.ts";
+import { MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
 import { completeHandshake, dialSocket, onlyOnce } from "./shared/socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
 
@@ -46,7 +47,8 @@ interface ConnectionRecord {
   /** The socket that was dialled; with TLS, `core.socket` is another one. */
   readonly socket: Socket;
   readonly tls: TlsState | undefined;
-  readonly errors: ErrorTap;
+  readonly session: MysqlSession;
+  errorListener?: (error: unknown) => void;
   closing?: Promise<void>;
 }
 
@@ -67,9 +69,6 @@ const EXPECTED_MODULE = 'what `import * as mariadb from "mariadb"` gives';
 
 /** The first version with the identity check and the logger that the adapter relies on. */
 const MIN_VERSION = [3, 4];
-
-/** The server's flag for an open transaction. */
-const IN_TRANSACTION = 1;
 
 const RECORDS = new WeakMap<object, ConnectionRecord>();
 
@@ -134,13 +133,13 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
 
     ...mysqlSessionMethods<C>(ask),
 
-    transactionStatus,
+    ...mysqlTransactionMethods((client: C) => recordOf(client).session),
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
-      recordOf(client).errors.listener = listener;
+      recordOf(client).errorListener = listener;
     },
 
     query: runStatement,
@@ -196,17 +195,16 @@ async function open<C extends MariadbClient>(
       const client = await connecting;
       const core = coreOf(client);
       const state = verifyTls(core.socket, tls);
-      RECORDS.set(client, { core, socket, tls: state, errors });
+      const session = new MysqlSession(driverOf(client, core));
+      const record: ConnectionRecord = { core, socket, tls: state, session };
+      errors.listener = (error) => {
+        session.noteError(error);
+        record.errorListener?.(error);
+      };
+      RECORDS.set(client, record);
       return client;
     },
   });
-}
-
-function transactionStatus(client: MariadbClient): TransactionStatus | undefined {
-  if (isBusy(recordOf(client).core) !== false) return undefined;
-  // After an error, which has no status, the driver assumes an open transaction.
-  const { status } = client.info as { status: number };
-  return (status & IN_TRANSACTION) !== 0 ? "open" : "idle";
 }
 
 function onClose(client: MariadbClient, listener: (error?: unknown) => void): void {

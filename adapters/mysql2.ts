@@ -26,6 +26,7 @@ import {
   mysqlSessionMethods,
   refuseOtherServers,
 } from "./shared/mysql.ts";
+import { MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
 import { completeHandshake, dialSocket, onlyOnce } from "./shared/socket.ts";
 import { verifyTls } from "./shared/tls.ts";
 
@@ -44,6 +45,8 @@ interface ConnectionRecord {
   readonly socket: Socket;
   readonly tls: TlsState | undefined;
   readonly observer: PacketObserver;
+  readonly session: MysqlSession;
+  errorListener?: (error: unknown) => void;
   closing?: Promise<void>;
 }
 
@@ -116,13 +119,13 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
 
     ...mysqlSessionMethods<C>(ask),
 
-    transactionStatus: (client: C) => recordOf(client).observer.transactionStatus,
+    ...mysqlTransactionMethods((client: C) => recordOf(client).session),
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
-      recordOf(client).observer.onError(listener);
+      recordOf(client).errorListener = listener;
     },
 
     query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
@@ -168,13 +171,31 @@ async function open<C extends Mysql2Client>(
       const client = await openClient(mysql2, config);
       const core = coreOf(client);
       const state = verifyTls(core.stream, tls);
-      RECORDS.set(client, { core, socket, tls: state, observer: new PacketObserver(core) });
+      RECORDS.set(client, recordFor(core, { socket, tls: state }));
       return client;
     },
     // Without an error, mysql2 would go on to close the TLS socket that it wraps around this one, and no listener
     // would take the error of that.
     abandon: () => void socket.destroy(new Error("The attempt was aborted")),
   });
+}
+
+function recordFor(
+  core: CoreConnection,
+  { socket, tls }: Pick<ConnectionRecord, "socket" | "tls">,
+): ConnectionRecord {
+  const observer = new PacketObserver(core);
+  const session = new MysqlSession({
+    flags: () => observer.flags,
+    busy: () => observer.busy,
+    send: (text, done) => void core.query(text, (error) => done(error ?? undefined)),
+  });
+  const record: ConnectionRecord = { core, socket, tls, observer, session };
+  observer.onError((error) => {
+    session.noteError(error);
+    record.errorListener?.(error);
+  });
+  return record;
 }
 
 function terminate(client: object, reason?: Error): void {

@@ -16,7 +16,13 @@ import {
 } from "./pg/driver.ts";
 import { readOptions } from "./pg/options.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
-import { classifyCode, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import {
+  classifyCode,
+  DEFAULT_PORT,
+  isInFailedTransaction,
+  postgresCommit,
+  postgresSessionMethods,
+} from "./shared/postgres.ts";
 import { statusOf } from "./shared/postgres_protocol.ts";
 import { onlyOnce } from "./shared/socket.ts";
 import { checkTls, readTls, withServerName } from "./shared/tls.ts";
@@ -84,12 +90,18 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     ...postgresSessionMethods(async (client: C, text) => (await client.query(text)).rows),
 
     transactionStatus,
+    commit: postgresCommit<C>({
+      transactionStatus,
+      send: async (client) => (await client.query("COMMIT")).command,
+    }),
     tls: tlsState,
     classify,
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
-      internalsOf(client).connection?.on?.("errorMessage", listener);
+      internalsOf(client).connection?.on?.("errorMessage", (error) => {
+        if (!isInFailedTransaction(asDriverError(error).code)) listener(error);
+      });
     },
 
     async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {

@@ -9,8 +9,14 @@ import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
 import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
 import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/options.ts";
 import { DriverSocket } from "./postgresjs/socket.ts";
+import { watchStatements } from "./postgresjs/statements.ts";
 import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
-import { classifyCode, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import {
+  classifyCode,
+  DEFAULT_PORT,
+  postgresCommit,
+  postgresSessionMethods,
+} from "./shared/postgres.ts";
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
 import { dialPostgres } from "./shared/postgres_socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
@@ -73,6 +79,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
 ): Adapter<S> {
   const records: WeakMap<S, ConnectionRecord> = new WeakMap();
   const recordOf = (sql: S) => records.get(sql)!;
+  const transactionStatus = (sql: S) => recordOf(sql).socket.transactionStatus;
   return {
     name: "postgresjs",
     defaultPort: DEFAULT_PORT,
@@ -95,7 +102,11 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     terminate: (sql: S, reason?: Error) => recordOf(sql).socket.terminate(reason),
     ref: (sql: S) => recordOf(sql).socket.ref(),
     unref: (sql: S) => recordOf(sql).socket.unref(),
-    transactionStatus: (sql: S) => recordOf(sql).socket.transactionStatus,
+    transactionStatus,
+    commit: postgresCommit<S>({
+      transactionStatus,
+      send: async (sql) => (await sql.unsafe("COMMIT") as { command?: string }).command,
+    }),
     tls: (sql: S) => recordOf(sql).tls,
 
     ...postgresSessionMethods(async (sql: S, text) => [...await sql.unsafe(text)]),
@@ -140,9 +151,13 @@ async function open<S extends PostgresjsSql>(
       },
     }),
   };
-  const { socket } = record;
-  const sql = postgres({ ...options, host: ip, socket: () => socket.nextForDriver(dial) });
+  const sql = postgres({ ...options, host: ip, socket: () => record.socket.nextForDriver(dial) });
   refuseListen(sql as Internals);
+  const { socket } = record;
+  socket.followsStatements = watchStatements(sql, {
+    onMade: () => socket.noteMade(),
+    onBuilt: () => socket.noteBuilt(),
+  });
   try {
     await socket.waitUntilReady(sql.unsafe("SELECT 1"), signal);
     return { sql, record };

@@ -7,7 +7,14 @@
 
 import { mustBe } from "../internal/argument_error.ts";
 import { messageOf } from "../internal/thrown.ts";
-import type { Adapter, Destination, Role, Target, TransactionStatus } from "./adapter.ts";
+import type {
+  Adapter,
+  Destination,
+  NotCommitted,
+  Role,
+  Target,
+  TransactionStatus,
+} from "./adapter.ts";
 import { asDriverError, type Verdict } from "./shared/driver_error.ts";
 import { loadDriver } from "./shared/load_driver.ts";
 import { endStatement } from "./shared/sql.ts";
@@ -94,6 +101,13 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
     reset,
 
     transactionStatus,
+
+    async commit(database: D): Promise<NotCommitted | undefined> {
+      // Some errors, as that of a full disk, end the transaction (SQLite, "Response To Errors Within A Transaction").
+      if (transactionStatus(database) === "idle") return {};
+      await Promise.resolve(database.exec("COMMIT"));
+      return undefined;
+    },
 
     async role(database: D): Promise<Role> {
       const queryOnly = await Promise.resolve(isQueryOnly(database));

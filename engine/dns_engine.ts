@@ -15,7 +15,7 @@ import { PoolLease } from "../pool/pool_lease.ts";
 import type { EngineCore } from "./core.ts";
 import type { EngineSettings } from "./options.ts";
 import { type EngineSetup, requireMethod } from "./setup.ts";
-import { type Run, savepoint, statementRunner, transaction } from "./statements.ts";
+import { type Run, savepoint, statementLog, statementRunner, transaction } from "./statements.ts";
 import type {
   BeginOptions,
   ConnectOptions,
@@ -87,10 +87,15 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     options?: BeginOptions<C>,
   ): Promise<T> {
     const { within, ...rest } = readBeginOptions(options);
-    const run = this.#runner("begin a transaction");
+    const { loggingToken } = this.#execution;
+    const parts = {
+      adapter: this.#adapter,
+      run: this.#runner("begin a transaction"),
+      note: statementLog(this.#core.log, loggingToken),
+    };
     if (typeof fn !== "function") throw mustBe("fn", "a function", fn);
-    if (within !== undefined) return await savepoint(within, fn, run);
-    return await this.use((lease) => transaction(lease, fn, run), rest);
+    if (within !== undefined) return await savepoint(within, fn, parts);
+    return await this.use((lease) => transaction(lease, fn, parts), rest);
   }
 
   async query<Row = unknown>(

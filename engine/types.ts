@@ -132,8 +132,9 @@ export interface Engine<C> extends EventTarget {
    * @param fn The function.
    * @param options Signal and timeout of the checkout, and `within`.
    * @returns What `fn` returned, after the commit.
-   * @throws What `fn` throws, after the rollback; what the commit throws; {@linkcode ConnectionLostError} if the
-   *   connection was lost, and then it is not known whether the work was done.
+   * @throws What `fn` throws, after the rollback; what the commit throws; {@linkcode TransactionAbortedError} if `fn`
+   *   handled an error that had ended the transaction, or ended it itself: nothing was committed;
+   *   {@linkcode ConnectionLostError} if the connection was lost, and then it is not known whether the work was done.
    */
   begin<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: BeginOptions<C>): Promise<T>;
 

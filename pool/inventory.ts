@@ -72,6 +72,7 @@ export class Inventory<C> {
     opened.watch({
       onClosed: (error) => this.#onClosed(slot, error),
       onError: (error) => {
+        slot.serverError = error;
         const invalid = slot.isOpen ? this.#connections.classifyError(error) : undefined;
         if (invalid) this.#evictInvalid(slot, invalid);
       },

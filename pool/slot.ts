@@ -62,6 +62,8 @@ export class Slot<C> implements Linked<Slot<C>> {
   reported = false;
   /** The isolation level that the current lease has set, to be taken back at checkin. */
   isolationLevel: string | undefined = undefined;
+  /** The last error that the server reported, for a transaction that turns out to have failed. */
+  serverError: unknown = undefined;
   /** Called when the connection is closed: a driver may leave a check or a reset pending. */
   onClosed: (() => void) | undefined = undefined;
 

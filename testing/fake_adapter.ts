@@ -162,8 +162,9 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
     ): Promise<readonly unknown[]> {
       client.log.push(text);
       if (/^begin\b/i.test(text)) client.transactionStatus = "open";
+      const rows = await behavior.query?.(client, text, values);
       if (/^(commit|rollback)\b(?! to\b)/i.test(text)) client.transactionStatus = "idle";
-      return await behavior.query?.(client, text, values) ?? [{ address: client.address }];
+      return rows ?? [{ address: client.address }];
     },
   };
 }

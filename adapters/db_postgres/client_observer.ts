@@ -7,7 +7,7 @@
 
 import type { TransactionStatus } from "../adapter.ts";
 import { asDriverError, matches, type Verdict } from "../shared/driver_error.ts";
-import { classifyCode } from "../shared/postgres.ts";
+import { classifyCode, isInFailedTransaction } from "../shared/postgres.ts";
 import { endStatement } from "../shared/sql.ts";
 
 type Method = (...args: unknown[]) => Promise<unknown>;
@@ -156,7 +156,10 @@ export class ClientObserver {
   }
 
   #onError(error: unknown): void {
-    for (const listener of this.errorListeners) listener(error);
+    const { fields } = (error ?? {}) as { fields?: { code?: unknown } };
+    if (!isInFailedTransaction(fields?.code)) {
+      for (const listener of this.errorListeners) listener(error);
+    }
     if (classify(error) === "disconnect") this.connectionLost(error as Error);
   }
 }

@@ -7,6 +7,7 @@
 import type { Socket } from "node:net";
 import type { Destination } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
+import type { SessionDriver } from "../shared/mysql_session.ts";
 import { socketClosed } from "../shared/socket.ts";
 import type { MariadbClient, MariadbConfig, MariadbLogger } from "./driver.ts";
 
@@ -19,6 +20,12 @@ export interface CoreConnection {
     readonly length: number;
     peekFront(): { readonly onPacketReceive: unknown } | undefined;
   };
+  /** Runs one statement, with functions that are called before the next answer is read. */
+  query?(
+    command: { readonly sql: string },
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ): void;
   /** Ends the connection and rejects all that waits for it. */
   fatalError?(error: Error, silently: boolean): void;
 }
@@ -99,6 +106,19 @@ export function isBusy({ receiveQueue }: CoreConnection): boolean | undefined {
   // The last command may stay in the queue although it has its answer.
   return receiveQueue.length > 1 ||
     receiveQueue.length === 1 && receiveQueue.peekFront()?.onPacketReceive !== null;
+}
+
+/** Returns what is known about the session of a client. */
+export function driverOf(client: MariadbClient, core: CoreConnection): SessionDriver {
+  return {
+    // After an error, which has no flags, the driver sets the flag for an open transaction.
+    flags: () => core.receiveQueue && (client.info as { status: number }).status,
+    busy: () => isBusy(core),
+    send(sql: string, done: (error?: unknown) => void): void {
+      if (core.query) core.query({ sql }, () => done(), (error) => done(error));
+      else client.query(sql).then(() => done(), done);
+    },
+  };
 }
 
 /** Returns a client as an event emitter. */

@@ -10,7 +10,7 @@ import { isSocketError } from "../../internal/socket_errors.ts";
 import type { Adapter, Destination, Role } from "../adapter.ts";
 import { asDriverError, type Verdict } from "./driver_error.ts";
 import { argName } from "./params.ts";
-import { checkIsolationLevel, endStatement } from "./sql.ts";
+import { checkIsolationLevel } from "./sql.ts";
 
 /** The port of MySQL and MariaDB. */
 export const DEFAULT_PORT = 3306;
@@ -62,7 +62,6 @@ type Ask<C> = (client: C, text: string) => Promise<unknown>;
 
 /** What the clients of both drivers have. */
 interface MysqlClient {
-  query(sql: string): Promise<unknown>;
   ping(): Promise<unknown>;
 }
 
@@ -92,13 +91,10 @@ export function classifyMysql(error: unknown): Verdict {
  */
 export function mysqlSessionMethods<C extends MysqlClient>(
   ask: Ask<C>,
-): Required<Pick<Adapter<C>, "ping" | "reset" | "setIsolationLevel" | "role">> {
+): Required<Pick<Adapter<C>, "ping" | "setIsolationLevel" | "role">> {
   return {
     async ping(client: C): Promise<void> {
       await client.ping();
-    },
-    async reset(client: C, how: "rollback" | "commit"): Promise<void> {
-      await client.query(endStatement(how));
     },
     setIsolationLevel: (client: C, level: string | undefined) =>
       setIsolationLevel((text) => ask(client, text), level),

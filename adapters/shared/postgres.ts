@@ -6,7 +6,7 @@
  */
 
 import { isSocketError } from "../../internal/socket_errors.ts";
-import type { Adapter, Role } from "../adapter.ts";
+import type { Adapter, Role, TransactionStatus } from "../adapter.ts";
 import type { Verdict } from "./driver_error.ts";
 import type { ParamTypes } from "./params.ts";
 import { checkIsolationLevel, endStatement } from "./sql.ts";
@@ -29,6 +29,8 @@ export const SESSION_PARAMS: ParamTypes = {
  * server shutdown, crash, start-up, dropped database and idle session timeout.
  */
 const DISCONNECTED = /^(08...|57P0[1-5])$/;
+/** 25P02: an earlier error has ended the transaction. */
+const IN_FAILED_TRANSACTION = "25P02";
 /** 25006: read-only transaction. */
 const READ_ONLY = "25006";
 
@@ -44,6 +46,27 @@ export function classifyCode(code: unknown): Verdict {
   if (code === READ_ONLY) return "read-only";
   if (typeof code !== "string") return undefined;
   return DISCONNECTED.test(code) || isSocketError({ code }) ? "disconnect" : undefined;
+}
+
+/** Returns whether the code of an error only says that an earlier error ended the transaction. */
+export function isInFailedTransaction(code: unknown): boolean {
+  return code === IN_FAILED_TRANSACTION;
+}
+
+/**
+ * Makes the adapter method `commit`. PostgreSQL answers the COMMIT of a failed transaction with the tag ROLLBACK and
+ * without an error, and that of none with a warning.
+ *
+ * @param parts `transactionStatus` of the adapter; `send` sends COMMIT and returns the tag of the answer.
+ */
+export function postgresCommit<C>({ transactionStatus, send }: {
+  readonly transactionStatus: (client: C) => TransactionStatus | undefined;
+  readonly send: (client: C) => Promise<string | undefined>;
+}): NonNullable<Adapter<C>["commit"]> {
+  return async (client) => {
+    if (transactionStatus(client) === "idle") return {};
+    return await send(client) === "ROLLBACK" ? {} : undefined;
+  };
 }
 
 /**

@@ -13,8 +13,11 @@ const EMPTY = new Uint8Array();
 
 const ERROR_RESPONSE = charCode("E");
 const READY_FOR_QUERY = charCode("Z");
+const SYNC = charCode("S");
 /** Messages of the client whose answer ends with ReadyForQuery: Query, Sync, FunctionCall. */
 const ANSWERED = [charCode("Q"), charCode("S"), charCode("F")];
+/** Messages of the client that a Sync must follow: Parse, Bind, Describe, Execute, Close. */
+const UNSYNCED = [charCode("P"), charCode("B"), charCode("D"), charCode("E"), charCode("C")];
 
 /** The fields of an error, with the names that drivers give them. */
 const FIELDS: Readonly<Record<string, string>> = {
@@ -61,6 +64,8 @@ export type ErrorFields = Readonly<Record<string, string>>;
 export class ProtocolState {
   /** Number of messages that the server has still to answer; the start-up counts as one. */
   #unanswered = 1;
+  /** Whether the client has a Sync to send. */
+  #unsynced = false;
   #started = false;
   /** Letter in the last ReadyForQuery. */
   #status: string | undefined;
@@ -71,7 +76,7 @@ export class ProtocolState {
 
   /** The status of the transaction; `undefined` while the server has an answer to finish. */
   get transactionStatus(): TransactionStatus | undefined {
-    return this.#unanswered > 0 ? undefined : statusOf(this.#status);
+    return this.#unanswered > 0 || this.#unsynced ? undefined : statusOf(this.#status);
   }
 
   /**
@@ -82,7 +87,10 @@ export class ProtocolState {
   sent(bytes: Uint8Array): void {
     if (!this.#started) return; // the start-up message has no type, and a password has no answer of its own
     for (let at = 0; at + HEADER_LENGTH <= bytes.length; at += 1 + lengthAt(bytes, at + 1)) {
-      if (ANSWERED.includes(bytes[at]!)) this.#unanswered++;
+      const type = bytes[at]!;
+      if (ANSWERED.includes(type)) this.#unanswered++;
+      if (type === SYNC) this.#unsynced = false;
+      else if (UNSYNCED.includes(type)) this.#unsynced = true;
     }
   }
 

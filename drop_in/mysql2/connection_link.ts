@@ -58,7 +58,7 @@ export class ConnectionLink implements TrackedConnection {
   }
 
   get busy(): boolean {
-    return this.#packets?.transactionStatus !== "idle";
+    return this.#packets?.idle !== true;
   }
 
   close(): void {

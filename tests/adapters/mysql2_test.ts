@@ -279,12 +279,15 @@ mariadbTest(
     const client = await adapter.connect(server.host, target);
     await client.query("CREATE TEMPORARY TABLE numbers (n int) ENGINE = InnoDB");
     await client.query("SET autocommit = 0");
+    assertEquals(adapter.transactionStatus!(client), undefined); // a reset has something to do
+    adapter.keepSettings!(client);
     assertEquals(adapter.transactionStatus!(client), "idle");
     await client.query("LOAD DATA LOCAL INFILE 'here' INTO TABLE numbers");
     assertEquals(adapter.transactionStatus!(client), "open");
     await client.query("COMMIT");
     assertEquals(adapter.transactionStatus!(client), "idle");
     await client.query("SET autocommit = 1");
+    adapter.keepSettings!(client);
     const { connection } = client as unknown as { connection: mysqlWithCallbacks.Connection };
     let count = 0;
     for await (

@@ -6,7 +6,12 @@ import mysql from "npm:mysql2@^3.24/promise";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { mariadbAdapter } from "../../adapters/mariadb.ts";
 import { mysql2Adapter } from "../../adapters/mysql2.ts";
-import { type Engine, type EngineOptions, getDnsEngine } from "../../mod.ts";
+import {
+  type Engine,
+  type EngineOptions,
+  getDnsEngine,
+  TransactionAbortedError,
+} from "../../mod.ts";
 import { makeAuthority } from "../../lab/certificates.ts";
 import type { MariadbServer } from "../../lab/mariadb.ts";
 import { hungUp, withMute } from "../support/bad_servers.ts";
@@ -34,6 +39,8 @@ Deno.test.beforeAll(async () => {
   ca = authority.cert;
   server = await startServer({ tls: await authority.issue({ names: ["db.internal"] }) });
   await asAdmin(server, "CREATE TABLE things (name varchar(100) UNIQUE)");
+  await asAdmin(server, "CREATE TABLE accounts (id int PRIMARY KEY, owner varchar(100))");
+  await asAdmin(server, "INSERT INTO accounts (id) VALUES (1), (2)");
   await asAdmin(
     server,
     "CREATE PROCEDURE both_of() BEGIN SELECT 1 AS a; SELECT 2 AS b; END",
@@ -439,3 +446,152 @@ each("in an engine: works with compression", async (adapter) => {
   await lease.release();
   await engine.close();
 });
+
+/** Runs a function in a transaction that is the victim of a deadlock, and handles that error. */
+async function asVictim(
+  engine: Engine<Client>,
+  goOn: (client: Client) => Promise<unknown>,
+): Promise<{ error?: unknown; handled: unknown }> {
+  let handled: unknown;
+  const other = await mysqlClient();
+  try {
+    const outcome = await engine.begin(async ({ client: victim }) => {
+      await victim.query("UPDATE accounts SET owner = 'victim' WHERE id = 1");
+      await other.query("BEGIN");
+      // The server ends the transaction that has changed less.
+      await other.query("INSERT INTO accounts (id) VALUES (11), (12), (13), (14), (15), (16)");
+      await other.query("UPDATE accounts SET owner = 'other' WHERE id = 2");
+      const waiting = other.query("UPDATE accounts SET owner = 'other' WHERE id = 1");
+      await until(async () =>
+        (await asAdmin(server, "SELECT 1 FROM information_schema.innodb_lock_waits")).length > 0
+      );
+      await victim.query("UPDATE accounts SET owner = 'victim' WHERE id = 2").catch((error) => {
+        handled = error;
+      });
+      await waiting;
+      await other.query("ROLLBACK");
+      await goOn(victim);
+    }).then(() => ({}), (error) => ({ error }));
+    return { ...outcome, handled };
+  } finally {
+    await other.end();
+  }
+}
+
+function mysqlClient() {
+  const { host, port } = server;
+  return mysql.createConnection({ ...LOGIN, host, port, database: "orders" });
+}
+
+each(
+  "begin(): rejects for the victim of a deadlock, and none of its statements is done",
+  async (adapter) => {
+    const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    await asAdmin(server, "DELETE FROM things");
+    const goOn: ((client: Client) => Promise<unknown>)[] = [
+      () => Promise.resolve(),
+      (client) => client.query("INSERT INTO things VALUES ('half')"),
+      (client) => client.query("SELECT 1"),
+      (client) =>
+        Promise.all([
+          client.query("INSERT INTO things VALUES ('half')"),
+          client.query("INSERT INTO things VALUES ('more')"),
+        ]),
+      async (client) => {
+        await client.query("INSERT INTO things VALUES ('half')");
+        await client.query("INSERT INTO things VALUES ('half')").catch(() => {});
+      },
+    ];
+    for (const each of goOn) {
+      const { error, handled } = await asVictim(engine, each);
+      assertEquals((handled as { errno?: number })?.errno, 1213, String(error));
+      assert(error instanceof TransactionAbortedError, String(error));
+      assertEquals((error.cause as { errno?: number }).errno, 1213, String(each));
+      const rows = await asAdmin(
+        server,
+        "SELECT name FROM things UNION SELECT owner FROM accounts WHERE owner IS NOT NULL",
+      );
+      assertEquals(rows, [], String(each));
+      // The next holder's statements are committed one by one again.
+      await engine.query("INSERT INTO things VALUES ('next')");
+      assertEquals((await asAdmin(server, "SELECT name FROM things")).length, 1);
+      await asAdmin(server, "DELETE FROM things");
+    }
+    assertEquals(engine.status().opened, 1);
+    await engine.close();
+  },
+);
+
+each("begin(): commits after errors that leave the transaction open", async (adapter) => {
+  const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+  const errors = [
+    "SELEC 1",
+    "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213", // a number does not make a deadlock
+    "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205", // as with innodb_rollback_on_timeout = 0
+  ];
+  for (const text of errors) {
+    for (const last of [true, false]) {
+      await engine.begin(async ({ client }) => {
+        await client.query("INSERT INTO things VALUES ('kept')");
+        await assertRejects(() => client.query(text));
+        if (!last) await client.query("INSERT INTO things VALUES ('more')");
+      });
+      const rows = await asAdmin(server, "SELECT name FROM things");
+      assertEquals(rows.length, last ? 1 : 2, text);
+      await asAdmin(server, "DELETE FROM things");
+      await engine.query("INSERT INTO things VALUES ('next')");
+      assertEquals((await asAdmin(server, "SELECT name FROM things")).length, 1);
+      await asAdmin(server, "DELETE FROM things");
+    }
+  }
+  await engine.close();
+});
+
+each("begin(): an implicit commit is no failure", async (adapter) => {
+  const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+  await engine.begin(async ({ client }) => {
+    await client.query("INSERT INTO things VALUES ('kept')");
+    await client.query("CREATE TABLE others (n int)");
+  });
+  assertEquals((await asAdmin(server, "SELECT name FROM things")).length, 1);
+  await asAdmin(server, "DROP TABLE others");
+  await asAdmin(server, "DELETE FROM things");
+  await engine.close();
+});
+
+each(
+  "in an engine: autocommit is put back at checkin to what the session had after the connect",
+  async (adapter) => {
+    const leave = [
+      "SET autocommit = 0",
+      "SET autocommit = 1",
+      "SET SESSION autocommit = 0",
+      "SELEC 1",
+    ];
+    for (const connected of [1, 0]) {
+      const hooks = {
+        connect: async ({ client }: { client: Client }) =>
+          void await client.query(`SET autocommit = ${connected}`),
+      };
+      const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0, hooks });
+      for (const text of leave) {
+        await engine.use(({ client }) => client.query(text)).catch(() => {});
+        const [row] = await engine.query("SELECT @@autocommit AS value");
+        assertEquals(Number((row as { value: unknown }).value), connected, text);
+      }
+      assertEquals(engine.status().opened, 1);
+      await engine.close();
+    }
+    const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    for (const text of leave) {
+      await engine.use(({ client }) => client.query(text)).catch(() => {});
+      await engine.query("INSERT INTO things VALUES ('acknowledged')");
+      assertEquals((await asAdmin(server, "SELECT name FROM things")).length, 1, text);
+      await asAdmin(server, "DELETE FROM things");
+    }
+    const before = await rollbacks();
+    for (let i = 0; i < 5; i++) await engine.query("SELECT 1");
+    assertEquals(await rollbacks(), before);
+    await engine.close();
+  },
+);

@@ -44,8 +44,19 @@ Deno.test("ProtocolState.transactionStatus: is undefined until the last of sever
   const state = started();
   const parse = message("P", "\0SELECT 1\0\0\0");
   state.sent(concat(QUERY, parse, SYNC));
-  state.sent(parse); // is answered only after a Sync
   state.received(READY("T"));
+  assertEquals(state.transactionStatus, undefined);
+  state.received(READY("T"));
+  assertEquals(state.transactionStatus, "open");
+});
+
+Deno.test("ProtocolState.transactionStatus: is undefined while the client has a Sync to send", () => {
+  const state = started();
+  state.sent(concat(message("P", "\0SELECT $1\0\0\0"), message("D", "S\0"), message("H", "")));
+  assertEquals(state.transactionStatus, undefined);
+  state.received(message("1", ""));
+  assertEquals(state.transactionStatus, undefined);
+  state.sent(concat(message("B", "\0\0\0\0\0\0\0\0"), message("E", "\0\0\0\0\0"), SYNC));
   assertEquals(state.transactionStatus, undefined);
   state.received(READY("T"));
   assertEquals(state.transactionStatus, "open");
