@@ -636,6 +636,11 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
         await adapter.query!(client as never, dialect.echo, [1, "a"]);
         send(client, dialect.echo, [2, "b"]);
       },
+      async (client) => {
+        const first = adapter.query!(client as never, dialect.echo, [1, "a"]);
+        send(client, "BEGIN");
+        await first;
+      },
     ];
     for (const [index, hold] of holders.entries()) {
       for (const direct of [false, true]) {
