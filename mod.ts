@@ -32,6 +32,7 @@ export type { Echo, Logger } from "./internal/log.ts";
 export type { End, Ended, EngineObserver } from "./pool/observer.ts";
 export type {
   Adapter,
+  BindValues,
   Destination,
   NotCommitted,
   Role,

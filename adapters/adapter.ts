@@ -60,6 +60,9 @@ export interface NotCommitted {
   readonly cause?: unknown;
 }
 
+/** The values of a statement: one per placeholder, or by name for a driver that has named placeholders. */
+export type BindValues = readonly unknown[] | Readonly<Record<string, unknown>>;
+
 /** The state of an encrypted connection. */
 export interface TlsState {
   /**
@@ -308,9 +311,10 @@ export interface Adapter<C> {
    *
    * @param client A leased client.
    * @param text The statement, with the driver's own placeholders.
-   * @param values The bind values, one per placeholder; `undefined` if there are none.
+   * @param values The bind values, one per placeholder, or an object of names for a driver that has them; `undefined` if
+   *   there are none.
    * @returns The rows of the statement's result; an empty array if it has none.
    * @throws The driver's error.
    */
-  query?(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]>;
+  query?(client: C, text: string, values?: BindValues): Promise<readonly unknown[]>;
 }

@@ -5,12 +5,13 @@
  */
 
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, BindValues, Destination, Target, TlsState } from "./adapter.ts";
 import { classify, ClientObserver, type ObservableClient } from "./db_postgres/client_observer.ts";
 import { askSystem, dialDbPostgres, type LookupAll } from "./db_postgres/dial.ts";
 import type { DbPostgresClient, DbPostgresModule } from "./db_postgres/driver.ts";
 import { checkDriverTls, readOptions } from "./db_postgres/options.ts";
 import { DEFAULT_PORT, postgresCommit, postgresSessionMethods } from "./shared/postgres.ts";
+import { listOf } from "./shared/values.ts";
 
 export type { LookupAll } from "./db_postgres/dial.ts";
 export type {
@@ -122,8 +123,8 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     onError: (client: C, listener: (error: unknown) => void) =>
       void recordOf(client).observer.errorListeners.push(listener),
 
-    async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
-      return (await client.queryObject(text, values ? [...values] : undefined)).rows;
+    async query(client: C, text: string, values?: BindValues): Promise<readonly unknown[]> {
+      return (await client.queryObject(text, values && listOf(values))).rows;
     },
   };
 }

@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, BindValues, Destination, Target, TlsState } from "./adapter.ts";
 import {
   ask,
   closeClient,
@@ -128,7 +128,7 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
       recordOf(client).errorListener = listener;
     },
 
-    query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+    query(client: C, text: string, values?: BindValues): Promise<readonly unknown[]> {
       return runStatement(recordOf(client).core, text, values);
     },
   };

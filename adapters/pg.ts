@@ -6,7 +6,14 @@
 
 import { mustBe } from "../internal/argument_error.ts";
 import { captureStackHere } from "../internal/thrown.ts";
-import type { Adapter, Destination, Target, TlsState, TransactionStatus } from "./adapter.ts";
+import type {
+  Adapter,
+  BindValues,
+  Destination,
+  Target,
+  TlsState,
+  TransactionStatus,
+} from "./adapter.ts";
 import {
   internalsOf,
   type PgClient,
@@ -26,6 +33,7 @@ import {
 import { statusOf } from "./shared/postgres_protocol.ts";
 import { onlyOnce } from "./shared/socket.ts";
 import { checkTls, readTls, withServerName } from "./shared/tls.ts";
+import { listOf } from "./shared/values.ts";
 
 export type { PgClient, PgConfig, PgModule } from "./pg/driver.ts";
 export type { TlsOptions } from "./shared/tls.ts";
@@ -104,7 +112,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       });
     },
 
-    async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+    async query(client: C, text: string, values?: BindValues): Promise<readonly unknown[]> {
       try {
         return rowsOf(await run(client, text, values));
       } catch (error) {
@@ -192,11 +200,11 @@ function onClose(client: PgClient, listener: (error?: unknown) => void): void {
 function run(
   client: PgClient,
   text: string,
-  values: readonly unknown[] | undefined,
+  values: BindValues | undefined,
 ): Promise<PgResult | PgResult[]> {
   return new Promise((resolve, reject) => {
     const query = client.query as unknown as QueryWithCallback;
-    const promise = query.call(client, text, values && [...values], (error, result) => {
+    const promise = query.call(client, text, values && listOf(values), (error, result) => {
       if (error) reject(error);
       else resolve(result!);
     });

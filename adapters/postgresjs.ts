@@ -5,7 +5,7 @@
  */
 
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, BindValues, Destination, Target, TlsState } from "./adapter.ts";
 import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
 import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/options.ts";
 import { DriverSocket } from "./postgresjs/socket.ts";
@@ -20,6 +20,7 @@ import {
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
 import { dialPostgres } from "./shared/postgres_socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
+import { listOf } from "./shared/values.ts";
 
 export type { PostgresjsFunction, PostgresjsOptions, PostgresjsSql } from "./postgresjs/driver.ts";
 
@@ -118,8 +119,8 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     onError: (sql: S, listener: (error: unknown) => void) =>
       void recordOf(sql).errorListeners.push(listener),
 
-    async query(sql: S, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
-      return [...await sql.unsafe(text, values ? [...values] : [])];
+    async query(sql: S, text: string, values?: BindValues): Promise<readonly unknown[]> {
+      return [...await sql.unsafe(text, listOf(values ?? []))];
     },
   };
 }

@@ -9,6 +9,7 @@ import { mustBe } from "../internal/argument_error.ts";
 import { messageOf } from "../internal/thrown.ts";
 import type {
   Adapter,
+  BindValues,
   Destination,
   NotCommitted,
   Role,
@@ -18,6 +19,7 @@ import type {
 import { asDriverError, type Verdict } from "./shared/driver_error.ts";
 import { loadDriver } from "./shared/load_driver.ts";
 import { endStatement } from "./shared/sql.ts";
+import { listOf } from "./shared/values.ts";
 import type { SqliteDatabase, SqliteModule } from "./sqlite/driver.ts";
 import { readOptions } from "./sqlite/options.ts";
 
@@ -116,8 +118,8 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
 
     classify,
 
-    async query(database: D, text: string, values?: readonly unknown[]) {
-      return await Promise.resolve(run(database, text, values ?? []));
+    async query(database: D, text: string, values?: BindValues) {
+      return await Promise.resolve(run(database, text, listOf(values ?? [])));
     },
   };
 }

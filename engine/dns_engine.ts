@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Adapter } from "../adapters/adapter.ts";
+import type { Adapter, BindValues } from "../adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "../errors.ts";
 import { mustBe, outOfRange } from "../internal/argument_error.ts";
 import { deadline } from "../internal/async.ts";
@@ -100,7 +100,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
 
   async query<Row = unknown>(
     text: string,
-    values?: readonly unknown[],
+    values?: BindValues,
     options?: ConnectOptions,
   ): Promise<readonly Row[]> {
     const run = this.#runner("run a query");

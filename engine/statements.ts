@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Adapter, NotCommitted, TransactionStatus } from "../adapters/adapter.ts";
+import type { Adapter, BindValues, NotCommitted, TransactionStatus } from "../adapters/adapter.ts";
 import { TransactionAbortedError } from "../errors.ts";
 import type { Log } from "../internal/log.ts";
 import { redactValues } from "../internal/redact.ts";
@@ -16,7 +16,7 @@ import { PoolLease } from "../pool/pool_lease.ts";
 export type Run<C> = (
   lease: Lease<C>,
   text: string,
-  values?: readonly unknown[],
+  values?: BindValues,
 ) => Promise<readonly unknown[]>;
 
 /** How statements are run. */
@@ -55,7 +55,8 @@ export function statementRunner<C>(
     try {
       return await run(lease, text, values);
     } catch (error) {
-      throw values?.length ? redactValues(error, text, values) : error;
+      const list = listed(values);
+      throw list.length ? redactValues(error, text, list) : error;
     }
   };
 }
@@ -67,15 +68,21 @@ export function statementLog(log: Log, token: string | undefined): (text: string
 }
 
 /** Shows bind values for a log line. Values without a JSON form are counted: a log line must not throw. */
-function showValues(values: readonly unknown[] | undefined, hidesValues: boolean): string {
-  if (!values?.length) return "";
-  if (hidesValues) return ` [${values.length} values hidden]`;
+function showValues(values: BindValues | undefined, hidesValues: boolean): string {
+  const { length } = listed(values);
+  if (length === 0) return "";
+  if (hidesValues) return ` [${length} values hidden]`;
   try {
     const plain = (_: string, value: unknown) => typeof value === "bigint" ? String(value) : value;
     return ` ${JSON.stringify(values, plain)}`;
   } catch {
-    return ` [${values.length} values]`;
+    return ` [${length} values]`;
   }
+}
+
+/** Returns values as a list, without their names. */
+function listed(values: BindValues | undefined): readonly unknown[] {
+  return values === undefined ? [] : Array.isArray(values) ? values : Object.values(values);
 }
 
 /** What a transaction is run with. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { BindValues } from "../adapters/adapter.ts";
 import type { PoolCounts } from "../errors.ts";
 import type { Lease } from "../pool/lease.ts";
 import type { AddressChange, AnswerStatus } from "../resolver/answer_source.ts";
@@ -143,15 +144,16 @@ export interface Engine<C> extends EventTarget {
    *
    * @typeParam Row The type of a row; it is not checked.
    * @param text The statement, with the driver's own placeholders.
-   * @param values The bind values.
+   * @param values The bind values, one per placeholder. With mysql2 and mariadb and their option `namedPlaceholders`, they
+   *   may be an object of names.
    * @param options Signal and timeout of the checkout: they end the wait for a connection, not the statement.
    * @returns The rows.
    * @throws What the driver throws, and what {@linkcode use} does; {@linkcode TypeError} if the adapter has no
-   *   `query`.
+   *   `query`, or with mysql2 and mariadb if there are more or fewer values than placeholders.
    */
   query<Row = unknown>(
     text: string,
-    values?: readonly unknown[],
+    values?: BindValues,
     options?: ConnectOptions,
   ): Promise<readonly Row[]>;
 

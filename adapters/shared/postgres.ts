@@ -26,9 +26,10 @@ export const SESSION_PARAMS: ParamTypes = {
 
 /**
  * SQLSTATEs after which the connection cannot be used (PostgreSQL, appendix A): 08 connection exceptions, 57P01 to 57P05
- * server shutdown, crash, start-up, dropped database and idle session timeout.
+ * server shutdown, crash, start-up, dropped database and idle session timeout. 08P01 is also the code for a wrong number
+ * of bind values, which does no harm to the connection; after a graver one, the server closes it.
  */
-const DISCONNECTED = /^(08...|57P0[1-5])$/;
+const DISCONNECTED = /^(08(?!P01)...|57P0[1-5])$/;
 /** 25P02: an earlier error has ended the transaction. */
 const IN_FAILED_TRANSACTION = "25P02";
 /** 25006: read-only transaction. */

@@ -118,7 +118,13 @@ function fakeDriver(
 }
 
 Deno.test("mariadbAdapter().connect(): passes the host name to the driver, and turns off its timeout, redirects and bind values in errors", async () => {
-  const own = { connectTimeout: 0, host: "db.internal", logParam: false, permitRedirect: false };
+  const own = {
+    connectTimeout: 0,
+    host: "db.internal",
+    logParam: false,
+    permitRedirect: false,
+    prepareCacheLength: 100,
+  };
   const settingsOf = ({ stream: _, port: __, logger: ___, ...settings }: MariadbConfig) => settings;
   const bare = { user: undefined, password: undefined, database: undefined };
   assertEquals(settingsOf(await configFor(bare)), own);

@@ -156,6 +156,7 @@ Deno.test("mysql2Adapter().connect(): passes host name and socket to the driver,
   assertEquals(Object.keys(await configFor(bare)).sort(), [
     "connectTimeout",
     "host",
+    "maxPreparedStatements",
     "port",
     "stream",
   ]);

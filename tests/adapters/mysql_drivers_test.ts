@@ -595,3 +595,80 @@ each(
     await engine.close();
   },
 );
+
+each(
+  "query(): a number of values that does not fit is a TypeError, and nothing is done",
+  async (adapter) => {
+    const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    await asAdmin(server, "CREATE TABLE pairs (a int, b int)");
+    const insert = "INSERT INTO pairs (a, b) VALUES (?, ?)";
+    // The first time and when the driver has the statement already.
+    for (let time = 0; time < 2; time++) {
+      for (const values of [[7, 100, 1], [7], [7, 100, 1, 2, 3, 4, 5, 6, 7, 8]]) {
+        const error = await assertRejects(() => engine.query(insert, values), TypeError);
+        assertEquals(
+          error.message,
+          `"values" must be one value per placeholder, 2 for this statement, got ${values.length}`,
+        );
+      }
+      await assertRejects(
+        () => engine.query("SELECT 1", [1]),
+        TypeError,
+        "0 for this statement, got 1",
+      );
+    }
+    assertEquals(await asAdmin(server, "SELECT * FROM pairs"), []);
+    await engine.query(insert, [7, 100]);
+    assertEquals([...await engine.query("SELECT a, b FROM pairs")], [{ a: 7, b: 100 }]);
+    assertEquals(engine.status().opened, 1);
+    await asAdmin(server, "DROP TABLE pairs");
+    await engine.close();
+  },
+);
+
+each(
+  "query(): with namedPlaceholders, values are a list or an object of names",
+  async (adapter) => {
+    const engine = engineFor(adapter, "?namedPlaceholders=true", { poolSize: 1, maxOverflow: 0 });
+    for (let time = 0; time < 2; time++) {
+      assertEquals([...await engine.query("SELECT ? AS a, ? AS b", [1, 2])], [{ a: 1, b: 2 }]);
+      assertEquals(
+        [...await engine.query("SELECT :b AS a, :a AS b, :b AS c", { a: 1, b: 2 })],
+        [{ a: 2, b: 1, c: 2 }],
+      );
+      assertEquals([...await engine.query("SELECT 1 AS a")], [{ a: 1 }]);
+      await assertRejects(() => engine.query("SELECT ? AS a", [1, 2]), TypeError, "got 2");
+      await assertRejects(() => engine.query("SELECT :a AS a", { b: 1 }));
+    }
+    await engine.close();
+    const other = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    await assertRejects(
+      () => other.query("SELECT ? AS a", { a: 1 }),
+      TypeError,
+      '"values" must be an array',
+    );
+    await assertRejects(() => other.query("SELECT :a AS a", { a: 1 }));
+    assertEquals([...await other.query("SELECT ? AS a", [1])], [{ a: 1 }]);
+    await other.close();
+  },
+);
+
+each(
+  "in an engine: keeps at most 100 prepared statements per connection, or what the URL says",
+  async (adapter) => {
+    const prepared = async () => {
+      const [row] = await asAdmin(server, "SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'");
+      return Number(row!.Value);
+    };
+    const name = adapter.name === "mysql2" ? "maxPreparedStatements" : "prepareCacheLength";
+    for (const [query, expected] of [["", 100], [`?${name}=7`, 7]] as const) {
+      const before = await prepared();
+      const engine = engineFor(adapter, query, { poolSize: 1, maxOverflow: 0 });
+      for (let i = 0; i < 230; i++) await engine.query(`SELECT ? AS v /* ${i} */`, [i]);
+      // The one that is closed for the last is told to the server without an answer.
+      await until(async () => await prepared() - before <= expected);
+      assertEquals(await prepared() - before, expected);
+      await engine.close();
+    }
+  },
+);

@@ -561,7 +561,7 @@ Deno.test("pgAdapter().classify(): tells lost connections and read-only servers 
   const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
     "disconnect": [
       // Class 08 and 57P01 to 57P05.
-      ..."08000 08001 08003 08004 08006 08007 08P01 57P01 57P02 57P03 57P04 57P05".split(" ").map(
+      ..."08000 08001 08003 08004 08006 08007 57P01 57P02 57P03 57P04 57P05".split(" ").map(
         coded,
       ),
       ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")

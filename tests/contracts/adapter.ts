@@ -659,6 +659,24 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     }
   },
 
+  "query(): a number of values that does not fit is refused, nothing is done, and the connections are kept":
+    async (
+      context,
+    ) => {
+      const { dialect } = context;
+      const engine = context.engine({ poolSize: 2, maxOverflow: 0 });
+      await engine.warm(2);
+      for (const values of [["a", "b"], ["a", "b", "c", "d"]]) {
+        await assertRejects(() => engine.query(dialect.insert, values));
+      }
+      for (const values of [[1], [1, "a", 2]]) {
+        await assertRejects(() => engine.query(dialect.echo, values));
+      }
+      assertEquals(Number((await context.admin(dialect.count))[0]!.n), 0);
+      await engine.warm(2);
+      assertEquals(engine.status().opened, 2);
+    },
+
   "transactionStatus(): is right or undefined": async (context) => {
     const { adapter, dialect } = context;
     const client = await context.open();
