@@ -39,6 +39,7 @@ export type {
   Target,
   TlsState,
   TransactionStatus,
+  Verdict,
 } from "./adapters/adapter.ts";
 export * from "./engine.ts";
 export * from "./errors.ts";

@@ -60,6 +60,9 @@ export interface NotCommitted {
   readonly cause?: unknown;
 }
 
+/** What an error means for its connection, as {@linkcode Adapter.classify} returns it. */
+export type Verdict = "disconnect" | "read-only" | "stale" | undefined;
+
 /** The values of a statement: one per placeholder, or by name for a driver that has named placeholders. */
 export type BindValues = readonly unknown[] | Readonly<Record<string, unknown>>;
 
@@ -280,6 +283,8 @@ export interface Adapter<C> {
    *   are idle, and DNS is asked again.
    * - `"read-only"`: the server refuses writes. DNS is asked again, and if `targetSessionAttrs` asks for a server that
    *   takes writes, the connections are closed as for `"disconnect"`.
+   * - `"stale"`: the session can no longer run one of its prepared statements. The connection is closed when it comes
+   *   back; others are kept.
    * - `undefined`: an ordinary error; the connection is good.
    *
    * Called with each error that a lease is released with, that `onError` reports or that `connect` throws. Default:
@@ -287,7 +292,7 @@ export interface Adapter<C> {
    *
    * @param error Any value: a driver's error, or what user code threw.
    */
-  classify?(error: unknown): "disconnect" | "read-only" | undefined;
+  classify?(error: unknown): Verdict;
   /**
    * Calls `listener` when the connection ends, once. Called once per connection, right after the connect. Without it,
    * the end of an idle connection is noticed only at its next use.

@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, Destination, Target, TlsState, Verdict } from "./adapter.ts";
 import {
   ask,
   closeClient,
@@ -22,7 +22,7 @@ import {
 } from "./mariadb/connection.ts";
 import type { MariadbClient, MariadbModule } from "./mariadb/driver.ts";
 import { readOptions } from "./mariadb/options.ts";
-import { asDriverError, type Verdict } from "./shared/driver_error.ts";
+import { asDriverError } from "./shared/driver_error.ts";
 import {
   classifyMysql,
   DEFAULT_PORT,

@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, BindValues, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, BindValues, Destination, Target, TlsState, Verdict } from "./adapter.ts";
 import {
   ask,
   closeClient,
@@ -19,7 +19,7 @@ import type { Mysql2Client, Mysql2Module, Mysql2PromiseModule } from "./mysql2/d
 import { readOptions } from "./mysql2/options.ts";
 import { PacketObserver } from "./mysql2/packets.ts";
 import { checkDriverTls, driverTls, readDriverTls } from "./mysql2/tls.ts";
-import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
+import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
   classifyMysql,
   DEFAULT_PORT,

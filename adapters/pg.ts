@@ -13,6 +13,7 @@ import type {
   Target,
   TlsState,
   TransactionStatus,
+  Verdict,
 } from "./adapter.ts";
 import {
   internalsOf,
@@ -22,7 +23,7 @@ import {
   type QueryWithCallback,
 } from "./pg/driver.ts";
 import { readOptions } from "./pg/options.ts";
-import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
+import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
   classifyCode,
   DEFAULT_PORT,
@@ -219,6 +220,16 @@ function rowsOf(result: PgResult | PgResult[]): readonly unknown[] {
 }
 
 function classify(error: unknown): Verdict {
+  if (isOutdatedPlan(error)) return "stale";
   const { code, message } = asDriverError(error);
   return matches(DISCONNECTED, message) ? "disconnect" : classifyCode(code);
+}
+
+/**
+ * Returns whether an error says that the result of a named statement has other columns than when it was prepared, as
+ * after a migration. The driver does not prepare it again: it fails for the rest of the session.
+ */
+function isOutdatedPlan(error: unknown): boolean {
+  const { code, routine } = (error ?? {}) as { code?: unknown; routine?: unknown };
+  return code === "0A000" && routine === "RevalidateCachedQuery";
 }

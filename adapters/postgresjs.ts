@@ -5,12 +5,12 @@
  */
 
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, BindValues, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, BindValues, Destination, Target, TlsState, Verdict } from "./adapter.ts";
 import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
 import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/options.ts";
 import { DriverSocket } from "./postgresjs/socket.ts";
 import { watchStatements } from "./postgresjs/statements.ts";
-import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
+import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
   classifyCode,
   DEFAULT_PORT,

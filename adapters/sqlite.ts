@@ -15,8 +15,9 @@ import type {
   Role,
   Target,
   TransactionStatus,
+  Verdict,
 } from "./adapter.ts";
-import { asDriverError, type Verdict } from "./shared/driver_error.ts";
+import { asDriverError } from "./shared/driver_error.ts";
 import { loadDriver } from "./shared/load_driver.ts";
 import { endStatement } from "./shared/sql.ts";
 import { listOf } from "./shared/values.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Adapter, Role, Target, TransactionStatus } from "../adapters/adapter.ts";
+import type { Adapter, Role, Target, TransactionStatus, Verdict } from "../adapters/adapter.ts";
 
 /** A connection of the fake adapter. */
 export interface FakeClient {
@@ -44,7 +44,7 @@ export interface FakeBehavior {
   /** Returns the server's role. By default, a primary that accepts writes. */
   role?(client: FakeClient): Role | Promise<Role>;
   /** Classifies an error. By default, returns the error's own `verdict` property. */
-  classify?(error: unknown): "disconnect" | "read-only" | undefined;
+  classify?(error: unknown): Verdict;
 }
 
 /** An {@linkcode Adapter} that records the calls on it. */
@@ -146,9 +146,9 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       client.log.push("role");
       return await behavior.role?.(client) ?? { standby: false, readOnly: false };
     },
-    classify(error: unknown): "disconnect" | "read-only" | undefined {
+    classify(error: unknown): Verdict {
       if (behavior.classify) return behavior.classify(error);
-      return (error as { verdict?: "disconnect" | "read-only" } | null)?.verdict;
+      return (error as { verdict?: Verdict } | null)?.verdict;
     },
     onClose(client: FakeClient, listener: (error?: unknown) => void): void {
       listeners.set(client, [...listeners.get(client) ?? [], listener]);

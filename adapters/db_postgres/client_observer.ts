@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { TransactionStatus } from "../adapter.ts";
-import { asDriverError, matches, type Verdict } from "../shared/driver_error.ts";
+import type { TransactionStatus, Verdict } from "../adapter.ts";
+import { asDriverError, matches } from "../shared/driver_error.ts";
 import { classifyCode, isInFailedTransaction } from "../shared/postgres.ts";
 import { endStatement } from "../shared/sql.ts";
 

@@ -7,8 +7,8 @@
 
 import { mustBe, mustNotBeGiven } from "../../internal/argument_error.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
-import type { Adapter, BindValues, Destination, Role } from "../adapter.ts";
-import { asDriverError, type Verdict } from "./driver_error.ts";
+import type { Adapter, BindValues, Destination, Role, Verdict } from "../adapter.ts";
+import { asDriverError } from "./driver_error.ts";
 import { argName } from "./params.ts";
 import { checkIsolationLevel } from "./sql.ts";
 

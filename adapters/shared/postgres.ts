@@ -6,8 +6,7 @@
  */
 
 import { isSocketError } from "../../internal/socket_errors.ts";
-import type { Adapter, Role, TransactionStatus } from "../adapter.ts";
-import type { Verdict } from "./driver_error.ts";
+import type { Adapter, Role, TransactionStatus, Verdict } from "../adapter.ts";
 import type { ParamTypes } from "./params.ts";
 import { checkIsolationLevel, endStatement } from "./sql.ts";
 

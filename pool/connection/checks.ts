@@ -171,6 +171,7 @@ export class ConnectionChecks<C> {
     if (isDisconnection(error)) return { error, sameServer: false };
     const verdict = this.#adapter.classify?.(error);
     if (verdict === undefined) return undefined;
+    if (verdict === "stale") return { error: error as Error, sameServer: false };
     this.#answer.refresh();
     // If no writable server is wanted, a read-only one is no reason to connect again.
     const { targetSessionAttrs } = this.#settings;

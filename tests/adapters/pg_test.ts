@@ -558,7 +558,7 @@ Deno.test("pgAdapter().connect(): returns a client whose host is its address, so
 
 Deno.test("pgAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
   const coded = (code: string) => Object.assign(new Error("from the server"), { code });
-  const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
+  const table: Record<"disconnect" | "read-only" | "stale" | "other", unknown[]> = {
     "disconnect": [
       // Class 08 and 57P01 to 57P05.
       ..."08000 08001 08003 08004 08006 08007 57P01 57P02 57P03 57P04 57P05".split(" ").map(
@@ -572,11 +572,13 @@ Deno.test("pgAdapter().classify(): tells lost connections and read-only servers 
       new Error("Client was closed and is not queryable"),
     ],
     "read-only": [coded("25006")],
+    "stale": [Object.assign(coded("0A000"), { routine: "RevalidateCachedQuery" })],
     "other": [
-      // Wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax.
-      ..."28P01 28000 3D000 53300 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08".split(
-        " ",
-      ).map(coded),
+      // Wrong number of values, wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax.
+      ..."08P01 28P01 28000 3D000 53300 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08"
+        .split(
+          " ",
+        ).map(coded),
       coded("ENOENT"),
       new Error("the Connection terminated"),
       Object.assign(new Error("x"), { code: 25006 }),
@@ -616,4 +618,43 @@ Deno.test("pgAdapter() in an engine: keeps a program alive until engine.close() 
     console.log(engine.status().closed);
   `);
   assertEquals([code, out], [0, "1"], err);
+});
+
+Deno.test("pgAdapter() in an engine: a named statement fails at most once per connection after a migration", async () => {
+  const engine = engineFor("", { poolSize: 2, maxOverflow: 0 });
+  await asAdmin("CREATE TABLE migrated (name text)");
+  const statement = { name: "all", text: "SELECT * FROM migrated WHERE name = $1", values: ["a"] };
+  const both = async () => {
+    const leases = await Promise.all([engine.connect(), engine.connect()]);
+    const outcomes = await Promise.allSettled(leases.map(({ client }) => client.query(statement)));
+    await Promise.all(leases.map((lease) => lease.release()));
+    return outcomes;
+  };
+  await both();
+  await asAdmin("ALTER TABLE migrated ADD COLUMN size int");
+  const first = await both();
+  const codes = first.map((each) => each.status === "rejected" ? each.reason.code : undefined);
+  assertEquals(codes, ["0A000", "0A000"]);
+  for (let i = 0; i < 3; i++) {
+    assertEquals((await both()).map(({ status }) => status), ["fulfilled", "fulfilled"]);
+  }
+  assertEquals(engine.status().opened, 4);
+  await asAdmin("DROP TABLE migrated");
+  await engine.close();
+});
+
+Deno.test("pgAdapter() in an engine: an outdated statement closes its connection although its holder handles the error", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  await asAdmin("CREATE TABLE migrated (name text)");
+  const statement = { name: "all", text: "SELECT * FROM migrated" };
+  const handled = await engine.use(async ({ client }) => {
+    await client.query(statement);
+    await asAdmin("ALTER TABLE migrated ADD COLUMN size int");
+    return await client.query(statement).catch((error) => error.code);
+  });
+  assertEquals(handled, "0A000");
+  await engine.use(({ client }) => client.query(statement));
+  assertEquals(engine.status().opened, 2);
+  await asAdmin("DROP TABLE migrated");
+  await engine.close();
 });

@@ -677,6 +677,26 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
       assertEquals(engine.status().opened, 2);
     },
 
+  "query() returns the columns of a table after a migration, on connections that knew it before":
+    async (
+      context,
+    ) => {
+      const { dialect } = context;
+      const engine = context.engine({ poolSize: 2, maxOverflow: 0 });
+      await context.admin("CREATE TABLE migrated (name varchar(100))");
+      const placeholder = dialect.insert.includes("$1") ? "$1" : "?";
+      const text = `SELECT * FROM migrated WHERE name = ${placeholder}`;
+      const both = () => Promise.all([1, 2].map(() => engine.query(text, ["a"])));
+      await engine.query(`INSERT INTO migrated VALUES (${placeholder})`, ["a"]);
+      for (let i = 0; i < 7; i++) await both();
+      await context.admin("ALTER TABLE migrated ADD COLUMN size int DEFAULT 5");
+      for (let i = 0; i < 3; i++) {
+        for (const rows of await both()) assertEquals([...rows], [{ name: "a", size: 5 }]);
+      }
+      assertEquals(engine.status().opened, 2);
+      await context.admin("DROP TABLE migrated");
+    },
+
   "transactionStatus(): is right or undefined": async (context) => {
     const { adapter, dialect } = context;
     const client = await context.open();
