@@ -26,7 +26,7 @@ import {
   mysqlSessionMethods,
   refuseOtherServers,
 } from "./shared/mysql.ts";
-import { MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
+import { IN_TRANSACTION, MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
 import { completeHandshake, dialSocket, onlyOnce } from "./shared/socket.ts";
 import { verifyTls } from "./shared/tls.ts";
 
@@ -188,7 +188,13 @@ function recordFor(
   const session = new MysqlSession({
     flags: () => observer.flags,
     busy: () => observer.busy,
-    send: (text, done) => void core.query(text, (error) => done(error ?? undefined)),
+    run: (text) => runStatement(core, text, undefined),
+    holdTransaction() {
+      // The first flags after an error tell; those of a statement behind it would be of another transaction.
+      const flags = observer.nextFlags();
+      core.query("SET autocommit = 0", () => {});
+      return flags.then((flags) => (flags & IN_TRANSACTION) !== 0);
+    },
   });
   const record: ConnectionRecord = { core, socket, tls, observer, session };
   observer.onError((error) => {

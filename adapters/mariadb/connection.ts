@@ -22,12 +22,6 @@ export interface CoreConnection {
     readonly length: number;
     peekFront(): { readonly onPacketReceive: unknown } | undefined;
   };
-  /** Runs one statement, with functions that are called before the next answer is read. */
-  query?(
-    command: { readonly sql: string },
-    resolve: () => void,
-    reject: (error: unknown) => void,
-  ): void;
   /** Ends the connection and rejects all that waits for it. */
   fatalError?(error: Error, silently: boolean): void;
 }
@@ -116,9 +110,15 @@ export function driverOf(client: MariadbClient, core: CoreConnection): SessionDr
     // After an error, which has no flags, the driver sets the flag for an open transaction.
     flags: () => core.receiveQueue && (client.info as { status: number }).status,
     busy: () => isBusy(core),
-    send(sql: string, done: (error?: unknown) => void): void {
-      if (core.query) core.query({ sql }, () => done(), (error) => done(error));
-      else client.query(sql).then(() => done(), done);
+    run: (text) => client.query(text),
+    async holdTransaction() {
+      // The driver may read several answers before it tells of the first: their flags are not told apart. Where there is
+      // no such variable, as on MySQL, the transaction counts as ended.
+      const [, rows] = await Promise.all([
+        client.query("SET autocommit = 0"),
+        ask(client, "SELECT @@in_transaction AS value"),
+      ]);
+      return Number((rows as { value: unknown }[])[0]?.value) === 1;
     },
   };
 }

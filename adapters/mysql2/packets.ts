@@ -42,6 +42,7 @@ export class PacketObserver {
   readonly #source: PacketSource;
   #listener: ((error: unknown) => void) | undefined;
   #flags: number | undefined = undefined;
+  #onFlags: ((flags: number) => void) | undefined;
 
   /** @param source The connection, which has just logged in. */
   constructor(source: PacketSource) {
@@ -77,6 +78,11 @@ export class PacketObserver {
     this.#listener = listener;
   }
 
+  /** Returns the flags of the next answer that has any. */
+  nextFlags(): Promise<number> {
+    return new Promise((resolve) => this.#onFlags = resolve);
+  }
+
   #observe(packet: Packet): void {
     const { buffer, offset, end } = packet;
     const first = buffer[offset];
@@ -99,6 +105,8 @@ export class PacketObserver {
 
   #readStatus(buffer: Uint8Array, at: number): void {
     this.#flags = buffer[at]! | buffer[at + 1]! << 8;
+    this.#onFlags?.(this.#flags);
+    this.#onFlags = undefined;
   }
 }
 

@@ -34,8 +34,13 @@ export interface SessionDriver {
   readonly flags: () => number | undefined;
   /** Whether a statement waits for its answer; `undefined` if that is not known. */
   readonly busy: () => boolean | undefined;
-  /** Sends a statement and calls `done` at its answer, before that of the next statement is read. */
-  readonly send: (text: string, done: (error?: unknown) => void) => void;
+  /** Runs a statement. */
+  readonly run: (text: string) => Promise<unknown>;
+  /**
+   * Sends statements at once: ahead of what the caller sends when it learns of the error that is being read. They turn
+   * autocommit off, and find out whether a transaction was open before the next statement.
+   */
+  readonly holdTransaction: () => Promise<boolean>;
 }
 
 /** The session of one connection. */
@@ -48,6 +53,8 @@ export class MysqlSession {
   /** The first error of that transaction, or the first one that may have ended it. */
   #error: unknown = undefined;
   #endedByError = false;
+  /** Settled when it is known whether that error has ended the transaction. */
+  #held: Promise<void> | undefined;
 
   /** @param driver The driver's connection, which has just logged in. */
   constructor(driver: SessionDriver) {
@@ -73,15 +80,15 @@ export class MysqlSession {
   /** Ends the transaction, and puts the setting of autocommit back. */
   async reset(how: "rollback" | "commit"): Promise<void> {
     this.#end();
-    await this.#run(endStatement(how));
+    await this.#driver.run(endStatement(how));
     const flags = this.#driver.flags();
     if (flags === undefined || !this.#hasOtherAutocommit(flags)) return;
-    await this.#run(`SET autocommit = ${this.#autocommit ? 1 : 0}`);
+    await this.#driver.run(`SET autocommit = ${this.#autocommit ? 1 : 0}`);
   }
 
   /** Begins a transaction. */
   async begin(): Promise<void> {
-    await this.#run("BEGIN");
+    await this.#driver.run("BEGIN");
     this.#begun = true;
   }
 
@@ -96,7 +103,8 @@ export class MysqlSession {
     const endsTransaction = END_TRANSACTION.has(asDriverError(error).errno as number);
     if (this.#error === undefined || endsTransaction && !this.#endedByError) this.#error = error;
     if (!endsTransaction || this.#endedByError) return;
-    this.#driver.send("SET autocommit = 0", () => this.#endedByError ||= !this.#isOpen());
+    const hold = this.#driver.holdTransaction().catch(() => false);
+    this.#held = hold.then((isOpen) => void (this.#endedByError ||= !isOpen));
   }
 
   /**
@@ -106,12 +114,14 @@ export class MysqlSession {
    */
   async commit(): Promise<NotCommitted | undefined> {
     if (this.#error !== undefined) {
-      await this.#run("DO 0", () => this.#endedByError ||= !this.#isOpen());
+      await this.#held;
+      await this.#driver.run("DO 0");
+      this.#endedByError ||= !this.#isOpen();
     }
     const cause = this.#error;
     const failed = this.#endedByError;
     this.#end();
-    await this.#run(failed ? "ROLLBACK" : "COMMIT");
+    await this.#driver.run(failed ? "ROLLBACK" : "COMMIT");
     return failed ? { cause } : undefined;
   }
 
@@ -119,6 +129,7 @@ export class MysqlSession {
     this.#begun = false;
     this.#error = undefined;
     this.#endedByError = false;
+    this.#held = undefined;
   }
 
   #isOpen(): boolean {
@@ -127,16 +138,6 @@ export class MysqlSession {
 
   #hasOtherAutocommit(flags: number): boolean {
     return this.#autocommit !== undefined && this.#autocommit !== ((flags & AUTOCOMMIT) !== 0);
-  }
-
-  #run(text: string, onAnswer?: () => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#driver.send(text, (error) => {
-        if (error) return reject(error);
-        onAnswer?.();
-        resolve();
-      });
-    });
   }
 }
 

@@ -72,7 +72,10 @@ for (const [name, { subject, on, scheme, adapter, send }] of Object.entries(DRIV
     await using stack = new AsyncDisposableStack();
     const server: TestServer = await subject.start();
     stack.defer(() => server.stop());
-    for (const text of ACCIDENT_TABLES) await subject.asAdmin(server, text);
+    const setup = scheme === "postgresql"
+      ? ["ALTER DATABASE orders SET deadlock_timeout = '20ms'", ...ACCIDENT_TABLES] // instead of 1 s
+      : ACCIDENT_TABLES;
+    for (const text of setup) await subject.asAdmin(server, text);
     const { host, port } = server;
     const login = `${subject.user}:${encodeURIComponent(subject.password)}`;
     const engine = getDnsEngine<Client>(`${scheme}://${login}@${host}:${port}/orders`, {
