@@ -43,18 +43,23 @@ export interface SessionDriver {
   readonly holdTransaction: () => Promise<boolean>;
 }
 
+/** A transaction of `engine.begin`. */
+interface Transaction {
+  /** Its first error, or the first one that may have ended it. */
+  error?: unknown;
+  /** Whether an error has ended it. */
+  ended: boolean;
+  /** Settled when it is known whether an error that may have ended it has done so. */
+  held?: Promise<void>;
+}
+
 /** The session of one connection. */
 export class MysqlSession {
   readonly #driver: SessionDriver;
   /** The setting of autocommit that a reset puts back. */
   #autocommit: boolean | undefined;
-  /** Whether `begin` has begun a transaction that is still to be committed. */
-  #begun = false;
-  /** The first error of that transaction, or the first one that may have ended it. */
-  #error: unknown = undefined;
-  #endedByError = false;
-  /** Settled when it is known whether that error has ended the transaction. */
-  #held: Promise<void> | undefined;
+  /** The transaction that `begin` began and that is still to be committed. */
+  #transaction: Transaction | undefined;
 
   /** @param driver The driver's connection, which has just logged in. */
   constructor(driver: SessionDriver) {
@@ -71,7 +76,7 @@ export class MysqlSession {
   /** The status of the transaction; `undefined` if it is not known, or if `reset` has more to do than to end it. */
   get transactionStatus(): TransactionStatus | undefined {
     if (this.#driver.busy() !== false) return undefined;
-    if (this.#endedByError) return "failed";
+    if (this.#transaction?.ended) return "failed";
     const flags = this.#driver.flags();
     if (flags === undefined || this.#hasOtherAutocommit(flags)) return undefined;
     return (flags & IN_TRANSACTION) !== 0 ? "open" : "idle";
@@ -79,7 +84,7 @@ export class MysqlSession {
 
   /** Ends the transaction, and puts the setting of autocommit back. */
   async reset(how: "rollback" | "commit"): Promise<void> {
-    this.#end();
+    this.#transaction = undefined;
     await this.#driver.run(endStatement(how));
     const flags = this.#driver.flags();
     if (flags === undefined || !this.#hasOtherAutocommit(flags)) return;
@@ -89,7 +94,7 @@ export class MysqlSession {
   /** Begins a transaction. */
   async begin(): Promise<void> {
     await this.#driver.run("BEGIN");
-    this.#begun = true;
+    this.#transaction = { ended: false };
   }
 
   /**
@@ -99,12 +104,13 @@ export class MysqlSession {
    * @param error The error.
    */
   noteError(error: unknown): void {
-    if (!this.#begun) return;
-    const endsTransaction = END_TRANSACTION.has(asDriverError(error).errno as number);
-    if (this.#error === undefined || endsTransaction && !this.#endedByError) this.#error = error;
-    if (!endsTransaction || this.#endedByError) return;
+    const transaction = this.#transaction;
+    if (!transaction) return;
+    const mayEnd = END_TRANSACTION.has(asDriverError(error).errno as number);
+    if (transaction.error === undefined || mayEnd && !transaction.ended) transaction.error = error;
+    if (!mayEnd || transaction.ended) return;
     const hold = this.#driver.holdTransaction().catch(() => false);
-    this.#held = hold.then((isOpen) => void (this.#endedByError ||= !isOpen));
+    transaction.held = hold.then((isOpen) => void (transaction.ended ||= !isOpen));
   }
 
   /**
@@ -113,23 +119,16 @@ export class MysqlSession {
    * @returns `undefined` if it was committed; otherwise why not.
    */
   async commit(): Promise<NotCommitted | undefined> {
-    if (this.#error !== undefined) {
-      await this.#held;
+    const { error: cause, held } = this.#transaction ?? {};
+    let { ended = false } = this.#transaction ?? {};
+    if (cause !== undefined) {
+      await held;
       await this.#driver.run("DO 0");
-      this.#endedByError ||= !this.#isOpen();
+      ended = this.#transaction?.ended || !this.#isOpen();
     }
-    const cause = this.#error;
-    const failed = this.#endedByError;
-    this.#end();
-    await this.#driver.run(failed ? "ROLLBACK" : "COMMIT");
-    return failed ? { cause } : undefined;
-  }
-
-  #end(): void {
-    this.#begun = false;
-    this.#error = undefined;
-    this.#endedByError = false;
-    this.#held = undefined;
+    this.#transaction = undefined;
+    await this.#driver.run(ended ? "ROLLBACK" : "COMMIT");
+    return ended ? { cause } : undefined;
   }
 
   #isOpen(): boolean {

@@ -96,7 +96,8 @@ for (const [name, { subject, on, scheme, adapter, send }] of Object.entries(DRIV
     console.log(`${name}, seed ${SEED}: ${JSON.stringify(outcomes)}; ${JSON.stringify(accidents)}`);
     assertEquals(ledger.wrong(found as unknown as { id: number; parts: number }[]), []);
     for (const kind of ["transaction", "one statement", "savepoint that fails"]) {
-      assertEquals(Object.keys(outcomes[kind]!), ["acknowledged"]);
+      const { acknowledged = 0, reported = 0 } = outcomes[kind]!;
+      assert(acknowledged > 50 * reported, kind); // any of them may be the victim of a deadlock
     }
     assert((outcomes["deadlock"]!.reported ?? 0) > 0, "there was no deadlock");
     const { opened, closed, idle, inUse } = engine.status();
