@@ -17,6 +17,7 @@ export type ErrorCode =
   | "POOL_CLOSED"
   | "CONNECTION_IN_USE"
   | "CONNECTION_LOST"
+  | "TRANSACTION_ABORTED"
   | "DISCONNECTED";
 
 /**
@@ -253,6 +254,23 @@ export class ConnectionLostError extends DnsPoolError {
   constructor(message: string, options: ErrorOptions & { address: string }) {
     super("CONNECTION_LOST", message, options);
     this.address = options.address;
+  }
+}
+
+/**
+ * A transaction was not committed although its function returned, or a savepoint was not released: an error that the
+ * function handled had ended the work, or the function ended the transaction itself. `cause` is the server's error, if
+ * it is known.
+ */
+export class TransactionAbortedError extends DnsPoolError {
+  /**
+   * Makes the error.
+   *
+   * @param message What was not done, and why.
+   * @param options The server's error as `cause`, if it is known.
+   */
+  constructor(message: string, options?: ErrorOptions) {
+    super("TRANSACTION_ABORTED", message, options);
   }
 }
 

@@ -30,7 +30,17 @@ export type { HookedConnection, PoolHooks } from "./pool/connection/hooks.ts";
 export type { Lease } from "./pool/lease.ts";
 export type { Echo, Logger } from "./internal/log.ts";
 export type { End, Ended, EngineObserver } from "./pool/observer.ts";
-export type { Adapter, Destination, Role, Target, TlsState } from "./adapters/adapter.ts";
+export type {
+  Adapter,
+  BindValues,
+  Destination,
+  NotCommitted,
+  Role,
+  Target,
+  TlsState,
+  TransactionStatus,
+  Verdict,
+} from "./adapters/adapter.ts";
 export * from "./engine.ts";
 export * from "./errors.ts";
 export type { Alias, Answer, Lookup, LookupName, NameServer, Question } from "./lookups/lookup.ts";

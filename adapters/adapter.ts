@@ -44,6 +44,28 @@ export interface Role {
   readonly readOnly: boolean;
 }
 
+/**
+ * What is known about a connection's transaction:
+ *
+ * - `"idle"`: none is open.
+ * - `"open"`: one is open.
+ * - `"failed"`: an error has ended its work. Nothing that it did can be committed; what follows is refused, or would be
+ *   done outside of it, until a rollback.
+ */
+export type TransactionStatus = "idle" | "open" | "failed";
+
+/** Why a transaction was not committed. */
+export interface NotCommitted {
+  /** The error that ended the transaction, if the adapter knows it. */
+  readonly cause?: unknown;
+}
+
+/** What an error means for its connection, as {@linkcode Adapter.classify} returns it. */
+export type Verdict = "disconnect" | "closed" | "read-only" | "stale" | undefined;
+
+/** The values of a statement: one per placeholder, or by name for a driver that has named placeholders. */
+export type BindValues = readonly unknown[] | Readonly<Record<string, unknown>>;
+
 /** The state of an encrypted connection. */
 export interface TlsState {
   /**
@@ -219,7 +241,9 @@ export interface Adapter<C> {
    */
   ping?(client: C): Promise<void>;
   /**
-   * Ends an open transaction. Called at a checkin unless `inTransaction` returns `false` or `poolResetOnReturn` is off.
+   * Ends an open transaction, and puts settings back that the next holder does not expect: with MySQL and MariaDB,
+   * autocommit. Called at a checkin unless `transactionStatus` returns `"idle"` or `poolResetOnReturn` is
+   * off.
    * It must succeed if no transaction is open. Without it, an open transaction stays open at a checkin.
    *
    * @param client The client, which was just released.
@@ -228,12 +252,36 @@ export interface Adapter<C> {
    */
   reset?(client: C, how: "rollback" | "commit"): Promise<void>;
   /**
-   * Returns whether a transaction is open, without a round trip; `undefined` if that is not known. Called at a checkin:
-   * if it returns `false`, `reset` is not called. Default: not known.
+   * Returns the status of the session's transaction, without a round trip; `undefined` if it is not known, as while the
+   * driver has a statement that is not answered. Called at a checkin: if it returns `"idle"`, `reset` is not called.
+   * Called by `engine.begin` before it commits, if there is no `commit`: if it returns `"failed"`, the transaction is
+   * rolled back and the call rejects. Default: not known.
    *
-   * @param client The client, which was just released.
+   * @param client The client.
    */
-  inTransaction?(client: C): boolean | undefined;
+  transactionStatus?(client: C): TransactionStatus | undefined;
+  /**
+   * Notes the settings of the session that `reset` puts back. Called once per connection, after the hook `connect`.
+   *
+   * @param client A client that was just opened.
+   */
+  keepSettings?(client: C): void;
+  /**
+   * Begins a transaction. Called by `engine.begin`. Default: `BEGIN` by `query`.
+   *
+   * @param client A leased client.
+   */
+  begin?(client: C): Promise<void>;
+  /**
+   * Commits the transaction that `engine.begin` began, and finds out whether the server did it: some servers answer
+   * COMMIT without an error although they roll back. Default: `COMMIT` by `query`, which counts as done unless it
+   * rejects.
+   *
+   * @param client A leased client.
+   * @returns `undefined` if the transaction was committed. Otherwise why not; no transaction is open then.
+   * @throws The driver's error; then the transaction is rolled back.
+   */
+  commit?(client: C): Promise<NotCommitted | undefined>;
   /**
    * Sets the isolation level of the session. Called after the connect and at checkouts and checkins if the option
    * `isolationLevel` asks for it; the option needs it.
@@ -266,6 +314,8 @@ export interface Adapter<C> {
    *   to the same address are none the worse.
    * - `"read-only"`: the server refuses writes. DNS is asked again, and if `targetSessionAttrs` asks for a server that
    *   takes writes, the connections are closed as for `"disconnect"`.
+   * - `"stale"`: the session can no longer run one of its prepared statements. The connection is closed when it comes
+   *   back; others are kept.
    * - `undefined`: an ordinary error; the connection is good.
    *
    * Called with each error that a lease is released with, that `onError` reports or that `connect` throws. Default:
@@ -273,7 +323,7 @@ export interface Adapter<C> {
    *
    * @param error Any value: a driver's error, or what user code threw.
    */
-  classify?(error: unknown): "disconnect" | "closed" | "read-only" | undefined;
+  classify?(error: unknown): Verdict;
   /**
    * Calls `listener` when the connection ends, once. Called once per connection, right after the connect. Without it,
    * the end of an idle connection is noticed only at its next use.
@@ -284,8 +334,9 @@ export interface Adapter<C> {
   onClose?(client: C, listener: (error?: unknown) => void): void;
   /**
    * Calls `listener` for each error that the server reports on the connection, also if the statement's caller handles
-   * the error. So a read-only server is noticed although an ORM swallows its error, and the holder of a connection that
-   * the server ended is told what the server said last. Called once per connection, right after the connect. Without
+   * the error. So a read-only server is noticed although an ORM swallows its error, the holder of a connection that the
+   * server ended is told what the server said last, and `engine.begin` can tell which error ended a transaction. Errors
+   * that only say that an earlier one ended it are left out. Called once per connection, right after the connect. Without
    * it, only errors that a lease is released with are noticed.
    *
    * @param client A client that was just opened.
@@ -297,9 +348,10 @@ export interface Adapter<C> {
    *
    * @param client A leased client.
    * @param text The statement, with the driver's own placeholders.
-   * @param values The bind values, one per placeholder; `undefined` if there are none.
+   * @param values The bind values, one per placeholder, or an object of names for a driver that has them; `undefined` if
+   *   there are none.
    * @returns The rows of the statement's result; an empty array if it has none.
    * @throws The driver's error.
    */
-  query?(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]>;
+  query?(client: C, text: string, values?: BindValues): Promise<readonly unknown[]>;
 }

@@ -5,14 +5,15 @@
  */
 
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, BindValues, Destination, Target, TlsState } from "./adapter.ts";
 import { classify, ClientObserver, type ObservableClient } from "./db_postgres/client_observer.ts";
 import { askSystem, dialDbPostgres, type LookupAll } from "./db_postgres/dial.ts";
 import type { DbPostgresClient, DbPostgresModule } from "./db_postgres/driver.ts";
 import { checkDriverTls, readOptions } from "./db_postgres/options.ts";
 import { checkPasswords } from "./shared/params.ts";
-import { DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { DEFAULT_PORT, postgresCommit, postgresSessionMethods } from "./shared/postgres.ts";
 import { probeSocket } from "./shared/socket.ts";
+import { listOf } from "./shared/values.ts";
 
 export type { LookupAll } from "./db_postgres/dial.ts";
 export type {
@@ -78,6 +79,7 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
 ): Adapter<C> {
   const records: WeakMap<C, ConnectionRecord> = new WeakMap();
   const recordOf = (client: C) => records.get(client)!;
+  const transactionStatus = (client: C) => recordOf(client).observer.transactionStatus;
   return {
     name: "db-postgres",
     defaultPort: DEFAULT_PORT,
@@ -114,7 +116,11 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     ...postgresSessionMethods(async (client: C, text) => (await client.queryObject(text)).rows),
 
     reset: (client: C, how: "rollback" | "commit") => recordOf(client).observer.reset(how),
-    inTransaction: (client: C) => recordOf(client).observer.inTransaction,
+    transactionStatus,
+    commit: postgresCommit<C>({
+      transactionStatus,
+      send: async (client) => (await client.queryArray("COMMIT")).command,
+    }),
 
     classify,
 
@@ -123,8 +129,8 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     onError: (client: C, listener: (error: unknown) => void) =>
       void recordOf(client).observer.errorListeners.push(listener),
 
-    async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
-      return (await client.queryObject(text, values ? [...values] : undefined)).rows;
+    async query(client: C, text: string, values?: BindValues): Promise<readonly unknown[]> {
+      return (await client.queryObject(text, values && listOf(values))).rows;
     },
   };
 }

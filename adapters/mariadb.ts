@@ -6,15 +6,15 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, Destination, Target, TlsState, Verdict } from "./adapter.ts";
 import {
   ask,
   closeClient,
   type CoreConnection,
   coreOf,
+  driverOf,
   emitterOf,
   type ErrorTap,
-  isBusy,
   loggerOf,
   runStatement,
   streamOf,
@@ -24,7 +24,7 @@ import {
 import type { MariadbClient, MariadbModule } from "./mariadb/driver.ts";
 import { readOptions } from "./mariadb/options.ts";
 import { checkPasswords } from "./shared/params.ts";
-import { asDriverError, type Verdict } from "./shared/driver_error.ts";
+import { asDriverError } from "./shared/driver_error.ts";
 import {
   classifyMysql,
   DEFAULT_PORT,
@@ -33,6 +33,7 @@ import {
   refuseOtherServers,
 } from "./shared/mysql.ts";
 import { killQuery } from "./shared/mysql_cancel.ts";
+import { MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
 import { completeHandshake, dialSocket, onFirstByte, onlyOnce } from "./shared/socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
 
@@ -50,7 +51,8 @@ interface ConnectionRecord<C = unknown> {
   /** The socket that was dialled; with TLS, `core.socket` is another one. */
   readonly socket: Socket;
   readonly tls: TlsState | undefined;
-  readonly errors: ErrorTap;
+  readonly session: MysqlSession;
+  errorListener?: (error: unknown) => void;
   /** Opens another connection to the same address. */
   readonly reopen: (signal: AbortSignal) => Promise<C>;
   closing?: Promise<void>;
@@ -73,9 +75,6 @@ const EXPECTED_MODULE = 'what `import * as mariadb from "mariadb"` gives';
 
 /** The first version with the identity check and the logger that the adapter relies on. */
 const MIN_VERSION = [3, 4];
-
-/** The server's flag for an open transaction. */
-const IN_TRANSACTION = 1;
 
 const RECORDS = new WeakMap<object, ConnectionRecord>();
 
@@ -166,13 +165,13 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
 
     ...mysqlSessionMethods<C>(ask),
 
-    inTransaction,
+    ...mysqlTransactionMethods((client: C) => recordOf(client).session),
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
-      recordOf(client).errors.listener = listener;
+      recordOf(client).errorListener = listener;
     },
 
     query: runStatement,
@@ -231,22 +230,22 @@ async function open<C extends MariadbClient>(
       const core = coreOf(client);
       const state = verifyTls(core.socket, tls);
       tapLastWords(core.socket ?? socket, core, errors);
-      RECORDS.set(client, {
+      const session = new MysqlSession(driverOf(client, core));
+      const record: ConnectionRecord<C> = {
         core,
         socket,
         tls: state,
-        errors,
+        session,
         reopen: (signal) => open(mariadb, ip, { ...target, signal }),
-      });
+      };
+      errors.listener = (error) => {
+        session.noteError(error);
+        record.errorListener?.(error);
+      };
+      RECORDS.set(client, record);
       return client;
     },
   });
-}
-
-function inTransaction(client: MariadbClient): boolean | undefined {
-  if (isBusy(recordOf(client).core) !== false) return undefined;
-  // After an error, which has no status, the driver assumes an open transaction.
-  return ((client.info as { status: number }).status & IN_TRANSACTION) !== 0;
 }
 
 function onClose(client: MariadbClient, listener: (error?: unknown) => void): void {

@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, BindValues, Destination, Target, TlsState, Verdict } from "./adapter.ts";
 import {
   ask,
   closeClient,
@@ -20,7 +20,7 @@ import { readOptions } from "./mysql2/options.ts";
 import { PacketObserver } from "./mysql2/packets.ts";
 import { checkDriverTls, driverTls, readDriverTls } from "./mysql2/tls.ts";
 import { checkPasswords } from "./shared/params.ts";
-import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
+import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
   classifyMysql,
   DEFAULT_PORT,
@@ -29,6 +29,7 @@ import {
   refuseOtherServers,
 } from "./shared/mysql.ts";
 import { killQuery } from "./shared/mysql_cancel.ts";
+import { IN_TRANSACTION, MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
 import { completeHandshake, dialSocket, onFirstByte, onlyOnce } from "./shared/socket.ts";
 import { verifyTls } from "./shared/tls.ts";
 
@@ -47,6 +48,8 @@ interface ConnectionRecord<C = unknown> {
   readonly socket: Socket;
   readonly tls: TlsState | undefined;
   readonly observer: PacketObserver;
+  readonly session: MysqlSession;
+  errorListener?: (error: unknown) => void;
   /** Opens another connection to the same address. */
   readonly reopen: (signal: AbortSignal) => Promise<C>;
   closing?: Promise<void>;
@@ -147,16 +150,16 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
 
     ...mysqlSessionMethods<C>(ask),
 
-    inTransaction: (client: C): boolean | undefined => recordOf(client).observer.inTransaction,
+    ...mysqlTransactionMethods((client: C) => recordOf(client).session),
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
-      recordOf(client).observer.onError(listener);
+      recordOf(client).errorListener = listener;
     },
 
-    query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+    query(client: C, text: string, values?: BindValues): Promise<readonly unknown[]> {
       return runStatement(recordOf(client).core, text, values);
     },
   };
@@ -201,19 +204,38 @@ async function open<C extends Mysql2Client>(
       const client = await openClient(mysql2, config);
       const core = coreOf(client);
       const state = verifyTls(core.stream, tls);
-      RECORDS.set(client, {
-        core,
-        socket,
-        tls: state,
-        observer: new PacketObserver(core),
-        reopen: (signal) => open(mysql2, ip, { ...target, signal }),
-      });
+      const reopen = (signal: AbortSignal) => open(mysql2, ip, { ...target, signal });
+      RECORDS.set(client, recordFor(core, { socket, tls: state, reopen }));
       return client;
     },
     // Without an error, mysql2 would go on to close the TLS socket that it wraps around this one, and no listener
     // would take the error of that.
     abandon: () => void socket.destroy(new Error("The attempt was aborted")),
   });
+}
+
+function recordFor(
+  core: CoreConnection,
+  { socket, tls, reopen }: Pick<ConnectionRecord, "socket" | "tls" | "reopen">,
+): ConnectionRecord {
+  const observer = new PacketObserver(core);
+  const session = new MysqlSession({
+    flags: () => observer.flags,
+    busy: () => observer.busy,
+    run: (text) => runStatement(core, text, undefined),
+    holdTransaction() {
+      // The first flags after an error tell; those of a statement behind it would be of another transaction.
+      const flags = observer.nextFlags();
+      core.query("SET autocommit = 0", () => {});
+      return flags.then((flags) => (flags & IN_TRANSACTION) !== 0);
+    },
+  });
+  const record: ConnectionRecord = { core, socket, tls, observer, session, reopen };
+  observer.onError((error) => {
+    session.noteError(error);
+    record.errorListener?.(error);
+  });
+  return record;
 }
 
 function terminate(client: object, reason?: Error): void {

@@ -6,7 +6,15 @@
 
 import { mustBe } from "../internal/argument_error.ts";
 import { asError, captureStackHere } from "../internal/thrown.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type {
+  Adapter,
+  BindValues,
+  Destination,
+  Target,
+  TlsState,
+  TransactionStatus,
+  Verdict,
+} from "./adapter.ts";
 import {
   internalsOf,
   type PgClient,
@@ -16,11 +24,19 @@ import {
 } from "./pg/driver.ts";
 import { readOptions } from "./pg/options.ts";
 import { checkPasswords } from "./shared/params.ts";
-import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
-import { classifyPostgres, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { asDriverError, matches } from "./shared/driver_error.ts";
+import {
+  classifyPostgres,
+  DEFAULT_PORT,
+  isInFailedTransaction,
+  postgresCommit,
+  postgresSessionMethods,
+} from "./shared/postgres.ts";
 import { cancelPostgres, secretOf } from "./shared/postgres_cancel.ts";
+import { statusOf } from "./shared/postgres_protocol.ts";
 import { onlyOnce, probeSocket } from "./shared/socket.ts";
 import { checkTls, readTls, withServerName } from "./shared/tls.ts";
+import { listOf } from "./shared/values.ts";
 
 export type { PgClient, PgConfig, PgModule } from "./pg/driver.ts";
 export type { TlsOptions } from "./shared/tls.ts";
@@ -89,17 +105,23 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
 
     ...postgresSessionMethods(async (client: C, text) => (await client.query(text)).rows),
 
-    inTransaction,
+    transactionStatus,
+    commit: postgresCommit<C>({
+      transactionStatus,
+      send: async (client) => (await client.query("COMMIT")).command,
+    }),
     tls: tlsState,
     classify,
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
       // Before the driver's own listener, which reports the last error as the end of the connection.
-      internalsOf(client).connection?.prependListener?.("errorMessage", listener);
+      internalsOf(client).connection?.prependListener?.("errorMessage", (error) => {
+        if (!isInFailedTransaction(asDriverError(error).code)) listener(error);
+      });
     },
 
-    async query(client: C, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
+    async query(client: C, text: string, values?: BindValues): Promise<readonly unknown[]> {
       try {
         return rowsOf(await run(client, text, values));
       } catch (error) {
@@ -177,12 +199,11 @@ async function cancel(
   });
 }
 
-function inTransaction(client: PgClient): boolean | undefined {
+function transactionStatus(client: PgClient): TransactionStatus | undefined {
   const { readyForQuery, getTransactionStatus } = internalsOf(client);
   // While a query is running, the status is that of the query before it.
   if (readyForQuery !== true) return undefined;
-  const status = getTransactionStatus?.call(client);
-  return status ? status !== "I" : undefined;
+  return statusOf(getTransactionStatus?.call(client));
 }
 
 function tlsState(client: PgClient): TlsState | undefined {
@@ -208,11 +229,11 @@ function onClose(client: PgClient, listener: (error?: unknown) => void): void {
 function run(
   client: PgClient,
   text: string,
-  values: readonly unknown[] | undefined,
+  values: BindValues | undefined,
 ): Promise<PgResult | PgResult[]> {
   return new Promise((resolve, reject) => {
     const query = client.query as unknown as QueryWithCallback;
-    const promise = query.call(client, text, values && [...values], (error, result) => {
+    const promise = query.call(client, text, values && listOf(values), (error, result) => {
       if (error) reject(error);
       else resolve(result!);
     });
@@ -227,6 +248,16 @@ function rowsOf(result: PgResult | PgResult[]): readonly unknown[] {
 }
 
 function classify(error: unknown): Verdict {
+  if (isOutdatedPlan(error)) return "stale";
   const { message } = asDriverError(error);
   return matches(DISCONNECTED, message) ? "disconnect" : classifyPostgres(error);
+}
+
+/**
+ * Returns whether an error says that the result of a named statement has other columns than when it was prepared, as
+ * after a migration. The driver does not prepare it again: it fails for the rest of the session.
+ */
+function isOutdatedPlan(error: unknown): boolean {
+  const { code, routine } = (error ?? {}) as { code?: unknown; routine?: unknown };
+  return code === "0A000" && routine === "RevalidateCachedQuery";
 }

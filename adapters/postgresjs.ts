@@ -5,18 +5,25 @@
  */
 
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState } from "./adapter.ts";
+import type { Adapter, BindValues, Destination, Target, TlsState, Verdict } from "./adapter.ts";
 import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
 import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/options.ts";
 import { DriverSocket } from "./postgresjs/socket.ts";
+import { watchStatements } from "./postgresjs/statements.ts";
 import { checkPasswords } from "./shared/params.ts";
-import { asDriverError, matches, type Verdict } from "./shared/driver_error.ts";
-import { classifyPostgres, DEFAULT_PORT, postgresSessionMethods } from "./shared/postgres.ts";
+import { asDriverError, matches } from "./shared/driver_error.ts";
+import {
+  classifyPostgres,
+  DEFAULT_PORT,
+  postgresCommit,
+  postgresSessionMethods,
+} from "./shared/postgres.ts";
 import { type BackendKey, cancelPostgres } from "./shared/postgres_cancel.ts";
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
 import { dialPostgres } from "./shared/postgres_socket.ts";
 import { probeSocket } from "./shared/socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
+import { listOf } from "./shared/values.ts";
 
 export type { PostgresjsFunction, PostgresjsOptions, PostgresjsSql } from "./postgresjs/driver.ts";
 
@@ -78,6 +85,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
 ): Adapter<S> {
   const records: WeakMap<S, ConnectionRecord> = new WeakMap();
   const recordOf = (sql: S) => records.get(sql)!;
+  const transactionStatus = (sql: S) => recordOf(sql).socket.transactionStatus;
   return {
     name: "postgresjs",
     defaultPort: DEFAULT_PORT,
@@ -110,7 +118,11 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
 
     ref: (sql: S) => recordOf(sql).socket.ref(),
     unref: (sql: S) => recordOf(sql).socket.unref(),
-    inTransaction: (sql: S) => recordOf(sql).socket.inTransaction,
+    transactionStatus,
+    commit: postgresCommit<S>({
+      transactionStatus,
+      send: async (sql) => (await sql.unsafe("COMMIT") as { command?: string }).command,
+    }),
     tls: (sql: S) => recordOf(sql).tls,
 
     ...postgresSessionMethods(async (sql: S, text) => [...await sql.unsafe(text)]),
@@ -122,8 +134,8 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     onError: (sql: S, listener: (error: unknown) => void) =>
       void recordOf(sql).errorListeners.push(listener),
 
-    async query(sql: S, text: string, values?: readonly unknown[]): Promise<readonly unknown[]> {
-      return [...await sql.unsafe(text, values ? [...values] : [])];
+    async query(sql: S, text: string, values?: BindValues): Promise<readonly unknown[]> {
+      return [...await sql.unsafe(text, listOf(values ?? []))];
     },
   };
 }
@@ -156,9 +168,13 @@ async function open<S extends PostgresjsSql>(
       },
     }),
   };
-  const { socket } = record;
-  const sql = postgres({ ...options, host: ip, socket: () => socket.nextForDriver(dial) });
+  const sql = postgres({ ...options, host: ip, socket: () => record.socket.nextForDriver(dial) });
   refuseListen(sql as Internals);
+  const { socket } = record;
+  socket.followsStatements = watchStatements(sql, {
+    onMade: () => socket.noteMade(),
+    onBuilt: () => socket.noteBuilt(),
+  });
   try {
     await socket.waitUntilReady(sql.unsafe("SELECT 1"), signal);
     return { sql, record };

@@ -7,10 +7,20 @@
 
 import { mustBe } from "../internal/argument_error.ts";
 import { messageOf } from "../internal/thrown.ts";
-import type { Adapter, Destination, Role, Target } from "./adapter.ts";
-import { asDriverError, type Verdict } from "./shared/driver_error.ts";
+import type {
+  Adapter,
+  BindValues,
+  Destination,
+  NotCommitted,
+  Role,
+  Target,
+  TransactionStatus,
+  Verdict,
+} from "./adapter.ts";
+import { asDriverError } from "./shared/driver_error.ts";
 import { loadDriver } from "./shared/load_driver.ts";
 import { endStatement } from "./shared/sql.ts";
+import { listOf } from "./shared/values.ts";
 import type { SqliteDatabase, SqliteModule } from "./sqlite/driver.ts";
 import { readOptions } from "./sqlite/options.ts";
 
@@ -93,7 +103,14 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
 
     reset,
 
-    inTransaction: (database: D) => (database as Internals).isTransaction,
+    transactionStatus,
+
+    async commit(database: D): Promise<NotCommitted | undefined> {
+      // Some errors, as that of a full disk, end the transaction (SQLite, "Response To Errors Within A Transaction").
+      if (transactionStatus(database) === "idle") return {};
+      await Promise.resolve(database.exec("COMMIT"));
+      return undefined;
+    },
 
     async role(database: D): Promise<Role> {
       const queryOnly = await Promise.resolve(isQueryOnly(database));
@@ -102,8 +119,8 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
 
     classify,
 
-    async query(database: D, text: string, values?: readonly unknown[]) {
-      return await Promise.resolve(run(database, text, values ?? []));
+    async query(database: D, text: string, values?: BindValues) {
+      return await Promise.resolve(run(database, text, listOf(values ?? [])));
     },
   };
 }
@@ -124,6 +141,11 @@ async function reset(database: SqliteDatabase, how: "rollback" | "commit"): Prom
   } catch (error) {
     if (!/no transaction is active/.test(messageOf(error))) throw error;
   }
+}
+
+function transactionStatus(database: SqliteDatabase): TransactionStatus | undefined {
+  const { isTransaction } = database as Internals;
+  return isTransaction === undefined ? undefined : isTransaction ? "open" : "idle";
 }
 
 function isQueryOnly(database: SqliteDatabase): boolean {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Adapter } from "../adapters/adapter.ts";
+import type { Adapter, BindValues } from "../adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "../errors.ts";
 import { mustBe, outOfRange } from "../internal/argument_error.ts";
 import { deadline } from "../internal/async.ts";
@@ -18,7 +18,7 @@ import { CallLimit, type Guard } from "./call_limit.ts";
 import type { EngineCore } from "./core.ts";
 import type { EngineSettings } from "./options.ts";
 import { type EngineSetup, requireMethod } from "./setup.ts";
-import { type Run, savepoint, statementRunner, transaction } from "./statements.ts";
+import { type Run, savepoint, statementLog, statementRunner, transaction } from "./statements.ts";
 import type {
   BeginOptions,
   CallOptions,
@@ -85,11 +85,15 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     options?: BeginOptions<C>,
   ): Promise<T> {
     const { within, limit } = readBeginOptions(options);
-    const run = this.#runner("begin a transaction");
+    const parts = {
+      adapter: this.#adapter,
+      run: this.#runner("begin a transaction"),
+      note: statementLog(this.#core.log, this.#execution.loggingToken),
+    };
     if (typeof fn !== "function") throw mustBe("fn", "a function", fn);
     if (limit === undefined) {
-      if (within === undefined) return await this.use((lease) => transaction(lease, fn, run));
-      return await savepoint(within, fn, run).catch((error) => {
+      if (within === undefined) return await this.use((lease) => transaction(lease, fn, parts));
+      return await savepoint(within, fn, parts).catch((error) => {
         throw this.#hideData(error);
       });
     }
@@ -99,14 +103,14 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
       work: (lease, guard) => {
         const guarded = (lease: Lease<C>) => guard(() => fn(lease));
         const body = within === undefined ? transaction : savepoint;
-        return body(lease, guarded, run);
+        return body(lease, guarded, parts);
       },
     });
   }
 
   async query<Row = unknown>(
     text: string,
-    values?: readonly unknown[],
+    values?: BindValues,
     options?: CallOptions,
   ): Promise<readonly Row[]> {
     const run = this.#runner("run a query");

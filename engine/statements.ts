@@ -5,16 +5,18 @@
  * @module
  */
 
-import type { Adapter } from "../adapters/adapter.ts";
+import type { Adapter, BindValues, NotCommitted, TransactionStatus } from "../adapters/adapter.ts";
+import { TransactionAbortedError } from "../errors.ts";
 import type { Log } from "../internal/log.ts";
 import { redactValues } from "../internal/redact.ts";
 import type { Lease } from "../pool/lease.ts";
+import { PoolLease } from "../pool/pool_lease.ts";
 
 /** Runs one statement on a lease. */
 export type Run<C> = (
   lease: Lease<C>,
   text: string,
-  values?: readonly unknown[],
+  values?: BindValues,
 ) => Promise<readonly unknown[]>;
 
 /** How statements are run. */
@@ -43,9 +45,9 @@ export function statementRunner<C>(
   if (!adapter.query) {
     throw new TypeError(`Cannot ${action}: the adapter "${adapter.name}" has no method "query"`);
   }
-  const prefix = token ? `[${token}] ` : "";
+  const note = statementLog(log, token);
   const run: Run<C> = (lease, text, values) => {
-    if (log.infoEnabled) log.info(prefix + text + showValues(values, hidesValues));
+    if (log.infoEnabled) note(text + showValues(values, hidesValues));
     return adapter.query!(lease.client, text, values);
   };
   if (!hidesValues) return run;
@@ -53,39 +55,104 @@ export function statementRunner<C>(
     try {
       return await run(lease, text, values);
     } catch (error) {
-      throw redactValues(error, text, values ?? []);
+      throw redactValues(error, text, listed(values));
     }
   };
 }
 
+/** Makes the function that logs statements. */
+export function statementLog(log: Log, token: string | undefined): (text: string) => void {
+  const prefix = token ? `[${token}] ` : "";
+  return (text) => log.info(prefix + text);
+}
+
 /** Shows bind values for a log line. Values without a JSON form are counted: a log line must not throw. */
-function showValues(values: readonly unknown[] | undefined, hidesValues: boolean): string {
-  if (!values?.length) return "";
-  if (hidesValues) return ` [${values.length} values hidden]`;
+function showValues(values: BindValues | undefined, hidesValues: boolean): string {
+  const { length } = listed(values);
+  if (length === 0) return "";
+  if (hidesValues) return ` [${length} values hidden]`;
   try {
     const plain = (_: string, value: unknown) => typeof value === "bigint" ? String(value) : value;
     return ` ${JSON.stringify(values, plain)}`;
   } catch {
-    return ` [${values.length} values]`;
+    return ` [${length} values]`;
   }
+}
+
+/** Returns values as a list, without their names. */
+function listed(values: BindValues | undefined): readonly unknown[] {
+  return values === undefined ? [] : Array.isArray(values) ? values : Object.values(values);
+}
+
+/** What a transaction is run with. */
+export interface TransactionParts<C> {
+  readonly adapter: Adapter<C>;
+  /** Runs the statements of the transaction. */
+  readonly run: Run<C>;
+  /** Logs what the adapter does by itself. */
+  readonly note: (text: string) => void;
 }
 
 /** Runs a function in a transaction of the lease's session. */
 export async function transaction<C, T>(
   lease: Lease<C>,
   fn: (lease: Lease<C>) => T | Promise<T>,
-  run: Run<C>,
+  parts: TransactionParts<C>,
 ): Promise<T> {
-  await run(lease, "BEGIN");
+  const { adapter, run } = parts;
+  PoolLease.takeServerError(lease);
+  await begin(lease, parts);
   try {
     const result = await fn(lease);
-    await run(lease, "COMMIT");
+    await commit(lease, parts);
     return result;
   } catch (error) {
     // If the rollback fails as well, the first error says more, and the state of the session is not known.
-    if (!lease.released) await run(lease, "ROLLBACK").catch(() => lease.invalidate(error));
+    if (!lease.released && statusOf(adapter, lease) !== "idle") {
+      await run(lease, "ROLLBACK").catch(() => lease.invalidate(error));
+    }
     throw error;
   }
+}
+
+async function begin<C>(
+  lease: Lease<C>,
+  { adapter, run, note }: TransactionParts<C>,
+): Promise<void> {
+  if (!adapter.begin) return void await run(lease, "BEGIN");
+  note("BEGIN");
+  await adapter.begin(lease.client);
+}
+
+async function commit<C>(
+  lease: Lease<C>,
+  { adapter, run, note }: TransactionParts<C>,
+): Promise<void> {
+  let failure: NotCommitted | undefined;
+  if (adapter.commit) {
+    note("COMMIT");
+    failure = await adapter.commit(lease.client);
+  } else if (statusOf(adapter, lease) === "failed") {
+    failure = {};
+  } else {
+    await run(lease, "COMMIT");
+  }
+  if (!failure) return;
+  throw aborted("Cannot commit", failure.cause ?? PoolLease.takeServerError(lease));
+}
+
+function statusOf<C>(adapter: Adapter<C>, { client }: Lease<C>): TransactionStatus | undefined {
+  try {
+    return adapter.transactionStatus?.(client);
+  } catch {
+    return undefined;
+  }
+}
+
+function aborted(action: string, cause: unknown): TransactionAbortedError {
+  return cause === undefined
+    ? new TransactionAbortedError(`${action}: the transaction has ended before`)
+    : new TransactionAbortedError(`${action}: an error has ended the transaction`, { cause });
 }
 
 let savepoints = 0;
@@ -94,17 +161,36 @@ let savepoints = 0;
 export async function savepoint<C, T>(
   lease: Lease<C>,
   fn: (lease: Lease<C>) => T | Promise<T>,
-  run: Run<C>,
+  parts: TransactionParts<C>,
 ): Promise<T> {
+  const { run } = parts;
   const name = `dnspool_${++savepoints}`;
+  PoolLease.takeServerError(lease);
   await run(lease, `SAVEPOINT ${name}`);
-  let result: T;
   try {
-    result = await fn(lease);
+    const result = await fn(lease);
+    await release(lease, name, parts);
+    return result;
   } catch (error) {
-    if (!lease.released) await run(lease, `ROLLBACK TO SAVEPOINT ${name}`).catch(() => {});
+    if (!lease.released) {
+      const undone = run(lease, `ROLLBACK TO SAVEPOINT ${name}`);
+      await undone.then(() => PoolLease.takeServerError(lease), () => {});
+    }
     throw error;
   }
-  await run(lease, `RELEASE SAVEPOINT ${name}`);
-  return result;
+}
+
+/** Releases a savepoint. If that fails after an error that the function handled, that error is the reason. */
+async function release<C>(
+  lease: Lease<C>,
+  name: string,
+  { adapter, run }: TransactionParts<C>,
+): Promise<void> {
+  const cause = PoolLease.takeServerError(lease);
+  try {
+    await run(lease, `RELEASE SAVEPOINT ${name}`);
+  } catch (error) {
+    const otherReason = cause === undefined || adapter.classify?.(error) !== undefined;
+    throw otherReason ? error : aborted("Cannot release the savepoint", cause);
+  }
 }

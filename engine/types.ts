@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { BindValues } from "../adapters/adapter.ts";
 import type { PoolCounts } from "../errors.ts";
 import type { Lease } from "../pool/lease.ts";
 import type { AddressChange, AnswerStatus } from "../resolver/answer_source.ts";
@@ -152,9 +153,10 @@ export interface Engine<C> extends EventTarget {
    * @param fn The function.
    * @param options Signal and timeout of the whole call, and `within`.
    * @returns What `fn` returned, after the commit.
-   * @throws What `fn` throws, after the rollback; what the commit throws; the signal's reason or a `TimeoutError`, after
-   *   the rollback; {@linkcode ConnectionLostError} if the connection was lost, or terminated because the rollback or the
-   *   commit did not end in time, and then it is not known whether the work was done.
+   * @throws What `fn` throws, after the rollback; what the commit throws; {@linkcode TransactionAbortedError} if `fn`
+   *   handled an error that had ended the transaction, or ended it itself: nothing was committed; the signal's reason or
+   *   a `TimeoutError`, after the rollback; {@linkcode ConnectionLostError} if the connection was lost, or terminated
+   *   because the rollback or the commit did not end in time, and then it is not known whether the work was done.
    */
   begin<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: BeginOptions<C>): Promise<T>;
 
@@ -163,13 +165,15 @@ export interface Engine<C> extends EventTarget {
    *
    * @typeParam Row The type of a row; it is not checked.
    * @param text The statement, with the driver's own placeholders.
-   * @param values The bind values.
+   * @param values The bind values, one per placeholder. With mysql2 and mariadb and their option `namedPlaceholders`, they
+   *   may be an object of names.
    * @param options Signal and timeout of the whole call: of the wait for a connection and of the statement.
    * @returns The rows; also if the signal or the timeout came too late to cancel the statement.
    * @throws What the driver throws, and what {@linkcode use} does; the signal's reason or a `TimeoutError` if the
    *   statement was cancelled on the server, and nothing of it was done; {@linkcode ConnectionLostError} with that as
    *   its `cause` if the cancel did not work within `probeTimeout` seconds, and the connection was terminated: then it is
-   *   not known whether the work was done. {@linkcode TypeError} if the adapter has no `query`.
+   *   not known whether the work was done. {@linkcode TypeError} if the adapter has no `query`, or with mysql2 and mariadb if
+   *   there are more or fewer values than placeholders.
    *
    * @example Give a statement two seconds
    * ```ts
@@ -187,7 +191,7 @@ export interface Engine<C> extends EventTarget {
    */
   query<Row = unknown>(
     text: string,
-    values?: readonly unknown[],
+    values?: BindValues,
     options?: CallOptions,
   ): Promise<readonly Row[]>;
 

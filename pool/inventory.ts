@@ -74,6 +74,7 @@ export class Inventory<C> {
     opened.watch({
       onClosed: (error, explained) => this.#onClosed(slot, error, explained),
       onError: (error) => {
+        slot.serverError = error;
         if (slot.isOpen) this.noteError(slot, error);
       },
     });

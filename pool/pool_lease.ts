@@ -97,6 +97,14 @@ export class PoolLease<C> implements Lease<C>, Holder {
     if (#slot in lease) lease.#slot.isolationLevel = level;
   }
 
+  /** Returns the server's last error on a lease's connection, if it reported any since the last call, and forgets it. */
+  static takeServerError(lease: Lease<unknown>): unknown {
+    if (!(#slot in lease)) return undefined;
+    const { serverError } = lease.#slot;
+    lease.#slot.serverError = undefined;
+    return serverError;
+  }
+
   get client(): C {
     if (this.#slot.holder !== this) {
       this.#controller?.signal.throwIfAborted();

@@ -67,6 +67,8 @@ export class Slot<C> implements Linked<Slot<C>> {
   isolationLevel: string | undefined = undefined;
   /** A cancel that is under way on the server: until its end, the connection is not handed on. */
   cancel: Promise<void> | undefined = undefined;
+  /** The last error that the server reported, for a transaction that turns out to have failed. */
+  serverError: unknown = undefined;
   /** Called when the connection is closed: a driver may leave a check or a reset pending. */
   onClosed: (() => void) | undefined = undefined;
 

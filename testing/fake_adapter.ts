@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Adapter, Role, Target } from "../adapters/adapter.ts";
+import type { Adapter, Role, Target, TransactionStatus, Verdict } from "../adapters/adapter.ts";
 
 /** A connection of the fake adapter. */
 export interface FakeClient {
@@ -19,8 +19,8 @@ export interface FakeClient {
   readonly log: string[];
   /** Whether it is open. */
   open: boolean;
-  /** Whether a transaction is open; set by the statements BEGIN, COMMIT and ROLLBACK. */
-  inTransaction: boolean;
+  /** The status of the transaction; set by the statements BEGIN, COMMIT and ROLLBACK. */
+  transactionStatus: TransactionStatus;
   /** The session's isolation level; `undefined` is the server's default. */
   isolationLevel: string | undefined;
 }
@@ -46,7 +46,7 @@ export interface FakeBehavior {
   /** Returns the server's role. By default, a primary that accepts writes. */
   role?(client: FakeClient): Role | Promise<Role>;
   /** Classifies an error. By default, returns the error's own `verdict` property. */
-  classify?(error: unknown): "disconnect" | "closed" | "read-only" | undefined;
+  classify?(error: unknown): Verdict;
 }
 
 /** An {@linkcode Adapter} that records the calls on it. */
@@ -126,7 +126,7 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
         address,
         log: [],
         open: true,
-        inTransaction: false,
+        transactionStatus: "idle",
         isolationLevel: undefined,
       };
       clients.push(client);
@@ -150,11 +150,11 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
     },
     async reset(client: FakeClient, how: "rollback" | "commit"): Promise<void> {
       client.log.push(how);
-      client.inTransaction = false;
+      client.transactionStatus = "idle";
       await behavior.reset?.(client, how);
     },
-    inTransaction: (client: FakeClient) =>
-      running.get(client)?.size ? undefined : client.inTransaction,
+    transactionStatus: (client: FakeClient) =>
+      running.get(client)?.size ? undefined : client.transactionStatus,
     async setIsolationLevel(client: FakeClient, level: string | undefined): Promise<void> {
       client.log.push(`isolation ${level ?? "default"}`);
       await behavior.setIsolationLevel?.(client, level);
@@ -164,9 +164,9 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       client.log.push("role");
       return await behavior.role?.(client) ?? { standby: false, readOnly: false };
     },
-    classify(error: unknown): "disconnect" | "closed" | "read-only" | undefined {
+    classify(error: unknown): Verdict {
       if (behavior.classify) return behavior.classify(error);
-      return (error as { verdict?: "disconnect" | "closed" | "read-only" } | null)?.verdict;
+      return (error as { verdict?: Verdict } | null)?.verdict;
     },
     onClose(client: FakeClient, listener: (error?: unknown) => void): void {
       listeners.set(client, [...listeners.get(client) ?? [], listener]);
@@ -179,10 +179,11 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       values: readonly unknown[] = [],
     ): Promise<readonly unknown[]> {
       client.log.push(text);
-      if (/^begin\b/i.test(text)) client.inTransaction = true;
-      if (/^(commit|rollback)\b(?! to\b)/i.test(text)) client.inTransaction = false;
-      const rows = behavior.query?.(client, text, values) ?? [{ address: client.address }];
-      return rows instanceof Promise ? await untilCanceled(client, rows) : rows;
+      if (/^begin\b/i.test(text)) client.transactionStatus = "open";
+      const rows = behavior.query?.(client, text, values);
+      const given = rows instanceof Promise ? await untilCanceled(client, rows) : rows;
+      if (/^(commit|rollback)\b(?! to\b)/i.test(text)) client.transactionStatus = "idle";
+      return given ?? [{ address: client.address }];
     },
   };
 }

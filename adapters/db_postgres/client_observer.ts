@@ -5,8 +5,9 @@
  * @module
  */
 
-import { asDriverError, matches, type Verdict } from "../shared/driver_error.ts";
-import { classifyPostgres } from "../shared/postgres.ts";
+import type { TransactionStatus, Verdict } from "../adapter.ts";
+import { asDriverError, matches } from "../shared/driver_error.ts";
+import { classifyPostgres, isInFailedTransaction } from "../shared/postgres.ts";
 import { endStatement } from "../shared/sql.ts";
 
 type Method = (...args: unknown[]) => Promise<unknown>;
@@ -75,10 +76,10 @@ export class ClientObserver {
     };
   }
 
-  /** Whether a transaction is open; `undefined` if there may be one. */
-  get inTransaction(): boolean | undefined {
-    if (this.#client.session.current_transaction !== null) return true;
-    return this.#beginningCall === undefined ? false : undefined;
+  /** The status of the transaction; `undefined` if there may be one. */
+  get transactionStatus(): TransactionStatus | undefined {
+    if (this.#client.session.current_transaction !== null) return "open";
+    return this.#beginningCall === undefined ? "idle" : undefined;
   }
 
   /** Ends the transaction that may be open, one of the driver's or a plain one. */
@@ -155,7 +156,10 @@ export class ClientObserver {
   }
 
   #onError(error: unknown): void {
-    for (const listener of this.errorListeners) listener(error);
+    const { fields } = (error ?? {}) as { fields?: { code?: unknown } };
+    if (!isInFailedTransaction(fields?.code)) {
+      for (const listener of this.errorListeners) listener(error);
+    }
     const verdict = classify(error);
     if (verdict === "disconnect" || verdict === "closed") this.connectionLost(error as Error);
   }

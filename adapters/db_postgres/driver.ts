@@ -37,7 +37,10 @@ export interface DbPostgresClient {
   /** Closes the connection. */
   end(): Promise<void>;
   /** Runs one statement; each row is an array. */
-  queryArray(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+  queryArray(
+    text: string,
+    values?: unknown[],
+  ): Promise<{ rows: unknown[]; command?: string }>;
   /** Runs one statement; each row is an object. */
   queryObject(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
   /** Makes one of the driver's transactions. */

@@ -5,10 +5,13 @@
  */
 
 import type { Socket } from "node:net";
-import type { Destination } from "../adapter.ts";
+import { mustBe } from "../../internal/argument_error.ts";
+import type { BindValues, Destination } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
+import type { SessionDriver } from "../shared/mysql_session.ts";
+import { checkValueCount, hasValues, isList } from "../shared/mysql.ts";
 import { socketClosed } from "../shared/socket.ts";
-import type { MariadbClient, MariadbConfig, MariadbLogger } from "./driver.ts";
+import type { MariadbClient, MariadbConfig, MariadbLogger, MariadbPrepared } from "./driver.ts";
 
 /** The lowest number of the driver's own errors. */
 const MIN_DRIVER_ERROR = 45_000;
@@ -131,6 +134,25 @@ function readError(packet: Uint8Array): Error {
   return Object.assign(new Error(message), { errno, ...(sqlState && { sqlState }) });
 }
 
+/** Returns what is known about the session of a client. */
+export function driverOf(client: MariadbClient, core: CoreConnection): SessionDriver {
+  return {
+    // After an error, which has no flags, the driver sets the flag for an open transaction.
+    flags: () => core.receiveQueue && (client.info as { status: number }).status,
+    busy: () => isBusy(core),
+    run: (text) => client.query(text),
+    async holdTransaction() {
+      // The driver may read several answers before it tells of the first: their flags are not told apart. Where there is
+      // no such variable, as on MySQL, the transaction counts as ended.
+      const [, rows] = await Promise.all([
+        client.query("SET autocommit = 0"),
+        ask(client, "SELECT @@in_transaction AS value"),
+      ]);
+      return Number((rows as { value: unknown }[])[0]?.value) === 1;
+    },
+  };
+}
+
 /** Returns a client as an event emitter. */
 export function emitterOf(client: MariadbClient): Emitter {
   return client as unknown as Emitter;
@@ -175,12 +197,28 @@ export function ask(client: MariadbClient, sql: string): Promise<unknown> {
 export async function runStatement(
   client: MariadbClient,
   text: string,
-  values: readonly unknown[] | undefined,
+  values: BindValues | undefined,
 ): Promise<readonly unknown[]> {
   const statement = { sql: text, metaAsArray: false };
-  return rowsOf(
-    values?.length ? await client.execute(statement, [...values]) : await client.query(statement),
-  );
+  if (!hasValues(values)) return rowsOf(await client.query(statement));
+  const list = isList(values);
+  // A driver with `namedPlaceholders` takes no list, and one without it takes an object for a single value.
+  const options = { ...statement, ...(list && { namedPlaceholders: false }) };
+  const prepared = await client.prepare(options) as MariadbPrepared;
+  try {
+    if (list) checkValueCount(values, prepared.parameterCount);
+    else if (!isNamed(prepared)) {
+      throw mustBe("values", "an array, or with namedPlaceholders=true an object", values);
+    }
+    return rowsOf(await prepared.execute(list ? [...values] : values, options));
+  } finally {
+    prepared.close();
+  }
+}
+
+/** Returns whether the driver has looked for names in a statement. */
+function isNamed(prepared: object): boolean {
+  return Array.isArray((prepared as { _placeHolderIndex?: unknown })._placeHolderIndex);
 }
 
 /** Returns the rows of the first result that has any: a procedure gives several results. */

@@ -21,6 +21,8 @@ export interface MariadbConfig {
   permitRedirect: boolean;
   /** Whether errors contain bind values. */
   logParam?: boolean;
+  /** Maximum number of prepared statements that the connection keeps. */
+  prepareCacheLength: number;
   /** Takes every error. */
   logger: MariadbLogger;
   /** User name. */
@@ -53,12 +55,22 @@ export interface MariadbClient {
   threadId: number | bigint | null;
   /** Runs one statement. */
   query(sql: string | MariadbStatement): Promise<unknown>;
-  /** Runs one prepared statement. */
-  execute(sql: string | MariadbStatement, values: unknown[]): Promise<unknown>;
+  /** Prepares a statement. */
+  prepare(sql: string | MariadbStatement): Promise<object>;
   /** Makes one round trip. */
   ping(): Promise<void>;
   /** Closes the connection. */
   end(): Promise<void>;
+}
+
+/** A prepared statement, with a member that the driver's types leave out. */
+export interface MariadbPrepared {
+  /** Number of placeholders. */
+  readonly parameterCount: number;
+  /** Runs it. */
+  execute(values: unknown, options?: object): Promise<unknown>;
+  /** Gives it back: the driver keeps it, or tells the server to forget it. */
+  close(): void;
 }
 
 /** A statement, and the form of its rows. */
@@ -69,6 +81,8 @@ export interface MariadbStatement {
   rowsAsArray?: boolean;
   /** Whether columns are grouped by table. */
   nestTables?: boolean;
+  /** Whether the values are an object of names. */
+  namedPlaceholders?: boolean;
   /** Whether the result is an array of the rows and the column descriptions. */
   metaAsArray?: boolean;
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Destination } from "../adapter.ts";
-import { portOf } from "../shared/mysql.ts";
+import { MAX_PREPARED_STATEMENTS, portOf } from "../shared/mysql.ts";
 import { loginOf, type ParamTypes, readParams } from "../shared/params.ts";
 import type { MariadbConfig } from "./driver.ts";
 
@@ -67,6 +67,7 @@ export function readOptions(
     ...loginOf(destination),
     connectTimeout: 0,
     logParam: false,
+    prepareCacheLength: MAX_PREPARED_STATEMENTS,
     ...readParams(params, "mariadb", PARAMS),
     ...args,
     permitRedirect: false,

@@ -5,7 +5,10 @@
  */
 
 import type { Socket } from "node:net";
+import { mustBe } from "../../internal/argument_error.ts";
 import { captureStackHere } from "../../internal/thrown.ts";
+import { checkValueCount, hasValues, isList } from "../shared/mysql.ts";
+import type { BindValues } from "../adapter.ts";
 import { socketClosed } from "../shared/socket.ts";
 import type { Mysql2Client, Mysql2Config, Mysql2Module, Mysql2PromiseModule } from "./driver.ts";
 import type { PacketSource } from "./packets.ts";
@@ -18,7 +21,12 @@ export interface CoreConnection extends PacketSource {
   readonly stream: Socket;
   /** ID of the session. */
   readonly threadId?: number | null;
-  readonly config: { readonly trace?: boolean };
+  readonly config: { readonly trace?: boolean; readonly namedPlaceholders?: boolean };
+  prepare(
+    sql: string,
+    callback: (error: Error | null, prepared: { readonly parameters: ArrayLike<unknown> }) => void,
+  ): unknown;
+  _resolveNamedPlaceholders?(statement: { sql: string; values: unknown }): void;
   query(sql: string, callback: ResultCallback): unknown;
   execute(sql: string, values: readonly unknown[], callback: ResultCallback): unknown;
   readonly _fatalError?: unknown;
@@ -97,19 +105,45 @@ export async function closeClient(
 export async function runStatement(
   core: CoreConnection,
   text: string,
-  values: readonly unknown[] | undefined,
+  values: BindValues | undefined,
 ): Promise<readonly unknown[]> {
+  const statement = hasValues(values) ? toList(core, text, values) : undefined;
   try {
     return await new Promise((resolve, reject) => {
       const callback: ResultCallback = (error, rows, fields) =>
         error ? reject(error) : resolve(rowsOf(rows, fields));
-      if (values?.length) core.execute(text, [...values], callback);
-      else core.query(text, callback);
+      if (!statement) return void core.query(text, callback);
+      const { sql, values } = statement;
+      // The driver looks at its own list of statements both times; only the first time the server is asked.
+      core.prepare(sql, (error, prepared) => {
+        try {
+          if (error) throw error;
+          checkValueCount(values, prepared.parameters.length);
+          core.execute(sql, values, callback);
+        } catch (error) {
+          reject(error);
+        }
+      });
     });
   } catch (error) {
     if (core.config.trace !== false) captureStackHere(error);
     throw error;
   }
+}
+
+/** Makes a list of values, and placeholders for it, of an object of names. */
+function toList(
+  core: CoreConnection,
+  sql: string,
+  values: BindValues,
+): { sql: string; values: unknown[] } {
+  if (isList(values)) return { sql, values: [...values] };
+  const statement = { sql, values: values as unknown };
+  if (core.config.namedPlaceholders) core._resolveNamedPlaceholders?.(statement);
+  if (!Array.isArray(statement.values)) {
+    throw mustBe("values", "an array, or with namedPlaceholders=true an object", values);
+  }
+  return statement as { sql: string; values: unknown[] };
 }
 
 /** Runs one statement of the adapter itself. Its rows are objects, whatever the user's settings. */

@@ -16,6 +16,8 @@ export interface Mysql2Config {
   stream: Socket;
   /** Connect timeout in milliseconds; 0 turns it off, because the engine has its own. */
   connectTimeout: number;
+  /** Maximum number of prepared statements that the connection keeps. */
+  maxPreparedStatements: number;
   /** User name. */
   user?: string;
   /** Password. */

@@ -5,7 +5,7 @@
  */
 
 import type { Destination } from "../adapter.ts";
-import { portOf } from "../shared/mysql.ts";
+import { MAX_PREPARED_STATEMENTS, portOf } from "../shared/mysql.ts";
 import { loginOf, type ParamTypes, readParams } from "../shared/params.ts";
 import type { Mysql2Config } from "./driver.ts";
 
@@ -43,6 +43,7 @@ export function readOptions(destination: Destination): Omit<Mysql2Config, "strea
   const { ssl: _, ...args } = connectArgs;
   return {
     ...loginOf(destination),
+    maxPreparedStatements: MAX_PREPARED_STATEMENTS,
     ...readParams(params, "mysql2", PARAMS),
     connectTimeout: 0,
     ...args,

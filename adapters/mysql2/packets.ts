@@ -1,9 +1,11 @@
 /**
- * Reads the packets that a server sends on a mysql2 connection: whether a transaction is open, which the driver parses
- * but does not keep, and errors, whether or not a caller handles them.
+ * Reads the packets that a server sends on a mysql2 connection: the flags for the session's state, which the driver
+ * parses but does not keep, and errors, whether or not a caller handles them.
  *
  * @module
  */
+
+import { AUTOCOMMIT, IN_TRANSACTION } from "../shared/mysql_session.ts";
 
 /** A packet, as mysql2 parses it. */
 interface Packet {
@@ -23,6 +25,8 @@ export interface PacketSource {
   readonly _paused?: boolean;
   /** Encoding of error messages. */
   readonly clientEncoding?: string;
+  /** The server's greeting. */
+  readonly _handshakePacket?: { readonly statusFlags?: number } | null;
   /** Handles a packet. */
   handlePacket?(packet?: Packet): void;
 }
@@ -32,31 +36,41 @@ const EOF = 0xfe;
 const ERROR = 0xff;
 /** An EOF packet is shorter than this; a longer packet with the same first byte is a row. */
 const MAX_EOF_LENGTH = 9;
-/** SERVER_STATUS_IN_TRANS. */
-const IN_TRANSACTION = 1;
 
 /** Follows the packets of one connection, beginning right after its login. */
 export class PacketObserver {
   readonly #source: PacketSource;
   #listener: ((error: unknown) => void) | undefined;
-  #transactionOpen: boolean | undefined = undefined;
+  #flags: number | undefined = undefined;
+  #onFlags: ((flags: number) => void) | undefined;
 
   /** @param source The connection, which has just logged in. */
   constructor(source: PacketSource) {
     this.#source = source;
     const handle = source.handlePacket;
     if (typeof handle !== "function") return;
-    this.#transactionOpen = false;
+    // The driver does not keep the answer to the login; the greeting says how sessions begin.
+    this.#flags = source._handshakePacket?.statusFlags ?? AUTOCOMMIT;
     source.handlePacket = (packet) => {
       if (packet && !source._paused) this.#observe(packet);
       handle.call(source, packet);
     };
   }
 
-  /** Whether a transaction is open; `undefined` if that is not known, as while a statement is running. */
-  get inTransaction(): boolean | undefined {
+  /** The flags in the last answer; `undefined` if they are not known, as after an error, which has none. */
+  get flags(): number | undefined {
+    return this.#flags;
+  }
+
+  /** Whether a statement is running or waits for another one; `undefined` if that is not known. */
+  get busy(): boolean | undefined {
     const { _command, _commands } = this.#source;
-    return _command || _commands?.length !== 0 ? undefined : this.#transactionOpen;
+    return _command ? true : _commands && _commands.length > 0;
+  }
+
+  /** Whether neither a statement is running nor a transaction open, as far as is known. */
+  get idle(): boolean {
+    return this.busy === false && this.#flags !== undefined && (this.#flags & IN_TRANSACTION) === 0;
   }
 
   /** Calls `listener` for each error of the server. */
@@ -64,12 +78,17 @@ export class PacketObserver {
     this.#listener = listener;
   }
 
+  /** Returns the flags of the next answer that has any. */
+  nextFlags(): Promise<number> {
+    return new Promise((resolve) => this.#onFlags = resolve);
+  }
+
   #observe(packet: Packet): void {
     const { buffer, offset, end } = packet;
     const first = buffer[offset];
     if (first === ERROR) {
       // An error packet has no status, and a statement that failed may have begun a transaction.
-      this.#transactionOpen = undefined;
+      this.#flags = undefined;
       if (!this.#listener) return;
       const error = packet.asError(this.#source.clientEncoding);
       packet.offset = offset;
@@ -85,7 +104,9 @@ export class PacketObserver {
   }
 
   #readStatus(buffer: Uint8Array, at: number): void {
-    this.#transactionOpen = (buffer[at]! & IN_TRANSACTION) !== 0;
+    this.#flags = buffer[at]! | buffer[at + 1]! << 8;
+    this.#onFlags?.(this.#flags);
+    this.#onFlags = undefined;
   }
 }
 

@@ -33,7 +33,7 @@ export interface PgClient {
   /** Closes the connection. */
   end(): Promise<void>;
   /** Runs one statement. */
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; command?: string }>;
   /** Listens for `error` and `end`. */
   on(event: "error" | "end", listener: (error?: Error) => void): unknown;
 }

@@ -8,8 +8,10 @@
 
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
+import type { TransactionStatus } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
 import type { BackendKey } from "../shared/postgres_cancel.ts";
+import { isInFailedTransaction } from "../shared/postgres.ts";
 import { type ErrorFields, ProtocolState } from "../shared/postgres_protocol.ts";
 import { CancelSocket, type RemoteAddress } from "./cancel_socket.ts";
 
@@ -35,8 +37,14 @@ export class DriverSocket extends EventEmitter {
   readonly #socket: Socket;
   readonly #events: SocketEvents;
   readonly #protocol: ProtocolState = new ProtocolState();
+  /** Whether `noteMade` and `noteBuilt` are called. */
+  followsStatements = false;
+  /** Whether the driver has a statement that it has not sent. */
+  #unsent: "no" | "perhaps" | "yes" = "no";
   /** Aborted when the connection ends. */
   readonly #ended: AbortController = new AbortController();
+  /** Whether the driver is reading what the server sent. */
+  #reading = false;
   #givenToDriver = false;
   /** Rejects `waitUntilReady`. From its start on, unless it succeeds, the driver is not told of failures. */
   #rejectReady: ((error: unknown) => void) | undefined;
@@ -103,9 +111,22 @@ export class DriverSocket extends EventEmitter {
     }
   }
 
-  /** Whether a transaction is open; `undefined` while the server has an answer to finish. */
-  get inTransaction(): boolean | undefined {
-    return this.readyState === "open" ? this.#protocol.inTransaction : undefined;
+  /** The status of the transaction; `undefined` while the driver has a statement that is not answered. */
+  get transactionStatus(): TransactionStatus | undefined {
+    const known = this.readyState === "open" && this.followsStatements &&
+      this.#unsent === "no";
+    return known ? this.#protocol.transactionStatus : undefined;
+  }
+
+  /** Records that the driver made a statement: if it is executed, it is sent later. */
+  noteMade(): void {
+    // While it reads, the driver also makes the stacks of its errors this way.
+    if (this.#unsent === "no" && !this.#reading) this.#unsent = "perhaps";
+  }
+
+  /** Records that the driver has bytes to send. */
+  noteBuilt(): void {
+    this.#unsent = "yes";
   }
 
   /** The key to cancel statements with, if the server gave one. */
@@ -138,6 +159,7 @@ export class DriverSocket extends EventEmitter {
   write(bytes: Uint8Array, callback?: (error?: Error | null) => void): boolean {
     if (this.readyState === "open") {
       this.#protocol.sent(bytes);
+      this.#unsent = "no"; // the driver sends all that it has
       return this.#socket.write(bytes, callback);
     }
     callback?.(this.#cause);
@@ -169,9 +191,19 @@ export class DriverSocket extends EventEmitter {
     const errors = this.#protocol.received(chunk).map((fields) => this.#events.toError(fields));
     const fatal = errors.find((error) => isFatal(error));
     if (fatal) this.#cause = fatal;
+    if (this.#unsent === "perhaps" && this.#protocol.transactionStatus !== undefined) {
+      this.#unsent = "no"; // what was to be executed has been, in the meantime
+    }
     if (!this.#ready && errors.length > 0) return this.#rejectReady?.(errors[0]);
-    this.emit("data", chunk);
-    for (const error of errors) this.#events.onError(error);
+    this.#reading = true;
+    try {
+      this.emit("data", chunk);
+    } finally {
+      this.#reading = false;
+    }
+    for (const error of errors) {
+      if (!isInFailedTransaction((error as { code?: unknown }).code)) this.#events.onError(error);
+    }
   }
 
   #end(error: Error): void {

@@ -5,9 +5,6 @@
  * @module
  */
 
-/** What an error means for its connection, as `Adapter.classify` returns it. */
-export type Verdict = "disconnect" | "closed" | "read-only" | undefined;
-
 /** The properties by which drivers tell their errors apart. */
 export interface DriverError {
   readonly name?: unknown;

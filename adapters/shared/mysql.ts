@@ -5,13 +5,13 @@
  * @module
  */
 
-import { mustNotBeGiven } from "../../internal/argument_error.ts";
+import { mustBe, mustNotBeGiven } from "../../internal/argument_error.ts";
 import { maintenanceTimer } from "../../internal/clock.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
-import type { Adapter, Destination, Role, Target } from "../adapter.ts";
-import { asDriverError, type Verdict } from "./driver_error.ts";
+import type { Adapter, BindValues, Destination, Role, Target, Verdict } from "../adapter.ts";
+import { asDriverError } from "./driver_error.ts";
 import { argName } from "./params.ts";
-import { checkIsolationLevel, endStatement } from "./sql.ts";
+import { checkIsolationLevel } from "./sql.ts";
 
 /** The port of MySQL and MariaDB. */
 export const DEFAULT_PORT = 3306;
@@ -67,7 +67,6 @@ type Ask<C> = (client: C, text: string) => Promise<unknown>;
 
 /** What the clients of both drivers have. */
 interface MysqlClient {
-  query(sql: string): Promise<unknown>;
   ping(): Promise<unknown>;
 }
 
@@ -98,13 +97,10 @@ export function classifyMysql(error: unknown): Verdict {
  */
 export function mysqlSessionMethods<C extends MysqlClient>(
   ask: Ask<C>,
-): Required<Pick<Adapter<C>, "ping" | "reset" | "setIsolationLevel" | "role">> {
+): Required<Pick<Adapter<C>, "ping" | "setIsolationLevel" | "role">> {
   return {
     async ping(client: C): Promise<void> {
       await client.ping();
-    },
-    async reset(client: C, how: "rollback" | "commit"): Promise<void> {
-      await client.query(endStatement(how));
     },
     setIsolationLevel: (client: C, level: string | undefined) =>
       setIsolationLevel((text) => ask(client, text), level),
@@ -168,6 +164,37 @@ export function refuseOtherServers({ connectArgs }: Destination, names: readonly
     const reason = "every connection goes to an address of the host in the database URL";
     throw mustNotBeGiven(argName(name), reason);
   }
+}
+
+/**
+ * Maximum number of prepared statements that a connection keeps by default. The drivers' own defaults are for a program
+ * that has the server to itself: the server has one limit for all connections of all its clients, by default 16,382
+ * (max_prepared_stmt_count of MySQL and MariaDB).
+ */
+export const MAX_PREPARED_STATEMENTS = 100;
+
+/** Returns whether there are values to bind. */
+export function hasValues(values: BindValues | undefined): values is BindValues {
+  return values !== undefined && (!isList(values) || values.length > 0);
+}
+
+/** Returns whether values are a list, and not an object of names. */
+export function isList(values: BindValues): values is readonly unknown[] {
+  return Array.isArray(values);
+}
+
+/**
+ * Checks the number of bind values: the drivers would send too many, and the server would take the wrong ones.
+ *
+ * @throws {TypeError} if the statement has another number of placeholders.
+ */
+export function checkValueCount(values: readonly unknown[], placeholders: number): void {
+  if (values.length === placeholders) return;
+  throw mustBe(
+    "values",
+    `one value per placeholder, ${placeholders} for this statement`,
+    values.length,
+  );
 }
 
 /** Returns the port to connect to: the one in `connectArgs`, if there is one. */

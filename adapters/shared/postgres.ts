@@ -6,8 +6,8 @@
  */
 
 import { isSocketError } from "../../internal/socket_errors.ts";
-import type { Adapter, Role } from "../adapter.ts";
-import { matches, type Verdict } from "./driver_error.ts";
+import type { Adapter, Role, TransactionStatus, Verdict } from "../adapter.ts";
+import { matches } from "./driver_error.ts";
 import type { ParamTypes } from "./params.ts";
 import { checkIsolationLevel, endStatement } from "./sql.ts";
 
@@ -26,13 +26,16 @@ export const SESSION_PARAMS: ParamTypes = {
 
 /**
  * SQLSTATEs after which no connection to the server can be used (PostgreSQL, appendix A): 08 connection exceptions,
- * 57P01 to 57P04 server shutdown, crash, start-up and dropped database.
+ * 57P01 to 57P04 server shutdown, crash, start-up and dropped database. 08P01 is also the code for a wrong number of bind
+ * values, which does no harm to the connection; after a graver one, the server closes it.
  */
-const DISCONNECTED = /^(08...|57P0[1-4])$/;
+const DISCONNECTED = /^(08(?!P01)...|57P0[1-4])$/;
 /** 57P05: idle session timeout. */
 const IDLE_TOO_LONG = "57P05";
 /** Refusals of a login, which end a session that has not begun: 28 invalid authorization, 3D000 no such database. */
 const LOGIN_REFUSED = /^(28...|3D000)$/;
+/** 25P02: an earlier error has ended the transaction. */
+const IN_FAILED_TRANSACTION = "25P02";
 /** 25006: read-only transaction. */
 const READ_ONLY = "25006";
 
@@ -66,6 +69,27 @@ export function classifyPostgres(error: unknown): Verdict {
     default:
       return undefined;
   }
+}
+
+/** Returns whether the code of an error only says that an earlier error ended the transaction. */
+export function isInFailedTransaction(code: unknown): boolean {
+  return code === IN_FAILED_TRANSACTION;
+}
+
+/**
+ * Makes the adapter method `commit`. PostgreSQL answers the COMMIT of a failed transaction with the tag ROLLBACK and
+ * without an error, and that of none with a warning.
+ *
+ * @param parts `transactionStatus` of the adapter; `send` sends COMMIT and returns the tag of the answer.
+ */
+export function postgresCommit<C>({ transactionStatus, send }: {
+  readonly transactionStatus: (client: C) => TransactionStatus | undefined;
+  readonly send: (client: C) => Promise<string | undefined>;
+}): NonNullable<Adapter<C>["commit"]> {
+  return async (client) => {
+    if (transactionStatus(client) === "idle") return {};
+    return await send(client) === "ROLLBACK" ? {} : undefined;
+  };
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 
 import type { BackendKey } from "./postgres_cancel.ts";
+import type { TransactionStatus } from "../adapter.ts";
 
 /** A message begins with a type byte and a length that counts itself. */
 const HEADER_LENGTH = 5;
@@ -14,8 +15,11 @@ const EMPTY = new Uint8Array();
 const ERROR_RESPONSE = charCode("E");
 const READY_FOR_QUERY = charCode("Z");
 const BACKEND_KEY_DATA = charCode("K");
+const SYNC = charCode("S");
 /** Messages of the client whose answer ends with ReadyForQuery: Query, Sync, FunctionCall. */
 const ANSWERED = [charCode("Q"), charCode("S"), charCode("F")];
+/** Messages of the client that a Sync must follow: Parse, Bind, Describe, Execute, Close. */
+const UNSYNCED = [charCode("P"), charCode("B"), charCode("D"), charCode("E"), charCode("C")];
 
 /** The fields of an error, with the names that drivers give them. */
 const FIELDS: Readonly<Record<string, string>> = {
@@ -39,6 +43,22 @@ const FIELDS: Readonly<Record<string, string>> = {
   R: "routine",
 };
 
+/** The letters of ReadyForQuery. */
+const STATUSES: Readonly<Record<string, TransactionStatus>> = {
+  I: "idle",
+  T: "open",
+  E: "failed",
+};
+
+/**
+ * Returns the status of a transaction.
+ *
+ * @param letter The letter in ReadyForQuery.
+ */
+export function statusOf(letter: string | null | undefined): TransactionStatus | undefined {
+  return letter ? STATUSES[letter] : undefined;
+}
+
 /** The fields of an error that the server reported. */
 export type ErrorFields = Readonly<Record<string, string>>;
 
@@ -49,17 +69,19 @@ export class ProtocolState {
 
   /** Number of messages that the server has still to answer; the start-up counts as one. */
   #unanswered = 1;
+  /** Whether the client has a Sync to send. */
+  #unsynced = false;
   #started = false;
-  /** Status in the last ReadyForQuery: `I` idle, `T` in a transaction, `E` in a failed one. */
+  /** Letter in the last ReadyForQuery. */
   #status: string | undefined;
   /** The beginning of a message whose rest has not arrived. */
   #incomplete: Uint8Array = EMPTY;
   /** Number of bytes to skip: the rest of a message that does not matter. */
   #skip = 0;
 
-  /** Whether a transaction is open; `undefined` while the server has an answer to finish. */
-  get inTransaction(): boolean | undefined {
-    return this.#unanswered > 0 || this.#status === undefined ? undefined : this.#status !== "I";
+  /** The status of the transaction; `undefined` while the server has an answer to finish. */
+  get transactionStatus(): TransactionStatus | undefined {
+    return this.#unanswered > 0 || this.#unsynced ? undefined : statusOf(this.#status);
   }
 
   /**
@@ -70,7 +92,10 @@ export class ProtocolState {
   sent(bytes: Uint8Array): void {
     if (!this.#started) return; // the start-up message has no type, and a password has no answer of its own
     for (let at = 0; at + HEADER_LENGTH <= bytes.length; at += 1 + lengthAt(bytes, at + 1)) {
-      if (ANSWERED.includes(bytes[at]!)) this.#unanswered++;
+      const type = bytes[at]!;
+      if (ANSWERED.includes(type)) this.#unanswered++;
+      if (type === SYNC) this.#unsynced = false;
+      else if (UNSYNCED.includes(type)) this.#unsynced = true;
     }
   }
 

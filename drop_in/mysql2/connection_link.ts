@@ -68,7 +68,7 @@ export class ConnectionLink implements TrackedConnection {
   }
 
   get busy(): boolean {
-    return this.#packets?.inTransaction !== false;
+    return this.#packets?.idle !== true;
   }
 
   close(): void {
@@ -80,7 +80,7 @@ export class ConnectionLink implements TrackedConnection {
       this.#connection?.stream.destroy(reason);
       this.socket.destroy(reason);
     };
-    if (cancel && this.#packets?.inTransaction === undefined) this.#cancel().then(end, end);
+    if (cancel && this.#packets?.busy !== false) this.#cancel().then(end, end);
     else end();
   }
 

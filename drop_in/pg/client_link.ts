@@ -66,7 +66,7 @@ export class ClientLink implements TrackedConnection {
   }
 
   get busy(): boolean {
-    return this.#shared.adapter.inTransaction!(this.#client) !== false;
+    return this.#shared.adapter.transactionStatus!(this.#client) !== "idle";
   }
 
   close(): void {

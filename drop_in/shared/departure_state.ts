@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Verdict } from "../../adapters/shared/driver_error.ts";
+import type { Verdict } from "../../adapters/adapter.ts";
 import type { Registration } from "./tracked_host.ts";
 
 /** A property in which a library looks before it hands out a connection. */
@@ -23,10 +23,13 @@ export class DepartureState {
   registration: Registration | undefined;
   /** Whether the server refused a write. */
   readOnly = false;
+  /** Whether the session can no longer run one of its prepared statements. */
+  stale = false;
 
   /** The reason why the connection must not be handed out again, if there is one. */
   get why(): string | undefined {
     if (this.readOnly) return "the server is read-only";
+    if (this.stale) return "one of its prepared statements is out of date";
     const { departed, address } = this.registration ?? {};
     return departed ? `the address ${address} departed` : undefined;
   }
@@ -38,6 +41,7 @@ export class DepartureState {
    */
   noteError(kind: Verdict): void {
     if (kind === undefined || kind === "closed" || !this.registration) return;
+    if (kind === "stale") return void (this.stale = true);
     if (kind === "read-only") this.readOnly = true;
     else this.registration.noteFailure();
     this.registration.refresh();

@@ -112,11 +112,11 @@ export class ConnectionChecks<C> {
     return this.#resetWhileOpen(slot, how);
   }
 
-  /** Returns whether a transaction may have to be ended: without `inTransaction()`, or if it throws, it may. */
+  /** Returns whether a transaction may have to be ended: without `transactionStatus()`, or if it throws, it may. */
   #mayBeInTransaction({ client }: Slot<C>): boolean {
     const adapter = this.#adapter;
     if (this.#settings.resetOnReturn === null || adapter.reset === undefined) return false;
-    return callAdapter(this.#log, () => adapter.inTransaction?.(client)) !== false;
+    return callAdapter(this.#log, () => adapter.transactionStatus?.(client)) !== "idle";
   }
 
   async #resetWhileOpen(slot: Slot<C>, how: "rollback" | "commit" | null): Promise<void> {
@@ -186,7 +186,9 @@ export class ConnectionChecks<C> {
     if (isDisconnection(error)) return { error, sameServer: false };
     const verdict = this.#adapter.classify?.(error);
     if (verdict === undefined) return undefined;
-    if (verdict === "closed") return { error: error as Error, sameServer: false };
+    if (verdict === "closed" || verdict === "stale") {
+      return { error: error as Error, sameServer: false };
+    }
     this.#answer.refresh();
     // If no writable server is wanted, a read-only one is no reason to connect again.
     const { targetSessionAttrs } = this.#settings;

@@ -89,7 +89,7 @@ export function cancelStatement<C>(
 /** Returns whether a statement may be running: meanwhile, no adapter knows the status of the transaction. */
 function mayBeRunning<C>(client: C, adapter: Adapter<C>): boolean {
   try {
-    return adapter.inTransaction?.(client) === undefined;
+    return adapter.transactionStatus?.(client) === undefined;
   } catch {
     return true;
   }

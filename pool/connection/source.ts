@@ -184,6 +184,7 @@ export class ConnectionSource<C> implements Connections<C> {
     const closeWatch = this.#watchClose(client);
     try {
       await this.#callConnectHooks(connection, signal);
+      this.#adapter.keepSettings?.(client);
       if (closeWatch.closed) throw this.#dialer.closedDuringConnect(address, closeWatch.error);
       return closeWatch;
     } catch (error) {

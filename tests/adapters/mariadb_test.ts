@@ -118,7 +118,13 @@ function fakeDriver(
 }
 
 Deno.test("mariadbAdapter().connect(): passes the host name to the driver, and turns off its timeout, redirects and bind values in errors", async () => {
-  const own = { connectTimeout: 0, host: "db.internal", logParam: false, permitRedirect: false };
+  const own = {
+    connectTimeout: 0,
+    host: "db.internal",
+    logParam: false,
+    permitRedirect: false,
+    prepareCacheLength: 100,
+  };
   const settingsOf = ({ stream: _, port: __, logger: ___, ...settings }: MariadbConfig) => settings;
   const bare = { user: undefined, password: undefined, database: undefined };
   assertEquals(settingsOf(await configFor(bare)), own);
@@ -260,12 +266,12 @@ mariadbTest("mariadbAdapter().classify(): a socketTimeout is a disconnect", asyn
   await soon(ended);
 });
 
-Deno.test("mariadbAdapter().inTransaction(): is undefined if the connection has no internals", async () => {
+Deno.test("mariadbAdapter().transactionStatus(): is undefined if the connection has no internals", async () => {
   const client = { once() {}, on() {}, info: { status: 2 } } as unknown as MariadbClient;
   const opaque = mariadbAdapter(fakeDriver(() => Promise.resolve(client)));
   await withAcceptingServer(async (port) => {
     await opaque.connect("127.0.0.1", targetOf({ port }));
-    assertEquals(opaque.inTransaction!(client), undefined);
+    assertEquals(opaque.transactionStatus!(client), undefined);
     opaque.terminate!(client);
   });
 });

@@ -156,6 +156,7 @@ Deno.test("mysql2Adapter().connect(): passes host name and socket to the driver,
   assertEquals(Object.keys(await configFor(bare)).sort(), [
     "connectTimeout",
     "host",
+    "maxPreparedStatements",
     "port",
     "stream",
   ]);
@@ -272,40 +273,43 @@ Deno.test("mysql2Adapter().connect(): rejects at an abort while the driver is lo
 });
 
 mariadbTest(
-  "mysql2Adapter().inTransaction(): is right after streamed rows and after LOAD DATA LOCAL",
+  "mysql2Adapter().transactionStatus(): is right after streamed rows and after LOAD DATA LOCAL",
   async () => {
     const infileStreamFactory = () => Readable.from([Buffer.from("1\n2\n3\n")]);
     const target = targetOf({ connectArgs: { infileStreamFactory, flags: ["LOCAL_FILES"] } });
     const client = await adapter.connect(server.host, target);
     await client.query("CREATE TEMPORARY TABLE numbers (n int) ENGINE = InnoDB");
     await client.query("SET autocommit = 0");
-    assertEquals(adapter.inTransaction!(client), false);
+    assertEquals(adapter.transactionStatus!(client), undefined); // a reset has something to do
+    adapter.keepSettings!(client);
+    assertEquals(adapter.transactionStatus!(client), "idle");
     await client.query("LOAD DATA LOCAL INFILE 'here' INTO TABLE numbers");
-    assertEquals(adapter.inTransaction!(client), true);
+    assertEquals(adapter.transactionStatus!(client), "open");
     await client.query("COMMIT");
-    assertEquals(adapter.inTransaction!(client), false);
+    assertEquals(adapter.transactionStatus!(client), "idle");
     await client.query("SET autocommit = 1");
+    adapter.keepSettings!(client);
     const { connection } = client as unknown as { connection: mysqlWithCallbacks.Connection };
     let count = 0;
     for await (
       const _ of connection.query("SELECT seq FROM seq_1_to_500").stream({ highWaterMark: 1 })
     ) count++;
-    assertEquals([count, adapter.inTransaction!(client)], [500, false]);
+    assertEquals([count, adapter.transactionStatus!(client)], [500, "idle"]);
     await adapter.close!(client);
   },
 );
 
 mariadbTest(
-  "mysql2Adapter().inTransaction(): is not changed by a statement that is only prepared",
+  "mysql2Adapter().transactionStatus(): is not changed by a statement that is only prepared",
   async () => {
     const client = await adapter.connect(server.host, targetOf());
     await client.query("BEGIN");
     await client.prepare("DO 1");
-    assertEquals(adapter.inTransaction!(client), true);
+    assertEquals(adapter.transactionStatus!(client), "open");
     await client.prepare("SELECT ? + 1");
-    assertEquals(adapter.inTransaction!(client), true);
+    assertEquals(adapter.transactionStatus!(client), "open");
     await client.rollback();
-    assertEquals(adapter.inTransaction!(client), false);
+    assertEquals(adapter.transactionStatus!(client), "idle");
     await adapter.close!(client);
   },
 );
@@ -328,7 +332,7 @@ mariadbTest(
   },
 );
 
-Deno.test("mysql2Adapter().inTransaction(): is undefined if the connection has no internals", async () => {
+Deno.test("mysql2Adapter().transactionStatus(): is undefined if the connection has no internals", async () => {
   const client = { connection: { on() {} } } as unknown as Mysql2Client;
   const opaque = mysql2Adapter(fakeDriver(({ stream }) => {
     Object.assign((client as unknown as { connection: object }).connection, { stream });
@@ -336,7 +340,7 @@ Deno.test("mysql2Adapter().inTransaction(): is undefined if the connection has n
   }));
   await withAcceptingServer(async (port) => {
     await opaque.connect("127.0.0.1", targetOf({ port }));
-    assertEquals(opaque.inTransaction!(client), undefined);
+    assertEquals(opaque.transactionStatus!(client), undefined);
     opaque.terminate!(client);
   });
 });

@@ -6,7 +6,12 @@ import mysql from "npm:mysql2@^3.24/promise";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { mariadbAdapter } from "../../adapters/mariadb.ts";
 import { mysql2Adapter } from "../../adapters/mysql2.ts";
-import { type Engine, type EngineOptions, getDnsEngine } from "../../mod.ts";
+import {
+  type Engine,
+  type EngineOptions,
+  getDnsEngine,
+  TransactionAbortedError,
+} from "../../mod.ts";
 import { makeAuthority } from "../../lab/certificates.ts";
 import type { MariadbServer } from "../../lab/mariadb.ts";
 import { hungUp, withMute } from "../support/bad_servers.ts";
@@ -34,6 +39,8 @@ Deno.test.beforeAll(async () => {
   ca = authority.cert;
   server = await startServer({ tls: await authority.issue({ names: ["db.internal"] }) });
   await asAdmin(server, "CREATE TABLE things (name varchar(100) UNIQUE)");
+  await asAdmin(server, "CREATE TABLE accounts (id int PRIMARY KEY, owner varchar(100))");
+  await asAdmin(server, "INSERT INTO accounts (id) VALUES (1), (2)");
   await asAdmin(
     server,
     "CREATE PROCEDURE both_of() BEGIN SELECT 1 AS a; SELECT 2 AS b; END",
@@ -161,19 +168,19 @@ each(
   },
 );
 
-each("inTransaction(): is undefined while a statement is running", async (adapter) => {
+each("transactionStatus(): is undefined while a statement is running", async (adapter) => {
   const client = await adapter.connect(server.host, targetOf());
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   const beginning = client.query("BEGIN");
-  assertEquals(adapter.inTransaction!(client), undefined);
+  assertEquals(adapter.transactionStatus!(client), undefined);
   await beginning;
-  assertEquals(adapter.inTransaction!(client), true);
+  assertEquals(adapter.transactionStatus!(client), "open");
   const running = [client.query("SELECT SLEEP(0.05)"), client.query("COMMIT")];
-  assertEquals(adapter.inTransaction!(client), undefined);
+  assertEquals(adapter.transactionStatus!(client), undefined);
   await Promise.all(running);
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   await adapter.query!(client, "SELECT ? + 1", [1]);
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   await adapter.close!(client);
 });
 
@@ -433,9 +440,235 @@ each("in an engine: works with compression", async (adapter) => {
   assertEquals((row as { text: string }).text, long);
   const lease = await engine.connect();
   await lease.client.query("BEGIN");
-  assertEquals(adapter.inTransaction!(lease.client), true);
+  assertEquals(adapter.transactionStatus!(lease.client), "open");
   await lease.client.query("COMMIT");
-  assertEquals(adapter.inTransaction!(lease.client), false);
+  assertEquals(adapter.transactionStatus!(lease.client), "idle");
   await lease.release();
   await engine.close();
 });
+
+/** Runs a function in a transaction that is the victim of a deadlock, and handles that error. */
+async function asVictim(
+  engine: Engine<Client>,
+  goOn: (client: Client) => Promise<unknown>,
+): Promise<{ error?: unknown; handled: unknown }> {
+  let handled: unknown;
+  const other = await mysqlClient();
+  try {
+    const outcome = await engine.begin(async ({ client: victim }) => {
+      await victim.query("UPDATE accounts SET owner = 'victim' WHERE id = 1");
+      await other.query("BEGIN");
+      // The server ends the transaction that has changed less.
+      await other.query("INSERT INTO accounts (id) VALUES (11), (12), (13), (14), (15), (16)");
+      await other.query("UPDATE accounts SET owner = 'other' WHERE id = 2");
+      const waiting = other.query("UPDATE accounts SET owner = 'other' WHERE id = 1");
+      await until(async () =>
+        (await asAdmin(server, "SELECT 1 FROM information_schema.innodb_lock_waits")).length > 0
+      );
+      await victim.query("UPDATE accounts SET owner = 'victim' WHERE id = 2").catch((error) => {
+        handled = error;
+      });
+      await waiting;
+      await other.query("ROLLBACK");
+      await goOn(victim);
+    }).then(() => ({}), (error) => ({ error }));
+    return { ...outcome, handled };
+  } finally {
+    await other.end();
+  }
+}
+
+function mysqlClient() {
+  const { host, port } = server;
+  return mysql.createConnection({ ...LOGIN, host, port, database: "orders" });
+}
+
+each(
+  "begin(): rejects for the victim of a deadlock, and none of its statements is done",
+  async (adapter) => {
+    const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    await asAdmin(server, "DELETE FROM things");
+    const goOn: ((client: Client) => Promise<unknown>)[] = [
+      () => Promise.resolve(),
+      (client) => client.query("INSERT INTO things VALUES ('half')"),
+      (client) => client.query("SELECT 1"),
+      (client) =>
+        Promise.all([
+          client.query("INSERT INTO things VALUES ('half')"),
+          client.query("INSERT INTO things VALUES ('more')"),
+        ]),
+      async (client) => {
+        await client.query("INSERT INTO things VALUES ('half')");
+        await client.query("INSERT INTO things VALUES ('half')").catch(() => {});
+      },
+    ];
+    for (const each of goOn) {
+      const { error, handled } = await asVictim(engine, each);
+      assertEquals((handled as { errno?: number })?.errno, 1213, String(error));
+      assert(error instanceof TransactionAbortedError, String(error));
+      assertEquals((error.cause as { errno?: number }).errno, 1213, String(each));
+      const rows = await asAdmin(
+        server,
+        "SELECT name FROM things UNION SELECT owner FROM accounts WHERE owner IS NOT NULL",
+      );
+      assertEquals(rows, [], String(each));
+      // The next holder's statements are committed one by one again.
+      await engine.query("INSERT INTO things VALUES ('next')");
+      assertEquals((await asAdmin(server, "SELECT name FROM things")).length, 1);
+      await asAdmin(server, "DELETE FROM things");
+    }
+    assertEquals(engine.status().opened, 1);
+    await engine.close();
+  },
+);
+
+each("begin(): commits after errors that leave the transaction open", async (adapter) => {
+  const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+  const errors = [
+    "SELEC 1",
+    "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213", // a number does not make a deadlock
+    "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205", // as with innodb_rollback_on_timeout = 0
+  ];
+  for (const text of errors) {
+    for (const last of [true, false]) {
+      await engine.begin(async ({ client }) => {
+        await client.query("INSERT INTO things VALUES ('kept')");
+        await assertRejects(() => client.query(text));
+        if (!last) await client.query("INSERT INTO things VALUES ('more')");
+      });
+      const rows = await asAdmin(server, "SELECT name FROM things");
+      assertEquals(rows.length, last ? 1 : 2, text);
+      await asAdmin(server, "DELETE FROM things");
+      await engine.query("INSERT INTO things VALUES ('next')");
+      assertEquals((await asAdmin(server, "SELECT name FROM things")).length, 1);
+      await asAdmin(server, "DELETE FROM things");
+    }
+  }
+  await engine.close();
+});
+
+each("begin(): an implicit commit is no failure", async (adapter) => {
+  const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+  await engine.begin(async ({ client }) => {
+    await client.query("INSERT INTO things VALUES ('kept')");
+    await client.query("CREATE TABLE others (n int)");
+  });
+  assertEquals((await asAdmin(server, "SELECT name FROM things")).length, 1);
+  await asAdmin(server, "DROP TABLE others");
+  await asAdmin(server, "DELETE FROM things");
+  await engine.close();
+});
+
+each(
+  "in an engine: autocommit is put back at checkin to what the session had after the connect",
+  async (adapter) => {
+    const leave = [
+      "SET autocommit = 0",
+      "SET autocommit = 1",
+      "SET SESSION autocommit = 0",
+      "SELEC 1",
+    ];
+    for (const connected of [1, 0]) {
+      const hooks = {
+        connect: async ({ client }: { client: Client }) =>
+          void await client.query(`SET autocommit = ${connected}`),
+      };
+      const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0, hooks });
+      for (const text of leave) {
+        await engine.use(({ client }) => client.query(text)).catch(() => {});
+        const [row] = await engine.query("SELECT @@autocommit AS value");
+        assertEquals(Number((row as { value: unknown }).value), connected, text);
+      }
+      assertEquals(engine.status().opened, 1);
+      await engine.close();
+    }
+    const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    for (const text of leave) {
+      await engine.use(({ client }) => client.query(text)).catch(() => {});
+      await engine.query("INSERT INTO things VALUES ('acknowledged')");
+      assertEquals((await asAdmin(server, "SELECT name FROM things")).length, 1, text);
+      await asAdmin(server, "DELETE FROM things");
+    }
+    const before = await rollbacks();
+    for (let i = 0; i < 5; i++) await engine.query("SELECT 1");
+    assertEquals(await rollbacks(), before);
+    await engine.close();
+  },
+);
+
+each(
+  "query(): a number of values that does not fit is a TypeError, and nothing is done",
+  async (adapter) => {
+    const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    await asAdmin(server, "CREATE TABLE pairs (a int, b int)");
+    const insert = "INSERT INTO pairs (a, b) VALUES (?, ?)";
+    // The first time and when the driver has the statement already.
+    for (let time = 0; time < 2; time++) {
+      for (const values of [[7, 100, 1], [7], [7, 100, 1, 2, 3, 4, 5, 6, 7, 8]]) {
+        const error = await assertRejects(() => engine.query(insert, values), TypeError);
+        assertEquals(
+          error.message,
+          `"values" must be one value per placeholder, 2 for this statement, got ${values.length}`,
+        );
+      }
+      await assertRejects(
+        () => engine.query("SELECT 1", [1]),
+        TypeError,
+        "0 for this statement, got 1",
+      );
+    }
+    assertEquals(await asAdmin(server, "SELECT * FROM pairs"), []);
+    await engine.query(insert, [7, 100]);
+    assertEquals([...await engine.query("SELECT a, b FROM pairs")], [{ a: 7, b: 100 }]);
+    assertEquals(engine.status().opened, 1);
+    await asAdmin(server, "DROP TABLE pairs");
+    await engine.close();
+  },
+);
+
+each(
+  "query(): with namedPlaceholders, values are a list or an object of names",
+  async (adapter) => {
+    const engine = engineFor(adapter, "?namedPlaceholders=true", { poolSize: 1, maxOverflow: 0 });
+    for (let time = 0; time < 2; time++) {
+      assertEquals([...await engine.query("SELECT ? AS a, ? AS b", [1, 2])], [{ a: 1, b: 2 }]);
+      assertEquals(
+        [...await engine.query("SELECT :b AS a, :a AS b, :b AS c", { a: 1, b: 2 })],
+        [{ a: 2, b: 1, c: 2 }],
+      );
+      assertEquals([...await engine.query("SELECT 1 AS a")], [{ a: 1 }]);
+      await assertRejects(() => engine.query("SELECT ? AS a", [1, 2]), TypeError, "got 2");
+      await assertRejects(() => engine.query("SELECT :a AS a", { b: 1 }));
+    }
+    await engine.close();
+    const other = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
+    await assertRejects(
+      () => other.query("SELECT ? AS a", { a: 1 }),
+      TypeError,
+      '"values" must be an array',
+    );
+    await assertRejects(() => other.query("SELECT :a AS a", { a: 1 }));
+    assertEquals([...await other.query("SELECT ? AS a", [1])], [{ a: 1 }]);
+    await other.close();
+  },
+);
+
+each(
+  "in an engine: keeps at most 100 prepared statements per connection, or what the URL says",
+  async (adapter) => {
+    const prepared = async () => {
+      const [row] = await asAdmin(server, "SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'");
+      return Number(row!.Value);
+    };
+    const name = adapter.name === "mysql2" ? "maxPreparedStatements" : "prepareCacheLength";
+    for (const [query, expected] of [["", 100], [`?${name}=7`, 7]] as const) {
+      const before = await prepared();
+      const engine = engineFor(adapter, query, { poolSize: 1, maxOverflow: 0 });
+      for (let i = 0; i < 230; i++) await engine.query(`SELECT ? AS v /* ${i} */`, [i]);
+      // The one that is closed for the last is told to the server without an answer.
+      await until(async () => await prepared() - before <= expected);
+      assertEquals(await prepared() - before, expected);
+      await engine.close();
+    }
+  },
+);

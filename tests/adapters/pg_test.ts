@@ -381,7 +381,7 @@ Deno.test("pgAdapter().query(): supports clients without callbacks and clients t
 
 /** Waits for the end of a failed query, which may arrive a packet later than its error. */
 function queriesDone(client: pg.Client): Promise<void> {
-  return until(() => adapter.inTransaction!(client) !== undefined);
+  return until(() => adapter.transactionStatus!(client) !== undefined);
 }
 
 /** Records the statements that are sent on a connection from now on. */
@@ -409,7 +409,7 @@ Deno.test("pgAdapter() in an engine: rolls an open transaction back at checkin, 
   assertStrictEquals(next.client, client);
   assertEquals(await ask(client, "pg_backend_pid()"), pid);
   assertEquals(await ask(client, "count(*)::int FROM things"), 0);
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   await next.release();
   await engine.close();
 });
@@ -464,26 +464,29 @@ Deno.test("pgAdapter() in an engine: makes no round trip at checkin if no transa
   await engine.close();
 });
 
-Deno.test("pgAdapter().inTransaction(): is right, and undefined while a query is running", async () => {
+Deno.test("pgAdapter().transactionStatus(): is right, and undefined while a query is running", async () => {
   const client = await adapter.connect(server.host, targetOf());
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   await client.query("BEGIN");
-  assertEquals(adapter.inTransaction!(client), true);
+  assertEquals(adapter.transactionStatus!(client), "open");
   await assertRejects(() => client.query("SELECT 1 / 0"));
   await queriesDone(client);
-  assertEquals(adapter.inTransaction!(client), true);
+  assertEquals(adapter.transactionStatus!(client), "failed");
   await adapter.reset!(client, "rollback");
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   const beginning = client.query("BEGIN");
-  assertEquals(adapter.inTransaction!(client), undefined);
+  assertEquals(adapter.transactionStatus!(client), undefined);
   await beginning;
   await client.query("INSERT INTO things VALUES (4)");
   await adapter.reset!(client, "commit");
-  assertEquals(adapter.inTransaction!(client), false);
+  assertEquals(adapter.transactionStatus!(client), "idle");
   assertEquals(await ask(client, "count(*)::int FROM things WHERE n = 4"), 1);
   await adapter.close!(client);
   // A version of pg without a transaction status.
-  assertEquals(adapter.inTransaction!({ readyForQuery: true } as unknown as pg.Client), undefined);
+  assertEquals(
+    adapter.transactionStatus!({ readyForQuery: true } as unknown as pg.Client),
+    undefined,
+  );
 });
 
 Deno.test("pgAdapter().close(): sends Terminate, and terminate() sends nothing", async () => {
@@ -556,10 +559,13 @@ Deno.test("pgAdapter().connect(): returns a client whose host is its address, so
 Deno.test("pgAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
   const coded = (code: string) => Object.assign(new Error("from the server"), { code });
   const fatal = (code: string) => Object.assign(coded(code), { severity: "FATAL" });
-  const table: Record<"disconnect" | "closed" | "read-only" | "other", unknown[]> = {
+  const table: Record<
+    "disconnect" | "closed" | "read-only" | "stale" | "other",
+    unknown[]
+  > = {
     "disconnect": [
       // Class 08 and 57P01 to 57P04.
-      ..."08000 08001 08003 08004 08006 08007 08P01 57P01 57P02 57P03 57P04".split(" ").map(coded),
+      ..."08000 08001 08003 08004 08006 08007 57P01 57P02 57P03 57P04".split(" ").map(coded),
       Object.assign(coded("XX000"), { severity: "PANIC" }),
       ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")
         .map(coded),
@@ -570,11 +576,11 @@ Deno.test("pgAdapter().classify(): tells lost connections and read-only servers 
     ],
     "closed": [coded("57P05"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
     "read-only": [coded("25006")],
+    "stale": [Object.assign(coded("0A000"), { routine: "RevalidateCachedQuery" })],
     "other": [
-      // Wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax.
-      ..."28P01 28000 3D000 53300 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08".split(
-        " ",
-      ).map(coded),
+      // Wrong number of values, wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax.
+      ..."08P01 28P01 28000 3D000 53300 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08"
+        .split(" ").map(coded),
       fatal("28P01"),
       fatal("3D000"),
       Object.assign(coded("25P03"), { severity: "ERROR" }),
@@ -617,4 +623,43 @@ Deno.test("pgAdapter() in an engine: keeps a program alive until engine.close() 
     console.log(engine.status().closed);
   `);
   assertEquals([code, out], [0, "1"], err);
+});
+
+Deno.test("pgAdapter() in an engine: a named statement fails at most once per connection after a migration", async () => {
+  const engine = engineFor("", { poolSize: 2, maxOverflow: 0 });
+  await asAdmin("CREATE TABLE migrated (name text)");
+  const statement = { name: "all", text: "SELECT * FROM migrated WHERE name = $1", values: ["a"] };
+  const both = async () => {
+    const leases = await Promise.all([engine.connect(), engine.connect()]);
+    const outcomes = await Promise.allSettled(leases.map(({ client }) => client.query(statement)));
+    await Promise.all(leases.map((lease) => lease.release()));
+    return outcomes;
+  };
+  await both();
+  await asAdmin("ALTER TABLE migrated ADD COLUMN size int");
+  const first = await both();
+  const codes = first.map((each) => each.status === "rejected" ? each.reason.code : undefined);
+  assertEquals(codes, ["0A000", "0A000"]);
+  for (let i = 0; i < 3; i++) {
+    assertEquals((await both()).map(({ status }) => status), ["fulfilled", "fulfilled"]);
+  }
+  assertEquals(engine.status().opened, 4);
+  await asAdmin("DROP TABLE migrated");
+  await engine.close();
+});
+
+Deno.test("pgAdapter() in an engine: an outdated statement closes its connection although its holder handles the error", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  await asAdmin("CREATE TABLE migrated (name text)");
+  const statement = { name: "all", text: "SELECT * FROM migrated" };
+  const handled = await engine.use(async ({ client }) => {
+    await client.query(statement);
+    await asAdmin("ALTER TABLE migrated ADD COLUMN size int");
+    return await client.query(statement).catch((error) => error.code);
+  });
+  assertEquals(handled, "0A000");
+  await engine.use(({ client }) => client.query(statement));
+  assertEquals(engine.status().opened, 2);
+  await asAdmin("DROP TABLE migrated");
+  await engine.close();
 });

@@ -28,27 +28,38 @@ function started(): ProtocolState {
   return state;
 }
 
-Deno.test("ProtocolState.inTransaction: is undefined until the start-up is done, then follows ReadyForQuery", () => {
-  assertEquals(new ProtocolState().inTransaction, undefined);
+Deno.test("ProtocolState.transactionStatus: is undefined until the start-up is done, then follows ReadyForQuery", () => {
+  assertEquals(new ProtocolState().transactionStatus, undefined);
   const state = started();
-  assertEquals(state.inTransaction, false);
-  for (const [status, open] of [["T", true], ["E", true], ["I", false]] as const) {
+  assertEquals(state.transactionStatus, "idle");
+  for (const [status, expected] of [["T", "open"], ["E", "failed"], ["I", "idle"]] as const) {
     state.sent(QUERY);
-    assertEquals(state.inTransaction, undefined);
+    assertEquals(state.transactionStatus, undefined);
     state.received(concat(message("C", "SELECT 1\0"), READY(status)));
-    assertEquals(state.inTransaction, open, status);
+    assertEquals(state.transactionStatus, expected, status);
   }
 });
 
-Deno.test("ProtocolState.inTransaction: is undefined until the last of several queries is answered", () => {
+Deno.test("ProtocolState.transactionStatus: is undefined until the last of several queries is answered", () => {
   const state = started();
   const parse = message("P", "\0SELECT 1\0\0\0");
   state.sent(concat(QUERY, parse, SYNC));
-  state.sent(parse); // is answered only after a Sync
   state.received(READY("T"));
-  assertEquals(state.inTransaction, undefined);
+  assertEquals(state.transactionStatus, undefined);
   state.received(READY("T"));
-  assertEquals(state.inTransaction, true);
+  assertEquals(state.transactionStatus, "open");
+});
+
+Deno.test("ProtocolState.transactionStatus: is undefined while the client has a Sync to send", () => {
+  const state = started();
+  state.sent(concat(message("P", "\0SELECT $1\0\0\0"), message("D", "S\0"), message("H", "")));
+  assertEquals(state.transactionStatus, undefined);
+  state.received(message("1", ""));
+  assertEquals(state.transactionStatus, undefined);
+  state.sent(concat(message("B", "\0\0\0\0\0\0\0\0"), message("E", "\0\0\0\0\0"), SYNC));
+  assertEquals(state.transactionStatus, undefined);
+  state.received(READY("T"));
+  assertEquals(state.transactionStatus, "open");
 });
 
 Deno.test("ProtocolState.received(): returns errors with named fields, however the bytes are cut", () => {
@@ -66,7 +77,7 @@ Deno.test("ProtocolState.received(): returns errors with named fields, however t
       errors.push(...state.received(answer.subarray(at, at + size)));
     }
     assertEquals(errors, expected, `in chunks of ${size} bytes`);
-    assertEquals(state.inTransaction, true, `in chunks of ${size} bytes`);
+    assertEquals(state.transactionStatus, "failed", `in chunks of ${size} bytes`);
   }
 });
 
@@ -83,5 +94,5 @@ Deno.test("ProtocolState.received(): goes on after a message with an invalid len
   const short = new Uint8Array([..."D"].map((c) => c.charCodeAt(0)).concat(0, 0, 0, 0));
   state.sent(QUERY);
   state.received(concat(short, READY("I")));
-  assertEquals(state.inTransaction, false);
+  assertEquals(state.transactionStatus, "idle");
 });

@@ -539,7 +539,7 @@ Deno.test("postgresjsAdapter() in an engine: makes a round trip at checkin only 
     const lease = await engine.connect();
     for (const text of texts) await lease.client.unsafe(text).catch(() => {});
     // The end of a failed query may arrive a packet later than its error.
-    await until(() => adapter.inTransaction!(lease.client) !== undefined);
+    await until(() => adapter.transactionStatus!(lease.client) !== undefined);
     sent.length = 0;
     await lease.release();
     assertEquals(sent, atCheckin, texts.join("; "));

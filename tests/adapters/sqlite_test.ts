@@ -18,6 +18,7 @@ import {
   type EngineOptions,
   getDnsEngine,
   type Lease,
+  TransactionAbortedError,
 } from "../../mod.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { makeTarget, type Same } from "../support/target.ts";
@@ -248,13 +249,13 @@ Deno.test("sqliteAdapter() in an engine: rolls an open transaction back at check
   }
 });
 
-Deno.test("sqliteAdapter().reset(): succeeds without a transaction, and inTransaction() is right", async () => {
+Deno.test("sqliteAdapter().reset(): succeeds without a transaction, and transactionStatus() is right", async () => {
   const database = await adapter.connect(":memory:", targetOf());
-  assertEquals(adapter.inTransaction!(database), false);
+  assertEquals(adapter.transactionStatus!(database), "idle");
   database.exec("BEGIN");
-  assertEquals(adapter.inTransaction!(database), true);
+  assertEquals(adapter.transactionStatus!(database), "open");
   await adapter.reset!(database, "rollback");
-  assertEquals(adapter.inTransaction!(database), false);
+  assertEquals(adapter.transactionStatus!(database), "idle");
   for (const how of ["rollback", "commit"] as const) await adapter.reset!(database, how);
   await adapter.close!(database);
   await assertRejects(() => adapter.reset!(database, "rollback"), Error, "database is not open");
@@ -459,4 +460,35 @@ Deno.test("loadDriver(): rejects with the given text if the runtime has no such 
   );
   assertEquals([error.code, error.driver], ["DRIVER_UNAVAILABLE", "sqlite"]);
   assert(error.cause instanceof Error);
+});
+
+Deno.test("sqliteAdapter().begin(): rejects if the database itself rolled back, and keeps a database in memory", async () => {
+  const engine = getDnsEngine("sqlite::memory:", { adapter: sqliteAdapter(sqlite) });
+  await engine.query("CREATE TABLE things (name text UNIQUE)");
+  await engine.query("INSERT INTO things VALUES ('first')");
+  // As after a full disk, no transaction is open after this error.
+  const failing = "INSERT OR ROLLBACK INTO things VALUES ('first')";
+  await assertRejects(
+    () =>
+      engine.begin(({ client }) => {
+        client.exec("INSERT INTO things VALUES ('lost')");
+        assertThrows(() => client.exec(failing));
+      }),
+    TransactionAbortedError,
+    "Cannot commit: the transaction has ended before",
+  );
+  await assertRejects(() => engine.begin(({ client }) => client.exec(failing)), Error, "UNIQUE");
+  await engine.begin(async (lease) => {
+    lease.client.exec("INSERT INTO things VALUES ('kept')");
+    const inner = engine.begin(({ client }) => {
+      client.exec("INSERT INTO things VALUES ('inner')");
+      throw new Error("mine");
+    }, { within: lease });
+    await assertRejects(() => inner, Error, "mine");
+  });
+  assertEquals(await engine.query("SELECT name FROM things"), [{ name: "first" }, {
+    name: "kept",
+  }]);
+  assertEquals(engine.status().opened, 1);
+  await engine.close();
 });

@@ -10,20 +10,23 @@ import {
   assertEquals,
   assertFalse,
   assertGreater,
+  assertInstanceOf,
   assertLess,
   assertNotEquals,
   assertRejects,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import type { Adapter, Target } from "../../adapters/adapter.ts";
+import type { Adapter, Target, TransactionStatus } from "../../adapters/adapter.ts";
 import {
   ConnectError,
   ConnectionLostError,
   type Engine,
   type EngineOptions,
   getDnsEngine,
+  TransactionAbortedError,
 } from "../../mod.ts";
+import { messageOf } from "../../internal/thrown.ts";
 import { hungUp, withBlackhole, withMute } from "../support/bad_servers.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { inspected } from "../support/inspected.ts";
@@ -567,24 +570,184 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     await context.admin("DELETE FROM things");
   },
 
-  "inTransaction(): is right or undefined": async (context) => {
+  "begin() resolves if and only if the work is there, when its function handles an error": async (
+    context,
+  ) => {
+    const { adapter, dialect } = context;
+    const { errorsEndTransactions } = dialect;
+    const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+    const insert = (client: unknown, name: string) =>
+      adapter.query!(client as never, dialect.insert, [name]);
+    await engine.query(dialect.insert, ["first"]);
+    for (const statementsAfter of [0, 1]) {
+      const duplicates: unknown[] = [];
+      const outcome = await outcomeOf(engine.begin(async ({ client }) => {
+        await insert(client, "kept");
+        await insert(client, "first").catch((error) => duplicates.push(error));
+        for (let i = 0; i < statementsAfter; i++) {
+          await adapter.query!(client, "SELECT 1").catch(() => {});
+        }
+      }));
+      assertEquals(duplicates.length, 1);
+      const { error } = outcome as { error?: TransactionAbortedError };
+      if (errorsEndTransactions) {
+        assertInstanceOf(error, TransactionAbortedError);
+        assertEquals(messageOf(error.cause), messageOf(duplicates[0]));
+      } else {
+        assertEquals(error, undefined);
+      }
+      assertEquals(Number(((await engine.query(dialect.count))[0] as Row).n), error ? 1 : 2);
+      await context.admin("DELETE FROM things WHERE name = 'kept'");
+    }
+    assertEquals(engine.status().opened, 1);
+    await context.admin("DELETE FROM things");
+  },
+
+  "begin() with within: an error that the inner function handles does not harm the outer transaction":
+    async (
+      context,
+    ) => {
+      const { adapter, dialect } = context;
+      const { errorsEndTransactions } = dialect;
+      const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+      const insert = (client: unknown, name: string) =>
+        adapter.query!(client as never, dialect.insert, [name]);
+      const inner = await engine.begin(async (lease) => {
+        await insert(lease.client, "outer");
+        const outcome = await outcomeOf(engine.begin(async ({ client }) => {
+          await insert(client, "inner");
+          await insert(client, "outer").catch(() => {});
+        }, { within: lease }));
+        await insert(lease.client, "after");
+        return outcome;
+      });
+      const { error } = inner as { error?: unknown };
+      assertEquals(error instanceof TransactionAbortedError, errorsEndTransactions);
+      const expected = errorsEndTransactions ? 2 : 3;
+      assertEquals(Number(((await engine.query(dialect.count))[0] as Row).n), expected);
+      await context.admin("DELETE FROM things");
+    },
+
+  "begin() after a ROLLBACK of its function: PostgreSQL rejects, and nothing is there": async (
+    context,
+  ) => {
+    const { adapter, dialect } = context;
+    const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+    const outcome = await outcomeOf(engine.begin(async ({ client }) => {
+      await adapter.query!(client, dialect.insert, ["undone"]);
+      await adapter.query!(client, "ROLLBACK");
+    }));
+    const { error } = outcome as { error?: unknown };
+    assertEquals(error instanceof TransactionAbortedError, dialect.errorsEndTransactions);
+    assertEquals(Number(((await engine.query(dialect.count))[0] as Row).n), 0);
+    assertEquals(engine.status().opened, 1);
+  },
+
+  "a BEGIN that its holder did not await opens no transaction for the next holder": async (
+    context,
+  ) => {
+    const { adapter, dialect } = context;
+    const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+    const send = (client: unknown, text: string, values?: readonly unknown[]) =>
+      void adapter.query!(client as never, text, values).catch(() => {});
+    const holders: ((client: unknown) => unknown)[] = [
+      (client) => send(client, "BEGIN"),
+      async (client) => {
+        await adapter.query!(client as never, "SELECT 1");
+        send(client, "BEGIN");
+      },
+      (client) => {
+        send(client, "SELECT 1");
+        send(client, "BEGIN");
+      },
+      (client) => {
+        send(client, dialect.echo, [1, "a"]);
+        send(client, "BEGIN");
+      },
+      async (client) => {
+        send(client, "BEGIN");
+        await adapter.query!(client as never, dialect.echo, [1, "a"]);
+        send(client, dialect.echo, [2, "b"]);
+      },
+      async (client) => {
+        const first = adapter.query!(client as never, dialect.echo, [1, "a"]);
+        send(client, "BEGIN");
+        await first;
+      },
+    ];
+    for (const [index, hold] of holders.entries()) {
+      for (const direct of [false, true]) {
+        if (direct) {
+          const lease = await engine.connect();
+          await hold(lease.client);
+          await lease.release();
+        } else {
+          await engine.use(({ client }) => hold(client));
+        }
+        await engine.query(dialect.insert, ["next"]);
+        const [row] = await context.admin(dialect.count);
+        assertEquals(Number(row!.n), 1, `holder ${index}`);
+        await context.admin("DELETE FROM things");
+      }
+    }
+  },
+
+  "query(): a number of values that does not fit is refused, nothing is done, and the connections are kept":
+    async (
+      context,
+    ) => {
+      const { dialect } = context;
+      const engine = context.engine({ poolSize: 2, maxOverflow: 0 });
+      await engine.warm(2);
+      for (const values of [["a", "b"], ["a", "b", "c", "d"]]) {
+        await assertRejects(() => engine.query(dialect.insert, values));
+      }
+      for (const values of [[1], [1, "a", 2]]) {
+        await assertRejects(() => engine.query(dialect.echo, values));
+      }
+      assertEquals(Number((await context.admin(dialect.count))[0]!.n), 0);
+      await engine.warm(2);
+      assertEquals(engine.status().opened, 2);
+    },
+
+  "query() returns the columns of a table after a migration, on connections that knew it before":
+    async (
+      context,
+    ) => {
+      const { dialect } = context;
+      const engine = context.engine({ poolSize: 2, maxOverflow: 0 });
+      await context.admin("CREATE TABLE migrated (name varchar(100))");
+      const placeholder = dialect.insert.includes("$1") ? "$1" : "?";
+      const text = `SELECT * FROM migrated WHERE name = ${placeholder}`;
+      const both = () => Promise.all([1, 2].map(() => engine.query(text, ["a"])));
+      await engine.query(`INSERT INTO migrated VALUES (${placeholder})`, ["a"]);
+      for (let i = 0; i < 7; i++) await both();
+      await context.admin("ALTER TABLE migrated ADD COLUMN size int DEFAULT 5");
+      for (let i = 0; i < 3; i++) {
+        for (const rows of await both()) assertEquals([...rows], [{ name: "a", size: 5 }]);
+      }
+      assertEquals(engine.status().opened, 2);
+      await context.admin("DROP TABLE migrated");
+    },
+
+  "transactionStatus(): is right or undefined": async (context) => {
     const { adapter, dialect } = context;
     const client = await context.open();
-    const assertRightOrUndefined = (expected: boolean) => {
-      const actual = adapter.inTransaction?.(client);
+    const assertRightOrUndefined = (expected: TransactionStatus) => {
+      const actual = adapter.transactionStatus?.(client);
       assert(actual === undefined || actual === expected, `it is ${actual}`);
     };
-    assertRightOrUndefined(false);
+    assertRightOrUndefined("idle");
     await adapter.query!(client, "BEGIN");
-    assertRightOrUndefined(true);
+    assertRightOrUndefined("open");
     await adapter.query!(client, dialect.insert, ["in"]);
-    assertRightOrUndefined(true);
+    assertRightOrUndefined("open");
     await adapter.reset!(client, "rollback");
-    assertRightOrUndefined(false);
+    assertRightOrUndefined("idle");
     await adapter.query!(client, "BEGIN");
     await adapter.query!(client, dialect.insert, ["in"]);
     await adapter.reset!(client, "commit");
-    assertRightOrUndefined(false);
+    assertRightOrUndefined("idle");
     assertEquals(Number((await context.ask(client, dialect.count)).n), 1);
     await adapter.query!(client, "DELETE FROM things");
     await adapter.close!(client);

@@ -421,3 +421,16 @@ Deno.test("dnsPg(): what a client runs is cancelled on the server when its retir
     }
   }, { retireGrace: 0.1 });
 });
+
+Deno.test("dnsPg(): after a migration, a named statement fails once at most for each client", async () => {
+  await withModule(async ({ pool }) => {
+    const one = pool({ max: 1 });
+    await one.query("CREATE TABLE migrated (name text)");
+    const statement = { name: "all", text: "SELECT * FROM migrated" };
+    await one.query(statement);
+    await one.query("ALTER TABLE migrated ADD COLUMN size int");
+    await assertRejects(() => one.query(statement), Error, "cached plan");
+    await one.query(statement);
+    await one.query("DROP TABLE migrated");
+  });
+});

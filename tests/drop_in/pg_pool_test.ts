@@ -509,3 +509,15 @@ Deno.test("DnsPgPool: the class is created once for a module", () => {
   const others = [new pg.Pool(), undefined, {}, "pool"] as unknown[];
   for (const pool of others) assert(!(pool instanceof DnsPgPool));
 });
+
+Deno.test("DnsPgPool: after a migration, a named statement fails once at most for each client", () =>
+  withPgPools(async ({ make }) => {
+    const pool = make({ max: 1 });
+    await pool.query("CREATE TABLE migrated (name text)");
+    const statement = { name: "all", text: "SELECT * FROM migrated" };
+    await pool.query(statement);
+    await pool.query("ALTER TABLE migrated ADD COLUMN size int");
+    await assertRejects(() => pool.query(statement), Error, "cached plan");
+    await pool.query(statement);
+    await pool.query("DROP TABLE migrated");
+  }));

@@ -213,7 +213,7 @@ Deno.test("Engine.close() leaves no timer for a ping, a hook or a rollback that 
     hangs = true;
     const wait = watch(env.engine.connect());
     await time.settle();
-    if (wait.value) wait.value.client.inTransaction = true;
+    if (wait.value) wait.value.client.transactionStatus = "open";
     wait.value?.release();
     const closing = watch(env.engine.close({ drain: 0 }));
     await time.tick(0);

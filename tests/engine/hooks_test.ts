@@ -53,7 +53,7 @@ Deno.test("hooks of a checkin: reset, rollback, checkin, and close if the connec
   since(env);
   await kept!.release();
   assertEquals(since(env), ["reset 1", "checkin 1"]);
-  overflowing!.client.inTransaction = true;
+  overflowing!.client.transactionStatus = "open";
   await overflowing!.release();
   assertEquals(since(env), ["reset 2", "(rollback 2)", "checkin 2", "close 2"]);
   await closeAtRest(env);

@@ -104,7 +104,7 @@ Deno.test("a connection that is being reset is not handed out", async () => {
   using time = fakeTime();
   const env = fakeEngine({ poolSize: 1, maxOverflow: 0 }, { reset: () => delay(10) });
   const lease = await env.engine.connect();
-  lease.client.inTransaction = true;
+  lease.client.transactionStatus = "open";
   const release = watch(lease.release());
   const next = watch(env.engine.connect());
   await time.tick(9);
@@ -331,7 +331,7 @@ Deno.test("Lease.signal is aborted when the connection dies in use, which is clo
   const logger = keepLines();
   const env = fakeEngine({ logger }, { reset: () => Promise.reject(new Error("it is dead")) });
   const lease = await env.engine.connect();
-  lease.client.inTransaction = true;
+  lease.client.transactionStatus = "open";
   const died = new Error("reset by peer");
   env.adapter.kill(lease.client, died);
   const { reason } = lease.signal;

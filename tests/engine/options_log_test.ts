@@ -116,7 +116,7 @@ Deno.test("no log line has the password, whatever the driver throws", async () =
   }
   env.adapter.behavior.reset = () => Promise.reject(new Error("secret"));
   await env.engine.use(({ client }) => {
-    client.inTransaction = true;
+    client.transactionStatus = "open";
   });
   await closeAtRest(env);
   assert(logger.lines.length > 10);
@@ -135,7 +135,7 @@ Deno.test("a rollback that is aborted because the address departed is not logged
     cutShort?.(reason);
   };
   const [lease] = await checkoutMany(env, 1);
-  lease!.client.inTransaction = true;
+  lease!.client.transactionStatus = "open";
   const released = lease!.release();
   env.dns.addresses = ["10.0.0.2"];
   clearDnsCache();

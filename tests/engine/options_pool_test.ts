@@ -362,7 +362,7 @@ Deno.test("poolResetOnReturn: ends an open transaction at checkin, also on retir
     await time.advance(10);
     for (const lease of [kept, overflowing, soft, departed]) {
       const { client } = lease!;
-      client.inTransaction = true;
+      client.transactionStatus = "open";
       await lease!.release();
       assertEquals(client.log, [...expected, "close"]);
     }
@@ -385,7 +385,7 @@ Deno.test("poolResetOnReturn: a reset that fails or hangs closes the connection,
   ) {
     const env = fakeEngine({ poolSize: 1, maxOverflow: 0, connectTimeout: 3, logger }, { reset });
     const lease = await env.engine.connect();
-    lease.client.inTransaction = true;
+    lease.client.transactionStatus = "open";
     const release = watch(lease.release());
     const next = watch(idOfNext(env));
     await time.advance(3);
@@ -709,23 +709,24 @@ Deno.test("connectRetry: a wrong password fails at once", async () => {
 
 Deno.test("poolResetOnReturn: a connection is reset if the adapter does not know whether a transaction is open", async () => {
   using _time = fakeTime();
-  const tells: (FakeAdapter["inTransaction"] | undefined)[] = [
+  const tells: (FakeAdapter["transactionStatus"] | undefined)[] = [
     undefined,
     () => undefined,
     () => {
       throw new Error("not today");
     },
-    () => true,
-    () => false,
+    () => "open",
+    () => "failed",
+    () => "idle",
   ];
   const logs: string[][] = [];
-  for (const inTransaction of tells) {
+  for (const transactionStatus of tells) {
     const { engine, adapter } = fakeEngine({ logger: { debug() {}, info() {}, warn() {} } });
-    Object.assign(adapter, { inTransaction });
+    Object.assign(adapter, { transactionStatus });
     await engine.use(() => {});
     logs.push(adapter.clients[0]!.log);
     await engine.close();
   }
   const reset = ["rollback", "close"];
-  assertEquals(logs, [reset, reset, reset, reset, ["close"]]);
+  assertEquals(logs, [reset, reset, reset, reset, reset, ["close"]]);
 });

@@ -6,7 +6,12 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { delay } from "../../internal/async.ts";
-import { ConnectionLostError, type Engine, type Lease } from "../../mod.ts";
+import {
+  ConnectionLostError,
+  type Engine,
+  type Lease,
+  TransactionAbortedError,
+} from "../../mod.ts";
 import type { FakeClient } from "../../testing/mod.ts";
 import {
   assertAtRest,
@@ -212,6 +217,113 @@ Deno.test("Engine.begin() throws a ConnectionLostError as soon as the pool termi
   assertEquals([runs, asked(env)], [1, ["BEGIN", "terminate"]]);
 });
 
+Deno.test("Engine.begin() of a transaction that has failed: rolled back, and TransactionAbortedError with the server's last error", async () => {
+  using _time = fakeTime();
+  const env = fakeEngine();
+  const reasons = [new Error("duplicate key"), undefined];
+  for (const reason of reasons) {
+    const error = await assertRejects(
+      () =>
+        env.engine.begin(({ client }) => {
+          if (reason) env.adapter.report(client, reason);
+          client.transactionStatus = "failed";
+        }),
+      TransactionAbortedError,
+    );
+    assertStrictEquals(error.cause, reason);
+    assertEquals(error.code, "TRANSACTION_ABORTED");
+    assertEquals(
+      error.message,
+      reason
+        ? "Cannot commit: an error has ended the transaction"
+        : "Cannot commit: the transaction has ended before",
+    );
+    assertEquals(asked(env).splice(-2), ["BEGIN", "ROLLBACK"]);
+    assertAtRest(env);
+  }
+  await env.engine.begin(() => {});
+  assertEquals(asked(env).splice(-2), ["BEGIN", "COMMIT"]);
+  assertEquals(env.adapter.dials.length, 1);
+  await closeAtRest(env);
+});
+
+Deno.test("Engine.begin(): an adapter's own begin() and commit() are used, and are logged", async () => {
+  using _time = fakeTime();
+  const lines: string[] = [];
+  const logger = { debug() {}, info: (line: string) => void lines.push(line), warn() {} };
+  const env = fakeEngine({ echo: true, logger });
+  const cause = new Error("deadlock");
+  const answers = [undefined, { cause }, {}];
+  const calls: string[] = [];
+  Object.assign(env.adapter, {
+    begin: () => Promise.resolve(void calls.push("begin")),
+    commit: () => Promise.resolve(void calls.push("commit")).then(() => answers.shift()),
+  });
+  await env.engine.begin(() => {});
+  const error = await assertRejects(() => env.engine.begin(() => {}), TransactionAbortedError);
+  assertStrictEquals(error.cause, cause);
+  await assertRejects(
+    () => env.engine.begin(() => {}),
+    TransactionAbortedError,
+    "has ended before",
+  );
+  assertEquals(calls, Array(3).fill(["begin", "commit"]).flat());
+  assertEquals(asked(env), []); // after `commit`, no transaction is open
+  assertEquals(
+    lines.map((line) => /(BEGIN|COMMIT)$/.exec(line)?.[1]).filter((text) => text),
+    Array(3).fill(["BEGIN", "COMMIT"]).flat(),
+  );
+  await closeAtRest(env);
+});
+
+Deno.test("Engine.begin(): no rollback is sent where no transaction is open any more", async () => {
+  using _time = fakeTime();
+  const env = fakeEngine();
+  const failing = ({ client }: Lease<FakeClient>) => {
+    client.transactionStatus = "idle";
+    throw new Error("disk full");
+  };
+  await assertRejects(() => env.engine.begin(failing), Error, "disk full");
+  assertEquals(asked(env), ["BEGIN"]);
+  assertEquals(env.engine.status().idle, 1);
+  await closeAtRest(env);
+});
+
+Deno.test("Engine.begin({ within }): a savepoint that cannot be released is rolled back to, and the error that its function handled is the cause", async () => {
+  using _time = fakeTime();
+  for (const [handled, verdict] of [[true], [false], [true, "disconnect"]] as const) {
+    const noRelease = Object.assign(new Error("in a failed transaction"), { verdict });
+    const env = fakeEngine({}, {
+      query(_, text) {
+        if (text.startsWith("RELEASE")) throw noRelease;
+        return [];
+      },
+    });
+    const duplicate = new Error("duplicate key");
+    await env.engine.begin(async (outer) => {
+      const error = await assertRejects(() =>
+        env.engine.begin(({ client }) => {
+          if (handled) env.adapter.report(client, duplicate);
+        }, { within: outer })
+      );
+      if (handled && !verdict) {
+        assertInstanceOf(error, TransactionAbortedError);
+        assertStrictEquals(error.cause, duplicate);
+      } else {
+        assertStrictEquals(error, noRelease);
+      }
+    });
+    assertEquals(asked(env), [
+      "BEGIN",
+      "SAVEPOINT s",
+      "RELEASE SAVEPOINT s",
+      "ROLLBACK TO SAVEPOINT s",
+      "COMMIT",
+    ]);
+    await closeAtRest(env);
+  }
+});
+
 Deno.test("Engine.begin() in begin() is a transaction of its own on another connection", async () => {
   using _time = fakeTime();
   const env = fakeEngine();
@@ -261,7 +373,7 @@ Deno.test("Engine.begin({ within }) rolls back to the savepoint if the function 
   await env.engine.begin(async (outer) => {
     const failing = () => Promise.reject(new Error("mine"));
     await assertRejects(() => env.engine.begin(failing, { within: outer }), Error, "mine");
-    assert(outer.client.inTransaction);
+    assertEquals(outer.client.transactionStatus, "open");
   });
   assertEquals(asked(env), ["BEGIN", "SAVEPOINT s", "ROLLBACK TO SAVEPOINT s", "COMMIT"]);
   await closeAtRest(env);

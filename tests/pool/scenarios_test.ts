@@ -606,7 +606,7 @@ const situations: Readonly<Record<string, Situation>> = {
     behaviour: { reset: () => delay(1) },
     async prepare(env, time) {
       const holder = await tickUntil(time, env.engine.connect());
-      holder.client.inTransaction = true;
+      holder.client.transactionStatus = "open";
       return () => void setTimeout(() => holder.release(), 2);
     },
   },

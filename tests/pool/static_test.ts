@@ -31,7 +31,7 @@ Deno.test("StaticPool resets the connection when the last lease is released, not
   using _time = fakeTime();
   const env = fakeEngine({ poolClass: "static" });
   const [first, second] = await checkoutMany(env, 2);
-  first!.client.inTransaction = true;
+  first!.client.transactionStatus = "open";
   await first!.release();
   await first!.release();
   const [client] = env.adapter.clients;

@@ -143,11 +143,11 @@ export class Faults {
         return (error as { verdict?: "disconnect" | "read-only" } | null)?.verdict;
       },
     });
-    const { connect, close, terminate, inTransaction, onClose } = adapter;
+    const { connect, close, terminate, transactionStatus, onClose } = adapter;
     const neverAborted = new AbortController().signal;
     const faulty: Pick<
       Adapter<FakeClient>,
-      "connect" | "close" | "terminate" | "inTransaction" | "onClose" | "ref" | "unref"
+      "connect" | "close" | "terminate" | "transactionStatus" | "onClose" | "ref" | "unref"
     > = {
       // Some drivers ignore the abort, and open a connection that is no longer needed.
       connect: (ip: string, target: Target) =>
@@ -161,9 +161,9 @@ export class Faults {
         terminate!(client, reason);
         this.#stumble();
       },
-      inTransaction: (client) => {
+      transactionStatus: (client) => {
         this.#stumble();
-        return this.#random() < 0.5 || inTransaction!(client);
+        return this.#random() < 0.5 ? "open" : transactionStatus!(client);
       },
       onClose: (client, listener) => {
         onClose!(client, listener);

@@ -30,6 +30,8 @@ export interface Dialect {
   readonly echo: string;
   /** Takes one value and inserts it into `things`. */
   readonly insert: string;
+  /** Whether each error of a statement ends the work of its transaction. */
+  readonly errorsEndTransactions: boolean;
   /** Creates the table `things`, whose column `name` is unique. */
   readonly table: string;
   /** Returns `n`, the number of rows of `things`. */
@@ -60,6 +62,7 @@ export const POSTGRES: Dialect = {
     `INSERT INTO things (name) SELECT 'slow' || random() FROM pg_sleep(${seconds})`,
   echo: "SELECT $1::int + 1 AS n, $2::text AS t",
   insert: "INSERT INTO things (name) VALUES ($1)",
+  errorsEndTransactions: true,
   table: "CREATE TABLE things (name text UNIQUE)",
   count: "SELECT count(*)::int AS n FROM things",
   readOnly: [
@@ -88,6 +91,7 @@ export const MARIADB: Dialect = {
     `INSERT INTO things (name) SELECT CONCAT('slow', RAND(), SLEEP(${seconds}))`,
   echo: "SELECT CAST(? AS SIGNED) + 1 AS n, ? AS t",
   insert: "INSERT INTO things (name) VALUES (?)",
+  errorsEndTransactions: false,
   table: "CREATE TABLE things (name varchar(100) UNIQUE)",
   count: "SELECT COUNT(*) AS n FROM things",
   readOnly: ["SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"],
