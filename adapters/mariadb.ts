@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState, Verdict } from "./adapter.ts";
+import type { Activity, Adapter, Destination, Target, TlsState, Verdict } from "./adapter.ts";
 import {
   ask,
   closeClient,
@@ -15,6 +15,7 @@ import {
   driverOf,
   emitterOf,
   type ErrorTap,
+  isBusy,
   loggerOf,
   runStatement,
   streamOf,
@@ -24,10 +25,14 @@ import type { MariadbClient, MariadbModule } from "./mariadb/driver.ts";
 import { readOptions } from "./mariadb/options.ts";
 import { asDriverError } from "./shared/driver_error.ts";
 import {
+  askSession,
   classifyMysql,
   DEFAULT_PORT,
   mysqlSessionMethods,
+  type NewSession,
   refuseOtherServers,
+  refuseOtherUser,
+  restoreSession,
 } from "./shared/mysql.ts";
 import { MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
 import { completeHandshake, dialSocket, onlyOnce } from "./shared/socket.ts";
@@ -49,6 +54,10 @@ interface ConnectionRecord {
   readonly tls: TlsState | undefined;
   readonly session: MysqlSession;
   errorListener?: (error: unknown) => void;
+  /** The user that logged in. */
+  readonly user: string | undefined;
+  /** The state of the new session, if it was asked for. */
+  newSession?: NewSession;
   closing?: Promise<void>;
 }
 
@@ -60,8 +69,12 @@ const DISCONNECTED = new Set([
   45011, // an unexpected packet, after which the driver closes
   45012, // connect timeout
   45013, // no new commands: the connection is closed
+  45014, // an unexpected packet in the answer to a change of the user
+  45015, // an unexpected packet in the answer to a ping
   45019, // an error of the socket
+  45020, // an unexpected packet at the end of a result
   45026, // the socket was silent for too long
+  45032, // an unexpected packet in the answer to a reset
   45042, // no answer to a ping in time
 ]);
 
@@ -134,6 +147,20 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
     ...mysqlSessionMethods<C>(ask),
 
     ...mysqlTransactionMethods((client: C) => recordOf(client).session),
+
+    async resetSession(client: C): Promise<void> {
+      const { core, user, newSession } = recordOf(client);
+      refuseOtherUser(user, core.opts?.user);
+      // The driver forgets its prepared statements, which the server drops, and sets up the session again.
+      await client.reset();
+      await restoreSession((text) => ask(client, text), newSession);
+    },
+
+    async noteSession(client: C): Promise<void> {
+      recordOf(client).newSession = await askSession((text) => ask(client, text));
+    },
+
+    activity,
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,
@@ -196,7 +223,13 @@ async function open<C extends MariadbClient>(
       const core = coreOf(client);
       const state = verifyTls(core.socket, tls);
       const session = new MysqlSession(driverOf(client, core));
-      const record: ConnectionRecord = { core, socket, tls: state, session };
+      const record: ConnectionRecord = {
+        core,
+        socket,
+        tls: state,
+        session,
+        user: core.opts?.user,
+      };
       errors.listener = (error) => {
         session.noteError(error);
         record.errorListener?.(error);
@@ -205,6 +238,14 @@ async function open<C extends MariadbClient>(
       return client;
     },
   });
+}
+
+function activity(client: MariadbClient): Activity | undefined {
+  if (!client.isValid()) return "ended";
+  const { core } = recordOf(client);
+  const busy = isBusy(core);
+  if (!busy) return busy === undefined ? undefined : "none";
+  return core.socket?.isPaused() ? "stuck" : "running";
 }
 
 function onClose(client: MariadbClient, listener: (error?: unknown) => void): void {

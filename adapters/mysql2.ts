@@ -6,13 +6,23 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, BindValues, Destination, Target, TlsState, Verdict } from "./adapter.ts";
+import type {
+  Activity,
+  Adapter,
+  BindValues,
+  Destination,
+  Target,
+  TlsState,
+  Verdict,
+} from "./adapter.ts";
 import {
   ask,
   closeClient,
   type CoreConnection,
   coreOf,
+  isClosed,
   openClient,
+  resetSession,
   runStatement,
 } from "./mysql2/connection.ts";
 import type { Mysql2Client, Mysql2Module, Mysql2PromiseModule } from "./mysql2/driver.ts";
@@ -21,10 +31,14 @@ import { PacketObserver } from "./mysql2/packets.ts";
 import { checkDriverTls, driverTls, readDriverTls } from "./mysql2/tls.ts";
 import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
+  askSession,
   classifyMysql,
   DEFAULT_PORT,
   mysqlSessionMethods,
+  type NewSession,
   refuseOtherServers,
+  refuseOtherUser,
+  restoreSession,
 } from "./shared/mysql.ts";
 import { MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
 import { completeHandshake, dialSocket, onlyOnce } from "./shared/socket.ts";
@@ -47,6 +61,10 @@ interface ConnectionRecord {
   readonly observer: PacketObserver;
   readonly session: MysqlSession;
   errorListener?: (error: unknown) => void;
+  /** The user that logged in. */
+  readonly user: string | undefined;
+  /** The state of the new session, if it was asked for. */
+  newSession?: NewSession;
   closing?: Promise<void>;
 }
 
@@ -120,6 +138,22 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
     ...mysqlSessionMethods<C>(ask),
 
     ...mysqlTransactionMethods((client: C) => recordOf(client).session),
+
+    async resetSession(client: C): Promise<void> {
+      const { core, user, newSession } = recordOf(client);
+      refuseOtherUser(user, core.config?.user);
+      await resetSession(core);
+      await restoreSession((text) => ask(client, text), newSession);
+    },
+
+    async noteSession(client: C): Promise<void> {
+      recordOf(client).newSession = await askSession((text) => ask(client, text));
+    },
+
+    activity: (client: C): Activity | undefined => {
+      const { core, observer } = recordOf(client);
+      return isClosed(core) ? "ended" : observer.activity;
+    },
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,
@@ -190,7 +224,14 @@ function recordFor(
     busy: () => observer.busy,
     send: (text, done) => void core.query(text, (error) => done(error ?? undefined)),
   });
-  const record: ConnectionRecord = { core, socket, tls, observer, session };
+  const record: ConnectionRecord = {
+    core,
+    socket,
+    tls,
+    observer,
+    session,
+    user: core.config?.user,
+  };
   observer.onError((error) => {
     session.noteError(error);
     record.errorListener?.(error);

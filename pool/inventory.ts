@@ -4,7 +4,8 @@
  * @module
  */
 
-import { now } from "../internal/clock.ts";
+import { now, timer } from "../internal/clock.ts";
+import { connectionLost } from "./connection/close.ts";
 import type {
   Connections,
   InvalidConnection,
@@ -194,9 +195,19 @@ export class Inventory<C> {
       this.#events.onFreed();
     } else {
       slot.evicted = slot.broken = true;
-      // A leased one is left to its holder, whose work fails with the driver's own error.
       if (!slot.holder) this.closeInUse(slot, reason);
+      else timer(0, () => this.#closeLost(slot, reason));
     }
+  }
+
+  /**
+   * Ends the lease of a connection that was lost. Its holder's work has had a turn of the event loop to fail with the
+   * driver's own error, which says more; but it may wait for something that never reports the loss, such as a stream.
+   */
+  #closeLost(slot: Slot<C>, cause: unknown): void {
+    if (!slot.holder) return;
+    const lost = connectionLost(slot.address, "the server or the network closed it", cause);
+    this.closeInUse(slot, lost);
   }
 
   #close(slot: Slot<C>, reason?: unknown): Promise<void> | undefined {

@@ -7,6 +7,7 @@
 
 import { isSocketError } from "../../internal/socket_errors.ts";
 import type { Adapter, Role, TransactionStatus, Verdict } from "../adapter.ts";
+import { asDriverError, matches } from "./driver_error.ts";
 import type { ParamTypes } from "./params.ts";
 import { checkIsolationLevel, endStatement } from "./sql.ts";
 
@@ -33,16 +34,38 @@ const DISCONNECTED = /^(08(?!P01)...|57P0[1-5])$/;
 const IN_FAILED_TRANSACTION = "25P02";
 /** 25006: read-only transaction. */
 const READ_ONLY = "25006";
+/** Severities of an error that ends the session (PostgreSQL, chapter "Error and Notice Message Fields"). */
+const FATAL = /^(FATAL|PANIC)$/;
+/**
+ * SQLSTATEs of a login that the server refuses, which are FATAL as well: 0A and 22 settings, 28 authorization, 3D no such
+ * database, 42 names and privileges, 53300 too many connections.
+ */
+const LOGIN_REFUSED = /^(0A|22|28|3D|42)...$|^53300$/;
 
 const ROLE_QUERY =
   "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly";
 
+/** The fields of an error that tell what it means for the connection. */
+export interface ServerError {
+  /** A SQLSTATE, or the code of a socket error. */
+  readonly code?: unknown;
+  /** The severity, which may be in the server's language. */
+  readonly severity?: unknown;
+}
+
+/** Returns whether an error of the server ends the session, whatever its SQLSTATE. */
+export function isFatal(error: unknown): boolean {
+  return FATAL.test(String((asDriverError(error) as ServerError).severity));
+}
+
 /**
- * Tells what an error code means for the connection.
+ * Tells what an error means for the connection.
  *
- * @param code A SQLSTATE, or the code of a socket error.
+ * @param error The error of the server or of the socket, or its fields.
  */
-export function classifyCode(code: unknown): Verdict {
+export function classifyServerError(error: unknown): Verdict {
+  const { code } = asDriverError(error);
+  if (isFatal(error) && !matches(LOGIN_REFUSED, code)) return "disconnect";
   if (code === READ_ONLY) return "read-only";
   if (typeof code !== "string") return undefined;
   return DISCONNECTED.test(code) || isSocketError({ code }) ? "disconnect" : undefined;
@@ -76,13 +99,16 @@ export function postgresCommit<C>({ transactionStatus, send }: {
  */
 export function postgresSessionMethods<C>(
   run: (client: C, text: string) => Promise<readonly unknown[]>,
-): Required<Pick<Adapter<C>, "ping" | "reset" | "setIsolationLevel" | "role">> {
+): Required<Pick<Adapter<C>, "ping" | "reset" | "resetSession" | "setIsolationLevel" | "role">> {
   return {
     async ping(client: C): Promise<void> {
       await run(client, "SELECT 1");
     },
     async reset(client: C, how: "rollback" | "commit"): Promise<void> {
       await run(client, endStatement(how));
+    },
+    async resetSession(client: C): Promise<void> {
+      await run(client, "DISCARD ALL");
     },
     async setIsolationLevel(client: C, level: string | undefined): Promise<void> {
       await run(client, isolationStatement(level));

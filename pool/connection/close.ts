@@ -101,10 +101,15 @@ function terminate<C>(client: C, adapter: Adapter<C>, reason: unknown): void {
  *
  * @param address The address that the connection was open to.
  * @param why Why it was terminated.
+ * @param cause The error that ended it, if there is one.
  */
-export function connectionLost(address: string, why: string): ConnectionLostError {
+export function connectionLost(
+  address: string,
+  why: string,
+  cause?: unknown,
+): ConnectionLostError {
   return new ConnectionLostError(
     `Lost the connection to ${address}: ${why}; work under way may or may not have been done`,
-    { address },
+    { address, ...(cause !== undefined && { cause }) },
   );
 }
