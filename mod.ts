@@ -31,6 +31,7 @@ export type { Lease } from "./pool/lease.ts";
 export type { Echo, Logger } from "./internal/log.ts";
 export type { End, Ended, EngineObserver } from "./pool/observer.ts";
 export type {
+  Activity,
   Adapter,
   BindValues,
   Destination,

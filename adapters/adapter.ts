@@ -66,6 +66,17 @@ export type Verdict = "disconnect" | "closed" | "read-only" | "stale" | undefine
 /** The values of a statement: one per placeholder, or by name for a driver that has named placeholders. */
 export type BindValues = readonly unknown[] | Readonly<Record<string, unknown>>;
 
+/**
+ * What a connection has still to do:
+ *
+ * - `"none"`: nothing. The server has answered all, and the driver has nothing to send.
+ * - `"running"`: the rest comes by itself, as the answer to a statement that is running.
+ * - `"stuck"`: the rest comes only if the holder goes on: an open cursor, an unfinished COPY, a result that is not read,
+ *   a transaction or a reservation of the driver's own that has not ended.
+ * - `"ended"`: the holder has closed the connection.
+ */
+export type Activity = "none" | "running" | "stuck" | "ended";
+
 /** The state of an encrypted connection. */
 export interface TlsState {
   /**
@@ -282,6 +293,39 @@ export interface Adapter<C> {
    * @throws The driver's error; then the transaction is rolled back.
    */
   commit?(client: C): Promise<NotCommitted | undefined>;
+  /**
+   * Waits until the driver has taken note of all calls that the holder made, for a driver that begins a statement only
+   * in a later microtask. Called at a checkin, before `activity` and `transactionStatus`. Default: nothing is waited for.
+   *
+   * @param client The client, which was just released.
+   * @returns `undefined` if there is nothing to wait for.
+   */
+  settle?(client: C): Promise<void> | undefined;
+  /**
+   * Returns what the connection has still to do, without a round trip; `undefined` if that is not known. Called at a
+   * checkin, before and after everything else. While it is `"running"`, the connection is not handed out: `reset` or
+   * `ping` is called, which must end after what is running. If it is `"stuck"`, now and a turn of the event loop later,
+   * or `"ended"`, the connection is terminated at once. Default: not known, and nothing is waited for.
+   *
+   * @param client The client, which was just released.
+   */
+  activity?(client: C): Activity | undefined;
+  /**
+   * Takes note of the state of a new session, which `resetSession` is to put back. Called after the connect if
+   * `poolResetOnReturn` is `"reset"`. Default: the server itself knows.
+   *
+   * @param client A client that was just opened.
+   */
+  noteSession?(client: C): Promise<void>;
+  /**
+   * Makes the session like a new one: what statements set, created, prepared, locked or listened to is gone, on the
+   * server and in the driver. Called at a checkin if `poolResetOnReturn` is `"reset"`, which needs it, and then also
+   * `reset` to end an open transaction. No transaction is open.
+   *
+   * @param client The client, which was just released.
+   * @throws If the session may not be like a new one: the connection is closed.
+   */
+  resetSession?(client: C): Promise<void>;
   /**
    * Sets the isolation level of the session. Called after the connect and at checkouts and checkins if the option
    * `isolationLevel` asks for it; the option needs it.

@@ -116,6 +116,7 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     ...postgresSessionMethods(async (client: C, text) => (await client.queryObject(text)).rows),
 
     reset: (client: C, how: "rollback" | "commit") => recordOf(client).observer.reset(how),
+    activity: (client: C) => recordOf(client).observer.activity,
     transactionStatus,
     commit: postgresCommit<C>({
       transactionStatus,

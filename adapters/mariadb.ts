@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, Destination, Target, TlsState, Verdict } from "./adapter.ts";
+import type { Activity, Adapter, Destination, Target, TlsState, Verdict } from "./adapter.ts";
 import {
   ask,
   closeClient,
@@ -15,6 +15,7 @@ import {
   driverOf,
   emitterOf,
   type ErrorTap,
+  isBusy,
   loggerOf,
   runStatement,
   streamOf,
@@ -26,11 +27,15 @@ import { readOptions } from "./mariadb/options.ts";
 import { checkPasswords } from "./shared/params.ts";
 import { asDriverError } from "./shared/driver_error.ts";
 import {
+  askSession,
   classifyMysql,
   DEFAULT_PORT,
   mysqlSessionMethods,
+  type NewSession,
   probeByGreeting,
   refuseOtherServers,
+  refuseOtherUser,
+  restoreSession,
 } from "./shared/mysql.ts";
 import { killQuery } from "./shared/mysql_cancel.ts";
 import { MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
@@ -55,6 +60,10 @@ interface ConnectionRecord<C = unknown> {
   errorListener?: (error: unknown) => void;
   /** Opens another connection to the same address. */
   readonly reopen: (signal: AbortSignal) => Promise<C>;
+  /** The user that logged in. */
+  readonly user: string | undefined;
+  /** The state of the new session, if it was asked for. */
+  newSession?: NewSession;
   closing?: Promise<void>;
 }
 
@@ -66,8 +75,12 @@ const DISCONNECTED = new Set([
   45011, // an unexpected packet, after which the driver closes
   45012, // connect timeout
   45013, // no new commands: the connection is closed
+  45014, // an unexpected packet in the answer to a change of the user
+  45015, // an unexpected packet in the answer to a ping
   45019, // an error of the socket
+  45020, // an unexpected packet at the end of a result
   45026, // the socket was silent for too long
+  45032, // an unexpected packet in the answer to a reset
   45042, // no answer to a ping in time
 ]);
 
@@ -166,6 +179,20 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
     ...mysqlSessionMethods<C>(ask),
 
     ...mysqlTransactionMethods((client: C) => recordOf(client).session),
+
+    async resetSession(client: C): Promise<void> {
+      const { core, user, newSession } = recordOf(client);
+      refuseOtherUser(user, core.opts?.user);
+      // The driver forgets its prepared statements, which the server drops, and sets up the session again.
+      await client.reset();
+      await restoreSession((text) => ask(client, text), newSession);
+    },
+
+    async noteSession(client: C): Promise<void> {
+      recordOf(client).newSession = await askSession((text) => ask(client, text));
+    },
+
+    activity,
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,
@@ -237,6 +264,7 @@ async function open<C extends MariadbClient>(
         tls: state,
         session,
         reopen: (signal) => open(mariadb, ip, { ...target, signal }),
+        user: core.opts?.user,
       };
       errors.listener = (error) => {
         session.noteError(error);
@@ -246,6 +274,14 @@ async function open<C extends MariadbClient>(
       return client;
     },
   });
+}
+
+function activity(client: MariadbClient): Activity | undefined {
+  if (!client.isValid()) return "ended";
+  const { core } = recordOf(client);
+  const busy = isBusy(core);
+  if (!busy) return busy === undefined ? undefined : "none";
+  return core.socket?.isPaused() ? "stuck" : "running";
 }
 
 function onClose(client: MariadbClient, listener: (error?: unknown) => void): void {

@@ -6,13 +6,23 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, BindValues, Destination, Target, TlsState, Verdict } from "./adapter.ts";
+import type {
+  Activity,
+  Adapter,
+  BindValues,
+  Destination,
+  Target,
+  TlsState,
+  Verdict,
+} from "./adapter.ts";
 import {
   ask,
   closeClient,
   type CoreConnection,
   coreOf,
+  isClosed,
   openClient,
+  resetSession,
   runStatement,
 } from "./mysql2/connection.ts";
 import type { Mysql2Client, Mysql2Module, Mysql2PromiseModule } from "./mysql2/driver.ts";
@@ -22,11 +32,15 @@ import { checkDriverTls, driverTls, readDriverTls } from "./mysql2/tls.ts";
 import { checkPasswords } from "./shared/params.ts";
 import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
+  askSession,
   classifyMysql,
   DEFAULT_PORT,
   mysqlSessionMethods,
+  type NewSession,
   probeByGreeting,
   refuseOtherServers,
+  refuseOtherUser,
+  restoreSession,
 } from "./shared/mysql.ts";
 import { killQuery } from "./shared/mysql_cancel.ts";
 import { IN_TRANSACTION, MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
@@ -52,6 +66,10 @@ interface ConnectionRecord<C = unknown> {
   errorListener?: (error: unknown) => void;
   /** Opens another connection to the same address. */
   readonly reopen: (signal: AbortSignal) => Promise<C>;
+  /** The user that logged in. */
+  readonly user: string | undefined;
+  /** The state of the new session, if it was asked for. */
+  newSession?: NewSession;
   closing?: Promise<void>;
 }
 
@@ -151,6 +169,22 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
     ...mysqlSessionMethods<C>(ask),
 
     ...mysqlTransactionMethods((client: C) => recordOf(client).session),
+
+    async resetSession(client: C): Promise<void> {
+      const { core, user, newSession } = recordOf(client);
+      refuseOtherUser(user, core.config?.user);
+      await resetSession(core);
+      await restoreSession((text) => ask(client, text), newSession);
+    },
+
+    async noteSession(client: C): Promise<void> {
+      recordOf(client).newSession = await askSession((text) => ask(client, text));
+    },
+
+    activity: (client: C): Activity | undefined => {
+      const { core, observer } = recordOf(client);
+      return isClosed(core) ? "ended" : observer.activity;
+    },
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
     onClose,
@@ -230,7 +264,15 @@ function recordFor(
       return flags.then((flags) => (flags & IN_TRANSACTION) !== 0);
     },
   });
-  const record: ConnectionRecord = { core, socket, tls, observer, session, reopen };
+  const record: ConnectionRecord = {
+    core,
+    socket,
+    tls,
+    observer,
+    session,
+    reopen,
+    user: core.config?.user,
+  };
   observer.onError((error) => {
     session.noteError(error);
     record.errorListener?.(error);

@@ -23,6 +23,7 @@ import {
   type QueryWithCallback,
 } from "./pg/driver.ts";
 import { readOptions } from "./pg/options.ts";
+import { activityOf, followMessages, forgetStatements, untilIdle } from "./pg/protocol.ts";
 import { checkPasswords } from "./shared/params.ts";
 import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
@@ -41,9 +42,9 @@ import { listOf } from "./shared/values.ts";
 export type { PgClient, PgConfig, PgModule } from "./pg/driver.ts";
 export type { TlsOptions } from "./shared/tls.ts";
 
-/** The driver's messages for a lost connection. */
+/** The driver's messages for a connection that is lost, or whose answers are out of step. */
 const DISCONNECTED =
-  /^(Connection terminated|Client has encountered a connection error|Client was closed)/;
+  /^(Connection terminated|Client has encountered a connection error|Client was closed|Received unexpected \w+ message)/;
 
 /**
  * Makes the adapter for `pg`.
@@ -74,6 +75,10 @@ export function pgAdapter<C extends PgClient>(pg: PgModule<C>): Adapter<C> {
  * @returns The adapter.
  */
 export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C>>): Adapter<C> {
+  const session = postgresSessionMethods(async (client: C, text) => {
+    await untilIdle(client);
+    return (await client.query(text)).rows;
+  });
   return {
     name: "pg",
     defaultPort: DEFAULT_PORT,
@@ -103,8 +108,14 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     ref: (client: C) => internalsOf(client).ref?.(),
     unref: (client: C) => internalsOf(client).unref?.(),
 
-    ...postgresSessionMethods(async (client: C, text) => (await client.query(text)).rows),
+    ...session,
 
+    async resetSession(client: C): Promise<void> {
+      await session.resetSession(client);
+      forgetStatements(client);
+    },
+
+    activity: activityOf,
     transactionStatus,
     commit: postgresCommit<C>({
       transactionStatus,
@@ -158,6 +169,7 @@ async function open<C extends PgClient>(
   try {
     await client.connect();
     signal.throwIfAborted();
+    followMessages(client);
     return client;
   } catch (error) {
     terminate(client);

@@ -5,8 +5,17 @@
  */
 
 import { mustBe } from "../internal/argument_error.ts";
-import type { Adapter, BindValues, Destination, Target, TlsState, Verdict } from "./adapter.ts";
+import type {
+  Activity,
+  Adapter,
+  BindValues,
+  Destination,
+  Target,
+  TlsState,
+  Verdict,
+} from "./adapter.ts";
 import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
+import { followCalls, type HolderCalls, mendCancel } from "./postgresjs/holder_calls.ts";
 import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/options.ts";
 import { DriverSocket } from "./postgresjs/socket.ts";
 import { watchStatements } from "./postgresjs/statements.ts";
@@ -34,9 +43,17 @@ interface Internals {
   subscribe?: () => Promise<never>;
 }
 
+/**
+ * Makes the session like a new one, in one transaction: what DISCARD ALL does, except for the statements that the driver
+ * has prepared. Their names are the driver's own, and it cannot be made to forget them.
+ */
+const RESET_SESSION =
+  "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES; SELECT quote_ident(name) AS name FROM pg_prepared_statements WHERE from_sql";
+
 /** What the adapter keeps about an open connection. */
 interface ConnectionRecord {
   readonly socket: DriverSocket;
+  readonly calls: HolderCalls;
   readonly tls: TlsState | undefined;
   /** Sends a cancel request to the address of the connection. */
   readonly cancel: (key: BackendKey, signal: AbortSignal) => Promise<void>;
@@ -108,7 +125,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     probe: (ip: string, target: Target) =>
       probeSocket(ip, { ...target, port: readOptions(target).port }),
 
-    close: (sql: S) => sql.end(),
+    close: (sql: S) => recordOf(sql).calls.end(),
     terminate: (sql: S, reason?: Error) => recordOf(sql).socket.terminate(reason),
     async cancel(sql: S, { signal }: { readonly signal: AbortSignal }): Promise<void> {
       const { socket, cancel } = recordOf(sql);
@@ -125,7 +142,21 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     }),
     tls: (sql: S) => recordOf(sql).tls,
 
-    ...postgresSessionMethods(async (sql: S, text) => [...await sql.unsafe(text)]),
+    settle: (sql: S) => recordOf(sql).socket.settle(),
+    activity: (sql: S) => activityOf(recordOf(sql)),
+
+    ...postgresSessionMethods(async (sql: S, text) => {
+      const { socket } = recordOf(sql);
+      const rows = [...await sql.unsafe(text)];
+      await socket.untilCancelled();
+      return rows;
+    }),
+
+    async resetSession(sql: S): Promise<void> {
+      const results = [...await sql.unsafe(RESET_SESSION)] as { name: string }[][];
+      const prepared = results.at(-1)!.map(({ name }) => `DEALLOCATE ${name}`);
+      if (prepared.length > 0) await sql.unsafe(prepared.join(";"));
+    },
 
     classify,
 
@@ -138,6 +169,11 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
       return [...await sql.unsafe(text, listOf(values ?? []))];
     },
   };
+}
+
+function activityOf({ socket, calls }: ConnectionRecord): Activity {
+  if (calls.ended) return "ended";
+  return calls.unfinished > 0 ? "stuck" : socket.activity;
 }
 
 async function open<S extends PostgresjsSql>(
@@ -154,6 +190,9 @@ async function open<S extends PostgresjsSql>(
   signal.throwIfAborted();
   const connected = await dial(signal);
   const record: ConnectionRecord = {
+    get calls() {
+      return calls;
+    },
     tls: verifyTls(connected, tls),
     cancel: (key, signal) => cancelPostgres(ip, { ...server, signal }, key),
     closeListeners: [],
@@ -164,13 +203,15 @@ async function open<S extends PostgresjsSql>(
       onEnd(error) {
         record.closeListeners.forEach((listener) => listener(error));
         const emitClose = () => record.socket.emitClose();
-        sql.end({ timeout: 0 }).then(emitClose, emitClose);
+        record.calls.end({ timeout: 0 }).then(emitClose, emitClose);
       },
     }),
   };
-  const sql = postgres({ ...options, host: ip, socket: () => record.socket.nextForDriver(dial) });
-  refuseListen(sql as Internals);
   const { socket } = record;
+  const sql = postgres({ ...options, host: ip, socket: () => socket.nextForDriver(dial) });
+  const calls = followCalls(sql, () => socket.noteBegun());
+  mendCancel(sql);
+  refuseListen(sql as Internals);
   socket.followsStatements = watchStatements(sql, {
     onMade: () => socket.noteMade(),
     onBuilt: () => socket.noteBuilt(),

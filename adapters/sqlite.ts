@@ -8,6 +8,7 @@
 import { mustBe } from "../internal/argument_error.ts";
 import { messageOf } from "../internal/thrown.ts";
 import type {
+  Activity,
   Adapter,
   BindValues,
   Destination,
@@ -28,6 +29,7 @@ export type { SqliteDatabase, SqliteModule, SqliteOptions } from "./sqlite/drive
 
 /** Members of `DatabaseSync` that only newer versions have. */
 interface Internals {
+  readonly isOpen?: boolean;
   readonly isTransaction?: boolean;
 }
 
@@ -103,6 +105,8 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
 
     reset,
 
+    activity: (database: D): Activity =>
+      (database as Internals).isOpen === false ? "ended" : "none",
     transactionStatus,
 
     async commit(database: D): Promise<NotCommitted | undefined> {

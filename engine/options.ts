@@ -71,8 +71,12 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   prePingAfter?: number;
   /** Whether the connection that came back last is handed out first. Default `false`. */
   poolUseLifo?: boolean;
-  /** How an open transaction ends when its connection comes back; `null`: not at all. Default `"rollback"`. */
-  poolResetOnReturn?: "rollback" | "commit" | null;
+  /**
+   * What is done with a connection that comes back. `"rollback"`, `"commit"`: an open transaction is ended. `"reset"`: it
+   * is rolled back, and the session is made like a new one, which takes a round trip; then `isolationLevel` is set and
+   * the hook `connect` called again. `null`: a transaction stays open. Default `"rollback"`.
+   */
+  poolResetOnReturn?: "rollback" | "commit" | "reset" | null;
   /**
    * `"queue"`: the limits above. `"null"`: each connection is opened for one lease and closed after it.
    * `"static"`: one connection, shared by all leases. `"assertion"`: one lease at a time; a second checkout is an
@@ -166,7 +170,7 @@ export interface EngineSettings<C> {
   readonly prePing: boolean;
   readonly prePingAfterMs: number;
   readonly useLifo: boolean;
-  readonly resetOnReturn: "rollback" | "commit" | null;
+  readonly resetOnReturn: "rollback" | "commit" | "reset" | null;
   readonly poolClass: "queue" | "null" | "static" | "assertion";
   readonly idleTimeoutMs: number;
   readonly maxUses: number;
@@ -247,7 +251,12 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     prePing: reader.boolean("poolPrePing", false),
     prePingAfterMs: reader.secondsAsMs("prePingAfter", 0, { min: 0, infinite: true }),
     useLifo: reader.boolean("poolUseLifo", false),
-    resetOnReturn: reader.oneOf("poolResetOnReturn", "rollback", ["rollback", "commit", null]),
+    resetOnReturn: reader.oneOf("poolResetOnReturn", "rollback", [
+      "rollback",
+      "commit",
+      "reset",
+      null,
+    ]),
     poolClass: reader.oneOf("poolClass", "queue", ["queue", "null", "static", "assertion"]),
     idleTimeoutMs: reader.secondsAsMs("idleTimeout", Infinity, { above: 0, infinite: true }),
     maxUses: reader.number("maxUses", Infinity, { min: 1, whole: true, infinite: true }),

@@ -130,6 +130,9 @@ function checkMethods<C>(adapter: Adapter<C>, settings: EngineSettings<C>): void
   if (settings.targetSessionAttrs !== "any") {
     requireMethod(adapter, "role", { for: "targetSessionAttrs" });
   }
+  if (settings.resetOnReturn === "reset") {
+    requireMethod(adapter, "resetSession", { for: "poolResetOnReturn" });
+  }
   if (settings.isolationLevel !== undefined) {
     requireMethod(adapter, "setIsolationLevel", { for: "isolationLevel" });
   }

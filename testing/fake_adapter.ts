@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { Adapter, Role, Target, TransactionStatus, Verdict } from "../adapters/adapter.ts";
+import type {
+  Activity,
+  Adapter,
+  Role,
+  Target,
+  TransactionStatus,
+  Verdict,
+} from "../adapters/adapter.ts";
 
 /** A connection of the fake adapter. */
 export interface FakeClient {
@@ -41,6 +48,10 @@ export interface FakeBehavior {
   ping?(client: FakeClient): void | Promise<void>;
   /** Called for each rollback or commit at checkin. */
   reset?(client: FakeClient, how: "rollback" | "commit"): void | Promise<void>;
+  /** Called for each reset of a session. */
+  resetSession?(client: FakeClient): void | Promise<void>;
+  /** Returns what a connection has still to do. By default, nothing. */
+  activity?(client: FakeClient): Activity | undefined;
   /** Called before an isolation level is set; `undefined` is the server's default. */
   setIsolationLevel?(client: FakeClient, level: string | undefined): void | Promise<void>;
   /** Returns the server's role. By default, a primary that accepts writes. */
@@ -153,6 +164,13 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       client.transactionStatus = "idle";
       await behavior.reset?.(client, how);
     },
+    async resetSession(client: FakeClient): Promise<void> {
+      client.log.push("reset session");
+      client.isolationLevel = undefined;
+      await behavior.resetSession?.(client);
+    },
+    activity: (client: FakeClient) =>
+      behavior.activity === undefined ? "none" : behavior.activity(client),
     transactionStatus: (client: FakeClient) =>
       running.get(client)?.size ? undefined : client.transactionStatus,
     async setIsolationLevel(client: FakeClient, level: string | undefined): Promise<void> {

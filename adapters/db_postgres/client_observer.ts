@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { TransactionStatus, Verdict } from "../adapter.ts";
+import type { Activity, TransactionStatus, Verdict } from "../adapter.ts";
 import { asDriverError, matches } from "../shared/driver_error.ts";
 import { classifyPostgres, isInFailedTransaction } from "../shared/postgres.ts";
 import { endStatement } from "../shared/sql.ts";
@@ -32,15 +32,17 @@ export interface ObservableClient {
   createTransaction(name: string, ...args: unknown[]): unknown;
   /** Opens the connection, also after it was closed. */
   connect: () => Promise<void>;
+  /** Closes the connection. */
+  end: () => Promise<void>;
 }
 
 /** Matches a statement that may begin a transaction. */
 const BEGINS = /\b(begin|start)\b/i;
 /** Matches a statement that certainly ends a transaction. */
 const ENDS = /^\s*(commit|rollback|end|abort)(\s+(work|transaction))?\s*;?\s*$/i;
-/** The driver's messages for a lost connection. */
+/** The driver's messages for a connection that is lost, or whose answers are out of step. */
 const DISCONNECTED =
-  /^Connection to the database has been terminated|^The client has been disconnected/;
+  /^Connection to the database has been terminated|^The client has been disconnected|^Unexpected \w.* message/;
 /** Names of the errors of the driver and of Deno for a lost socket. */
 const DISCONNECTED_NAMES =
   /^(ConnectionError|ConnectionReset|ConnectionAborted|ConnectionRefused|BrokenPipe|BadResource|Interrupted|NotConnected|TimedOut|UnexpectedEof|HostUnreachable|NetworkUnreachable)$/;
@@ -59,6 +61,8 @@ export class ClientObserver {
   /** The driver's transactions that are not known to have ended, by name. */
   readonly #transactions: Map<string, Transaction> = new Map();
   #lost: Error | undefined;
+  /** Whether the holder has closed the client. */
+  #ended = false;
   /** Functions that reject the pending calls. */
   readonly #pending: Set<(reason: unknown) => void> = new Set();
 
@@ -68,12 +72,22 @@ export class ClientObserver {
     // The driver would connect to the name's present address, which may be another one.
     client.connect = () => this.#lost ? Promise.reject(this.#terminated()) : Promise.resolve();
     this.#followStatements(client);
-    const { createTransaction } = client;
+    const { createTransaction, end } = client;
+    client.end = () => {
+      this.#ended = true;
+      return end.call(client);
+    };
     client.createTransaction = (name, ...args) => {
       const transaction = createTransaction.call(client, name, ...args);
       this.#followTransaction(name, transaction as Transaction);
       return transaction;
     };
+  }
+
+  /** What the connection has still to do. */
+  get activity(): Activity {
+    if (this.#lost || this.#ended) return "ended";
+    return this.#pending.size > 0 ? "running" : "none";
   }
 
   /** The status of the transaction; `undefined` if there may be one. */
@@ -161,7 +175,9 @@ export class ClientObserver {
       for (const listener of this.errorListeners) listener(error);
     }
     const verdict = classify(error);
-    if (verdict === "disconnect" || verdict === "closed") this.connectionLost(error as Error);
+    if (verdict === "disconnect" || verdict === "closed" || !isFromServer(error)) {
+      this.connectionLost(error as Error);
+    }
   }
 }
 
@@ -172,11 +188,20 @@ function textOf(statement: unknown): string {
   return String((statement as { text?: unknown } | null)?.text);
 }
 
+/**
+ * Returns whether the server has answered with an error, to its end. Any other error may have left a part of the answer
+ * unread, and each statement would then be given the answer of the one before it.
+ */
+function isFromServer(error: unknown): boolean {
+  const { fields, name } = (error ?? {}) as { fields?: unknown; name?: unknown };
+  return fields !== undefined || name === "TransactionError";
+}
+
 /** Tells what an error of the driver means for the connection. */
 export function classify(error: unknown): Verdict {
-  const { name, message, code, cause } = asDriverError(error);
+  const { name, message, cause } = asDriverError(error);
   if (name === "TransactionError") return classify(cause);
   if (matches(DISCONNECTED_NAMES, name) || matches(DISCONNECTED, message)) return "disconnect";
-  const { fields } = (error ?? {}) as { fields?: object };
-  return classifyPostgres(fields ?? { code });
+  const { fields = error } = (error ?? {}) as { fields?: unknown };
+  return classifyPostgres(fields);
 }

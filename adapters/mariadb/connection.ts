@@ -27,6 +27,16 @@ export interface CoreConnection {
     readonly length: number;
     peekFront(): { readonly onPacketReceive: unknown } | undefined;
   };
+  /** Runs one statement, with functions that are called before the next answer is read. */
+  query?(
+    command: { readonly sql: string },
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ): void;
+  /** The commands that are not sent yet. */
+  readonly sendQueue?: { readonly length: number };
+  /** The driver's options. */
+  readonly opts?: { readonly user?: string };
   /** Ends the connection and rejects all that waits for it. */
   fatalError?(error: Error, silently: boolean): void;
 }
@@ -102,8 +112,9 @@ export function coreOf(client: MariadbClient): CoreConnection {
 }
 
 /** Returns whether a command waits for an answer; `undefined` if that cannot be seen. */
-export function isBusy({ receiveQueue }: CoreConnection): boolean | undefined {
+export function isBusy({ receiveQueue, sendQueue }: CoreConnection): boolean | undefined {
   if (!receiveQueue) return undefined;
+  if (sendQueue && sendQueue.length > 0) return true;
   // The last command may stay in the queue although it has its answer.
   return receiveQueue.length > 1 ||
     receiveQueue.length === 1 && receiveQueue.peekFront()?.onPacketReceive !== null;

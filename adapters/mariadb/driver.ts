@@ -59,6 +59,10 @@ export interface MariadbClient {
   prepare(sql: string | MariadbStatement): Promise<object>;
   /** Makes one round trip. */
   ping(): Promise<void>;
+  /** Makes the session like a new one. */
+  reset(): Promise<void>;
+  /** Returns whether the connection is open. */
+  isValid(): boolean;
   /** Closes the connection. */
   end(): Promise<void>;
 }

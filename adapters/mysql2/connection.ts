@@ -21,7 +21,11 @@ export interface CoreConnection extends PacketSource {
   readonly stream: Socket;
   /** ID of the session. */
   readonly threadId?: number | null;
-  readonly config: { readonly trace?: boolean; readonly namedPlaceholders?: boolean };
+  readonly config: {
+    readonly trace?: boolean;
+    readonly user?: string;
+    readonly namedPlaceholders?: boolean;
+  };
   prepare(
     sql: string,
     callback: (error: Error | null, prepared: { readonly parameters: ArrayLike<unknown> }) => void,
@@ -31,6 +35,13 @@ export interface CoreConnection extends PacketSource {
   execute(sql: string, values: readonly unknown[], callback: ResultCallback): unknown;
   readonly _fatalError?: unknown;
   readonly _protocolError?: unknown;
+  /** Whether the connection was closed without a message to the server. */
+  readonly _closing?: boolean;
+  /** Adds a command; `_addCommandClosedState` takes its place when the connection is closed. */
+  addCommand?: unknown;
+  readonly _addCommandClosedState?: unknown;
+  /** Resets the session; missing in old versions. */
+  reset?(callback: (error: Error | null) => void): unknown;
   on(event: "error", listener: (error: unknown) => void): unknown;
   once(event: "connect", listener: () => void): unknown;
   promise(): Mysql2Client;
@@ -151,6 +162,27 @@ export async function ask(client: Mysql2Client, sql: string): Promise<unknown> {
   const query = client.query as unknown as (options: object) => Promise<[unknown, unknown]>;
   const options = { sql, rowsAsArray: false, nestTables: false, typeCast: true };
   return (await query.call(client, options))[0];
+}
+
+/** Returns whether a connection was closed, or is being closed. */
+export function isClosed(core: CoreConnection): boolean {
+  const { addCommand, _addCommandClosedState: closed, _fatalError, _closing, stream } = core;
+  return Boolean(_fatalError) || _closing === true || stream.destroyed ||
+    closed !== undefined && addCommand === closed;
+}
+
+/**
+ * Makes the session like a new one with COM_RESET_CONNECTION (MySQL from 5.7.3 on, MariaDB from 10.2.4 on). The driver
+ * forgets its prepared statements, which the server has dropped.
+ *
+ * @param core The connection.
+ * @throws The driver's error; an error if the driver is too old.
+ */
+export async function resetSession(core: CoreConnection): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    if (!core.reset) throw new Error("This version of mysql2 cannot reset a session");
+    core.reset((error) => error ? reject(error) : resolve());
+  });
 }
 
 /** Returns the rows of the first result that has any: a procedure gives several results. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Activity } from "../adapter.ts";
 import { AUTOCOMMIT, IN_TRANSACTION } from "../shared/mysql_session.ts";
 
 /** A packet, as mysql2 parses it. */
@@ -30,6 +31,13 @@ export interface PacketSource {
   /** Handles a packet. */
   handlePacket?(packet?: Packet): void;
 }
+
+/** The functions that take an OK packet with the server's status. */
+const STATUS_HANDLERS: ReadonlySet<string | undefined> = new Set([
+  "resultsetHeader",
+  "infileOk",
+  "resetConnectionResponse",
+]);
 
 const OK = 0x00;
 const EOF = 0xfe;
@@ -60,6 +68,14 @@ export class PacketObserver {
   /** The flags in the last answer; `undefined` if they are not known, as after an error, which has none. */
   get flags(): number | undefined {
     return this.#flags;
+  }
+
+  /** What the connection has still to do; `undefined` if that cannot be seen. */
+  get activity(): Activity | undefined {
+    const { _command, _commands, _paused } = this.#source;
+    if (_commands === undefined) return undefined;
+    if (!_command) return _commands.length > 0 ? "running" : "none";
+    return _paused || _command.next?.name === "infileOk" ? "stuck" : "running";
   }
 
   /** Whether a statement is running or waits for another one; `undefined` if that is not known. */
@@ -96,7 +112,7 @@ export class PacketObserver {
     } else if (first === OK) {
       // A row whose first column is empty starts with the same byte.
       const handler = this.#source._command?.next?.name;
-      if (handler !== "resultsetHeader" && handler !== "infileOk") return;
+      if (!STATUS_HANDLERS.has(handler)) return;
       this.#readStatus(buffer, skipInteger(buffer, skipInteger(buffer, offset + 1)));
     } else if (first === EOF && end - offset < MAX_EOF_LENGTH) {
       this.#readStatus(buffer, offset + 3);

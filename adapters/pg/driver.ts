@@ -48,11 +48,7 @@ export interface PgModule<C extends PgClient> {
 export interface PgInternals {
   ref?(): void;
   unref?(): void;
-  connection?: {
-    stream?: PgStream;
-    ssl?: TlsOptions | boolean;
-    prependListener?(event: "errorMessage", listener: (error: unknown) => void): unknown;
-  };
+  connection?: PgConnection;
   /** The address that the client is connected to. */
   host?: string;
   port?: number;
@@ -62,12 +58,37 @@ export interface PgInternals {
   secretKey?: number | Uint8Array | null;
   sslNegotiation?: string;
   readyForQuery?: boolean;
+  /** Whether `end()` was called. */
+  _ending?: boolean;
+  /** `false` once the connection is lost. */
+  _queryable?: boolean;
+  /** The queries that wait for the running one. */
+  _queryQueue?: readonly unknown[];
+  /** In pipeline mode, the queries that are sent and wait for their turn to be answered. */
+  _sentQueryQueue?: readonly unknown[];
+  once?(event: "drain" | "end", listener: () => void): unknown;
   getTransactionStatus?(): string | null;
+}
+
+/** The connection below a client. */
+export interface PgConnection {
+  stream?: PgStream;
+  ssl?: TlsOptions | boolean;
+  /** The texts of the named statements that the server has, by name. */
+  parsedStatements?: object;
+  /** The texts of those that it was sent. */
+  submittedNamedStatements?: object;
+  /** Sends one message. */
+  _send?(message: Uint8Array): unknown;
+  // deno-lint-ignore no-explicit-any -- each event has its own argument
+  prependListener?(event: string, listener: (message: any) => void): unknown;
+  on?(event: "errorMessage", listener: (error: unknown) => void): unknown;
 }
 
 /** A socket; the last two properties are those of a TLS socket. */
 interface PgStream {
   destroy(error?: Error): void;
+  writable?: boolean;
   encrypted?: boolean;
   authorized?: boolean;
 }

@@ -28,6 +28,8 @@ export interface CancelOptions {
   readonly dial: (signal: AbortSignal) => Promise<Socket>;
   /** Aborted when the connection has ended, and its query with it. */
   readonly ended: AbortSignal;
+  /** Called when the cancel is over: the server has closed its socket, or it could not be sent. */
+  onDone(): void;
 }
 
 /** A socket that sends a cancel request to the address of its connection, and nothing else. */
@@ -53,8 +55,11 @@ export class CancelSocket extends EventEmitter {
 
   /** Sends a cancel request; called by the driver. Any other message is answered by a closed connection. */
   write(bytes: Uint8Array): boolean {
-    if (CANCEL_REQUEST.every((byte, index) => bytes[index] === byte)) this.#cancel(bytes);
-    else queueMicrotask(() => this.#refuse());
+    if (CANCEL_REQUEST.every((byte, index) => bytes[index] === byte)) {
+      this.#cancel(bytes).finally(this.#options.onDone);
+    } else {
+      queueMicrotask(() => this.#refuse());
+    }
     return true;
   }
 
@@ -81,6 +86,7 @@ export class CancelSocket extends EventEmitter {
   }
 
   #refuse(): void {
+    this.#options.onDone();
     this.emit("error", connectionClosed("CONNECTION_CLOSED"));
     this.emit("close", true);
   }

@@ -8,10 +8,10 @@
 
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
-import type { TransactionStatus } from "../adapter.ts";
+import type { Activity, TransactionStatus } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
 import type { BackendKey } from "../shared/postgres_cancel.ts";
-import { isInFailedTransaction } from "../shared/postgres.ts";
+import { isFatal, isInFailedTransaction } from "../shared/postgres.ts";
 import { type ErrorFields, ProtocolState } from "../shared/postgres_protocol.ts";
 import { CancelSocket, type RemoteAddress } from "./cancel_socket.ts";
 
@@ -50,6 +50,14 @@ export class DriverSocket extends EventEmitter {
   #rejectReady: ((error: unknown) => void) | undefined;
   #ready = false;
   #closedByDriver = false;
+  /** Number of statements that the driver has begun. */
+  #statements = 0;
+  /** Number of answers that belong to no statement of these: those of the handshake. */
+  #earlierAnswers = 0;
+  /** Whether the driver has stopped reading, because what it read was not taken from it. */
+  #paused = false;
+  /** The cancels under way. */
+  readonly #cancels: Set<Promise<void>> = new Set();
   /** The reason why the connection is about to end. */
   #cause: Error | undefined;
 
@@ -78,9 +86,17 @@ export class DriverSocket extends EventEmitter {
    * @returns The socket for the driver.
    */
   nextForDriver(dial: (signal: AbortSignal) => Promise<Socket>): DriverSocket | CancelSocket {
-    if (this.#givenToDriver) return new CancelSocket(this, { dial, ended: this.#ended.signal });
+    if (this.#givenToDriver) return this.#cancelSocket(dial);
     this.#givenToDriver = true;
     return this;
+  }
+
+  #cancelSocket(dial: (signal: AbortSignal) => Promise<Socket>): CancelSocket {
+    let onDone!: () => void;
+    const done = new Promise<void>((resolve) => onDone = resolve);
+    this.#cancels.add(done);
+    done.then(() => this.#cancels.delete(done));
+    return new CancelSocket(this, { dial, ended: this.#ended.signal, onDone });
   }
 
   /**
@@ -106,6 +122,7 @@ export class DriverSocket extends EventEmitter {
       });
       this.#rejectReady = undefined;
       this.#ready = true;
+      this.#earlierAnswers = this.#protocol.answers - this.#statements;
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
@@ -126,12 +143,42 @@ export class DriverSocket extends EventEmitter {
 
   /** Records that the driver has bytes to send. */
   noteBuilt(): void {
+    this.#statements++;
     this.#unsent = "yes";
   }
 
   /** The key to cancel statements with, if the server gave one. */
   get backendKey(): BackendKey | undefined {
     return this.#protocol.backendKey;
+  }
+
+  /** Records that the driver began a statement that it cannot send. */
+  noteBegun(): void {
+    this.#statements++;
+  }
+
+  /** Waits until the statements that the driver made are turned into bytes, if they are executed. */
+  settle(): Promise<void> | undefined {
+    return this.#unsent === "perhaps" ? settle() : undefined;
+  }
+
+  /** What the connection has still to do. A cancel under way may reach any statement that follows. */
+  get activity(): Activity {
+    if (this.readyState === "closed" || this.#closedByDriver) return "ended";
+    if (this.#paused) return "stuck";
+    const { activity, failedAfterRows, answers } = this.#protocol;
+    if (activity !== "none") return activity;
+    if (this.#unsent === "yes" || this.#cancels.size > 0) return "running";
+    // The driver (3.4) still waits for the answer to a statement that it could not write while another one was running.
+    const isBehind = this.#statements !== answers - this.#earlierAnswers;
+    if (isBehind && this.followsStatements) return "stuck";
+    // After a failure, the driver (3.4) puts the rows of the next result behind those that had arrived.
+    return failedAfterRows ? "running" : "none";
+  }
+
+  /** Waits until the cancels under way are over. */
+  async untilCancelled(): Promise<void> {
+    while (this.#cancels.size > 0) await Promise.all(this.#cancels);
   }
 
   /** Lets the socket keep the process alive. */
@@ -179,11 +226,13 @@ export class DriverSocket extends EventEmitter {
 
   /** Stops reading; called by the driver. */
   pause(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   /** Reads again; called by the driver. */
   resume(): void {
+    this.#paused = false;
     this.#socket.resume();
   }
 
@@ -220,9 +269,9 @@ export class DriverSocket extends EventEmitter {
   }
 }
 
-/** Returns whether an error ends the session (PostgreSQL, chapter "Error and Notice Message Fields"). */
-function isFatal(error: Error): boolean {
-  return /^(FATAL|PANIC)$/.test(String((error as { severity?: unknown }).severity));
+/** The driver begins a statement one microtask after the call, and a COPY after a few. */
+async function settle(): Promise<void> {
+  for (let microtasks = 0; microtasks < 4; microtasks++) await undefined;
 }
 
 function closedConnection(): Error {

@@ -108,6 +108,51 @@ export function mysqlSessionMethods<C extends MysqlClient>(
   };
 }
 
+/** The part of a new session's state that COM_RESET_CONNECTION leaves as it is, or sets otherwise than the login did. */
+export interface NewSession {
+  readonly name: string | null;
+  readonly mode: string;
+  readonly client: string;
+  readonly results: string;
+  readonly collation: string;
+}
+
+const SESSION_QUERY =
+  "SELECT DATABASE() AS name, @@sql_mode AS mode, @@character_set_client AS client, @@character_set_results AS results, @@collation_connection AS collation";
+
+/** Asks for the state of a new session. */
+export async function askSession(ask: (text: string) => Promise<unknown>): Promise<NewSession> {
+  return (await ask(SESSION_QUERY) as readonly [NewSession])[0];
+}
+
+/**
+ * Puts back what COM_RESET_CONNECTION does not: the database, and what drivers set with flags of the login.
+ *
+ * @param ask Runs one statement of the adapter itself.
+ * @param session The state of a new session; `undefined` if it is not known.
+ * @throws {Error} if a new session has no database, and this one has: that cannot be put back.
+ */
+export async function restoreSession(
+  ask: (text: string) => Promise<unknown>,
+  session: NewSession | undefined,
+): Promise<void> {
+  if (!session) return;
+  const { name, mode, client, results, collation } = session;
+  await ask(
+    `SET sql_mode = '${mode}', character_set_client = ${client}, character_set_results = ${results}, collation_connection = ${collation}`,
+  );
+  if (name) return void await ask(`USE \`${name.replaceAll("`", "``")}\``);
+  if ((await askSession(ask)).name) {
+    throw new Error("A statement chose a database, and a new session has none");
+  }
+}
+
+/** Throws if the holder logged in as another user: the session cannot be made like a new one. */
+export function refuseOtherUser(user: unknown, userNow: unknown): void {
+  if (userNow === user) return;
+  throw new Error("Its holder logged in as another user");
+}
+
 async function setIsolationLevel(
   ask: (text: string) => Promise<unknown>,
   level: string | undefined,

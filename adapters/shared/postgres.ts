@@ -32,12 +32,17 @@ export const SESSION_PARAMS: ParamTypes = {
 const DISCONNECTED = /^(08(?!P01)...|57P0[1-4])$/;
 /** 57P05: idle session timeout. */
 const IDLE_TOO_LONG = "57P05";
-/** Refusals of a login, which end a session that has not begun: 28 invalid authorization, 3D000 no such database. */
-const LOGIN_REFUSED = /^(28...|3D000)$/;
 /** 25P02: an earlier error has ended the transaction. */
 const IN_FAILED_TRANSACTION = "25P02";
 /** 25006: read-only transaction. */
 const READ_ONLY = "25006";
+/** Severities of an error that ends the session (PostgreSQL, chapter "Error and Notice Message Fields"). */
+const FATAL = /^(FATAL|PANIC)$/;
+/**
+ * SQLSTATEs of a login that the server refuses, which are FATAL as well: 0A and 22 settings, 28 authorization, 3D no such
+ * database, 42 names and privileges, 53300 too many connections.
+ */
+const LOGIN_REFUSED = /^(0A|22|28|3D|42)...$|^53300$/;
 
 const ROLE_QUERY =
   "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly";
@@ -49,6 +54,12 @@ interface ServerError {
   readonly severity?: unknown;
   /** Severity in the language of the server's messages. */
   readonly severity_local?: unknown;
+}
+
+/** Returns whether an error of the server ends the session, whatever its SQLSTATE. */
+export function isFatal(error: unknown): boolean {
+  const { severity, severity_local } = (error ?? {}) as ServerError;
+  return matches(FATAL, severity ?? severity_local);
 }
 
 /**
@@ -99,13 +110,16 @@ export function postgresCommit<C>({ transactionStatus, send }: {
  */
 export function postgresSessionMethods<C>(
   run: (client: C, text: string) => Promise<readonly unknown[]>,
-): Required<Pick<Adapter<C>, "ping" | "reset" | "setIsolationLevel" | "role">> {
+): Required<Pick<Adapter<C>, "ping" | "reset" | "resetSession" | "setIsolationLevel" | "role">> {
   return {
     async ping(client: C): Promise<void> {
       await run(client, "SELECT 1");
     },
     async reset(client: C, how: "rollback" | "commit"): Promise<void> {
       await run(client, endStatement(how));
+    },
+    async resetSession(client: C): Promise<void> {
+      await run(client, "DISCARD ALL");
     },
     async setIsolationLevel(client: C, level: string | undefined): Promise<void> {
       await run(client, isolationStatement(level));

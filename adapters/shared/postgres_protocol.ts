@@ -6,20 +6,35 @@
  */
 
 import type { BackendKey } from "./postgres_cancel.ts";
-import type { TransactionStatus } from "../adapter.ts";
+import type { Activity, TransactionStatus } from "../adapter.ts";
 
 /** A message begins with a type byte and a length that counts itself. */
 const HEADER_LENGTH = 5;
 const EMPTY = new Uint8Array();
 
+/** Messages of the server. */
+const DATA_ROW = charCode("D");
 const ERROR_RESPONSE = charCode("E");
 const READY_FOR_QUERY = charCode("Z");
 const BACKEND_KEY_DATA = charCode("K");
+const COMMAND_COMPLETE = charCode("C");
+const PORTAL_SUSPENDED = charCode("s");
+const COPY_IN = charCode("G");
+const COPY_OUT = charCode("H");
+const COPY_BOTH = charCode("W");
+
+/** Messages of the client. */
+const QUERY = charCode("Q");
 const SYNC = charCode("S");
-/** Messages of the client whose answer ends with ReadyForQuery: Query, Sync, FunctionCall. */
-const ANSWERED = [charCode("Q"), charCode("S"), charCode("F")];
-/** Messages of the client that a Sync must follow: Parse, Bind, Describe, Execute, Close. */
-const UNSYNCED = [charCode("P"), charCode("B"), charCode("D"), charCode("E"), charCode("C")];
+const FUNCTION_CALL = charCode("F");
+const PARSE = charCode("P");
+const DESCRIBE = charCode("D");
+const BIND = charCode("B");
+const EXECUTE = charCode("E");
+const CLOSE = charCode("C");
+/** CopyDone, which the server sends as well. */
+const COPY_DONE = charCode("c");
+const COPY_FAIL = charCode("f");
 
 /** The fields of an error, with the names that drivers give them. */
 const FIELDS: Readonly<Record<string, string>> = {
@@ -69,11 +84,20 @@ export class ProtocolState {
 
   /** Number of messages that the server has still to answer; the start-up counts as one. */
   #unanswered = 1;
-  /** Whether the client has a Sync to send. */
-  #unsynced = false;
   #started = false;
+  /**
+   * What the client sent since the last Sync, without which the server does not end its answer: a statement that is
+   * described, after which a driver goes on by itself; or a portal, as for a cursor, whose rows the holder asks for.
+   */
+  #unsynced: "statement" | "portal" | undefined;
+  /** Whether rows arrived whose statement has not ended with success. */
+  #rows = false;
+  /** The COPY that is under way. */
+  #copy: "in" | "out" | undefined;
   /** Letter in the last ReadyForQuery. */
   #status: string | undefined;
+  /** Number of answers that the server has ended; the start-up counts as one. */
+  answers = 0;
   /** The beginning of a message whose rest has not arrived. */
   #incomplete: Uint8Array = EMPTY;
   /** Number of bytes to skip: the rest of a message that does not matter. */
@@ -81,7 +105,20 @@ export class ProtocolState {
 
   /** The status of the transaction; `undefined` while the server has an answer to finish. */
   get transactionStatus(): TransactionStatus | undefined {
-    return this.#unanswered > 0 || this.#unsynced ? undefined : statusOf(this.#status);
+    return this.#unanswered > 0 || this.#unsynced !== undefined
+      ? undefined
+      : statusOf(this.#status);
+  }
+
+  /** Whether the last statement failed after some of its rows had arrived. */
+  get failedAfterRows(): boolean {
+    return this.#rows && this.#unanswered === 0;
+  }
+
+  /** What the connection has still to do, as far as the messages on it tell. */
+  get activity(): Activity {
+    if (this.#unsynced === "portal" || this.#copy !== undefined) return "stuck";
+    return this.#unanswered > 0 || this.#unsynced !== undefined ? "running" : "none";
   }
 
   /**
@@ -92,10 +129,32 @@ export class ProtocolState {
   sent(bytes: Uint8Array): void {
     if (!this.#started) return; // the start-up message has no type, and a password has no answer of its own
     for (let at = 0; at + HEADER_LENGTH <= bytes.length; at += 1 + lengthAt(bytes, at + 1)) {
-      const type = bytes[at]!;
-      if (ANSWERED.includes(type)) this.#unanswered++;
-      if (type === SYNC) this.#unsynced = false;
-      else if (UNSYNCED.includes(type)) this.#unsynced = true;
+      this.#onSent(bytes[at]!);
+    }
+  }
+
+  #onSent(type: number): void {
+    switch (type) {
+      case SYNC:
+        this.#unsynced = undefined;
+        this.#unanswered++;
+        break;
+      case QUERY:
+      case FUNCTION_CALL:
+        this.#unanswered++;
+        break;
+      case PARSE:
+      case DESCRIBE:
+      case CLOSE:
+        this.#unsynced ??= "statement";
+        break;
+      case BIND:
+      case EXECUTE:
+        this.#unsynced = "portal";
+        break;
+      case COPY_DONE:
+      case COPY_FAIL:
+        this.#copy = undefined;
     }
   }
 
@@ -113,12 +172,19 @@ export class ProtocolState {
       const type = bytes[at];
       const end = at + 1 + lengthAt(bytes, at + 1);
       const isKey = type === BACKEND_KEY_DATA && !this.#started;
-      if (type === ERROR_RESPONSE || type === READY_FOR_QUERY || isKey) {
-        if (end > bytes.length) break;
-        const body = bytes.subarray(at + HEADER_LENGTH, end);
-        if (type === ERROR_RESPONSE) errors.push(readFields(body));
-        else if (isKey) this.backendKey = readKey(body);
-        else this.#onReady(String.fromCharCode(body[0]!));
+      // Most messages are rows.
+      if (type === DATA_ROW) {
+        this.#rows = true;
+      } else {
+        if (type === ERROR_RESPONSE || type === READY_FOR_QUERY || isKey) {
+          if (end > bytes.length) break;
+          const body = bytes.subarray(at + HEADER_LENGTH, end);
+          if (type === ERROR_RESPONSE) errors.push(readFields(body));
+          else if (isKey) this.backendKey = readKey(body);
+          else this.onReady(String.fromCharCode(body[0]!));
+        }
+        if (type === COMMAND_COMPLETE || type === PORTAL_SUSPENDED) this.#rows = false;
+        this.onCopy(type!);
       }
       at = end;
     }
@@ -127,8 +193,27 @@ export class ProtocolState {
     return errors;
   }
 
-  #onReady(status: string): void {
+  /**
+   * Records a message of the server that begins or ends a COPY; any other one is ignored.
+   *
+   * @param type Its letter, as a character code.
+   */
+  onCopy(type: number): void {
+    if (type === COPY_IN || type === COPY_BOTH) this.#copy = "in";
+    else if (type === COPY_OUT) this.#copy = "out";
+    else if (type === COPY_DONE && this.#copy === "out") this.#copy = undefined;
+    else if (type === ERROR_RESPONSE) this.#copy = undefined;
+  }
+
+  /**
+   * Records that the server has ended an answer, the start-up included.
+   *
+   * @param status The letter in ReadyForQuery.
+   */
+  onReady(status: string): void {
+    this.answers++;
     this.#started = true;
+    this.#copy = undefined;
     this.#unanswered = Math.max(0, this.#unanswered - 1);
     this.#status = status;
   }

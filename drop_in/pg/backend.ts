@@ -187,10 +187,11 @@ export class PgBackend {
     });
   }
 
-  /** Prepares and announces a new client, before it is handed out. */
+  /** Prepares and announces a new client, before it is handed out. One whose session was reset is prepared again. */
   async #onConnect(client: DropInClient): Promise<void> {
     await this.#settings.onConnect?.(client);
     const state = this.#states.get(client)!;
+    if (state.announced) return;
     state.announced = true;
     this.#open.add(state);
     this.#pool.emit("connect", client);

@@ -4,15 +4,16 @@
  * @module
  */
 
-import { deadline } from "../../internal/async.ts";
-import { now } from "../../internal/clock.ts";
+import { deadline, delay } from "../../internal/async.ts";
+import { now, type Timer, timer } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
-import type { Adapter, Role } from "../../adapters/adapter.ts";
+import type { Activity, Adapter, Role } from "../../adapters/adapter.ts";
 import { DisconnectionError } from "../../errors.ts";
 import type { AnswerSource } from "../../resolver/answer_source.ts";
 import type { InvalidConnection } from "../contract.ts";
 import type { Slot } from "../slot.ts";
+import { connectionLost } from "./close.ts";
 import { noEndOf, type PoolHooks } from "./hooks.ts";
 import { matchesRole, type WantedRole } from "./server_role.ts";
 
@@ -20,7 +21,7 @@ import { matchesRole, type WantedRole } from "./server_role.ts";
 export interface CheckSettings<C> {
   readonly prePing: boolean;
   readonly prePingAfterMs: number;
-  readonly resetOnReturn: "rollback" | "commit" | null;
+  readonly resetOnReturn: "rollback" | "commit" | "reset" | null;
   /** Timeout of each ping, hook and reset. */
   readonly connectTimeoutMs: number;
   readonly isolationLevel: string | undefined;
@@ -36,6 +37,13 @@ export interface CheckParts<C> {
   readonly log: Log;
 }
 
+/** Interval in which a wait for what is running looks whether it can end. */
+const STUCK_CHECK_MS = 25;
+
+const CLOSED_BY_HOLDER = "its holder closed it";
+const LEFT_OPEN =
+  "it was released in the middle of a statement, a cursor, a COPY, a stream or a transaction of the driver";
+
 /** Checks and resets the connections of one pool. */
 export class ConnectionChecks<C> {
   readonly #adapter: Adapter<C>;
@@ -44,6 +52,7 @@ export class ConnectionChecks<C> {
   readonly #settings: CheckSettings<C>;
   readonly #hasChecks: boolean;
   readonly #hasResetHooks: boolean;
+  readonly #resetOnReturn: "rollback" | "commit" | "reset" | null;
 
   /**
    * @param parts The adapter, the answer and the log.
@@ -54,7 +63,8 @@ export class ConnectionChecks<C> {
     this.#answer = answer;
     this.#log = log;
     this.#settings = settings;
-    const { prePing, hooks } = settings;
+    const { prePing, hooks, resetOnReturn } = settings;
+    this.#resetOnReturn = resetOnReturn;
     this.#hasChecks = prePing || hooks.checkout !== undefined;
     this.#hasResetHooks = hooks.reset !== undefined || hooks.checkin !== undefined;
   }
@@ -98,52 +108,133 @@ export class ConnectionChecks<C> {
   }
 
   /**
-   * Calls the reset hooks, ends an open transaction and takes a borrowed isolation level back.
+   * Waits for what is running, ends an open transaction, calls the hooks, resets the session, and takes a borrowed
+   * isolation level back; each as far as there is something to do.
    *
    * @returns `undefined` if there is nothing to do.
-   * @throws What a hook or the driver throws: the connection is in an unknown state.
+   * @throws What a hook or the driver throws, or an error if the connection has still something to do: it is in a state
+   *   that the next holder must not meet.
    */
   reset(slot: Slot<C>): Promise<void> | undefined {
-    if (this.#log.debugEnabled) this.#log.debug(`Checked in a connection to ${slot.address}`);
-    const how = this.#mayBeInTransaction(slot) ? this.#settings.resetOnReturn : null;
-    if (how === null && !this.#hasResetHooks && slot.isolationLevel === undefined) {
-      return undefined;
-    }
-    return this.#resetWhileOpen(slot, how);
+    const { client, address } = slot;
+    if (this.#log.debugEnabled) this.#log.debug(`Checked in a connection to ${address}`);
+    const settled = this.#adapter.settle?.(client);
+    if (settled === undefined) return this.#resetIfNeeded(slot);
+    return settled.then(() => slot.isOpen ? this.#resetIfNeeded(slot) : undefined);
   }
 
-  /** Returns whether a transaction may have to be ended: without `transactionStatus()`, or if it throws, it may. */
-  #mayBeInTransaction({ client }: Slot<C>): boolean {
+  #resetIfNeeded(slot: Slot<C>): Promise<void> | undefined {
     const adapter = this.#adapter;
-    if (this.#settings.resetOnReturn === null || adapter.reset === undefined) return false;
-    return callAdapter(this.#log, () => adapter.transactionStatus?.(client)) !== "idle";
-  }
-
-  async #resetWhileOpen(slot: Slot<C>, how: "rollback" | "commit" | null): Promise<void> {
-    const { address } = slot;
+    const resetOnReturn = this.#resetOnReturn;
+    let activity: Activity = "none";
+    let endsTransaction = resetOnReturn !== null && adapter.reset !== undefined;
+    // Without these methods, or if one throws, there may be a transaction.
     try {
-      const what = `no reset of the connection to ${address}`;
-      await this.#whileOpen(slot, what, () => this.#reset(slot, how));
-    } catch (error) {
-      // If it was closed meanwhile, the close ended the reset, and not the other way round.
-      if (slot.isOpen) {
-        this.#log.warn(
-          `Closing a connection to ${address} that cannot be reset: ${messageOf(error)}`,
-        );
+      if (adapter.activity !== undefined) activity = adapter.activity(slot.client) ?? "none";
+      if (endsTransaction && adapter.transactionStatus !== undefined) {
+        endsTransaction = adapter.transactionStatus(slot.client) !== "idle";
       }
-      throw error;
+    } catch (error) {
+      this.#log.warn(`A method of the adapter failed: ${messageOf(error)}`);
     }
+    // What is closed next has only to end its transaction.
+    const isKept = !slot.evicted &&
+      (activity !== "none" || resetOnReturn === "reset" || slot.isolationLevel !== undefined);
+    if (!endsTransaction && !this.#hasResetHooks && !isKept) return undefined;
+    const { address } = slot;
+    const what = `no reset of the connection to ${address}`;
+    return this.#whileOpen(slot, what, () => this.#reset(slot, activity, endsTransaction))
+      .catch((error) => {
+        // If it was closed meanwhile, the close ended the reset, and not the other way round.
+        if (slot.isOpen) {
+          this.#log.warn(
+            `Closing a connection to ${address} that cannot be reset: ${messageOf(error)}`,
+          );
+        }
+        throw error;
+      });
   }
 
-  async #reset(slot: Slot<C>, how: "rollback" | "commit" | null): Promise<void> {
-    const { hooks, isolationLevel } = this.#settings;
-    await hooks.reset?.(slot);
-    if (how !== null) await this.#adapter.reset!(slot.client, how);
-    if (slot.isolationLevel !== undefined) {
-      slot.isolationLevel = undefined;
-      await this.#adapter.setIsolationLevel!(slot.client, isolationLevel);
+  async #reset(slot: Slot<C>, activity: Activity, endsTransaction: boolean): Promise<void> {
+    const { client } = slot;
+    const { hooks, isolationLevel, resetOnReturn } = this.#settings;
+    const adapter = this.#adapter;
+    const resetsSession = resetOnReturn === "reset" && !slot.evicted;
+    await this.#refuseStuck(slot, activity);
+    if (endsTransaction) {
+      const ended = adapter.reset!(client, resetOnReturn === "commit" ? "commit" : "rollback");
+      await (activity === "none" ? ended : this.#unlessStuck(slot, ended));
+    } else {
+      await this.#whileRunning(slot);
     }
+    await hooks.reset?.(slot);
+    if (resetsSession) await adapter.resetSession!(client);
+    const isBorrowed = slot.isolationLevel !== undefined;
+    slot.isolationLevel = undefined;
+    // A hook may have reset the session, and the level with it.
+    const isLost = isolationLevel !== undefined && (resetsSession || hooks.reset !== undefined);
+    if (isLost || isBorrowed && !resetsSession) {
+      await adapter.setIsolationLevel!(client, isolationLevel);
+    }
+    if (resetsSession) await hooks.connect?.(slot);
     await hooks.checkin?.(slot);
+    if (hooks.checkin && isolationLevel !== undefined) {
+      await adapter.setIsolationLevel!(client, isolationLevel);
+    }
+    await this.#refuseUnfinished(slot);
+  }
+
+  /** Throws if the server waits for what only the holder could have sent, or if the holder closed the connection. */
+  async #refuseStuck(slot: Slot<C>, activity: Activity): Promise<void> {
+    if (activity === "ended") throw connectionLost(slot.address, CLOSED_BY_HOLDER);
+    if (activity !== "stuck") return;
+    // The driver may be about to close a cursor or a stream that the holder has just left.
+    await delay(0);
+    if (this.#activity(slot) === "stuck") throw connectionLost(slot.address, LEFT_OPEN);
+  }
+
+  /** Waits until what is running has ended. */
+  async #whileRunning(slot: Slot<C>): Promise<void> {
+    if (this.#activity(slot) !== "running" || !this.#adapter.ping) return;
+    await this.#unlessStuck(slot, this.#adapter.ping(slot.client));
+  }
+
+  /** Waits for a statement that waits for what is running; throws as soon as it can be seen that the wait has no end. */
+  #unlessStuck(slot: Slot<C>, work: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let wasStuck = false;
+      let next: Timer;
+      const look = () => {
+        const isStuck = this.#activity(slot) === "stuck";
+        if (isStuck && wasStuck) return reject(connectionLost(slot.address, LEFT_OPEN));
+        wasStuck = isStuck;
+        if (slot.isOpen) next = timer(STUCK_CHECK_MS, look);
+      };
+      next = timer(STUCK_CHECK_MS, look);
+      work.then(resolve, reject).then(() => next.clear());
+    });
+  }
+
+  /** Throws if there is something left to do: what comes next would be given the answer to it. */
+  async #refuseUnfinished(slot: Slot<C>): Promise<void> {
+    // A hook, or the holder when one of its statements ended, may have sent another one.
+    await this.#whileRunning(slot);
+    const activity = this.#activity(slot);
+    if (activity === "ended") throw connectionLost(slot.address, CLOSED_BY_HOLDER);
+    if (activity !== "none") throw connectionLost(slot.address, LEFT_OPEN);
+    if (this.#settings.resetOnReturn === null) return;
+    const status = this.#transactionStatus(slot);
+    if (status === undefined || status === "idle") return;
+    throw connectionLost(slot.address, "its transaction did not end");
+  }
+
+  #activity({ client }: Slot<C>): Activity {
+    return callAdapter(this.#log, () => this.#adapter.activity?.(client)) ?? "none";
+  }
+
+  /** Without `transactionStatus()`, or if it throws, there may be a transaction. */
+  #transactionStatus({ client }: Slot<C>) {
+    return callAdapter(this.#log, () => this.#adapter.transactionStatus?.(client));
   }
 
   /**

@@ -59,6 +59,7 @@ export interface DialerSettings {
   readonly targetSessionAttrs: WantedRole;
   /** Set on each new connection. */
   readonly isolationLevel: string | undefined;
+  readonly resetOnReturn: "rollback" | "commit" | "reset" | null;
 }
 
 /** A connect under way. */
@@ -347,7 +348,8 @@ export class Dialer<C> {
       const role = await adapter.role!(client);
       if (!matchesRole(role, wanted)) throw new WrongRoleError(role, wanted);
     }
-    const { isolationLevel } = this.#settings;
+    const { isolationLevel, resetOnReturn } = this.#settings;
+    if (resetOnReturn === "reset") await adapter.noteSession?.(client);
     if (isolationLevel !== undefined) await adapter.setIsolationLevel!(client, isolationLevel);
   }
 

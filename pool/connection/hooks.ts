@@ -21,16 +21,22 @@ export interface HookedConnection<C> {
 export interface PoolHooks<C> {
   /** Once per pool, for the first connection, before any lease is handed out. Called again if it throws. */
   firstConnect?(connection: HookedConnection<C>): void | Promise<void>;
-  /** For each new connection. If it throws, the connection is terminated and the checkout fails. */
+  /**
+   * For each new connection. If it throws, the connection is terminated and the checkout fails. With
+   * `poolResetOnReturn: "reset"` also after each reset of the session; if it throws then, the connection is closed.
+   */
   connect?(connection: HookedConnection<C>): void | Promise<void>;
   /**
    * Before each handover. If it throws a `DisconnectionError`, the connection is replaced, once per checkout; with any
    * other error the connection is put back and the checkout fails.
    */
   checkout?(connection: HookedConnection<C>): void | Promise<void>;
-  /** When a connection comes back, before rollback or commit. If it throws, the connection is closed. */
+  /**
+   * When a connection came back, after rollback or commit: no transaction is open, unless `poolResetOnReturn` is `null`.
+   * If it throws, the connection is closed. It may reset the session: `isolationLevel` is set again.
+   */
   reset?(connection: HookedConnection<C>): void | Promise<void>;
-  /** When a connection came back, after rollback or commit. If it throws, the connection is closed. */
+  /** The last step before a connection is free again. As `reset` otherwise. */
   checkin?(connection: HookedConnection<C>): void | Promise<void>;
   /** Before an invalid connection is closed, with the reason. */
   invalidate?(connection: HookedConnection<C>, error: unknown): void | Promise<void>;

@@ -559,3 +559,50 @@ Deno.test("DnsMysql2Pool: options that need an engine are refused if the host is
     );
   }
 });
+
+mariadbTest(
+  'DnsMysql2Pool: poolResetOnReturn "reset" makes the session like a new one',
+  () =>
+    withMysql2Pools(async ({ make }) => {
+      const pool = make({ connectionLimit: 1, poolResetOnReturn: "reset" });
+      const connection = await pool.getConnection();
+      const ask = async () => {
+        const [rows] = await pool.query(
+          "SELECT @mine AS mine, @@time_zone AS zone, DATABASE() AS name, CONNECTION_ID() AS id",
+        );
+        return { ...(rows as object[])[0] } as Record<string, unknown>;
+      };
+      const [[{ id }]] = await connection.query("SELECT CONNECTION_ID() AS id") as unknown as [
+        [{ id: number }],
+      ];
+      await connection.query("SET @mine = 7");
+      await connection.query("SET time_zone = '+05:00'");
+      await connection.query("USE information_schema");
+      await connection.execute("SELECT ?", [1]);
+      await connection.query("BEGIN");
+      connection.release();
+      assertEquals(await ask(), { mine: null, zone: "SYSTEM", name: LOGIN.database, id });
+      const again = await pool.getConnection();
+      await again.execute("SELECT ?", [1]);
+      again.release();
+    }),
+);
+
+mariadbTest(
+  "DnsMysql2Pool: a connection that is released with a result that is not read is closed at once",
+  () =>
+    withMysql2Pools(async ({ make }) => {
+      const pool = make({ connectionLimit: 1 });
+      const connection = await pool.getConnection();
+      const { connection: core } = connection as unknown as {
+        connection: { query(text: string): { stream(): NodeJS.ReadableStream } };
+      };
+      const stream = core.query("SELECT REPEAT('x', 1000) FROM seq_1_to_50000").stream();
+      stream.on("error", () => {});
+      await new Promise((resolve) => stream.once("readable", resolve));
+      await pause(20);
+      connection.release();
+      const [rows] = await soon(pool.query("SELECT 7 AS n"));
+      assertEquals((rows as { n: number }[]).map(({ n }) => n), [7]);
+    }),
+);

@@ -7,6 +7,7 @@ import process from "node:process";
 import { inspect } from "node:util";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
+import Cursor from "npm:pg-cursor@^2";
 import { DnsPgPool, type DnsPgPoolOptions } from "../../drop_in/pg_pool.ts";
 import type { Engine } from "../../engine.ts";
 import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from "../../errors.ts";
@@ -14,6 +15,7 @@ import type { Answer } from "../../lookups/lookup.ts";
 import { clearDnsCache } from "../../resolver.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { CopyQuery } from "../support/handover_postgres.ts";
 import { type Setup, withPools } from "../support/drop_in_setup.ts";
 import { REFUSING_PORT } from "../support/drop_in_sockets.ts";
 import { runProgram } from "../support/program.ts";
@@ -520,4 +522,84 @@ Deno.test("DnsPgPool: after a migration, a named statement fails once at most fo
     await assertRejects(() => pool.query(statement), Error, "cached plan");
     await pool.query(statement);
     await pool.query("DROP TABLE migrated");
+  }));
+
+Deno.test("DnsPgPool: a client that is released with an open cursor or an unfinished COPY is closed at once", () =>
+  withPgPools(async ({ make }) => {
+    const pool = make({ max: 1 });
+    const left: Record<string, (client: pg.PoolClient) => unknown> = {
+      cursor: (client) => client.query(new Cursor("SELECT generate_series(1, 100)")).read(1),
+      COPY: (client) => client.query(new CopyQuery("COPY pg_class FROM STDIN")).begun,
+      "COPY that has not begun": (client) => void client.query(new CopyQuery("COPY t FROM STDIN")),
+    };
+    await pool.query("CREATE TABLE t (id int)");
+    for (const [name, leave] of Object.entries(left)) {
+      const client = await pool.connect();
+      const id = await pid(client);
+      await soon(Promise.resolve(leave(client)));
+      client.release();
+      const { rows } = await soon(pool.query("SELECT pg_backend_pid() AS pid, 7 AS n"));
+      assertEquals([rows[0].n, rows[0].pid !== id], [7, true], name);
+    }
+    await pool.query("DROP TABLE t");
+  }));
+
+Deno.test("DnsPgPool: a client that is released while a query runs is handed out after its end, or closed after connectionTimeoutMillis", () =>
+  withPgPools(async ({ make }) => {
+    const pool = make({ max: 2, connectionTimeoutMillis: 500 });
+    const [client, other] = [await pool.connect(), await pool.connect()];
+    other.release();
+    const id = await pid(client);
+    const sleeping = client.query("SELECT pg_sleep(30)").catch((error: Error) => error);
+    client.release();
+    for (let n = 0; n < 5; n++) {
+      assertEquals((await soon(pool.query(`SELECT ${n} AS n`))).rows, [{ n }]);
+    }
+    assert(await soon(sleeping) instanceof Error);
+    await until(() => pool.totalCount === 1);
+    assert(await pid(other) !== id);
+  }));
+
+Deno.test("DnsPgPool: a client whose session a FATAL error of any SQLSTATE ended is not handed out again", () =>
+  withPgPools(async ({ make }) => {
+    const pool = make({ max: 1 });
+    const engine = pool.engine as Engine<unknown>;
+    for (let each = 0; each < 5; each++) {
+      const client = await pool.connect();
+      await client.query("SET transaction_timeout = 30");
+      await client.query("BEGIN");
+      const error = await assertRejects(() => client.query("SELECT pg_sleep(5)"), pg.DatabaseError);
+      assertEquals([error.severity, error.code], ["FATAL", "25P04"]);
+      assert(engine.isDisconnect(error));
+      client.release();
+      assertEquals((await soon(pool.query("SELECT 1 AS one"))).rows, [{ one: 1 }]);
+    }
+  }));
+
+Deno.test('DnsPgPool: poolResetOnReturn "reset" makes the session like a new one, and calls onConnect again', () =>
+  withPgPools(async ({ make }) => {
+    const connects: unknown[] = [];
+    const onConnect = (client: pg.ClientBase) => client.query("SET lock_timeout = 1234");
+    const pool = make({ max: 1, poolResetOnReturn: "reset", onConnect } as Partial<Options>);
+    pool.on("connect", (client) => connects.push(client));
+    const client = await pool.connect();
+    await client.query("SET search_path = elsewhere; SET lock_timeout = 1; LISTEN news");
+    await client.query({ name: "mine", text: "SELECT 1" });
+    await client.query("BEGIN");
+    client.release();
+    const again = await soon(pool.connect());
+    assertStrictEquals(again, client);
+    const { rows: [row] } = await again.query(
+      "SELECT current_setting('search_path') AS path, current_setting('lock_timeout') AS timeout, now() = statement_timestamp() AS own, (SELECT count(*)::int FROM pg_listening_channels()) AS channels",
+    );
+    assertEquals({ ...row }, {
+      path: '"$user", public',
+      timeout: "1234ms",
+      own: true,
+      channels: 0,
+    });
+    assertEquals((await again.query({ name: "mine", text: "SELECT 2 AS n" })).rows, [{ n: 2 }]);
+    again.release();
+    await until(() => pool.idleCount === 1);
+    assertEquals(connects.length, 1);
   }));

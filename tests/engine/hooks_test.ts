@@ -46,7 +46,7 @@ Deno.test("hooks of a new connection: firstConnect, connect, checkout; of the ne
   await closeAtRest(env);
 });
 
-Deno.test("hooks of a checkin: reset, rollback, checkin, and close if the connection is above poolSize", async () => {
+Deno.test("hooks of a checkin: reset and checkin after the rollback, and close if the connection is above poolSize", async () => {
   using _time = fakeTime();
   const env = noting({ poolSize: 1 });
   const [kept, overflowing] = await checkoutMany(env, 2);
@@ -55,7 +55,7 @@ Deno.test("hooks of a checkin: reset, rollback, checkin, and close if the connec
   assertEquals(since(env), ["reset 1", "checkin 1"]);
   overflowing!.client.transactionStatus = "open";
   await overflowing!.release();
-  assertEquals(since(env), ["reset 2", "(rollback 2)", "checkin 2", "close 2"]);
+  assertEquals(since(env), ["(rollback 2)", "reset 2", "checkin 2", "close 2"]);
   await closeAtRest(env);
   assertEquals(since(env), ["close 1"]);
 });

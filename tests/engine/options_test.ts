@@ -203,7 +203,10 @@ const CHOICES: Readonly<Record<string, readonly [good: readonly unknown[], wante
     ["queue", "null", "static", "assertion"],
     'one of "queue", "null", "static", "assertion"',
   ],
-  poolResetOnReturn: [["rollback", "commit", null], 'one of "rollback", "commit", null'],
+  poolResetOnReturn: [
+    ["rollback", "commit", "reset", null],
+    'one of "rollback", "commit", "reset", null',
+  ],
   targetSessionAttrs: [
     ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"],
     'one of "any", "read-write", "read-only", "primary", "standby", "prefer-standby"',

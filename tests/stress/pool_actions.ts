@@ -145,7 +145,7 @@ const anyOptions = (poolClasses: readonly PoolClass[]) =>
     poolPrePing: fc.boolean(),
     prePingAfter: oneOf(0, 0, 1),
     poolRecycle: oneOf(Infinity, Infinity, 0.001, 3, 20),
-    poolResetOnReturn: oneOf("rollback", "commit", null),
+    poolResetOnReturn: oneOf("rollback", "commit", "reset", null),
     maxUses: oneOf(Infinity, Infinity, 1, 3),
     idleTimeout: oneOf(Infinity, Infinity, 0.05, 4),
     minIdle: oneOf(0, 0, 1),

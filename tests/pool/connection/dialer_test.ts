@@ -57,6 +57,7 @@ function setup(
     loadBalance: "ordered",
     targetSessionAttrs: "any",
     isolationLevel: undefined,
+    resetOnReturn: "rollback",
     ...settings,
   });
   return { dialer, adapter };

@@ -1,0 +1,134 @@
+/**
+ * Follows the calls that a holder makes on a client of postgres.js, as far as the messages on its socket do not show
+ * them.
+ *
+ * @module
+ */
+
+import type { PostgresjsSql } from "./driver.ts";
+
+/** A connection that a holder has reserved. */
+interface Reserved {
+  release?: () => void;
+}
+
+type Method<T> = (...args: unknown[]) => Promise<T>;
+
+/** Members of a client that the driver's types leave out. */
+interface Internals {
+  /** The driver's options, which it reads again for each value. */
+  options?: { transform?: { undefined?: unknown } };
+  begin?: Method<unknown>;
+  reserve?: Method<Reserved>;
+  end: PostgresjsSql["end"];
+  close?: PostgresjsSql["end"];
+}
+
+/** What is known of the calls on one client. */
+export interface HolderCalls {
+  /** Number of transactions and reservations of the driver that have not ended: other statements wait for them. */
+  readonly unfinished: number;
+  /** Whether the holder has closed the client. */
+  readonly ended: boolean;
+  /** Closes the client: the driver's own method. */
+  readonly end: PostgresjsSql["end"];
+}
+
+/**
+ * Follows the calls on a client from now on.
+ *
+ * @param client The client.
+ * @param onUnsendable Called when the driver begins a statement that it cannot send.
+ */
+export function followCalls(client: PostgresjsSql, onUnsendable: () => void): HolderCalls {
+  const sql = client as unknown as Internals;
+  const end = sql.end.bind(sql);
+  const calls = { unfinished: 0, ended: false, end };
+  for (const method of ["end", "close"] as const) {
+    const original = sql[method];
+    if (!original) continue;
+    sql[method] = (options) => {
+      calls.ended = true;
+      return original.call(sql, options);
+    };
+  }
+  const { begin, reserve, options } = sql;
+  if (begin) {
+    sql.begin = (...args) => {
+      const promise = begin.apply(sql, args);
+      const onEnd = () => calls.unfinished--;
+      calls.unfinished++;
+      promise.then(onEnd, onEnd);
+      return promise;
+    };
+  }
+  if (reserve) {
+    sql.reserve = (...args) => {
+      const promise = reserve.apply(sql, args);
+      const countRelease = (reserved: Reserved) => {
+        const { release } = reserved;
+        reserved.release = () => {
+          reserved.release = release!;
+          calls.unfinished--;
+          release!();
+        };
+      };
+      calls.unfinished++;
+      promise.then(countRelease, () => calls.unfinished--);
+      return promise;
+    };
+  }
+  // A statement with a value that is not allowed ends at this value: it is never sent.
+  if (options?.transform) {
+    noteReads(options.transform, "undefined", (value) => value === undefined && onUnsendable());
+  }
+  return calls;
+}
+
+/** A query of the driver. */
+interface Query {
+  /** `true` if it was cancelled before it was begun. */
+  readonly cancelled: unknown;
+  handler: () => void;
+  cancel(): unknown;
+}
+
+const mended: WeakSet<object> = new WeakSet();
+
+/**
+ * Mends the driver's `cancel()` (3.4). A query that is cancelled in the same turn in which it was made is never begun,
+ * and the driver then takes its connection for busy for ever: nothing that is sent on it is answered.
+ *
+ * @param client A client. It shares the class of its queries with all clients of its module.
+ */
+export function mendCancel(client: PostgresjsSql): void {
+  const query = Object.getPrototypeOf(client.unsafe("")) as Query;
+  const { cancel } = query;
+  if (typeof cancel !== "function" || mended.has(query)) return;
+  mended.add(query);
+  query.cancel = function (this: Query) {
+    const cancelled = cancel.call(this);
+    if (this.cancelled === true) this.handler = () => {};
+    return cancelled;
+  };
+}
+
+/** Calls a function whenever a property is read. */
+function noteReads<T extends object>(
+  object: T,
+  name: keyof T,
+  onRead: (value: unknown) => void,
+): void {
+  let value = object[name];
+  Object.defineProperty(object, name, {
+    enumerable: true,
+    configurable: true,
+    get() {
+      onRead(value);
+      return value;
+    },
+    set(changed) {
+      value = changed;
+    },
+  });
+}
