@@ -9,7 +9,7 @@
 export interface Destination {
   /** Host name in the URL. It is for TLS and for messages; an adapter never connects to it. */
   readonly host: string;
-  /** TCP port, 1 to 65535: the URL's, or else `defaultPort`. 0 for a `local` adapter. */
+  /** TCP port, 1 to 65535: that of `connectArgs`, or else the URL's, or else `defaultPort`. 0 for a `local` adapter. */
   readonly port: number;
   /** User name in the URL. */
   readonly user?: string | undefined;

@@ -5,8 +5,7 @@
  */
 
 import type { Destination } from "../adapter.ts";
-import { portOf } from "../shared/mysql.ts";
-import { loginOf, type ParamTypes, readParams } from "../shared/params.ts";
+import { loginOf, type ParamTypes, readParams, refuseLibpqArgs } from "../shared/params.ts";
 import type { Mysql2Config } from "./driver.ts";
 
 /** URL parameters that are passed to the driver. */
@@ -36,17 +35,18 @@ const PARAMS: ParamTypes = {
  *
  * @param destination What the URL and `connectArgs` say.
  * @returns The options.
- * @throws {TypeError} for a URL parameter that is not allowed.
+ * @throws {TypeError} for a URL parameter or an argument that is not allowed.
  */
 export function readOptions(destination: Destination): Omit<Mysql2Config, "stream" | "ssl"> {
-  const { host, params, connectArgs } = destination;
+  const { host, params, connectArgs, port } = destination;
+  refuseLibpqArgs(destination);
   const { ssl: _, ...args } = connectArgs;
   return {
     ...loginOf(destination),
     ...readParams(params, "mysql2", PARAMS),
     connectTimeout: 0,
     ...args,
-    port: portOf(destination),
+    port,
     host,
   };
 }

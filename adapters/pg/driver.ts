@@ -61,6 +61,7 @@ export interface PgInternals {
   /** Its secret key; bytes from protocol 3.2 on. */
   secretKey?: number | Uint8Array | null;
   sslNegotiation?: string;
+  connectionParameters?: { host?: string };
   readyForQuery?: boolean;
   getTransactionStatus?(): string | null;
 }

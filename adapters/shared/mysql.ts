@@ -170,11 +170,6 @@ export function refuseOtherServers({ connectArgs }: Destination, names: readonly
   }
 }
 
-/** Returns the port to connect to: the one in `connectArgs`, if there is one. */
-export function portOf({ port, connectArgs }: Destination): number {
-  return Number(connectArgs.port ?? port);
-}
-
 /** Milliseconds in which the login behind a probe must end: the server's own `connect_timeout` by default. */
 const MAX_LOGIN_MS = 10_000;
 
