@@ -146,8 +146,7 @@ export class EngineCore<C> {
 
   async #close(drainMs: number): Promise<void> {
     const generations = [this.#current, ...this.#disposed];
-    for (const { pool, housekeeper } of generations) {
-      housekeeper.stop();
+    for (const { pool } of generations) {
       pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
     }
     const drained = Promise.all(generations.map(({ pool }) => pool.pendingCloses.drained()));
@@ -161,6 +160,8 @@ export class EngineCore<C> {
       }
     }
     await drained;
+    // Until now they went on: a lease on a server that no longer answers must not outlast `leaseProbeAfter`.
+    for (const { housekeeper } of generations) housekeeper.stop();
     this.#end.abort();
     await this.#dialer.closed();
     this.#departures.clear();

@@ -23,8 +23,11 @@ for (const driver of DRIVERS) {
       dnsLookup: fakeLookup(["127.0.0.1"], 60),
       dnsFallback: false,
     });
-    const error = await assertRejects(() => engine.connect(), ConnectError, `127.0.0.1:${port}`);
-    assertEquals(error.message.includes(":1:"), false, error.message);
+    const error = await assertRejects(
+      () => engine.connect(),
+      ConnectError,
+      `127.0.0.1:${port} said`,
+    );
     await engine.close();
   });
 }
