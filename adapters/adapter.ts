@@ -263,7 +263,7 @@ export interface Adapter<C> {
    * - `"disconnect"`: the connection is lost. It is closed, other connections to the same address are closed once they
    *   are idle, and DNS is asked again.
    * - `"closed"`: the server ended this session alone, for instance after a timeout: this connection is lost, and others
-   *   to the same address are none the worse.
+   *   to the same address are none the worse. A connect that failed with it may be tried again.
    * - `"read-only"`: the server refuses writes. DNS is asked again, and if `targetSessionAttrs` asks for a server that
    *   takes writes, the connections are closed as for `"disconnect"`.
    * - `undefined`: an ordinary error; the connection is good.

@@ -29,11 +29,15 @@ const DISCONNECTED = new Set([
   1160, // error writing to the network
   1161, // timeout writing to the network
   1184, // aborted connection, with more details
-  1927, // connection was killed (MariaDB)
   2006, // server has gone away
   2013, // lost connection during a query
   2055, // lost connection, with more details
   3032, // server is in offline mode (MySQL)
+]);
+
+/** Numbers of server errors with which the server ended one session. */
+const CLOSED = new Set([
+  1927, // connection was killed (MariaDB)
   3169, // session was killed (MySQL)
 ]);
 
@@ -80,6 +84,7 @@ export function classifyMysql(error: unknown): Verdict {
   if (isSocketError(error)) return "disconnect";
   const { errno, message } = asDriverError(error);
   if (typeof errno !== "number") return undefined;
+  if (CLOSED.has(errno)) return "closed";
   const text = String(message);
   if (DISCONNECTED.has(errno) || errno === UNKNOWN_COMMAND && /WSREP/i.test(text)) {
     return "disconnect";

@@ -29,8 +29,11 @@ export const SESSION_PARAMS: ParamTypes = {
  * 57P01 to 57P04 server shutdown, crash, start-up and dropped database.
  */
 const DISCONNECTED = /^(08...|57P0[1-4])$/;
-/** 57P05: idle session timeout. */
-const IDLE_TOO_LONG = "57P05";
+/**
+ * 57P05: idle session timeout. 08P01: protocol violation, which is the code of everything that PgBouncer says to one
+ * client: that it waited too long, or that there are too many.
+ */
+const CLOSED = /^(57P05|08P01)$/;
 /** Refusals of a login, which end a session that has not begun: 28 invalid authorization, 3D000 no such database. */
 const LOGIN_REFUSED = /^(28...|3D000)$/;
 /** 25006: read-only transaction. */
@@ -56,8 +59,8 @@ interface ServerError {
 export function classifyPostgres(error: unknown): Verdict {
   const { code, severity, severity_local } = (error ?? {}) as ServerError;
   if (code === READ_ONLY) return "read-only";
+  if (matches(CLOSED, code)) return "closed";
   if (matches(DISCONNECTED, code) || isSocketError({ code })) return "disconnect";
-  if (code === IDLE_TOO_LONG) return "closed";
   switch (severity ?? severity_local) {
     case "PANIC":
       return "disconnect";

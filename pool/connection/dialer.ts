@@ -386,7 +386,8 @@ export class Dialer<C> {
   #isTransient(error: unknown): boolean {
     if (isTimeout(error) || isSocketError(error)) return true;
     try {
-      return this.#adapter.classify?.(error) === "disconnect";
+      const verdict = this.#adapter.classify?.(error);
+      return verdict === "disconnect" || verdict === "closed";
     } catch {
       return false;
     }

@@ -590,7 +590,7 @@ Deno.test("pgAdapter().classify(): tells lost connections and read-only servers 
   const table: Record<"disconnect" | "closed" | "read-only" | "other", unknown[]> = {
     "disconnect": [
       // Class 08 and 57P01 to 57P04.
-      ..."08000 08001 08003 08004 08006 08007 08P01 57P01 57P02 57P03 57P04".split(" ").map(coded),
+      ..."08000 08001 08003 08004 08006 08007 57P01 57P02 57P03 57P04".split(" ").map(coded),
       Object.assign(coded("XX000"), { severity: "PANIC" }),
       ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")
         .map(coded),
@@ -599,7 +599,7 @@ Deno.test("pgAdapter().classify(): tells lost connections and read-only servers 
       new Error("Client has encountered a connection error and is not queryable"),
       new Error("Client was closed and is not queryable"),
     ],
-    "closed": [coded("57P05"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
+    "closed": [coded("57P05"), coded("08P01"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
     "read-only": [coded("25006")],
     "other": [
       // Wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax.

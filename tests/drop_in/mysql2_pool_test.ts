@@ -543,31 +543,25 @@ Deno.test("DnsMysql2Pool: warns once for each IP address, list of hosts and sock
   ]);
 });
 
-mariadbTest(
-  "DnsMysql2Pool.end() ends on a frozen server, if leaseProbeAfter is given",
-  async () => {
-    const { host } = pair.first;
-    const server = await startMariadb({ host, port: await freePort([host]), ...LOGIN });
-    try {
-      const pool = new DnsMysql2Pool(mysql, {
-        ...LOGIN,
-        host: "db.internal",
-        port: server.port,
-        dnsLookup: fakeLookup([host], 60),
-        dnsFallback: false,
-        leaseProbeAfter: 0.2,
-        probeTimeout: 0.2,
-      });
-      const connection = await pool.getConnection();
-      await server.freeze();
-      const query = assertRejects(() => connection.query("SELECT 1"), ConnectionLostError);
-      await soon(pool.end());
-      await soon(query);
-    } finally {
-      await server.stop({ mode: "immediate" });
-    }
-  },
-);
+mariadbTest("DnsMysql2Pool.end(), leaseProbeAfter: ends on a frozen server", async () => {
+  const { host } = pair.first;
+  const port = await freePort([host]);
+  await using server = await startMariadb({ ...LOGIN, host, port });
+  const pool = new DnsMysql2Pool(mysql, {
+    ...LOGIN,
+    host: "db.internal",
+    port,
+    dnsLookup: fakeLookup([host], 60),
+    dnsFallback: false,
+    leaseProbeAfter: 0.2,
+    probeTimeout: 0.2,
+  });
+  const connection = await pool.getConnection();
+  await server.freeze();
+  const query = assertRejects(() => connection.query("SELECT 1"), ConnectionLostError);
+  await soon(pool.end());
+  await soon(query);
+});
 
 Deno.test("DnsMysql2Pool: options that need an engine are refused if the host is a socket path", () => {
   const options: Record<string, unknown>[] = [

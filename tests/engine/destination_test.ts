@@ -23,7 +23,7 @@ for (const driver of DRIVERS) {
       dnsLookup: fakeLookup(["127.0.0.1"], 60),
       dnsFallback: false,
     });
-    const error = await assertRejects(
+    await assertRejects(
       () => engine.connect(),
       ConnectError,
       `127.0.0.1:${port} said`,
