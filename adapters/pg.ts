@@ -74,8 +74,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       return await open(pg, ip, target);
     },
 
-    probe: (ip: string, target: Target) =>
-      probeSocket(ip, { ...target, port: readOptions(target).port ?? DEFAULT_PORT }),
+    probe: (ip: string, target: Target) => probeSocket(ip, target),
 
     async close(client: C): Promise<void> {
       await client.end();

@@ -97,8 +97,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
       return sql;
     },
 
-    probe: (ip: string, target: Target) =>
-      probeSocket(ip, { ...target, port: readOptions(target).port }),
+    probe: (ip: string, target: Target) => probeSocket(ip, target),
 
     close: (sql: S) => sql.end(),
     terminate: (sql: S, reason?: Error) => recordOf(sql).socket.terminate(reason),

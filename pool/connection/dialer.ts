@@ -199,10 +199,9 @@ export class Dialer<C> {
    *   reports the server unreachable.
    */
   probe(address: string, signal?: AbortSignal): Promise<boolean> {
-    const { connectArgs, port } = this.#target;
     const kind = this.#adapter.probe ? this.#adapter.name : idOf(this.#adapter);
     return answers({
-      key: JSON.stringify([kind, address, connectArgs.port ?? port]),
+      key: JSON.stringify([kind, address, this.#target.port]),
       ask: (signal) => this.#ask(address, signal),
     }, { limitMs: this.#settings.probeTimeoutMs, signal });
   }
