@@ -83,6 +83,8 @@ function noting(give: PasswordFunction, secrets: Secrets): PasswordFunction {
     const found = `a value of type ${typeof password}`;
     throw mustBeUndisclosed("password that connectArgs.password returns", "a string", found);
   };
+}
+
 /** Returns the port: the one in `connectArgs`, which overrides the URL's, or else the default. */
 function portOf<C>(
   { port }: DatabaseUrl,

@@ -39,6 +39,7 @@ const DISCONNECTED = new Set([
 const CLOSED = new Set([
   1927, // connection was killed (MariaDB)
   3169, // session was killed (MySQL)
+  4031, // closed for inactivity (MySQL)
 ]);
 
 /** Closed for inactivity (MySQL 8.0.24 and later): the server is well. */
