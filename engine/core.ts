@@ -6,7 +6,7 @@
  */
 
 import { keptAlive } from "../internal/async.ts";
-import { now, type Timer, timer } from "../internal/clock.ts";
+import { maintenanceTimer, now, type Timer, timer } from "../internal/clock.ts";
 import { Log } from "../internal/log.ts";
 import { redactingLogger } from "../internal/redact.ts";
 import type { Adapter } from "../adapters/adapter.ts";
@@ -40,8 +40,13 @@ interface PoolGeneration<C> {
   readonly leaseSource: { checkout(options?: CheckoutOptions): Promise<Lease<C>> };
 }
 
+/** Interval in which an engine that the program refers to no more is looked at while callers wait. */
+const FORGOTTEN_RETRY_MS = 1000;
+
 /** Shared by an engine and its siblings. */
 export class EngineCore<C> {
+  /** Number of the engine and its siblings, as far as the program still refers to them. */
+  engines = 0;
   /** Dispatches the events. */
   readonly events: EventTarget = new EventTarget();
   /** The host in its canonical form. */
@@ -142,6 +147,15 @@ export class EngineCore<C> {
     this.#closing = new Promise((resolve) => settle = resolve);
     settle(keptAlive(this.#close(drainMs)));
     return this.#closing;
+  }
+
+  /** Closes an engine that the program refers to no more, once no caller waits for a connection. */
+  closeForgotten(): void {
+    if (this.#pools.some((pool) => pool.isWaitedFor)) {
+      maintenanceTimer(FORGOTTEN_RETRY_MS, () => this.closeForgotten());
+    } else {
+      this.close(Infinity);
+    }
   }
 
   async #close(drainMs: number): Promise<void> {

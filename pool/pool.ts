@@ -140,6 +140,11 @@ export class Pool<C> implements LeaseOwner<C> {
     return this.#end.signal;
   }
 
+  /** Whether a caller waits for a connection. */
+  get isWaitedFor(): boolean {
+    return this.#waiters.waiting > 0;
+  }
+
   /** The pool's counters. */
   get counts(): PoolCounts {
     const { poolSize, maxOverflow } = this.#settings;

@@ -42,9 +42,6 @@ const CLOSED = new Set([
   4031, // closed for inactivity (MySQL)
 ]);
 
-/** Closed for inactivity (MySQL 8.0.24 and later): the server is well. */
-const INACTIVE = 4031;
-
 /** A node that has left its Galera cluster answers statements with "unknown command". */
 const UNKNOWN_COMMAND = 1047;
 
@@ -90,7 +87,6 @@ export function classifyMysql(error: unknown): Verdict {
   if (DISCONNECTED.has(errno) || errno === UNKNOWN_COMMAND && /WSREP/i.test(text)) {
     return "disconnect";
   }
-  if (errno === INACTIVE) return "closed";
   if (READ_ONLY.has(errno) || errno === OPTION_PREVENTS && /read[-_]only/i.test(text)) {
     return "read-only";
   }
