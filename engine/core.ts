@@ -154,7 +154,8 @@ export class EngineCore<C> {
     if (this.#pools.some((pool) => pool.isWaitedFor)) {
       maintenanceTimer(FORGOTTEN_RETRY_MS, () => this.closeForgotten());
     } else {
-      this.close(Infinity);
+      // Nothing awaits it, so it does not keep the process alive.
+      this.#closing ??= this.#close(Infinity);
     }
   }
 
