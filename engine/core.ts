@@ -6,7 +6,7 @@
  */
 
 import { keptAlive } from "../internal/async.ts";
-import { maintenanceTimer, now, type Timer, timer } from "../internal/clock.ts";
+import { maintenanceTimer, now, type Timer } from "../internal/clock.ts";
 import { Log } from "../internal/log.ts";
 import { redactingLogger } from "../internal/redact.ts";
 import type { Adapter } from "../adapters/adapter.ts";
@@ -166,7 +166,10 @@ export class EngineCore<C> {
     }
     const drained = Promise.all(generations.map(({ pool }) => pool.pendingCloses.drained()));
     let limit: Timer | undefined;
-    await Promise.race([drained, new Promise<void>((resolve) => limit = timer(drainMs, resolve))]);
+    await Promise.race([
+      drained,
+      new Promise<void>((resolve) => limit = maintenanceTimer(drainMs, resolve)),
+    ]);
     limit!.clear();
     for (const { pool } of generations) {
       for (const slot of pool.slots.toArray()) {
