@@ -9,7 +9,7 @@
 export interface Destination {
   /** Host name in the URL. It is for TLS and for messages; an adapter never connects to it. */
   readonly host: string;
-  /** TCP port, 1 to 65535: the URL's, or else `defaultPort`. 0 for a `local` adapter. */
+  /** TCP port, 1 to 65535: that of `connectArgs`, or else the URL's, or else `defaultPort`. 0 for a `local` adapter. */
   readonly port: number;
   /** User name in the URL. */
   readonly user?: string | undefined;
@@ -355,7 +355,7 @@ export interface Adapter<C> {
    * - `"disconnect"`: the connection is lost. It is closed, other connections to the same address are closed once they
    *   are idle, and DNS is asked again.
    * - `"closed"`: the server ended this session alone, for instance after a timeout: this connection is lost, and others
-   *   to the same address are none the worse.
+   *   to the same address are none the worse. A connect that failed with it may be tried again.
    * - `"read-only"`: the server refuses writes. DNS is asked again, and if `targetSessionAttrs` asks for a server that
    *   takes writes, the connections are closed as for `"disconnect"`.
    * - `"stale"`: the session can no longer run one of its prepared statements. The connection is closed when it comes

@@ -100,8 +100,7 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
       return client;
     },
 
-    probe: (ip: string, target: Target) =>
-      probeSocket(ip, { ...target, port: readOptions(target).port }),
+    probe: (ip: string, target: Target) => probeSocket(ip, target),
 
     address: (client: C) => recordOf(client).address,
     tls: (client: C) => recordOf(client).tls,

@@ -95,8 +95,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       return await open(pg, ip, target);
     },
 
-    probe: (ip: string, target: Target) =>
-      probeSocket(ip, { ...target, port: readOptions(target).port ?? DEFAULT_PORT }),
+    probe: (ip: string, target: Target) => probeSocket(ip, target),
 
     async close(client: C): Promise<void> {
       await client.end();
@@ -161,6 +160,7 @@ async function open<C extends PgClient>(
     ...(ssl !== undefined && { ssl }),
     host: ip,
   });
+  nameForPassword(client, { ip, host: target.host });
   if (ssl === undefined) addServerName(client, target.host);
   // Without a listener, the `error` of an idle client ends the process.
   client.on("error", () => {});
@@ -178,6 +178,15 @@ async function open<C extends PgClient>(
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/**
+ * Gives the host name to everything that reads the client's parameters: the lookup in .pgpass and a password function.
+ * The socket goes to the client's `host`. A native client connects to what the parameters say, so they stay.
+ */
+function nameForPassword(client: PgClient, { ip, host }: { ip: string; host: string }): void {
+  const { connection, connectionParameters } = internalsOf(client);
+  if (connection && connectionParameters?.host === ip) connectionParameters.host = host;
 }
 
 /** Sets the host name if the environment asks for TLS (`PGSSLMODE`): pg would check the certificate for the IP address. */

@@ -122,8 +122,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
       return sql;
     },
 
-    probe: (ip: string, target: Target) =>
-      probeSocket(ip, { ...target, port: readOptions(target).port }),
+    probe: (ip: string, target: Target) => probeSocket(ip, target),
 
     close: (sql: S) => recordOf(sql).calls.end(),
     terminate: (sql: S, reason?: Error) => recordOf(sql).socket.terminate(reason),

@@ -6,7 +6,7 @@
  */
 
 import { keptAlive } from "../internal/async.ts";
-import { now, type Timer, timer } from "../internal/clock.ts";
+import { maintenanceTimer, now, type Timer } from "../internal/clock.ts";
 import { Log } from "../internal/log.ts";
 import { redactingLogger } from "../internal/redact.ts";
 import type { Adapter } from "../adapters/adapter.ts";
@@ -40,8 +40,13 @@ interface PoolGeneration<C> {
   readonly leaseSource: { checkout(options?: CheckoutOptions): Promise<Lease<C>> };
 }
 
+/** Interval in which an engine that the program refers to no more is looked at while callers wait. */
+const FORGOTTEN_RETRY_MS = 1000;
+
 /** Shared by an engine and its siblings. */
 export class EngineCore<C> {
+  /** Number of the engine and its siblings, as far as the program still refers to them. */
+  engines = 0;
   /** Dispatches the events. */
   readonly events: EventTarget = new EventTarget();
   /** The host in its canonical form. */
@@ -144,15 +149,27 @@ export class EngineCore<C> {
     return this.#closing;
   }
 
+  /** Closes an engine that the program refers to no more, once no caller waits for a connection. */
+  closeForgotten(): void {
+    if (this.#pools.some((pool) => pool.isWaitedFor)) {
+      maintenanceTimer(FORGOTTEN_RETRY_MS, () => this.closeForgotten());
+    } else {
+      // Nothing awaits it, so it does not keep the process alive.
+      this.#closing ??= this.#close(Infinity);
+    }
+  }
+
   async #close(drainMs: number): Promise<void> {
     const generations = [this.#current, ...this.#disposed];
-    for (const { pool, housekeeper } of generations) {
-      housekeeper.stop();
+    for (const { pool } of generations) {
       pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
     }
     const drained = Promise.all(generations.map(({ pool }) => pool.pendingCloses.drained()));
     let limit: Timer | undefined;
-    await Promise.race([drained, new Promise<void>((resolve) => limit = timer(drainMs, resolve))]);
+    await Promise.race([
+      drained,
+      new Promise<void>((resolve) => limit = maintenanceTimer(drainMs, resolve)),
+    ]);
     limit!.clear();
     for (const { pool } of generations) {
       for (const slot of pool.slots.toArray()) {
@@ -161,6 +178,8 @@ export class EngineCore<C> {
       }
     }
     await drained;
+    // Until now they went on: a lease on a server that no longer answers must not outlast `leaseProbeAfter`.
+    for (const { housekeeper } of generations) housekeeper.stop();
     this.#end.abort();
     await this.#dialer.closed();
     this.#departures.clear();

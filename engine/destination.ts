@@ -4,12 +4,12 @@
  * @module
  */
 
-import { mustBeUndisclosed } from "../internal/argument_error.ts";
+import { mustBe, mustBeUndisclosed } from "../internal/argument_error.ts";
 import { canonicalHost } from "../internal/host_name.ts";
 import { isSecretName, Secrets } from "../internal/redact.ts";
 import type { Adapter, Destination } from "../adapters/adapter.ts";
 import type { EngineSettings } from "./options.ts";
-import type { DatabaseUrl } from "./url.ts";
+import { type DatabaseUrl, isPort, PORT_RULE } from "./url.ts";
 
 /**
  * Joins the URL with the options that concern each connection.
@@ -17,17 +17,18 @@ import type { DatabaseUrl } from "./url.ts";
  * @param url The database URL.
  * @param adapter The adapter, for its default port.
  * @param settings The engine's options.
+ * @throws {TypeError} if the port in `connectArgs` is not a port.
  */
 export function destinationOf<C>(
   url: DatabaseUrl,
   adapter: Adapter<C>,
   settings: EngineSettings<C>,
 ): Destination {
-  const { user, password, database, params, port } = url;
+  const { user, password, database, params } = url;
   const { connectArgs, keepAlive } = settings;
   return {
     host: hostOf(url, adapter),
-    port: port ?? adapter.defaultPort,
+    port: portOf(url, adapter, settings),
     user,
     password,
     database,
@@ -82,6 +83,19 @@ function noting(give: PasswordFunction, secrets: Secrets): PasswordFunction {
     const found = `a value of type ${typeof password}`;
     throw mustBeUndisclosed("password that connectArgs.password returns", "a string", found);
   };
+}
+
+/** Returns the port: the one in `connectArgs`, which overrides the URL's, or else the default. */
+function portOf<C>(
+  { port }: DatabaseUrl,
+  { defaultPort, local }: Adapter<C>,
+  { connectArgs }: EngineSettings<C>,
+): number {
+  const given = connectArgs.port;
+  if (local || given === undefined) return port ?? defaultPort;
+  const number = typeof given === "string" && /^\d+$/.test(given) ? Number(given) : given;
+  if (typeof number === "number" && isPort(number)) return number;
+  throw mustBe("connectArgs.port", PORT_RULE, given);
 }
 
 /** Returns the host in its canonical form. For an adapter without a network it is the database. */

@@ -33,6 +33,15 @@ import type { DatabaseUrl } from "./url.ts";
 /** Default of the option `drain`, in seconds. */
 const DRAIN = 10;
 
+/**
+ * Closes an engine that the program refers to no more, nor to a sibling of it: code that is loaded anew while it is
+ * developed leaves such engines behind. A default of `idleTimeout` would do it later, and would read the clock at each
+ * checkin of every engine.
+ */
+const forgotten: FinalizationRegistry<EngineCore<unknown>> = new FinalizationRegistry((core) => {
+  if (--core.engines === 0) core.closeForgotten();
+});
+
 /** An engine or one of its siblings. */
 export class DnsEngine<C> extends EventTarget implements Engine<C> {
   readonly url: DatabaseUrl;
@@ -61,6 +70,8 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     this.#core = core;
     this.#execution = execution;
     this.#hideData = setup.settings.hideParameters ? redactServerErrors : asItIs;
+    core.engines++;
+    forgotten.register(this, core as EngineCore<unknown>);
   }
 
   get pool(): { readonly counts: PoolCounts; invalidate(): void } {

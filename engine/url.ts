@@ -146,6 +146,7 @@ export class DatabaseUrl {
       throw mustBe("database URL", "a string, a URL or a DatabaseUrl", url);
     }
     const text = String(url);
+    checkCharacters(text);
     const sqlite = SQLITE_PATTERN.exec(text)?.groups;
     const raw: RawParts | undefined = sqlite ?? URL_PATTERN.exec(text)?.groups;
     if (!raw) throw syntaxError(text);
@@ -274,12 +275,32 @@ function checkText<T extends string | undefined>(text: T, part: string): T {
   if (typeof text !== "string") {
     throw mustBeUndisclosed(nameOf(part), "a string", `a value of type ${typeof text}`);
   }
+  if (text.includes("\0")) {
+    throw mustBeUndisclosed(nameOf(part), "without a NUL character", "one with U+0000");
+  }
   try {
     encodeURIComponent(text);
     return text;
   } catch {
     throw mustBeUndisclosed(nameOf(part), "a string of whole characters", "a lone surrogate");
   }
+}
+
+/** A control character anywhere, or a space at either end: from a file, a heredoc or a copied line. */
+const STRAY = /^\s|\s$|[\p{Cc}\u2028\u2029]/u;
+
+/** Refuses characters that would silently become part of a name, usually the database's. */
+function checkCharacters(text: string): void {
+  const index = text.search(STRAY);
+  if (index === -1) return;
+  const code = text.codePointAt(index)!.toString(16).toUpperCase().padStart(4, "0");
+  const where = index === 0 ? "at its start" : index === text.length - 1 ? "at its end" : "in it";
+  const kind = text[index] === "\n" ? "a line break" : `the character U+${code}`;
+  throw mustBeUndisclosed(
+    "database URL",
+    "without spaces around it and without control characters",
+    `${kind} ${where}`,
+  );
 }
 
 function checkWord(text: string, part: string, pattern: RegExp): string {
@@ -311,9 +332,11 @@ function checkAuthority(raw: RawParts): void {
   }
 }
 
-const PORT_RULE = "a whole number from 1 to 65535";
+/** The rule for a port, in messages. */
+export const PORT_RULE = "a whole number from 1 to 65535";
 
-function isPort(port: number): boolean {
+/** Returns whether a number is a TCP port that can be connected to. */
+export function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 1 && port <= 65535;
 }
 

@@ -193,7 +193,8 @@ export class Inventory<C> {
   /** Evicts an invalid connection. The first one of an outage evicts all connections to the same server. */
   #evictInvalid(slot: Slot<C>, { sameServer }: InvalidConnection): void {
     slot.evicted = true;
-    if (!sameServer || slot.evictedByOutage) return;
+    if (!sameServer) slot.endedAlone = true;
+    if (slot.endedAlone || slot.evictedByOutage) return;
     this.#connections.onOutage(slot.address);
     this.#events.onOutage();
     for (const other of this.slots.toArray()) {

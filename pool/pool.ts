@@ -140,6 +140,11 @@ export class Pool<C> implements LeaseOwner<C> {
     return this.#end.signal;
   }
 
+  /** Whether a caller waits for a connection. */
+  get isWaitedFor(): boolean {
+    return this.#waiters.waiting > 0;
+  }
+
   /** The pool's counters. */
   get counts(): PoolCounts {
     const { poolSize, maxOverflow } = this.#settings;
@@ -180,10 +185,12 @@ export class Pool<C> implements LeaseOwner<C> {
       return Promise.reject(new PoolClosedError(this.#closedBecause));
     }
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    if (this.#settings.single && (this.#slots.inUse.size > 0 || this.#waiters.size > 0)) {
-      return Promise.reject(
-        connectionInUseError(this.#settings.name, this.#slots.leased[0]?.takenAt),
-      );
+    if (this.#settings.single) {
+      // A connection that came back, and whose rollback is under way, is waited for.
+      const [slot] = this.#slots.leased;
+      if (slot !== undefined || this.#waiters.waiting > 0) {
+        return Promise.reject(connectionInUseError(this.#settings.name, slot?.takenAt));
+      }
     }
     const waiter = this.#createWaiter(options);
     const { newest } = this.#waiters;
@@ -365,7 +372,7 @@ export class Pool<C> implements LeaseOwner<C> {
       case "ok":
         return this.#waiters.serve(waiter, this.#lend(slot, waiter.stack));
       case "retry":
-        if (waiter.waiting) this.#waiters.unshift(waiter);
+        if (waiter.waiting) this.#waiters.putBack(waiter);
         this.#inventory.discard(slot, invalid);
         this.#dispatch();
         return this.#rejectLate();

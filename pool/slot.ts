@@ -45,6 +45,8 @@ export class Slot<C> implements Linked<Slot<C>> {
   evicted = false;
   /** Already evicted because another connection to the same server broke. */
   evictedByOutage = false;
+  /** Ended by the server alone: what follows on it says nothing about the others. */
+  endedAlone = false;
   /** The connection died by itself: there is nothing left to reset. */
   broken = false;
   /** Why the role of its server is to be asked when it comes back: an error may mean that the server has changed it. */

@@ -17,6 +17,8 @@ export class Waiter<T> implements Queued<Waiter<T>> {
   index = 0;
   /** Whether the caller still waits: in the queue, or while a connection is checked for it. */
   waiting = true;
+  /** Number in the order of arrival; given by the queue. */
+  order = 0;
   /** Number of connections that failed their check for this waiter. */
   tries = 0;
   /** The tick in which the wait began. */
@@ -65,6 +67,8 @@ export class WaitQueue<T extends { readonly address: string }> {
   readonly #observer: SafeObserver | undefined;
   readonly #onLate: () => void;
   readonly #onEmpty: () => void;
+  /** Number of waiters created. */
+  #created = 0;
   #timer: Timer | undefined;
   /** When the timer fires. */
   #timerMs = Infinity;
@@ -83,6 +87,11 @@ export class WaitQueue<T extends { readonly address: string }> {
     return this.#queue.size;
   }
 
+  /** Number of waiters, in the queue or set aside. */
+  get waiting(): number {
+    return this.#queue.size + this.#aside.size;
+  }
+
   /** The waiter to be served next. */
   get first(): Waiter<T> | undefined {
     return this.#queue.first;
@@ -96,6 +105,7 @@ export class WaitQueue<T extends { readonly address: string }> {
    */
   create(timeoutMs: number, signal?: AbortSignal): Waiter<T> {
     const waiter = new Waiter<T>(timeoutMs);
+    waiter.order = ++this.#created;
     if (this.#observer !== undefined) observe(waiter, this.#observer);
     if (signal) this.#abortOn(waiter, signal);
     return waiter;
@@ -111,10 +121,16 @@ export class WaitQueue<T extends { readonly address: string }> {
     }
   }
 
-  /** Puts a waiter back to the beginning: the connection checked for it was unusable. */
-  unshift(waiter: Waiter<T>): void {
+  /** Puts a waiter back to its place among those that came before and after it: its connection was unusable. */
+  putBack(waiter: Waiter<T>): void {
     this.#aside.delete(waiter);
+    const earlier: Waiter<T>[] = [];
+    for (let first; (first = this.#queue.first) && first.order < waiter.order;) {
+      this.#queue.remove(first);
+      earlier.push(first);
+    }
     this.#queue.unshift(waiter);
+    while (earlier.length > 0) this.#queue.unshift(earlier.pop()!);
     this.#setTimer(waiter.deadlineMs);
   }
 

@@ -12,6 +12,7 @@ import {
   paramName,
   readParams,
   refuseArgs,
+  refuseLibpqArgs,
   singleParam,
 } from "../shared/params.ts";
 import { SESSION_PARAMS } from "../shared/postgres.ts";
@@ -35,6 +36,7 @@ const REFUSED: Readonly<Record<string, string>> = {
 export function readOptions(destination: Destination): Omit<DbPostgresOptions, "hostname" | "tls"> {
   const { params, connectArgs, port } = destination;
   refuseArgs(destination, REFUSED);
+  refuseLibpqArgs(destination, ["options"]);
   const { application_name, fallback_application_name, options, ...session } = readParams(
     params,
     "db-postgres",
@@ -45,8 +47,8 @@ export function readOptions(destination: Destination): Omit<DbPostgresOptions, "
   const all = {
     ...loginOf(destination),
     ...(applicationName !== undefined && { applicationName: String(applicationName) }),
-    port,
     ...args,
+    port,
   };
   return {
     // As in libpq; the driver has no default.

@@ -5,8 +5,8 @@
  */
 
 import type { Destination } from "../adapter.ts";
-import { MAX_PREPARED_STATEMENTS, portOf } from "../shared/mysql.ts";
-import { loginOf, type ParamTypes, readParams } from "../shared/params.ts";
+import { MAX_PREPARED_STATEMENTS } from "../shared/mysql.ts";
+import { loginOf, type ParamTypes, readParams, refuseLibpqArgs } from "../shared/params.ts";
 import type { Mysql2Config } from "./driver.ts";
 
 /** URL parameters that are passed to the driver. */
@@ -36,10 +36,11 @@ const PARAMS: ParamTypes = {
  *
  * @param destination What the URL and `connectArgs` say.
  * @returns The options.
- * @throws {TypeError} for a URL parameter that is not allowed.
+ * @throws {TypeError} for a URL parameter or an argument that is not allowed.
  */
 export function readOptions(destination: Destination): Omit<Mysql2Config, "stream" | "ssl"> {
-  const { host, params, connectArgs } = destination;
+  const { host, params, connectArgs, port } = destination;
+  refuseLibpqArgs(destination);
   const { ssl: _, ...args } = connectArgs;
   return {
     ...loginOf(destination),
@@ -47,7 +48,7 @@ export function readOptions(destination: Destination): Omit<Mysql2Config, "strea
     ...readParams(params, "mysql2", PARAMS),
     connectTimeout: 0,
     ...args,
-    port: portOf(destination),
+    port,
     host,
   };
 }

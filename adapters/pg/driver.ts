@@ -57,6 +57,7 @@ export interface PgInternals {
   /** Its secret key; bytes from protocol 3.2 on. */
   secretKey?: number | Uint8Array | null;
   sslNegotiation?: string;
+  connectionParameters?: { host?: string };
   readyForQuery?: boolean;
   /** Whether `end()` was called. */
   _ending?: boolean;

@@ -6,7 +6,13 @@
 
 import { mustBe, oneOf } from "../../internal/argument_error.ts";
 import type { Destination } from "../adapter.ts";
-import { type ParamTypes, readParams, refuseArgs, singleParam } from "../shared/params.ts";
+import {
+  type ParamTypes,
+  readParams,
+  refuseArgs,
+  refuseLibpqArgs,
+  singleParam,
+} from "../shared/params.ts";
 import { SESSION_PARAMS } from "../shared/postgres.ts";
 import type { PostgresjsOptions } from "./driver.ts";
 
@@ -20,14 +26,12 @@ const PARAMS: ParamTypes = {
 /** Options of the driver that would work against the pool or DNS, and what to use instead. */
 const REFUSED: Readonly<Record<string, string>> = {
   backoff: 'the pool reconnects, see the option "connectRetry"',
-  connect_timeout: 'use the option "connectTimeout"',
   idle_timeout: 'use the option "idleTimeout"',
   keep_alive: 'use the option "keepAlive"',
   max: 'each client is one connection, use the option "poolSize"',
   max_lifetime: 'use the option "poolRecycle"',
   path: "the address comes from DNS",
   socket: "the address comes from DNS",
-  target_session_attrs: 'use the option "targetSessionAttrs"',
   timeout: 'use the option "idleTimeout"',
 };
 
@@ -48,6 +52,7 @@ const ALIASES: Readonly<Record<string, string>> = {
 export function readOptions(destination: Destination): Omit<PostgresjsOptions, "host" | "socket"> {
   const { user, password, database, params, connectArgs, port } = destination;
   refuseArgs(destination, REFUSED);
+  refuseLibpqArgs(destination, ["sslnegotiation"]);
   const { prepare, fetch_types, sslnegotiation: _, ...session } = readParams(
     params,
     "postgresjs",
@@ -61,8 +66,8 @@ export function readOptions(destination: Destination): Omit<PostgresjsOptions, "
     ...(prepare !== undefined && { prepare }),
     ...(fetch_types !== undefined && { fetch_types }),
     onnotice: () => {},
-    port,
     ...Object.fromEntries(Object.entries(args).map(([name, arg]) => [ALIASES[name] ?? name, arg])),
+    port,
     connection: {
       ...sessionSettings(session),
       ...(connection as Record<string, string> | undefined),

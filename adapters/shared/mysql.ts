@@ -29,16 +29,18 @@ const DISCONNECTED = new Set([
   1160, // error writing to the network
   1161, // timeout writing to the network
   1184, // aborted connection, with more details
-  1927, // connection was killed (MariaDB)
   2006, // server has gone away
   2013, // lost connection during a query
   2055, // lost connection, with more details
   3032, // server is in offline mode (MySQL)
-  3169, // session was killed (MySQL)
 ]);
 
-/** Closed for inactivity (MySQL 8.0.24 and later): the server is well. */
-const INACTIVE = 4031;
+/** Numbers of server errors with which the server ended one session. */
+const CLOSED = new Set([
+  1927, // connection was killed (MariaDB)
+  3169, // session was killed (MySQL)
+  4031, // closed for inactivity (MySQL)
+]);
 
 /** A node that has left its Galera cluster answers statements with "unknown command". */
 const UNKNOWN_COMMAND = 1047;
@@ -79,11 +81,11 @@ export function classifyMysql(error: unknown): Verdict {
   if (isSocketError(error)) return "disconnect";
   const { errno, message } = asDriverError(error);
   if (typeof errno !== "number") return undefined;
+  if (CLOSED.has(errno)) return "closed";
   const text = String(message);
   if (DISCONNECTED.has(errno) || errno === UNKNOWN_COMMAND && /WSREP/i.test(text)) {
     return "disconnect";
   }
-  if (errno === INACTIVE) return "closed";
   if (READ_ONLY.has(errno) || errno === OPTION_PREVENTS && /read[-_]only/i.test(text)) {
     return "read-only";
   }
@@ -240,11 +242,6 @@ export function checkValueCount(values: readonly unknown[], placeholders: number
     `one value per placeholder, ${placeholders} for this statement`,
     values.length,
   );
-}
-
-/** Returns the port to connect to: the one in `connectArgs`, if there is one. */
-export function portOf({ port, connectArgs }: Destination): number {
-  return Number(connectArgs.port ?? port);
 }
 
 /** Milliseconds in which the login behind a probe must end: the server's own `connect_timeout` by default. */

@@ -12,6 +12,7 @@ import {
   unknownName,
 } from "../../internal/argument_error.ts";
 import type { Destination } from "../adapter.ts";
+import { refuseLibpq } from "./libpq.ts";
 
 /** The URL parameters for TLS, as in libpq; the last three are paths of PEM files. */
 export const TLS_PARAMS: readonly string[] = ["sslmode", "sslrootcert", "sslcert", "sslkey"];
@@ -49,10 +50,12 @@ export function readParams(
   types: ParamTypes,
 ): Record<string, string | number | boolean> {
   const settings: Record<string, string | number | boolean> = {};
+  const obeyed = [...Object.keys(types), ...TLS_PARAMS];
+  refuseLibpq(Object.keys(params), { obeyed, nameOf: paramName });
   for (const name of Object.keys(params)) {
     if (TLS_PARAMS.includes(name)) continue;
     if (!Object.hasOwn(types, name)) {
-      const known = [...Object.keys(types), ...TLS_PARAMS].sort();
+      const known = obeyed.toSorted();
       const what = `a URL parameter of the driver ${driver} (others go into "connectArgs")`;
       throw unknownName(name, what, known);
     }
@@ -120,6 +123,20 @@ export function refuseArgs(
   for (const [name, reason] of Object.entries(reasons)) {
     if (name in connectArgs) throw mustNotBeGiven(argName(name), reason);
   }
+}
+
+/**
+ * Refuses arguments with the names of libpq's parameters: a driver takes most of them without a word and ignores them.
+ *
+ * @param destination The destination with the `connectArgs`.
+ * @param obeyed The parameters that the driver obeys if they are in `connectArgs`.
+ * @throws {TypeError} for the first one that would be ignored.
+ */
+export function refuseLibpqArgs(
+  { connectArgs }: Destination,
+  obeyed: readonly string[] = [],
+): void {
+  refuseLibpq(Object.keys(connectArgs), { obeyed, nameOf: argName });
 }
 
 function convert(name: string, text: string, type: ParamType): string | number | boolean {

@@ -26,8 +26,9 @@ export const SESSION_PARAMS: ParamTypes = {
 
 /**
  * SQLSTATEs after which no connection to the server can be used (PostgreSQL, appendix A): 08 connection exceptions,
- * 57P01 to 57P04 server shutdown, crash, start-up and dropped database. 08P01 is also the code for a wrong number of bind
- * values, which does no harm to the connection; after a graver one, the server closes it.
+ * 57P01 to 57P04 server shutdown, crash, start-up and dropped database. Not 08P01: it is also the code for a wrong number of
+ * bind values, which does no harm to the connection, and of everything that PgBouncer says to one client; where it ends
+ * the session, its severity tells.
  */
 const DISCONNECTED = /^(08(?!P01)...|57P0[1-4])$/;
 /** 57P05: idle session timeout. */

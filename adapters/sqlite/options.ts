@@ -12,6 +12,7 @@ import {
   type ParamTypes,
   readParams,
   refuseArgs,
+  refuseLibpqArgs,
   TLS_PARAMS,
 } from "../shared/params.ts";
 import type { SqliteOptions } from "./driver.ts";
@@ -38,7 +39,8 @@ export function readOptions(destination: Destination): SqliteOptions & { timeout
   }
   const tlsParam = TLS_PARAMS.find((name) => name in params);
   if (tlsParam !== undefined) throw mustNotBeGiven(paramName(tlsParam), "SQLite has no network");
-  refuseArgs(destination, { open: "a connection is always open" });
+  refuseArgs(destination, { open: "a connection is always open", port: "SQLite has no network" });
+  refuseLibpqArgs(destination);
   const options: SqliteOptions & { timeout?: number } = {
     ...readParams(params, "sqlite", PARAMS),
     ...connectArgs,

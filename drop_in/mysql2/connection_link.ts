@@ -138,7 +138,10 @@ export class ConnectionLink implements TrackedConnection {
         retryUntilTimeout: false,
         closeProbe: async (probe) => void await probe.end(),
       });
-      if (socket.writableEnded) return void socket.destroy();
+      if (socket.writableEnded) {
+        this.#host.abandon();
+        return void socket.destroy();
+      }
       const registration = this.#state.registration = this.#host.register(this, address);
       socket.once("close", () => registration.remove());
       socket.once("error", () => this.#host.refresh());

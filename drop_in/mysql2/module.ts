@@ -11,7 +11,13 @@ import type { Mysql2Client, Mysql2Config } from "../../adapters/mysql2.ts";
 import type { EngineOptions } from "../../engine/options.ts";
 import { mustBe, mustBeUndisclosed, mustNotBeGiven } from "../../internal/argument_error.ts";
 import type { DriverMessages } from "../shared/driver_errors.ts";
-import { copyOptions, isDnsPoolOption, type RawOptions, refuseOptions } from "../shared/options.ts";
+import {
+  copyOptions,
+  isDnsPoolOption,
+  type RawOptions,
+  refuseIgnored,
+  refuseOptions,
+} from "../shared/options.ts";
 
 /** Receives an event of a pool or of a connection. */
 // deno-lint-ignore no-explicit-any -- as in EventEmitter: each event has its own arguments
@@ -192,9 +198,12 @@ export function checkMysql2Options(given: RawOptions): void {
     isServer: "a server does not connect to a host",
     poolSize: 'use "connectionLimit" of mysql2',
     maxOverflow: 'it is part of "connectionLimit" of mysql2',
-    minIdle: "mysql2 has no such option",
-    minSize: "mysql2 has no such option",
-    maxUses: "mysql2 has no such option",
+  });
+  refuseIgnored(given, {
+    own: ["connectTimeout", "idleTimeout", ...LIMIT_NAMES],
+    uri: given.uri,
+    obeyed: { asOption: [], inUri: [] },
+    options: { connectTimeout: "connectTimeout", keepAlive: "enableKeepAlive", tls: 'give "ssl"' },
   });
 }
 

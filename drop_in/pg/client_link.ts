@@ -50,6 +50,8 @@ export class ClientLink implements TrackedConnection {
   readonly #own: ClientParts;
   readonly #abort = new AbortController();
   #host: TrackedHost<DropInClient> | undefined;
+  /** Whether the server ended this client alone. */
+  #endedAlone = false;
 
   /**
    * @param client The client.
@@ -61,8 +63,12 @@ export class ClientLink implements TrackedConnection {
     this.#shared = shared;
     this.#own = own;
     const { adapter } = shared;
-    client.on("error", () => this.#host?.noteFailure());
-    adapter.onError!(client, (error) => own.state.noteError(adapter.classify!(error)));
+    client.on("error", (error) => this.#noteFailure(error));
+    adapter.onError!(client, (error) => {
+      const verdict = adapter.classify!(error);
+      own.state.noteError(verdict);
+      if (verdict === "closed") this.#endedAlone = true;
+    });
   }
 
   get busy(): boolean {
@@ -104,10 +110,19 @@ export class ClientLink implements TrackedConnection {
       await connect();
       registration.noteOpened();
     } catch (error) {
-      host.noteFailure();
+      this.#noteFailure(error);
       state.registration?.remove();
       throw toDriverError(error, MESSAGES);
     }
+  }
+
+  /** Notes that the server may be down, unless it answered: a refusal of this client says nothing about others. */
+  #noteFailure(error: unknown): void {
+    const verdict = this.#shared.adapter.classify!(error);
+    const answered = verdict === undefined && typeof error === "object" && error !== null &&
+      "severity" in error;
+    if (this.#endedAlone || verdict === "closed" || answered) return;
+    this.#host?.noteFailure();
   }
 
   async #chooseAddress(host: TrackedHost<DropInClient>): Promise<string> {

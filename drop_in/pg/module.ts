@@ -4,12 +4,14 @@
  * @module
  */
 
+import { OBEYED } from "../../adapters/pg/options.ts";
+import { TLS_PARAMS } from "../../adapters/shared/params.ts";
 import { KEEPALIVE_MS } from "../../adapters/shared/socket.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { lazyPgAdapter, type PgClient, type PgConfig, type PgModule } from "../../adapters/pg.ts";
 import { mustBe } from "../../internal/argument_error.ts";
 import type { DriverMessages } from "../shared/driver_errors.ts";
-import { copyOptions, type RawOptions, refuseOptions } from "../shared/options.ts";
+import { copyOptions, type RawOptions, refuseIgnored, refuseOptions } from "../shared/options.ts";
 import type { ConnectionTarget } from "../shared/tracked_hosts.ts";
 
 /** Receives an event of a pool or of a client. */
@@ -115,6 +117,18 @@ export function checkPgOptions(given: RawOptions): void {
     poolRecycle: 'use "maxLifetimeSeconds" of pg',
     maxOverflow: 'it is part of "max" of pg',
     minIdle: 'use "min" of pg',
+  });
+  // A library that parses the URL by itself gives its parameters beside the `ssl` that it made of them.
+  const tls = given.ssl === undefined ? [] : TLS_PARAMS;
+  refuseIgnored(given, {
+    own: ["keepAlive", "maxUses", "poolSize"],
+    uri: given.connectionString,
+    obeyed: { asOption: [...OBEYED, ...tls], inUri: [...OBEYED, ...TLS_PARAMS] },
+    options: {
+      connectTimeout: "connectionTimeoutMillis",
+      keepAlive: "keepAlive",
+      tls: 'give "ssl", or put it into "connectionString"',
+    },
   });
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type LibpqOptionNames, refuseLibpq } from "../../adapters/shared/libpq.ts";
 import { mustBe, mustNotBeGiven, unknownName } from "../../internal/argument_error.ts";
 import { checkNumber, MAX_TIMEOUT } from "../../internal/option_reader.ts";
 import type { DnsOptions, EngineOptions } from "../../engine/options.ts";
@@ -63,6 +64,34 @@ const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
   echoPool: true,
   logger: true,
   poolLoggingName: true,
+};
+
+/**
+ * The other options of an engine, with the reason why a drop-in refuses each; a driver's own option of that name is the
+ * driver's. A record, so that the compiler reports one that is missing.
+ */
+const ENGINE_ONLY: Readonly<Record<Exclude<keyof EngineOptions, keyof DnsPoolOptions>, string>> = {
+  adapter: "the driver is the module that the drop-in was given",
+  connectArgs: "give the driver's options beside dnspool's",
+  connectTimeout: "give the driver's own timeout",
+  echo: 'statements do not go through the engine, use "echoPool" for connections',
+  hideParameters: "statements do not go through the engine",
+  hooks: "use the events of the driver's pool",
+  idleTimeout: "give the driver's own timeout",
+  isolationLevel: "set it in the transaction, or as the default of the database or the user",
+  keepAlive: "give the driver's own option",
+  loggingName: 'use "poolLoggingName"',
+  maxOverflow: "it is part of the driver's own limit",
+  maxUses: "the driver has no such option",
+  minIdle: "the driver has no such option",
+  minSize: "the driver has no such option",
+  observer: "use the events of the driver's pool",
+  plugins: "they change the options of getDnsEngine()",
+  poolClass: "the pool is the driver's",
+  poolRecycle: "the driver has no such option",
+  poolSize: "give the driver's own limit",
+  poolTimeout: "give the driver's own timeout",
+  poolUseLifo: "the order is that of the driver's pool",
 };
 
 /** No driver has an option with such a name, so an unknown one is a misspelt option of dnspool. */
@@ -134,6 +163,39 @@ export function refuseOptions(given: RawOptions, reasons: Readonly<Record<string
   for (const [name, reason] of Object.entries(reasons)) {
     if (given[name] !== undefined) throw mustNotBeGiven(name, reason);
   }
+}
+
+/**
+ * Refuses what neither the driver nor dnspool would obey: options of an engine, and parameters of libpq among the
+ * options or in the connection string.
+ *
+ * @param given The options.
+ * @param how `own`: the driver's options that are named as one of an engine's; `uri`: the connection string, if there
+ *   is one; `obeyed`: the parameters of libpq that the driver obeys, among the options and in the connection string;
+ *   `options`: the options that the reasons name.
+ * @throws {TypeError} for the first one.
+ */
+export function refuseIgnored(
+  given: RawOptions,
+  { own, uri, obeyed, options }: {
+    readonly own: readonly string[];
+    readonly uri: unknown;
+    readonly obeyed: { readonly asOption: readonly string[]; readonly inUri: readonly string[] };
+    readonly options: LibpqOptionNames;
+  },
+): void {
+  const reasons = Object.entries(ENGINE_ONLY).filter(([name]) => !own.includes(name));
+  refuseOptions(given, Object.fromEntries(reasons));
+  const names = Object.keys(given).filter((name) => given[name] !== undefined);
+  refuseLibpq(names, { obeyed: obeyed.asOption, nameOf: (name) => name, options });
+  const nameOf = (name: string) => `${name} in the connection string`;
+  refuseLibpq(paramNames(uri), { obeyed: obeyed.inUri, nameOf, options });
+}
+
+/** Returns the names of the parameters in a connection string; none if the driver gets to refuse it. */
+function paramNames(uri: unknown): string[] {
+  if (typeof uri !== "string" || !uri.includes("?")) return [];
+  return [...new URLSearchParams(uri.slice(uri.indexOf("?") + 1)).keys()];
 }
 
 /** Options that need an engine. */

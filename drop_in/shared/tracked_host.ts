@@ -54,12 +54,12 @@ export class TrackedHost<C> {
   readonly #current: CurrentAddresses;
   readonly #retired: RetiredConnections;
   readonly #departures: DepartureWatch;
-  readonly #onUnused: () => void;
+  readonly #onUnused: (suspect: boolean) => void;
   readonly #registrations: Set<Registration> = new Set();
   /** Number of connections for which an address is being chosen. */
   #choosing = 0;
   /** Whether a connection died or could not be opened, and no server has accepted one since. */
-  #suspect = false;
+  #suspect: boolean;
   #stopWatching: (() => void) | undefined;
   #sweepTimer: Timer | undefined;
 
@@ -67,14 +67,19 @@ export class TrackedHost<C> {
    * @param host The name as it is looked up.
    * @param settings How the name is resolved, and which address is chosen.
    * @param dialer Opens probe connections, and probes departed servers.
-   * @param onUnused Called when there is no connection any more and no state that is worth keeping.
+   * @param options `suspect`: whether the last connection to it failed. `onUnused`: called when there is no connection
+   *   any more, with the same of now.
    */
   constructor(
     host: string,
     settings: EngineSettings<C>,
     dialer: Dialer<C>,
-    onUnused: () => void,
+    { suspect, onUnused }: {
+      readonly suspect: boolean;
+      readonly onUnused: (suspect: boolean) => void;
+    },
   ) {
+    this.#suspect = suspect;
     this.#onUnused = onUnused;
     this.#view = viewOf(host, settings.dns);
     this.#settings = settings;
@@ -141,6 +146,11 @@ export class TrackedHost<C> {
     }
   }
 
+  /** Notes that no connection is opened to the address that was chosen for it. */
+  abandon(): void {
+    this.#checkUnused();
+  }
+
   /** Registers a connection that is being opened to an address. The name is watched while one is registered. */
   register(connection: TrackedConnection, address: string): Registration {
     this.#stopWatching ??= this.#watch();
@@ -202,7 +212,7 @@ export class TrackedHost<C> {
   }
 
   #checkUnused(): void {
-    if (this.#choosing === 0 && this.#registrations.size === 0 && !this.#suspect) this.#onUnused();
+    if (this.#choosing === 0 && this.#registrations.size === 0) this.#onUnused(this.#suspect);
   }
 
   #at(address: string): Registration[] {

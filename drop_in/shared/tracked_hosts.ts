@@ -25,11 +25,16 @@ interface Entry<C> {
   given: RawOptions;
 }
 
+/** Maximum number of targets without a connection that are remembered because the last connection to them failed. */
+const MAX_SUSPECTS = 100;
+
 /** Tracked hosts by connection target, each kept while a connection is open or being opened. */
 export class TrackedHosts<C> {
   readonly #settings: EngineSettings<C>;
   readonly #createAdapter: (given: () => RawOptions) => Adapter<C>;
   readonly #entries: Map<string, Entry<C>> = new Map();
+  /** Targets without a connection, the last of which failed: names only, no options. */
+  readonly #suspects: Set<string> = new Set();
 
   /**
    * @param options dnspool's options for all connections of the module.
@@ -46,6 +51,11 @@ export class TrackedHosts<C> {
   /** Maximum duration of a cancel on the server. */
   get probeTimeoutMs(): number {
     return this.#settings.probeTimeoutMs;
+  }
+
+  /** Number of hosts that are kept. */
+  get size(): number {
+    return this.#entries.size;
   }
 
   /**
@@ -76,8 +86,20 @@ export class TrackedHosts<C> {
       addresses: () => [],
     };
     const dialer = new Dialer(this.#createAdapter(() => entry.given), target, this.#settings);
-    const remove = () => this.#entries.delete(key);
-    entry.host = new TrackedHost(host, this.#settings, dialer, remove);
+    const suspect = this.#suspects.delete(key);
+    const onUnused = (suspect: boolean) => this.#remove(key, entry, suspect);
+    entry.host = new TrackedHost(host, this.#settings, dialer, { suspect, onUnused });
     return entry;
+  }
+
+  #remove(key: string, entry: Entry<C>, suspect: boolean): void {
+    // A connection may have been opened to a host that was removed meanwhile.
+    if (this.#entries.get(key) !== entry) return;
+    this.#entries.delete(key);
+    if (!suspect) return;
+    this.#suspects.add(key);
+    if (this.#suspects.size <= MAX_SUSPECTS) return;
+    const [oldest] = this.#suspects;
+    this.#suspects.delete(oldest!);
   }
 }

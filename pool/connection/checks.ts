@@ -93,7 +93,8 @@ export class ConnectionChecks<C> {
         // If it was closed meanwhile, perhaps with the engine, there is no need for a new answer.
         if (slot.isOpen) this.#answer.refresh();
         const message = `The connection to ${slot.address} does not answer a ping`;
-        return { error: new DisconnectionError(message, { cause }), sameServer: true };
+        const sameServer = !this.#isClosedAlone(cause);
+        return { error: new DisconnectionError(message, { cause }), sameServer };
       }
     }
     const { hooks } = this.#settings;
@@ -271,6 +272,10 @@ export class ConnectionChecks<C> {
   classifyError(error: unknown): InvalidConnection | undefined {
     // An adapter that fails at the error has found out nothing.
     return callAdapter(this.#log, () => this.#classifyError(error));
+  }
+
+  #isClosedAlone(error: unknown): boolean {
+    return callAdapter(this.#log, () => this.#adapter.classify?.(error)) === "closed";
   }
 
   #classifyError(error: unknown): InvalidConnection | undefined {

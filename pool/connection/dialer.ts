@@ -200,10 +200,9 @@ export class Dialer<C> {
    *   reports the server unreachable.
    */
   probe(address: string, signal?: AbortSignal): Promise<boolean> {
-    const { connectArgs, port } = this.#target;
     const kind = this.#adapter.probe ? this.#adapter.name : idOf(this.#adapter);
     return answers({
-      key: JSON.stringify([kind, address, connectArgs.port ?? port]),
+      key: JSON.stringify([kind, address, this.#target.port]),
       ask: (signal) => this.#ask(address, signal),
     }, { limitMs: this.#settings.probeTimeoutMs, signal });
   }
@@ -388,7 +387,8 @@ export class Dialer<C> {
   #isTransient(error: unknown): boolean {
     if (isTimeout(error) || isSocketError(error)) return true;
     try {
-      return this.#adapter.classify?.(error) === "disconnect";
+      const verdict = this.#adapter.classify?.(error);
+      return verdict === "disconnect" || verdict === "closed";
     } catch {
       return false;
     }

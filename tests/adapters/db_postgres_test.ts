@@ -253,7 +253,7 @@ Deno.test("dbPostgresAdapter().check(): refuses what the driver does not support
     ],
     [
       { params: { sslnegotiation: "direct" } },
-      '"sslnegotiation" is not a URL parameter of the driver db-postgres',
+      '"sslnegotiation of the database URL" must not be given: the driver does not have it',
     ],
   ];
   for (const [changes, message] of refused) {

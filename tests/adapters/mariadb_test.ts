@@ -280,14 +280,15 @@ Deno.test("mariadbAdapter().classify(): tells lost connections and read-only ser
   const numbered = (errno: number, message = "x") => Object.assign(new Error(message), { errno });
   const READ_ONLY =
     "(conn:1, no: 1290, SQLState: HY000) The MariaDB server is running with the --read-only option so it cannot execute this statement";
-  const table: Record<"disconnect" | "read-only" | "other", unknown[]> = {
+  const table: Record<"disconnect" | "closed" | "read-only" | "other", unknown[]> = {
     "disconnect": [
       ...[45001, 45004, 45009, 45011, 45012, 45013, 45019, 45026, 45042].map((errno) =>
         numbered(errno)
       ),
-      ...[1053, 1927, 2013].map((errno) => numbered(errno)),
+      ...[1053, 2013].map((errno) => numbered(errno)),
       Object.assign(new Error("x"), { code: "ECONNRESET", errno: -104 }),
     ],
+    "closed": [numbered(1927), numbered(3169), numbered(4031)],
     "read-only": [numbered(1290, READ_ONLY), numbered(1792), numbered(1836)],
     "other": [
       // Server without TLS, not trusted, another name, wrong parameter.

@@ -353,7 +353,7 @@ Deno.test("mysql2Adapter().classify(): tells lost connections and read-only serv
   const coded = (code: string, message = "x") => Object.assign(new Error(message), { code });
   const table: Record<"disconnect" | "closed" | "read-only" | "other", unknown[]> = {
     "disconnect": [
-      ...[1053, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2006, 2013, 2055, 3032, 3169]
+      ...[1053, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 2006, 2013, 2055, 3032]
         .map((errno) => numbered(errno)),
       numbered(1047, "WSREP has not yet prepared node for application use"),
       ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")
@@ -368,7 +368,7 @@ Deno.test("mysql2Adapter().classify(): tells lost connections and read-only serv
         "Client network socket disconnected before secure TLS connection was established",
       ),
     ],
-    "closed": [numbered(4031)],
+    "closed": [numbered(1927), numbered(3169), numbered(4031)],
     "read-only": [numbered(1290, READ_ONLY), numbered(1792), numbered(1836), numbered(1874)],
     "other": [
       // Wrong password, no such database, too many clients, deadlock, lock wait, duplicate, interrupted, no such table.

@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
 import type { Target } from "../../adapters/adapter.ts";
 import {
   lazyPgAdapter,
@@ -180,7 +184,6 @@ Deno.test("pgAdapter().connect(): lets connectArgs override everything in the UR
     user: "u",
     password: "p",
     database: "d",
-    port: 6543,
     keepAlive: false,
     keepAliveInitialDelayMillis: 1,
     application_name: "x",
@@ -191,7 +194,35 @@ Deno.test("pgAdapter().connect(): lets connectArgs override everything in the UR
     "10.0.0.2",
     targetOf({ params, connectArgs: { ...args, host: "10.0.0.9" } }),
   );
-  assertEquals(configs as unknown[], [{ ...args, host: "10.0.0.2" }]);
+  assertEquals(configs as unknown[], [{ ...args, host: "10.0.0.2", port: server.port }]);
+});
+
+Deno.test("pgAdapter() in an engine: .pgpass and a password function are asked for the host name", async () => {
+  const { user, password, database } = LOGIN;
+  const directory = await mkdtemp(join(tmpdir(), "dnspool_pgpass_"));
+  const file = join(directory, "pgpass");
+  try {
+    const line = ["db.internal", server.port, database, user, password].join(":");
+    await writeFile(file, `${line}\n`, { mode: 0o600 });
+    process.env.PGPASSFILE = file;
+    const url = `postgresql://${user}@db.internal:${server.port}/${database}`;
+    const asked: unknown[] = [];
+    const ofFunction = ({ host }: { host: string }) => (asked.push(host), password);
+    for (const connectArgs of [{}, { password: ofFunction }]) {
+      const engine = getDnsEngine(url, {
+        adapter,
+        connectArgs,
+        dnsLookup: fakeLookup([server.host], 60),
+        dnsFallback: false,
+      });
+      assertEquals(await engine.query("SELECT 1 AS one"), [{ one: 1 }]);
+      await engine.close();
+    }
+    assertEquals(asked, ["db.internal"]);
+  } finally {
+    delete process.env.PGPASSFILE;
+    await rm(directory, { recursive: true });
+  }
 });
 
 Deno.test("pgAdapter().connect(): lets the driver check the certificate for the host name, and sends no IP address as a name", async () => {
@@ -574,7 +605,7 @@ Deno.test("pgAdapter().classify(): tells lost connections and read-only servers 
       new Error("Client has encountered a connection error and is not queryable"),
       new Error("Client was closed and is not queryable"),
     ],
-    "closed": [coded("57P05"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
+    "closed": [coded("57P05"), coded("08P01"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
     "read-only": [coded("25006")],
     "stale": [Object.assign(coded("0A000"), { routine: "RevalidateCachedQuery" })],
     "other": [

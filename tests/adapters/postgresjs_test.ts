@@ -189,12 +189,14 @@ Deno.test("postgresjsAdapter().connect(): lets connectArgs override everything i
     const connectArgs = {
       ...args,
       host: "10.0.0.9",
-      port: listening.port,
       prepare: true,
       connection: { application_name: "x" },
     };
     const params = { prepare: "false", application_name: "y", lock_timeout: "0" };
-    const client = await adapter.connect("127.0.0.1", targetOf({ port: 1, params, connectArgs }));
+    const client = await adapter.connect(
+      "127.0.0.1",
+      targetOf({ port: listening.port, params, connectArgs }),
+    );
     const { host, port, user, pass, database, connection, ...rest } = options.at(-1)!;
     assertEquals([host, port, user, pass, database], ["127.0.0.1", listening.port, "u", "p", "d"]);
     assertEquals({ ...connection }, { application_name: "x", lock_timeout: "0" });

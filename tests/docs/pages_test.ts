@@ -92,6 +92,19 @@ Deno.test("adapters/db_postgres.ts: the example runs with a stand-in for the dri
   }
 });
 
+Deno.test("docs/production.md: the engine that is kept on globalThis survives a reload of its module", async () => {
+  const [block] = blocks.filter(({ text }) => text.includes("globalThis"));
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(file, block!.text);
+    const { engine } = await import(`file://${file}?first`);
+    assert(engine === (await import(`file://${file}?second`)).engine);
+    await engine.close();
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
 Deno.test("pages: every link leads to a file, and to a heading in it", async () => {
   const broken: string[] = [];
   let count = 0;

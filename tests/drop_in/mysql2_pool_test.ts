@@ -18,7 +18,7 @@ import { freePort } from "../../lab/free_port.ts";
 import { startMariadb } from "../../lab/mariadb.ts";
 import { type Setup, withPools } from "../support/drop_in_setup.ts";
 import { REFUSING_PORT } from "../support/drop_in_sockets.ts";
-import type { FakeLookup } from "../support/fake_lookup.ts";
+import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { administer, LOGIN, mariadbPair, where } from "../support/drop_in_mariadb.ts";
 import { runProgram } from "../support/program.ts";
 import { mariadbTest } from "../support/servers.ts";
@@ -541,6 +541,26 @@ Deno.test("DnsMysql2Pool: warns once for each IP address, list of hosts and sock
     'DnsMysql2Pool does not follow DNS for the host "one.invalid,two.invalid", which is a list of hosts',
     'DnsMysql2Pool does not follow DNS for the host "/no/such/socket", which is a socket path',
   ]);
+});
+
+mariadbTest("DnsMysql2Pool.end(), leaseProbeAfter: ends on a frozen server", async () => {
+  const { host } = pair.first;
+  const port = await freePort([host]);
+  await using server = await startMariadb({ ...LOGIN, host, port });
+  const pool = new DnsMysql2Pool(mysql, {
+    ...LOGIN,
+    host: "db.internal",
+    port,
+    dnsLookup: fakeLookup([host], 60),
+    dnsFallback: false,
+    leaseProbeAfter: 0.2,
+    probeTimeout: 0.2,
+  });
+  const connection = await pool.getConnection();
+  await server.freeze();
+  const query = assertRejects(() => connection.query("SELECT 1"), ConnectionLostError);
+  await soon(pool.end());
+  await soon(query);
 });
 
 Deno.test("DnsMysql2Pool: options that need an engine are refused if the host is a socket path", () => {

@@ -76,3 +76,19 @@ Deno.test("refuseWithoutEngine(): values that ask for nothing are allowed if the
   await new DnsPgPool(pg, { host: "/var/run", ...options }).end();
   await new DnsMysql2Pool(mysql, { socketPath: "/var/run/mysqld.sock", ...options }).end();
 });
+
+Deno.test("refuseIgnored(): an option of an engine that a drop-in would ignore is refused, by name", () => {
+  const names = ["isolationLevel", "hooks", "observer", "poolClass", "connectArgs", "echo"];
+  for (const name of names) {
+    const options = { host: "db.internal", [name]: "serializable" };
+    for (
+      const make of [
+        () => new DnsPgPool(pg, options),
+        () => new (dnsPg(pg).Client)(options),
+        () => new DnsMysql2Pool(mysql, options),
+        () => dnsMysql2(mysql).createPool(options),
+        () => dnsMysql2(mysql).createConnection(options),
+      ]
+    ) assertThrows(make, TypeError, `"${name}" must not be given: `);
+  }
+});

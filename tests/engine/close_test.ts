@@ -141,6 +141,22 @@ Deno.test("Engine.close({ drain: Infinity }) waits for leases without a limit", 
   assertEquals([closing.state, env.adapter.clients[0]!.log], ["fulfilled", ["close"]]);
 });
 
+Deno.test("Engine.close() goes on to probe the servers of leases, also of disposed pools, and ends if they are silent", async () => {
+  using time = fakeTime();
+  const env = fakeEngine({ leaseProbeAfter: 2, probeTimeout: 1, dnsRefresh: "on-demand" });
+  const leases = await checkoutMany(env, 1);
+  await env.engine.dispose();
+  leases.push(...await checkoutMany(env, 1));
+  env.adapter.behavior.connect = () => new Promise<void>(() => {});
+  const closing = watch(env.engine.close({ drain: Infinity }));
+  await time.advance(1.5);
+  assertEquals(closing.state, "pending");
+  await time.advance(3);
+  assertEquals(closing.state, "fulfilled");
+  for (const lease of leases) assertInstanceOf(lease.signal.reason, ConnectionLostError);
+  assertAtRest(env);
+});
+
 Deno.test("Engine.close() ends at once if nothing is in use, and a second call waits for the first", async () => {
   using time = fakeTime();
   const env = fakeEngine();

@@ -29,6 +29,7 @@ import {
   checkoutMany,
   closeAtRest,
   fixedRandom,
+  keepLines,
   refused,
   releaseAll,
   verdict,
@@ -448,6 +449,76 @@ Deno.test('poolClass "assertion": a second checkout is refused while the first w
   assertEquals([given.state, next.value?.client.id], ["rejected", 1]);
   await next.value!.release();
   await closeAtRest(env);
+});
+
+Deno.test('poolClass "assertion": a checkout waits for a rollback that is under way', async () => {
+  using time = fakeTime();
+  const env = fakeEngine({ poolClass: "assertion" }, { reset: () => delay(10) });
+  const first = await env.engine.connect();
+  first.client.transactionStatus = "open";
+  first.release();
+  const second = watch(env.engine.connect());
+  await assertRejects(() => env.engine.connect(), ConnectionInUseError);
+  await time.tick(10);
+  assertEquals([second.value?.client.id, env.adapter.dials.length], [1, 1]);
+  await second.value!.release();
+  await closeAtRest(env);
+});
+
+Deno.test("poolPrePing: callers whose pings fail together are served in the order in which they came", async () => {
+  using time = fakeTime();
+  const pings = [30, 10, 20];
+  const env = fakeEngine({ poolSize: 3, maxOverflow: 0, poolPrePing: true, connectConcurrency: 1 });
+  await releaseAll(await checkoutMany(env, 3));
+  env.adapter.behavior.ping = async () => {
+    await delay(pings.shift()!);
+    throw new Error("no answer");
+  };
+  env.adapter.behavior.connect = () => delay(100);
+  const served: number[] = [];
+  const leases = [1, 2, 3].map(async (caller) => {
+    const lease = await env.engine.connect();
+    served.push(caller);
+    return lease;
+  });
+  await time.advance(1);
+  assertEquals(served, [1, 2, 3]);
+  await releaseAll(await Promise.all(leases));
+  await closeAtRest(env);
+});
+
+Deno.test("poolTimeout: the longest wait is as long as docs/production.md says, with pings and hooks", async () => {
+  using time = fakeTime();
+  const [poolTimeout, connectTimeout, dnsTimeout] = [5, 3, 2];
+  const hang = () => new Promise<void>(() => {});
+  const check = 2 * connectTimeout + dnsTimeout;
+  for (const hanging of ["ping", "hook", "both"]) {
+    const env = fakeEngine({
+      poolSize: 3,
+      maxOverflow: 0,
+      poolPrePing: true,
+      connectRetry: false,
+      poolTimeout,
+      connectTimeout,
+      dnsTimeout,
+      hooks: {
+        checkout: async ({ client }) => {
+          if (hanging !== "ping" && client.log.includes("used")) await hang();
+        },
+      },
+      logger: keepLines(),
+    });
+    const leases = await checkoutMany(env, 3);
+    for (const { client } of leases) client.log.push("used");
+    if (hanging !== "hook") env.adapter.behavior.ping = hang;
+    env.adapter.behavior.connect = hang;
+    const waits = [1, 2, 3].map(() => watch(env.engine.connect()));
+    await time.advance(poolTimeout - 0.001);
+    await releaseAll(leases);
+    await time.advance(dnsTimeout + connectTimeout + 2 * check);
+    assertFalse(waits.some(({ state }) => state === "pending"), hanging);
+    await closeAtRest(env);
+  }
 });
 
 Deno.test("poolSize, maxOverflow, minIdle and minSize are refused with another poolClass", () => {

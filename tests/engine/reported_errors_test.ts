@@ -33,6 +33,30 @@ Deno.test("a lost connection that its caller does not report is not handed out a
   await engine.close();
 });
 
+Deno.test("a connection that the server ended alone is not handed out again, and others to the same address are", async () => {
+  using time = fakeTime();
+  for (const how of ["report", "release", "ping"] as const) {
+    const { engine, adapter, dns } = fakeEngine({ poolPrePing: true, prePingAfter: 1 });
+    const [first, second] = await checkoutMany({ engine }, 2);
+    if (how === "report") adapter.report(first!.client, verdict("closed"));
+    // What follows on the same connection says nothing more.
+    if (how === "report") adapter.report(first!.client, verdict("disconnect"));
+    const asked = dns.questions.length;
+    await first!.release(how === "release" ? verdict("closed") : undefined);
+    await second!.release();
+    if (how === "ping") {
+      adapter.behavior.ping = ({ id }) => {
+        if (id === 1) throw verdict("closed");
+      };
+      await time.advance(2);
+    }
+    assertEquals(await engine.use(({ client }) => client.id), 2);
+    assertEquals(adapter.clients.map(({ open }) => open), [false, true], how);
+    if (how !== "ping") assertEquals(dns.questions.length, asked, how);
+    await engine.close();
+  }
+});
+
 Deno.test("a second broken connection of the same outage does not evict the connections that were opened after it", async () => {
   using time = fakeTime();
   const { engine, adapter } = fakeEngine();

@@ -256,7 +256,7 @@ Deno.test("WaitQueue.newest is the tick of the waiter added last, as long as the
   assertEquals(queue.newest, undefined);
 });
 
-Deno.test("WaitQueue.unshift() puts a waiter back to the beginning, and rejectAll() rejects all", () => {
+Deno.test("WaitQueue.putBack() puts a waiter back to the beginning, and rejectAll() rejects all", () => {
   using _time = fakeTime();
   const { queue, said, join } = setup();
   const first = join("first", 9);
@@ -264,10 +264,24 @@ Deno.test("WaitQueue.unshift() puts a waiter back to the beginning, and rejectAl
   queue.setAside(first);
   queue.setAside(first);
   assertEquals(queue.size, 1);
-  queue.unshift(first);
+  queue.putBack(first);
   assert(queue.first === first);
   queue.rejectAll(new Error("closed"));
   assertEquals(said, ["first: closed", "empty", "second: closed"]);
+});
+
+Deno.test("WaitQueue.putBack() keeps the order of arrival, in whatever order waiters come back", () => {
+  using _time = fakeTime();
+  const { queue, said, join } = setup();
+  const waiters = ["first", "second", "third", "fourth"].map((name) => join(name, 9));
+  const [first, second, third] = waiters;
+  for (const waiter of [first!, second!, third!]) queue.setAside(waiter);
+  assertEquals([queue.size, queue.waiting], [1, 4]);
+  for (const waiter of [second!, third!, first!]) queue.putBack(waiter);
+  assertEquals([queue.size, queue.waiting], [4, 4]);
+  while (queue.first) queue.serve(queue.first, A);
+  const served = said.filter((line) => line !== "empty");
+  assertEquals(served.map((line) => line.split(" ")[0]), ["first", "second", "third", "fourth"]);
 });
 
 Deno.test("WaitQueue.rejectAll() rejects waiters that were set aside as well, rejectQueued() does not", () => {
