@@ -7,7 +7,7 @@
 
 import type { Adapter } from "../adapters/adapter.ts";
 import { delay } from "../internal/async.ts";
-import { maintenanceTimer, now, type Timer } from "../internal/clock.ts";
+import { now, type Timer, timer } from "../internal/clock.ts";
 import { messageOf } from "../internal/thrown.ts";
 import { cancelStatement, connectionLost } from "../pool/connection/close.ts";
 import type { CheckoutOptions } from "../pool/contract.ts";
@@ -106,7 +106,7 @@ export class CallLimit<C> {
         if (adapter.local) return;
         const seconds = probeTimeoutMs / 1000;
         const why = `and its work did not end within ${seconds} seconds after that`;
-        limit = maintenanceTimer(probeTimeoutMs, () => terminate(why));
+        limit = timer(probeTimeoutMs, () => terminate(why));
       };
       const end = () => {
         limit?.clear();
@@ -160,7 +160,7 @@ export class CallLimit<C> {
         PoolLease.noteCancel(lease, cancelled);
         if (!await cancelled) return terminate("and the server could not be told to cancel it");
       }
-      await delay(CANCEL_INTERVAL_MS, over, maintenanceTimer).catch(() => {});
+      await delay(CANCEL_INTERVAL_MS, over).catch(() => {});
     }
   }
 
@@ -176,7 +176,7 @@ export class CallLimit<C> {
   #startTimer(extraMs: number): void {
     this.#timer?.clear();
     if (this.#endMs === Infinity) return;
-    this.#timer = maintenanceTimer(this.#endMs - now() + extraMs, () => {
+    this.#timer = timer(this.#endMs - now() + extraMs, () => {
       const seconds = Number((this.#given.timeoutMs! / 1000).toFixed(3));
       const message = `no end of the ${this.#parts.what} within ${seconds} seconds`;
       this.#controller.abort(new DOMException(message, "TimeoutError"));

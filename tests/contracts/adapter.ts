@@ -719,6 +719,7 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     ) => {
       const { dialect } = context;
       const engine = context.engine({ poolSize: 2, maxOverflow: 0 });
+      await engine.warm(2);
       await context.admin("CREATE TABLE migrated (name varchar(100))");
       const placeholder = dialect.insert.includes("$1") ? "$1" : "?";
       const text = `SELECT * FROM migrated WHERE name = ${placeholder}`;

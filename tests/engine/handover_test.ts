@@ -167,7 +167,6 @@ Deno.test("Lease.signal: is aborted when the server closes the connection, and t
   const next = watch(env.engine.connect());
   const cause = new Error("terminating connection due to idle-in-transaction timeout");
   env.adapter.kill(lease.client, cause);
-  assertEquals(lease.signal.aborted, false); // the driver's own error comes first
   await time.tick(1);
   assert(lease.signal.aborted);
   assert(lease.signal.reason instanceof ConnectionLostError);
