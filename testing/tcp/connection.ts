@@ -72,11 +72,8 @@ export class ProxiedConnection {
     this.#pipes = server
       ? [this.#pipe("toServer", client, server), this.#pipe("toClient", server, client)]
       : [];
-    // Without a server, bytes are accepted and dropped, as a kernel accepts them.
-    if (!server) {
-      client.on("data", (chunk: Uint8Array) => counts.dropped += chunk.length);
-      client.on("end", () => client.end());
-    }
+    // Without a server, bytes and the end are accepted and not answered, as by the kernel of a process that hangs.
+    if (!server) client.on("data", (chunk: Uint8Array) => counts.dropped += chunk.length);
   }
 
   /** Replaces the faults. The bytes until a cut are counted from here. */

@@ -53,9 +53,12 @@ export interface ServerFaultCase {
 
 const nothing = () => Promise.resolve();
 
-/** Calls on a connection that broke fail; the others wait until their timeout. */
+/**
+ * Calls on a connection that broke fail, with the driver's error or with that of the lease, whichever comes first; the
+ * others wait until their timeout.
+ */
 const OUTAGE = {
-  allowed: ["broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
+  allowed: ["broken connection", "CONNECTION_LOST", "CONNECT_FAILED", "POOL_TIMEOUT"],
   required: ["CONNECT_FAILED"],
   bound: ["dnsTimeout", "poolTimeout", "connectTimeout"],
 } as const;
@@ -158,7 +161,13 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
   {
     name: "read-only",
     options: { targetSessionAttrs: "read-write" },
-    allowed: ["read-only error", "broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
+    allowed: [
+      "read-only error",
+      "broken connection",
+      "CONNECTION_LOST",
+      "CONNECT_FAILED",
+      "POOL_TIMEOUT",
+    ],
     required: ["read-only error", "CONNECT_FAILED"],
     bound: ["dnsTimeout", "poolTimeout", "connectTimeout"],
     async begin({ database }) {
@@ -170,7 +179,7 @@ export const SERVER_FAULTS: readonly ServerFaultCase[] = [
     name: "wrong certificate",
     tls: true,
     proxied: true,
-    allowed: ["broken connection", "CONNECT_FAILED", "POOL_TIMEOUT"],
+    allowed: ["broken connection", "CONNECTION_LOST", "CONNECT_FAILED", "POOL_TIMEOUT"],
     required: ["CONNECT_FAILED"],
     bound: ["dnsTimeout", "poolTimeout", "connectTimeout"],
     async begin({ proxies, database, tls }) {
