@@ -1,8 +1,9 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { getDnsEngine } from "../../mod.ts";
 import { DnsServer, fakeAdapter } from "../../testing/mod.ts";
+import { Lag } from "../support/lag.ts";
 
 Deno.test("getDnsEngine() sends no packet and opens no connection, as the servers count", async () => {
   const dns = await DnsServer.start();
@@ -42,16 +43,17 @@ Deno.test("a checkout goes to the new address of a real DNS answer, by the runti
     dnsNameservers: [dns.address],
   });
   assertEquals(await engine.use(({ address }) => address), "127.0.0.2");
+  using lag = new Lag();
   const startMs = performance.now();
   dns.set("db.internal", ["127.0.0.3"], { ttl: 1 });
   let address = "127.0.0.2";
-  while (address === "127.0.0.2" && performance.now() - startMs < 5000) {
+  while (address === "127.0.0.2" && performance.now() - startMs < 25_000) {
     address = await engine.use(({ address }) => address);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   const tookMs = performance.now() - startMs;
   assertEquals(address, "127.0.0.3");
-  assertEquals(tookMs < 1300, true, `took ${tookMs} ms`);
+  assert(tookMs < lag.limit(1300), `took ${tookMs} ms`);
   await engine.close();
   await dns.close();
 });

@@ -7,6 +7,7 @@ import {
   toQueryName,
   writeQuery,
 } from "../../lookups/internal/message.ts";
+import { cpuTimeOf } from "../support/cpu_time.ts";
 import {
   a,
   encode,
@@ -270,7 +271,7 @@ Deno.test("toAnswer() returns the chain, with the TTL of each alias", () => {
   ]);
 });
 
-Deno.test("readResponse() and toAnswer() take less than 50 ms for a hostile message of 64 KiB", () => {
+Deno.test("readResponse() and toAnswer() take less than 50 ms of CPU time for a hostile message of 64 KiB", () => {
   const chain: number[] = [];
   let at = 12;
   for (let next = ANSWERS_AT + 12; next < 0x3ff0; next += 2) {
@@ -289,16 +290,14 @@ Deno.test("readResponse() and toAnswer() take less than 50 ms for a hostile mess
   const long = respond({ answers: [cname(NAME, "0.x"), ...aliases.reverse()] });
 
   for (const message of [pointers, long]) {
-    const tookMs: number[] = [];
-    for (let tries = 0; tries < 3; tries++) { // the machine may be busy
-      const startMs = performance.now();
+    const read = () => {
       try {
         outcome(message);
       } catch {
         // Only the time matters here.
       }
-      tookMs.push(performance.now() - startMs);
-    }
+    };
+    const tookMs = [1, 2, 3].map(() => cpuTimeOf(read));
     assert(Math.min(...tookMs) < 50, `it took ${tookMs.join(", ")} ms`);
   }
 });

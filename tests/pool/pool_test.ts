@@ -4,6 +4,7 @@ import type { ConnectionEvents, Connections, PoolSettings } from "../../pool/con
 import { Pool } from "../../pool/pool.ts";
 import { watch } from "../support/checks.ts";
 import { fakeTime } from "../support/time.ts";
+import { resolvable } from "../support/waiting.ts";
 
 const ADDRESS = "10.0.0.1";
 const SETTINGS: PoolSettings = {
@@ -135,7 +136,7 @@ Deno.test("Pool.checkout() puts a connection back whose waiter has left during t
   using time = fakeTime();
   const env = setup();
   await (await env.pool.checkout()).release();
-  const check = Promise.withResolvers<undefined>();
+  const check = resolvable<undefined>();
   env.check = () => check.promise;
   const controller = new AbortController();
   const wait = watch(env.pool.checkout({ signal: controller.signal }));
@@ -158,7 +159,7 @@ Deno.test("Pool.checkout() takes another connection if the checked one was close
   for (const [what, change] of Object.entries(changes)) {
     const env = setup();
     await (await env.pool.checkout()).release();
-    const check = Promise.withResolvers<undefined>();
+    const check = resolvable<undefined>();
     env.check = () => check.promise;
     const wait = watch(env.pool.checkout());
     await time.settle();
@@ -175,7 +176,7 @@ Deno.test("Pool.checkout() waits for a fresh answer after a check that took long
   const env = setup();
   await (await env.pool.checkout()).release();
   let waits = 0;
-  const answered = Promise.withResolvers<void>();
+  const answered = resolvable<void>();
   env.awaitAnswer = () => {
     waits++;
     return answered.promise;
@@ -196,7 +197,7 @@ Deno.test("Pool.close() rejects a waiter whose connection is being checked, and 
   using time = fakeTime();
   const env = setup();
   await (await env.pool.checkout()).release();
-  const check = Promise.withResolvers<undefined>();
+  const check = resolvable<undefined>();
   env.check = () => check.promise;
   const wait = watch(env.pool.checkout());
   await time.settle();

@@ -1,5 +1,5 @@
 /**
- * A program that works on a database until Ctrl-C, and then closes its engine; started by tests, on Deno and on Node.
+ * A program that works on a database until Ctrl-C and then closes its engine. Tests start it on Deno and on Node.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import process from "node:process";
 import pg from "npm:pg@^8.23";
 import { pgAdapter } from "../../adapters/pg.ts";
 import { getDnsEngine } from "../../mod.ts";
+import { Lag } from "./lag.ts";
 
 const [url = "", drain = "1"] = process.argv.slice(2);
 const WORKERS = 8;
@@ -37,12 +38,14 @@ async function work(): Promise<void> {
 
 process.once("SIGINT", async () => {
   over = true;
+  using lag = new Lag();
   const startMs = performance.now();
   await engine.close({ drain: Number(drain) });
   const seconds = (performance.now() - startMs) / 1000;
   await Promise.all(running);
   const { opened, closed } = engine.status();
-  console.log(JSON.stringify({ seconds, errors, left: opened - closed }));
+  const lagSeconds = lag.limit(0) / 1000;
+  console.log(JSON.stringify({ seconds, errors, left: opened - closed, lagSeconds }));
 });
 
 const running = [

@@ -33,3 +33,10 @@ export async function until(holds: () => boolean | Promise<boolean>, what = "it"
     await pause(10);
   }
 }
+
+/** Returns a promise with the function that resolves it. Node 20 has no `Promise.withResolvers()`. */
+export function resolvable<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((done) => resolve = done);
+  return { promise, resolve };
+}
