@@ -2,6 +2,7 @@ import {
   assert,
   assertEquals,
   assertFalse,
+  assertMatch,
   assertRejects,
   assertStrictEquals,
   assertStringIncludes,
@@ -249,10 +250,13 @@ Deno.test("postgresjsAdapter().connect(): rejects if fetching types fails, witho
   });
   await withMute([READY], async ({ port, conn, silent }) => {
     const connecting = adapter.connect("127.0.0.1", targetOf({ port }));
-    const failing = assertRejects(() => soon(connecting), Error, "The connection was closed");
+    const failing = assertRejects(() => soon(connecting), Error);
     await silent;
     await (await conn).close();
-    assertEquals(adapter.classify!(await failing), "disconnect");
+    const error = await failing;
+    // The socket is reset if the server had not read the question yet.
+    assertMatch(error.message, /The connection was closed|ECONNRESET/);
+    assertEquals(adapter.classify!(error), "disconnect");
   });
 });
 
