@@ -605,7 +605,7 @@ Deno.test("pgAdapter().classify(): tells lost connections and read-only servers 
       new Error("Client has encountered a connection error and is not queryable"),
       new Error("Client was closed and is not queryable"),
     ],
-    "closed": [coded("57P05"), coded("08P01"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
+    "closed": [coded("57P05"), fatal("08P01"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
     "read-only": [coded("25006")],
     "stale": [Object.assign(coded("0A000"), { routine: "RevalidateCachedQuery" })],
     "other": [
