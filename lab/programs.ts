@@ -11,7 +11,7 @@ import type { Owner } from "./processes.ts";
 import { makeOnce, sharedPath } from "./shared.ts";
 import type { WorkDir } from "./work_dir.ts";
 
-/** How a caller follows what it waits for, and cancels it. */
+/** Lets a caller follow an attempt, and cancel it. */
 export interface Waiting {
   /** Called with a description of each step as it begins. */
   onProgress?: ((step: string) => void) | undefined;

@@ -79,8 +79,8 @@ export async function makeOnce(
 /**
  * Reserves something for the rest of this run, such as a port.
  *
- * @param kind What it is, as the name of a folder.
- * @param name Its name, as that of a file.
+ * @param kind The kind of thing, as the name of a folder.
+ * @param name The name of the thing, as that of a file.
  * @returns Whether it was not reserved before; `undefined` if this process shares no directory.
  */
 export async function reserve(kind: string, name: string | number): Promise<boolean | undefined> {

@@ -30,12 +30,12 @@ const SLOW = [
   "tests/examples/",
   "tests/cli/",
 ];
-/** What is left out of the search for tests and examples outside of `tests/`. */
+/** Leaves files out of the search for tests and examples outside of `tests/`. */
 const IGNORED = "--ignore=npm,scripts/test/test.ts,tests";
 
 /** One process. */
 interface Job {
-  /** What it runs, for people. */
+  /** A description of what it runs. */
   readonly name: string;
   /** Arguments of `deno`. */
   readonly args: readonly string[];

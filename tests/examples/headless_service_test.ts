@@ -70,7 +70,7 @@ async function begin(engine: Engine<pg.Client>, count: number) {
   };
 }
 
-Deno.test("examples/headless_service.ts spreads its connections, lets the work on a pod that left end, and takes in one that came", () =>
+Deno.test("examples/headless_service.ts spreads its connections, lets the work on a pod that left end, and uses a pod that came", () =>
   inCluster({}, async (engine, dns) => {
     const retired: string[] = [];
     engine.addEventListener("retire", ({ detail }) => retired.push(detail.address));
@@ -92,7 +92,7 @@ Deno.test("examples/headless_service.ts spreads its connections, lets the work o
     await third.end();
   }));
 
-Deno.test("examples/headless_service.ts lets the work on a pod that left go on for so long and no longer", () =>
+Deno.test("examples/headless_service.ts lets the work on a pod that left go on for retireGrace and no longer", () =>
   inCluster({ retireGrace: 0.5 }, async (engine, dns) => {
     const first = await begin(engine, 3);
     dns.set(NAME, [B, C]);

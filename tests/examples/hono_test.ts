@@ -23,7 +23,7 @@ interface Service {
   terminate(): unknown;
 }
 
-/** What a test has at hand. */
+/** The service and its servers. */
 interface Lab extends ServerPair<PostgresServer> {
   readonly dns: DnsServer;
   readonly service: Service;

@@ -13,7 +13,7 @@ import { pause, soon } from "../support/waiting.ts";
 
 const NAME = "db.internal";
 
-/** What Prometheus would read: each sample's value, by its name and labels. */
+/** Reads the metrics as Prometheus does; returns the value of a sample by its name and labels. */
 async function scrape(port: number): Promise<(name: string, ...labels: string[]) => number> {
   const response = await soon(fetch(`http://localhost:${port}/metrics`));
   const lines = (await response.text()).split("\n").filter((line) => !/^(#|$)/.test(line));

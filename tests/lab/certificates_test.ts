@@ -19,7 +19,7 @@ const WHO = { user: "app", password: "it's a s3cret", database: "orders" };
 
 const [authority, stranger] = await Promise.all([makeAuthority(), makeAuthority()]);
 
-/** What a server may show, and how it ends when the client trusts `authority` and expects `db.internal`. */
+/** Certificates, and how a handshake ends if the client trusts `authority` and expects `db.internal`. */
 const SHOWN: readonly [what: string, by: Authority, IssueOptions, ends: RegExp][] = [
   ["the right name", authority, { names: [NAME] }, /^ok$/],
   ["one of several names", authority, { names: ["db.test", NAME], ips: ["::1"] }, /^ok$/],

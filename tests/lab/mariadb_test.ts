@@ -113,7 +113,7 @@ mariadbTest(
 );
 
 mariadbTest(
-  "MariadbServer.log tells of a connection that ended without a goodbye, and of none that said it",
+  "MariadbServer.log has the connections that ended without COM_QUIT, and no others",
   async () => {
     const [host] = await loopbackPair();
     await using server = await startMariadb({ host, port: await freePort([host]), ...WHO });
@@ -130,7 +130,7 @@ mariadbTest(
   },
 );
 
-mariadbTest("startMariadb() says why a server does not come up, and leaves nothing", async () => {
+mariadbTest("startMariadb() says why a server does not start, and leaves nothing", async () => {
   const [host] = await loopbackPair();
   const port = await freePort([host]);
   await using programs = await prepareMariadb();

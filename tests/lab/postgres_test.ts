@@ -91,7 +91,7 @@ Deno.test("startPostgres() makes a standby from a cold copy of a stopped server"
   assertEquals(await ask(standby, "SELECT n FROM copied"), 7);
 });
 
-Deno.test("startPostgres() says why a server does not come up, and leaves nothing", async () => {
+Deno.test("startPostgres() says why a server does not start, and leaves nothing", async () => {
   const [host] = await loopbackPair();
   const port = await freePort([host]);
   await using binaries = await preparePostgres();

@@ -5,7 +5,7 @@ import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type RedisServer, startRedis } from "../../lab/redis.ts";
 import { redisTest } from "../support/servers.ts";
 
-/** Sends commands, one a line, as a person would, and resolves with so many lines of the answer. */
+/** Sends commands, one a line, and resolves with the lines of the answer. */
 async function ask({ address }: RedisServer, commands: string[]): Promise<string[]> {
   using conn = await Deno.connect({ hostname: address.host, port: address.port });
   const text = commands.map((command) => `${command}\r\n`).join("");
@@ -19,7 +19,7 @@ async function ask({ address }: RedisServer, commands: string[]): Promise<string
 }
 
 redisTest(
-  "startRedis() runs a server that lets in who has the password, and stop() leaves nothing",
+  "startRedis() runs a server that demands the password, and stop() leaves nothing",
   async () => {
     const [host] = await loopbackPair();
     const port = await freePort([host]);

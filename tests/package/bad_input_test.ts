@@ -179,7 +179,7 @@ Deno.test("getDnsEngine() refuses text that is no URL without a word of the pass
   }
 });
 
-Deno.test("getIpWithTtl() refuses what is no host name", async () => {
+Deno.test("getIpWithTtl() refuses a value that is no host name", async () => {
   for (
     const host of [
       "",

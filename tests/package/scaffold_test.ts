@@ -21,7 +21,7 @@ Deno.test("the import map of the stand-in has a module for each @std package of 
   for (const [, file] of standIns) await Deno.stat(new URL(`../std/${file}`, import.meta.url));
 });
 
-Deno.test("beside @std, the stand-in of @db/postgres stands in for what its example imports", async () => {
+Deno.test("the import map of the stand-in replaces the import of the example of @db/postgres", async () => {
   const example = await Deno.readTextFile(
     new URL("../../examples/db_postgres.ts", import.meta.url),
   );
@@ -39,12 +39,12 @@ Deno.test("every export of deno.json can be imported by its name in tests and ex
   assertEquals(Object.fromEntries(found), Object.fromEntries(expected));
 });
 
-Deno.test("deno.lock names no package made for one system, for Deno would fetch it on all others", async () => {
+Deno.test("deno.lock names no package that is made for one system, for Deno would download it on the others", async () => {
   const lock = JSON.parse(await Deno.readTextFile(new URL("../../deno.lock", import.meta.url)));
   assertEquals(systemSpecifiers(lock), [], "`deno task lock` takes them out");
 });
 
-Deno.test("systemSpecifiers() finds packages made for one system, whatever their names look like", () => {
+Deno.test("systemSpecifiers() finds packages that are made for one system, whatever their names look like", () => {
   const lock = {
     specifiers: {
       "npm:@a/b@1": "1.2.0",

@@ -1,5 +1,5 @@
 /**
- * What is published, what it depends on, and who may publish it.
+ * The published files, their dependencies, and the rights to publish them.
  */
 
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
@@ -28,7 +28,7 @@ async function filesBelow(folder: string): Promise<string[]> {
   return files;
 }
 
-/** What is imported, literally, by a source without its comments. */
+/** Returns the specifiers that a source imports, literally; comments are left out. */
 function importsOf(source: string): string[] {
   const code = source.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
   const statements = code.matchAll(/^(?:import |(?:import|export|\})[^\n"]* from )"([^"\n]+)";$/gm);
@@ -36,7 +36,7 @@ function importsOf(source: string): string[] {
   return [...statements, ...calls].map(([, specifier]) => specifier!);
 }
 
-Deno.test("what is published is sources and documents: no test, no script, no benchmark, nothing hidden", async () => {
+Deno.test("deno.json publishes sources and documents: no test, no script, no benchmark, no hidden file", async () => {
   const files = await published();
   const odd = files.filter((file) =>
     !/^(?:(?:adapters|cli|drop_in|engine|internal|lookups|pool|resolver|testing)\/)?(?:[a-z0-9][a-z0-9_]*\/)*[a-z0-9][a-z0-9_]*\.ts$/
@@ -69,7 +69,7 @@ Deno.test("a published source imports no package, as SECURITY.md says", async ()
   assertStringIncludes(text, "## What it depends on On no other package, at run time");
 });
 
-Deno.test("a workflow may do nothing but what it names, and runs actions by their commits", async () => {
+Deno.test("a workflow has no rights but those it names, and runs actions by their commits", async () => {
   for await (const { name } of Deno.readDir(new URL(".github/workflows/", ROOT))) {
     const text = await read(`.github/workflows/${name}`);
     assert(/^permissions:/m.test(text), `${name} names no permissions`);
@@ -77,7 +77,7 @@ Deno.test("a workflow may do nothing but what it names, and runs actions by thei
     for (const [, what] of text.matchAll(/uses: (\S+)/g)) {
       assert(/@[0-9a-f]{40}$/.test(what!), `${name} uses ${what}`);
     }
-    // Only what publishes may prove who it is, and nothing may write to the repository.
+    // Only a job that publishes may prove its identity, and no job may write to the repository.
     const writes = [...text.matchAll(/^ +([a-z-]+): write/gm)].map(([, what]) => what);
     assertEquals(writes, name === "publish.yml" ? ["id-token", "id-token"] : [], name);
   }

@@ -18,7 +18,7 @@ import { ON_MARIADB } from "../support/servers.ts";
 import { pause, until } from "../support/waiting.ts";
 import { Lag } from "../support/lag.ts";
 
-/** What both drivers' clients can do. */
+/** The method that the clients of both drivers have. */
 interface Client {
   query(text: string): Promise<unknown>;
 }
@@ -185,7 +185,7 @@ each(
   },
 );
 
-each("who wants a standby is sent to the read-only server", async (pair) => {
+each("an engine that wants a standby uses the read-only server", async (pair) => {
   const { first, second, dns } = pair;
   await demote(second);
   dns.addresses = [first.host, second.host];

@@ -1,5 +1,5 @@
 /**
- * Programs in a process of their own, for what concerns the whole process: whether it ends, and of what.
+ * Programs in a process of their own, for tests about the whole process: whether it exits, and why.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import process from "node:process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 
-/** It is stopped after that. */
-const PATIENCE_MS = 15_000;
+/** Milliseconds after which the program is stopped. */
+const LIMIT_MS = 30_000;
 
-/** What became of it. */
+/** The outcome of a program. */
 export interface Outcome {
   readonly code: number | null;
   readonly out: string;
@@ -21,13 +21,13 @@ export interface Outcome {
   readonly seconds: number;
 }
 
-/** Where the sources are; on other runtimes, scripts/test/runtimes/bundle.ts puts them beside the bundle, as JavaScript. */
+/** The directory of the sources. On other runtimes scripts/test/runtimes/bundle.ts puts them beside the bundle, as JavaScript. */
 const BUNDLED = !import.meta.url.endsWith(".ts");
 const ROOT = new URL(BUNDLED ? "package/" : "../../", import.meta.url);
 
 const { deno, bun } = process.versions as Partial<Record<string, string>>;
 
-/** How a runtime is told to run what it reads from its standard input, as a module. */
+/** Returns the arguments with which this runtime runs its standard input as a module. */
 function argsFor(): string[] {
   if (bun) return ["run", "-"];
   if (!deno) return ["--input-type=module", "-"];
@@ -41,31 +41,31 @@ function argsFor(): string[] {
   ];
 }
 
-/** The program as this runtime takes it. */
+/** Returns a program in the form that this runtime takes. */
 function sourceOf(program: string): string {
   const local = program.replaceAll(
     /"root\/([\w/]+)\.ts"/g,
     (_, path) => JSON.stringify(new URL(`${path}.${BUNDLED ? "js" : "ts"}`, ROOT)),
   );
-  // Where there is no `npm:`, what is imported is installed.
+  // A runtime without `npm:` finds the packages installed.
   return deno ? local : local.replaceAll(/"npm:(@?[^@"]+)@[^/"]*/g, '"$1');
 }
 
 /**
- * Runs a program on this runtime; it is stopped after 15 seconds.
+ * Runs a program on this runtime; it is stopped after 30 seconds.
  *
- * @param program Its source, as a module in JavaScript. `"root/mod.ts"` is the module of the repository; what is
- * imported from npm is written as for Deno.
- * @returns What became of it.
+ * @param program Its source, as a module in JavaScript. `"root/mod.ts"` is the module of the repository; imports from npm
+ * are written as for Deno.
+ * @returns Its outcome.
  */
 export async function runProgram(program: string): Promise<Outcome> {
   const startMs = performance.now();
   const child = spawn(process.execPath, argsFor(), {
     cwd: fileURLToPath(ROOT),
     env: { ...process.env, NO_COLOR: "1" },
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    signal: AbortSignal.timeout(LIMIT_MS),
   });
-  child.on("error", () => {}); // of the signal: the exit says it
+  child.on("error", () => {}); // of the signal: the exit code tells
   child.stdin.on("error", () => {}); // a program that fails early does not read to the end
   const exit = once(child, "exit");
   child.stdin.end(sourceOf(program));

@@ -1,6 +1,6 @@
 /**
- * What a runtime does otherwise than the tests of adapters and drop-ins expect, and why. A test that meets one asserts
- * what really happens there. Those of the lookups are in tests/support/lookup_exceptions.ts.
+ * The differences of runtimes from the expectations of the tests of adapters and drop-ins, with the reasons. A test that
+ * meets one asserts the real behavior. Those of lookups are in tests/support/lookup_exceptions.ts.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import process from "node:process";
 
 const { bun } = process.versions as Partial<Record<string, string>>;
 
-/** What is different, and where. */
+/** A difference. */
 export interface RuntimeException {
   readonly because: string;
   /** Whether this runtime has it. */
@@ -23,13 +23,13 @@ export const STACKS_END_AT_THEN: RuntimeException = {
 
 const met = new Set<RuntimeException>();
 
-/** Whether a test meets an exception here; it is counted then, once for all tests of a file. */
+/** Returns whether an exception applies here; it is counted then, once for all tests of a file. */
 export function meets(exception: RuntimeException): boolean {
   if (exception.here) met.add(exception);
   return exception.here;
 }
 
-/** How many exceptions the tests met. */
+/** Returns the number of exceptions that the tests met. */
 export function countMet(): number {
   return met.size;
 }

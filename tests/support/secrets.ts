@@ -1,5 +1,5 @@
 /**
- * Everything that can be read out of a value, to look for secrets in it.
+ * Collects everything that can be read out of a value, to search it for secrets.
  *
  * @module
  */
@@ -36,7 +36,7 @@ function collect(
     try {
       parts.push(String(show(value)));
     } catch {
-      // What cannot be shown in that way is not seen in that way.
+      // It cannot be shown in this way.
     }
   }
   for (const key of Reflect.ownKeys(value)) {
