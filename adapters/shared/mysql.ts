@@ -251,12 +251,12 @@ const MAX_LOGIN_MS = 10_000;
 export interface GreetedOpener<C> {
   /** Opens a client; calls `onGreeting` at the first byte of the server. */
   open(target: Target, onGreeting: () => void): Promise<C>;
-  /** Closes a client with a goodbye. */
+  /** Closes a client gracefully. */
   close(client: C): Promise<void>;
 }
 
 /**
- * Waits for the first byte of a server, which speaks first. Then the login goes on, and ends with a goodbye, without the
+ * Waits for the first byte of a server, which speaks first. Then the login goes on, and is closed gracefully, without the
  * caller: the server takes a client that leaves before its login for an attack. It logs "Aborted connection", and
  * refuses the whole host after `max_connect_errors` of them.
  *

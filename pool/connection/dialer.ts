@@ -207,7 +207,7 @@ export class Dialer<C> {
     }, { limitMs: this.#settings.probeTimeoutMs, signal });
   }
 
-  /** Asks a server for any answer; with an adapter that cannot, by a login that ends with a goodbye. */
+  /** Asks a server for any answer; with an adapter that cannot, by a login that is closed gracefully. */
   async #ask(address: string, signal: AbortSignal): Promise<void> {
     const target = { ...this.#target, signal };
     if (this.#adapter.probe) return await this.#adapter.probe(address, target);

@@ -30,15 +30,15 @@ const STEP_MS = 50;
 /** A step that ends later than this was blocked: an answer may have arrived that was not read yet. */
 const LATE_MS = 25;
 
-/** One attempt to get an answer, for all who wait for it. */
-interface Flight {
+/** One attempt to get an answer, for all callers that wait for it. */
+interface SharedProbe {
   readonly answer: Promise<boolean>;
   readonly controller: AbortController;
   waiting: number;
 }
 
 /** The attempts under way in this process, by the key of the server. */
-const flights: Map<string, Flight> = new Map();
+const probes: Map<string, SharedProbe> = new Map();
 
 /**
  * Finds out whether a server answers. Callers that ask while an attempt is under way in this process wait for the same
@@ -51,38 +51,38 @@ const flights: Map<string, Flight> = new Map();
 export async function answers(server: ProbedServer, options: ProbeOptions): Promise<boolean> {
   const { limitMs, signal } = options;
   if (signal?.aborted) return false;
-  const flight = join(server);
+  const probe = join(server);
   let silence: Silence | undefined;
   let onAbort = () => {};
   const given = new Promise<boolean>((resolve) => {
     onAbort = () => resolve(false);
     silence = new Silence(limitMs, () => {
       // The next caller begins anew: the packets of this attempt may be lost, and are sent again ever more rarely.
-      forget(server.key, flight.controller);
+      forget(server.key, probe.controller);
       resolve(false);
     });
     signal?.addEventListener("abort", onAbort, { once: true });
   });
   try {
-    return await Promise.race([flight.answer, given]);
+    return await Promise.race([probe.answer, given]);
   } finally {
     silence?.clear();
     signal?.removeEventListener("abort", onAbort);
-    leave(server.key, flight);
+    leave(server.key, probe);
   }
 }
 
-function join(server: ProbedServer): Flight {
+function join(server: ProbedServer): SharedProbe {
   const { key } = server;
-  let flight = flights.get(key);
-  if (flight === undefined) {
+  let probe = probes.get(key);
+  if (probe === undefined) {
     const controller = new AbortController();
     const answer = ask(server, controller.signal).finally(() => forget(key, controller));
-    flight = { answer, controller, waiting: 0 };
-    flights.set(key, flight);
+    probe = { answer, controller, waiting: 0 };
+    probes.set(key, probe);
   }
-  flight.waiting++;
-  return flight;
+  probe.waiting++;
+  return probe;
 }
 
 async function ask(server: ProbedServer, signal: AbortSignal): Promise<boolean> {
@@ -95,14 +95,14 @@ async function ask(server: ProbedServer, signal: AbortSignal): Promise<boolean> 
 }
 
 /** Ends the attempt when the last caller has left it. */
-function leave(key: string, flight: Flight): void {
-  if (--flight.waiting > 0) return;
-  forget(key, flight.controller);
-  flight.controller.abort(new Error("the probe is over"));
+function leave(key: string, probe: SharedProbe): void {
+  if (--probe.waiting > 0) return;
+  forget(key, probe.controller);
+  probe.controller.abort(new Error("the probe is over"));
 }
 
 function forget(key: string, controller: AbortController): void {
-  if (flights.get(key)?.controller === controller) flights.delete(key);
+  if (probes.get(key)?.controller === controller) probes.delete(key);
 }
 
 /** Calls back when a span has passed in which the event loop ran: the time in which it was blocked does not count. */

@@ -456,7 +456,7 @@ Deno.test("probe() of several dialers for one server is one attempt, if the adap
   assertEquals(await Promise.all(probes), Array(6).fill(true));
 });
 
-Deno.test("dial() and probe() say goodbye to a server that did nothing wrong", async () => {
+Deno.test("dial() and probe() close gracefully if the server did nothing wrong", async () => {
   const { dialer, adapter } = setup({}, { targetSessionAttrs: "standby" });
   await assertRejects(() => dialer.dial([A], FOREVER), ConnectError);
   assert(await dialer.probe(A));
