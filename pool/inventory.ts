@@ -147,6 +147,33 @@ export class Inventory<C> {
     this.closeInUse(slot, invalid?.error);
   }
 
+  /**
+   * Asks the server of a connection that came back for its role. Another role than the wanted one condemns all
+   * connections to it.
+   *
+   * @param slot The connection, in use without a holder.
+   * @param reset The reset that is under way.
+   * @returns Whether the connection is good; if not, it is closed.
+   */
+  async settleDoubt(slot: Slot<C>, reset: Promise<void> | undefined): Promise<boolean> {
+    const { doubt } = slot;
+    try {
+      await reset;
+      if (slot.broken) {
+        this.closeInUse(slot);
+        return false;
+      }
+      // The first one of an outage speaks for all.
+      const isGood = !slot.evictedByOutage && await this.#connections.hasWantedRole(slot);
+      slot.doubt = undefined;
+      if (!isGood) this.discard(slot, doubt);
+      return isGood;
+    } catch (reason) {
+      this.closeInUse(slot, reason);
+      return false;
+    }
+  }
+
   /** Closes the idle connections that a test returns `true` for. */
   closeIdle(test: (slot: Slot<C>) => boolean): void {
     for (const slot of this.#idle.toArray()) {

@@ -2,25 +2,25 @@
  * The pool: checkout, checkin and waiters.
  *
  * There is one way from a free connection to a waiter, `#handOver()`: `#dispatch()` takes it for idle connections, and
- * `#putBack()` for one that is returned. If the connection needs a check, `#validate()` decides what comes of it.
+ * `#putBack()` for one that is returned. If the connection needs a check, `decide()` says what comes of it.
  *
  * @module
  */
 
 import { now } from "../internal/clock.ts";
 import { PoolClosedError, type PoolCounts } from "../errors.ts";
-import { AnswerWait, awaitAnswerFor } from "./answer_wait.ts";
+import { AnswerWait } from "./answer_wait.ts";
 import { connectionInUseError, poolTimeoutError } from "./checkout_errors.ts";
 import { ConnectLimiter } from "./connect_limiter.ts";
 import type {
   CheckoutOptions,
   Connections,
-  InvalidConnection,
   OpenedConnection,
   PoolParts,
   PoolSettings,
 } from "./contract.ts";
 import type { TerminateOptions } from "./connection/close.ts";
+import { awaitCheck, type Check, decide } from "./handover_check.ts";
 import { Inventory } from "./inventory.ts";
 import type { Lease } from "./lease.ts";
 import type { LinkedList } from "./linked_list.ts";
@@ -32,29 +32,11 @@ import type { ReadonlySlots, Slots } from "./slots.ts";
 import { UseRecorder } from "./use_recorder.ts";
 import { type Waiter, WaitQueue } from "./wait_queue.ts";
 
-/** Maximum number of connections tried per checkout. */
-const MAX_TRIES = 2;
-
 /** Maximum number of open connections, retired ones included, as a multiple of the limit for the others. */
 const MAX_OPEN_FACTOR = 2;
 
 const DONE: Promise<void> = Promise.resolve();
 
-/** What the check of a connection came to. */
-interface CheckOutcome {
-  /** What is wrong with the connection. */
-  readonly invalid?: InvalidConnection | undefined;
-  /** What the waiter is rejected with, though the connection is good. */
-  readonly failure?: { readonly error: unknown };
-}
-
-/**
- * What happens to a waiter after the check: it gets the connection, it gets another one, it is rejected, or its wait
- * has ended meanwhile.
- */
-type Verdict = "ok" | "retry" | "reject" | "closed";
-
-type Check = Promise<InvalidConnection | undefined>;
 type LeaseWaiter<C> = Waiter<Lease<C>>;
 
 /** Hands out connections within limits, first come, first served. */
@@ -221,20 +203,9 @@ export class Pool<C> implements LeaseOwner<C> {
     });
   }
 
-  /** Asks the server of a connection that came back for its role: another one condemns all connections to it. */
+  /** Gives a connection back whose server is in doubt, if the server proves to be good. */
   async #settleDoubt(slot: Slot<C>, reset: Promise<void> | undefined): Promise<void> {
-    const { doubt } = slot;
-    try {
-      await reset;
-      if (slot.broken) return void this.#inventory.closeInUse(slot);
-      // The first one of an outage speaks for all.
-      const isGood = !slot.evictedByOutage && await this.#connections.hasWantedRole(slot);
-      slot.doubt = undefined;
-      if (isGood) await this.#putBack(slot);
-      else this.#inventory.discard(slot, doubt);
-    } catch (reason) {
-      this.#inventory.closeInUse(slot, reason);
-    }
+    if (await this.#inventory.settleDoubt(slot, reset)) await this.#putBack(slot);
   }
 
   invalidate(slot: Slot<C>, error: unknown): void {
@@ -278,12 +249,7 @@ export class Pool<C> implements LeaseOwner<C> {
     return inUse;
   }
 
-  /**
-   * Is told that an address is back: the connections to it that are in use count against the limit again, and need not
-   * be closed at checkin.
-   *
-   * @param address The address.
-   */
+  /** Counts the connections in use to an address that is back against the limit again; they need not be closed. */
   restoreAddress(address: string): void {
     this.#inventory.restoreAddress(address);
   }
@@ -366,9 +332,10 @@ export class Pool<C> implements LeaseOwner<C> {
 
   async #handOverChecked(waiter: LeaseWaiter<C>, slot: Slot<C>, check: Check): Promise<void> {
     this.#waiters.setAside(waiter);
-    const outcome = await this.#awaitCheck(waiter, slot, check);
+    const outcome = await awaitCheck(check, waiter, { slot, answer: this.#answer });
     const { invalid, failure } = outcome;
-    switch (this.#validate(waiter, slot, outcome)) {
+    const isUsable = (slot: Slot<C>) => this.#inventory.isUsable(slot);
+    switch (decide(outcome, waiter, { slot, isUsable })) {
       case "ok":
         return this.#waiters.serve(waiter, this.#lend(slot, waiter.stack));
       case "retry":
@@ -384,29 +351,6 @@ export class Pool<C> implements LeaseOwner<C> {
       case "closed":
         this.#putBack(slot);
     }
-  }
-
-  /** Waits for the check of a connection, and once more for a fresh answer: a check takes time. */
-  async #awaitCheck(waiter: LeaseWaiter<C>, slot: Slot<C>, check: Check): Promise<CheckOutcome> {
-    try {
-      const invalid = await check;
-      // Once: an answer serves each waiter that waited for it, however short its TTL.
-      if (!invalid && slot.isOpen && waiter.waiting && !this.#answer.isFresh()) {
-        await awaitAnswerFor(waiter, slot, this.#answer);
-      }
-      return { invalid };
-    } catch (error) {
-      return { failure: { error } };
-    }
-  }
-
-  /** Decides by what is true now: much may have happened during the check. */
-  #validate(waiter: LeaseWaiter<C>, slot: Slot<C>, outcome: CheckOutcome): Verdict {
-    if (!slot.isOpen) return "retry";
-    if (outcome.invalid) return ++waiter.tries < MAX_TRIES ? "retry" : "reject";
-    if (outcome.failure) return "reject";
-    if (!this.#inventory.isUsable(slot)) return "retry";
-    return waiter.waiting ? "ok" : "closed";
   }
 
   #lend(slot: Slot<C>, stack: string | undefined): Lease<C> {
