@@ -25,6 +25,8 @@ import { pause, until } from "../support/waiting.ts";
 
 /** Delay of each message, in milliseconds: less than `probeTimeout` for an answer, more for a login. */
 const DELAY_MS = 300;
+/** Delay of an end that no message precedes: a busy machine still has time for both ends within `probeTimeout`. */
+const END_DELAY_MS = 50;
 const PROBE_TIMEOUT = 0.8;
 
 const LOGIN = { user: "app", password: "s3cret" };
@@ -36,8 +38,15 @@ async function slowWay(host: string, server: { host: string; port: number }) {
     const far = net.connect({ port: server.port, host: server.host, allowHalfOpen: true });
     for (const [from, to] of [[near, far], [far, near]] as const) {
       sockets.add(from);
-      from.on("data", (bytes) => setTimeout(() => to.writable && to.write(bytes), DELAY_MS));
-      from.on("end", () => setTimeout(() => to.end(), DELAY_MS));
+      let underWay = 0;
+      from.on("data", (bytes) => {
+        underWay++;
+        setTimeout(() => {
+          underWay--;
+          if (to.writable) to.write(bytes);
+        }, DELAY_MS);
+      });
+      from.on("end", () => setTimeout(() => to.end(), underWay > 0 ? DELAY_MS : END_DELAY_MS));
       from.on("error", () => to.destroy());
       from.on("close", () => sockets.delete(from));
     }
