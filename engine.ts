@@ -13,6 +13,7 @@ import { DatabaseUrl } from "./engine/url.ts";
 
 export type {
   BeginOptions,
+  CallOptions,
   ConnectOptions,
   Engine,
   EngineEventMap,
