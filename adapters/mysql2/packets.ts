@@ -45,6 +45,13 @@ const ERROR = 0xff;
 /** An EOF packet is shorter than this; a longer packet with the same first byte is a row. */
 const MAX_EOF_LENGTH = 9;
 
+type Command = NonNullable<PacketSource["_command"]>;
+
+/** Returns whether a command waits for packets. At its end, when mysql2's own pool takes the connection back, it does not. */
+function isRunning(command: Command | null | undefined): command is Command {
+  return command !== null && command !== undefined && command.next !== null;
+}
+
 /** Follows the packets of one connection, beginning right after its login. */
 export class PacketObserver {
   readonly #source: PacketSource;
@@ -74,14 +81,14 @@ export class PacketObserver {
   get activity(): Activity | undefined {
     const { _command, _commands, _paused } = this.#source;
     if (_commands === undefined) return undefined;
-    if (!_command) return _commands.length > 0 ? "running" : "none";
+    if (!isRunning(_command)) return _commands.length > 0 ? "running" : "none";
     return _paused || _command.next?.name === "infileOk" ? "stuck" : "running";
   }
 
   /** Whether a statement is running or waits for another one; `undefined` if that is not known. */
   get busy(): boolean | undefined {
     const { _command, _commands } = this.#source;
-    return _command ? true : _commands && _commands.length > 0;
+    return isRunning(_command) || _commands && _commands.length > 0;
   }
 
   /** Whether neither a statement is running nor a transaction open, as far as is known. */

@@ -4,6 +4,7 @@ import type { FakeBehavior } from "../../testing/mod.ts";
 import { closeAtRest, watch } from "../support/checks.ts";
 import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
+import { resolvable } from "../support/waiting.ts";
 
 /** A statement that never ends by itself. */
 const HANGS: FakeBehavior = {
@@ -34,7 +35,7 @@ Deno.test("CallLimit: the timeout is for the wait and the statement together", a
 
 Deno.test("CallLimit: a query that has ended gives its result, although it was to be cancelled", async () => {
   using time = fakeTime();
-  const answer = Promise.withResolvers<unknown[]>();
+  const answer = resolvable<unknown[]>();
   const env = fakeEngine(SINGLE, {
     query: () => answer.promise,
     cancel: () => new Promise(() => {}),
@@ -54,7 +55,7 @@ Deno.test("CallLimit: a query that has ended gives its result, although it was t
 
 Deno.test("CallLimit: the connection is handed on once the cancel is over, and not before, even if it was released", async () => {
   using time = fakeTime();
-  const cancelled = Promise.withResolvers<void>();
+  const cancelled = resolvable<void>();
   const env = fakeEngine(SINGLE, { ...HANGS, cancel: () => cancelled.promise });
   const controller = new AbortController();
   const { signal } = controller;

@@ -6,7 +6,7 @@ import { listen } from "../support/peers.ts";
 const DRIVERS = [
   "postgresql+pg",
   "postgresql+postgresjs",
-  "postgresql+db-postgres",
+  ...("Deno" in globalThis ? ["postgresql+db-postgres"] : []), // runs on Deno only
   "mysql+mysql2",
   "mysql+mariadb",
 ];
