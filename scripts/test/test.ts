@@ -3,8 +3,8 @@
  * the tests of some files or folders; flags go to `deno test`.
  *
  * The files run side by side. Each one that starts processes, such as servers, has a process of its own: they wait most of
- * the time. All others run in one process. The variable DENO_JOBS is the number of processes at a time. The output of what
- * failed is printed; the last line has the counts of all.
+ * the time. All others run in one process. The variable DENO_JOBS is the number of processes at a time. Only the output of
+ * processes with a failure is printed; the last line has the counts of all.
  *
  * The run leaves deno.lock alone; `deno task lock` adds to it what is newly imported.
  *
@@ -67,7 +67,7 @@ export async function test(args: readonly string[]): Promise<number> {
   const startMs = performance.now();
   const results = await runAll(jobs, [...std, ...flags], lab.env);
   const failed = results.filter(({ counts }) => counts.failed.tests > 0);
-  for (const { job, output } of failed) console.log(`\n== ${job.name}\n\n${output.trim()}`);
+  if (failed.length > 0) console.log(`\nFailed: ${failed.map(({ job }) => job.name).join(", ")}`);
   const counts = sumOf(results.map(({ counts }) => counts));
   console.log(`\n${lineOf(counts, (performance.now() - startMs) / 1000)}`);
   if (args.length === 0) await saveOutcomes("runtimes", await outcomes(failed.length === 0));
@@ -130,6 +130,7 @@ async function runAll(
         DENO_JOBS: String(cores),
       });
       const seconds = (performance.now() - startMs) / 1000;
+      if (result.counts.failed.tests > 0) console.log(`\n== ${job.name}\n\n${errorsIn(result)}\n`);
       if (command === "test") console.log(`${job.name}: ${lineOf(result.counts, seconds)}`);
       return result;
     });
@@ -160,6 +161,11 @@ async function runJob(job: Job, args: string[], env: Record<string, string>): Pr
   const counted = countsIn(output) ?? NO_TESTS;
   const broke = code !== 0 && counted.failed.tests === 0;
   return { job, counts: broke ? sumOf([counted, BROKEN]) : counted, output };
+}
+
+/** Returns the part of the output that begins with the errors; all of it if there is no such part. */
+function errorsIn({ output }: Result): string {
+  return output.slice(Math.max(0, output.search(/^ *ERRORS *$/m))).trim();
 }
 
 /** Returns the outcome of a run of all tests, by folder: if one test failed, nothing is claimed. */
