@@ -51,16 +51,20 @@ Deno.test("an engine to which nothing refers any more closes its idle connection
   assertEquals(adapter.open, []);
 });
 
-Deno.test("an engine stays open while the program refers to a sibling of it", async () => {
-  const adapter = fakeAdapter();
-  let sibling: Engine<FakeClient> | undefined = await useEngine(adapter, (engine, leases) => {
+/** Uses a sibling of an engine to which nothing else refers. When this returns, nothing refers to the sibling either. */
+async function useSibling(adapter: FakeAdapter): Promise<void> {
+  const sibling = await useEngine(adapter, (engine, leases) => {
     leases[1]!.release();
     return engine.executionOptions({ isolationLevel: "serializable" });
   });
   await collectSeveralTimes();
   assertEquals(adapter.open.length, 2);
   await sibling.use(() => {});
-  sibling = undefined;
+}
+
+Deno.test("an engine stays open while the program refers to a sibling of it", async () => {
+  const adapter = fakeAdapter();
+  await useSibling(adapter);
   await untilOpen(adapter, 0);
 });
 
