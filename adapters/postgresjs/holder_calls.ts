@@ -93,22 +93,29 @@ interface Query {
   cancel(): unknown;
 }
 
+/** The classes of queries whose `cancel()` is mended. */
 const mended: WeakSet<object> = new WeakSet();
+/** What begins the queries of the clients whose `cancel()` is mended. */
+const mendedHandlers: WeakSet<() => void> = new WeakSet();
 
 /**
  * Mends the driver's `cancel()` (3.4). A query that is cancelled in the same turn in which it was made is never begun,
  * and the driver then takes its connection for busy for ever: nothing that is sent on it is answered.
  *
- * @param client A client. It shares the class of its queries with all clients of its module.
+ * @param client A client. It shares the class of its queries with all clients of its module; `cancel()` of those that
+ *   were not passed here is as before.
  */
 export function mendCancel(client: PostgresjsSql): void {
-  const query = Object.getPrototypeOf(client.unsafe("")) as Query;
+  const made = client.unsafe("") as unknown as Query;
+  const query = Object.getPrototypeOf(made) as Query;
   const { cancel } = query;
-  if (typeof cancel !== "function" || mended.has(query)) return;
+  if (typeof cancel !== "function" || typeof made.handler !== "function") return;
+  mendedHandlers.add(made.handler);
+  if (mended.has(query)) return;
   mended.add(query);
   query.cancel = function (this: Query) {
     const cancelled = cancel.call(this);
-    if (this.cancelled === true) this.handler = () => {};
+    if (this.cancelled === true && mendedHandlers.has(this.handler)) this.handler = () => {};
     return cancelled;
   };
 }
