@@ -68,6 +68,7 @@ export interface PgInternals {
   /** In pipeline mode, the queries that are sent and wait for their turn to be answered. */
   _sentQueryQueue?: readonly unknown[];
   once?(event: "drain" | "end", listener: () => void): unknown;
+  off?(event: "drain" | "end", listener: () => void): unknown;
   getTransactionStatus?(): string | null;
 }
 

@@ -52,11 +52,16 @@ export function activityOf(client: PgClient): Activity | undefined {
 
 /** Waits until a client has no query any more: pg warns of a query that has to wait for another one. */
 export async function untilIdle(client: PgClient): Promise<void> {
-  const { once } = internalsOf(client);
-  if (!once || activityOf(client) !== "running") return;
+  const { once, off } = internalsOf(client);
+  if (!once || !off || activityOf(client) !== "running") return;
   await new Promise<void>((resolve) => {
-    once.call(client, "drain", resolve);
-    once.call(client, "end", resolve);
+    const onIdle = () => {
+      off.call(client, "drain", onIdle);
+      off.call(client, "end", onIdle);
+      resolve();
+    };
+    once.call(client, "drain", onIdle);
+    once.call(client, "end", onIdle);
   });
 }
 

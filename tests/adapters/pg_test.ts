@@ -134,12 +134,26 @@ Deno.test("pgAdapter().connect(): passes URL parameters and connectArgs to the s
 Deno.test("pgAdapter() in an engine: limits a query by query_timeout, and does not lease the busy connection", async () => {
   const warnings: string[] = [];
   const logger = { debug() {}, info() {}, warn: (line: string) => void warnings.push(line) };
-  const engine = engineFor("?query_timeout=100", { poolSize: 1, maxOverflow: 0, logger });
-  await assertRejects(() => engine.query("SELECT pg_sleep(0.3)"), Error, "Query read timeout");
+  const engine = engineFor("?query_timeout=500", { poolSize: 1, maxOverflow: 0, logger });
+  await assertRejects(() => engine.query("SELECT pg_sleep(1.5)"), Error, "Query read timeout");
   assertEquals(await engine.query("SELECT 1 AS n"), [{ n: 1 }]);
   // The rollback was sent when the query had ended.
   assertEquals(engine.status().opened, 1);
   assertEquals(warnings, []);
+  await engine.close();
+});
+
+Deno.test("pgAdapter() in an engine: leaves no listener behind when a checkin waits for a query", async () => {
+  const engine = engineFor("", { poolSize: 1, maxOverflow: 0 });
+  const lease = await engine.connect();
+  const { client } = lease;
+  const listeners = () => client.listenerCount("end") + client.listenerCount("drain");
+  const before = listeners();
+  await lease.release();
+  for (let round = 0; round < 3; round++) {
+    await engine.use(({ client }) => void client.query("SELECT 1"));
+  }
+  assertEquals(listeners(), before);
   await engine.close();
 });
 

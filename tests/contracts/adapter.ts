@@ -12,6 +12,7 @@ import {
   assertGreater,
   assertInstanceOf,
   assertLess,
+  assertMatch,
   assertNotEquals,
   assertRejects,
   assertStringIncludes,
@@ -525,7 +526,7 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
         await server.thaw();
         assertGreater(tookMs, 390);
         assertLess(tookMs, lag.limit(2500));
-        assertStringIncludes(frozen.message, "no connection within 0.4 seconds");
+        assertMatch(frozen.message, /no connection within 0\.(?:4|39\d*|38\d*) seconds/);
 
         const client = await own.open();
         await own.adapter.ping!(client);
