@@ -118,7 +118,7 @@ async function runMatrix(kind: DatabaseKind): Promise<Cell[]> {
 
 const EARLY = "before the fault";
 /** Maximum number of times that a pair is tried on a machine that is too busy. */
-const MAX_TRIES = 5;
+const MAX_TRIES = 4;
 
 /** Runs one fault of the server with every fault of DNS, one after the other. */
 async function runRow(row: Row): Promise<Cell[]> {
@@ -333,7 +333,7 @@ class Callers {
       const endedMs = performance.now();
       if (error === undefined) this.#lastResultMs[index] = endedMs;
       this.calls.push({ endedMs, seconds: (endedMs - startMs) / 1000, error });
-      await pause(50);
+      await pause(100);
     }
   }
 }
