@@ -8,7 +8,7 @@ import mysqlOfPromises from "npm:mysql2@^3.24/promise";
 import { DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
-import { REFUSING_PORT } from "../support/drop_in_sockets.ts";
+import { REFUSING_PORT } from "../support/sockets.ts";
 import { type Subject, testBehaviors } from "../support/drop_in_suite.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { ON_MARIADB } from "../support/servers.ts";

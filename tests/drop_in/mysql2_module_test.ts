@@ -13,7 +13,7 @@ import { clearDnsCache } from "../../resolver.ts";
 import { freePort } from "../../lab/free_port.ts";
 import { startMariadb } from "../../lab/mariadb.ts";
 import { coreOf, LOGIN, mariadbPair, where } from "../support/drop_in_mariadb.ts";
-import { REFUSING_PORT, untilSocketsClosed } from "../support/drop_in_sockets.ts";
+import { REFUSING_PORT, untilSocketsClosed } from "../support/sockets.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { mariadbTest } from "../support/servers.ts";
 import { pause, soon, until } from "../support/waiting.ts";

@@ -17,7 +17,7 @@ import { clearDnsCache } from "../../resolver.ts";
 import { freePort } from "../../lab/free_port.ts";
 import { startMariadb } from "../../lab/mariadb.ts";
 import { type Setup, withPools } from "../support/drop_in_setup.ts";
-import { REFUSING_PORT } from "../support/drop_in_sockets.ts";
+import { REFUSING_PORT } from "../support/sockets.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { administer, LOGIN, mariadbPair, where } from "../support/drop_in_mariadb.ts";
 import { runProgram } from "../support/program.ts";

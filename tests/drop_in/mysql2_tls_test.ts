@@ -9,7 +9,7 @@ import { dnsMysql2, DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
 import { makeAuthority } from "../../lab/certificates.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
-import { untilSocketsClosed } from "../support/drop_in_sockets.ts";
+import { untilSocketsClosed } from "../support/sockets.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { asAdmin, LOGIN as USER } from "../support/mysql_subject.ts";
 import { mariadbTest, ON_MARIADB } from "../support/servers.ts";

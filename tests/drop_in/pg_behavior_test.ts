@@ -15,7 +15,7 @@ import QueryStream from "npm:pg-query-stream@^4";
 import { DnsPgPool } from "../../drop_in/pg_pool.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
-import { REFUSING_PORT } from "../support/drop_in_sockets.ts";
+import { REFUSING_PORT } from "../support/sockets.ts";
 import { type Subject, testBehaviors } from "../support/drop_in_suite.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { runProgram } from "../support/program.ts";

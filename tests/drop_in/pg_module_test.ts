@@ -21,7 +21,7 @@ import { ConnectionLostError } from "../../errors.ts";
 import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
-import { REFUSING_PORT, untilSocketsClosed } from "../support/drop_in_sockets.ts";
+import { REFUSING_PORT, untilSocketsClosed } from "../support/sockets.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 

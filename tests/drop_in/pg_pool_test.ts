@@ -17,7 +17,7 @@ import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { CopyQuery } from "../support/handover_postgres.ts";
 import { type Setup, withPools } from "../support/drop_in_setup.ts";
-import { REFUSING_PORT } from "../support/drop_in_sockets.ts";
+import { REFUSING_PORT } from "../support/sockets.ts";
 import { runProgram } from "../support/program.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 

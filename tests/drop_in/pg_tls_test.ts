@@ -13,7 +13,7 @@ import { dnsPg, DnsPgPool } from "../../drop_in/pg_pool.ts";
 import { type Certificate, makeAuthority } from "../../lab/certificates.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
-import { untilSocketsClosed } from "../support/drop_in_sockets.ts";
+import { untilSocketsClosed } from "../support/sockets.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 
 const LOGIN = { user: "app", password: "s3cret", database: "orders" };

@@ -9,7 +9,7 @@ import { dnsMysql2 } from "../../drop_in/mysql2_pool.ts";
 import { dnsPg } from "../../drop_in/pg_pool.ts";
 import { fakeAdapter, type FakeClient } from "../../testing/mod.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
-import { REFUSING_PORT } from "../support/drop_in_sockets.ts";
+import { REFUSING_PORT } from "../support/sockets.ts";
 import { pause, until } from "../support/waiting.ts";
 
 const connection = { busy: false, close() {}, terminate() {} };

@@ -9,7 +9,7 @@ import { freePort } from "../../lab/free_port.ts";
 import type { PostgresServer } from "../../lab/postgres.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { adminOf, startOrders } from "../support/example_postgres.ts";
-import { watchSockets } from "../support/sockets.ts";
+import { untilSocketsClosed } from "../support/sockets.ts";
 import { soon, until } from "../support/waiting.ts";
 
 /** As it is written in a pod. */
@@ -35,7 +35,6 @@ async function inCluster(
   body: (engine: Engine<pg.Client>, dns: DnsServer) => Promise<void>,
 ): Promise<void> {
   clearDnsCache();
-  const sockets = watchSockets();
   await using dns = await DnsServer.start({ ttl: 0 });
   dns.set(NAME, [...PODS]);
   const engine = openEngine(pods[0]!.url(host), {
@@ -43,12 +42,13 @@ async function inCluster(
     dnsMinTtl: 0,
     ...options,
   });
-  try {
-    await body(engine, dns);
-  } finally {
-    await engine.close({ drain: 0 });
-    await sockets.closed();
-  }
+  await untilSocketsClosed(async () => {
+    try {
+      await body(engine, dns);
+    } finally {
+      await engine.close({ drain: 0 });
+    }
+  });
 }
 
 /** Begins reports that last until the returned function is called. */

@@ -8,7 +8,7 @@ import { freePort } from "../../lab/free_port.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { startPair } from "../support/drop_in_failover.ts";
 import { startOrders } from "../support/example_postgres.ts";
-import { watchSockets } from "../support/sockets.ts";
+import { untilSocketsClosed } from "../support/sockets.ts";
 import { pause, soon } from "../support/waiting.ts";
 
 const NAME = "db.internal";
@@ -27,60 +27,59 @@ async function scrape(port: number): Promise<(name: string, ...labels: string[])
   };
 }
 
-Deno.test("examples/open_telemetry.ts tells Prometheus and the traces of a switchover", async () => {
-  const sockets = watchSockets();
-  const pair = await startPair(startOrders);
-  const { first, second } = pair;
-  const port = await freePort(["127.0.0.1"]);
-  const finished: ReadableSpan[] = [];
-  const endTelemetry = startTelemetry(port, {
-    export(spans, done) {
-      finished.push(...spans);
-      done({ code: 0 });
-    },
-    shutdown: () => Promise.resolve(),
-  });
-  try {
-    await using dns = await DnsServer.start({ ttl: 0 });
-    dns.set(NAME, [first.host]);
-    const engine = openEngine(first.url(NAME), { dnsNameservers: [dns.address], dnsMinTtl: 0 });
-    assertEquals((await countTables(engine)).length, 1);
-    const before = await scrape(port);
-    assertEquals(before("db_client_connection_count", 'state="idle"'), 1);
-    assertEquals(before("db_client_connection_create_time_count"), 1);
+Deno.test("examples/open_telemetry.ts tells Prometheus and the traces of a switchover", () =>
+  untilSocketsClosed(async () => {
+    const pair = await startPair(startOrders);
+    const { first, second } = pair;
+    const port = await freePort(["127.0.0.1"]);
+    const finished: ReadableSpan[] = [];
+    const endTelemetry = startTelemetry(port, {
+      export(spans, done) {
+        finished.push(...spans);
+        done({ code: 0 });
+      },
+      shutdown: () => Promise.resolve(),
+    });
+    try {
+      await using dns = await DnsServer.start({ ttl: 0 });
+      dns.set(NAME, [first.host]);
+      const engine = openEngine(first.url(NAME), { dnsNameservers: [dns.address], dnsMinTtl: 0 });
+      assertEquals((await countTables(engine)).length, 1);
+      const before = await scrape(port);
+      assertEquals(before("db_client_connection_count", 'state="idle"'), 1);
+      assertEquals(before("db_client_connection_create_time_count"), 1);
 
-    const lease = await engine.connect();
-    dns.set(NAME, [second.host]);
-    await countTables(engine);
-    await lease.release();
-    const after = await scrape(port);
-    assertEquals(after("dnspool_address_changes_total"), 1);
-    assertEquals(after("dnspool_connections_retired_total"), 1);
-    assertEquals(after("db_client_connection_create_time_count"), 2);
-    assertEquals(after("db_client_connection_count", 'state="idle"'), 1);
-    assertEquals(after("db_client_connection_count", 'state="used"'), 0);
-    assert(after("dnspool_resolve_duration_count") >= 2);
-    await engine.close();
-    assertEquals((await scrape(port))("db_client_connection_count", 'state="idle"'), 0);
+      const lease = await engine.connect();
+      dns.set(NAME, [second.host]);
+      await countTables(engine);
+      await lease.release();
+      const after = await scrape(port);
+      assertEquals(after("dnspool_address_changes_total"), 1);
+      assertEquals(after("dnspool_connections_retired_total"), 1);
+      assertEquals(after("db_client_connection_create_time_count"), 2);
+      assertEquals(after("db_client_connection_count", 'state="idle"'), 1);
+      assertEquals(after("db_client_connection_count", 'state="used"'), 0);
+      assert(after("dnspool_resolve_duration_count") >= 2);
+      await engine.close();
+      assertEquals((await scrape(port))("db_client_connection_count", 'state="idle"'), 0);
 
-    await endTelemetry();
-    const named = (name: string) => finished.filter((span) => span.name === name);
-    assertEquals(
-      named("dnspool.connect").map(({ attributes }) => attributes["network.peer.address"]),
-      [first.host, second.host],
-    );
-    const [own] = named("count tables");
-    const [checkout] = named("dnspool.checkout");
-    assertEquals(checkout!.parentSpanContext?.spanId, own!.spanContext().spanId);
-  } finally {
-    await endTelemetry();
-    api.metrics.disable();
-    api.trace.disable();
-    api.context.disable();
-    await pair.stop();
-    await sockets.closed();
-  }
-});
+      await endTelemetry();
+      const named = (name: string) => finished.filter((span) => span.name === name);
+      assertEquals(
+        named("dnspool.connect").map(({ attributes }) => attributes["network.peer.address"]),
+        [first.host, second.host],
+      );
+      const [own] = named("count tables");
+      const [checkout] = named("dnspool.checkout");
+      assertEquals(checkout!.parentSpanContext?.spanId, own!.spanContext().spanId);
+    } finally {
+      await endTelemetry();
+      api.metrics.disable();
+      api.trace.disable();
+      api.context.disable();
+      await pair.stop();
+    }
+  }));
 
 Deno.test("examples/open_telemetry.ts runs as it stands", async () => {
   const pair = await startPair(startOrders);

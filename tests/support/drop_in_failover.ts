@@ -11,7 +11,7 @@ import net from "node:net";
 import { clearDnsCache } from "../../resolver.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { DnsServer } from "../../testing/mod.ts";
-import { untilSocketsClosed } from "./drop_in_sockets.ts";
+import { untilSocketsClosed } from "./sockets.ts";
 import { pause, until } from "./waiting.ts";
 
 /** The name that moves. */

@@ -6,7 +6,7 @@
 
 import { clearDnsCache } from "../../resolver.ts";
 import { type FakeLookup, fakeLookup } from "./fake_lookup.ts";
-import { untilSocketsClosed } from "./drop_in_sockets.ts";
+import { untilSocketsClosed } from "./sockets.ts";
 
 /** What a test with such pools is given. */
 export interface Setup<P, O> {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { untilSocketsClosed } from "./drop_in_sockets.ts";
+import { untilSocketsClosed } from "./sockets.ts";
 
 /** What a behavior is tested with. */
 export interface Subject<P, O> {

@@ -17,7 +17,7 @@ import { DnsServer } from "../../testing/mod.ts";
 import { type LabServer, type ServerPair, startPair } from "./drop_in_failover.ts";
 import type { Registration } from "./servers.ts";
 import type { Dialect } from "./sql_dialects.ts";
-import { watchSockets } from "./sockets.ts";
+import { untilSocketsClosed } from "./sockets.ts";
 import { soon, until } from "./waiting.ts";
 
 const NAME = "db.internal";
@@ -160,7 +160,6 @@ async function withContext<C, S extends ExampleServer>(
   body: (context: TestContext<C, S>) => Promise<void>,
 ): Promise<void> {
   clearDnsCache();
-  const sockets = watchSockets();
   await using dns = await DnsServer.start({ ttl: 0 });
   dns.set(NAME, [first.host]);
   const ask = (server: S, text: string) => askAsAdmin(subject, server, text);
@@ -175,12 +174,13 @@ async function withContext<C, S extends ExampleServer>(
   const count = async (server: S) =>
     Number((await ask(server, "SELECT count(*) AS n FROM orders"))[0]!.n);
   const lock = (server: S) => lockOrders(subject, server);
-  try {
-    await body({ subject, example, first, second, dns, engine, ask, count, lock });
-  } finally {
-    await engine.close({ drain: 0 });
-    await sockets.closed();
-  }
+  await untilSocketsClosed(async () => {
+    try {
+      await body({ subject, example, first, second, dns, engine, ask, count, lock });
+    } finally {
+      await engine.close({ drain: 0 });
+    }
+  });
 }
 
 /** Loses the first server during an order whose name moves to the second one. */

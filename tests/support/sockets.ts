@@ -1,33 +1,60 @@
 /**
- * The client sockets of this process. A socket that is closed in order lives until the other side has closed it as well;
- * a test whose leaks are looked for waits for that. Only Deno looks for leaks, and it announces every socket.
+ * Waits for what a test leaves running: sockets of libraries that close a connection without waiting for it, sockets of
+ * probe connections, and logins that were interrupted.
  *
  * @module
  */
 
-import { channel } from "node:diagnostics_channel";
-import type net from "node:net";
-import { until } from "./waiting.ts";
+import net from "node:net";
+import { pause, until } from "./waiting.ts";
 
-/** Sockets of one test. */
-export interface WatchedSockets {
-  /** Waits until all sockets that were opened since the call of {@linkcode watchSockets} are closed. */
-  closed(): Promise<void>;
+/** A port on which no server listens. One that was listened on to find it may not refuse yet. */
+export const REFUSING_PORT = 1;
+
+// deno-lint-ignore no-explicit-any -- any method: the arguments are passed on
+type Method = (this: any, ...args: any[]) => any;
+
+/** Asynchronous steps of a login of `pg`, which does not stop it when the socket is closed. */
+const LOGIN_STEPS = ["digest", "importKey", "sign", "deriveBits"] as const;
+
+/**
+ * Runs a function, and waits until all sockets that were connected meanwhile are closed.
+ *
+ * @param run The function.
+ */
+export async function untilSocketsClosed(run: () => Promise<void>): Promise<void> {
+  const pending = new Set<unknown>();
+  const restores = [
+    override(net.Socket.prototype, "connect", (connect) =>
+      function (...args) {
+        pending.add(this);
+        this.once("close", () => pending.delete(this));
+        return connect.apply(this, args);
+      }),
+    ...LOGIN_STEPS.map((name) =>
+      override(SubtleCrypto.prototype, name, (step) =>
+        function (...args) {
+          const result: Promise<unknown> = step.apply(this, args);
+          pending.add(result);
+          const done = () => pending.delete(result);
+          result.then(done, done);
+          return result;
+        })
+    ),
+  ];
+  try {
+    await run();
+    await until(() => pending.size === 0, "the end of every socket");
+    await pause(1); // a driver handles the end of a socket one tick later
+  } finally {
+    for (const restore of restores) restore();
+  }
 }
 
-/** All that are open, with their number in the order of their opening. */
-const open = new Map<net.Socket, number>();
-let count = 0;
-
-channel("net.client.socket").subscribe((message) => {
-  const { socket } = message as { socket: net.Socket };
-  open.set(socket, ++count);
-  socket.once("close", () => open.delete(socket));
-});
-
-/** Watches the sockets that are opened from now on. */
-export function watchSockets(): WatchedSockets {
-  const before = count;
-  const isClosed = () => [...open.values()].every((number) => number <= before);
-  return { closed: () => until(isClosed, "the end of all sockets") };
+/** Overrides a method; returns the function that restores it. */
+function override(prototype: object, name: string, make: (original: Method) => Method): () => void {
+  const methods = prototype as Record<string, Method>;
+  const original = methods[name]!;
+  methods[name] = make(original);
+  return () => void (methods[name] = original);
 }
