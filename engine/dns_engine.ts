@@ -86,9 +86,9 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     return this.#connectWith(options);
   }
 
-  async use<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: ConnectOptions): Promise<T> {
-    if (typeof fn !== "function") throw mustBe("fn", "a function", fn);
-    return await this.#useLease(await this.connect(options), fn, this.#hideData);
+  use<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: ConnectOptions): Promise<T> {
+    if (typeof fn !== "function") return Promise.reject(mustBe("fn", "a function", fn));
+    return this.#useLease(this.connect(options), fn, this.#hideData);
   }
 
   async begin<T>(
@@ -127,7 +127,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     const run = this.#runner("run a query");
     if (options === undefined) {
       const work = (lease: Lease<C>) => run(lease, text, values);
-      return await this.#useLease(await this.connect(), work, asItIs) as readonly Row[];
+      return await this.#useLease(this.connect(), work, asItIs) as readonly Row[];
     }
     return await this.#limited("query", readLimit(options, "query"), {
       hideData: asItIs,
@@ -226,10 +226,11 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
 
   /** Runs a function with a connection, and gives the connection back whatever happens. */
   async #useLease<T>(
-    lease: Lease<C>,
+    checkout: Promise<Lease<C>>,
     fn: (lease: Lease<C>) => T | Promise<T>,
     hideData: (error: unknown) => unknown,
   ): Promise<T> {
+    const lease = await checkout;
     let result: T;
     try {
       result = await lease.untilLost(fn(lease));
@@ -258,7 +259,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     const run = (lease: Lease<C>) => limit.run(lease, (guard) => work(lease, guard));
     try {
       if (within === undefined) {
-        return await this.#useLease(await this.#checkout(limit.checkout), run, hideData);
+        return await this.#useLease(this.#checkout(limit.checkout), run, hideData);
       }
       return await run(within).catch((error) => {
         throw hideData(error);

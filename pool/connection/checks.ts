@@ -52,6 +52,8 @@ export class ConnectionChecks<C> {
   readonly #settings: CheckSettings<C>;
   readonly #hasChecks: boolean;
   readonly #hasResetHooks: boolean;
+  /** Whether the adapter and the options have something to do at a checkin. */
+  readonly #mayReset: boolean;
   readonly #resetOnReturn: "rollback" | "commit" | "reset" | null;
 
   /**
@@ -67,6 +69,9 @@ export class ConnectionChecks<C> {
     this.#resetOnReturn = resetOnReturn;
     this.#hasChecks = prePing || hooks.checkout !== undefined;
     this.#hasResetHooks = hooks.reset !== undefined || hooks.checkin !== undefined;
+    const endsTransactions = resetOnReturn !== null && adapter.reset !== undefined;
+    this.#mayReset = endsTransactions || resetOnReturn === "reset" || this.#hasResetHooks ||
+      adapter.settle !== undefined || adapter.activity !== undefined;
   }
 
   /**
@@ -117,9 +122,9 @@ export class ConnectionChecks<C> {
    *   that the next holder must not meet.
    */
   reset(slot: Slot<C>): Promise<void> | undefined {
-    const { client, address } = slot;
-    if (this.#log.debugEnabled) this.#log.debug(`Checked in a connection to ${address}`);
-    const settled = this.#adapter.settle?.(client);
+    if (this.#log.debugEnabled) this.#log.debug(`Checked in a connection to ${slot.address}`);
+    if (!this.#mayReset && slot.isolationLevel === undefined) return undefined;
+    const settled = this.#adapter.settle?.(slot.client);
     if (settled === undefined) return this.#resetIfNeeded(slot);
     return settled.then(() => slot.isOpen ? this.#resetIfNeeded(slot) : undefined);
   }
