@@ -41,7 +41,7 @@ export class Inventory<C> {
   readonly #answer: PoolParts<C>["answer"];
   readonly #connections: Connections<C>;
   readonly #settings: PoolSettings;
-  readonly #uses: UseRecorder;
+  readonly #uses: UseRecorder | undefined;
   readonly #events: InventoryEvents;
   /** Maximum idle time; ignored if `minIdle` or `minSize` keeps idle connections. */
   readonly #maxIdleMs: number;
@@ -54,7 +54,7 @@ export class Inventory<C> {
   constructor(
     { answer, connections }: PoolParts<C>,
     settings: PoolSettings,
-    { uses, ...events }: InventoryEvents & { readonly uses: UseRecorder },
+    { uses, ...events }: InventoryEvents & { readonly uses: UseRecorder | undefined },
   ) {
     this.#answer = answer;
     this.#connections = connections;
@@ -108,7 +108,7 @@ export class Inventory<C> {
 
   /** Gives a connection away. */
   detach(slot: Slot<C>): void {
-    this.#uses.end(slot, undefined);
+    this.#uses?.end(slot, undefined);
     slot.holder = undefined;
     this.slots.detach(slot);
     this.#connections.detach(slot);
@@ -132,7 +132,7 @@ export class Inventory<C> {
   ): Promise<void> | undefined {
     if (slot.state !== "inUse") return undefined;
     const { holder } = slot;
-    if (holder) this.#uses.end(slot, reason);
+    if (holder) this.#uses?.end(slot, reason);
     slot.holder = undefined;
     const closing = this.#close(slot, reason, options);
     if (holder) PoolLease.abort(holder, reason);
@@ -251,7 +251,7 @@ export class Inventory<C> {
     if (error !== undefined) this.noteError(slot, error);
     const said = error === undefined ? "" : `: ${messageOf(error)}`;
     const reason = connectionLost(slot.address, `it was closed${said}`, error);
-    this.#uses.end(slot, reason);
+    this.#uses?.end(slot, reason);
     slot.holder = undefined;
     this.#close(slot, reason);
     const told = PoolLease.abort(holder, reason, { closed: true });

@@ -50,7 +50,7 @@ export class Pool<C> implements LeaseOwner<C> {
   readonly #connections: Connections<C>;
   readonly #settings: PoolSettings;
   readonly #observer: SafeObserver | undefined;
-  readonly #uses: UseRecorder;
+  readonly #uses: UseRecorder | undefined;
   readonly #inventory: Inventory<C>;
   readonly #slots: Slots<C>;
   /** The list of `#slots`: a field of its own, because each checkin reads it. */
@@ -77,7 +77,7 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#settings = settings;
     this.#observer = settings.observer;
     this.#limit = settings.poolSize + settings.maxOverflow;
-    this.#uses = new UseRecorder(settings);
+    this.#uses = UseRecorder.for(settings);
     this.#inventory = new Inventory(parts, settings, {
       uses: this.#uses,
       isConnecting: () => this.#limiter.size > 0,
@@ -156,7 +156,7 @@ export class Pool<C> implements LeaseOwner<C> {
         const check = this.#connections.check(slot);
         if (check === undefined) {
           if (this.#observer !== undefined) this.#observer.served();
-          return Promise.resolve(this.#lend(slot, this.#uses.stack()));
+          return Promise.resolve(this.#lend(slot, this.#uses?.stack()));
         }
         const waiter = this.#createWaiter(undefined);
         this.#handOverChecked(waiter, slot, check);
@@ -186,7 +186,7 @@ export class Pool<C> implements LeaseOwner<C> {
   /** Takes a connection back. Called once per lease. */
   checkin(slot: Slot<C>, error: unknown): Promise<void> {
     if (slot.cancel !== undefined) return slot.cancel.then(() => this.checkin(slot, error));
-    this.#uses.end(slot, error);
+    this.#uses?.end(slot, error);
     if (error !== undefined && error !== null) {
       const invalid = this.#connections.classifyError(error);
       if (invalid?.doubtful) slot.doubt = invalid;
@@ -209,7 +209,7 @@ export class Pool<C> implements LeaseOwner<C> {
   }
 
   invalidate(slot: Slot<C>, error: unknown): void {
-    this.#uses.end(slot, error);
+    this.#uses?.end(slot, error);
     const invalid = error === undefined ? undefined : this.#connections.classifyError(error);
     if (invalid?.doubtful) {
       slot.evicted = true;
@@ -355,7 +355,7 @@ export class Pool<C> implements LeaseOwner<C> {
 
   #lend(slot: Slot<C>, stack: string | undefined): Lease<C> {
     slot.uses++;
-    this.#uses.begin(slot, stack);
+    this.#uses?.begin(slot, stack);
     const lease = new PoolLease<C>(this, slot);
     slot.holder = lease;
     return lease;
@@ -428,7 +428,7 @@ export class Pool<C> implements LeaseOwner<C> {
   #createWaiter(options: CheckoutOptions | undefined): LeaseWaiter<C> {
     const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
     const waiter = this.#waiters.create(timeoutMs, signal);
-    waiter.stack = this.#uses.stack();
+    waiter.stack = this.#uses?.stack();
     return waiter;
   }
 

@@ -35,8 +35,6 @@ export class PoolLease<C> implements Lease<C>, Holder {
   #controller: AbortController | undefined = undefined;
   /** Called if the connection is terminated. */
   #watchers: Set<(reason: unknown) => void> | undefined = undefined;
-  /** Whether the server or the network closed the connection. */
-  #closed = false;
 
   /**
    * @param owner Takes the connection back.
@@ -133,7 +131,7 @@ export class PoolLease<C> implements Lease<C>, Holder {
   release(error?: unknown): Promise<void> {
     const slot = this.#slot;
     if (slot.holder !== this) {
-      if (this.#closed && error !== undefined && error !== null) {
+      if (slot.lostUnder === this && error !== undefined && error !== null) {
         this.#owner.noteError?.(slot, error);
       }
       return DONE;
@@ -171,7 +169,7 @@ export class PoolLease<C> implements Lease<C>, Holder {
   }
 
   #abort(reason: unknown, closed: boolean): Promise<void> | undefined {
-    this.#closed = closed;
+    if (closed) this.#slot.lostUnder = this;
     const watchers = this.#watchers;
     const tell = () => {
       for (const watcher of watchers ?? []) watcher(reason);

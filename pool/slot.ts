@@ -40,6 +40,8 @@ export class Slot<C> implements Linked<Slot<C>> {
   after: Slot<C> | undefined = undefined;
   /** The current lease, if any. */
   holder: Holder | undefined = undefined;
+  /** The lease under which the server or the network closed the connection. */
+  lostUnder: Holder | undefined = undefined;
   state: "idle" | "inUse" | "detached" | "closed" = "inUse";
   /** Not to be handed out again: closed at its next checkin or checkout. */
   evicted = false;

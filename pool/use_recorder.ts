@@ -11,17 +11,25 @@ import type { Slot } from "./slot.ts";
 /** Records the uses of one pool's connections. */
 export class UseRecorder {
   readonly #tracesStacks: boolean;
-  readonly #recordsTimes: boolean;
   readonly #observer: SafeObserver | undefined;
 
-  /** @param settings Whether stacks are recorded, and the observer of the durations. */
-  constructor({ traces, observer }: {
+  private constructor(tracesStacks: boolean, observer: SafeObserver | undefined) {
+    this.#tracesStacks = tracesStacks;
+    this.#observer = observer;
+  }
+
+  /**
+   * Makes a recorder.
+   *
+   * @param settings Whether stacks are recorded, and the observer of the durations.
+   * @returns `undefined` if there is nothing to record.
+   */
+  static for({ traces, observer }: {
     readonly traces: boolean;
     readonly observer: SafeObserver | undefined;
-  }) {
-    this.#tracesStacks = traces;
-    this.#observer = observer?.timesUse ? observer : undefined;
-    this.#recordsTimes = traces || this.#observer !== undefined;
+  }): UseRecorder | undefined {
+    const timed = observer?.timesUse ? observer : undefined;
+    return traces || timed !== undefined ? new UseRecorder(traces, timed) : undefined;
   }
 
   /** Returns the stack of the checkout; it must be called before the first `await`. */
@@ -31,7 +39,6 @@ export class UseRecorder {
 
   /** Records that a connection is handed out, with the stack of the checkout. */
   begin(slot: Slot<unknown>, stack: string | undefined): void {
-    if (!this.#recordsTimes) return;
     slot.leasedAtMs = now();
     slot.takenAt = stack;
     slot.reported = false;
