@@ -15,7 +15,13 @@ import { queryNameOf, toAnswer } from "./internal/answer.ts";
 import { isGranted, permissionMessage } from "./internal/deno_permissions.ts";
 import { DOH_URL_RULE, hostOf, readDohUrl } from "./internal/doh_url.ts";
 import { lookupFailure } from "./internal/failure.ts";
-import { readResponse, writeQuery } from "./internal/message.ts";
+import {
+  knowsNoEdns,
+  type Query,
+  readResponse,
+  type Response as DnsResponse,
+  writeQuery,
+} from "./internal/message.ts";
 import type { Answer, Lookup, Question } from "./lookup.ts";
 
 /** Maximum bytes of a DNS message. */
@@ -61,9 +67,7 @@ export function dohLookup(url: string): Lookup {
       checkEndpoint(endpoint, question, name);
       try {
         // With id 0, the same question is the same HTTP request to a cache (RFC 8484 section 4.1).
-        const query = { id: 0, name, family, edns: false };
-        const { message, age } = await post(endpoint, writeQuery(query), signal);
-        const response = readResponse(message, query);
+        const { response, age } = await ask(endpoint, { name, family }, signal);
         if (response.truncated) throw new Error("the response is truncated");
         return toAnswer(response, { name, family, server, age });
       } catch (error) {
@@ -73,6 +77,22 @@ export function dohLookup(url: string): Lookup {
       }
     },
   };
+}
+
+/** Asks with EDNS, which a server needs to report expired data, and without it if the server does not know it. */
+async function ask(
+  endpoint: URL,
+  question: Pick<Query, "name" | "family">,
+  signal: AbortSignal,
+): Promise<{ response: DnsResponse; age: number }> {
+  const askOnce = async (edns: boolean) => {
+    // With id 0, the same question is the same HTTP request to a cache (RFC 8484 section 4.1).
+    const query = { ...question, id: 0, edns };
+    const { message, age } = await post(endpoint, writeQuery(query), signal);
+    return { response: readResponse(message, query), age };
+  };
+  const first = await askOnce(true);
+  return knowsNoEdns(first.response) ? await askOnce(false) : first;
 }
 
 /** Refuses questions that would fail at every attempt. */

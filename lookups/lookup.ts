@@ -49,6 +49,11 @@ export interface Answer {
   readonly addresses: readonly string[];
   /** Seconds, the minimum over the CNAME chain; `undefined` if the source does not report it. */
   readonly ttl: number | undefined;
+  /**
+   * Whether the server says that the addresses have expired and that it could not get newer ones (RFC 8914, extended
+   * errors 3 and 19). Such an answer is used like one that has expired here. Default `false`.
+   */
+  readonly stale?: boolean | undefined;
   /** The server that answered, such as `"127.0.0.1:53"`, if known. */
   readonly server?: string | undefined;
   /**

@@ -18,7 +18,13 @@ import { codeOf, messageOf } from "../internal/thrown.ts";
 import { queryNameOf, toAnswer } from "./internal/answer.ts";
 import { missingNet, permissionMessage } from "./internal/deno_permissions.ts";
 import { lookupFailure } from "./internal/failure.ts";
-import { type Query, readResponse, type Response, writeQuery } from "./internal/message.ts";
+import {
+  knowsNoEdns,
+  type Query,
+  readResponse,
+  type Response,
+  writeQuery,
+} from "./internal/message.ts";
 import { type ExchangeOptions, overTcp, overUdp, withoutZone } from "./internal/transport.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 import { nodeServers } from "./node.ts";
@@ -102,9 +108,7 @@ async function ask(
   options: ExchangeOptions,
 ): Promise<Response> {
   const response = await askOnce({ ...question, edns: true }, options);
-  // RFC 6891 section 7: a server that knows EDNS sends an OPT record, also with a FORMERR.
-  const knowsNoEdns = response.rcode === "FORMERR" && !response.edns;
-  return knowsNoEdns ? await askOnce({ ...question, edns: false }, options) : response;
+  return knowsNoEdns(response) ? await askOnce({ ...question, edns: false }, options) : response;
 }
 
 async function askOnce(question: Omit<Query, "id">, options: ExchangeOptions): Promise<Response> {

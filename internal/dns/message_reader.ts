@@ -73,6 +73,19 @@ export class MessageReader {
     this.#at = end;
   }
 
+  /** Returns the options of an OPT record (RFC 6891 section 6.1.2); none after one that cannot be read. */
+  options({ end }: RecordHead): { readonly code: number; readonly data: Uint8Array }[] {
+    const options: { code: number; data: Uint8Array }[] = [];
+    while (this.#at + 4 <= end) {
+      const code = this.uint16();
+      const size = this.uint16();
+      if (this.#at + size > end) break;
+      options.push({ code, data: this.#bytes.subarray(this.#at, this.#at + size) });
+      this.#at += size;
+    }
+    return options;
+  }
+
   /** Throws unless all the record's data has been read, and no more. */
   expectEnd({ end }: RecordHead): void {
     if (this.#at !== end) throw unreadable("a record has a wrong length");

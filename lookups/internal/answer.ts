@@ -54,6 +54,7 @@ export function toAnswer(response: Response, asked: Asked): Answer {
   return {
     addresses,
     ttl: remaining(ttl),
+    ...(response.stale && { stale: true }),
     server,
     chain: chain.map((alias) => ({ ...alias, ttl: remaining(alias.ttl) })),
   };
@@ -108,6 +109,10 @@ function noAddress(response: Response, chainTtl: number, asked: Asked): LookupEr
   if (response.referral && !noName) {
     const what = "the server only names other servers";
     return lookupFailure(asked, server, what, { kind: "transient", reason: "REFERRAL" });
+  }
+  if (response.stale) {
+    const what = "the server repeats an expired negative answer";
+    return lookupFailure(asked, server, what, { kind: "transient", reason: "STALE" });
   }
   const what = noName ? "there is no such name (NXDOMAIN)" : "the name has no such record (NODATA)";
   const ttl = response.negativeTtl;

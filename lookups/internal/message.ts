@@ -4,7 +4,14 @@
  * @module
  */
 
-import { CLASS_IN, FLAGS, RCODES, TYPES } from "../../internal/dns/constants.ts";
+import {
+  CLASS_IN,
+  EXTENDED_ERROR,
+  FLAGS,
+  RCODES,
+  STALE_ERRORS,
+  TYPES,
+} from "../../internal/dns/constants.ts";
 import { MessageReader, type Owned } from "../../internal/dns/message_reader.ts";
 import { MessageWriter } from "../../internal/dns/message_writer.ts";
 import { clampTtl } from "../../internal/ttl.ts";
@@ -29,6 +36,8 @@ export interface Response {
   readonly truncated: boolean;
   /** Whether the server knows EDNS. */
   readonly edns: boolean;
+  /** Whether the server says that its data have expired and that it could not get newer ones (RFC 8914). */
+  readonly stale: boolean;
   /** The records of the type asked for, in order, with any owner. */
   readonly addresses: readonly (Owned & { readonly address: string })[];
   /** The CNAME records, in order, with any owner. */
@@ -103,7 +112,7 @@ export function readResponse(message: Uint8Array, query: Query): Response {
   // A response that reports an error is complete, even if it is marked as truncated.
   if (flags & FLAGS.TRUNCATED && isDefinitive(rcode)) {
     const found = { addresses: [], aliases: [], negativeTtl: undefined, referral: false };
-    return { ...found, rcode: RCODES[rcode]!, truncated: true, edns: false };
+    return { ...found, rcode: RCODES[rcode]!, truncated: true, edns: false, stale: false };
   }
   return {
     ...readAnswers(reader, answers, query.family),
@@ -116,6 +125,11 @@ export function readResponse(message: Uint8Array, query: Query): Response {
 /** Returns whether a response code says that the name exists, or that it does not. */
 function isDefinitive(rcode: number): boolean {
   return RCODES[rcode] === "NOERROR" || RCODES[rcode] === "NXDOMAIN";
+}
+
+/** Returns whether a server refused a query for its EDNS: one that knows it adds an OPT record (RFC 6891 section 7). */
+export function knowsNoEdns({ rcode, edns }: Response): boolean {
+  return rcode === "FORMERR" && !edns;
 }
 
 /** Checks that the question is the query's. An error may come without one: the server may not have read it. */
@@ -174,16 +188,21 @@ function readAdditionals(
   reader: MessageReader,
   count: number,
   rcode: number,
-): Pick<Response, "edns" | "rcode"> {
+): Pick<Response, "edns" | "rcode" | "stale"> {
   let edns = false;
+  let stale = false;
   let extended = rcode;
   for (let index = 0; index < count; index++) {
     reader.record((record) => {
       if (record.type !== TYPES.OPT) return;
       edns = true;
       extended = rcode | (record.ttl >>> 24) << 4; // RFC 6891 section 6.1.3
+      for (const { code, data } of reader.options(record)) {
+        if (code !== EXTENDED_ERROR || data.length < 2) continue;
+        if (STALE_ERRORS.includes(data[0]! << 8 | data[1]!)) stale = true;
+      }
     });
   }
   const name = RCODES[extended] ?? (extended === BADVERS ? "BADVERS" : `RCODE${extended}`);
-  return { edns, rcode: name };
+  return { edns, rcode: name, stale };
 }

@@ -5,12 +5,13 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
 import { LookupError } from "../../errors.ts";
 import { dohLookup } from "../../lookups/doh.ts";
 import { type HttpServer, serveHttp } from "../support/doh_bridge.ts";
-import { a, decode, FLAGS, type RawRecord, reply, TRUNCATED } from "../support/raw_dns.ts";
+import { a, decode, FLAGS, OPT, type RawRecord, reply, TRUNCATED } from "../support/raw_dns.ts";
 import type { ContractTest } from "./lookup.ts";
 
 const NAME = "db.internal";
@@ -71,7 +72,7 @@ function padded(body: Uint8Array, length: number): Uint8Array {
 }
 
 const TESTS: Readonly<Record<string, () => Promise<void>>> = {
-  "posts a message with id 0 and without EDNS": async () => {
+  "posts a message with id 0, and with EDNS": async () => {
     let seen: unknown;
     const outcome = await outcomeWith((response, body, request) => {
       const { method, url, headers } = request;
@@ -82,7 +83,30 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     });
     assertEquals(outcome, ANSWER);
     const type = TYPE["content-type"];
-    assertEquals(seen, ["POST", "/dns-query", type, type, 0, 0x100, [`${NAME} A`]]);
+    assertEquals(seen, ["POST", "/dns-query", type, type, 0, 0x100, [`${NAME} A`, ". OPT"]]);
+  },
+
+  "asks once more without EDNS if the server does not know it": async () => {
+    const asked: number[] = [];
+    const outcome = await outcomeWith((response, body, request) => {
+      const { additionals } = decode(body);
+      asked.push(additionals.length);
+      if (additionals.length === 0) return right()(response, body, request);
+      response.writeHead(200, TYPE).end(reply(body, { flags: FLAGS | 1 }));
+    });
+    assertEquals([outcome, asked], [ANSWER, [1, 0]]);
+  },
+
+  "marks an answer as stale that the server reports as expired": async () => {
+    const option = { code: 15, data: Buffer.from([0, 3]) };
+    const additionals = [{ ...OPT, options: [option] }];
+    const stale = (response: ServerResponse, body: Uint8Array) =>
+      void response.writeHead(200, TYPE).end(reply(body, { answers: RIGHT, additionals }));
+    const answer = await withServer(stale, ({ url }) => {
+      const { signal } = new AbortController();
+      return dohLookup(url).lookup({ name: NAME, family: 4, signal });
+    });
+    assertEquals([answer.addresses, answer.stale], [["127.0.0.2"], true]);
   },
 
   "subtracts the age of the answer from its TTLs": async () => {

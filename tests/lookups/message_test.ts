@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LookupError } from "../../errors.ts";
 import { toAnswer } from "../../lookups/internal/answer.ts";
@@ -78,11 +79,48 @@ Deno.test("readResponse() reads what npm:dns-packet wrote", () => {
     rcode: "NOERROR",
     truncated: false,
     edns: true,
+    stale: false,
     addresses: [{ owner: "a.internal", ttl: 8, address: "127.0.0.2" }],
     aliases: [{ owner: NAME, ttl: 9, target: "a.internal" }],
     negativeTtl: undefined,
     referral: true,
   });
+});
+
+/** Makes an OPT record with a cookie and extended errors (RFC 8914). */
+function opt(...codes: number[]): RawRecord {
+  const options = codes.map((code) => ({ code: 15, data: Buffer.from([code >> 8, code & 0xff]) }));
+  return { ...OPT, options: [{ code: 10, data: Buffer.from("cookie12") }, ...options] };
+}
+
+Deno.test("toAnswer() marks an answer as stale if the server reports extended error 3 or 19", () => {
+  const ask = (additionals: RawRecord[], answers = [a(NAME, "127.0.0.2", 30)]) => {
+    const { stale } = toAnswer(readResponse(respond({ answers, additionals }), QUERY), ASKED);
+    return stale;
+  };
+  assertEquals(ask([opt(3)]), true);
+  assertEquals(ask([opt(22, 19)]), true);
+  assertEquals(ask([opt(22)]), undefined);
+  assertEquals(ask([opt()]), undefined);
+  const noCode = { ...OPT, options: [{ code: 15, data: Buffer.from([3]) }] };
+  assertEquals(ask([noCode]), undefined);
+});
+
+Deno.test("toAnswer() treats an expired NXDOMAIN or NODATA as a failure of the server, not as a negative answer", () => {
+  for (const flags of [FLAGS | 3, FLAGS]) {
+    const authorities = [soa(60, 60)];
+    const message = respond({ flags, authorities, additionals: [opt(19)] });
+    assertEquals(outcome(message), ["transient", "STALE", undefined]);
+  }
+});
+
+Deno.test("readResponse() reads no option beyond the end of its record", () => {
+  const message = respond({ answers: [a(NAME, "127.0.0.2")], additionals: [opt(3)] });
+  const cut = message.slice();
+  // The size of the last option, whose data are two bytes.
+  cut[cut.length - 3] = 9;
+  assertEquals(readResponse(cut, QUERY).stale, false);
+  assertEquals(readResponse(message, QUERY).stale, true);
 });
 
 Deno.test("readResponse() accepts only the response to the query", () => {

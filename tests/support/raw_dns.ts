@@ -19,6 +19,7 @@ export interface RawRecord {
   readonly data?: unknown;
   readonly udpPayloadSize?: number;
   readonly extendedRcode?: number;
+  readonly options?: readonly { readonly code: number; readonly data: Uint8Array }[];
 }
 
 /** A message in the form of npm:dns-packet. */
