@@ -36,11 +36,11 @@ export interface Target extends Destination {
   readonly signal: AbortSignal;
 }
 
-/** The role of a server, as a session sees it. */
+/** The role of a server, as a new session sees it. */
 export interface Role {
   /** Whether the server replicates from another one (a hot standby, a replica). */
   readonly standby: boolean;
-  /** Whether the server would refuse a write of this session. */
+  /** Whether the server refuses the writes of a new session. */
   readonly readOnly: boolean;
 }
 
@@ -336,12 +336,22 @@ export interface Adapter<C> {
    */
   setIsolationLevel?(client: C, level: string | undefined): Promise<void>;
   /**
-   * Asks the server for its role. Called once per new connection if `targetSessionAttrs` is not `"any"`; the option
-   * needs it.
+   * Finds out the role of the server, whatever the session or its transaction was set to by its caller: a read-only
+   * transaction is no read-only server. Called once per new connection if `targetSessionAttrs` is not `"any"`, which
+   * needs it; and at a checkin, without a transaction, if an error or `onRoleChange` said that the role may be another.
    *
-   * @param client A client that was just opened.
+   * @param client A client that was just opened, or just released.
    */
   role?(client: C): Promise<Role>;
+  /**
+   * Calls `listener` each time the server reports by itself that its role may have changed, as a standby that was
+   * promoted; also if that happened since `role` was called last. Called once per connection, right after the connect, if
+   * `targetSessionAttrs` asked for a role. When the connection comes back, `role` is called. Default: only errors tell.
+   *
+   * @param client A client that was just opened.
+   * @param listener Is told of each report.
+   */
+  onRoleChange?(client: C, listener: () => void): void;
   /**
    * Returns how the connection is protected, without a round trip; `undefined` if it is not encrypted. Called by
    * `dnspool check`, which reports "unknown" without it.

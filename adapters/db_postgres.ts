@@ -12,6 +12,7 @@ import type { DbPostgresClient, DbPostgresModule } from "./db_postgres/driver.ts
 import { checkDriverTls, readOptions } from "./db_postgres/options.ts";
 import { checkPasswords } from "./shared/params.ts";
 import { DEFAULT_PORT, postgresCommit, postgresSessionMethods } from "./shared/postgres.ts";
+import { postgresRoleMethods } from "./shared/postgres_role.ts";
 import { probeSocket } from "./shared/socket.ts";
 import { listOf } from "./shared/values.ts";
 
@@ -80,6 +81,7 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
   const records: WeakMap<C, ConnectionRecord> = new WeakMap();
   const recordOf = (client: C) => records.get(client)!;
   const transactionStatus = (client: C) => recordOf(client).observer.transactionStatus;
+  const ask = async (client: C, text: string) => (await client.queryObject(text)).rows;
   return {
     name: "db-postgres",
     defaultPort: DEFAULT_PORT,
@@ -112,7 +114,9 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
       client.end().catch(() => {});
     },
 
-    ...postgresSessionMethods(async (client: C, text) => (await client.queryObject(text)).rows),
+    ...postgresSessionMethods(ask),
+    // The driver does not show what the server reports.
+    ...postgresRoleMethods({ run: ask }),
 
     reset: (client: C, how: "rollback" | "commit") => recordOf(client).observer.reset(how),
     activity: (client: C) => recordOf(client).observer.activity,

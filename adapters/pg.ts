@@ -23,7 +23,14 @@ import {
   type QueryWithCallback,
 } from "./pg/driver.ts";
 import { readOptions } from "./pg/options.ts";
-import { activityOf, followMessages, forgetStatements, untilIdle } from "./pg/protocol.ts";
+import {
+  activityOf,
+  followMessages,
+  followReports,
+  forgetStatements,
+  reportedRoleOf,
+  untilIdle,
+} from "./pg/protocol.ts";
 import { checkPasswords } from "./shared/params.ts";
 import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
@@ -35,6 +42,7 @@ import {
 } from "./shared/postgres.ts";
 import { cancelPostgres, secretOf } from "./shared/postgres_cancel.ts";
 import { statusOf } from "./shared/postgres_protocol.ts";
+import { postgresRoleMethods } from "./shared/postgres_role.ts";
 import { onlyOnce, probeSocket } from "./shared/socket.ts";
 import { checkTls, readTls, withServerName } from "./shared/tls.ts";
 import { listOf } from "./shared/values.ts";
@@ -75,10 +83,11 @@ export function pgAdapter<C extends PgClient>(pg: PgModule<C>): Adapter<C> {
  * @returns The adapter.
  */
 export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C>>): Adapter<C> {
-  const session = postgresSessionMethods(async (client: C, text) => {
+  const ask = async (client: C, text: string) => {
     await untilIdle(client);
     return (await client.query(text)).rows;
-  });
+  };
+  const session = postgresSessionMethods(ask);
   return {
     name: "pg",
     defaultPort: DEFAULT_PORT,
@@ -108,6 +117,11 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     unref: (client: C) => internalsOf(client).unref?.(),
 
     ...session,
+    ...postgresRoleMethods({
+      run: ask,
+      reported: reportedRoleOf,
+      processId: (client: C) => internalsOf(client).processID,
+    }),
 
     async resetSession(client: C): Promise<void> {
       await session.resetSession(client);
@@ -164,6 +178,7 @@ async function open<C extends PgClient>(
   if (ssl === undefined) addServerName(client, target.host);
   // Without a listener, the `error` of an idle client ends the process.
   client.on("error", () => {});
+  followReports(client);
   const onAbort = () => terminate(client, signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   try {

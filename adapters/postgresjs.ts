@@ -29,6 +29,7 @@ import {
 } from "./shared/postgres.ts";
 import { type BackendKey, cancelPostgres } from "./shared/postgres_cancel.ts";
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
+import { postgresRoleMethods } from "./shared/postgres_role.ts";
 import { dialPostgres } from "./shared/postgres_socket.ts";
 import { probeSocket } from "./shared/socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
@@ -103,6 +104,12 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
   const records: WeakMap<S, ConnectionRecord> = new WeakMap();
   const recordOf = (sql: S) => records.get(sql)!;
   const transactionStatus = (sql: S) => recordOf(sql).socket.transactionStatus;
+  const ask = async (sql: S, text: string) => {
+    const { socket } = recordOf(sql);
+    const rows = [...await sql.unsafe(text)];
+    await socket.untilCancelled();
+    return rows;
+  };
   return {
     name: "postgresjs",
     defaultPort: DEFAULT_PORT,
@@ -144,11 +151,11 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     settle: (sql: S) => recordOf(sql).socket.settle(),
     activity: (sql: S) => activityOf(recordOf(sql)),
 
-    ...postgresSessionMethods(async (sql: S, text) => {
-      const { socket } = recordOf(sql);
-      const rows = [...await sql.unsafe(text)];
-      await socket.untilCancelled();
-      return rows;
+    ...postgresSessionMethods(ask),
+    ...postgresRoleMethods({
+      run: ask,
+      reported: (sql: S) => recordOf(sql).socket.reportedRole,
+      processId: (sql: S) => recordOf(sql).socket.backendKey?.processId,
     }),
 
     async resetSession(sql: S): Promise<void> {

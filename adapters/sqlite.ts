@@ -116,10 +116,9 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
       return undefined;
     },
 
-    async role(database: D): Promise<Role> {
-      const queryOnly = await Promise.resolve(isQueryOnly(database));
-      return { standby: false, readOnly: readOnlyDatabases.has(database) || queryOnly };
-    },
+    // `PRAGMA query_only` is the caller's own, and no property of the database.
+    role: (database: D): Promise<Role> =>
+      Promise.resolve({ standby: false, readOnly: readOnlyDatabases.has(database) }),
 
     classify,
 
@@ -150,11 +149,6 @@ async function reset(database: SqliteDatabase, how: "rollback" | "commit"): Prom
 function transactionStatus(database: SqliteDatabase): TransactionStatus | undefined {
   const { isTransaction } = database as Internals;
   return isTransaction === undefined ? undefined : isTransaction ? "open" : "idle";
-}
-
-function isQueryOnly(database: SqliteDatabase): boolean {
-  const [row] = database.prepare("PRAGMA query_only").all();
-  return (row as { query_only: unknown }).query_only !== 0;
 }
 
 /** Runs one statement. The driver would silently ignore any statement behind it, so that is refused. */

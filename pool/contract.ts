@@ -22,6 +22,8 @@ export interface ConnectionEvents {
   onClosed(error: unknown, explained?: boolean): void;
   /** The server reported an error, perhaps only to the holder of the connection. */
   onError(error: unknown): void;
+  /** The server reported that its role may no longer be what it was. */
+  onDoubt(doubt: InvalidConnection): void;
 }
 
 /** A connection that was opened. */
@@ -62,7 +64,8 @@ export interface Connections<C> extends Opener<OpenedConnection<C>> {
    */
   reset(slot: Slot<C>): Promise<void> | undefined;
   /**
-   * Asks the server of a connection that came back, and was reset, for its role.
+   * Finds out whether the server of a connection that came back, and was reset, has the wanted role. If not, DNS is
+   * asked again.
    *
    * @returns Whether it is the wanted one. If the promise is rejected, the connection is to be closed.
    */

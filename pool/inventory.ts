@@ -77,6 +77,7 @@ export class Inventory<C> {
         slot.serverError = error;
         if (slot.isOpen) this.noteError(slot, error);
       },
+      onDoubt: (doubt) => slot.doubt = doubt,
     });
     return slot;
   }
@@ -148,17 +149,15 @@ export class Inventory<C> {
   }
 
   /**
-   * Asks the server of a connection that came back for its role. Another role than the wanted one condemns all
-   * connections to it.
+   * Finds out whether the server of a connection that came back has the wanted role. If not, all connections to it are
+   * condemned.
    *
-   * @param slot The connection, in use without a holder.
-   * @param reset The reset that is under way.
+   * @param slot The connection, in use without a holder and reset.
    * @returns Whether the connection is good; if not, it is closed.
    */
-  async settleDoubt(slot: Slot<C>, reset: Promise<void> | undefined): Promise<boolean> {
+  async settleDoubt(slot: Slot<C>): Promise<boolean> {
     const { doubt } = slot;
     try {
-      await reset;
       if (slot.broken) {
         this.closeInUse(slot);
         return false;

@@ -196,16 +196,18 @@ export class Pool<C> implements LeaseOwner<C> {
       }
     }
     const reset = slot.broken ? undefined : this.#connections.reset(slot);
-    if (slot.doubt !== undefined) return this.#settleDoubt(slot, reset);
-    if (reset === undefined) return this.#putBack(slot);
-    return reset.then(() => this.#putBack(slot), (reason) => {
+    if (reset === undefined) return this.#giveBack(slot);
+    return reset.then(() => this.#giveBack(slot), (reason) => {
       this.#inventory.closeInUse(slot, reason);
     });
   }
 
-  /** Gives a connection back whose server is in doubt, if the server proves to be good. */
-  async #settleDoubt(slot: Slot<C>, reset: Promise<void> | undefined): Promise<void> {
-    if (await this.#inventory.settleDoubt(slot, reset)) await this.#putBack(slot);
+  /** Puts a connection back, if its server is not in doubt or proves to be good. */
+  #giveBack(slot: Slot<C>): Promise<void> {
+    if (slot.doubt === undefined) return this.#putBack(slot);
+    return this.#inventory.settleDoubt(slot).then((isGood) =>
+      isGood ? this.#putBack(slot) : undefined
+    );
   }
 
   invalidate(slot: Slot<C>, error: unknown): void {
@@ -214,7 +216,7 @@ export class Pool<C> implements LeaseOwner<C> {
     if (invalid?.doubtful) {
       slot.evicted = true;
       slot.doubt = invalid;
-      this.#settleDoubt(slot, undefined);
+      this.#giveBack(slot);
     } else if (invalid) this.#inventory.discard(slot, invalid);
     else this.#inventory.closeInUse(slot, error ?? new Error("The connection was invalidated"));
   }

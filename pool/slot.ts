@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { WantedRole } from "./connection/server_role.ts";
 import type { InvalidConnection } from "./contract.ts";
 import type { Linked } from "./linked_list.ts";
 
@@ -22,6 +23,8 @@ export interface SlotInit<C> {
   readonly client: C;
   /** The address that the connection is open to. */
   readonly address: string;
+  /** The role that its server must have. */
+  readonly role: WantedRole;
   /** When the connect began. */
   readonly openedAtMs: number;
   /** When the connection becomes too old to be handed out. */
@@ -34,6 +37,7 @@ export interface SlotInit<C> {
 export class Slot<C> implements Linked<Slot<C>> {
   readonly client: C;
   readonly address: string;
+  readonly role: WantedRole;
   readonly expiresAtMs: number;
   info: Record<string, unknown>;
   before: Slot<C> | undefined = undefined;
@@ -77,9 +81,10 @@ export class Slot<C> implements Linked<Slot<C>> {
   onClosed: (() => void) | undefined = undefined;
 
   /** @param init What is known of the connection. */
-  constructor({ client, address, openedAtMs, expiresAtMs, info }: SlotInit<C>) {
+  constructor({ client, address, role, openedAtMs, expiresAtMs, info }: SlotInit<C>) {
     this.client = client;
     this.address = address;
+    this.role = role;
     this.expiresAtMs = expiresAtMs;
     this.info = info;
     this.idleSinceMs = openedAtMs;

@@ -151,7 +151,8 @@ export class StaticPool<C> implements LeaseOwner<C> {
 
   #share(base: Base<C>): Lease<C> {
     const { client, address, info } = base.lease;
-    const slot = new Slot({ client, address, openedAtMs: now(), expiresAtMs: Infinity, info });
+    const times = { openedAtMs: now(), expiresAtMs: Infinity };
+    const slot = new Slot({ client, address, role: "any", info, ...times });
     base.shares.add(slot);
     this.#bases.set(slot, base);
     const lease = new PoolLease<C>(this, slot);

@@ -74,6 +74,8 @@ export interface FakeAdapter extends Adapter<FakeClient> {
   kill(client: FakeClient, error?: unknown): void;
   /** Lets the server report an error that the holder of the connection does not pass on. */
   report(client: FakeClient, error: unknown): void;
+  /** Lets the server report that its role has changed. */
+  reportRole(client: FakeClient): void;
 }
 
 /**
@@ -101,6 +103,7 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
   const dials: string[] = [];
   const listeners: Map<FakeClient, ((error?: unknown) => void)[]> = new Map();
   const observers: Map<FakeClient, (error: unknown) => void> = new Map();
+  const roleListeners: Map<FakeClient, () => void> = new Map();
   const end = (client: FakeClient, entry: string) => {
     client.log.push(entry);
     client.open = false;
@@ -128,6 +131,7 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       for (const listener of listeners.get(client) ?? []) listener(error);
     },
     report: (client: FakeClient, error: unknown) => observers.get(client)?.(error),
+    reportRole: (client: FakeClient) => roleListeners.get(client)?.(),
     async connect(address: string, target: Target): Promise<FakeClient> {
       dials.push(address);
       await behavior.connect?.(address, target);
@@ -191,6 +195,8 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
     },
     onError: (client: FakeClient, listener: (error: unknown) => void) =>
       void observers.set(client, listener),
+    onRoleChange: (client: FakeClient, listener: () => void) =>
+      void roleListeners.set(client, listener),
     async query(
       client: FakeClient,
       text: string,

@@ -6,6 +6,7 @@
 
 import type { Activity } from "../adapter.ts";
 import { ProtocolState } from "../shared/postgres_protocol.ts";
+import { ReportedRole } from "../shared/postgres_role.ts";
 import { internalsOf, type PgClient } from "./driver.ts";
 
 const STATES = new WeakMap<PgClient, ProtocolState>();
@@ -18,6 +19,29 @@ const COPY_EVENTS: Readonly<Record<string, string>> = {
   copyDone: "c",
   errorMessage: "E",
 };
+
+const ROLES = new WeakMap<PgClient, ReportedRole>();
+
+/**
+ * Follows what the server of a client reports about its role.
+ *
+ * @param client A client that is not connected yet: the login has the first reports.
+ */
+export function followReports(client: PgClient): void {
+  const { connection } = internalsOf(client);
+  if (!connection?.prependListener) return;
+  const role = new ReportedRole();
+  ROLES.set(client, role);
+  connection.prependListener(
+    "parameterStatus",
+    ({ parameterName, parameterValue }) => role.note(parameterName, parameterValue),
+  );
+}
+
+/** Returns what the server of a client has reported about its role; `undefined` if that is not followed. */
+export function reportedRoleOf(client: PgClient): ReportedRole | undefined {
+  return ROLES.get(client);
+}
 
 /** Follows the messages of a client from now on; it has just connected. */
 export function followMessages(client: PgClient): void {

@@ -13,6 +13,7 @@ import { connectionClosed } from "../shared/driver_error.ts";
 import type { BackendKey } from "../shared/postgres_cancel.ts";
 import { isFatal, isInFailedTransaction } from "../shared/postgres.ts";
 import { type ErrorFields, ProtocolState } from "../shared/postgres_protocol.ts";
+import type { ReportedRole } from "../shared/postgres_role.ts";
 import { CancelSocket, type RemoteAddress } from "./cancel_socket.ts";
 
 /** The events of a connection. */
@@ -150,6 +151,11 @@ export class DriverSocket extends EventEmitter {
   /** The key to cancel statements with, if the server gave one. */
   get backendKey(): BackendKey | undefined {
     return this.#protocol.backendKey;
+  }
+
+  /** What the server reported about its role. */
+  get reportedRole(): ReportedRole {
+    return this.#protocol.role;
   }
 
   /** Records that the driver began a statement that it cannot send. */

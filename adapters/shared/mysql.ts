@@ -53,7 +53,7 @@ const READ_ONLY = new Set([1792, 1836, 1874]);
 
 /** Versions differ in their variables. SHOW VARIABLES leaves out those that a server lacks; naming one in SELECT fails. */
 const SERVER_READ_ONLY = ["read_only", "super_read_only", "innodb_read_only"];
-const SESSION_READ_ONLY = ["tx_read_only", "transaction_read_only"];
+const NEW_SESSIONS_READ_ONLY = ["tx_read_only", "transaction_read_only"];
 /** A node of a Galera cluster has both of them. */
 const GALERA = ["wsrep_on", "wsrep_provider"];
 const ISOLATION_VARIABLES = ["tx_isolation", "transaction_isolation"];
@@ -160,7 +160,7 @@ async function setIsolationLevel(
   level: string | undefined,
 ): Promise<void> {
   const wanted = level === undefined
-    ? (await askVariables(ask, "GLOBAL", ISOLATION_VARIABLES))[0]!.Value.replaceAll("-", " ")
+    ? (await askVariables(ask, ISOLATION_VARIABLES))[0]!.Value.replaceAll("-", " ")
     : level;
   await ask(`SET SESSION TRANSACTION ISOLATION LEVEL ${checkIsolationLevel(wanted)}`);
 }
@@ -171,8 +171,9 @@ async function setIsolationLevel(
  * each other.
  */
 async function askRole(ask: (text: string) => Promise<unknown>): Promise<Role> {
-  const names = [...SERVER_READ_ONLY, ...SESSION_READ_ONLY, ...GALERA];
-  const enabled = (await askVariables(ask, "SESSION", names))
+  const names = [...SERVER_READ_ONLY, ...NEW_SESSIONS_READ_ONLY, ...GALERA];
+  // A session that its caller made read-only says nothing about the server.
+  const enabled = (await askVariables(ask, names))
     .filter(({ Value }) => !/^(OFF|0|none|)$/i.test(Value))
     .map(({ Variable_name }) => Variable_name.toLowerCase());
   // A node that has left its cluster lets clients in, and refuses all but SHOW and SET.
@@ -191,11 +192,10 @@ async function isGaleraReady(ask: (text: string) => Promise<unknown>): Promise<b
 
 async function askVariables(
   ask: (text: string) => Promise<unknown>,
-  scope: "SESSION" | "GLOBAL",
   names: readonly string[],
 ): Promise<readonly Variable[]> {
   const list = names.map((name) => `'${name}'`).join(", ");
-  return await ask(`SHOW ${scope} VARIABLES WHERE Variable_name IN (${list})`) as Variable[];
+  return await ask(`SHOW GLOBAL VARIABLES WHERE Variable_name IN (${list})`) as Variable[];
 }
 
 /**

@@ -6,7 +6,7 @@
  */
 
 import { isSocketError } from "../../internal/socket_errors.ts";
-import type { Adapter, Role, TransactionStatus, Verdict } from "../adapter.ts";
+import type { Adapter, TransactionStatus, Verdict } from "../adapter.ts";
 import { matches } from "./driver_error.ts";
 import type { ParamTypes } from "./params.ts";
 import { checkIsolationLevel, endStatement } from "./sql.ts";
@@ -44,9 +44,6 @@ const FATAL = /^(FATAL|PANIC)$/;
  * database, 42 names and privileges, 53300 too many connections.
  */
 const LOGIN_REFUSED = /^(0A|22|28|3D|42)...$|^53300$/;
-
-const ROLE_QUERY =
-  "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly";
 
 /** The fields of a server's error by which it is classified; drivers give the severity different names. */
 interface ServerError {
@@ -111,7 +108,7 @@ export function postgresCommit<C>({ transactionStatus, send }: {
  */
 export function postgresSessionMethods<C>(
   run: (client: C, text: string) => Promise<readonly unknown[]>,
-): Required<Pick<Adapter<C>, "ping" | "reset" | "resetSession" | "setIsolationLevel" | "role">> {
+): Required<Pick<Adapter<C>, "ping" | "reset" | "resetSession" | "setIsolationLevel">> {
   return {
     async ping(client: C): Promise<void> {
       await run(client, "SELECT 1");
@@ -124,11 +121,6 @@ export function postgresSessionMethods<C>(
     },
     async setIsolationLevel(client: C, level: string | undefined): Promise<void> {
       await run(client, isolationStatement(level));
-    },
-    async role(client: C): Promise<Role> {
-      const [row] = await run(client, ROLE_QUERY);
-      const { standby, readonly } = row as { standby: boolean; readonly: boolean };
-      return { standby, readOnly: readonly };
     },
   };
 }

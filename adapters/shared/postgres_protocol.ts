@@ -6,6 +6,7 @@
  */
 
 import type { BackendKey } from "./postgres_cancel.ts";
+import { ReportedRole } from "./postgres_role.ts";
 import type { Activity, TransactionStatus } from "../adapter.ts";
 
 /** A message begins with a type byte and a length that counts itself. */
@@ -17,6 +18,7 @@ const DATA_ROW = charCode("D");
 const ERROR_RESPONSE = charCode("E");
 const READY_FOR_QUERY = charCode("Z");
 const BACKEND_KEY_DATA = charCode("K");
+const PARAMETER_STATUS = charCode("S");
 const COMMAND_COMPLETE = charCode("C");
 const PORTAL_SUSPENDED = charCode("s");
 const COPY_IN = charCode("G");
@@ -81,6 +83,8 @@ export type ErrorFields = Readonly<Record<string, string>>;
 export class ProtocolState {
   /** What the server said about the session during the start-up; `undefined` if it cannot cancel statements. */
   backendKey: BackendKey | undefined;
+  /** What the server reported about its role. */
+  readonly role: ReportedRole = new ReportedRole();
 
   /** Number of messages that the server has still to answer; the start-up counts as one. */
   #unanswered = 1;
@@ -176,11 +180,14 @@ export class ProtocolState {
       if (type === DATA_ROW) {
         this.#rows = true;
       } else {
-        if (type === ERROR_RESPONSE || type === READY_FOR_QUERY || isKey) {
+        if (
+          type === ERROR_RESPONSE || type === READY_FOR_QUERY || type === PARAMETER_STATUS || isKey
+        ) {
           if (end > bytes.length) break;
           const body = bytes.subarray(at + HEADER_LENGTH, end);
           if (type === ERROR_RESPONSE) errors.push(readFields(body));
           else if (isKey) this.backendKey = readKey(body);
+          else if (type === PARAMETER_STATUS) this.role.note(...readReport(body));
           else this.onReady(String.fromCharCode(body[0]!));
         }
         if (type === COMMAND_COMPLETE || type === PORTAL_SUSPENDED) this.#rows = false;
@@ -240,6 +247,11 @@ function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
 function readKey(body: Uint8Array): BackendKey {
   const processId = new DataView(body.buffer, body.byteOffset, body.length).getInt32(0);
   return { processId, secret: body.slice(4) };
+}
+
+function readReport(body: Uint8Array): [name: string, value: string] {
+  const [name = "", value = ""] = new TextDecoder().decode(body).split("\0");
+  return [name, value];
 }
 
 function readFields(body: Uint8Array): ErrorFields {

@@ -244,7 +244,7 @@ export class ConnectionChecks<C> {
   }
 
   /**
-   * Asks the server of a connection for its role.
+   * Finds out whether the server of a connection has the wanted role; if not, asks for a new answer.
    *
    * @returns Whether it is the wanted one.
    * @throws If there is no answer.
@@ -254,7 +254,9 @@ export class ConnectionChecks<C> {
     await this.#whileOpen(slot, `no role of the server at ${slot.address}`, async () => {
       role = await this.#adapter.role!(slot.client);
     });
-    return matchesRole(role!, this.#settings.targetSessionAttrs);
+    const isWanted = matchesRole(role!, slot.role);
+    if (!isWanted) this.#answer.refresh();
+    return isWanted;
   }
 
   /** Works on a connection that is not leased, at most for `connectTimeout` and until the connection is closed. */

@@ -25,6 +25,8 @@ export interface DialedConnection<C> {
   readonly client: C;
   /** The address that the connection is open to. */
   readonly address: string;
+  /** The role that its server must have: with `"prefer-standby"` that of a standby, if there was one. */
+  readonly role: WantedRole;
 }
 
 /** An address that failed is tried after the others for this long. */
@@ -323,10 +325,10 @@ export class Dialer<C> {
       });
       this.#failed.delete(address);
       const connectedTo = this.#adapter.address?.(client);
-      if (connectedTo === undefined || connectedTo === address) return { client, address };
+      if (connectedTo === undefined || connectedTo === address) return { client, address, role };
       this.uncount(address);
       this.#count(connectedTo);
-      return { client, address: connectedTo };
+      return { client, address: connectedTo, role };
     } catch (error) {
       this.uncount(address);
       dial.signal.throwIfAborted();

@@ -21,7 +21,7 @@ import type { Slot } from "../slot.ts";
 import { type CheckSettings, ConnectionChecks } from "./checks.ts";
 import { callCloseHook, closeConnection, type TerminateOptions } from "./close.ts";
 import type { CurrentAddresses } from "./departures.ts";
-import type { Dialer } from "./dialer.ts";
+import type { DialedConnection, Dialer } from "./dialer.ts";
 import { type HookedConnection, noEndOf } from "./hooks.ts";
 
 /** How connections are opened and looked after; durations in milliseconds. */
@@ -62,6 +62,8 @@ interface CloseWatch {
   explained: boolean;
   /** The error that the server reported last. */
   reported: unknown;
+  /** What the server reported about its role, if it may have changed. */
+  doubt: InvalidConnection | undefined;
   events: ConnectionEvents | undefined;
 }
 
@@ -152,7 +154,8 @@ export class ConnectionSource<C> implements Connections<C> {
         expiresAtMs,
         watch: (events) => {
           closeWatch.events = events;
-          const { closed, error, explained } = closeWatch;
+          const { closed, error, explained, doubt } = closeWatch;
+          if (doubt) events.onDoubt(doubt);
           if (closed) events.onClosed(error, explained);
         },
       };
@@ -162,7 +165,7 @@ export class ConnectionSource<C> implements Connections<C> {
     }
   }
 
-  async #dial(signal: AbortSignal): Promise<{ client: C; address: string }> {
+  async #dial(signal: AbortSignal): Promise<DialedConnection<C>> {
     for (;;) {
       const { addresses } = this.#answer;
       try {
@@ -179,9 +182,12 @@ export class ConnectionSource<C> implements Connections<C> {
   }
 
   /** Calls the hooks of a new connection; terminates it if one fails, or if the server closes it meanwhile. */
-  async #prepare(connection: HookedConnection<C>, signal: AbortSignal): Promise<CloseWatch> {
+  async #prepare(
+    connection: HookedConnection<C> & DialedConnection<C>,
+    signal: AbortSignal,
+  ): Promise<CloseWatch> {
     const { client, address } = connection;
-    const closeWatch = this.#watchClose(client);
+    const closeWatch = this.#watchClose(connection);
     try {
       await this.#callConnectHooks(connection, signal);
       this.#adapter.keepSettings?.(client);
@@ -195,12 +201,13 @@ export class ConnectionSource<C> implements Connections<C> {
     }
   }
 
-  #watchClose(client: C): CloseWatch {
+  #watchClose({ client, address, role }: DialedConnection<C>): CloseWatch {
     const watch: CloseWatch = {
       closed: false,
       error: undefined,
       explained: false,
       reported: undefined,
+      doubt: undefined,
       events: undefined,
     };
     callAdapter(this.#log, () =>
@@ -214,6 +221,13 @@ export class ConnectionSource<C> implements Connections<C> {
       this.#adapter.onError?.(client, (error) => {
         watch.reported = error;
         watch.events?.onError(error);
+      }));
+    if (role === "any") return watch;
+    callAdapter(this.#log, () =>
+      this.#adapter.onRoleChange?.(client, () => {
+        const error = new Error(`The server at ${address} no longer has the role "${role}"`);
+        watch.doubt = { error, sameServer: true, doubtful: true };
+        watch.events?.onDoubt(watch.doubt);
       }));
     return watch;
   }

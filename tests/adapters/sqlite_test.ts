@@ -304,7 +304,7 @@ Deno.test("sqliteAdapter().query(): refuses several statements, of which the dri
   await engine.close();
 });
 
-Deno.test("sqliteAdapter().role(): reports readOnly and PRAGMA query_only, and a refused write is a read-only error", () =>
+Deno.test("sqliteAdapter().role(): reports readOnly, and a refused write is a read-only error", () =>
   withFile(async (path) => {
     const readable = engineFor(`///${path}?readOnly=true`);
     assertEquals(await readable.query(COUNT), [{ n: 0 }]);
@@ -320,13 +320,18 @@ Deno.test("sqliteAdapter().role(): reports readOnly and PRAGMA query_only, and a
     const writable = engineFor(`///${path}`, options);
     await writable.query(INSERT, ["x"]);
     await writable.close();
-
-    const database = await adapter.connect(path, targetOf());
-    assertEquals(await adapter.role!(database), { standby: false, readOnly: false });
-    database.exec("PRAGMA query_only = 1");
-    assertEquals(await adapter.role!(database), { standby: false, readOnly: true });
-    await adapter.close!(database);
   }));
+
+Deno.test("sqliteAdapter() in an engine: a write refused by PRAGMA query_only does not lose a database in memory", async () => {
+  const engine = engineFor(":memory:", { targetSessionAttrs: "read-write" });
+  await engine.query("CREATE TABLE things (name TEXT)");
+  await engine.query("PRAGMA query_only = 1");
+  await assertRejects(() => engine.query("INSERT INTO things VALUES ('x')"), Error, "readonly");
+  await engine.query("PRAGMA query_only = 0");
+  await engine.query("INSERT INTO things VALUES ('x')");
+  assertEquals(await engine.query("SELECT name FROM things"), [{ name: "x" }]);
+  await engine.close();
+});
 
 Deno.test("sqliteAdapter() in an engine: enforces foreign keys unless the URL turns that off", async () => {
   for (const [query, on] of [["", 1], ["?enableForeignKeyConstraints=false", 0]] as const) {

@@ -822,6 +822,30 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     }
   },
 
+  "a session or a transaction that its caller made read-only is no read-only server": async (
+    context,
+  ) => {
+    const { adapter, dialect } = context;
+    for (const text of dialect.ownReadOnly) {
+      const client = await context.open();
+      await adapter.query!(client, text);
+      await assertRejects(() => adapter.query!(client, dialect.insert, ["refused"]));
+      await adapter.reset!(client, "rollback");
+      assertEquals(await adapter.role!(client), { standby: false, readOnly: false }, text);
+      await adapter.close!(client);
+      const engine = context.engine({ targetSessionAttrs: "read-write" });
+      await engine.warm(3);
+      await engine.use(async ({ client }) => {
+        await adapter.query!(client, text);
+        await adapter.query!(client, dialect.insert, ["refused"]).catch(() => {});
+        await adapter.reset!(client, "rollback");
+      });
+      const { opened, closed } = engine.status();
+      assertEquals([opened, closed], [3, 0], text);
+      await engine.close();
+    }
+  },
+
   "waits for a server that takes writes, and names the role of a read-only one": async (
     context,
   ) => {

@@ -44,6 +44,7 @@ function setup(settings: Partial<PoolSettings> = {}) {
       return Promise.resolve({
         client,
         address: ADDRESS,
+        role: "any",
         openedAtMs: performance.now(),
         expiresAtMs: Infinity,
         info: {},

@@ -38,6 +38,8 @@ export interface Dialect {
   readonly count: string;
   /** Makes new sessions of the tests' user read-only, or no longer. */
   readonly readOnly: readonly [on: string, off: string];
+  /** Make the session, or a transaction of it, read-only. */
+  readonly ownReadOnly: readonly string[];
   /** Returns `level`, the isolation level with spaces, in any case. */
   readonly level: string;
   /** The server's default isolation level. */
@@ -69,6 +71,7 @@ export const POSTGRES: Dialect = {
     "ALTER DATABASE orders SET default_transaction_read_only = on",
     "ALTER DATABASE orders RESET default_transaction_read_only",
   ],
+  ownReadOnly: ["SET default_transaction_read_only = on", "BEGIN READ ONLY"],
   level: "SELECT current_setting('transaction_isolation') AS level",
   defaultLevel: "read committed",
   abortedLogLine: /unexpected EOF|could not receive data|Connection reset/i,
@@ -95,6 +98,7 @@ export const MARIADB: Dialect = {
   table: "CREATE TABLE things (name varchar(100) UNIQUE)",
   count: "SELECT COUNT(*) AS n FROM things",
   readOnly: ["SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"],
+  ownReadOnly: ["SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY"],
   level: "SELECT REPLACE(@@tx_isolation, '-', ' ') AS level",
   defaultLevel: "repeatable read",
   abortedLogLine: /aborted connection/i,
