@@ -39,6 +39,8 @@ export interface InstalledOptions<Name extends string> {
 
 /** Access to the programs. */
 export interface Installed<Name extends string> {
+  /** The Debian package that contains them. */
+  readonly debian: string;
   /** Returns the paths; `undefined` if one is missing, and on Windows: the lab is made for Unix. */
   find(): Readonly<Record<Name, string>> | undefined;
   /**
@@ -54,7 +56,7 @@ export function installedPrograms<Name extends string>(
   options: InstalledOptions<Name>,
 ): Installed<Name> {
   const find = () => findAll(options.names);
-  return { find, prepare: sharedPrograms(() => prepare(options, find())) };
+  return { debian: options.debian, find, prepare: sharedPrograms(() => prepare(options, find())) };
 }
 
 function findAll<Name extends string>(

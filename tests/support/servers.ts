@@ -6,8 +6,10 @@
  */
 
 import process from "node:process";
+import { findBind } from "../../lab/authority.ts";
 import { findMariadb } from "../../lab/mariadb.ts";
 import { findRedis } from "../../lab/redis.ts";
+import { findResolver, type ResolverName } from "../../lab/resolvers.ts";
 
 /** A test, as `Deno.test(name, body)` takes it. */
 type Register = (name: string, body: () => void | Promise<void>) => void;
@@ -30,6 +32,13 @@ export const mariadbTest: Register = ON_MARIADB.test;
 
 /** `Deno.test` for what needs a real Redis server. */
 export const redisTest: Register = needing("Redis", findRedis()).test;
+
+/** Returns `Deno.test` for what needs BIND as the authority, and these resolvers in front of it. */
+export function resolverTest(names: readonly ResolverName[]): Register {
+  const missing = names.filter((name) => !findResolver(name).found);
+  if (!findBind() && !missing.includes("BIND")) missing.unshift("BIND");
+  return needing(missing.join(" and no "), missing.length === 0 ? true : undefined).test;
+}
 
 function needing(what: string, found: unknown): Registration {
   if (found !== undefined || process.env.CI) return ALWAYS;

@@ -81,6 +81,21 @@ export async function bundleTests(names: readonly string[], dir: string): Promis
   return file;
 }
 
+/**
+ * Bundles a program of `tests/` that needs no Deno, with all that it imports.
+ *
+ * @param entry Its path in the repository.
+ * @param file The path of the bundle.
+ */
+export async function bundleProgram(entry: string, file: string): Promise<void> {
+  const code = await deno([
+    ...["bundle", "--quiet", "--no-lock", "--no-check", "--platform=deno"],
+    ...[`--output=${file}`, entry],
+  ]);
+  if (code !== 0) throw new Error(`Cannot bundle ${entry}: deno bundle exited with ${code}`);
+  await Deno.writeTextFile(file, forNode20(await Deno.readTextFile(file)));
+}
+
 /** Bundles the modules for programs into a directory, each under its own path. */
 async function bundleForPrograms(dir: string): Promise<void> {
   const code = await deno([

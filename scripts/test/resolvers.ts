@@ -1,0 +1,77 @@
+/**
+ * `deno task test:resolvers`: the tests with real resolvers. `deno task test:resolvers --full` measures every setup on three
+ * runtimes, for about a quarter of an hour, and writes tests/resolvers/results.json and the tables of docs/production.md.
+ *
+ * Exit status: 0; 1 if a test failed, or a program is missing on this machine.
+ *
+ * @module
+ */
+
+import { findResolver, type ResolverName } from "../../lab/resolvers.ts";
+import { measure, OUTAGES } from "../../tests/resolvers/measure.ts";
+import { SETUPS } from "../../tests/resolvers/setups.ts";
+import { putTables, renderTables, summarize } from "../../tests/resolvers/summary.ts";
+import { deno, ROOT } from "../check/run_deno.ts";
+import { findRuntime } from "./runtimes/binaries.ts";
+import { bundleProgram } from "./runtimes/bundle.ts";
+import { eachOf } from "./runtimes/outcome.ts";
+import { test } from "./test.ts";
+
+const RUNTIMES = ["deno", "node@22", "bun@1"];
+const TTLS = [1, 5];
+const MOVES = 10;
+/** Seconds after which no record moves any more. */
+const MOVE_SECONDS = 420;
+const SIZES = [100, 101];
+
+const RESULTS = "tests/resolvers/results.json";
+const PAGE = "docs/production.md";
+
+/** Measures everything and writes the tables; resolves with the exit code. */
+async function full(): Promise<number> {
+  const programs = new Set<ResolverName>(SETUPS.flatMap(({ program }) => program ?? []));
+  const missing = [...programs].filter((name) => !findResolver(name).found);
+  if (missing.length > 0) {
+    const packages = missing.map((name) => findResolver(name).debian);
+    console.error(
+      `Cannot measure: no ${missing.join(", no ")} on this machine: ` +
+        `"apt-get install --no-install-recommends ${packages.join(" ")}"`,
+    );
+    return 1;
+  }
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
+  try {
+    const driver = `${dir}/driver.mjs`;
+    await bundleProgram("tests/resolvers/driver.ts", driver);
+    const results = await measure({
+      setups: SETUPS,
+      runtimes: await eachOf(RUNTIMES, 1, findRuntime),
+      driver,
+      lookups: ["system", "wire"],
+      ttls: TTLS,
+      moves: MOVES,
+      moveSeconds: MOVE_SECONDS,
+      outages: OUTAGES,
+      sizes: SIZES,
+      onProgress: (step) => console.error(step),
+    });
+    for (const cell of results.cells) console.log(JSON.stringify(cell));
+    const summary = summarize(results);
+    await Deno.writeTextFile(new URL(RESULTS, ROOT), JSON.stringify(summary, undefined, 2));
+    const page = new URL(PAGE, ROOT);
+    await Deno.writeTextFile(page, putTables(await Deno.readTextFile(page), renderTables(summary)));
+    return await deno(["fmt", "-q", PAGE, RESULTS]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  Deno.chdir(ROOT);
+  const flags = Deno.args;
+  if (flags.some((flag) => flag !== "--full")) {
+    console.error(`Cannot run with "${flags.join(" ")}": the only flag is --full`);
+    Deno.exit(2);
+  }
+  Deno.exit(flags.length > 0 ? await full() : await test(["tests/resolvers/"]));
+}

@@ -1,0 +1,144 @@
+/**
+ * A program for every runtime that keeps engines warm and says which address their checkouts get. Its standard input is
+ * one line, a {@linkcode DriverPlan}; its output is a line of JSON for each {@linkcode DriverReport}. It ends with its input.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { type Engine, getDnsEngine, type LookupName } from "@dnspool/dnspool";
+import { fakeAdapter } from "@dnspool/dnspool/testing";
+
+/** A name, and how it is asked for. */
+export interface Asked {
+  readonly id: number;
+  readonly name: string;
+  readonly lookup: LookupName;
+  /** The name server, with its port. */
+  readonly server: string;
+}
+
+/** What a driver does. */
+export interface DriverPlan {
+  /** Milliseconds from one checkout of an engine to its next. */
+  readonly everyMs: number;
+  /** The names that an engine follows. */
+  readonly followed: readonly Asked[];
+  /** The names that are resolved once. */
+  readonly resolved: readonly Asked[];
+}
+
+/** What a driver says. Times are those of the wall clock, in milliseconds. */
+export type DriverReport =
+  /** An engine's checkouts give another address from now on. */
+  | {
+    readonly what: "address";
+    readonly id: number;
+    readonly address: string;
+    /** The first checkout that gave it. */
+    readonly at: number;
+    /** The longest that the driver's own timer was late since the report before, in milliseconds. */
+    readonly lateMs: number;
+  }
+  /** A checkout failed. */
+  | { readonly what: "failure"; readonly id: number; readonly code: string }
+  /** The longest checkout so far, if it took more than 50 ms. */
+  | { readonly what: "wait"; readonly id: number; readonly waitMs: number }
+  /** The number of addresses of a name that was resolved once, or the code of the error. */
+  | { readonly what: "resolved"; readonly id: number; readonly result: number | string };
+
+/** Milliseconds above which a checkout has waited. */
+const MIN_WAIT_MS = 50;
+
+function report(line: DriverReport): void {
+  process.stdout.write(JSON.stringify(line) + "\n");
+}
+
+/** Returns the code of an error, or its text. */
+function codeOf(error: unknown): string {
+  return (error as { code?: string }).code ?? String(error);
+}
+
+function engineFor({ name, lookup, server }: Asked): Engine<unknown> {
+  return getDnsEngine(`fake://app@${name}/lab`, {
+    adapter: fakeAdapter(),
+    dnsLookup: lookup,
+    dnsNameservers: [server],
+    dnsFallback: false,
+    poolSize: 1,
+    maxOverflow: 0,
+  });
+}
+
+/** The engine of one name, and what it gave last. */
+class Follower {
+  readonly #asked: Asked;
+  readonly #engine: Engine<unknown>;
+  #address: string | undefined;
+  #waiting = false;
+  #longestMs = MIN_WAIT_MS;
+
+  constructor(asked: Asked) {
+    this.#asked = asked;
+    this.#engine = engineFor(asked);
+  }
+
+  /** Checks out once, unless the checkout before still waits. */
+  async ask(lateMs: () => number): Promise<void> {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    const { id } = this.#asked;
+    const began = performance.now();
+    try {
+      const address = await this.#engine.use((lease) => lease.address);
+      if (address !== this.#address) {
+        report({ what: "address", id, address, at: Date.now(), lateMs: lateMs() });
+        this.#address = address;
+      }
+    } catch (error) {
+      report({ what: "failure", id, code: codeOf(error) });
+    } finally {
+      this.#waiting = false;
+      const waitMs = performance.now() - began;
+      if (waitMs > this.#longestMs && this.#address !== undefined) {
+        this.#longestMs = waitMs;
+        report({ what: "wait", id, waitMs });
+      }
+    }
+  }
+}
+
+async function resolveOnce(asked: Asked): Promise<void> {
+  const engine = engineFor(asked);
+  const count = () => engine.status().answer.addresses.length;
+  const result = await engine.use(count).catch(codeOf);
+  await engine.close();
+  report({ what: "resolved", id: asked.id, result });
+}
+
+/** Runs until the standard input ends. */
+function drive({ everyMs, followed, resolved }: DriverPlan): void {
+  const followers = followed.map((asked) => new Follower(asked));
+  let latest = 0;
+  const lateMs = () => {
+    const late = latest;
+    latest = 0;
+    return Math.round(late);
+  };
+  let lastMs = performance.now();
+  setInterval(() => {
+    const nowMs = performance.now();
+    latest = Math.max(latest, nowMs - lastMs - everyMs);
+    lastMs = nowMs;
+    for (const follower of followers) follower.ask(lateMs);
+  }, everyMs);
+  for (const asked of resolved) resolveOnce(asked);
+}
+
+let input = "";
+process.stdin.on("data", (chunk) => {
+  const started = input.includes("\n");
+  input += String(chunk);
+  if (!started && input.includes("\n")) drive(JSON.parse(input));
+});
+process.stdin.on("end", () => process.exit(0));

@@ -1,0 +1,48 @@
+import { assertEquals } from "@std/assert";
+import type { ResolverName } from "../../lab/resolvers.ts";
+import { findRuntime } from "../../scripts/test/runtimes/binaries.ts";
+import { bundleProgram } from "../../scripts/test/runtimes/bundle.ts";
+import { resolverTest } from "../support/servers.ts";
+import { type Cell, measure, type Plan } from "./measure.ts";
+import { type Setup, SETUPS } from "./setups.ts";
+
+const TTL = 1;
+const MOVES = 3;
+/** The setups of the short form. */
+const SHORT = ["none", "bind", "unbound", "dnsmasq", "knot-min-0", "pdns"];
+
+const setups = SETUPS.filter(({ id }) => SHORT.includes(id));
+const programs = [
+  ...new Set(setups.flatMap(({ program }): ResolverName[] => program ? [program] : [])),
+];
+
+/** Returns the longest time that a setup may take, in seconds, on a machine that was late by `late` at most. */
+function limit({ extra = () => 0 }: Setup, { late }: Cell): number {
+  return TTL + 0.3 + extra(TTL) + 0.2 + 2 * late;
+}
+
+resolverTest(programs)(
+  "a warm engine follows a record through real resolvers, on each runtime",
+  async () => {
+    const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
+    try {
+      const driver = `${dir}/driver.mjs`;
+      await bundleProgram("tests/resolvers/driver.ts", driver);
+      const runtimes: Plan["runtimes"][number][] = [];
+      for (const name of ["deno", "node@22", "bun@1"]) runtimes.push(await findRuntime(name));
+      const { cells } = await measure({
+        ...{ setups, runtimes, driver, lookups: ["system", "wire"] as const, ttls: [TTL] },
+        ...{ moves: MOVES, moveSeconds: 60, outages: [], sizes: [] },
+      });
+      assertEquals(cells.length, setups.length * 3 * 2);
+      const late = cells.filter((cell) => {
+        const longest = limit(setups.find(({ id }) => id === cell.setup)!, cell);
+        const followed = cell.moves.every((seconds) => seconds !== null && seconds <= longest);
+        return !followed || cell.moves.length < MOVES || Object.keys(cell.failures).length > 0;
+      });
+      assertEquals(late.map((cell) => JSON.stringify(cell)), []);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+);

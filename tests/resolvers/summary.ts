@@ -1,0 +1,190 @@
+/**
+ * The summary of a full run, as it is kept in results.json, and its tables in docs/production.md.
+ *
+ * @module
+ */
+
+import type { Results } from "./measure.ts";
+import { type Setup, SETUPS } from "./setups.ts";
+
+/** The median and the highest of some figures, and their number. */
+export interface Spread {
+  readonly median: number;
+  /** `null`: one of them was not reached in time. */
+  readonly worst: number | null;
+  readonly count: number;
+}
+
+/** A resolver's figures, those of all runtimes together. Durations are seconds. */
+export interface SetupSummary {
+  readonly version: string;
+  /** From a move until every checkout is on the new address, by lookup and TTL: `"wire 1"`. */
+  readonly follows: Readonly<Record<string, Spread>>;
+  /** Questions at the authority per TTL, the mean, by lookup and TTL. */
+  readonly questions: Readonly<Record<string, number>>;
+  /** From the end of an outage, and a move at that moment, until every checkout is on the new address. */
+  readonly outages: Readonly<Record<string, Spread>>;
+  /** Numbers of addresses that a name can have, by the number asked for; `"RESOLVE_FAILED"`: none came. */
+  readonly sizes: Readonly<Record<string, string>>;
+}
+
+/** The summary. */
+export interface Summary {
+  readonly authority: string;
+  readonly runtimes: readonly string[];
+  readonly setups: Readonly<Record<string, SetupSummary>>;
+}
+
+/** Returns the summary of a run. */
+export function summarize({ versions, cells, sizes }: Results): Summary {
+  const ids = [...new Set(cells.map(({ setup }) => setup))];
+  const runtimes = [...new Set(cells.map(({ runtime }) => runtime))];
+  const names = [...new Set(cells.flatMap(({ outages }) => Object.keys(outages)))];
+  const setups = ids.map((id): [string, SetupSummary] => {
+    const own = cells.filter(({ setup }) => setup === id);
+    const groups = [...Map.groupBy(own, ({ lookup, ttl }) => `${lookup} ${ttl}`)];
+    const bySize = Map.groupBy(sizes.filter(({ setup }) => setup === id), ({ size }) => size);
+    return [id, {
+      version: versions[id]!,
+      follows: Object.fromEntries(
+        groups.map(([key, group]) => [key, spreadOf(group.flatMap(({ moves }) => moves))]),
+      ),
+      questions: Object.fromEntries(
+        groups.map(([key, group]) => [key, round(mean(group.map(({ questions }) => questions)))]),
+      ),
+      outages: Object.fromEntries(
+        names.map((name) => [name, spreadOf(own.map(({ outages }) => outages[name] ?? null))]),
+      ),
+      sizes: Object.fromEntries(
+        [...bySize].map(([size, results]) => [
+          size,
+          [...new Set(results.map(({ result }) => String(result)))].join(", "),
+        ]),
+      ),
+    }];
+  });
+  return {
+    authority: versions.authority!,
+    runtimes: runtimes.map((name) => `${name.replace(/@.*/, "")} ${versions[name]}`),
+    setups: Object.fromEntries(setups),
+  };
+}
+
+/** Seconds that a measurement may be above a limit: the time from one checkout to the next, and of the machine. */
+const TOLERANCE = 0.15;
+
+/** Returns whether a setup was followed within TTL + 0.3 s, each time. */
+export function isPrompt({ follows }: SetupSummary): boolean {
+  return Object.entries(follows).every(([key, { worst }]) =>
+    worst !== null && worst <= Number(key.split(" ")[1]) + 0.3 + TOLERANCE
+  );
+}
+
+const BEGIN = "<!-- resolvers: written by `deno task test:resolvers --full` -->";
+const END = "<!-- /resolvers -->";
+
+/** Renders the tables. */
+export function renderTables(summary: Summary): string {
+  const shown = SETUPS.filter(({ id }) => summary.setups[id]);
+  const keys = [...new Set(shown.flatMap(({ id }) => Object.keys(summary.setups[id]!.follows)))];
+  const outages = [
+    ...new Set(shown.flatMap(({ id }) => Object.keys(summary.setups[id]!.outages))),
+  ];
+  const sizes = [...new Set(shown.flatMap(({ id }) => Object.keys(summary.setups[id]!.sizes)))];
+  const columns = keys.map((key) => {
+    const [lookup, ttl] = key.split(" ");
+    return `\`${lookup}\`, TTL ${ttl}`;
+  });
+  const follows = shown.map((setup) => {
+    const own = summary.setups[setup.id]!;
+    return [
+      titleOf(setup, own),
+      ...keys.map((key) => cellOf(own.follows[key])),
+      keys.map((key) => own.questions[key]?.toFixed(1) ?? "–").join(", "),
+      setup.why ?? "",
+    ];
+  });
+  const after = shown.map((setup) => {
+    const own = summary.setups[setup.id]!;
+    return [
+      titleOf(setup, own),
+      ...outages.map((name) => cellOf(own.outages[name])),
+      ...sizes.map((size) => own.sizes[size] === size ? "all" : `\`${own.sizes[size]}\``),
+    ];
+  });
+  return [
+    `Measured with ${summary.authority} as the authority, on ${list(summary.runtimes)}.`,
+    table(["resolver", ...columns, "questions per TTL", "why, and what mends it"], follows),
+    "After an outage of the authority:",
+    table(["resolver", ...outages, ...sizes.map((size) => `${size} addresses`)], after),
+  ].join("\n\n");
+}
+
+/**
+ * Puts the tables into a document.
+ *
+ * @throws {Error} if it has no place for them.
+ */
+export function putTables(text: string, tables: string): string {
+  const { from, to } = placeIn(text);
+  return `${text.slice(0, from)}\n\n${tables}\n\n${text.slice(to)}`;
+}
+
+/** Returns the tables of a document, as {@linkcode plain} returns them. */
+export function tablesIn(text: string): string {
+  const { from, to } = placeIn(text);
+  return plain(text.slice(from, to));
+}
+
+/** Removes what the formatter adds: alignment and line breaks. */
+export function plain(tables: string): string {
+  return tables.replace(/-{2,}/g, "-").replace(/\s+/g, " ").trim();
+}
+
+function placeIn(text: string): { from: number; to: number } {
+  const from = text.indexOf(BEGIN) + BEGIN.length;
+  const to = text.indexOf(END);
+  if (from < BEGIN.length || to < from) {
+    throw new Error(`Cannot find the place of the tables: it is between "${BEGIN}" and "${END}"`);
+  }
+  return { from, to };
+}
+
+function titleOf({ program, settings }: Setup, { version }: SetupSummary): string {
+  if (program === undefined) return "none: the authority is asked";
+  return [version, ...settings.map((setting) => `\`${setting}\``)].join(", ");
+}
+
+function cellOf(spread: Spread | undefined): string {
+  if (!spread) return "–";
+  const { median, worst } = spread;
+  return `${median.toFixed(1)} / ${worst === null ? "never" : worst.toFixed(1)}`;
+}
+
+function spreadOf(figures: readonly (number | null)[]): Spread {
+  const sorted = figures.map((figure) => figure ?? Infinity).sort((a, b) => a - b);
+  const worst = sorted.at(-1) ?? Infinity;
+  const median = sorted[Math.floor((sorted.length - 1) / 2)] ?? 0;
+  return {
+    median: round(Math.min(median, 1000)),
+    worst: Number.isFinite(worst) ? round(worst) : null,
+    count: sorted.length,
+  };
+}
+
+function mean(figures: readonly number[]): number {
+  return figures.reduce((sum, figure) => sum + figure, 0) / figures.length;
+}
+
+function round(figure: number): number {
+  return Math.round(figure * 100) / 100;
+}
+
+function list(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, head.map(() => "--"), ...rows];
+  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
