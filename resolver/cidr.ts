@@ -4,7 +4,7 @@
  * @module
  */
 
-import { canonicalIp } from "../internal/ip.ts";
+import { canonicalIp, ipv6Groups } from "../internal/ip.ts";
 
 /** An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) in its canonical spelling. */
 const MAPPED = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/;
@@ -74,8 +74,5 @@ function widthOf(ip: string): number {
 
 function valueOf(ip: string): bigint {
   if (!ip.includes(":")) return ip.split(".").reduce((sum, byte) => sum << 8n | BigInt(byte), 0n);
-  const [head = [], tail = []] = ip.split("::").map((part) => part.split(":").filter(Boolean));
-  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => "0");
-  const groups = [...head, ...zeros, ...tail];
-  return groups.reduce((sum, group) => sum << 16n | BigInt(`0x${group}`), 0n);
+  return ipv6Groups(ip).reduce((sum, group) => sum << 16n | BigInt(group), 0n);
 }

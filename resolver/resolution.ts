@@ -14,6 +14,7 @@ import { clampTtl } from "../internal/ttl.ts";
 import { LookupError, type LookupErrorKind } from "../errors.ts";
 import type { Answer, Lookup, NameServer } from "../lookups/lookup.ts";
 import type { AddressRule } from "./allow_address.ts";
+import { inTurn } from "./question_limit.ts";
 
 /** Which records are asked for. */
 export type Family = "auto" | 4 | 6 | "both";
@@ -95,7 +96,15 @@ const NOT_ALLOWED = "ADDRESS_NOT_ALLOWED";
  * @returns The answer.
  * @throws The last lookup's error, or the signal's reason.
  */
-export async function resolveName(request: ResolveRequest): Promise<CachedAnswer> {
+export function resolveName(request: ResolveRequest): Promise<CachedAnswer> {
+  const { lookup, servers, signal } = request;
+  const asked = servers.map(({ host, port }) => `${host} ${port}`).join();
+  // The time limits begin with the turn.
+  return inTurn(lookup, asked, signal, () => resolveInTime(request));
+}
+
+/** Resolves a name within the time limits, which begin now. */
+async function resolveInTime(request: ResolveRequest): Promise<CachedAnswer> {
   const { fallback, timeoutMs, dnsTimeoutMs, signal } = request;
   const startMs = now();
   const endMs = startMs + timeoutMs;

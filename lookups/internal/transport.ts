@@ -1,15 +1,17 @@
 /**
- * Sends a message to a DNS server and returns the response, over UDP or TCP. Each exchange has a socket of its own,
- * which is closed when the promise settles.
+ * Sends a message to a DNS server and returns the response, over UDP or TCP. No socket stays open without a question.
  *
  * @module
  */
 
 import { Buffer } from "node:buffer";
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { connect } from "node:net";
 import { canonicalIp, ipFamily } from "../../internal/ip.ts";
 import type { NameServer } from "../lookup.ts";
+
+/** Maximum number of questions that share a UDP socket. */
+const MAX_QUESTIONS = 8;
 
 /** The server of an exchange, and its end. */
 export interface ExchangeOptions {
@@ -26,12 +28,15 @@ export function withoutZone(host: string): string {
 }
 
 /**
- * Sends a message over UDP and waits for the response. Messages from other senders, and those at which `read` throws,
+ * Sends a query over UDP and waits for the response. Messages from other senders, and those at which `read` throws,
  * are ignored: a stray or forged packet must not keep the response out.
  *
- * @param message The message.
+ * Questions that are asked at the same time share a socket, up to {@linkcode MAX_QUESTIONS}; a question that is asked
+ * alone has its own. No socket is used again after its last response.
+ *
+ * @param message The query.
  * @param options The server and the signal; nothing else ends the wait for a silent server.
- * @param read Reads a message that came back; throws if it is not the response.
+ * @param read Reads a message with the query's id; throws if it is not the response.
  * @returns What `read` returned.
  */
 export function overUdp<T>(
@@ -39,47 +44,135 @@ export function overUdp<T>(
   { server, signal, unref }: ExchangeOptions,
   read: (message: Uint8Array) => T,
 ): Promise<T> {
-  const { host, port } = server;
-  const address = canonicalIp(withoutZone(host));
   return new Promise((resolve, reject) => {
-    // Not bound to a port: the system picks one at random, which a forger has to guess.
-    const socket = createSocket(ipFamily(withoutZone(host)) === 6 ? "udp6" : "udp4");
-    if (unref) socket.unref();
-    const finish = (settle: () => void) => {
-      signal.removeEventListener("abort", onAbort);
-      socket.off("message", onMessage);
-      try {
-        socket.close();
-      } catch {
-        // An error has closed it already.
-      }
-      settle();
-    };
-    const onAbort = () => finish(() => reject(signal.reason));
-    const onError = (error: Error) => finish(() => reject(error));
-    const onMessage = (bytes: Uint8Array, from: { address: string; port: number }) => {
-      if (from.port !== port || canonicalIp(withoutZone(from.address)) !== address) return;
-      let result: T;
-      try {
-        result = read(bytes);
-      } catch {
-        return;
-      }
-      finish(() => resolve(result));
+    const socket = UdpSocket.to(server, unref, idOf(message));
+    const onAbort = () => {
+      socket.end(idOf(message));
+      reject(signal.reason);
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    socket.on("error", onError);
-    socket.on("message", onMessage);
-    // A connected socket reports a closed port (if the runtime passes that on; Deno does not).
-    socket.connect(port, host, (error?: Error) => {
-      if (error) return onError(error);
-      try {
-        socket.send(message, (error) => error && onError(error));
-      } catch (error) {
-        onError(error as Error); // it was closed in the meantime
-      }
+    socket.ask(message, {
+      onMessage(bytes) {
+        const result = read(bytes);
+        signal.removeEventListener("abort", onAbort);
+        resolve(result);
+      },
+      onError(error) {
+        signal.removeEventListener("abort", onAbort);
+        reject(error);
+      },
     });
   });
+}
+
+/** What becomes of a question. */
+interface Listener {
+  /** Called with each message that has its id; throws if that is not the response. */
+  onMessage(message: Uint8Array): void;
+  /** Called when the socket fails. */
+  onError(error: Error): void;
+}
+
+/** The questions that share a socket, and so a port that a forger has to guess. */
+class UdpSocket {
+  /** The sockets that take more questions, by server. */
+  static readonly #open = new Map<string, UdpSocket>();
+
+  /** Returns a socket for a question to a server. */
+  static to({ host, port }: NameServer, unref: boolean, id: number): UdpSocket {
+    const key = `${unref} ${port} ${host}`;
+    const shared = UdpSocket.#open.get(key);
+    if (shared && !shared.#questions.has(id)) return shared;
+    const socket = new UdpSocket(key, host, port, unref);
+    UdpSocket.#open.set(key, socket);
+    return socket;
+  }
+
+  readonly #key: string;
+  readonly #socket: Socket;
+  /** The open questions, by id. */
+  readonly #questions = new Map<number, Listener>();
+  /** The queries that are sent when the socket is connected. */
+  #unsent: Uint8Array[] | undefined = [];
+  /** Number of questions so far. */
+  #asked = 0;
+
+  private constructor(key: string, host: string, port: number, unref: boolean) {
+    this.#key = key;
+    const address = canonicalIp(withoutZone(host));
+    // Not bound to a port: the system picks one at random.
+    const socket = createSocket(ipFamily(withoutZone(host)) === 6 ? "udp6" : "udp4");
+    this.#socket = socket;
+    if (unref) socket.unref();
+    socket.on("error", (error) => this.#fail(error));
+    socket.on("message", (bytes, from) => {
+      if (from.port !== port || canonicalIp(withoutZone(from.address)) !== address) return;
+      this.#receive(bytes);
+    });
+    // A connected socket reports a closed port (if the runtime passes that on; Deno does not).
+    socket.connect(port, host, (error?: Error) => {
+      if (error) return this.#fail(error);
+      const unsent = this.#unsent;
+      this.#unsent = undefined;
+      for (const message of unsent!) this.#send(message);
+    });
+  }
+
+  /** Sends a query. */
+  ask(message: Uint8Array, listener: Listener): void {
+    this.#questions.set(idOf(message), listener);
+    if (++this.#asked === MAX_QUESTIONS) this.#takeNoMore();
+    if (this.#unsent) this.#unsent.push(message);
+    else this.#send(message);
+  }
+
+  /** Ends the wait for the response to the query with this id; the last one closes the socket. */
+  end(id: number): void {
+    if (this.#questions.delete(id) && this.#questions.size === 0) this.#close();
+  }
+
+  #send(message: Uint8Array): void {
+    try {
+      this.#socket.send(message, (error) => error && this.#fail(error));
+    } catch (error) {
+      this.#fail(error as Error); // it was closed in the meantime
+    }
+  }
+
+  #receive(message: Uint8Array): void {
+    if (message.length < 2) return;
+    const id = idOf(message);
+    try {
+      this.#questions.get(id)?.onMessage(message);
+    } catch {
+      return;
+    }
+    this.end(id);
+  }
+
+  #fail(error: Error): void {
+    const listeners = [...this.#questions.values()];
+    this.#questions.clear();
+    this.#close();
+    for (const listener of listeners) listener.onError(error);
+  }
+
+  #close(): void {
+    this.#takeNoMore();
+    try {
+      this.#socket.close();
+    } catch {
+      // An error has closed it already.
+    }
+  }
+
+  #takeNoMore(): void {
+    if (UdpSocket.#open.get(this.#key) === this) UdpSocket.#open.delete(this.#key);
+  }
+}
+
+function idOf(message: Uint8Array): number {
+  return message[0]! << 8 | message[1]!;
 }
 
 /**
