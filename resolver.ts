@@ -5,7 +5,7 @@
  * @module
  */
 
-import { now } from "./internal/clock.ts";
+import { ageClock } from "./internal/clock.ts";
 import { canonicalHost, checkHost } from "./internal/host_name.ts";
 import type { Alias } from "./lookups/lookup.ts";
 import { staticAddresses } from "./lookups/static.ts";
@@ -53,7 +53,7 @@ export function getIpWithTtl(
   options: GetIpOptions = NO_OPTIONS,
 ): Promise<[ip: string, ttlSeconds: number]> {
   const view = viewsOf(options)?.get(host);
-  const nowMs = now();
+  const nowMs = ageClock();
   if (view && nowMs < view.freshUntilMs) return Promise.resolve(firstOf(view, nowMs));
   return resolve(host, options);
 }
@@ -136,8 +136,8 @@ async function resolve(host: string, options: GetIpOptions): Promise<[string, nu
   if (fixed) return [fixed[0]!, Math.ceil(settings.maxTtlMs / 1000)];
   const view = viewOf(host, settings);
   remember(view, host, options);
-  if (!view.isFresh(now())) await view.waitUntilFresh(signal);
-  return firstOf(view, now());
+  if (!view.isFresh()) await view.waitUntilFresh(signal);
+  return firstOf(view, ageClock());
 }
 
 function remember(view: View, host: string, options: GetIpOptions): void {

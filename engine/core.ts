@@ -6,7 +6,7 @@
  */
 
 import { keptAlive } from "../internal/async.ts";
-import { maintenanceTimer, now, type Timer } from "../internal/clock.ts";
+import { ageClock, maintenanceTimer, type Timer } from "../internal/clock.ts";
 import { Log } from "../internal/log.ts";
 import { redactingLogger } from "../internal/redact.ts";
 import type { Adapter } from "../adapters/adapter.ts";
@@ -211,7 +211,7 @@ export class EngineCore<C> {
 
   /** Is told that a resolution has ended. */
   #onResolved(error?: unknown): void {
-    const seconds = (now() - this.view!.entry.askedAtMs) / 1000;
+    const seconds = (ageClock() - this.view!.entry.askedAtMs) / 1000;
     this.#settings.observer?.resolved({ seconds, ...(error !== undefined && { error }) });
     if (error !== undefined) this.emit("lookuperror", { error });
   }

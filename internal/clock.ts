@@ -1,6 +1,6 @@
 /**
- * The monotonic clock and two kinds of timer. Timers that a caller awaits keep the process alive; maintenance timers
- * do not.
+ * Two clocks and two kinds of timer. Waits are measured by the monotonic clock, ages by one that goes on while the
+ * machine sleeps. Timers that a caller awaits keep the process alive; maintenance timers do not.
  *
  * @module
  */
@@ -8,9 +8,61 @@
 /** Maximum delay of `setTimeout`, in milliseconds: a longer one fires at once. */
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
-/** Returns milliseconds of the monotonic clock. Looked up at each call, so that tests can replace it. */
+/**
+ * Returns milliseconds of the monotonic clock, for waits: on Linux and macOS it stands still while the machine sleeps.
+ * Looked up at each call, so that tests can replace it.
+ */
 export function now(): number {
   return performance.now();
+}
+
+/** Time by which the wall clock must run ahead of the monotonic one, in milliseconds, to count as a sleep. */
+const MIN_SLEEP_MS = 1000;
+/** Number of times that a reading is used again. A program that holds the wall clock still gets others all the same. */
+const MAX_REUSES = 1000;
+
+let lastWallMs = NaN;
+let lastAgeMs = -Infinity;
+let reuses = 0;
+/** Wall clock less monotonic clock, at the last reading. */
+let aheadMs = NaN;
+let sleptMs = 0;
+
+/**
+ * Returns milliseconds of the clock by which answers and connections grow old: the monotonic clock, and the time for
+ * which the machine slept. Between two readings in which the wall clock ran ahead by more than a second, it counts as
+ * a sleep, even if it was only set forward: then answers and connections are renewed early. A wall clock that is set
+ * back changes nothing.
+ *
+ * Within a millisecond of the wall clock the same reading is returned, because that clock costs half as much on Deno
+ * as the monotonic one: the result is up to a millisecond late, and never early.
+ */
+export function ageClock(): number {
+  const wallMs = Date.now();
+  if (wallMs === lastWallMs && ++reuses < MAX_REUSES) return lastAgeMs;
+  return readBoth(wallMs);
+}
+
+function readBoth(wallMs: number): number {
+  const monotonicMs = now();
+  const newAheadMs = wallMs - monotonicMs;
+  if (newAheadMs - aheadMs > MIN_SLEEP_MS) sleptMs += newAheadMs - aheadMs;
+  aheadMs = newAheadMs;
+  lastWallMs = wallMs;
+  reuses = 0;
+  return lastAgeMs = monotonicMs + sleptMs;
+}
+
+/** Returns milliseconds for which the machine has slept, as far as it was noticed. */
+export function timeAsleep(): number {
+  ageClock();
+  return sleptMs;
+}
+
+/** Begins anew with clocks that a test has replaced. */
+export function forgetSleep(): void {
+  lastWallMs = aheadMs = NaN;
+  sleptMs = 0;
 }
 
 /**
@@ -55,42 +107,40 @@ export interface Timer {
   clear(): void;
 }
 
-/** Runs `callback` after `delayMs`. Keeps the process alive until then, because a caller waits for it. */
-export function timer(delayMs: number, callback: () => void): Timer {
-  const id = setTimeout(callback, toDelay(delayMs));
-  return { clear: () => clearTimeout(id) };
-}
-
-/** Runs `callback` after `delayMs`, without keeping the process alive. */
-export function maintenanceTimer(delayMs: number, callback: () => void): Timer {
-  const id = setTimeout(callback, toDelay(delayMs));
-  (id as unknown as { unref?(): void }).unref?.();
-  return { clear: () => clearTimeout(id) };
-}
+/**
+ * Delay, in milliseconds, from which a timer is late: the event loop was blocked, and what a socket received meanwhile
+ * has not been read.
+ */
+const LATE_MS = 50;
+/** Time that a late timer leaves the event loop to read sockets. Deno needs several milliseconds (measured on 2.9). */
+const LATE_TURN_MS = 10;
 
 /**
- * A deadline that is cheap to check: it compares with the wall clock, which costs half as much on Deno as the
- * monotonic one. It may expire early, never late: if the wall clock is set forward, the deadline only comes nearer; if
- * it is set back, a timer of the monotonic clock expires the deadline.
+ * Runs `callback` after `delayMs`. Keeps the process alive until then, because a caller waits for it. A late timer is
+ * not believed at once: what was received in time counts first.
  */
-export class WallDeadline {
-  #untilMs = -Infinity;
-  #timer: Timer | undefined;
+export function timer(delayMs: number, callback: () => void): Timer {
+  return start(delayMs, callback, false);
+}
 
-  /** Whether the deadline is known to be in the future. */
-  get isAhead(): boolean {
-    return Date.now() < this.#untilMs;
-  }
+/** Runs `callback` after `delayMs` as `timer()` does, without keeping the process alive. */
+export function maintenanceTimer(delayMs: number, callback: () => void): Timer {
+  return start(delayMs, callback, true);
+}
 
-  /** Sets the deadline, in milliseconds of the monotonic clock. A past one, or `-Infinity`, needs no timer. */
-  set(untilMs: number): void {
-    this.#timer?.clear();
-    this.#timer = undefined;
-    const leftMs = untilMs - now();
-    // Both readings of a clock of whole milliseconds may be too low by one.
-    this.#untilMs = leftMs > 0 ? Date.now() + Math.floor(leftMs) - 1 : -Infinity;
-    if (leftMs > 0) this.#timer = maintenanceTimer(leftMs, () => this.#untilMs = -Infinity);
-  }
+function start(delayMs: number, callback: () => void, unref: boolean): Timer {
+  const set = (run: () => void, waitMs: number) => {
+    const id = setTimeout(run, waitMs);
+    if (unref) (id as unknown as { unref?(): void }).unref?.();
+    return id;
+  };
+  const waitMs = toDelay(delayMs);
+  const dueMs = now() + waitMs;
+  let id = set(() => {
+    if (now() - dueMs < LATE_MS) callback();
+    else id = set(callback, LATE_TURN_MS);
+  }, waitMs);
+  return { clear: () => clearTimeout(id) };
 }
 
 /** Rounds up to whole milliseconds: a timer that fires early would have to be set again. */

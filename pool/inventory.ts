@@ -4,7 +4,7 @@
  * @module
  */
 
-import { now } from "../internal/clock.ts";
+import { ageClock } from "../internal/clock.ts";
 import { messageOf } from "../internal/thrown.ts";
 import { connectionLost, type TerminateOptions } from "./connection/close.ts";
 import type {
@@ -101,7 +101,7 @@ export class Inventory<C> {
 
   #isYoung(slot: Slot<C>): boolean {
     if (slot.expiresAtMs === Infinity && this.#maxIdleMs === Infinity) return true;
-    const nowMs = now();
+    const nowMs = ageClock();
     // A connect may take longer than the maximum age: its connection is good for one checkout, or none ever would be.
     const isYoung = nowMs < slot.expiresAtMs || slot.isJustOpened(nowMs);
     return isYoung && nowMs - slot.idleSinceMs < this.#maxIdleMs;
@@ -184,7 +184,7 @@ export class Inventory<C> {
   /** Closes connections that were idle for too long, down to `minIdle` and `minSize`. */
   closeSurplus(): void {
     const { idleTimeoutMs, minIdle, minSize } = this.#settings;
-    const nowMs = now();
+    const nowMs = ageClock();
     this.closeIdle((slot) =>
       slot.evicted ||
       nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { now } from "../internal/clock.ts";
+import { ageClock } from "../internal/clock.ts";
 import { PoolClosedError, type PoolCounts } from "../errors.ts";
 import { AnswerWait } from "./answer_wait.ts";
 import { connectionInUseError, poolTimeoutError } from "./checkout_errors.ts";
@@ -378,7 +378,7 @@ export class Pool<C> implements LeaseOwner<C> {
       return this.#inventory.closeInUse(slot) ?? DONE;
     }
     // Reading the clock dominates this path, so it is skipped unless the idle time is used.
-    if (timesIdle || slot.uses === 0) slot.idleSinceMs = now();
+    if (timesIdle || slot.uses === 0) slot.idleSinceMs = ageClock();
     // What `#dispatch()` would do, without the way through the idle list.
     if (
       waiter !== undefined && this.#idle.size === 0 && this.#answer.isFresh() &&

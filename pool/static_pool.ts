@@ -5,7 +5,7 @@
  */
 
 import { abortable } from "../internal/async.ts";
-import { now } from "../internal/clock.ts";
+import { ageClock } from "../internal/clock.ts";
 import { connectionLost } from "./connection/close.ts";
 import type { CheckoutOptions, InvalidConnection, PoolParts } from "./contract.ts";
 import type { Lease } from "./lease.ts";
@@ -151,7 +151,7 @@ export class StaticPool<C> implements LeaseOwner<C> {
 
   #share(base: Base<C>): Lease<C> {
     const { client, address, info } = base.lease;
-    const times = { openedAtMs: now(), expiresAtMs: Infinity };
+    const times = { openedAtMs: ageClock(), expiresAtMs: Infinity };
     const slot = new Slot({ client, address, role: "any", info, ...times });
     base.shares.add(slot);
     this.#bases.set(slot, base);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { now } from "../internal/clock.ts";
+import { ageClock } from "../internal/clock.ts";
 import type { Lookup, NameServer } from "../lookups/lookup.ts";
 import type { AddressRule } from "./allow_address.ts";
 import { InFlightQuery, type QueryResult, type RetryBudget } from "./in_flight_query.ts";
@@ -79,7 +79,7 @@ export class CacheEntry {
     const { answer, key } = this;
     const wasFromOs = answer?.source === "os";
     const fallback = noStaleAnswer || wasFromOs ? key.fallback : undefined;
-    this.askedAtMs = now();
+    this.askedAtMs = ageClock();
     const request = {
       ...key,
       rounds: wasFromOs ? 1 : budget.maxRetries,
@@ -114,7 +114,7 @@ export class CacheEntry {
       this.failures++;
       this.failure = result.error;
       if (kindOf(result.error) === "negative" && query.triesFallback) {
-        this.negativeUntilMs = now() + negativeTtlOf(result.error) * 1000;
+        this.negativeUntilMs = ageClock() + negativeTtlOf(result.error) * 1000;
       }
     }
     this.#onResult(query, result);

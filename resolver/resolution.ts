@@ -8,7 +8,7 @@
  */
 
 import { deadline, delay } from "../internal/async.ts";
-import { maintenanceTimer, now } from "../internal/clock.ts";
+import { ageClock, maintenanceTimer, now } from "../internal/clock.ts";
 import { canonicalIp } from "../internal/ip.ts";
 import { clampTtl } from "../internal/ttl.ts";
 import { LookupError, type LookupErrorKind } from "../errors.ts";
@@ -27,7 +27,7 @@ export interface CachedAnswer {
   readonly carriedOver: CarriedOver | undefined;
   /** Seconds, 0 for a TTL that DNS does not allow; `undefined` if the lookup does not know it. */
   readonly ttl: number | undefined;
-  /** Time of the query, in milliseconds of the monotonic clock. The TTL counts from here. */
+  /** Time of the query by `ageClock()`. The TTL counts from here. */
   readonly askedAtMs: number;
   /** Time of the answer. */
   readonly answeredAtMs: number;
@@ -109,7 +109,7 @@ async function resolveInTime(request: ResolveRequest): Promise<CachedAnswer> {
   const startMs = now();
   const endMs = startMs + timeoutMs;
   const dnsMs = fallback ? Math.min(timeoutMs * SHARE_BEFORE_FALLBACK, dnsTimeoutMs) : timeoutMs;
-  const timed = (answer: CachedAnswer) => ({ ...answer, tookMs: answer.answeredAtMs - startMs });
+  const timed = (answer: CachedAnswer) => ({ ...answer, tookMs: now() - startMs });
   try {
     return timed(await askInRounds(request, startMs + dnsMs));
   } catch (error) {
@@ -245,13 +245,14 @@ async function askOnce(
   server: NameServer | undefined,
   endMs: number,
 ): Promise<CachedAnswer> {
-  const askedAtMs = now();
+  const startMs = now();
+  const askedAtMs = ageClock();
   const answer: Answer = await deadline(
-    endMs - askedAtMs,
+    endMs - startMs,
     (signal) => lookup.lookup({ name, ...(absolute && { absolute }), family, server, signal }),
     { signal, what: `Cannot look up "${name}": the server did not answer` },
   );
-  const answeredAtMs = now();
+  const answeredAtMs = ageClock();
   const addresses = addressesOf(answer, name, family, lookup);
   if (allow) checkAllowed(addresses, name, lookup, allow);
   return {
@@ -260,7 +261,7 @@ async function askOnce(
     ttl: readTtl(answer.ttl),
     askedAtMs,
     answeredAtMs,
-    tookMs: answeredAtMs - askedAtMs,
+    tookMs: now() - startMs,
     server,
     source: "dns",
     details: { server: answer.server, chain: answer.chain },

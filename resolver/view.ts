@@ -25,7 +25,7 @@
  */
 
 import { ResolveError } from "../errors.ts";
-import { maintenanceTimer, now, type Timer, WallDeadline } from "../internal/clock.ts";
+import { ageClock, maintenanceTimer, now, type Timer } from "../internal/clock.ts";
 import { callUserCode, messageOf } from "../internal/thrown.ts";
 import type { AddressChange, AnswerSource, AnswerStatus, Watcher } from "./answer_source.ts";
 import type { CacheEntry } from "./cache_entry.ts";
@@ -60,8 +60,6 @@ export class View implements AnswerSource {
   addresses: readonly string[] = [];
 
   readonly #freshness: Freshness;
-  /** End of the fresh answer while it is kept fresh: the only thing that most checkouts look at. */
-  readonly #freshUntil: WallDeadline = new WallDeadline();
   readonly #schedule: RefreshSchedule = new RefreshSchedule();
   readonly #watchers: Set<Watcher> = new Set();
   /** Number of callers of `keepFresh()`. */
@@ -82,12 +80,12 @@ export class View implements AnswerSource {
     if (entry.answer) this.apply(entry.answer);
   }
 
-  /** End of the fresh answer, in milliseconds of the monotonic clock. */
+  /** End of the fresh answer, in milliseconds of `ageClock()`. */
   get freshUntilMs(): number {
     return this.#freshness.freshUntilMs;
   }
 
-  /** End of grace, in milliseconds of the monotonic clock. */
+  /** End of grace, in milliseconds of `ageClock()`. */
   get graceUntilMs(): number {
     return this.#freshness.graceUntilMs;
   }
@@ -110,13 +108,9 @@ export class View implements AnswerSource {
    * Returns whether the answer may be used now: it is fresh, or in grace. No I/O, no wait; in grace it starts a
    * background query if one is due.
    *
-   * @param nowMs The time, if the caller knows it already.
+   * @param nowMs The time by `ageClock()`, if the caller knows it already.
    */
-  isFresh(nowMs?: number): boolean {
-    if (nowMs === undefined) {
-      if (this.#freshUntil.isAhead) return true;
-      nowMs = now();
-    }
+  isFresh(nowMs: number = ageClock()): boolean {
     if (nowMs < this.#freshness.freshUntilMs) return true;
     if (nowMs >= this.#freshness.graceUntilMs) return false;
     if (nowMs >= this.#schedule.dueMs) this.#startBackgroundQuery();
@@ -137,14 +131,14 @@ export class View implements AnswerSource {
     try {
       for (;;) {
         signal?.throwIfAborted();
-        if (this.isFresh(now())) return;
+        if (this.isFresh()) return;
         const result = await this.#awaitQuery(startMs, signal);
         switch (result.kind) {
           case "fresh":
             return;
           case "failedConclusively":
             // The failure has begun grace.
-            if (this.isFresh(now())) return;
+            if (this.isFresh()) return;
             throw this.#errorFor(result.error);
           case "failedInconclusively":
           case "cancelled":
@@ -154,8 +148,8 @@ export class View implements AnswerSource {
             break;
         }
         // The time of this caller, or the response timer, is over: that counts as a failure, and the query goes on.
-        this.#freshness.onFailure(now());
-        if (this.isFresh(now())) return;
+        this.#freshness.onFailure(ageClock());
+        if (this.isFresh()) return;
         // The stale answer died while the response timer ran.
         if (now() < endMs) continue;
         throw this.#errorFor(result.kind === "failedInconclusively" ? result.error : undefined);
@@ -167,7 +161,7 @@ export class View implements AnswerSource {
 
   async #awaitQuery(startMs: number, signal: AbortSignal | undefined): Promise<WaitResult> {
     const { entry, settings } = this;
-    const nowMs = now();
+    const nowMs = ageClock();
     const noStaleAnswer = this.#freshness.isExpiredForGood(nowMs);
     if (noStaleAnswer && nowMs < entry.negativeUntilMs) {
       return { kind: "failedConclusively", error: entry.failure };
@@ -185,7 +179,7 @@ export class View implements AnswerSource {
     // An answer is good for all callers that waited for it, however short its TTL.
     if (outcome.kind === "answered") return { kind: "fresh" };
     const { error } = outcome;
-    const isConclusive = this.#isConclusive(query, now(), error);
+    const isConclusive = this.#isConclusive(query, ageClock(), error);
     return { kind: isConclusive ? "failedConclusively" : "failedInconclusively", error };
   }
 
@@ -197,7 +191,7 @@ export class View implements AnswerSource {
    */
   async refresh(): Promise<void> {
     const earliestMs = this.entry.askedAtMs + MIN_REFRESH_GAP_MS;
-    if (this.entry.query || now() >= earliestMs) {
+    if (this.entry.query || ageClock() >= earliestMs) {
       await this.#startBackgroundQuery().settled;
     } else {
       this.#postponedRefreshMs = earliestMs;
@@ -240,7 +234,7 @@ export class View implements AnswerSource {
   /** Returns the state of the answer. */
   status(): AnswerStatus {
     const { addresses, entry: { answer, failures } } = this;
-    const nowMs = now();
+    const nowMs = ageClock();
     return {
       addresses,
       age: answer && toSeconds(nowMs - answer.askedAtMs),
@@ -279,7 +273,7 @@ export class View implements AnswerSource {
 
   /** Begins grace after a failed query, unless a query of these options would have tried harder. */
   applyFailure(query: InFlightQuery, error: unknown): void {
-    const nowMs = now();
+    const nowMs = ageClock();
     // A fresh answer that is not kept fresh expires as usual, and the next caller asks.
     const beginsGrace = this.#refCount > 0 || nowMs >= this.#freshness.freshUntilMs;
     if (beginsGrace && this.#isConclusive(query, nowMs, error)) this.#freshness.onFailure(nowMs);
@@ -295,7 +289,7 @@ export class View implements AnswerSource {
   /** Lets the answer be asked for again. The addresses stay, so that the next answer tells what changed. */
   clear(): void {
     this.#freshness.clear();
-    this.#schedule.clear(this.#refCount > 0 ? now() : Infinity);
+    this.#schedule.clear(this.#refCount > 0 ? ageClock() : Infinity);
     this.#postponedRefreshMs = Infinity;
     this.#setTimer();
   }
@@ -306,7 +300,10 @@ export class View implements AnswerSource {
 
   /** Starts a query that no caller waits for, or retains the one under way. */
   #startBackgroundQuery(): InFlightQuery {
-    const query = this.entry.startQuery(this.settings, this.#freshness.isExpiredForGood(now()));
+    const query = this.entry.startQuery(
+      this.settings,
+      this.#freshness.isExpiredForGood(ageClock()),
+    );
     if (this.#backgroundQuery === query) return query;
     this.#backgroundQuery = query;
     query.retain();
@@ -328,11 +325,10 @@ export class View implements AnswerSource {
   #setTimer(): void {
     this.#timer?.clear();
     this.#timer = undefined;
-    this.#freshUntil.set(this.#refCount > 0 ? this.#freshness.freshUntilMs : -Infinity);
     if (this.#refCount === 0) return this.#freshness.expireAt(this.#postponedRefreshMs);
     if (this.#schedule.dueMs === Infinity) return;
-    this.#timer = maintenanceTimer(this.#schedule.dueMs - now(), () => {
-      if (now() >= this.#schedule.dueMs) this.#startBackgroundQuery();
+    this.#timer = maintenanceTimer(this.#schedule.dueMs - ageClock(), () => {
+      if (ageClock() >= this.#schedule.dueMs) this.#startBackgroundQuery();
       else this.#setTimer();
     });
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
+import { ageClock, maintenanceTimer, type Timer } from "../../internal/clock.ts";
 import type { Lease } from "../../pool/lease.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { type Engine, getDnsEngine } from "../../engine.ts";
@@ -93,7 +93,7 @@ export class PgBackend {
 
   /** Number of clients that are in use and past their lifetime. */
   get expired(): number {
-    const nowMs = now();
+    const nowMs = ageClock();
     const { lifetimeMs } = this.#settings;
     return [...this.#open].filter(({ sinceMs }) => nowMs - sinceMs >= lifetimeMs).length;
   }
@@ -160,7 +160,7 @@ export class PgBackend {
       client._poolUseCount = (client._poolUseCount ?? 0) + 1;
       this.#pool.emit("release", error, client);
       const mustClose = error || state.readOnly || client._queryable === false ||
-        client._ending || now() - state.sinceMs >= this.#settings.lifetimeMs;
+        client._ending || ageClock() - state.sinceMs >= this.#settings.lifetimeMs;
       if (mustClose) lease.invalidate(undefined, { soft: true });
       lease.release(asError(error));
     };
@@ -169,7 +169,7 @@ export class PgBackend {
   /** Tracks a new client: listens for its end before the engine does. */
   #track(client: DropInClient): void {
     const state: ClientState = {
-      sinceMs: now(),
+      sinceMs: ageClock(),
       lease: undefined,
       handedOutBefore: false,
       announced: false,

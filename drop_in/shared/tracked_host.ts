@@ -125,7 +125,7 @@ export class TrackedHost<C> {
     { retryUntilTimeout, closeProbe }: ChooseOptions<C>,
   ): Promise<string> {
     for (;;) {
-      if (!this.#view.isFresh(now())) await this.#view.waitUntilFresh(signal);
+      if (!this.#view.isFresh()) await this.#view.waitUntilFresh(signal);
       const { addresses } = this.#view;
       const retry = retryUntilTimeout && this.#suspect;
       if (addresses.length === 1 && this.#settings.targetSessionAttrs === "any" && !retry) {

@@ -5,7 +5,7 @@
  */
 
 import { deadline, delay } from "../../internal/async.ts";
-import { now, type Timer, timer } from "../../internal/clock.ts";
+import { ageClock, type Timer, timer } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
 import type { Activity, Adapter, Role } from "../../adapters/adapter.ts";
@@ -83,7 +83,7 @@ export class ConnectionChecks<C> {
   check(slot: Slot<C>): Promise<InvalidConnection | undefined> | undefined {
     if (!this.#hasChecks) return undefined;
     const { prePing, prePingAfterMs, hooks } = this.#settings;
-    const nowMs = now();
+    const nowMs = ageClock();
     const ping = prePing && !slot.isJustOpened(nowMs) &&
       nowMs - slot.idleSinceMs >= prePingAfterMs;
     return ping || hooks.checkout ? this.#check(slot, ping) : undefined;

@@ -5,7 +5,7 @@
  */
 
 import { deadline } from "../../internal/async.ts";
-import { now } from "../../internal/clock.ts";
+import { ageClock, now } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { callAdapter, messageOf } from "../../internal/thrown.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
@@ -138,7 +138,7 @@ export class ConnectionSource<C> implements Connections<C> {
   }
 
   async #open(signal: AbortSignal): Promise<OpenedConnection<C>> {
-    const openedAtMs = now();
+    const openedAtMs = ageClock();
     const { recycleMs } = this.#settings;
     const expiresAtMs = openedAtMs + recycleMs * (1 - Math.random() * MAX_RECYCLE_JITTER);
     this.#retainAnswer();

@@ -1,81 +1,90 @@
-import { assert, assertEquals, assertFalse } from "@std/assert";
+import { setImmediate } from "node:timers";
+import { assert, assertEquals } from "@std/assert";
 import { deadline, delay } from "../../internal/async.ts";
-import { WallDeadline } from "../../internal/clock.ts";
-import { fakeEngine } from "../support/fake_engine.ts";
+import { ageClock, maintenanceTimer, timeAsleep, timer } from "../../internal/clock.ts";
 import { countListeners, watchTimers } from "../stress/pool_timers.ts";
 import { fakeTime } from "../support/time.ts";
 
-Deno.test("WallDeadline.isAhead is true until the deadline, and may end two milliseconds early but never late", async () => {
+Deno.test("ageClock() goes with the monotonic clock, up to a millisecond late and never early", async () => {
   using time = fakeTime();
-  for (const leftMs of [0.5, 1, 2.5, 10, 1000.7]) {
-    const deadline = new WallDeadline();
-    assertFalse(deadline.isAhead);
-    const untilMs = time.nowMs + leftMs;
-    deadline.set(untilMs);
-    while (time.nowMs < untilMs - 3) {
-      assert(deadline.isAhead, `${untilMs - time.nowMs} ms before its end`);
-      await time.tick(Math.min(50, untilMs - 3 - time.nowMs + 0.1));
-    }
-    await time.tick(Math.max(0, untilMs - time.nowMs));
-    assertFalse(deadline.isAhead);
+  for (const ms of [0.3, 0.3, 1, 2.5, 0.1, 1000.7, 0]) {
+    await time.tick(ms);
+    const lateMs = time.nowMs - ageClock();
+    assert(lateMs >= 0 && lateMs <= 1, `${lateMs} ms late`);
+  }
+  assertEquals(timeAsleep(), 0);
+});
+
+Deno.test("ageClock() goes on while the machine sleeps: the wall clock runs ahead of the monotonic one by more than a second", async () => {
+  using time = fakeTime();
+  const startMs = ageClock();
+  await time.tick(500);
+  time.step(600);
+  assertEquals(Math.round(ageClock() - startMs), 600_500);
+  await time.tick(1000);
+  time.step(1);
+  await time.tick(1000);
+  assertEquals(Math.round(ageClock() - startMs), 602_500);
+  assertEquals(Math.round(timeAsleep()), 600_000);
+});
+
+Deno.test("ageClock() does not go back, nor stand still, when the wall clock is set back", async () => {
+  using time = fakeTime();
+  const startMs = ageClock();
+  for (let n = 1; n <= 3; n++) {
+    time.step(-3600);
+    time.stall(10);
+    assertEquals(ageClock() - startMs, n * 10_000);
+  }
+  time.step(-0.005);
+  await time.tick(5);
+  assert(ageClock() >= startMs + 30_000);
+});
+
+Deno.test("ageClock() goes on in a program that holds the wall clock", async () => {
+  using time = fakeTime();
+  const startMs = ageClock();
+  const wallMs = time.wallMs;
+  const real = Date.now;
+  Date.now = () => wallMs;
+  try {
+    await time.tick(10_000);
+    for (let reading = 0; reading < 1000; reading++) ageClock();
+    assertEquals(ageClock() - startMs, 10_000);
+  } finally {
+    Date.now = real;
   }
 });
 
-Deno.test("WallDeadline does not end later if the wall clock is set back, and ends earlier if it is set forward", async () => {
-  using time = fakeTime();
-  const back = new WallDeadline();
-  back.set(time.nowMs + 1000);
-  time.step(-3600);
-  assert(back.isAhead);
-  await time.tick(1000);
-  assertFalse(back.isAhead);
-
-  const forward = new WallDeadline();
-  forward.set(time.nowMs + 1000);
-  time.step(3600);
-  assertFalse(forward.isAhead);
+Deno.test("timer() and maintenanceTimer(): after a blocked event loop, what a socket received in time counts first", async () => {
+  for (const start of [timer, maintenanceTimer]) {
+    using time = fakeTime();
+    let heard = "";
+    start(100, () => heard ||= "the timer");
+    time.stall(0.2);
+    // The event loop runs timers first, and then reads sockets.
+    setImmediate(() => heard ||= "the socket");
+    await time.tick(20);
+    assertEquals(heard, "the socket");
+    const late = start(100, () => heard = "cleared");
+    time.stall(0.2);
+    await time.tick(0);
+    late.clear();
+    await time.tick(20);
+    assertEquals(heard, "the socket");
+  }
 });
 
-Deno.test("WallDeadline goes by the clock if a blocked event loop delays its timer", () => {
+Deno.test("timer() runs a callback at its time if the event loop is free, and a late one 10 ms later", async () => {
   using time = fakeTime();
-  const deadline = new WallDeadline();
-  deadline.set(time.nowMs + 1000);
-  time.stall(2);
-  assertFalse(deadline.isAhead);
-});
-
-Deno.test("WallDeadline.set() can be called again with a nearer, a later or no deadline", async () => {
-  using time = fakeTime();
-  const deadline = new WallDeadline();
-  deadline.set(time.nowMs + 1000);
-  deadline.set(time.nowMs + 5000);
-  await time.tick(2000);
-  assert(deadline.isAhead);
-  deadline.set(time.nowMs + 100);
+  const startMs = time.nowMs;
+  const ranMs: number[] = [];
+  timer(100, () => ranMs.push(time.nowMs - startMs));
   await time.tick(100);
-  assertFalse(deadline.isAhead);
-  deadline.set(time.nowMs + 1000);
-  deadline.set(-Infinity);
-  assertFalse(deadline.isAhead);
-});
-
-Deno.test("WallDeadline in an engine: an answer expires in time after the wall clock was set back", async () => {
-  using time = fakeTime();
-  // Queries fail, so that the answer is not renewed ahead of expiry.
-  const { engine, dns } = fakeEngine({ dnsGraceTtl: 0 });
-  await engine.use(() => {});
-  time.step(-3600);
-  dns.delayMs = 1e6;
-  await time.advance(9.9);
-  assertEquals(await engine.use(({ address }) => address), "10.0.0.1");
-  await time.advance(0.1);
-  let served = false;
-  const waiting = engine.connect().then((lease) => lease.release()).then(() => served = true);
-  waiting.catch(() => {});
-  await time.settle();
-  assertFalse(served);
-  await engine.close();
-  await waiting.catch(() => {});
+  timer(100, () => ranMs.push(time.nowMs - startMs));
+  time.stall(1);
+  await time.tick(100);
+  assertEquals(ranMs, [100, 1110]);
 });
 
 Deno.test("delay() and deadline() remove their timers and listeners, however they end", async () => {

@@ -1,6 +1,6 @@
 /**
  * The resolver against a model of it: random sequences of callers, answers, failures, address changes, clears, aborts,
- * stalls of the event loop and steps of the wall clock. The model knows what the server answered and when, and tells
+ * stalls of the event loop, sleeps of the machine and steps of the wall clock. The model knows what the server answered and when, and tells
  * which addresses a caller may get; it does not know how the resolver works.
  *
  * `deno run -A tests/stress/resolver_model.ts [runs] [seed]`
@@ -40,6 +40,8 @@ const SLACK_MS = 50;
 /** Maximum wait of a caller that may use a stale answer. */
 const RESPONSE_MS = 1800;
 const NEGATIVE_MS = 5000;
+/** A timer that a blocked event loop delays waits this long for answers that were received meanwhile. */
+const LATE_TURN_MS = 10;
 
 type Said = "answer" | "negative" | "ambiguous" | "transient" | "config" | "silence";
 
@@ -111,6 +113,26 @@ interface Taken {
   readonly ttl: number | undefined;
 }
 
+/** The time by which answers grow old: with that for which the machine slept. */
+class Clock {
+  #sleptMs = 0;
+  readonly #time: TestTime;
+
+  constructor(time: TestTime) {
+    this.#time = time;
+  }
+
+  get nowMs(): number {
+    return this.#time.nowMs + this.#sleptMs;
+  }
+
+  /** Sets the wall clock. If it runs ahead by more than a second, that is a sleep. */
+  step(seconds: number): void {
+    this.#time.step(seconds);
+    if (seconds > 1) this.#sleptMs += seconds * 1000;
+  }
+}
+
 /** A server that answers as the test says, and notes which answers the resolver accepted. */
 class Server implements Lookup {
   readonly name = "model";
@@ -131,10 +153,10 @@ class Server implements Lookup {
   noAtMs = -Infinity;
   /** When queries were answered, or timed out. */
   readonly endedMs: Set<number> = new Set();
-  readonly #time: TestTime;
+  readonly #clock: Clock;
 
-  constructor(time: TestTime) {
-    this.#time = time;
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
   /** Forgets the earlier answers. */
@@ -148,7 +170,7 @@ class Server implements Lookup {
     assertEquals(family, 4);
     const { says, delayMs, deaf, ttl } = this;
     const addresses = [...this.addresses];
-    const askedMs = this.#time.nowMs;
+    const askedMs = this.#clock.nowMs;
     this.asked++;
     assertEquals(++this.live, 1, "more than one query in flight");
     return new Promise((resolve, reject) => {
@@ -157,7 +179,7 @@ class Server implements Lookup {
         signal.removeEventListener("abort", onAbort);
         if (given) this.live--;
         if (says === "answer") {
-          if (given) this.#take({ askedMs, atMs: this.#time.nowMs, addresses, ttl });
+          if (given) this.#take({ askedMs, atMs: this.#clock.nowMs, addresses, ttl });
           resolve({ addresses, ttl });
         } else {
           if (given) this.#fail(says === "negative");
@@ -186,7 +208,7 @@ class Server implements Lookup {
   }
 
   #fail(negative: boolean): void {
-    const nowMs = this.#time.nowMs;
+    const nowMs = this.#clock.nowMs;
     this.endedMs.add(nowMs);
     this.failures++;
     this.failedMs.push(nowMs);
@@ -280,10 +302,10 @@ class Party {
   }
 
   /** Checks that a caller had to be rejected. */
-  checkRefused(error: unknown, startMs: number, nowMs: number): void {
+  checkRefused(error: unknown, startMs: number, nowMs: number, tookMs: number): void {
     const { failedMs, noAtMs } = this.#server;
     assert(error instanceof ResolveError, String(error));
-    const why = nowMs - startMs >= this.timeoutMs || nowMs < noAtMs + NEGATIVE_MS ||
+    const why = tookMs >= this.timeoutMs || nowMs < noAtMs + NEGATIVE_MS ||
       failedMs.some((atMs) => atMs >= startMs);
     assert(why, `refused without a reason: ${error}`);
     assert(!this.mayFallBack(nowMs), `refused in spite of a stale answer: ${error}`);
@@ -311,7 +333,8 @@ class Party {
 /** One run of steps. */
 class Trial {
   readonly #time: TestTime = fakeTime();
-  readonly #server: Server = new Server(this.#time);
+  readonly #clock: Clock = new Clock(this.#time);
+  readonly #server: Server = new Server(this.#clock);
   readonly #parties: Party[] = CALLERS.map((options) => new Party(this.#server, options));
   readonly #open: Set<AbortController> = new Set();
   readonly #problems: unknown[] = [];
@@ -321,6 +344,7 @@ class Trial {
 
   async run(path: readonly Step[]): Promise<void> {
     try {
+      this.#parties[0]!.view.status();
       for (const step of path) {
         await this.#take(step);
         if (this.#tied) return;
@@ -356,10 +380,13 @@ class Trial {
       open[step.which % open.length]?.abort(new Error("changed its mind"));
     } else if (step.do === "advance") return await this.#time.tick(step.ms);
     else if (step.do === "stall") {
-      this.#stalledMs += step.ms;
+      this.#stalledMs += step.ms + LATE_TURN_MS;
       this.#time.stall(step.ms / 1000);
-    } else if (step.do === "step") this.#time.step(step.seconds);
-    else if (step.do === "clear") {
+    } else if (step.do === "step") {
+      this.#clock.step(step.seconds);
+      // The resolver notices only what happened since its last reading.
+      this.#parties[0]!.view.status();
+    } else if (step.do === "clear") {
       this.#server.clear();
       clearDnsCache();
     } else if (step.do === "move") {
@@ -371,7 +398,8 @@ class Trial {
 
   /** Runs one caller to its result. */
   async #call(party: Party): Promise<void> {
-    const startMs = this.#time.nowMs;
+    const startMs = this.#clock.nowMs;
+    const beganMs = this.#time.nowMs;
     const stalledMs = this.#stalledMs;
     const fresh = party.mustBeFresh(startMs);
     const { taken } = this.#server;
@@ -386,8 +414,8 @@ class Trial {
     }
     this.#open.delete(controller);
     if (controller.signal.aborted && refused === controller.signal.reason) return;
-    const nowMs = this.#time.nowMs;
-    const tookMs = nowMs - startMs;
+    const nowMs = this.#clock.nowMs;
+    const tookMs = this.#time.nowMs - beganMs;
     // The stale answer was usable all the time.
     const waitsLong = taken === undefined || this.#server.taken !== taken ||
       !party.mayFallBack(nowMs);
@@ -400,7 +428,7 @@ class Trial {
       const longestMs = mostMs + 1 + this.#stalledMs - stalledMs;
       assert(tookMs <= longestMs, `was told after ${tookMs} ms`);
       if (served) party.checkServed(served, startMs, nowMs);
-      else party.checkRefused(refused, startMs, nowMs);
+      else party.checkRefused(refused, startMs, nowMs, tookMs);
     } catch (problem) {
       this.#problems.push(problem);
     }
@@ -416,7 +444,7 @@ class Trial {
 
   #check(): void {
     if (this.#problems.length > 0) throw this.#problems[0];
-    for (const party of this.#parties) party.check(this.#time.nowMs);
+    for (const party of this.#parties) party.check(this.#clock.nowMs);
   }
 
   /** Waits for all callers; once they are settled, nothing goes on. */

@@ -9,6 +9,7 @@
 
 import { setImmediate } from "node:timers";
 import { createClock } from "npm:@sinonjs/fake-timers@^15.5";
+import { forgetSleep } from "../../internal/clock.ts";
 
 /** Maximum number of timers that are set for the very moment that the clock shows. */
 const MAX_AT_ONCE = 10_000;
@@ -83,6 +84,7 @@ class FakeTime implements TestTime {
   constructor(start?: number | string | Date) {
     this.#wallOriginMs = start === undefined ? Date.now() : new Date(start).getTime();
     this.#install();
+    forgetSleep();
   }
 
   get nowMs(): number {
@@ -128,6 +130,7 @@ class FakeTime implements TestTime {
     if (this.#undo.length === 0) return;
     for (const undo of this.#undo.splice(0).reverse()) undo();
     faked = undefined;
+    forgetSleep();
   }
 
   [Symbol.dispose](): void {

@@ -109,12 +109,12 @@ Deno.test("fakeTime().stall() leaves its timers late: they run next, in their or
   const startMs = now();
   const log: [string, number][] = [];
   const note = (what: string) => log.push([what, now() - startMs]);
-  timer(2000, () => note("second"));
-  timer(1000, () => {
+  setTimeout(() => note("second"), 2000);
+  setTimeout(() => {
     note("first");
-    timer(500, () => note("set late"));
-  });
-  timer(11_000, () => note("on time"));
+    setTimeout(() => note("set late"), 500);
+  }, 1000);
+  setTimeout(() => note("on time"), 11_000);
   const every = setInterval(() => note("every 4 s"), 4000);
   time.stall(10);
   delay(700).then(() => note("set while late"));

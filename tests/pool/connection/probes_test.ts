@@ -84,7 +84,7 @@ Deno.test("answers() comes to a verdict though the event loop is blocked again a
   using time = fakeTime();
   const probed = server();
   const state = watched(answers(probed, { limitMs: 1500 }));
-  for (let i = 0; i < 40; i++) {
+  for (let i = 0; i < 80; i++) {
     time.stall(0.2);
     await time.tick(1);
   }
