@@ -59,14 +59,14 @@ export function delay(
  *
  * @param limitMs The limit, in milliseconds.
  * @param run The function; it is given the signal that is aborted at the limit.
- * @param options `signal` aborts it from outside; `what` begins the message of the `TimeoutError`.
+ * @param options `signal` aborts it from outside; `what` begins the message of the `TimeoutError`, or returns its beginning.
  * @returns What the function returned.
  * @throws {DOMException} named `TimeoutError` at the limit; or the signal's reason.
  */
 export async function deadline<T>(
   limitMs: number,
   run: (signal: AbortSignal) => T | Promise<T>,
-  options: { signal?: AbortSignal | undefined; what: string },
+  options: { signal?: AbortSignal | undefined; what: string | (() => string) },
 ): Promise<T> {
   const { signal, what } = options;
   signal?.throwIfAborted();
@@ -82,7 +82,8 @@ export async function deadline<T>(
   signal?.addEventListener("abort", onAbort, { once: true });
   const limit = maintenanceTimer(limitMs, () => {
     const seconds = Number((limitMs / 1000).toFixed(3));
-    end(new DOMException(`${what} within ${seconds} seconds`, "TimeoutError"));
+    const text = typeof what === "string" ? what : what();
+    end(new DOMException(`${text} within ${seconds} seconds`, "TimeoutError"));
   });
   try {
     return await Promise.race([run(controller.signal), stopped]);

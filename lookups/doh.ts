@@ -11,7 +11,7 @@
 import { LookupError } from "../errors.ts";
 import { mustBe, mustBeUndisclosed } from "../internal/argument_error.ts";
 import { codeOf, messageOf } from "../internal/thrown.ts";
-import { queryNameOf, toAnswer } from "./internal/answer.ts";
+import { askForAddresses, queryNameOf } from "./internal/answer.ts";
 import { isGranted, permissionMessage } from "./internal/deno_permissions.ts";
 import { DOH_URL_RULE, hostOf, readDohUrl } from "./internal/doh_url.ts";
 import { lookupFailure } from "./internal/failure.ts";
@@ -61,15 +61,16 @@ export function dohLookup(url: string): Lookup {
     name: "doh",
 
     async lookup(question: Question): Promise<Answer> {
-      const { family, signal } = question;
+      const { family, signal, onWait } = question;
       signal.throwIfAborted();
       const name = queryNameOf(question, server);
       checkEndpoint(endpoint, question, name);
       try {
-        // With id 0, the same question is the same HTTP request to a cache (RFC 8484 section 4.1).
-        const { response, age } = await ask(endpoint, { name, family }, signal);
-        if (response.truncated) throw new Error("the response is truncated");
-        return toAnswer(response, { name, family, server, age });
+        return await askForAddresses({ name, family, server, onWait }, async (name) => {
+          const { response, age } = await ask(endpoint, { name, family }, signal);
+          if (response.truncated) throw new Error("the response is truncated");
+          return { response, age };
+        });
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof LookupError) throw error;

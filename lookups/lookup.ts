@@ -6,10 +6,12 @@
 
 /** A DNS server's address. */
 export interface NameServer {
-  /** IPv4 or IPv6 address, without brackets. */
+  /** IPv4 or IPv6 address, without brackets. A link-local one may have a zone: `"fe80::53%eth0"`. */
   readonly host: string;
   /** 1 to 65535. */
   readonly port: number;
+  /** Whether the server is asked over TCP only, as `options use-vc` in `/etc/resolv.conf` says. Default `false`. */
+  readonly tcp?: boolean | undefined;
 }
 
 /** A question for the addresses of a name. */
@@ -31,6 +33,11 @@ export interface Question {
    * or because no caller waits. Respected if the runtime supports it. Default `false`.
    */
   readonly unref?: boolean | undefined;
+  /**
+   * Called with what the lookup waits for, such as `"the server did not answer over TCP"`: the error of a timeout says
+   * it. Until the first call that is `"the server did not answer"`.
+   */
+  readonly onWait?: ((what: string) => void) | undefined;
 }
 
 /** A CNAME record in the chain from a name to its addresses. */

@@ -15,7 +15,7 @@
 import { LookupError } from "../errors.ts";
 import { hostPort, ipFamily } from "../internal/ip.ts";
 import { codeOf, messageOf } from "../internal/thrown.ts";
-import { queryNameOf, toAnswer } from "./internal/answer.ts";
+import { askForAddresses, queryNameOf } from "./internal/answer.ts";
 import { missingNet, permissionMessage } from "./internal/deno_permissions.ts";
 import { lookupFailure } from "./internal/failure.ts";
 import {
@@ -25,14 +25,16 @@ import {
   type Response,
   writeQuery,
 } from "./internal/message.ts";
-import { type ExchangeOptions, overTcp, overUdp, withoutZone } from "./internal/transport.ts";
+import { type AnyTransportOptions, overAnyTransport } from "./internal/any_transport.ts";
+import { withoutZone } from "./internal/transport.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 import { nodeServers } from "./node.ts";
 
 /**
- * The lookup that asks with DNS messages over UDP, and over TCP if the answer is too large.
+ * The lookup that asks with DNS messages over UDP, and over TCP if the answer is too large, if UDP fails, or as well if
+ * the server is silent for half a second.
  *
- * A server that answers FORMERR because it does not know EDNS is asked once more without it, within the same attempt.
+ * A server that knows only the alias of the name is asked for what that leads to. A server that answers FORMERR because it does not know EDNS is asked once more without it, within the same attempt.
  * The lookup waits for a silent server until the signal ends it, and ignores forged, stray and unreadable packets.
  *
  * @example Ask one server
@@ -65,10 +67,12 @@ export const wireLookup: Lookup = {
     const nameServer = serverOf(question);
     const server = hostPort(nameServer.host, nameServer.port);
     const name = queryNameOf(question, server);
-    const { family, unref = false } = question;
+    const { family, unref = false, onWait } = question;
     try {
-      const response = await ask({ name, family }, { server: nameServer, signal, unref });
-      return toAnswer(response, { name, family, server });
+      return await askForAddresses({ name, family, server, onWait }, async (name, onWait) => {
+        const options = { server: nameServer, signal, unref, onWait };
+        return { response: await ask({ name, family }, options) };
+      });
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof LookupError) throw error;
@@ -105,24 +109,17 @@ function serverOf(question: Question): NameServer {
 
 async function ask(
   question: Pick<Question, "name" | "family">,
-  options: ExchangeOptions,
+  options: AnyTransportOptions,
 ): Promise<Response> {
   const response = await askOnce({ ...question, edns: true }, options);
   return knowsNoEdns(response) ? await askOnce({ ...question, edns: false }, options) : response;
 }
 
-async function askOnce(question: Omit<Query, "id">, options: ExchangeOptions): Promise<Response> {
-  const query = { ...question, id: randomId() };
-  const response = await overUdp(
-    writeQuery(query),
-    options,
-    (message) => readResponse(message, query),
-  );
-  if (!response.truncated) return response;
-  const again = { ...question, id: randomId() };
-  const whole = readResponse(await overTcp(writeQuery(again), options), again);
-  if (whole.truncated) throw new Error("the response is truncated over TCP as well");
-  return whole;
+function askOnce(question: Omit<Query, "id">, options: AnyTransportOptions): Promise<Response> {
+  return overAnyTransport(() => {
+    const query = { ...question, id: randomId() };
+    return { message: writeQuery(query), read: (message) => readResponse(message, query) };
+  }, options);
 }
 
 function randomId(): number {

@@ -247,10 +247,13 @@ async function askOnce(
 ): Promise<CachedAnswer> {
   const startMs = now();
   const askedAtMs = ageClock();
+  let what = "the server did not answer";
+  const question = { name, ...(absolute && { absolute }), family, server };
+  const onWait = (text: string) => void (what = text);
   const answer: Answer = await deadline(
     endMs - startMs,
-    (signal) => lookup.lookup({ name, ...(absolute && { absolute }), family, server, signal }),
-    { signal, what: `Cannot look up "${name}": the server did not answer` },
+    (signal) => lookup.lookup({ ...question, signal, onWait }),
+    { signal, what: () => `Cannot look up "${name}": ${what}` },
   );
   const answeredAtMs = ageClock();
   const addresses = addressesOf(answer, name, family, lookup);

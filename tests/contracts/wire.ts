@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { LookupError } from "../../errors.ts";
 import type { Answer, NameServer } from "../../lookups/lookup.ts";
 import { wireLookup } from "../../lookups/wire.ts";
@@ -17,7 +17,9 @@ import {
   OPT,
   rawDns,
   reply,
+  tcpDns,
   TRUNCATED,
+  udpDns,
 } from "../support/raw_dns.ts";
 import type { ContractTest } from "./lookup.ts";
 
@@ -42,12 +44,14 @@ async function outcomeOf(
   server: NameServer | undefined,
   name = NAME,
   limitMs = 20_000,
+  onWait?: (what: string) => void,
 ): Promise<Answer | Record<string, unknown>> {
   const controller = new AbortController();
   const timeout = setTimeout(() => controller.abort("silence"), limitMs);
   try {
     const { signal } = controller;
-    const { addresses, ttl } = await wireLookup.lookup({ name, family: 4, server, signal });
+    const question = { name, family: 4, server, signal, onWait } as const;
+    const { addresses, ttl } = await wireLookup.lookup(question);
     return { addresses, ttl };
   } catch (error) {
     if (!(error instanceof LookupError)) return { ended: error };
@@ -157,6 +161,88 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
       send(reply(message, { answers: RIGHT }));
     });
     assertEquals(outcome, ANSWER);
+  },
+
+  "asks over TCP as well if the server is silent over UDP, and over both at once the next time":
+    async () => {
+      const protocols: string[] = [];
+      const { server, close } = await rawDns(({ message, protocol, send }) => {
+        protocols.push(protocol);
+        if (protocol === "tcp") send(reply(message, { answers: RIGHT }));
+      });
+      assertEquals(await outcomeOf(server), ANSWER);
+      assertEquals(protocols, ["udp", "tcp"]);
+      const startMs = performance.now();
+      for (let round = 0; round < 20; round++) assertEquals(await outcomeOf(server), ANSWER);
+      assert(performance.now() - startMs < 20 * 450, "it waited for UDP each time");
+      assertEquals(protocols.filter((protocol) => protocol === "tcp").length, 21);
+      await close();
+    },
+
+  "asks over UDP alone again once the server answers over UDP": async () => {
+    let isSilent = true;
+    const protocols: string[] = [];
+    const { server, close } = await rawDns(({ message, protocol, send }) => {
+      protocols.push(protocol);
+      // Over TCP it answers only while it is silent over UDP.
+      if ((protocol === "tcp") === isSilent) send(reply(message, { answers: RIGHT }));
+    });
+    assertEquals(await outcomeOf(server), ANSWER);
+    isSilent = false;
+    assertEquals(await outcomeOf(server), ANSWER);
+    protocols.length = 0;
+    assertEquals(await outcomeOf(server), ANSWER);
+    await close();
+    assertEquals(protocols, ["udp"]);
+  },
+
+  "asks over TCP only if the server's address says so": async () => {
+    const protocols: string[] = [];
+    const { server, close } = await rawDns(({ message, protocol, send }) => {
+      protocols.push(protocol);
+      send(reply(message, { answers: RIGHT }));
+    });
+    assertEquals(await outcomeOf({ ...server, tcp: true }), ANSWER);
+    await close();
+    assertEquals(protocols, ["tcp"]);
+  },
+
+  "asks over TCP if the port for UDP is closed": async () => {
+    const tcp = await tcpDns(({ message, send }) => send(reply(message, { answers: RIGHT })));
+    assertEquals(await outcomeOf(tcp.server), ANSWER);
+    await tcp.close();
+  },
+
+  "says that the response is truncated if TCP fails": async () => {
+    const { server, close } = await udpDns(({ message, send }) => {
+      send(reply(message, { flags: FLAGS | TRUNCATED }));
+    });
+    const { signal } = new AbortController();
+    const question = { name: NAME, family: 4, server, signal } as const;
+    const error = await wireLookup.lookup(question).catch((error) => error);
+    await close();
+    assert(error instanceof LookupError, String(error));
+    assertEquals([error.kind, error.reason], ["transient", "ECONNREFUSED"]);
+    assertMatch(error.message, /: the response is truncated, and TCP failed: /);
+  },
+
+  "tells what it waits for": async () => {
+    const told: string[] = [];
+    const truncated = await rawDns(({ message, protocol, send }) => {
+      if (protocol === "udp") send(reply(message, { flags: FLAGS | TRUNCATED }));
+    });
+    const onWait = (what: string) => void told.push(what);
+    assertEquals(await outcomeOf(truncated.server, NAME, 200, onWait), { ended: "silence" });
+    await truncated.close();
+    assertEquals(told, ["the response is truncated, and the server did not answer over TCP"]);
+    const alias = { name: NAME, type: "CNAME", ttl: 60, data: "a.other" };
+    const silent = await rawDns(({ message, send }) => {
+      if (decode(message).questions[0]!.name === NAME) send(reply(message, { answers: [alias] }));
+    });
+    told.length = 0;
+    assertEquals(await outcomeOf(silent.server, NAME, 200, onWait), { ended: "silence" });
+    await silent.close();
+    assertEquals(told, ['it is an alias of "a.other", for which the server did not answer']);
   },
 
   "reports a response that is truncated over TCP too as transient": async () => {

@@ -68,6 +68,18 @@ function byFamily(
   };
 }
 
+Deno.test("resolveName() says in the error of a timeout what the lookup waited for", async () => {
+  using time = fakeTime();
+  const what = "the response is truncated, and the server did not answer over TCP";
+  const { resolve } = requestWith(({ onWait }) => {
+    onWait?.(what);
+    return never();
+  });
+  const failed = assertRejects(resolve, DOMException, `Cannot look up "db.internal": ${what}`);
+  await time.advance(12.01);
+  await failed;
+});
+
 Deno.test("resolveName() divides its time so that later rounds get more, and all together no more than the timeout", async () => {
   using time = fakeTime();
   const { dns, resolve } = requestWith(never, { timeoutMs: 7000 });

@@ -68,6 +68,15 @@ function chainWith(fault: Parameters<DnsServer["fault"]>[1]): (dns: DnsServer) =
   };
 }
 
+/** Answers with an alias to a name of another zone, and nothing else, as the servers of a zone do. */
+function aliasAlone(prepare: (dns: DnsServer) => void): (dns: DnsServer) => void {
+  return (dns) => {
+    const alias = { name: NAME, cname: "a.other", ttl: 3 };
+    dns.fault(NAME, { emptySuccess: true, extraRecords: [alias] });
+    prepare(dns);
+  };
+}
+
 const CHAINED = { addresses: ["127.0.0.2", "127.0.0.3"], ttl: 3 } as const;
 const MANY = Array.from({ length: 200 }, (_, index) => `127.0.1.${index}`);
 
@@ -180,9 +189,17 @@ export const CASES = {
     server: (dns) => dns.set(NAME, { cname: "gone.internal" }, { ttl: 2 }),
     expected: { ...NO_NAME, negativeTtl: 2 },
   },
-  "reports an alias alone as NODATA": {
-    server: oneWith({ emptySuccess: true, extraRecords: [{ name: NAME, cname: "a.internal" }] }),
-    expected: BARE_NO_DATA,
+  "asks for what an alias leads to if the alias comes alone": {
+    server: aliasAlone((dns) => dns.set("a.other", ["127.0.0.2"], { ttl: 60 })),
+    expected: { addresses: ["127.0.0.2"], ttl: 3 },
+  },
+  "reports an alias alone whose target does not exist as NXDOMAIN": {
+    server: aliasAlone(() => {}),
+    expected: { ...NO_NAME, negativeTtl: 3 },
+  },
+  "reports an alias alone whose target the server does not know as transient": {
+    server: aliasAlone((dns) => dns.fault("a.other", { rcode: "REFUSED" })),
+    expected: { kind: "transient", reason: "REFUSED" },
   },
   "reports aliases in a circle as NODATA": {
     server: (dns) => {

@@ -76,6 +76,15 @@ const C_ARES: Exceptions = {
   ),
   ...all(
     [
+      "asks for what an alias leads to if the alias comes alone",
+      "reports an alias alone whose target does not exist as NXDOMAIN",
+      "reports an alias alone whose target the server does not know as transient",
+    ],
+    "node:dns does not ask for what an alias leads to",
+    { kind: "negative", reason: "ENODATA" },
+  ),
+  ...all(
+    [
       "reports an answer over TCP that is cut short as transient",
       "reports an answer over TCP with a wrong id as transient",
       "reports an answer over TCP with a wrong question as transient",
@@ -147,6 +156,11 @@ export const DENO: Exceptions = {
     ["follows a chain whose records come in reverse order"],
     "Deno resolves the next name of such a chain itself, and hides the TTL of aliases",
     { addresses: ["127.0.0.2", "127.0.0.3"], ttl: 5 },
+  ),
+  ...all(
+    ["asks for what an alias leads to if the alias comes alone"],
+    "Deno hides the TTL of aliases",
+    { addresses: ["127.0.0.2"], ttl: 5 },
   ),
   ...all(
     [

@@ -78,25 +78,49 @@ export interface Incoming {
   end(): void;
 }
 
-/** Starts a server on the loopback interface whose responses `answer` sends. */
-export async function rawDns(
-  answer: (query: Incoming) => void,
-): Promise<{ server: NameServer; close(): Promise<void> }> {
+/** A server on the loopback interface. */
+export interface RawDns {
+  readonly server: NameServer;
+  close(): Promise<void>;
+}
+
+/** Starts a server whose responses `answer` sends. */
+export async function rawDns(answer: (query: Incoming) => void): Promise<RawDns> {
+  const { udp, tcp, server } = await open();
+  serve(udp, tcp, answer);
+  return { server, close: () => Promise.all([closed(udp), closed(tcp)]).then(() => {}) };
+}
+
+/** Starts a server whose port is closed for TCP. */
+export async function udpDns(answer: (query: Incoming) => void): Promise<RawDns> {
+  const { udp, tcp, server } = await open();
+  await closed(tcp);
+  serve(udp, tcp, answer);
+  return { server, close: () => closed(udp) };
+}
+
+/** Starts a server whose port is closed for UDP. */
+export async function tcpDns(answer: (query: Incoming) => void): Promise<RawDns> {
+  const { udp, tcp, server } = await open();
+  await closed(udp);
+  serve(udp, tcp, answer);
+  return { server, close: () => closed(tcp) };
+}
+
+/** Opens a port for both. */
+async function open(): Promise<{ udp: UdpSocket; tcp: Server; server: NameServer }> {
   for (;;) {
     const udp = createSocket("udp4");
     const tcp = createServer();
     await new Promise<void>((resolve) => udp.bind(0, "127.0.0.1", resolve));
     const { port } = udp.address();
-    if (await listens(tcp, port)) {
-      serve(udp, tcp, answer);
-      const close = async () => {
-        await new Promise<void>((resolve) => udp.close(() => resolve()));
-        await new Promise<void>((resolve) => tcp.close(() => resolve()));
-      };
-      return { server: { host: "127.0.0.1", port }, close };
-    }
+    if (await listens(tcp, port)) return { udp, tcp, server: { host: "127.0.0.1", port } };
     udp.close();
   }
+}
+
+function closed(socket: UdpSocket | Server): Promise<void> {
+  return new Promise((resolve) => socket.close(() => resolve()));
 }
 
 function listens(tcp: Server, port: number): Promise<boolean> {
