@@ -34,6 +34,7 @@ export type {
   Activity,
   Adapter,
   BindValues,
+  CancelOptions,
   Destination,
   NotCommitted,
   Role,

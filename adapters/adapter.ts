@@ -77,6 +77,18 @@ export type BindValues = readonly unknown[] | Readonly<Record<string, unknown>>;
  */
 export type Activity = "none" | "running" | "stuck" | "ended";
 
+/** How a statement is cancelled. */
+export interface CancelOptions {
+  /** Ends the attempt after `probeTimeout`: no socket may remain then, and the connection is terminated. */
+  readonly signal: AbortSignal;
+  /**
+   * Whether the client was terminated before. Its holder then learns nothing of how the statement ends: a server that
+   * is told to stop waiting for its replica says that the COMMIT is done, although it may be lost with that server. The
+   * session may be ended as a whole.
+   */
+  readonly terminated: boolean;
+}
+
 /** The state of an encrypted connection. */
 export interface TlsState {
   /**
@@ -220,17 +232,16 @@ export interface Adapter<C> {
   terminate?(client: C, reason?: Error): void;
   /**
    * Cancels the statement that is running, on the server. Called when the signal or the timeout of `engine.query` or
-   * `engine.begin` ends a statement, and before `terminate` for a connection that is in use although its server is
+   * `engine.begin` ends a statement, and after `terminate` for a connection that was in use although its server is
    * alive. Nothing need be done if no statement is running. Without it, the connection is only terminated, and what is
    * running on the server goes on there.
    *
    * @param client A client in use.
-   * @param options `signal` ends the attempt after `probeTimeout`: no socket may remain then, and the connection is
-   *   terminated.
+   * @param options What ends the attempt, and whether the client is terminated.
    * @returns Fulfilled when the cancel can no longer reach a statement that the connection sends after its present one.
    * @throws If the cancel could not be sent, or may still reach a later statement: the connection is terminated.
    */
-  cancel?(client: C, options: { readonly signal: AbortSignal }): Promise<void>;
+  cancel?(client: C, options: CancelOptions): Promise<void>;
   /**
    * Lets the connection keep the process alive. Called when an idle connection is leased. Needed if there is `unref`.
    *

@@ -6,7 +6,15 @@
 
 import type { Socket } from "node:net";
 import { mustBe } from "../internal/argument_error.ts";
-import type { Activity, Adapter, Destination, Target, TlsState, Verdict } from "./adapter.ts";
+import type {
+  Activity,
+  Adapter,
+  CancelOptions,
+  Destination,
+  Target,
+  TlsState,
+  Verdict,
+} from "./adapter.ts";
 import {
   ask,
   closeClient,
@@ -55,6 +63,8 @@ interface ConnectionRecord<C = unknown> {
   readonly core: CoreConnection;
   /** The socket that was dialled; with TLS, `core.socket` is another one. */
   readonly socket: Socket;
+  /** The port of that socket on this side, which a closed socket no longer tells. */
+  readonly localPort: number | undefined;
   readonly tls: TlsState | undefined;
   readonly session: MysqlSession;
   errorListener?: (error: unknown) => void;
@@ -157,15 +167,16 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
 
     terminate: (client: C, reason?: Error) => terminateClient(recordOf(client), reason),
 
-    async cancel(client: C, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-      const { socket, reopen } = recordOf(client) as ConnectionRecord<C>;
+    async cancel(client: C, { signal, terminated }: CancelOptions): Promise<void> {
+      const { localPort, reopen } = recordOf(client) as ConnectionRecord<C>;
       await killQuery<C>({
         client,
         sessionId: Number(client.threadId),
-        localPort: socket.localPort,
+        localPort,
+        terminated,
         async open() {
           const other = await reopen(signal);
-          return { client: other, localPort: recordOf(other).socket.localPort };
+          return { client: other, localPort: recordOf(other).localPort };
         },
         ask,
         close: (other) => closeClient(other, recordOf(other)),
@@ -261,6 +272,7 @@ async function open<C extends MariadbClient>(
       const record: ConnectionRecord<C> = {
         core,
         socket,
+        localPort: socket.localPort,
         tls: state,
         session,
         reopen: (signal) => open(mariadb, ip, { ...target, signal }),

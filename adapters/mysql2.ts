@@ -10,6 +10,7 @@ import type {
   Activity,
   Adapter,
   BindValues,
+  CancelOptions,
   Destination,
   Target,
   TlsState,
@@ -60,6 +61,8 @@ interface ConnectionRecord<C = unknown> {
   readonly core: CoreConnection;
   /** The socket that was dialled; with TLS, `core.stream` is another one. */
   readonly socket: Socket;
+  /** The port of that socket on this side, which a closed socket no longer tells. */
+  readonly localPort: number | undefined;
   readonly tls: TlsState | undefined;
   readonly observer: PacketObserver;
   readonly session: MysqlSession;
@@ -147,15 +150,16 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
 
     terminate,
 
-    async cancel(client: C, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-      const { core, socket, reopen } = recordOf(client) as ConnectionRecord<C>;
+    async cancel(client: C, { signal, terminated }: CancelOptions): Promise<void> {
+      const { core, localPort, reopen } = recordOf(client) as ConnectionRecord<C>;
       await killQuery<C>({
         client,
         sessionId: core.threadId!,
-        localPort: socket.localPort,
+        localPort,
+        terminated,
         async open() {
           const other = await reopen(signal);
-          return { client: other, localPort: recordOf(other).socket.localPort };
+          return { client: other, localPort: recordOf(other).localPort };
         },
         ask,
         close: (other) => closeClient(other, recordOf(other)),
@@ -267,6 +271,7 @@ function recordFor(
   const record: ConnectionRecord = {
     core,
     socket,
+    localPort: socket.localPort,
     tls,
     observer,
     session,

@@ -9,6 +9,7 @@ import { asError, captureStackHere } from "../internal/thrown.ts";
 import type {
   Adapter,
   BindValues,
+  CancelOptions,
   Destination,
   Target,
   TlsState,
@@ -215,10 +216,7 @@ function terminate(client: PgClient, reason?: unknown): void {
   internalsOf(client).connection?.stream?.destroy(asError(reason));
 }
 
-async function cancel(
-  client: PgClient,
-  { signal }: { readonly signal: AbortSignal },
-): Promise<void> {
+async function cancel(client: PgClient, { signal }: CancelOptions): Promise<void> {
   const { host, port, processID, secretKey, sslNegotiation, connection } = internalsOf(client);
   if (!processID || host === undefined || port === undefined) {
     throw new Error("The server gave no key to cancel statements with");

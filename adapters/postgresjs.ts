@@ -9,6 +9,7 @@ import type {
   Activity,
   Adapter,
   BindValues,
+  CancelOptions,
   Destination,
   Target,
   TlsState,
@@ -133,7 +134,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
 
     close: (sql: S) => recordOf(sql).calls.end(),
     terminate: (sql: S, reason?: Error) => recordOf(sql).socket.terminate(reason),
-    async cancel(sql: S, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    async cancel(sql: S, { signal }: CancelOptions): Promise<void> {
       const { socket, cancel } = recordOf(sql);
       if (!socket.backendKey) throw new Error("The server gave no key to cancel statements with");
       await cancel(socket.backendKey, signal);

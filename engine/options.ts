@@ -113,9 +113,10 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   /** Whether sockets have TCP keepalive, the first probe after 30 seconds. Default `true`. */
   keepAlive?: boolean;
   /**
-   * Seconds for which a lease on a departed address may go on while that server is alive: from 0. After them, what it is
-   * running is cancelled on the server, for at most `probeTimeout` seconds, and the connection is terminated. A COMMIT
-   * that is under way may be done all the same. Default `Infinity`.
+   * Seconds for which a lease on a departed address may go on while that server is alive: from 0. After them, the
+   * connection is terminated, and what it was running is cancelled on the server. A COMMIT that is under way may be done
+   * all the same. Default `Infinity`; with `targetSessionAttrs` `"read-write"` or `"primary"` it is 2, because what the
+   * old server still acknowledges is lost if another one has taken its role.
    */
   retireGrace?: number;
   /**
@@ -199,6 +200,12 @@ export interface EngineSettings<C> {
 /** Driver options that would connect to another address than DNS says. */
 const HOST_ARGS = ["host", "hostname", "hostaddr", "socketPath", "connectionString", "uri"];
 
+/**
+ * Default of `retireGrace`, in seconds, for engines that write. A short statement ends in it; a COMMIT that hangs on the
+ * old primary until its supervisor comes back, as for 16 seconds with Patroni, is not acknowledged.
+ */
+const WRITER_RETIRE_GRACE = 2;
+
 const LOAD_BALANCE = ["ordered", "random", "round-robin", "least-connections"] as const;
 const SESSION_ATTRS = [
   "any",
@@ -234,16 +241,13 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
   for (const name of ["adapter", "plugins"]) reader.value(name, undefined, () => undefined);
   const poolSize = reader.number("poolSize", 5, { min: 0, whole: true });
   const maxOverflow = reader.number("maxOverflow", 10, { min: -1, whole: true, infinite: true });
+  const targetSessionAttrs = reader.oneOf<WantedRole>("targetSessionAttrs", "any", SESSION_ATTRS);
   const settings: EngineSettings<C> = {
     dns: dnsSettings(reader),
     refreshAhead: reader.oneOf("dnsRefresh", "ahead", ["ahead", "on-demand"]) === "ahead",
     lingerMs: reader.secondsAsMs("dnsAddressLinger", 0, { min: 0 }),
     loadBalance: reader.oneOf<Balance>("loadBalance", "ordered", LOAD_BALANCE),
-    targetSessionAttrs: reader.oneOf<WantedRole>(
-      "targetSessionAttrs",
-      "any",
-      SESSION_ATTRS,
-    ),
+    targetSessionAttrs,
     poolSize: poolSize === 0 ? Infinity : poolSize,
     maxOverflow: maxOverflow === -1 ? Infinity : maxOverflow,
     poolTimeoutMs: reader.timeoutAsMs("poolTimeout", 30, { min: 0, infinite: true }),
@@ -267,7 +271,13 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     connectRetry: reader.boolean("connectRetry", true),
     connectArgs: readConnectArgs(reader),
     keepAlive: reader.boolean("keepAlive", true),
-    retireGraceMs: reader.secondsAsMs("retireGrace", Infinity, { min: 0, infinite: true }),
+    retireGraceMs: reader.secondsAsMs(
+      "retireGrace",
+      targetSessionAttrs === "read-write" || targetSessionAttrs === "primary"
+        ? WRITER_RETIRE_GRACE
+        : Infinity,
+      { min: 0, infinite: true },
+    ),
     probeTimeoutMs: reader.timeoutAsMs("probeTimeout", 1.5, { above: 0 }),
     leaseProbeAfterMs: reader.secondsAsMs("leaseProbeAfter", Infinity, {
       above: 0,

@@ -12,8 +12,8 @@ import { freePort, loopbackPair } from "./free_port.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
 import { pause } from "./processes.ts";
 
-/** How the primary is lost. */
-export type Loss = "stopped" | "killed" | "frozen" | "frozen and thawed";
+/** How the primary is lost. One that is left running goes on as a primary of its own, as without its supervisor. */
+export type Loss = "stopped" | "killed" | "frozen" | "frozen and thawed" | "left running";
 
 /** The time in which one server was the primary. */
 export interface Term {
@@ -98,7 +98,7 @@ export class ReplicatedPair implements AsyncDisposable {
     if (!next) throw new Error("Cannot fail over: there is no standby");
     if (loss === "stopped") await old.stop({ keep: true });
     else if (loss === "killed") await old.kill();
-    else await old.freeze();
+    else if (loss !== "left running") await old.freeze();
     this.terms.at(-1)!.untilMs = performance.now();
     this.#primary = next;
     this.#standby = undefined;

@@ -26,6 +26,8 @@ export interface LocalConnection<C> {
 export interface KillParts<C> extends LocalConnection<C> {
   /** ID of the session. */
   readonly sessionId: number;
+  /** Whether the client is terminated: then its session is ended as a whole. */
+  readonly terminated: boolean;
   /** Opens a second connection to the same address, with the same login. */
   open(): Promise<LocalConnection<C>>;
   /** Runs one statement; its rows are objects. */
@@ -48,7 +50,7 @@ interface Session {
  * @param parts The connection, and how to open a second one.
  * @param signal Ends the attempt.
  * @returns Fulfilled when the statement has ended and the session has run an empty one, which takes a cancel that came
- *   too late for its statement.
+ *   too late for its statement; for a client that is terminated, when the server was told to end the session.
  * @throws The driver's error; an error if the address may lead to several servers; or the signal's reason.
  */
 export async function killQuery<C>(parts: KillParts<C>, signal: AbortSignal): Promise<void> {
@@ -57,7 +59,9 @@ export async function killQuery<C>(parts: KillParts<C>, signal: AbortSignal): Pr
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     signal.throwIfAborted();
-    if (await isSession(parts, other)) await killUntilIdle(parts, other.client, signal);
+    if (!await isSession(parts, other)) return;
+    if (parts.terminated) await parts.ask(other.client, `KILL CONNECTION ${parts.sessionId}`);
+    else await killUntilIdle(parts, other.client, signal);
   } catch (error) {
     signal.throwIfAborted();
     if (asDriverError(error).errno !== NO_SUCH_THREAD) throw error;

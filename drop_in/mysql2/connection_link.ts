@@ -76,27 +76,26 @@ export class ConnectionLink implements TrackedConnection {
   }
 
   terminate(reason: Error, { cancel = false }: TerminateOptions = {}): void {
-    const end = () => {
-      this.#connection?.stream.destroy(reason);
-      this.socket.destroy(reason);
-    };
-    if (cancel && this.#packets?.busy !== false) this.#cancel().then(end, end);
-    else end();
+    const { localPort, remoteAddress } = this.socket;
+    const isRunning = cancel && this.#packets?.busy !== false;
+    this.#connection?.stream.destroy(reason);
+    this.socket.destroy(reason);
+    if (isRunning) this.#cancel(remoteAddress!, localPort).catch(() => {});
   }
 
-  /** Cancels the statement that is running, on the server. */
-  async #cancel(): Promise<void> {
+  /** Cancels the statement that was running, on the server. */
+  async #cancel(address: string, localPort: number | undefined): Promise<void> {
     const connection = this.#connection;
     if (!connection?.threadId) return;
     const { probeTimeoutMs, reopen } = this.#parts;
-    const { socket } = this;
     await deadline(probeTimeoutMs, (signal) =>
       killQuery({
         client: connection.promise(),
         sessionId: connection.threadId!,
-        localPort: socket.localPort,
+        localPort,
+        terminated: true,
         async open() {
-          const client = await reopen(socket.remoteAddress!, signal);
+          const client = await reopen(address, signal);
           return { client, localPort: coreOf(client).stream.localPort };
         },
         ask,

@@ -22,7 +22,7 @@ export interface CloseHooks<C> {
 
 /** How a connection is terminated. */
 export interface TerminateOptions {
-  /** Whether the statement that is running is cancelled on the server first, which is alive. Default: no. */
+  /** Whether the statement that is running is cancelled on the server, which is alive. Default: no. */
   readonly cancel?: boolean;
 }
 
@@ -34,8 +34,8 @@ export interface CloseOptions<C> {
   /** Why it is terminated: for the hook `invalidate`, and for the driver, whose pending work rejects with it. */
   readonly reason?: unknown;
   /**
-   * Maximum duration of a cancel of the statement that is running, before the connection is terminated. Missing: it is
-   * not cancelled, because the server does not answer or the connection is broken.
+   * Maximum duration of a cancel of the statement that was running. Missing: it is not cancelled, because the server
+   * does not answer or the connection is broken.
    */
   readonly cancelMs?: number | undefined;
   /** Missing for a connection that never was in a pool: no hook is called. */
@@ -59,12 +59,12 @@ export function closeConnection<C>(
     return closeWithHooks(connection, options, onClose);
   }
   if (how === "close" && adapter.close) return closeGracefully(connection.client, adapter);
-  if (how === "terminate" && options.cancelMs !== undefined) {
-    const canceled = cancelStatement(connection.client, adapter, options.cancelMs);
-    if (canceled) return canceled.then(() => terminate(connection.client, adapter, reason));
-  }
+  const isRunning = options.cancelMs !== undefined && mayBeRunning(connection.client, adapter);
   terminate(connection.client, adapter, reason);
-  return undefined;
+  if (how !== "terminate" || !isRunning) return undefined;
+  // Not before: a COMMIT that waits for a replica is acknowledged by its cancel, and the holder would believe that.
+  return cancel(connection.client, adapter, { limitMs: options.cancelMs, terminated: true })
+    ?.then(() => {});
 }
 
 /**
@@ -81,9 +81,19 @@ export function cancelStatement<C>(
   adapter: Adapter<C>,
   limitMs: number,
 ): Promise<boolean> | undefined {
-  if (!adapter.cancel || !mayBeRunning(client, adapter)) return undefined;
-  return deadline(limitMs, (signal) => adapter.cancel!(client, { signal }), { what: "no cancel" })
-    .then(() => true, () => false);
+  return mayBeRunning(client, adapter)
+    ? cancel(client, adapter, { limitMs, terminated: false })
+    : undefined;
+}
+
+function cancel<C>(
+  client: C,
+  adapter: Adapter<C>,
+  { limitMs, terminated }: { readonly limitMs: number; readonly terminated: boolean },
+): Promise<boolean> | undefined {
+  if (!adapter.cancel) return undefined;
+  const work = (signal: AbortSignal) => adapter.cancel!(client, { signal, terminated });
+  return deadline(limitMs, work, { what: "no cancel" }).then(() => true, () => false);
 }
 
 /** Returns whether a statement may be running: meanwhile, no adapter knows the status of the transaction. */

@@ -184,7 +184,7 @@ Deno.test("CallLimit: a signal that is aborted already rejects without a connect
   await closeAtRest(env);
 });
 
-Deno.test("EngineCore cancels what is running before it terminates a connection, only if its server is alive", async () => {
+Deno.test("EngineCore cancels what was running once it has terminated the connection, only if its server is alive", async () => {
   using time = fakeTime();
   const env = fakeEngine({ retireGrace: 5, dnsRefresh: "ahead" }, HANGS);
   const running = watch(env.engine.query("slow"));
@@ -195,6 +195,6 @@ Deno.test("EngineCore cancels what is running before it terminates a connection,
   assertInstanceOf(running.error, ConnectionLostError);
   assertInstanceOf(idle.error, ConnectionLostError);
   const [first, second] = env.adapter.clients;
-  assertEquals([first!.log, second!.log], [["slow", "cancel", "terminate"], ["terminate"]]);
+  assertEquals([first!.log, second!.log], [["slow", "terminate", "cancel"], ["terminate"]]);
   await closeAtRest(env);
 });

@@ -573,6 +573,26 @@ Deno.test("retireGrace terminates leases on a live departed server, and no other
   await engine.close();
 });
 
+Deno.test("retireGrace is 2 seconds by default where the server must take writes, and has no limit elsewhere", async () => {
+  using time = fakeTime();
+  const limited = ["read-write", "primary"];
+  for (const targetSessionAttrs of [...limited, "any", "read-only", "prefer-standby"] as const) {
+    const at = setup({ targetSessionAttrs } as EngineOptions<FakeClient>);
+    const role = { standby: false, readOnly: targetSessionAttrs === "read-only" };
+    at.adapter.behavior.role = () => role;
+    const lease = await at.engine.connect();
+    const departed = await move(at, time, B);
+    await time.tick(departed + 1999 - time.nowMs);
+    assertFalse(lease.signal.aborted);
+    await time.advance(0.001);
+    assertEquals(lease.signal.aborted, limited.includes(targetSessionAttrs), targetSessionAttrs);
+    await time.advance(600);
+    assertEquals(lease.signal.aborted, limited.includes(targetSessionAttrs), targetSessionAttrs);
+    await lease.release();
+    await at.engine.close();
+  }
+});
+
 Deno.test("leases of a disposed pool are terminated if their departed server is silent", async () => {
   using time = fakeTime();
   const { engine, dns, servers } = setup({ leaseProbeAfter: 3 });
