@@ -28,6 +28,11 @@ export function ipFamily(text: string): 4 | 6 | undefined {
   return text.includes(":") ? 6 : 4;
 }
 
+/** Returns an address without the zone of a link-local one: `fe80::53` for `fe80::53%eth0`. */
+export function withoutZone(address: string): string {
+  return address.replace(/%.*$/, "");
+}
+
 /** Returns the eight 16-bit groups of an IPv6 address. */
 export function ipv6Groups(address: string): number[] {
   const [head = [], tail = []] = canonicalIp(address)!.split("::")

@@ -1,98 +1,108 @@
 /**
- * The lookup of Deno: `Deno.resolveDns` for the addresses, and `node:dns` at the same time for the TTL.
+ * The lookup of Deno: `wire` if the permissions allow it to ask the server, else Deno's own resolver.
  *
- * Its limits are Deno's (measured on 2.9). It says "not found" for NXDOMAIN and for a failing server alike, so that is
- * `"ambiguous"` here. It does not report the TTL of a CNAME, so the TTL counts for at most 5 seconds. It reads the
- * hosts file first. It refuses names that DNS allows, such as `my_db.internal`: `wire` asks for them if the permissions
- * allow that, else the operating system.
+ * Deno's own resolver needs no permission for `0.0.0.0:0`, but has limits (measured on 2.9). It says "not found" for
+ * NXDOMAIN and for a failing server alike, so that is `"ambiguous"` here. It does not report the TTL of a CNAME, so the
+ * TTL counts for at most 5 seconds. It reads the hosts file first. It refuses names that DNS allows, such as
+ * `my_db.internal`: the operating system is asked for them.
  *
  * @module
  */
 
 import type { LookupError, LookupErrorKind } from "../errors.ts";
-import { hostPort } from "../internal/ip.ts";
-import { messageOf } from "../internal/thrown.ts";
+import { hostPort, withoutZone } from "../internal/ip.ts";
+import { codeOf, messageOf } from "../internal/thrown.ts";
 import { clampTtl } from "../internal/ttl.ts";
 import { maySetServers, missingNet, permissionMessage } from "./internal/deno_permissions.ts";
 import { lookupFailure } from "./internal/failure.ts";
 import { wire } from "./internal/lazy.ts";
-import type { Answer, Lookup, Question } from "./lookup.ts";
-import { nodeAddressesWithTtl, nodeServers } from "./node.ts";
+import { hostsFile } from "./internal/system_files.ts";
+import { systemServers } from "./internal/system_servers.ts";
+import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
+import { nodeAddressesWithTtl } from "./node.ts";
 import { osLookup } from "./os.ts";
 
 /** Maximum TTL, in seconds: a CNAME before the record may have a smaller one, and Deno hides it. */
 const MAX_TTL = 5;
-/** Maximum delay of the TTL after the addresses, in milliseconds. */
-const MAX_TTL_DELAY_MS = 250;
 /** Deno's message for a name that it refuses; no query was sent. */
 const REFUSED_NAME = /^proto error: (Label contains invalid|Malformed label|unrecognized char)/;
 
-/** The lookup that asks through `Deno.resolveDns`. */
+/** The lookup of Deno. */
 export const denoLookup: Lookup = {
   name: "deno",
 
-  async lookup(question: Question): Promise<Answer> {
-    const { family, server, signal } = question;
-    // Without the trailing dot, Deno tries search domains first.
-    const name = question.absolute ? `${question.name}.` : question.name;
+  async lookup(given: Question): Promise<Answer> {
+    const { signal } = given;
     signal.throwIfAborted();
-    const ttlQuery = new AbortController();
-    const stopTtlQuery = () => ttlQuery.abort();
-    signal.addEventListener("abort", stopTtlQuery, { once: true });
+    const question = { ...given, server: given.server ?? systemServers()[0] };
+    const server = serverForWire(question);
+    if (server) return await wire.lookup({ ...question, server });
     try {
-      const ttl = readTtl(question, ttlQuery.signal);
-      const records = await Deno.resolveDns(name, family === 4 ? "A" : "AAAA", {
-        ...(server && { nameServer: { ipAddr: server.host, port: server.port } }),
-        signal,
-      });
+      const { addresses, ttl } = await ask(question);
       signal.throwIfAborted();
-      const addresses = [...new Set(records)];
       if (addresses.length === 0) throw new Deno.errors.NotFound("the answer holds no address");
-      const limit = setTimeout(stopTtlQuery, MAX_TTL_DELAY_MS);
-      try {
-        return { addresses, ttl: await ttl, server: server && hostPort(server.host, server.port) };
-      } finally {
-        clearTimeout(limit);
-      }
+      return { addresses, ttl, server: nameOf(question.server) };
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof Error && REFUSED_NAME.test(error.message)) {
-        return await resolveNonLdhName(question);
+        return await osLookup.lookup(question);
       }
       throw toLookupError(error, question);
-    } finally {
-      ttlQuery.abort();
-      signal.removeEventListener("abort", stopTtlQuery);
     }
   },
 
-  servers: nodeServers,
+  servers: systemServers,
 };
 
-/** Resolves a name that Deno refuses: one with other characters than letters, digits and hyphens. */
-function resolveNonLdhName(question: Question): Promise<Answer> {
-  const server = question.server ?? nodeServers()[0];
-  const isPermitted = server !== undefined && missingNet(server).length === 0;
-  return (isPermitted ? wire : osLookup).lookup({ ...question, server });
+/** Returns the server that `wire` may and should ask; `undefined` if Deno has to ask. */
+function serverForWire({ name, server, hosts = false }: Question): NameServer | undefined {
+  // Deno reads the hosts file without the permission that a program needs for it.
+  if (!server || hosts && hostsFile() === undefined) return undefined;
+  if (missingNet(server).length === 0) return server;
+  // TCP needs fewer permissions. It costs more, so it is for what Deno's resolver would do wrong.
+  const overTcp = { ...server, tcp: true };
+  const isInHosts = !hosts && hostsFile()?.has(name) === true;
+  const needsWire = server.tcp === true || server.host.includes("%") || isInHosts;
+  return needsWire && missingNet(overTcp).length === 0 ? overTcp : undefined;
 }
 
-/** Reads the TTL by a second query; `undefined` if that brings none. Never rejects. */
-async function readTtl(question: Question, signal: AbortSignal): Promise<number | undefined> {
-  if (question.server && !maySetServers()) return undefined;
-  try {
-    const { ttl } = await nodeAddressesWithTtl({ ...question, signal });
-    return Math.min(clampTtl(ttl), MAX_TTL);
-  } catch {
-    return undefined;
+/** Asks Deno's resolver once; by `node:dns`, which reports a TTL, if that may be given the server. */
+async function ask(
+  question: Question,
+): Promise<{ addresses: string[]; ttl: number | undefined }> {
+  const { family, server, absolute, signal } = question;
+  // Without the trailing dot, Deno tries search domains first.
+  const name = absolute ? `${question.name}.` : question.name;
+  if (!server || maySetServers()) {
+    try {
+      const { addresses, ttl } = await nodeAddressesWithTtl({ ...question, name });
+      return { addresses, ttl: Math.min(clampTtl(ttl), MAX_TTL) };
+    } catch (error) {
+      signal.throwIfAborted();
+      // No query was sent, and the other function says why.
+      if (codeOf(error) !== "UNKNOWN") throw error;
+    }
   }
+  const records = await Deno.resolveDns(name, family === 4 ? "A" : "AAAA", {
+    ...(server && { nameServer: { ipAddr: withoutZone(server.host), port: server.port } }),
+    signal,
+  });
+  return { addresses: [...new Set(records)], ttl: undefined };
+}
+
+function nameOf(server: NameServer | undefined): string | undefined {
+  return server && hostPort(server.host, server.port);
 }
 
 function toLookupError(error: unknown, question: Question): LookupError {
-  const server = question.server && hostPort(question.server.host, question.server.port);
+  const server = nameOf(question.server);
+  const code = codeOf(error);
+  let reason = code || (error instanceof Error ? error.name : undefined);
   let kind: LookupErrorKind = "transient";
-  let what = messageOf(error);
-  if (error instanceof Deno.errors.NotFound) {
+  let what = code || messageOf(error);
+  if (error instanceof Deno.errors.NotFound || code === "ENOTFOUND") {
     kind = "ambiguous";
+    reason = "NotFound";
     what = "Deno says not found, which may also be a failing server";
   } else if (
     error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.PermissionDenied
@@ -102,6 +112,5 @@ function toLookupError(error: unknown, question: Question): LookupError {
   } else if (error instanceof TypeError || /invalid characters|label/i.test(what)) {
     kind = "config";
   }
-  const reason = error instanceof Error ? error.name : undefined;
   return lookupFailure(question, server, what, { kind, reason, cause: error });
 }

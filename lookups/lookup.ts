@@ -26,6 +26,11 @@ export interface Question {
   readonly family: 4 | 6;
   /** The server to ask. Default: the one that the lookup chooses. */
   readonly server?: NameServer | undefined;
+  /**
+   * Whether the hosts file may answer. The resolver has read it before; if it could not, a lookup whose runtime reads
+   * the file by itself lets it do that. Default `false`.
+   */
+  readonly hosts?: boolean | undefined;
   /** Ends the lookup: it rejects with `signal.reason` and leaves nothing running. */
   readonly signal: AbortSignal;
   /**

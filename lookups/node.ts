@@ -2,7 +2,8 @@
  * The lookup of Node and Bun: `node:dns/promises`, with a new `Resolver` for each question.
  *
  * With its own `Resolver`, `cancel()` ends only this question, an edited `resolv.conf` is read, and Bun's cache is not
- * used. `node:dns` never reads the hosts file and adds no search domains.
+ * used. `node:dns` never reads the hosts file and adds no search domains. It cannot ask over TCP at once, and drops the zone
+ * of a server's address: `wire` asks such servers.
  *
  * @module
  */
@@ -11,8 +12,9 @@ import { Resolver } from "node:dns/promises";
 import type { LookupError, LookupErrorKind } from "../errors.ts";
 import { canonicalIp, hostPort } from "../internal/ip.ts";
 import { codeOf, messageOf } from "../internal/thrown.ts";
-import { maySetServers } from "./internal/deno_permissions.ts";
 import { lookupFailure } from "./internal/failure.ts";
+import { wire } from "./internal/lazy.ts";
+import { systemServers } from "./internal/system_servers.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 
 /**
@@ -40,10 +42,13 @@ const CONFIG = new Set([
 export function nodeLookup(notFound: "negative" | "ambiguous"): Lookup {
   return {
     name: "node",
-    servers: nodeServers,
-    async lookup(question: Question): Promise<Answer> {
-      const { server, signal } = question;
+    servers: systemServers,
+    async lookup(given: Question): Promise<Answer> {
+      const { signal } = given;
       signal.throwIfAborted();
+      const server = given.server ?? systemServers()[0];
+      const question = { ...given, server };
+      if (server && needsWire(server)) return await wire.lookup(question);
       try {
         const { addresses, ttl } = await nodeAddressesWithTtl(question);
         signal.throwIfAborted();
@@ -54,6 +59,11 @@ export function nodeLookup(notFound: "negative" | "ambiguous"): Lookup {
       }
     },
   };
+}
+
+/** Returns whether `node:dns` cannot ask a server as it has to be: over TCP at once, or with the zone of its address. */
+function needsWire({ host, tcp = false }: NameServer): boolean {
+  return tcp || host.includes("%");
 }
 
 /**
@@ -85,16 +95,6 @@ export async function nodeAddressesWithTtl(
   } finally {
     signal.removeEventListener("abort", cancel);
   }
-}
-
-/** Returns the servers of the system's configuration, each once; none if they may not be read. */
-export function nodeServers(): readonly NameServer[] {
-  if (!maySetServers()) return [];
-  const listed = [...new Set(new Resolver().getServers())];
-  return listed.map((text) => {
-    const match = /^\[(.*)\](?::(\d+))?$/.exec(text) ?? /^([^:]*)(?::(\d+))?$/.exec(text);
-    return match ? { host: match[1]!, port: Number(match[2] ?? 53) } : { host: text, port: 53 };
-  });
 }
 
 function toLookupError(error: unknown, question: Question, notFound: LookupErrorKind): LookupError {

@@ -1,5 +1,5 @@
 /**
- * Selects a lookup by its name. The only module that asks which runtime this is.
+ * Selects a lookup by its name.
  *
  * @module
  */
@@ -16,8 +16,8 @@ const system: Lookup = "Deno" in globalThis ? denoLookup : nodeLookup("negative"
 /**
  * Returns the lookup that an option names. The same name is always the same object.
  *
- * @param choice `"system"`, the runtime's own: `Deno.resolveDns` on Deno, `node:dns/promises` on Node and Bun;
- *   `"wire"`; the URL of a server that is asked over HTTPS; or a lookup, which is returned as it is.
+ * @param choice `"system"`: `node:dns/promises` on Node and Bun; on Deno `wire`, or `Deno.resolveDns` where the
+ *   permissions do not allow that; `"wire"`; the URL of a server that is asked over HTTPS; or a lookup, which is returned as it is.
  */
 export function lookupByName(choice: LookupName | Lookup): Lookup {
   if (typeof choice !== "string") return choice;

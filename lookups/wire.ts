@@ -13,7 +13,7 @@
  */
 
 import { LookupError } from "../errors.ts";
-import { hostPort, ipFamily } from "../internal/ip.ts";
+import { hostPort, ipFamily, withoutZone } from "../internal/ip.ts";
 import { codeOf, messageOf } from "../internal/thrown.ts";
 import { askForAddresses, queryNameOf } from "./internal/answer.ts";
 import { missingNet, permissionMessage } from "./internal/deno_permissions.ts";
@@ -26,9 +26,8 @@ import {
   writeQuery,
 } from "./internal/message.ts";
 import { type AnyTransportOptions, overAnyTransport } from "./internal/any_transport.ts";
-import { withoutZone } from "./internal/transport.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
-import { nodeServers } from "./node.ts";
+import { systemServers } from "./internal/system_servers.ts";
 
 /**
  * The lookup that asks with DNS messages over UDP, and over TCP if the answer is too large, if UDP fails, or as well if
@@ -59,7 +58,7 @@ import { nodeServers } from "./node.ts";
  */
 export const wireLookup: Lookup = {
   name: "wire",
-  servers: nodeServers,
+  servers: systemServers,
 
   async lookup(question: Question): Promise<Answer> {
     const { signal } = question;
@@ -87,7 +86,7 @@ export const wireLookup: Lookup = {
 
 /** Returns the server to ask, after checking that it can and may be asked. */
 function serverOf(question: Question): NameServer {
-  const server = question.server ?? nodeServers()[0];
+  const server = question.server ?? systemServers()[0];
   if (!server) {
     const what = "no server is known, and the system's configuration names none that may be read";
     throw lookupFailure(question, undefined, what, { kind: "config", reason: "ENOSERVER" });

@@ -5,12 +5,13 @@
  * @module
  */
 
-import { hostPort, ipFamily } from "../../internal/ip.ts";
+import { hostPort, ipFamily, withoutZone } from "../../internal/ip.ts";
 import type { NameServer } from "../lookup.ts";
 
 /** The permissions that lookups need. */
 type Permission =
   | { readonly name: "net"; readonly host: string }
+  | { readonly name: "read"; readonly path: string }
   | { readonly name: "sys"; readonly kind: "networkInterfaces" };
 
 interface MaybeDeno {
@@ -29,13 +30,16 @@ export function maySetServers(): boolean {
 }
 
 /**
- * Returns the hosts that `--allow-net` lacks for asking a server over UDP and TCP; none if it may be asked.
+ * Returns the hosts that `--allow-net` lacks for asking a server over UDP and TCP, or over TCP only if it is asked so;
+ * none if it may be asked.
  *
  * @param server The server.
  */
-export function missingNet({ host, port }: NameServer): string[] {
-  const anyPort = ipFamily(host) === 6 ? "[::]:0" : "0.0.0.0:0";
-  return [anyPort, hostPort(host, port)].filter((host) => !isGranted({ name: "net", host }));
+export function missingNet({ host, port, tcp = false }: NameServer): string[] {
+  const ip = withoutZone(host);
+  const anyPort = ipFamily(ip) === 6 ? "[::]:0" : "0.0.0.0:0";
+  return [...tcp ? [] : [anyPort], hostPort(ip, port)]
+    .filter((host) => !isGranted({ name: "net", host }));
 }
 
 /**

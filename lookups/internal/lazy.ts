@@ -8,12 +8,12 @@
 import { LookupError } from "../../errors.ts";
 import { messageOf } from "../../internal/thrown.ts";
 import type { Lookup } from "../lookup.ts";
-import { nodeServers } from "../node.ts";
+import { systemServers } from "./system_servers.ts";
 
 /** The lookup `wire`, loaded at its first question. */
 export const wire: Lookup = {
   ...lazy("wire", async () => (await import("../wire.ts")).wireLookup),
-  servers: nodeServers,
+  servers: systemServers,
 };
 
 const dohByUrl: Map<string, Lookup> = new Map();

@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import { createSocket, type Socket } from "node:dgram";
 import { connect } from "node:net";
-import { canonicalIp, ipFamily } from "../../internal/ip.ts";
+import { canonicalIp, ipFamily, withoutZone } from "../../internal/ip.ts";
 import type { NameServer } from "../lookup.ts";
 
 /** Maximum number of questions that share a UDP socket. */
@@ -20,11 +20,6 @@ export interface ExchangeOptions {
   readonly signal: AbortSignal;
   /** Whether the process may exit while the server is silent. */
   readonly unref: boolean;
-}
-
-/** Returns a server's address without the zone of a link-local one. */
-export function withoutZone(host: string): string {
-  return host.replace(/%.*$/, "");
 }
 
 /**

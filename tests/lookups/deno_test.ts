@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { denoLookup } from "../../lookups/deno.ts";
+import { getIpWithTtl } from "../../resolver.ts";
 import { DnsServer } from "../../testing/mod.ts";
 
 /** Runs a program with only these permissions; returns its log, and the seconds from the log to its exit. */
@@ -101,7 +102,8 @@ Deno.test("wire reports the permissions that it lacks, without an uncaught excep
 });
 
 Deno.test("wire reports that it may not read the system's servers", async () => {
-  const { logged } = await run(asking("wire", { name: "db.internal" }), [READ, "--allow-net"]);
+  const permissions = [READ, "--allow-net", "--deny-read=/etc/resolv.conf"];
+  const { logged } = await run(asking("wire", { name: "db.internal" }), permissions);
   const why = "no server is known, and the system's configuration names none that may be read";
   assertEquals(logged, ["config", `Cannot look up A of "db.internal": ${why}`]);
 });
@@ -161,7 +163,22 @@ Deno.test("wire keeps the process alive until a question is answered, unless the
   }
 });
 
+/** Takes permissions away until the result is disposed of: `Deno.permissions` says that they are denied. */
+function denying(
+  isDenied: (permission: Deno.PermissionDescriptor) => boolean,
+): Disposable {
+  const { permissions } = Deno;
+  const real = permissions.querySync;
+  permissions.querySync = (asked) =>
+    isDenied(asked) ? { state: "denied" } as Deno.PermissionStatus : real.call(permissions, asked);
+  return { [Symbol.dispose]: () => void (permissions.querySync = real) };
+}
+
+const noDatagrams = (asked: Deno.PermissionDescriptor) =>
+  asked.name === "net" && asked.host?.endsWith(":0") === true;
+
 Deno.test("denoLookup asks for an absolute name with its trailing dot", async () => {
+  using _ = denying((asked) => noDatagrams(asked) || asked.name === "sys");
   const real = Deno.resolveDns;
   const asked: string[] = [];
   try {
@@ -171,7 +188,6 @@ Deno.test("denoLookup asks for an absolute name with its trailing dot", async ()
     }) as unknown as typeof Deno.resolveDns;
     const { signal } = new AbortController();
     for (const absolute of [true, false]) {
-      // A server that refuses, so that the second query, for the TTL, fails.
       const server = { host: "127.0.0.1", port: 9 };
       await denoLookup.lookup({ name: "db.internal", absolute, family: 4, server, signal });
     }
@@ -179,4 +195,31 @@ Deno.test("denoLookup asks for an absolute name with its trailing dot", async ()
     Deno.resolveDns = real;
   }
   assertEquals(asked, ["db.internal.", "db.internal"]);
+});
+
+Deno.test("denoLookup asks once, whatever the permissions", async () => {
+  await using all = await servers();
+  const server = all.v4;
+  const { signal } = new AbortController();
+  const question = { name: "db.internal", family: 4 as const, server, signal };
+  const cases = [
+    { denied: () => false, ttl: 60 },
+    { denied: noDatagrams, ttl: 5 },
+    { denied: (asked: Deno.PermissionDescriptor) => asked.name !== "read", ttl: undefined },
+  ];
+  for (const { denied, ttl } of cases) {
+    using _ = denying(denied);
+    const before = server.count("db.internal");
+    const answer = await denoLookup.lookup(question);
+    assertEquals([answer.addresses, answer.ttl], [["127.0.0.2"], ttl]);
+    assertEquals(server.count("db.internal") - before, 1);
+  }
+});
+
+Deno.test("denoLookup asks for AAAA once if there is no A record: two questions for a name with AAAA only", async () => {
+  await using dns = await DnsServer.start();
+  dns.set("v6.internal", ["::1"], { ttl: 60 });
+  const options = { dnsNameservers: [dns.address], dnsFallback: false };
+  assertEquals(await getIpWithTtl("v6.internal", options), ["::1", 60]);
+  assertEquals(dns.queries.map(({ type }) => type), ["A", "AAAA"]);
 });

@@ -18,7 +18,7 @@ import { wireContract } from "../contracts/wire.ts";
 const { deno, bun, node } = process.versions as Partial<Record<string, string>>;
 
 function builtIn(): exceptions.Exceptions {
-  if (deno) return exceptions.DENO;
+  if (deno) return exceptions.WIRE_ON_DENO;
   if (bun) return exceptions.BUN;
   return node?.startsWith("20.") ? exceptions.NODE_20 : exceptions.NODE;
 }
@@ -27,8 +27,27 @@ function opened(lookup: Lookup): Subject["open"] {
   return () => Promise.resolve({ lookup, close: () => Promise.resolve() });
 }
 
+/** Takes the permission for datagram sockets away, so that Deno's own resolver is asked. */
+function withoutDatagrams(): ReturnType<Subject["open"]> {
+  const { permissions } = Deno;
+  const real = permissions.querySync;
+  permissions.querySync = (asked) =>
+    asked.name === "net" && asked.host?.endsWith(":0")
+      ? { state: "denied" } as Deno.PermissionStatus
+      : real.call(permissions, asked);
+  const close = () => Promise.resolve(void (permissions.querySync = real));
+  return Promise.resolve({ lookup: lookupByName("system"), close });
+}
+
 const SUBJECTS: readonly Subject[] = [
   { name: "system", exceptions: builtIn(), open: opened(lookupByName("system")) },
+  ...deno
+    ? [{
+      name: "system without datagrams",
+      exceptions: exceptions.DENO,
+      open: withoutDatagrams,
+    }]
+    : [],
   {
     name: "wire",
     exceptions: deno ? exceptions.WIRE_ON_DENO : exceptions.WIRE,
