@@ -4,7 +4,7 @@
  * Deno's own resolver needs no permission for `0.0.0.0:0`, but has limits (measured on 2.9). It says "not found" for
  * NXDOMAIN and for a failing server alike, so that is `"ambiguous"` here. It does not report the TTL of a CNAME, so the
  * TTL counts for at most 5 seconds. It reads the hosts file first. It refuses names that DNS allows, such as
- * `my_db.internal`: the operating system is asked for them.
+ * `my_db.internal`: `wire` asks for them over TCP, or else the operating system.
  *
  * @module
  */
@@ -24,7 +24,9 @@ import { osLookup } from "./os.ts";
 
 /** Maximum TTL, in seconds: a CNAME before the record may have a smaller one, and Deno hides it. */
 const MAX_TTL = 5;
-/** Deno's message for a name that it refuses; no query was sent. */
+/** A name that Deno's resolver refuses. */
+const NOT_LDH = /[^a-z\d.-]|(^|\.)-|-(\.|$)/;
+/** Its message then; no query was sent. */
 const REFUSED_NAME = /^proto error: (Label contains invalid|Malformed label|unrecognized char)/;
 
 /** The lookup of Deno. */
@@ -62,7 +64,8 @@ function serverForWire({ name, server, hosts = false }: Question): NameServer | 
   // TCP needs fewer permissions. It costs more, so it is for what Deno's resolver would do wrong.
   const overTcp = { ...server, tcp: true };
   const isInHosts = !hosts && hostsFile()?.has(name) === true;
-  const needsWire = server.tcp === true || server.host.includes("%") || isInHosts;
+  const needsWire = server.tcp === true || server.host.includes("%") || NOT_LDH.test(name) ||
+    isInHosts;
   return needsWire && missingNet(overTcp).length === 0 ? overTcp : undefined;
 }
 

@@ -7,7 +7,7 @@
  * reads no hosts file and adds no search domains.
  *
  * On Deno it needs `--allow-net` for the server and for `0.0.0.0:0` (`[::]:0` for a server with an IPv6 address), and
- * `--allow-sys=networkInterfaces` to find the system's servers.
+ * `--allow-read=/etc/resolv.conf` to find the system's servers.
  *
  * @module
  */

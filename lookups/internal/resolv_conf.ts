@@ -42,10 +42,10 @@ export function parseResolvConf(text: string): ResolvConf {
   let timeout: number | undefined;
   let attempts: number | undefined;
   let tcp = false;
-  for (const line of text.split("\n")) {
+  for (const line of text.split(/\r?\n/)) {
     // The keyword begins the line, in lower case; so a comment, after "#" or ";", has none.
     const [, keyword, rest = ""] = /^(nameserver|options)[ \t]+(.*)$/.exec(line) ?? [];
-    const words = rest.split(/[ \t\r]+/);
+    const words = rest.split(/[ \t]+/);
     if (keyword === "nameserver") {
       // What follows the address is ignored, a second address too.
       const host = readServer(words[0]!);
@@ -72,7 +72,7 @@ function readServer(word: string): string | undefined {
     const ip = canonicalIp(address);
     return ip && ip + zone;
   }
-  if (zone !== "" || !/^\d[\da-fx.]*$/i.test(address)) return undefined;
+  if (zone !== "" || !/^\d[\da-fx]*(\.\d[\da-fx]*)*$/i.test(address)) return undefined;
   try {
     // Reads "127.1" and "0x7f.1" as inet_aton() does.
     return canonicalIp(new URL(`http://${address}/`).hostname);

@@ -1,7 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
+import dns from "node:dns/promises";
 import { denoLookup } from "../../lookups/deno.ts";
+import { systemServers } from "../../lookups/internal/system_servers.ts";
 import { getIpWithTtl } from "../../resolver.ts";
 import { DnsServer } from "../../testing/mod.ts";
+import { systemFiles } from "../support/system_files.ts";
 
 /** Runs a program with only these permissions; returns its log, and the seconds from the log to its exit. */
 async function run(
@@ -132,19 +135,42 @@ Deno.test("denoLookup asks for a name that Deno refuses with wire, if that is pe
   assertEquals(server.count("my_db.internal"), 1);
 });
 
-Deno.test("denoLookup asks the operating system for a name that Deno refuses, if wire is not permitted", async () => {
+Deno.test("denoLookup asks over TCP for a name that Deno refuses, if datagrams are not permitted", async () => {
   await using all = await servers();
   const server = all.v4;
   const program = asking("system", { name: "my_db.internal", server });
-  const prefix = 'Cannot look up A of "my_db.internal" at the operating system';
-  const withoutName = await run(program, [READ, `--allow-net=${server.address}`]);
-  const why = "the permission is missing, run with --allow-net=my_db.internal";
-  assertEquals(withoutName.logged, ["config", `${prefix}: ${why}`]);
-  const withName = await run(program, [READ, `--allow-net=${server.address},my_db.internal`]);
-  // The answer depends on the machine.
-  const [kind] = withName.logged as string[];
-  assert(kind !== "config" && kind !== "negative", String(withName.logged));
-  assertEquals(server.count("my_db.internal"), 0);
+  const { logged } = await run(program, [READ, `--allow-net=${server.address}`]);
+  assertEquals(logged, [60, "127.0.0.2"]);
+  assertEquals(server.queries.map(({ protocol }) => protocol), ["tcp"]);
+});
+
+Deno.test("denoLookup reports the permission that it lacks for a name that Deno refuses", async () => {
+  await using all = await servers();
+  const server = all.v4;
+  const { logged } = await run(asking("system", { name: "my_db.internal", server }), [READ]);
+  const why = `the permission is missing, run with --allow-net=${server.address}`;
+  const message = `Cannot look up A of "my_db.internal" at ${server.address}: ${why}`;
+  assertEquals(logged, ["config", message]);
+});
+
+Deno.test("denoLookup asks the operating system for a name that Deno refuses, if it knows no server", async () => {
+  const permissions = [READ, "--deny-read=/etc/resolv.conf", "--allow-net"];
+  const { logged } = await run(asking("system", { name: "my_db.invalid" }), permissions);
+  const [kind, message] = logged as string[];
+  // The reason depends on the machine.
+  assert(message!.startsWith('Cannot look up A of "my_db.invalid" at the operating system: '));
+  assert(kind === "ambiguous" || kind === "transient", kind);
+});
+
+Deno.test("denoLookup asks over TCP for a name in the hosts file, if that may not answer and datagrams are not permitted", async () => {
+  await using all = await servers();
+  using files = systemFiles();
+  files.write("hosts", "10.0.0.66 db.internal\n");
+  using _ = denying(noDatagrams);
+  const { signal } = new AbortController();
+  const question = { name: "db.internal", family: 4 as const, server: all.v4, signal };
+  assertEquals((await denoLookup.lookup(question)).addresses, ["127.0.0.2"]);
+  assertEquals(all.v4.queries.map(({ protocol }) => protocol), ["tcp"]);
 });
 
 Deno.test("wire keeps the process alive until a question is answered, unless the question has unref", async () => {
@@ -217,9 +243,30 @@ Deno.test("denoLookup asks once, whatever the permissions", async () => {
 });
 
 Deno.test("denoLookup asks for AAAA once if there is no A record: two questions for a name with AAAA only", async () => {
-  await using dns = await DnsServer.start();
-  dns.set("v6.internal", ["::1"], { ttl: 60 });
-  const options = { dnsNameservers: [dns.address], dnsFallback: false };
+  await using server = await DnsServer.start();
+  server.set("v6.internal", ["::1"], { ttl: 60 });
+  const options = { dnsNameservers: [server.address], dnsFallback: false };
   assertEquals(await getIpWithTtl("v6.internal", options), ["::1", 60]);
-  assertEquals(dns.queries.map(({ type }) => type), ["A", "AAAA"]);
+  assertEquals(server.queries.map(({ type }) => type), ["A", "AAAA"]);
+});
+
+Deno.test("systemServers() names no server that the machine is not configured with, as Deno's node:dns does", () => {
+  // The file may not be read, and node:dns says what it names without one that it understands.
+  using _ = denying((asked) => asked.name === "read");
+  const real = dns.Resolver.prototype.getServers;
+  const google = ["8.8.8.8", "8.8.4.4", "2001:4860:4860::8888", "2001:4860:4860::8844"];
+  try {
+    for (
+      const [said, expected] of [
+        [google.flatMap((server) => [server, server]), []],
+        [["8.8.8.8", "8.8.8.8", "8.8.4.4", "8.8.4.4"], ["8.8.8.8", "8.8.4.4"]],
+        [["10.0.0.2"], ["10.0.0.2"]],
+      ] as [string[], string[]][]
+    ) {
+      dns.Resolver.prototype.getServers = () => said;
+      assertEquals(systemServers().map(({ host }) => host), expected);
+    }
+  } finally {
+    dns.Resolver.prototype.getServers = real;
+  }
 });
