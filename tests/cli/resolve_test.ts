@@ -4,6 +4,7 @@ import { painter } from "../../cli/format.ts";
 import { clearDnsCache } from "../../resolver.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { call } from "../support/cli.ts";
+import { denying, noDatagrams } from "../support/deno_permissions.ts";
 import { Lag } from "../support/lag.ts";
 
 /** Runs `resolve` against its own DNS server. */
@@ -46,7 +47,8 @@ Deno.test("resolve shows addresses, TTL, chain, server and time", async () => {
   });
 });
 
-Deno.test("resolve shows what the system's lookup does not report", async () => {
+Deno.test("resolve shows what Deno's own resolver does not report", async () => {
+  using _ = denying(noDatagrams);
   await withServer(async (dns, resolve) => {
     const { code, out } = await resolve("db.internal");
     assertEquals(code, 0);
@@ -80,6 +82,7 @@ Deno.test("resolve --json writes one object, with seconds, and null for unknown 
       source: "dns",
       lookup: "wire",
     });
+    using _ = denying(noDatagrams);
     const system = JSON.parse((await resolve("db.internal", "--json")).out);
     assertEquals([system.chain, system.lookup], [null, "system"]);
   });

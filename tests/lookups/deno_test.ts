@@ -4,6 +4,7 @@ import { denoLookup } from "../../lookups/deno.ts";
 import { systemServers } from "../../lookups/internal/system_servers.ts";
 import { getIpWithTtl } from "../../resolver.ts";
 import { DnsServer } from "../../testing/mod.ts";
+import { denying, noDatagrams } from "../support/deno_permissions.ts";
 import { systemFiles } from "../support/system_files.ts";
 
 /** Runs a program with only these permissions; returns its log, and the seconds from the log to its exit. */
@@ -188,20 +189,6 @@ Deno.test("wire keeps the process alive until a question is answered, unless the
     assert(free.lingered < 2, `${free.lingered} s`);
   }
 });
-
-/** Takes permissions away until the result is disposed of: `Deno.permissions` says that they are denied. */
-function denying(
-  isDenied: (permission: Deno.PermissionDescriptor) => boolean,
-): Disposable {
-  const { permissions } = Deno;
-  const real = permissions.querySync;
-  permissions.querySync = (asked) =>
-    isDenied(asked) ? { state: "denied" } as Deno.PermissionStatus : real.call(permissions, asked);
-  return { [Symbol.dispose]: () => void (permissions.querySync = real) };
-}
-
-const noDatagrams = (asked: Deno.PermissionDescriptor) =>
-  asked.name === "net" && asked.host?.endsWith(":0") === true;
 
 Deno.test("denoLookup asks for an absolute name with its trailing dot", async () => {
   using _ = denying((asked) => noDatagrams(asked) || asked.name === "sys");

@@ -9,6 +9,7 @@ import process from "node:process";
 import { LookupError } from "../../errors.ts";
 import type { Lookup } from "../../lookups/lookup.ts";
 import { lookupByName, osLookup } from "../../lookups/system.ts";
+import { denying, noDatagrams } from "./deno_permissions.ts";
 import { dohBridge } from "./doh_bridge.ts";
 import * as exceptions from "./lookup_exceptions.ts";
 import { dohContract } from "../contracts/doh.ts";
@@ -27,15 +28,10 @@ function opened(lookup: Lookup): Subject["open"] {
   return () => Promise.resolve({ lookup, close: () => Promise.resolve() });
 }
 
-/** Takes the permission for datagram sockets away, so that Deno's own resolver is asked. */
+/** Opens Deno's lookup without the permission for datagrams, so that it asks Deno's own resolver. */
 function withoutDatagrams(): ReturnType<Subject["open"]> {
-  const { permissions } = Deno;
-  const real = permissions.querySync;
-  permissions.querySync = (asked) =>
-    asked.name === "net" && asked.host?.endsWith(":0")
-      ? { state: "denied" } as Deno.PermissionStatus
-      : real.call(permissions, asked);
-  const close = () => Promise.resolve(void (permissions.querySync = real));
+  const denied = denying(noDatagrams);
+  const close = () => Promise.resolve(denied[Symbol.dispose]());
   return Promise.resolve({ lookup: lookupByName("system"), close });
 }
 
