@@ -5,18 +5,7 @@
  * @module
  */
 
-import type { Engine, Lease } from "../../mod.ts";
-import type { Adapter } from "../../adapters/adapter.ts";
-
-/** What the workers need to know about a driver. */
-export interface AccidentSubject<C> {
-  readonly engine: Engine<C>;
-  readonly adapter: Adapter<C>;
-  /** Hands a statement to the driver as the driver's own users do; the caller awaits the answer, or does not. */
-  send(client: C, text: string): Promise<unknown>;
-  /** Statements that leave a setting of the session behind. */
-  readonly leftovers: readonly string[];
-}
+import { ACCIDENTS, type AccidentSubject, WORKERS } from "./ledger_kinds.ts";
 
 /** The tables: `ledger` has two rows for each number, `accounts` is what deadlocks are about. */
 export const ACCIDENT_TABLES: readonly string[] = [
@@ -30,140 +19,30 @@ export interface Work {
   readonly kind: string;
   /** Number of rows that are there if it was acknowledged; none is there otherwise. */
   readonly parts: number;
-  outcome: "under way" | "acknowledged" | "reported";
+  /** It is unknown if the work was cut off, and the engine says that its connection was lost. */
+  outcome: "under way" | "acknowledged" | "reported" | "unknown";
+  /** What was reported. */
+  error?: unknown;
 }
 
-/** Functions that do one piece of work, by what may go wrong in it. Each has a number of its own. */
-type Worker<C> = (subject: AccidentSubject<C>, id: number, random: () => number) => Promise<void>;
-
-const insert = (id: number, part: number) => `INSERT INTO ledger VALUES (${id}, ${part})`;
-
-/** Writes both rows of a number on a lease. */
-async function both<C>({ send }: AccidentSubject<C>, { client }: Lease<C>, id: number) {
-  await send(client, insert(id, 1));
-  await send(client, insert(id, 2));
-}
-
-/** The kinds of work. */
-// deno-lint-ignore no-explicit-any -- for every driver
-const WORKERS: Readonly<Record<string, { parts: number; work: Worker<any> }>> = {
-  "transaction": {
-    parts: 2,
-    work: (subject, id) => subject.engine.begin((lease) => both(subject, lease, id)),
-  },
-  "one statement": {
-    parts: 1,
-    work: async ({ engine }, id) => void await engine.query(insert(id, 1)),
-  },
-  "function that throws": {
-    parts: 2,
-    work: (subject, id) =>
-      subject.engine.begin(async (lease) => {
-        await both(subject, lease, id);
-        throw new Error("changed its mind");
-      }),
-  },
-  "handled error, last": {
-    parts: 2,
-    work: (subject, id) =>
-      subject.engine.begin(async (lease) => {
-        await both(subject, lease, id);
-        await subject.send(lease.client, insert(id, 1)).catch(() => {});
-      }),
-  },
-  "handled error, first": {
-    parts: 2,
-    work: (subject, id) =>
-      subject.engine.begin(async (lease) => {
-        await subject.send(lease.client, "SELECT no_such_column FROM ledger").catch(() => {});
-        for (const part of [1, 2]) {
-          await subject.send(lease.client, insert(id, part)).catch(() => {});
-        }
-      }),
-  },
-  "savepoint that fails": {
-    parts: 2,
-    work: (subject, id) =>
-      subject.engine.begin(async (lease) => {
-        const inner = subject.engine.begin(async ({ client }) => {
-          await subject.send(client, insert(id, 3));
-          await subject.send(client, insert(id, 3)).catch(() => {});
-          throw new Error("changed its mind");
-        }, { within: lease });
-        await inner.catch(() => {});
-        await both(subject, lease, id);
-      }),
-  },
-  "savepoint with a handled error": {
-    parts: 2,
-    work: (subject, id) =>
-      subject.engine.begin(async (lease) => {
-        await both(subject, lease, id);
-        const inner = subject.engine.begin(
-          ({ client }) => subject.send(client, insert(id, 1)).catch(() => {}),
-          { within: lease },
-        );
-        await inner.catch(() => {});
-      }),
-  },
-  "deadlock": {
-    parts: 2,
-    work: (subject, id, random) =>
-      subject.engine.begin(async (lease) => {
-        await subject.send(lease.client, insert(id, 1));
-        const order = random() < 0.5 ? [1, 2] : [2, 1];
-        for (const account of order) {
-          await subject.send(lease.client, `UPDATE accounts SET n = n + 1 WHERE id = ${account}`)
-            .catch(() => {});
-          await subject.send(lease.client, "SELECT 1").catch(() => {}); // time for another one
-        }
-        await subject.send(lease.client, insert(id, 2)).catch(() => {});
-      }),
-  },
-  "one value too many": {
-    parts: 1,
-    work: async ({ engine }, id) =>
-      void await engine.query(`INSERT INTO ledger VALUES (${id}, 1)`, [id]),
-  },
-};
-
-/** What other holders do, who write nothing that may stay. */
-// deno-lint-ignore no-explicit-any -- for every driver
-const ACCIDENTS: Readonly<Record<string, Worker<any>>> = {
-  "BEGIN that is not awaited": ({ engine, send }) =>
-    engine.use(({ client }) => void send(client, "BEGIN").catch(() => {})),
-  "work that is not committed": ({ engine, send }, id) =>
-    engine.use(async ({ client }) => {
-      await send(client, "BEGIN");
-      await send(client, insert(id, 1));
-      void send(client, insert(id, 2)).catch(() => {});
-    }),
-  "failed transaction": ({ engine, send }, id) =>
-    engine.use(async ({ client }) => {
-      await send(client, "BEGIN");
-      await send(client, insert(id, 1));
-      await send(client, "SELECT no_such_column FROM ledger").catch(() => {});
-    }),
-  "setting left behind": ({ engine, send, leftovers }, _, random) =>
-    engine.use(async ({ client }) => {
-      await send(client, leftovers[Math.floor(random() * leftovers.length)]!).catch(() => {});
-    }),
-};
+/** Codes and numbers of an error that says that a statement was cancelled: of PostgreSQL, MySQL and MariaDB. */
+const CANCELLED: ReadonlySet<unknown> = new Set(["57014", 1317]);
 
 /** Workers, and what they were told. */
 export class AccidentLedger<C> {
   readonly works: Work[] = [];
   /** How often each kind of accident was caused. */
   readonly accidents: Record<string, number> = {};
-  readonly #subject: AccidentSubject<C>;
+  readonly #subjects: readonly AccidentSubject<C>[];
   readonly #random: () => number;
+  #causes = 0;
 
   /**
-   * @param subject The driver.
+   * @param subjects The driver, with engines whose options differ: each piece of work is done with one of them.
    * @param random Returns random numbers.
    */
-  constructor(subject: AccidentSubject<C>, random: () => number) {
-    this.#subject = subject;
+  constructor(subjects: readonly AccidentSubject<C>[], random: () => number) {
+    this.#subjects = subjects;
     this.#random = random;
   }
 
@@ -176,14 +55,16 @@ export class AccidentLedger<C> {
   }
 
   async #work(): Promise<void> {
-    const [kind, { parts, work }] = this.#choose(WORKERS);
+    const [kind, { parts, work, isCut }] = this.#choose(WORKERS);
     const entry: Work = { kind, parts, outcome: "under way" };
     const id = this.works.push(entry);
+    const subject = this.#chooseSubject();
     try {
-      await work(this.#subject, id, this.#random);
+      await work(subject, id, this.#random);
       entry.outcome = "acknowledged";
-    } catch {
-      entry.outcome = "reported";
+    } catch (error) {
+      entry.outcome = isCut && subject.engine.isDisconnect(error) ? "unknown" : "reported";
+      entry.error = error;
     }
   }
 
@@ -191,7 +72,11 @@ export class AccidentLedger<C> {
     const [kind, cause] = this.#choose(ACCIDENTS);
     this.accidents[kind] = (this.accidents[kind] ?? 0) + 1;
     // Its number is that of no work.
-    await cause(this.#subject, -this.works.length - 1, this.#random).catch(() => {});
+    await cause(this.#chooseSubject(), -(++this.#causes), this.#random).catch(() => {});
+  }
+
+  #chooseSubject(): AccidentSubject<C> {
+    return this.#subjects[Math.floor(this.#random() * this.#subjects.length)]!;
   }
 
   #choose<T>(from: Readonly<Record<string, T>>): [string, T] {
@@ -207,11 +92,19 @@ export class AccidentLedger<C> {
    */
   wrong(found: readonly { readonly id: number; readonly parts: number }[]): string[] {
     const there = new Map(found.map(({ id, parts }) => [Number(id), Number(parts)]));
-    const wrong = this.works.flatMap(({ kind, parts, outcome }, index) => {
+    const wrong = this.works.flatMap(({ kind, parts, outcome, error }, index) => {
       const actual = there.get(index + 1) ?? 0;
       there.delete(index + 1);
-      const expected = outcome === "acknowledged" ? parts : 0;
-      return actual === expected ? [] : [`${index + 1}: ${kind}, ${outcome}, ${actual} rows`];
+      const allowed = {
+        acknowledged: [parts],
+        reported: [0],
+        unknown: [0, parts],
+        "under way": [],
+      };
+      const isRight = (allowed[outcome] as number[]).includes(actual) &&
+        (WORKERS[kind]!.isCancelled || !isCancelled(error));
+      const said = error === undefined ? "" : `: ${error}`;
+      return isRight ? [] : [`${index + 1}: ${kind}, ${outcome}, ${actual} rows${said}`];
     });
     for (const [id, parts] of there) wrong.push(`${id}: written by an accident, ${parts} rows`);
     return wrong;
@@ -226,4 +119,14 @@ export class AccidentLedger<C> {
     }
     return counts;
   }
+}
+
+/** Returns whether a server's error says that a statement was cancelled, also if it is a cause. */
+function isCancelled(error: unknown): boolean {
+  for (let each = error; typeof each === "object" && each !== null;) {
+    const { code, errno, cause } = each as { code?: unknown; errno?: unknown; cause?: unknown };
+    if (CANCELLED.has(code) || CANCELLED.has(errno)) return true;
+    each = cause;
+  }
+  return false;
 }
