@@ -16,6 +16,7 @@ import type {
   Verdict,
 } from "./adapter.ts";
 import {
+  alwaysIgnoreErrors,
   ask,
   closeClient,
   type CoreConnection,
@@ -29,6 +30,7 @@ import {
   streamOf,
   tapLastWords,
   terminateClient,
+  withErrorListener,
 } from "./mariadb/connection.ts";
 import type { MariadbClient, MariadbModule } from "./mariadb/driver.ts";
 import { readOptions } from "./mariadb/options.ts";
@@ -250,23 +252,27 @@ async function open<C extends MariadbClient>(
   const options = readOptions(target);
   const dial = (signal: AbortSignal) => dialSocket(ip, { port: options.port, keepAlive, signal });
   const socket = await dial(signal);
+  alwaysIgnoreErrors(socket);
   if (onGreeting) onFirstByte(socket, onGreeting);
   return await completeHandshake(socket, {
     signal,
     async run() {
       const errors: ErrorTap = {};
-      const connecting = mariadb.createConnection({
-        ...options,
-        ...(tls && { ssl: tls }),
-        stream: streamOf(socket, dial),
-        logger: loggerOf(target, errors),
-      });
+      const connecting = withErrorListener(() =>
+        mariadb.createConnection({
+          ...options,
+          ...(tls && { ssl: tls }),
+          stream: streamOf(socket, dial),
+          logger: loggerOf(target, errors),
+        })
+      );
       if (typeof connecting?.then !== "function") {
         throw mustBe("mariadb", `${EXPECTED_MODULE}, with promises`, mariadb);
       }
       const client = await connecting;
       const core = coreOf(client);
       const state = verifyTls(core.socket, tls);
+      if (core.socket && core.socket !== socket) alwaysIgnoreErrors(core.socket);
       tapLastWords(core.socket ?? socket, core, errors);
       const session = new MysqlSession(driverOf(client, core));
       const record: ConnectionRecord<C> = {

@@ -4,13 +4,14 @@
  * @module
  */
 
+import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { mustBe } from "../../internal/argument_error.ts";
 import type { BindValues, Destination } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
 import type { SessionDriver } from "../shared/mysql_session.ts";
 import { checkValueCount, hasValues, isList } from "../shared/mysql.ts";
-import { socketClosed } from "../shared/socket.ts";
+import { ignoreErrors, socketClosed } from "../shared/socket.ts";
 import type { MariadbClient, MariadbConfig, MariadbLogger, MariadbPrepared } from "./driver.ts";
 
 /** The lowest number of the driver's own errors. */
@@ -100,6 +101,35 @@ export function loggerOf(
   };
 }
 
+/** The members of {@linkcode CoreConnection} by which it is told from other emitters. */
+const OF_CONNECTION: readonly (keyof CoreConnection)[] = ["receiveQueue", "fatalError"];
+
+/**
+ * Calls a function of the driver that makes a connection, and gives the connection a listener for its errors at once.
+ * Until the client is there, the driver (3.5) has none: a server that closes the connection in the middle of the login, or
+ * just after it, would end the process.
+ *
+ * @param create Makes the connection before it returns.
+ * @returns What `create` returns.
+ */
+export function withErrorListener<T>(create: () => T): T {
+  // The driver shows the connection to nobody else than the base class, whose methods its constructor calls.
+  const base = EventEmitter.prototype;
+  const { on } = base;
+  base.on = function (this: EventEmitter, ...args: Parameters<typeof on>) {
+    if (args[0] !== "error" && OF_CONNECTION.every((name) => name in this)) {
+      base.on = on;
+      this.on("error", () => {});
+    }
+    return on.apply(this, args);
+  };
+  try {
+    return create();
+  } finally {
+    base.on = on;
+  }
+}
+
 /** Returns the connection below a client. The driver shows it only to event listeners, as `this`. */
 export function coreOf(client: MariadbClient): CoreConnection {
   let core: CoreConnection | undefined;
@@ -109,6 +139,17 @@ export function coreOf(client: MariadbClient): CoreConnection {
   // Without a listener, the `error` of an idle connection ends the process.
   emitterOf(client).on("error", () => {});
   return core ?? {};
+}
+
+/** Keeps a listener for the errors of a socket, also when the driver, which ends with it, removes all listeners. */
+export function alwaysIgnoreErrors(socket: Socket): void {
+  const { removeAllListeners } = socket;
+  ignoreErrors(socket);
+  socket.removeAllListeners = (...events: [event?: string | symbol]) => {
+    removeAllListeners.apply(socket, events);
+    if (events.length === 0 || events[0] === "error") ignoreErrors(socket);
+    return socket;
+  };
 }
 
 /** Returns whether a command waits for an answer; `undefined` if that cannot be seen. */

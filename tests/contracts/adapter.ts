@@ -27,6 +27,8 @@ import {
   getDnsEngine,
   TransactionAbortedError,
 } from "../../mod.ts";
+import { once } from "node:events";
+import net from "node:net";
 import { messageOf } from "../../internal/thrown.ts";
 import { hungUp, withBlackhole, withMute } from "../support/bad_servers.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
@@ -225,6 +227,43 @@ async function outcomeOf<T>(promise: Promise<T>): Promise<{ value?: T; error?: u
   return await promise.then((value) => ({ value }), (error) => ({ error }));
 }
 
+/** Opens a way to a server on which the first connection is closed with the server's n-th packet. */
+async function cutWay(
+  server: Pick<TestServer, "host" | "port">,
+  { number, how }: { readonly number: number; readonly how: "end" | "reset" },
+) {
+  const sockets = new Set<net.Socket>();
+  const way = { port: 0, isCut: false };
+  const listener = net.createServer((near) => {
+    const far = net.connect(server.port, server.host);
+    const isFirst = sockets.size === 0;
+    let packets = 0;
+    for (const [from, to] of [[near, far], [far, near]] as const) {
+      sockets.add(from.on("error", () => {}));
+      from.on("close", () => to.destroy());
+    }
+    near.on("data", (bytes) => far.write(bytes));
+    far.on("data", (bytes) => {
+      near.write(bytes);
+      if (!isFirst || ++packets !== number) return;
+      way.isCut = true;
+      if (how === "end") near.end();
+      else near.resetAndDestroy();
+      far.destroy();
+    });
+  });
+  await once(listener.listen(0, "127.0.0.1"), "listening");
+  way.port = (listener.address() as net.AddressInfo).port;
+  return Object.assign(way, {
+    async [Symbol.asyncDispose]() {
+      const closed = once(listener, "close");
+      listener.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  });
+}
+
 /** Returns all strings that a program could print of an error and its causes. */
 export function textsOf(error: unknown): string {
   const texts = [inspected(error), JSON.stringify(error) ?? ""];
@@ -309,6 +348,31 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     assertLess(performance.now() - startMs, lag.limit(2000));
     assertFalse(textsOf(error).includes("not the one"));
   },
+
+  "hands out no connection that the server closed in the middle of the login, or just after it":
+    async (context) => {
+      for (const how of ["end", "reset"] as const) {
+        for (let number = 1;; number++) {
+          await using way = await cutWay(context.server, { number, how });
+          const engine = context.engine({
+            dnsLookup: fakeLookup(["127.0.0.1"], 60),
+            connectArgs: { port: way.port },
+            poolSize: 1,
+            maxOverflow: 0,
+            logger: { debug() {}, info() {}, warn() {} },
+          });
+          await outcomeOf(soon(engine.warm())); // or the engine tries again
+          if (!way.isCut) break;
+          await pause(50);
+          await pause(0); // whatever has arrived is read now
+          const outcome = await outcomeOf(soon(engine.query("SELECT 1 AS one")));
+          const isSilent = context.subject.noticesClose === false && outcome.error !== undefined;
+          if (isSilent) await soon(engine.query("SELECT 1 AS one"));
+          else assertEquals([how, number, outcome.error], [how, number, undefined]);
+          await engine.close({ drain: 0 });
+        }
+      }
+    },
 
   "classify(): a refused connect is a disconnect": async (context) => {
     const error = await assertRejects(() =>
