@@ -11,7 +11,7 @@ import { ACCIDENTS, type AccidentSubject, WORKERS } from "./ledger_kinds.ts";
 export const ACCIDENT_TABLES: readonly string[] = [
   "CREATE TABLE ledger (id bigint NOT NULL, part int NOT NULL, PRIMARY KEY (id, part))",
   "CREATE TABLE accounts (id int PRIMARY KEY, n int NOT NULL)",
-  "INSERT INTO accounts VALUES (1, 0), (2, 0)",
+  "INSERT INTO accounts VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0)",
 ];
 
 /** One piece of work, as its worker saw it. */

@@ -131,19 +131,25 @@ export const WORKERS: Readonly<Record<string, Worker>> = {
   },
   "deadlock": {
     parts: 2,
-    work: (subject, id, random) =>
-      subject.engine.begin(async (lease) => {
-        await subject.send(lease.client, insert(id, 1));
-        const order = random() < 0.5 ? [1, 2] : [2, 1];
-        for (const account of order) {
-          await subject.send(lease.client, `UPDATE accounts SET n = n + 1 WHERE id = ${account}`)
-            .catch(() => {});
-          // Time for another one.
-          await new Promise((resolve) => setTimeout(resolve, random() * 5));
-          await subject.send(lease.client, "SELECT 1").catch(() => {});
+    async work({ engine, send }, id, random) {
+      const update = async (client: unknown, ...accounts: readonly string[]) => {
+        for (const account of accounts) {
+          await send(client, `UPDATE accounts SET n = n + 1 WHERE id ${account}`).catch(() => {});
+          // Time for the other one.
+          await new Promise((resolve) => setTimeout(resolve, random() * 10));
+          await send(client, "SELECT 1").catch(() => {});
         }
-        await subject.send(lease.client, insert(id, 2)).catch(() => {});
-      }),
+      };
+      // The victim is the transaction that has changed less, with MariaDB.
+      const others = random() < 0.5 ? ["> 2"] : [];
+      const rival = engine.begin(({ client }) => update(client, ...others, "= 2", "= 1"));
+      rival.catch(() => {});
+      await engine.begin(async ({ client }) => {
+        await send(client, insert(id, 1));
+        await update(client, "= 1", "= 2");
+        await send(client, insert(id, 2)).catch(() => {});
+      }).finally(() => rival.catch(() => {}));
+    },
   },
   "one value too many": {
     parts: 1,
