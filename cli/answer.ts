@@ -22,8 +22,8 @@ export interface HostAnswer {
   readonly chain: readonly Alias[] | undefined;
   /** The server that answered, if known. */
   readonly server: string | undefined;
-  /** `"dns"`; `"os"`, the operating system's resolver; `"none"` if no DNS is needed. */
-  readonly source: "dns" | "os" | "none";
+  /** `"dns"`; `"hosts"`, the hosts file; `"os"`, the operating system's resolver; `"none"` if no DNS is needed. */
+  readonly source: "dns" | "hosts" | "os" | "none";
   /** `"system"`, `"wire"`, `"doh"`. */
   readonly lookup: string;
   /** The duration of the resolution. */
@@ -104,11 +104,14 @@ export function answerLines(answer: HostAnswer, paint: Paint, exactTtl?: number)
   if (source === "none") {
     rows.push(["source", "no DNS is needed"]);
   } else {
-    const os = source === "os" ? "the operating system (hosts file, search domains)" : undefined;
+    const os = source === "os" ? "the operating system (search domains)" : undefined;
     rows.push(["TTL", ttlText(answer, exactTtl)]);
     if (source === "dns") rows.push(["chain", chainText(chain)]);
-    rows.push(["server", os ?? server ?? "the system's"]);
-    rows.push(["lookup", lookup]);
+    if (source === "hosts") rows.push(["file", server!]);
+    else {
+      rows.push(["server", os ?? server ?? "the system's"]);
+      rows.push(["lookup", lookup]);
+    }
     rows.push(["time", span(took)]);
   }
   const cells = rows.map(([label, text, tone]): Cell[] => [

@@ -56,6 +56,7 @@ const DNS_FLAGS: Readonly<Record<string, Flag>> = {
   "lookup": { type: "string", guarded: true },
   "family": { type: "string" },
   "timeout": { type: "string" },
+  "no-hosts": { type: "boolean" },
   "no-fallback": { type: "boolean" },
   "json": { type: "boolean" },
 };

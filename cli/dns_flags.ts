@@ -33,6 +33,7 @@ export function dnsOptions(flags: Flags): DnsOptions {
     ...(lookup !== undefined && { dnsLookup: lookupOf(String(lookup)) }),
     ...(family !== undefined && { dnsFamily: familyOf(String(family)) }),
     ...(dnsTimeout !== undefined && { dnsTimeout }),
+    ...(flags["no-hosts"] === true && { dnsHosts: false }),
     ...(flags["no-fallback"] === true && { dnsFallback: false }),
   };
 }

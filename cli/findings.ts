@@ -57,9 +57,16 @@ function* aboutName({ answer, exactTtl }: Facts): Generator<Finding> {
       `The URL names ${answer.host}, which needs no DNS: a failover by DNS is not noticed`;
     yield warning("no-name", message);
   }
+  if (source === "hosts") {
+    const message =
+      "The hosts file has the name, so DNS is not asked: a hosts file does not fail " +
+      "over; dnsHosts: false does not read it";
+    yield warning("in-hosts", message);
+  }
   if (source === "os") {
-    const message = "DNS has no answer, but the operating system has one (hosts file, search " +
-      "domains): it has no TTL, and a hosts file does not fail over";
+    const message =
+      "DNS has no answer, but the operating system has one (search domains): it has " +
+      "no TTL";
     yield warning("not-in-dns", message);
   }
   const record = exactTtl ?? ttl;

@@ -39,8 +39,10 @@ const DNS_FLAGS =
                          server over HTTPS. Default: system
   --family FAMILY        4, 6, both, or auto: IPv6 if there is no IPv4 address.
                          Default: auto
-  --no-fallback          never ask the operating system (hosts file, search domains);
-                         otherwise it is asked if DNS has no answer`;
+  --no-hosts             never read the hosts file; without --nameserver, it is read
+                         before DNS is asked
+  --no-fallback          never ask the operating system (search domains); otherwise it
+                         is asked if DNS has no answer`;
 
 const OUTPUT_FLAGS = `  --no-color             no colors
   -h, --help             this text`;

@@ -28,8 +28,8 @@ export interface AddressChange {
   readonly addresses: readonly string[];
   /** TTL of the new answer in seconds, within `dnsMinTtl` and `dnsMaxTtl`. */
   readonly ttl: number;
-  /** `"dns"`, or `"os"` if the operating system's resolver answered in place of DNS. */
-  readonly source: "dns" | "os";
+  /** `"dns"`; `"hosts"`, the hosts file; or `"os"` if the operating system's resolver answered in place of DNS. */
+  readonly source: "dns" | "hosts" | "os";
 }
 
 /** Callbacks for what happens to a name. An error that one of them throws is reported as an uncaught error. */

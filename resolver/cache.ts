@@ -19,26 +19,26 @@ const REMOVED_AT_ONCE = 100;
 const names: Map<string, CachedName> = new Map();
 
 /**
- * Returns the view of a name with these settings. Callers with the same name, family, nameservers, lookup, fallback
- * and allowed addresses share answers and queries, whatever their other settings.
+ * Returns the view of a name with these settings. Callers with the same name, family, nameservers, lookup, use of
+ * the hosts file, fallback and allowed addresses share answers and queries, whatever their other settings.
  *
  * @param host A host name.
  * @param settings How to resolve it.
  * @returns The view; no query is sent yet.
  */
 export function viewOf(host: string, settings: DnsSettings): View {
-  const { family, nameservers: servers, allow } = settings;
+  const { family, nameservers: servers, hosts, allow } = settings;
   const name = canonicalHost(host);
   // A name with a trailing dot is complete: search domains are left out (RFC 1034 section 3.1).
   const absolute = host.endsWith(".");
   const lookup = lookupByName(settings.lookup);
   const fallback = settings.fallback ? osLookup : undefined;
-  const rest = [idOf(lookup), fallback !== undefined, allow?.key];
+  const rest = [idOf(lookup), hosts, fallback !== undefined, allow?.key];
   const key = JSON.stringify([name, absolute, family, servers, ...rest]);
   let cached = names.get(key);
   if (!cached) {
     if (names.size >= MAX_NAMES) removeOldest(REMOVED_AT_ONCE);
-    cached = new CachedName({ name, absolute, family, lookup, servers, fallback, allow });
+    cached = new CachedName({ name, absolute, family, lookup, servers, hosts, fallback, allow });
     names.set(key, cached);
   }
   const { timeoutMs, graceMs, extendGrace, maxStaleMs, maxRetries, minTtlMs, maxTtlMs } = settings;

@@ -5,6 +5,7 @@
  */
 
 import { ageClock } from "../internal/clock.ts";
+import type { HostsUse } from "../lookups/hosts.ts";
 import type { Lookup, NameServer } from "../lookups/lookup.ts";
 import type { AddressRule } from "./allow_address.ts";
 import { InFlightQuery, type QueryResult, type RetryBudget } from "./in_flight_query.ts";
@@ -30,6 +31,8 @@ export interface CacheKey {
   readonly lookup: Lookup;
   /** The servers to ask; if empty, the lookup's own. */
   readonly servers: readonly NameServer[];
+  /** When the hosts file is read. */
+  readonly hosts?: HostsUse | undefined;
   /** The lookup that is asked if DNS has no answer and there is no stale one. */
   readonly fallback: Lookup | undefined;
   /** The addresses that an answer may hold; if absent, any. */

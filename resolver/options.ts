@@ -4,10 +4,16 @@
  * @module
  */
 
-import { mustBe, mustBeUndisclosed, outOfRange } from "../internal/argument_error.ts";
+import {
+  mustBe,
+  mustBeUndisclosed,
+  mustNotBeGiven,
+  outOfRange,
+} from "../internal/argument_error.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import { DOH_URL_RULE, readDohUrl } from "../lookups/internal/doh_url.ts";
+import type { HostsUse } from "../lookups/hosts.ts";
 import type { Lookup, LookupName, NameServer } from "../lookups/lookup.ts";
 import { type AddressRule, type AllowAddress, readAllowAddress } from "./allow_address.ts";
 import type { Family } from "./resolution.ts";
@@ -19,6 +25,13 @@ export interface DnsOptions {
   /** The DNS servers to ask, such as `["10.0.0.2", "10.0.0.3:5353", "[fd00::2]:53"]`. Default: the system's. */
   dnsNameservers?: readonly string[];
   /**
+   * Whether the hosts file answers before DNS is asked: `true`, it does; `false`, it never answers. Its answers count
+   * for 5 seconds. Must not be `true` with `dnsNameservers`. Default: `false` with `dnsNameservers`; for the lookups
+   * `"system"` and `"wire"` as `/etc/nsswitch.conf` has it, which is first if there is no such file; for any other, only
+   * the operating system's resolver reads the file (`dnsFallback`).
+   */
+  dnsHosts?: boolean;
+  /**
    * Seconds for which a stale answer may be used if resolution fails, or takes longer than 1.8 seconds (RFC 8767
    * section 5): from 0. Default 30.
    */
@@ -28,8 +41,8 @@ export interface DnsOptions {
   /** Seconds after its TTL from which a stale answer is not used at all (RFC 8767): from 0. Default 86400. */
   dnsMaxStale?: number;
   /**
-   * Whether the operating system's resolver (hosts file, search domains) is asked if DNS has no answer and there is no
-   * stale one. Default `true`.
+   * Whether the operating system's resolver (search domains, hosts file) is asked if DNS has no answer and there is no
+   * stale one. It is not asked for a name in the hosts file if that must not answer. Default `true`.
    */
   dnsFallback?: boolean;
   /** Number of attempts, with jittered exponential backoff, within `dnsTimeout`: from 1 to 100. Default 3. */
@@ -63,6 +76,7 @@ export interface DnsOptions {
 export interface DnsSettings {
   readonly timeoutMs: number;
   readonly nameservers: readonly NameServer[];
+  readonly hosts: HostsUse;
   readonly graceMs: number;
   readonly extendGrace: boolean;
   readonly maxStaleMs: number;
@@ -94,9 +108,12 @@ export function readDnsOptions(
 
 /** Reads the options of a resolution from an object that may hold others as well. */
 export function dnsSettings(reader: OptionReader): DnsSettings {
+  const nameservers = reader.value("dnsNameservers", [], readNameservers);
+  const lookup = reader.value<LookupName | Lookup>("dnsLookup", "system", readLookup);
   const settings: DnsSettings = {
     timeoutMs: reader.timeoutAsMs("dnsTimeout", 12, { above: 0 }),
-    nameservers: reader.value("dnsNameservers", [], readNameservers),
+    nameservers,
+    hosts: readHosts(reader, nameservers, lookup),
     graceMs: reader.secondsAsMs("dnsGraceTtl", 30, { min: 0 }),
     extendGrace: reader.boolean("dnsExtendGrace", true),
     maxStaleMs: reader.secondsAsMs("dnsMaxStale", 86_400, { min: 0 }),
@@ -105,7 +122,7 @@ export function dnsSettings(reader: OptionReader): DnsSettings {
     minTtlMs: reader.secondsAsMs("dnsMinTtl", 0.25, { min: 0 }),
     maxTtlMs: reader.secondsAsMs("dnsMaxTtl", 300, { min: 0 }),
     family: reader.oneOf<Family>("dnsFamily", "auto", ["auto", 4, 6, "both"]),
-    lookup: reader.value<LookupName | Lookup>("dnsLookup", "system", readLookup),
+    lookup,
     allow: reader.value<AddressRule | undefined>("allowAddress", undefined, readAllowAddress),
   };
   const { minTtlMs, maxTtlMs } = settings;
@@ -114,6 +131,20 @@ export function dnsSettings(reader: OptionReader): DnsSettings {
     throw outOfRange("dnsMinTtl", allowed, minTtlMs / 1000);
   }
   return settings;
+}
+
+function readHosts(
+  reader: OptionReader,
+  nameservers: readonly NameServer[],
+  lookup: LookupName | Lookup,
+): HostsUse {
+  const given = reader.oneOf<boolean | undefined>("dnsHosts", undefined, [true, false]);
+  if (given === true && nameservers.length > 0) {
+    throw mustNotBeGiven("dnsHosts", 'with "dnsNameservers", the hosts file is not read');
+  }
+  if (given === false || nameservers.length > 0) return "never";
+  if (given === true) return "first";
+  return lookup === "system" || lookup === "wire" ? "configured" : "last";
 }
 
 function readLookup(value: unknown): LookupName | Lookup {

@@ -12,6 +12,7 @@ import { ageClock, maintenanceTimer, now } from "../internal/clock.ts";
 import { canonicalIp } from "../internal/ip.ts";
 import { clampTtl } from "../internal/ttl.ts";
 import { LookupError, type LookupErrorKind } from "../errors.ts";
+import { answersWithoutHosts, hostsAnswer, type HostsUse } from "../lookups/hosts.ts";
 import type { Answer, Lookup, NameServer } from "../lookups/lookup.ts";
 import type { AddressRule } from "./allow_address.ts";
 import { inTurn } from "./question_limit.ts";
@@ -35,8 +36,8 @@ export interface CachedAnswer {
   readonly tookMs: number;
   /** The server that answered, if it was one of a list. */
   readonly server: NameServer | undefined;
-  /** `"dns"`, or `"os"` if the operating system's resolver answered in place of DNS. */
-  readonly source: "dns" | "os";
+  /** `"dns"`; `"hosts"`, the hosts file; or `"os"` if the operating system's resolver answered in place of DNS. */
+  readonly source: "dns" | "hosts" | "os";
   /** What else the lookup said. Shown, never used. */
   readonly details: Pick<Answer, "server" | "chain">;
 }
@@ -58,6 +59,8 @@ export interface ResolveRequest {
   readonly lookup: Lookup;
   /** The servers to ask, in order; if empty, the lookup's own. */
   readonly servers: readonly NameServer[];
+  /** When the hosts file is read. Default `"last"`. */
+  readonly hosts?: HostsUse | undefined;
   /** Number of rounds over all servers, at least 1. */
   readonly rounds: number;
   /** Time limit for the whole resolution. */
@@ -96,16 +99,40 @@ const NOT_ALLOWED = "ADDRESS_NOT_ALLOWED";
  * @returns The answer.
  * @throws The last lookup's error, or the signal's reason.
  */
-export function resolveName(request: ResolveRequest): Promise<CachedAnswer> {
+export async function resolveName(request: ResolveRequest): Promise<CachedAnswer> {
   const { lookup, servers, signal } = request;
+  const known = fromHosts(request);
+  if (known) return known;
   const asked = servers.map(({ host, port }) => `${host} ${port}`).join();
   // The time limits begin with the turn.
-  return inTurn(lookup, asked, signal, () => resolveInTime(request));
+  return await inTurn(lookup, asked, signal, () => resolveInTime(request));
+}
+
+/** Returns what the hosts file says; `undefined` if DNS has to be asked. */
+function fromHosts(
+  { name, family, hosts = "last", allow }: ResolveRequest,
+): CachedAnswer | undefined {
+  const answer = hostsAnswer(name, family, hosts);
+  if (!answer) return undefined;
+  const { addresses, ttl, server } = answer;
+  if (allow) checkAllowed(addresses, name, "The hosts file", allow);
+  const nowMs = ageClock();
+  return {
+    addresses,
+    carriedOver: undefined,
+    ttl,
+    askedAtMs: nowMs,
+    answeredAtMs: nowMs,
+    tookMs: 0,
+    server: undefined,
+    source: "hosts",
+    details: { server },
+  };
 }
 
 /** Resolves a name within the time limits, which begin now. */
 async function resolveInTime(request: ResolveRequest): Promise<CachedAnswer> {
-  const { fallback, timeoutMs, dnsTimeoutMs, signal } = request;
+  const { name, hosts, fallback, timeoutMs, dnsTimeoutMs, signal } = request;
   const startMs = now();
   const endMs = startMs + timeoutMs;
   const dnsMs = fallback ? Math.min(timeoutMs * SHARE_BEFORE_FALLBACK, dnsTimeoutMs) : timeoutMs;
@@ -114,7 +141,7 @@ async function resolveInTime(request: ResolveRequest): Promise<CachedAnswer> {
     return timed(await askInRounds(request, startMs + dnsMs));
   } catch (error) {
     signal.throwIfAborted();
-    if (!fallback) throw error;
+    if (!fallback || hosts === "never" && !answersWithoutHosts(name)) throw error;
     const osRequest = { ...request, lookup: fallback, previous: undefined };
     try {
       return { ...timed(await askServer(osRequest, undefined, endMs)), source: "os" };
@@ -240,7 +267,7 @@ async function askBoth(
 
 /** Sends one query, with a deadline of its own: the runtimes' timeouts differ. */
 async function askOnce(
-  { name, absolute, lookup, allow, signal }: ResolveRequest,
+  { name, absolute, hosts, lookup, allow, signal }: ResolveRequest,
   family: 4 | 6,
   server: NameServer | undefined,
   endMs: number,
@@ -248,7 +275,14 @@ async function askOnce(
   const startMs = now();
   const askedAtMs = ageClock();
   let what = "the server did not answer";
-  const question = { name, ...(absolute && { absolute }), family, server };
+  const readsHosts = hosts === "first" || hosts === "configured";
+  const question = {
+    name,
+    ...(absolute && { absolute }),
+    ...(readsHosts && { hosts: true }),
+    family,
+    server,
+  };
   const onWait = (text: string) => void (what = text);
   const answer: Answer = await deadline(
     endMs - startMs,
@@ -257,7 +291,7 @@ async function askOnce(
   );
   const answeredAtMs = ageClock();
   const addresses = addressesOf(answer, name, family, lookup);
-  if (allow) checkAllowed(addresses, name, lookup, allow);
+  if (allow) checkAllowed(addresses, name, `The lookup "${lookup.name}"`, allow);
   return {
     addresses,
     carriedOver: undefined,
@@ -292,13 +326,13 @@ function addressesOf(answer: Answer, name: string, family: 4 | 6, lookup: Lookup
 function checkAllowed(
   addresses: readonly string[],
   name: string,
-  lookup: Lookup,
+  source: string,
   allow: AddressRule,
 ): void {
   for (const address of addresses) {
     const refused = (why: string, options?: ErrorOptions) =>
       new LookupError(
-        `The lookup "${lookup.name}" answered "${name}" with ${address}: ${why}`,
+        `${source} answered "${name}" with ${address}: ${why}`,
         { ...options, kind: "transient", reason: NOT_ALLOWED },
       );
     let isAllowed: boolean;

@@ -38,6 +38,7 @@ export interface DnsPoolOptions extends
 const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
   dnsTimeout: true,
   dnsNameservers: true,
+  dnsHosts: true,
   dnsGraceTtl: true,
   dnsExtendGrace: true,
   dnsMaxStale: true,

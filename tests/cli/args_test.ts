@@ -85,7 +85,7 @@ Deno.test("a wrong command line ends with status 2, and an error that says what 
     ],
     [
       "watch x --connect-timeout 3",
-      '"--connect-timeout" is not a flag of dnspool watch; there are --help, --version, --no-color, --nameserver, --lookup, --family, --timeout, --no-fallback, --json',
+      '"--connect-timeout" is not a flag of dnspool watch; there are --help, --version, --no-color, --nameserver, --lookup, --family, --timeout, --no-hosts, --no-fallback, --json',
     ],
     [
       "resolve x -j",

@@ -91,6 +91,7 @@ Deno.test("findingsOf() warns of a URL without a name, and of a name that DNS do
     "warning no-name",
   ]);
   assertEquals(codes({ answer: { ...ANSWER, source: "os", ttl: 5 } }), ["warning not-in-dns"]);
+  assertEquals(codes({ answer: { ...ANSWER, source: "hosts", ttl: 5 } }), ["warning in-hosts"]);
 });
 
 Deno.test("findingsOf() reports an address without a connection as a failure, before warnings", () => {

@@ -6,6 +6,7 @@ import { DnsServer } from "../../testing/mod.ts";
 import { call } from "../support/cli.ts";
 import { denying, noDatagrams } from "../support/deno_permissions.ts";
 import { Lag } from "../support/lag.ts";
+import { systemFiles } from "../support/system_files.ts";
 
 /** Runs `resolve` against its own DNS server. */
 async function withServer(
@@ -27,7 +28,7 @@ async function withServer(
 
 /** Replaces the time in an output. */
 function timeless(text: string): string {
-  return text.replace(/\d+\.\d ms/, "… ms");
+  return text.replace(/\d+(\.\d)? ms/, "… ms");
 }
 
 Deno.test("resolve shows addresses, TTL, chain, server and time", async () => {
@@ -62,6 +63,30 @@ Deno.test("resolve shows what Deno's own resolver does not report", async () => 
   lookup     system
   time       … ms`,
     );
+  });
+});
+
+Deno.test("resolve names the hosts file as the source, unless --nameserver or --no-hosts is given", async () => {
+  using files = systemFiles();
+  files.write("resolv.conf", "nameserver 192.0.2.53\n");
+  files.write("hosts", "127.0.0.9 db.internal\n");
+  clearDnsCache();
+  const { code, out } = await call(["resolve", "db.internal"]);
+  assertEquals(code, 0);
+  assertMatch(
+    timeless(out),
+    /^db\.internal\n {2}addresses {2}127\.0\.0\.9\n {2}TTL {8}5 s\n {2}file {7}\S+hosts\n {2}time {7}… ms$/,
+  );
+  const { source, server, ttl } = JSON.parse(
+    (await call(["resolve", "db.internal", "--json"])).out,
+  );
+  assertEquals([source, server.endsWith("hosts"), ttl], ["hosts", true, 5]);
+  const without = ["resolve", "db.internal", "--no-hosts", "--no-fallback", "--timeout", "0.2"];
+  assertEquals((await call(without)).code, 1);
+  await withServer(async (dns, resolve) => {
+    const { out } = await resolve("db.internal");
+    assert(out.includes(`  server     ${dns.address}\n`), out);
+    assert(!out.includes("127.0.0.9"), out);
   });
 });
 
@@ -165,7 +190,7 @@ Deno.test("resolve shows hosts that need no DNS, and answers of the operating sy
   assertEquals(answerLines(fromOs, painter(false)), [
     "  addresses  127.0.0.2",
     "  TTL        5 s",
-    "  server     the operating system (hosts file, search domains)",
+    "  server     the operating system (search domains)",
     "  lookup     system",
     "  time       1.5 s",
   ]);

@@ -184,6 +184,7 @@ const BOOLEANS = [
   "connectRetry",
   "dnsExtendGrace",
   "dnsFallback",
+  "dnsHosts",
   "hideParameters",
   "keepAlive",
   "poolPrePing",
@@ -242,6 +243,7 @@ Deno.test("readEngineOptions() returns the documented defaults, in milliseconds"
       dns: {
         timeoutMs: 12_000,
         nameservers: [],
+        hosts: "configured",
         graceMs: 30_000,
         extendGrace: true,
         maxStaleMs: 86_400_000,
@@ -355,6 +357,7 @@ Deno.test("readEngineOptions() converts seconds to milliseconds, and 0 and -1 to
     dns: {
       timeoutMs: 1500,
       nameservers: [{ host: "10.0.0.2", port: 53 }],
+      hosts: "never",
       graceMs: 0,
       extendGrace: false,
       maxStaleMs: 1000,
