@@ -17,7 +17,12 @@ import type {
 } from "./adapter.ts";
 import type { PostgresjsFunction, PostgresjsSql } from "./postgresjs/driver.ts";
 import { followCalls, type HolderCalls, mendCancel } from "./postgresjs/holder_calls.ts";
-import { readOptions, resolvePassword, usesDirectTls } from "./postgresjs/options.ts";
+import {
+  readOptions,
+  refuseEnvironment,
+  resolvePassword,
+  usesDirectTls,
+} from "./postgresjs/options.ts";
 import { DriverSocket } from "./postgresjs/socket.ts";
 import { watchStatements } from "./postgresjs/statements.ts";
 import { checkPasswords } from "./shared/params.ts";
@@ -120,6 +125,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
       readOptions(destination);
       checkTls(destination);
       usesDirectTls(destination);
+      refuseEnvironment();
     },
 
     async connect(ip: string, target: Target): Promise<S> {
@@ -189,6 +195,7 @@ async function open<S extends PostgresjsSql>(
   target: Target,
 ): Promise<{ sql: S; record: ConnectionRecord }> {
   const { signal, keepAlive } = target;
+  refuseEnvironment();
   const tls = await readTls(target);
   const options = await resolvePassword(readOptions(target));
   const { port } = options;

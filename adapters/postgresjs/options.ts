@@ -4,7 +4,8 @@
  * @module
  */
 
-import { mustBe, oneOf } from "../../internal/argument_error.ts";
+import process from "node:process";
+import { mustBe, mustNotBeGiven, oneOf } from "../../internal/argument_error.ts";
 import type { Destination } from "../adapter.ts";
 import {
   type ParamTypes,
@@ -42,6 +43,30 @@ const ALIASES: Readonly<Record<string, string>> = {
   username: "user",
 };
 
+/** Options of the driver, with its own defaults, that it would take from the environment (`PGPREPARE`) otherwise. */
+const NOT_FROM_ENVIRONMENT = {
+  debug: false,
+  fetch_types: true,
+  max_pipeline: 100,
+  prepare: true,
+  publications: "alltables",
+  sslnegotiation: null,
+};
+
+/**
+ * Refuses libpq's variable for the role of the server. The driver obeys it by itself, closes each connection to a server
+ * of another role without a word, and fails at some of libpq's values.
+ *
+ * @throws {TypeError} if it is set.
+ */
+export function refuseEnvironment(): void {
+  if (!process.env.PGTARGETSESSIONATTRS) return;
+  throw mustNotBeGiven(
+    "PGTARGETSESSIONATTRS of the environment",
+    'the driver would obey it, use the option "targetSessionAttrs"',
+  );
+}
+
 /**
  * Reads the options, except the address, and TLS, whose files are not read yet.
  *
@@ -60,6 +85,7 @@ export function readOptions(destination: Destination): Omit<PostgresjsOptions, "
   );
   const { ssl: _ssl, sslnegotiation: _direct, connection, ...args } = connectArgs;
   return {
+    ...NOT_FROM_ENVIRONMENT,
     ...(user !== undefined && { user }),
     ...(password !== undefined && { pass: password }),
     ...(database !== undefined && { database }),

@@ -7,6 +7,8 @@ import mysql from "npm:mysql2@^3.24/promise";
 import * as mariadb from "npm:mariadb@^3.5";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
+import Cursor from "npm:pg-cursor@^2";
+import QueryStream from "npm:pg-query-stream@^4";
 import postgres from "npm:postgres@^3.4";
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import type { Adapter } from "../../adapters/adapter.ts";
@@ -133,6 +135,79 @@ for (const { subject, ends, adapter } of SUBJECTS) {
       }
     });
   }
+}
+
+// deno-lint-ignore no-explicit-any -- the clients of four drivers
+type Client = any;
+
+const ROWS = "SELECT i, repeat('x', 1000) AS x FROM generate_series(1, 100000) AS i";
+const MARIADB_ROWS = "SELECT seq AS i, REPEAT('x', 1000) AS x FROM seq_1_to_100000";
+
+/** Reads batch after batch of a cursor of pg. */
+async function* batchesOf(cursor: Cursor): AsyncIterable<unknown> {
+  for (;;) yield await cursor.read(10);
+}
+
+/** The streams of the drivers, and whether a holder is told while it does not read on. */
+const STREAMS: readonly (readonly [
+  driver: string,
+  name: string,
+  open: (client: Client) => AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>,
+  toldAtOnce: boolean,
+])[] = [
+  ["pg", "a query stream", (client) => client.query(new QueryStream(ROWS)), true],
+  ["pg", "a cursor", (client) => batchesOf(client.query(new Cursor(ROWS))), true],
+  ["postgresjs", "a cursor", (sql) => sql.unsafe(ROWS).cursor(10), true],
+  ["postgresjs", "a COPY", (sql) => sql.unsafe(`COPY (${ROWS}) TO STDOUT`).readable(), false],
+  ["mysql2", "a stream", (client) => client.connection.query(MARIADB_ROWS).stream(), false],
+  ["mariadb", "a stream", (client) => client.queryStream(MARIADB_ROWS), false],
+];
+
+for (const [driver, name, open, toldAtOnce] of STREAMS) {
+  const { subject, adapter } = SUBJECTS.find(({ adapter }) => adapter.name === driver)!;
+  const test = subject === MARIADB_SUBJECT ? ON_MARIADB.test : Deno.test;
+  const when = toldAtOnce ? "at once" : "when it reads on";
+  test(`Engine.use() with ${driver} rejects ${when} if the server ends the session while its holder reads ${name}`, async () => {
+    const server = servers.get(subject)!;
+    const login = `${subject.user}:${encodeURIComponent(subject.password)}`;
+    const url = `${driver}://${login}@${server.host}:${server.port}/orders`;
+    const engine = getDnsEngine(url, {
+      adapter,
+      logger: keepLines(),
+      poolSize: 1,
+      maxOverflow: 0,
+    }) as Engine<unknown>;
+    try {
+      let goOn!: () => void;
+      const maySee = new Promise<void>((resolve) => goOn = resolve);
+      let signal: AbortSignal | undefined;
+      const used = engine.use(async (lease) => {
+        signal = lease.signal;
+        const [session] = await adapter.query!(lease.client, subject.dialect.session) as {
+          id: unknown;
+        }[];
+        let isFirst = true;
+        for await (const _ of await open(lease.client)) {
+          if (isFirst) {
+            await subject.asAdmin(server, subject.dialect.kill(session!.id));
+            await maySee;
+          }
+          isFirst = false;
+        }
+      });
+      const outcome = used.then(() => undefined, (error) => error);
+      if (!toldAtOnce) goOn();
+      const error = await soon(outcome);
+      assert(engine.isDisconnect(error), String(error));
+      assert(signal!.aborted);
+      assertInstanceOf(signal!.reason, ConnectionLostError);
+      assertEquals(engine.status().inUse, 0);
+      await soon(engine.query(subject.dialect.session));
+      goOn();
+    } finally {
+      await engine.close({ drain: 0 });
+    }
+  });
 }
 
 for (const adapter of [pgAdapter(pg), postgresjsAdapter(postgres)] as Adapter<unknown>[]) {

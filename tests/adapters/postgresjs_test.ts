@@ -8,6 +8,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import process from "node:process";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import postgres from "npm:postgres@^3.4";
@@ -172,6 +173,13 @@ Deno.test("postgresjsAdapter().connect(): passes the IP address to the driver, o
     connect_timeout: 0,
     backoff: false,
     keep_alive: null,
+    // The driver's own defaults, so that it does not look for others in the environment.
+    debug: false,
+    fetch_types: true,
+    max_pipeline: 100,
+    prepare: true,
+    publications: "alltables",
+    sslnegotiation: null,
   });
   assertEquals(onnotice({}), undefined);
   assertStrictEquals(typeof socket, "function");
@@ -205,6 +213,62 @@ Deno.test("postgresjsAdapter().connect(): lets connectArgs override everything i
     assertFalse("username" in rest || "password" in rest || "db" in rest);
     adapter.terminate!(client);
   }
+});
+
+/** Sets variables of the environment while something is done. */
+async function withEnvironment(
+  variables: Readonly<Record<string, string>>,
+  work: () => void | Promise<void>,
+): Promise<void> {
+  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, variables);
+  try {
+    await work();
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+}
+
+Deno.test("postgresjsAdapter().connect(): takes no option of the driver from the environment", async () => {
+  const seen: Record<string, unknown>[] = [];
+  const recording = postgresjsAdapter((options) => {
+    const sql = postgres(options);
+    const { parameters: _, shared: _shared, ...read } = sql.options as object as {
+      parameters: unknown;
+      shared: unknown;
+    };
+    seen.push(JSON.parse(JSON.stringify(read)));
+    return sql;
+  });
+  const connect = async () => {
+    const sql = await soon(recording.connect(server.host, targetOf()));
+    await recording.close!(sql);
+  };
+  await connect();
+  // The driver reads PG and the name of each of its options, and some of libpq's variables.
+  const names = [...Object.keys(seen[0]!), "hostname", "username", "idle", "appname"];
+  const variables = names.filter((name) => !["connection", "appname"].includes(name))
+    .map((name) => [`PG${name.toUpperCase()}`, "7"]);
+  await withEnvironment(Object.fromEntries(variables), async () => {
+    delete process.env.PGTARGETSESSIONATTRS;
+    await connect();
+  });
+  assertEquals(seen[1], seen[0]);
+});
+
+Deno.test("postgresjsAdapter().check(): refuses PGTARGETSESSIONATTRS, which the driver would obey", async () => {
+  for (const value of ["standby", "any"]) {
+    await withEnvironment({ PGTARGETSESSIONATTRS: value }, async () => {
+      const said =
+        '"PGTARGETSESSIONATTRS of the environment" must not be given: the driver would obey it, use the option "targetSessionAttrs"';
+      assertThrows(() => engineFor(), TypeError, said);
+      await assertRejects(() => open(), TypeError, said);
+    });
+  }
+  await withEnvironment({ PGTARGETSESSIONATTRS: "" }, async () => adapter.close!(await open()));
 });
 
 Deno.test("postgresjsAdapter().connect(): passes URL parameters to the server, zeros included", async () => {
