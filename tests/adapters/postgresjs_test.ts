@@ -162,7 +162,7 @@ Deno.test("postgresjsAdapter().connect(): passes the IP address to the driver, o
   const bare = { user: undefined, password: undefined, database: undefined };
   const client = await adapter.connect("127.0.0.1", targetOf({ ...bare, port: listening.port }));
   const { socket, onnotice, ...passed } = options[0]!;
-  assertEquals(passed, {
+  assertEquals<object>(passed, {
     host: "127.0.0.1",
     port: listening.port,
     connection: {},
