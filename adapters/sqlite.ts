@@ -21,9 +21,10 @@ import type {
 import { asDriverError } from "./shared/driver_error.ts";
 import { loadDriver } from "./shared/load_driver.ts";
 import { endStatement } from "./shared/sql.ts";
-import { listOf } from "./shared/values.ts";
+import { isList } from "./shared/values.ts";
 import type { SqliteDatabase, SqliteModule } from "./sqlite/driver.ts";
 import { readOptions } from "./sqlite/options.ts";
+import { checkValues } from "./sqlite/placeholders.ts";
 
 export type { SqliteDatabase, SqliteModule, SqliteOptions } from "./sqlite/driver.ts";
 
@@ -122,8 +123,8 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
 
     classify,
 
-    async query(database: D, text: string, values?: BindValues) {
-      return await Promise.resolve(run(database, text, listOf(values ?? [])));
+    async query(database: D, text: string, values: BindValues = []) {
+      return await Promise.resolve(run(database, text, isList(values) ? values : [values]));
     },
   };
 }
@@ -162,6 +163,7 @@ function run(database: SqliteDatabase, text: string, values: readonly unknown[])
       'Cannot run several statements at once: give one, or use the method "exec" of the client',
     );
   }
+  checkValues(text, values);
   // The driver's rows have no prototype; those of other drivers are plain objects.
   return statement.all(...values).map((row) => Array.isArray(row) ? row : { ...row as object });
 }

@@ -10,7 +10,7 @@ import { mustBe } from "../../internal/argument_error.ts";
 import type { BindValues, Destination } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
 import type { SessionDriver } from "../shared/mysql_session.ts";
-import { checkValueCount, hasValues, isList } from "../shared/mysql.ts";
+import { checkValueCount, hasValues, isList } from "../shared/values.ts";
 import { ignoreErrors, socketClosed } from "../shared/socket.ts";
 import type { MariadbClient, MariadbConfig, MariadbLogger, MariadbPrepared } from "./driver.ts";
 

@@ -7,7 +7,7 @@
 import type { Socket } from "node:net";
 import { mustBe } from "../../internal/argument_error.ts";
 import { captureStackHere } from "../../internal/thrown.ts";
-import { checkValueCount, hasValues, isList } from "../shared/mysql.ts";
+import { checkValueCount, hasValues, isList } from "../shared/values.ts";
 import type { BindValues } from "../adapter.ts";
 import { socketClosed } from "../shared/socket.ts";
 import type { Mysql2Client, Mysql2Config, Mysql2Module, Mysql2PromiseModule } from "./driver.ts";

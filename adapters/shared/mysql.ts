@@ -5,10 +5,10 @@
  * @module
  */
 
-import { mustBe, mustNotBeGiven } from "../../internal/argument_error.ts";
+import { mustNotBeGiven } from "../../internal/argument_error.ts";
 import { maintenanceTimer } from "../../internal/clock.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
-import type { Adapter, BindValues, Destination, Role, Target, Verdict } from "../adapter.ts";
+import type { Adapter, Destination, Role, Target, Verdict } from "../adapter.ts";
 import { asDriverError } from "./driver_error.ts";
 import { argName } from "./params.ts";
 import { checkIsolationLevel } from "./sql.ts";
@@ -219,30 +219,6 @@ export function refuseOtherServers({ connectArgs }: Destination, names: readonly
  * (max_prepared_stmt_count of MySQL and MariaDB).
  */
 export const MAX_PREPARED_STATEMENTS = 100;
-
-/** Returns whether there are values to bind. */
-export function hasValues(values: BindValues | undefined): values is BindValues {
-  return values !== undefined && (!isList(values) || values.length > 0);
-}
-
-/** Returns whether values are a list, and not an object of names. */
-export function isList(values: BindValues): values is readonly unknown[] {
-  return Array.isArray(values);
-}
-
-/**
- * Checks the number of bind values: the drivers would send too many, and the server would take the wrong ones.
- *
- * @throws {TypeError} if the statement has another number of placeholders.
- */
-export function checkValueCount(values: readonly unknown[], placeholders: number): void {
-  if (values.length === placeholders) return;
-  throw mustBe(
-    "values",
-    `one value per placeholder, ${placeholders} for this statement`,
-    values.length,
-  );
-}
 
 /** Milliseconds in which the login behind a probe must end: the server's own `connect_timeout` by default. */
 const MAX_LOGIN_MS = 10_000;

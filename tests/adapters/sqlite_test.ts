@@ -281,6 +281,61 @@ Deno.test("sqliteAdapter().query(): takes values and returns plain rows", async 
   await arrays.close();
 });
 
+Deno.test("sqliteAdapter().query(): refuses more or fewer values than there are placeholders, and stores nothing", async () => {
+  const engine = engineFor(":memory:");
+  await engine.query("CREATE TABLE things (a, b)");
+  const wrong: [string, readonly unknown[] | undefined, number][] = [
+    ["VALUES (?, ?)", [1], 2],
+    ["VALUES (?, ?)", [1, 2, 3], 2],
+    ["VALUES (?, ?)", [], 2],
+    ["VALUES (?, ?)", undefined, 2],
+    ["VALUES (1, 2)", [1], 0],
+    ["VALUES (?2, 1)", [1], 2],
+    ["VALUES (?1, ?1)", [1, 2], 1],
+    ["VALUES (?3, ?)", [1, 2, 3], 4],
+    ["VALUES (:a, ?)", [{ a: 1 }], 1],
+  ];
+  for (const [text, values, number] of wrong) {
+    const given = (values ?? []).filter((value) => typeof value === "number").length;
+    await assertRejects(
+      () => engine.query(`INSERT INTO things ${text}`, values),
+      TypeError,
+      `"values" must be one value per placeholder, ${number} for this statement, got ${given}`,
+    );
+  }
+  for (
+    const [values, got] of [[[], "none"], [[1], "none"], [{ b: 1 }, "one without it"]] as const
+  ) {
+    await assertRejects(
+      () => engine.query("INSERT INTO things VALUES (:a, :b)", values),
+      TypeError,
+      `"values" must be an object with a value for each name in the statement, also ":a", got ${got}`,
+    );
+  }
+  assertEquals(await engine.query("SELECT * FROM things"), []);
+  await engine.close();
+});
+
+Deno.test("sqliteAdapter().query(): finds the placeholders as SQLite does, and takes names", async () => {
+  const engine = engineFor(":memory:");
+  const right: [string, readonly unknown[] | Record<string, unknown>, unknown[]][] = [
+    ["?, '?', ? -- ?", [1, 2], [1, "?", 2]],
+    ["'it''s ?', ? /* ? */, 3 AS c", [1], ["it's ?", 1, 3]],
+    ["?2, ?1, ?2", [1, 2], [2, 1, 2]],
+    ["?3, :n, ?", [{ n: 7 }, 1, 2, 3, 4], [3, 7, 4]],
+    ["a$b, ?, :a FROM (SELECT 1 AS a$b)", [{ a: 2 }, 3], [1, 3, 2]],
+    ['"?", [:x], `@y`, ? FROM (SELECT 1 AS "?", 2 AS [:x], 3 AS `@y`)', [4], [1, 2, 3, 4]],
+    [":a, @b, $c", { a: 1, b: 2, c: 3 }, [1, 2, 3]],
+    [":a, @b, $c", { ":a": 1, "@b": 2, $c: 3 }, [1, 2, 3]],
+    ["x'3f', ?, NULL", [new Uint8Array([63])], [new Uint8Array([63]), new Uint8Array([63]), null]],
+  ];
+  for (const [text, values, expected] of right) {
+    const columns = (await engine.query(`SELECT * FROM (SELECT ${text}\n)`, values))[0];
+    assertEquals(Object.values(columns as object), expected, text);
+  }
+  await engine.close();
+});
+
 Deno.test("sqliteAdapter().query(): refuses several statements, of which the driver would run only the first", async () => {
   const engine = engineFor(":memory:");
   const one = [
