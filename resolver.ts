@@ -9,6 +9,7 @@ import { ageClock } from "./internal/clock.ts";
 import { canonicalHost, checkHost } from "./internal/host_name.ts";
 import type { Alias } from "./lookups/lookup.ts";
 import { staticAddresses } from "./lookups/static.ts";
+import { closeIdleConnections } from "./lookups/internal/kept_connection.ts";
 import { lookupByName } from "./lookups/system.ts";
 import { clearCache, viewOf } from "./resolver/cache.ts";
 import { type DnsOptions, type DnsSettings, readDnsOptions } from "./resolver/options.ts";
@@ -61,7 +62,7 @@ export function getIpWithTtl(
 /**
  * Forgets every answer and every failure. A query that began before does not fill the cache again; callers that wait
  * for it wait for another one. Engines keep their connections and ask again: at once if they keep their answer fresh,
- * else at their next checkout.
+ * else at their next checkout. Connections of DNS over HTTPS without a question are closed.
  *
  * @example
  * ```ts
@@ -72,6 +73,7 @@ export function getIpWithTtl(
  */
 export function clearDnsCache(): void {
   clearCache();
+  closeIdleConnections();
 }
 
 /** Timeout of {@linkcode resolveByWire}, whose answer is good to know, but not needed. */

@@ -54,6 +54,8 @@ export interface AuthorityOptions extends ServerOptions {
   negativeTtl?: number;
   /** More lines for the block `options` of its settings. Default: none. */
   settings?: readonly string[];
+  /** More blocks of its settings. Default: none. */
+  blocks?: readonly string[];
 }
 
 /** The file that it writes the questions to, a line each. */
@@ -82,12 +84,14 @@ export async function startAuthority(options: AuthorityOptions): Promise<Authori
 export class Authority extends LabServer {
   readonly #programs: Programs<"named">;
   readonly #settings: readonly string[];
+  readonly #blocks: readonly string[];
 
   /** Not for callers: see {@linkcode startAuthority}. */
   constructor(options: AuthorityOptions, programs: Programs<"named">) {
     super(options, programs, BIND_KIND);
     this.#programs = programs;
     this.#settings = options.settings ?? [];
+    this.#blocks = options.blocks ?? [];
   }
 
   /**
@@ -121,7 +125,8 @@ export class Authority extends LabServer {
   async configure(zoneFile: string): Promise<void> {
     await this.put(
       "named.conf",
-      `options {
+      `${this.#blocks.join("\n")}
+options {
   ${bindAddress(this.address, this.dataDir)}
   recursion no;
   notify no;

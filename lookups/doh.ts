@@ -2,31 +2,33 @@
  * DNS over HTTPS (RFC 8484). Opt in with the server's URL: `dnsLookup: "https://10.0.0.2/dns-query"`.
  *
  * The operating system, not dnspool, resolves the URL's own host. So the host must be an IP address, or a name that the
- * system resolves without this server. `fetch` checks the certificate. The lookup reads no hosts file and adds no
- * search domains.
+ * system resolves without this server. The certificate is checked. The lookup reads no hosts file and adds no search
+ * domains.
  *
  * @module
  */
 
 import { LookupError } from "../errors.ts";
 import { mustBe, mustBeUndisclosed } from "../internal/argument_error.ts";
+import { OptionReader } from "../internal/option_reader.ts";
 import { codeOf, messageOf } from "../internal/thrown.ts";
 import { askForAddresses, queryNameOf } from "./internal/answer.ts";
 import { isGranted, permissionMessage } from "./internal/deno_permissions.ts";
 import { DOH_URL_RULE, hostOf, readDohUrl } from "./internal/doh_url.ts";
 import { lookupFailure } from "./internal/failure.ts";
-import {
-  knowsNoEdns,
-  type Query,
-  readResponse,
-  type Response as DnsResponse,
-  writeQuery,
-} from "./internal/message.ts";
+import { fetchClient } from "./internal/doh_fetch.ts";
+import type { DohClient, DohClientOptions } from "./internal/doh_http.ts";
+import { knowsNoEdns, type Query, readResponse, writeQuery } from "./internal/message.ts";
 import type { Answer, Lookup, Question } from "./lookup.ts";
 
-/** Maximum bytes of a DNS message. */
-const MAX_MESSAGE = 65535;
-const MEDIA_TYPE = "application/dns-message";
+/** The options of {@linkcode dohLookup}. */
+export interface DohOptions {
+  /**
+   * Certificates of authorities as PEM, a string or several, that are trusted besides those of the runtime: for a server
+   * of one's own. Default: none.
+   */
+  readonly ca?: string | readonly string[] | undefined;
+}
 
 /**
  * Makes a lookup that asks a server over HTTPS. The `server` of a question is ignored.
@@ -35,9 +37,14 @@ const MEDIA_TYPE = "application/dns-message";
  * 5.1). Redirects are not followed. A response of another type than `application/dns-message`, or of more than 65,535
  * bytes, is refused before it is read.
  *
+ * A connection is kept for further questions and closed after 30 seconds without one. A question that fails, or that is
+ * given up while nothing comes back, lets the next one get a new connection. HTTP/2 is spoken on every runtime, by
+ * `fetch` on Deno and by `node:http2` on Node and Bun, and HTTP/1.1 if the server knows no other; without TLS, HTTP/1.1.
+ *
  * @param url The server's URL. It begins with `https://`; with `http://` only if its host is a loopback address.
+ * @param options Which certificates are trusted.
  * @returns The lookup.
- * @throws {TypeError} if the URL is not one of these.
+ * @throws {TypeError} if the URL is not one of these, or an option is unknown or not a certificate.
  *
  * @example
  * ```ts
@@ -48,7 +55,7 @@ const MEDIA_TYPE = "application/dns-message";
  * assertThrows(() => dohLookup("http://10.0.0.2/dns-query"), TypeError);
  * ```
  */
-export function dohLookup(url: string): Lookup {
+export function dohLookup(url: string, options: DohOptions = {}): Lookup {
   const endpoint = readDohUrl(url);
   if (!endpoint) {
     // Beside an "@" there may be a password.
@@ -56,20 +63,36 @@ export function dohLookup(url: string): Lookup {
       ? mustBeUndisclosed("url", DOH_URL_RULE, 'a string with an "@"')
       : mustBe("url", DOH_URL_RULE, url);
   }
+  const reader = new OptionReader(options, "dohLookup");
+  const ca = reader.value<readonly string[]>("ca", [], readCertificates);
+  reader.done();
   const server = endpoint.host;
+  let client: Promise<DohClient> | undefined;
+  const ask = async (query: Query, signal: AbortSignal, unref: boolean) => {
+    client ??= clientFor({ url: endpoint, ca });
+    const body = new Uint8Array(writeQuery(query));
+    const { message, age } = await (await client).post({ body, signal, unref });
+    return { response: readResponse(message, query), age };
+  };
   return {
     name: "doh",
 
     async lookup(question: Question): Promise<Answer> {
-      const { family, signal, onWait } = question;
+      const { family, signal, onWait, unref = false } = question;
       signal.throwIfAborted();
       const name = queryNameOf(question, server);
       checkEndpoint(endpoint, question, name);
       try {
         return await askForAddresses({ name, family, server, onWait }, async (name) => {
-          const { response, age } = await ask(endpoint, { name, family }, signal);
-          if (response.truncated) throw new Error("the response is truncated");
-          return { response, age };
+          // With id 0, the same question is the same HTTP request to a cache (RFC 8484 section 4.1).
+          const query = { name, family, id: 0, edns: true };
+          const first = await ask(query, signal, unref);
+          // A server needs EDNS to report expired data.
+          const received = knowsNoEdns(first.response)
+            ? await ask({ ...query, edns: false }, signal, unref)
+            : first;
+          if (received.response.truncated) throw new Error("the response is truncated");
+          return received;
         });
       } catch (error) {
         signal.throwIfAborted();
@@ -80,20 +103,21 @@ export function dohLookup(url: string): Lookup {
   };
 }
 
-/** Asks with EDNS, which a server needs to report expired data, and without it if the server does not know it. */
-async function ask(
-  endpoint: URL,
-  question: Pick<Query, "name" | "family">,
-  signal: AbortSignal,
-): Promise<{ response: DnsResponse; age: number }> {
-  const askOnce = async (edns: boolean) => {
-    // With id 0, the same question is the same HTTP request to a cache (RFC 8484 section 4.1).
-    const query = { ...question, id: 0, edns };
-    const { message, age } = await post(endpoint, writeQuery(query), signal);
-    return { response: readResponse(message, query), age };
-  };
-  const first = await askOnce(true);
-  return knowsNoEdns(first.response) ? await askOnce(false) : first;
+/** Loads the client for a URL, which a program that uses another does not load. */
+async function clientFor(options: DohClientOptions): Promise<DohClient> {
+  if (!("Deno" in globalThis) && options.url.protocol === "https:") {
+    const http2 = await import("./internal/doh_http2.ts").catch(() => undefined);
+    // Without node:http2, `fetch` is all there is.
+    if (http2) return http2.http2Client(options);
+  }
+  return fetchClient(options);
+}
+
+function readCertificates(value: unknown): readonly string[] {
+  const list = typeof value === "string" ? [value] : value;
+  const isPem = (text: unknown) => typeof text === "string" && text.includes("BEGIN CERTIFICATE");
+  if (Array.isArray(list) && list.length > 0 && list.every(isPem)) return list;
+  throw mustBe("ca", "a certificate as PEM, or an array of them", value);
 }
 
 /** Refuses questions that would fail at every attempt. */
@@ -109,61 +133,6 @@ function checkEndpoint(endpoint: URL, question: Question, name: string): void {
     const what = permissionMessage(host);
     throw lookupFailure(question, server, what, { kind: "config", reason: "NotCapable" });
   }
-}
-
-/** Sends a message. Returns the response, and the seconds that it has spent in HTTP caches. */
-async function post(
-  endpoint: URL,
-  body: Uint8Array,
-  signal: AbortSignal,
-): Promise<{ message: Uint8Array; age: number }> {
-  const response = await fetch(endpoint, {
-    method: "POST",
-    headers: { accept: MEDIA_TYPE, "content-type": MEDIA_TYPE },
-    body: new Uint8Array(body),
-    redirect: "manual",
-    signal,
-  });
-  const refusal = refusalOf(response);
-  if (refusal) {
-    await response.body?.cancel();
-    throw refusal;
-  }
-  const age = Number(/^\s*(\d+)/.exec(response.headers.get("age") ?? "")?.[1] ?? 0);
-  return { message: await readBody(response), age };
-}
-
-/** Returns the error for a response whose body is not worth reading. */
-function refusalOf({ status, headers }: Response): Error | undefined {
-  if (status !== 200) return responseError(`HTTP status ${status}`, `HTTP_${status}`);
-  const type = (headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
-  if (type !== MEDIA_TYPE) return responseError(`the response is of type "${type}"`);
-  return Number(headers.get("content-length") ?? 0) > MAX_MESSAGE ? tooLarge() : undefined;
-}
-
-/** Reads a body, and stops as soon as it is larger than a DNS message can be. */
-async function readBody(response: Response): Promise<Uint8Array> {
-  const message = new Uint8Array(MAX_MESSAGE);
-  let length = 0;
-  const reader = response.body?.getReader();
-  for (;;) {
-    const { done, value } = await reader?.read() ?? { done: true, value: undefined };
-    if (done) return message.slice(0, length);
-    if (length + value.length > MAX_MESSAGE) {
-      await reader!.cancel();
-      throw tooLarge();
-    }
-    message.set(value, length);
-    length += value.length;
-  }
-}
-
-function responseError(message: string, code = "EBADRESP"): Error {
-  return Object.assign(new Error(message), { code });
-}
-
-function tooLarge(): Error {
-  return responseError(`the response has more than ${MAX_MESSAGE} bytes`);
 }
 
 function toLookupError(error: unknown, question: Question, server: string): LookupError {
