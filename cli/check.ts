@@ -4,7 +4,7 @@
  * @module
  */
 
-import { destinationOf } from "../engine/destination.ts";
+import { destinationOf, hostsOf } from "../engine/destination.ts";
 import { mustBeUndisclosed } from "../internal/argument_error.ts";
 import { hostPort } from "../internal/ip.ts";
 import { redactPassword } from "../internal/redact.ts";
@@ -15,6 +15,7 @@ import { getDnsEngine } from "../engine.ts";
 import { DnsPoolError } from "../errors.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "../engine/options.ts";
 import { DatabaseUrl } from "../engine/url.ts";
+import { readUrlOptions } from "../engine/url_options.ts";
 import { resolveByWire } from "../resolver.ts";
 import { answerFor, answerJson, answerLines, type HostAnswer, hostOf } from "./answer.ts";
 import type { Flags } from "./args.ts";
@@ -72,18 +73,22 @@ async function collectFacts(
   { url, adapter, settings }: Target,
   signal: AbortSignal,
 ): Promise<Facts> {
-  const host = hostOf(url.host!);
-  const { answer, exact } = await resolveTwice(host, settings, signal);
-  const servers = await inspectServers(answer.addresses, {
-    adapter,
-    destination: destinationOf(url, adapter, settings),
-    settings: { ...settings, targetSessionAttrs: "any" },
-    signal,
-  });
+  const inspected = await Promise.all(
+    hostsOf(url, adapter, settings).map(async (host) => {
+      const { answer, exact } = await resolveTwice(hostOf(host.name), settings, signal);
+      const servers = await inspectServers(answer.addresses, {
+        adapter,
+        destination: destinationOf(url, host, settings),
+        settings: { ...settings, targetSessionAttrs: "any" },
+        signal,
+      });
+      const chain = answer.chain ?? exact?.chain;
+      return { answer: { ...answer, chain }, exactTtl: exact?.ttl, servers };
+    }),
+  );
   return {
-    answer: { ...answer, chain: answer.chain ?? exact?.chain },
-    exactTtl: exact?.ttl,
-    servers,
+    hosts: inspected.map(({ answer, exactTtl }) => ({ answer, exactTtl })),
+    servers: inspected.flatMap(({ servers }) => servers),
     wanted: settings.targetSessionAttrs,
   };
 }
@@ -95,7 +100,7 @@ async function readTarget(text: string | undefined, flags: Flags): Promise<Targe
     const wanted = flags["target-session-attrs"];
     const dns = dnsOptions(flags);
     const url = DatabaseUrl.parse(text);
-    if (url.host === undefined) {
+    if (url.hosts.length === 0) {
       throw mustBeUndisclosed("URL", "a database URL with a host", `a ${url.dialect} URL without`);
     }
     const adapter = adapterByUrl(url.dialect, url.driver);
@@ -106,7 +111,7 @@ async function readTarget(text: string | undefined, flags: Flags): Promise<Targe
     };
     // Refuses everything that an engine refuses, with the same errors.
     await getDnsEngine(url, { ...options, adapter }).close();
-    return { url, adapter, settings: readEngineOptions(options) };
+    return { url, adapter, settings: readEngineOptions(readUrlOptions(url, options)) };
   } catch (error) {
     throw toUsageError(error);
   }
@@ -129,17 +134,22 @@ async function resolveTwice(
 
 function reportJson(
   { url, adapter }: Target,
-  { answer, exactTtl, servers, wanted }: Facts,
+  { hosts, servers, wanted }: Facts,
   findings: readonly Finding[],
 ): Record<string, unknown> {
   return {
     url: url.render(),
-    host: answer.host,
     driver: adapter.name,
     targetSessionAttrs: wanted,
-    answer: { ...answerJson(answer), exactTtl: exactTtl ?? null },
-    servers: servers.map(({ address, connect, tls, role, version, error }) => ({
+    hosts: hosts.map(({ answer, exactTtl }) => ({
+      host: answer.host,
+      ...answerJson(answer),
+      exactTtl: exactTtl ?? null,
+    })),
+    servers: servers.map(({ host, address, port, connect, tls, role, version, error }) => ({
+      host,
       address,
+      port,
       connect: connect === undefined ? null : rounded(connect),
       tls,
       role: role ?? null,
@@ -151,22 +161,25 @@ function reportJson(
 }
 
 function reportLines(
-  { url, adapter }: Target,
+  { url }: Target,
   facts: Facts,
   findings: readonly Finding[],
   { paint }: CommandContext,
 ): string[] {
-  const { answer, servers, exactTtl } = facts;
+  const { hosts, servers } = facts;
   const head = ["address", "connect", "TLS", "role", "server"].map((text, at) => ({
     text,
     tone: "dim" as const,
     right: at === 1,
   }));
-  const port = url.port ?? adapter.defaultPort;
-  const rows = table([head, ...servers.map((server) => row(server, port))], paint);
+  const rows = table([head, ...servers.map(row)], paint);
+  const answers = hosts.flatMap(({ answer, exactTtl }) => [
+    ...(hosts.length > 1 ? [paint(answer.host, "bold")] : []),
+    ...answerLines(answer, paint, exactTtl),
+  ]);
   return [
     paint(url.render(), "bold"),
-    ...answerLines(answer, paint, exactTtl),
+    ...answers,
     "",
     ...rows,
     "",
@@ -189,8 +202,7 @@ const TLS: Readonly<Record<TlsVerdict, readonly [text: string, tone: Tone | unde
   "not offered": ["not offered", "bad"],
 };
 
-function row(server: ServerReport, port: number): Cell[] {
-  const { address, connect, tls, role, version, error } = server;
+function row({ address, port, connect, tls, role, version, error }: ServerReport): Cell[] {
   const [tlsText, tone] = TLS[tls];
   return [
     { text: hostPort(address, port), tone: error ? "bad" : "good" },

@@ -9,11 +9,17 @@ import { matchesRole, type WantedRole } from "../pool/connection/server_role.ts"
 import type { HostAnswer } from "./answer.ts";
 import type { ServerReport, TlsVerdict } from "./servers.ts";
 
-/** The facts about a database URL. */
-export interface Facts {
+/** What is known of one host. */
+export interface HostFacts {
   readonly answer: HostAnswer;
   /** The TTL of the whole chain, if it could be asked for. */
   readonly exactTtl: number | undefined;
+}
+
+/** The facts about a database URL. */
+export interface Facts {
+  /** The hosts, in the order of the URL. */
+  readonly hosts: readonly HostFacts[];
   readonly servers: readonly ServerReport[];
   /** The role that the pool requires. */
   readonly wanted: WantedRole;
@@ -45,14 +51,17 @@ const FAILED_TLS: readonly TlsVerdict[] = ["wrong name", "expired", "not trusted
  * @param facts The facts.
  */
 export function findingsOf(facts: Facts): Finding[] {
-  const found = [...aboutName(facts), ...aboutServers(facts), ...aboutRoles(facts)];
+  const isOnly = facts.hosts.length === 1;
+  const names = facts.hosts.flatMap((host) => [...aboutName(host, isOnly)]);
+  const found = [...names, ...aboutServers(facts), ...aboutRoles(facts)];
   const failures = found.filter(({ level }) => level === "failure");
   return [...failures, ...found.filter(({ level }) => level === "warning")];
 }
 
-function* aboutName({ answer, exactTtl }: Facts): Generator<Finding> {
+function* aboutName({ answer, exactTtl }: HostFacts, isOnly: boolean): Generator<Finding> {
   const { source, ttl, lookup } = answer;
-  if (source === "none") {
+  // Among several hosts, an address of its own is as good: a failover is noticed by the role.
+  if (source === "none" && isOnly) {
     const message =
       `The URL names ${answer.host}, which needs no DNS: a failover by DNS is not noticed`;
     yield warning("no-name", message);

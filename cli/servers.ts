@@ -16,7 +16,10 @@ import { printable } from "./format.ts";
 
 /** The report on the server at one address. */
 export interface ServerReport {
+  /** The host whose answer has the address. */
+  readonly host: string;
   readonly address: string;
+  readonly port: number;
   /** Seconds until the connection was open; `undefined` if it failed. */
   readonly connect: number | undefined;
   /** The protection of the connection. */
@@ -86,13 +89,15 @@ async function inspectServer<C>(
 ): Promise<ServerReport> {
   const { adapter, destination, settings, signal } = inspection;
   const dialer = new Dialer(adapter, { ...destination, addresses: () => [address] }, settings);
+  const { host, port } = destination;
+  const unknown = { host, address, port, ...UNKNOWN };
   const startMs = now();
   let client: C;
   try {
     ({ client } = await dialer.dial([address], signal));
   } catch (error) {
     signal.throwIfAborted();
-    return { address, ...UNKNOWN, ...failureOf(error, destination) };
+    return { ...unknown, ...failureOf(error, destination) };
   }
   const connect = (now() - startMs) / 1000;
   try {
@@ -102,11 +107,11 @@ async function inspectServer<C>(
       signal,
       what: `${address} did not report its role`,
     });
-    return { address, ...UNKNOWN, connect, tls: tlsOf(client, adapter), ...found };
+    return { ...unknown, connect, tls: tlsOf(client, adapter), ...found };
   } catch (error) {
     signal.throwIfAborted();
     const { error: reason } = failureOf(error, destination);
-    return { address, ...UNKNOWN, connect, tls: tlsOf(client, adapter), error: reason };
+    return { ...unknown, connect, tls: tlsOf(client, adapter), error: reason };
   } finally {
     await closeConnection({ client, address, info: {} }, { adapter, how: "close" });
   }

@@ -10,7 +10,6 @@ import { ageClock, maintenanceTimer, type Timer } from "../internal/clock.ts";
 import { Log } from "../internal/log.ts";
 import { redactingLogger } from "../internal/redact.ts";
 import type { Adapter } from "../adapters/adapter.ts";
-import { staticAddresses } from "../lookups/static.ts";
 import { connectionLost } from "../pool/connection/close.ts";
 import {
   CurrentAddresses,
@@ -26,8 +25,9 @@ import type { Lease } from "../pool/lease.ts";
 import { Pool } from "../pool/pool.ts";
 import type { Slot } from "../pool/slot.ts";
 import { StaticPool } from "../pool/static_pool.ts";
-import { type AddressChange, type View, viewOf } from "../resolver.ts";
-import { type AnswerSource, fixedAnswer } from "../resolver/answer_source.ts";
+import type { AddressChange, AnswerSource } from "../resolver/answer_source.ts";
+import { answerFor } from "./answer.ts";
+import { displayHosts } from "./destination.ts";
 import type { EngineSettings } from "./options.ts";
 import type { EngineSetup } from "./setup.ts";
 import type { EngineEventMap } from "./types.ts";
@@ -49,15 +49,13 @@ export class EngineCore<C> {
   engines = 0;
   /** Dispatches the events. */
   readonly events: EventTarget = new EventTarget();
-  /** The host in its canonical form. */
+  /** The host in its canonical form; several with commas between them. */
   readonly host: string;
   /** The pool's name. */
   readonly name: string;
   /** The log that the option `echo` is for. */
   readonly log: Log;
-  /** The resolver's view; `undefined` if no DNS is needed. */
-  readonly view: View | undefined;
-  /** The answer for the host: the view, or fixed addresses. */
+  /** The answer for the hosts. */
   readonly answer: AnswerSource;
 
   readonly #settings: EngineSettings<C>;
@@ -77,23 +75,26 @@ export class EngineCore<C> {
   #closing: Promise<void> | undefined;
 
   /** @param setup The URL, the adapter and the options. */
-  constructor({ url, adapter, settings, destination, secrets }: EngineSetup<C>) {
+  constructor({ url, adapter, settings, hosts, destination, secrets }: EngineSetup<C>) {
     this.#settings = settings;
     this.#adapter = adapter;
-    this.host = destination.host;
+    this.host = displayHosts(url, hosts);
     this.name = settings.poolName ?? this.host;
     const logger = redactingLogger(settings.logger, secrets);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
     this.#poolLog = new Log(logger, settings.echoPool, this.name);
-    const fixed = adapter.local ? [this.host] : staticAddresses(this.host, settings.dns.family);
-    this.view = fixed ? undefined : viewOf(url.host!, settings.dns);
-    this.answer = this.view ?? fixedAnswer(fixed!);
-    this.#unwatch = this.view?.watch({
-      onChange: (change) => this.#onChange(change),
-      onAnswer: () => this.#onResolved(),
-      onError: (error) => this.#onResolved(error),
-    }) ?? (() => {});
-    const target = { ...destination, addresses: () => this.answer.addresses };
+    this.answer = answerFor(hosts, { dns: settings.dns, local: adapter.local === true });
+    this.#unwatch = this.answer.watch({
+      onChange: (change, isFirst) => this.#onChange(change, isFirst),
+      onAnswer: (askedAtMs) => this.#onResolved(askedAtMs),
+      onError: (error, askedAtMs) => this.#onResolved(askedAtMs, error),
+    });
+    const target = {
+      ...destination,
+      host: this.host,
+      addresses: () => this.answer.addresses,
+      namesEndpoints: hosts.length > 1,
+    };
     this.#dialer = new Dialer(adapter, target, settings, secrets);
     this.#addresses = new CurrentAddresses(
       this.answer,
@@ -210,22 +211,20 @@ export class EngineCore<C> {
   }
 
   /** Is told that a resolution has ended. */
-  #onResolved(error?: unknown): void {
-    const seconds = (ageClock() - this.view!.entry.askedAtMs) / 1000;
+  #onResolved(askedAtMs: number, error?: unknown): void {
+    const seconds = (ageClock() - askedAtMs) / 1000;
     this.#settings.observer?.resolved({ seconds, ...(error !== undefined && { error }) });
     if (error !== undefined) this.emit("lookuperror", { error });
   }
 
   /** Is told that the addresses in the answer changed. */
-  #onChange(change: AddressChange): void {
-    const { added, removed, addresses, ttl, source } = change;
-    for (const address of added) {
+  #onChange(change: AddressChange, isFirst: boolean): void {
+    for (const address of change.added) {
       for (const pool of this.#pools) pool.restoreAddress(address);
     }
     this.#addresses.update(change);
     for (const pool of this.#pools) pool.retryNow();
-    const isFirst = removed.length === 0 && added.length === addresses.length;
-    if (!isFirst) this.emit("addresschange", { added, removed, addresses, ttl, source });
+    if (!isFirst) this.emit("addresschange", { ...change });
   }
 
   /** Is told that an address is no longer current. */

@@ -4,35 +4,36 @@
  * @module
  */
 
-import { mustBe, mustBeUndisclosed } from "../internal/argument_error.ts";
+import { mustBe, mustBeUndisclosed, mustNotBeGiven } from "../internal/argument_error.ts";
 import { canonicalHost } from "../internal/host_name.ts";
+import { hostPort } from "../internal/ip.ts";
 import { isSecretName, Secrets } from "../internal/redact.ts";
 import type { Adapter, Destination } from "../adapters/adapter.ts";
 import type { EngineSettings } from "./options.ts";
 import { type DatabaseUrl, isPort, PORT_RULE } from "./url.ts";
+import { driverParams } from "./url_options.ts";
 
 /**
  * Joins the URL with the options that concern each connection.
  *
  * @param url The database URL.
- * @param adapter The adapter, for its default port.
+ * @param host The host.
  * @param settings The engine's options.
- * @throws {TypeError} if the port in `connectArgs` is not a port.
  */
 export function destinationOf<C>(
   url: DatabaseUrl,
-  adapter: Adapter<C>,
+  { host, port }: EngineHost,
   settings: EngineSettings<C>,
 ): Destination {
-  const { user, password, database, params } = url;
+  const { user, password, database } = url;
   const { connectArgs, keepAlive } = settings;
   return {
-    host: hostOf(url, adapter),
-    port: portOf(url, adapter, settings),
+    host,
+    port,
     user,
     password,
     database,
-    params,
+    params: driverParams(url),
     connectArgs,
     keepAlive,
   };
@@ -85,9 +86,9 @@ function noting(give: PasswordFunction, secrets: Secrets): PasswordFunction {
   };
 }
 
-/** Returns the port: the one in `connectArgs`, which overrides the URL's, or else the default. */
+/** Returns the port of a host: the one in `connectArgs`, which overrides the URL's, or else the default. */
 function portOf<C>(
-  { port }: DatabaseUrl,
+  port: number | undefined,
   { defaultPort, local }: Adapter<C>,
   { connectArgs }: EngineSettings<C>,
 ): number {
@@ -98,7 +99,46 @@ function portOf<C>(
   throw mustBe("connectArgs.port", PORT_RULE, given);
 }
 
-/** Returns the host in its canonical form. For an adapter without a network it is the database. */
-function hostOf<C>(url: DatabaseUrl, adapter: Adapter<C>): string {
-  return adapter.local ? url.database ?? ":memory:" : canonicalHost(url.host!);
+/** A host of an engine. */
+export interface EngineHost {
+  /** The host as it is spelled in the URL: a trailing dot means something to DNS. */
+  readonly name: string;
+  /** The host in its canonical form. For an adapter without a network it is the database. */
+  readonly host: string;
+  /** TCP port. */
+  readonly port: number;
+}
+
+/**
+ * Returns the hosts of an engine.
+ *
+ * @param url The database URL.
+ * @param adapter The adapter, for its default port.
+ * @param settings The engine's options.
+ * @throws {TypeError} if the port in `connectArgs` is not a port, or there are several hosts beside it.
+ */
+export function hostsOf<C>(
+  url: DatabaseUrl,
+  adapter: Adapter<C>,
+  settings: EngineSettings<C>,
+): readonly EngineHost[] {
+  if (adapter.local) {
+    const name = url.database ?? ":memory:";
+    return [{ name, host: name, port: portOf(url.port, adapter, settings) }];
+  }
+  if (url.hosts.length > 1 && settings.connectArgs.port !== undefined) {
+    const reason = "the database URL has several hosts, put the ports there";
+    throw mustNotBeGiven("connectArgs.port", reason);
+  }
+  return url.hosts.map(({ host, port }) => ({
+    name: host,
+    host: canonicalHost(host),
+    port: portOf(port, adapter, settings),
+  }));
+}
+
+/** Names the hosts of a URL in messages. */
+export function displayHosts(url: DatabaseUrl, hosts: readonly EngineHost[]): string {
+  if (hosts.length === 1) return hosts[0]!.host;
+  return url.hosts.map(({ host, port }) => hostPort(canonicalHost(host), port)).join(",");
 }

@@ -9,7 +9,7 @@ import type { Adapter, Destination } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
 import { mustBe, mustNotBeGiven, oneOf } from "../internal/argument_error.ts";
 import type { Secrets } from "../internal/redact.ts";
-import { destinationOf, withSecrets } from "./destination.ts";
+import { destinationOf, type EngineHost, hostsOf, withSecrets } from "./destination.ts";
 import {
   type EngineOptions,
   type EngineSettings,
@@ -17,13 +17,16 @@ import {
   readEngineOptions,
 } from "./options.ts";
 import { DatabaseUrl } from "./url.ts";
+import { readUrlOptions } from "./url_options.ts";
 
 /** What an engine is made of. */
 export interface EngineSetup<C> {
   readonly url: DatabaseUrl;
   readonly adapter: Adapter<C>;
   readonly settings: EngineSettings<C>;
-  /** What the adapter is told about the database. */
+  /** The hosts, in the order of preference. */
+  readonly hosts: readonly EngineHost[];
+  /** What the adapter is told about the database on the first host. */
   readonly destination: Destination;
   /** What must be in no log line and no message. */
   readonly secrets: Secrets;
@@ -47,14 +50,17 @@ export function setUp<C>(
   // The adapter comes first, because some defaults depend on it.
   const adapter = readAdapter<C>(setup.options) ??
     adapterByUrl(setup.url.dialect, setup.url.driver) as Adapter<C>;
-  const settings = readEngineOptions<C>(withLocalDefaults(setup.options, adapter));
+  const given = readUrlOptions(setup.url, setup.options);
+  const settings = readEngineOptions<C>(withLocalDefaults(given, adapter));
   checkUrl(setup.url, adapter);
   checkMethods(adapter, settings);
   checkPoolClass(setup.options, settings);
-  const { destination, secrets } = withSecrets(destinationOf(setup.url, adapter, settings));
-  adapter.check?.(destination);
+  const hosts = hostsOf(setup.url, adapter, settings);
+  const { destination, secrets } = withSecrets(destinationOf(setup.url, hosts[0]!, settings));
+  for (const { host, port } of hosts) adapter.check?.({ ...destination, host, port });
   if (adapter.volatile?.(destination)) checkInMemory(setup.options, settings);
-  return { url: setup.url, adapter, settings, destination, secrets, created: setup.created };
+  const { created } = setup;
+  return { url: setup.url, adapter, settings, hosts, destination, secrets, created };
 }
 
 /**
@@ -94,14 +100,14 @@ function applyPlugins<C>(url: DatabaseUrl, options: EngineOptions<C> | undefined
 
 function checkUrl<C>(url: DatabaseUrl, { local, name }: Adapter<C>): void {
   if (local) {
-    const part = url.host !== undefined ? "host" : url.port !== undefined ? "port" : undefined;
+    const part = url.hosts.length > 0 ? "host" : url.port !== undefined ? "port" : undefined;
     if (part === undefined) return;
     throw mustNotBeGiven(
       `${part} of the database URL`,
       `${name} has no host, write ${url.dialect}:///path or ${url.dialect}::memory:`,
     );
   }
-  if (url.host === undefined) throw mustBe("database URL", "a URL with a host", String(url));
+  if (url.hosts.length === 0) throw mustBe("database URL", "a URL with a host", String(url));
   for (const name of ["host", "hostname", "hostaddr"]) {
     if (name in url.params) {
       throw mustNotBeGiven(

@@ -7,13 +7,22 @@
 import {
   mustBe,
   mustBeUndisclosed,
+  mustNotBeGiven,
   outOfRange,
   outOfRangeUndisclosed,
   show,
 } from "../internal/argument_error.ts";
-import { checkHost, hostListError, isHost } from "../internal/host_name.ts";
-import { hostPort, ipFamily } from "../internal/ip.ts";
+import { checkHost, isHost } from "../internal/host_name.ts";
+import { canonicalIp, hostPort, ipFamily } from "../internal/ip.ts";
 import { isSecretName } from "../internal/redact.ts";
+
+/** A host in a {@linkcode DatabaseUrl}. */
+export interface UrlHost {
+  /** The host name or IP address as it is spelled in the URL, an IPv6 address without brackets. */
+  readonly host: string;
+  /** The port, from 1 to 65535. Default: the driver's. */
+  readonly port?: number | undefined;
+}
 
 /** The parts of a {@linkcode DatabaseUrl}. */
 export interface DatabaseUrlParts {
@@ -27,8 +36,10 @@ export interface DatabaseUrlParts {
   password?: string | undefined;
   /** The host name or IP address as it is spelled in the URL, an IPv6 address without brackets. */
   host?: string | undefined;
-  /** The port, from 1 to 65535. */
+  /** The port, from 1 to 65535; with several hosts, for each of them. */
   port?: number | undefined;
+  /** Several hosts, at most 64, in place of `host` and `port`. */
+  hosts?: readonly UrlHost[] | undefined;
   /** The database name or file, decoded. */
   database?: string | undefined;
   /** The query parameters; one that occurs several times has an array. */
@@ -42,13 +53,18 @@ const URL_PATTERN = new RegExp(
   [
     `^${SCHEME}://`,
     String.raw`(?:(?<user>[^:/@?]*)(?::(?<password>[^@]*))?@|(?![^/?]*@))`, // none only if there is no "@" at all
-    String.raw`(?:\[(?<ipv6>[^\]/?]*)\]|(?<host>[^/:?[\]]*))`,
-    String.raw`(?::(?<port>[^/?]*))?`,
+    String.raw`(?<hosts>[^/?]*)`,
     String.raw`(?:/(?<database>[^?]*))?`,
     String.raw`(?:\?(?<query>.*))?$`,
   ].join(""),
   "is",
 );
+
+/** One host, with its port. */
+const HOST_PATTERN = /^(?:\[(?<ipv6>[^\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>.*))?$/s;
+
+/** Maximum number of hosts. */
+const MAX_HOSTS = 64;
 
 /** `sqlite:file` and `sqlite::memory:`, without `//`. */
 const SQLITE_PATTERN = new RegExp(
@@ -71,7 +87,8 @@ type RawParts = Readonly<Record<string, string | undefined>>;
 
 /**
  * A database URL and its parts: `dialect[+driver]://[user[:password]@][host][:port][/database][?query]`, with the
- * rules of SQLAlchemy. Immutable. `toString`, JSON and `console.log` show `***` in place of the password and of secret
+ * rules of SQLAlchemy. There may be several hosts: `db1:5432,db2:5433`, or in the query, as libpq and SQLAlchemy take
+ * them, `?host=db1,db2&port=5432,5433` or `?host=db1:5432&host=db2:5433`. Immutable. `toString`, JSON and `console.log` show `***` in place of the password and of secret
  * parameters; a spread, `Object.entries` and `structuredClone` leave out the password and all parameters.
  *
  * @example
@@ -92,10 +109,12 @@ export class DatabaseUrl {
   readonly driver: string | undefined;
   /** The user name, decoded. */
   readonly user: string | undefined;
-  /** The host name or IP address, an IPv6 address without brackets. */
+  /** The host name or IP address, an IPv6 address without brackets; `undefined` with several hosts. */
   readonly host: string | undefined;
-  /** The port, from 1 to 65535. */
+  /** The port, from 1 to 65535; `undefined` with several hosts. */
   readonly port: number | undefined;
+  /** All hosts, in the order of preference. */
+  readonly hosts: readonly UrlHost[];
   /** The database name or file, decoded. */
   readonly database: string | undefined;
   readonly #password: string | undefined;
@@ -109,16 +128,20 @@ export class DatabaseUrl {
    * @throws {RangeError} if the port is not from 1 to 65535.
    */
   constructor(parts: DatabaseUrlParts) {
-    const { dialect, driver, host, port } = parts;
+    const { dialect, driver } = parts;
     const name = checkWord(dialect, "dialect", DIALECT);
     this.dialect = name === "postgres" ? "postgresql" : name;
     this.driver = driver === undefined ? undefined : checkWord(driver, "driver", DRIVER);
     this.user = checkText(parts.user, "user name") || undefined;
     this.#password = checkText(parts.password, "password");
-    this.host = host === undefined ? undefined : checkHost(host);
-    this.port = port === undefined ? undefined : checkPort(port);
+    const params = freezeParams(parts.params ?? {});
+    const inParams = this.dialect === "sqlite" ? undefined : hostsOfParams(parts, params);
+    const { host, port, hosts } = readHosts({ ...parts, ...inParams });
+    this.host = host;
+    this.port = port;
+    this.hosts = hosts;
     this.database = checkText(parts.database, "database") || undefined;
-    this.#params = freezeParams(parts.params ?? {});
+    this.#params = inParams?.params ?? params;
     Object.freeze(this);
   }
 
@@ -150,15 +173,14 @@ export class DatabaseUrl {
     const sqlite = SQLITE_PATTERN.exec(text)?.groups;
     const raw: RawParts | undefined = sqlite ?? URL_PATTERN.exec(text)?.groups;
     if (!raw) throw syntaxError(text);
-    if (!sqlite) checkAuthority(raw);
-    const { dialect, driver, user, password, ipv6, host, port, database, query } = raw;
+    const { dialect, driver, user, password, database, query } = raw;
+    const hosts = sqlite ? [] : hostsOfAuthority(raw, text);
     return new DatabaseUrl({
       dialect: dialect!,
       driver,
       user: decode(user, "user name"),
       password: decode(password, "password"),
-      host: ipv6 ?? (host || undefined),
-      port: port === undefined ? undefined : Number(port),
+      ...(hosts.length > 1 ? { hosts: hosts as UrlHost[] } : hosts[0]),
       database: decode(database, "database"),
       params: parseParams(query),
     });
@@ -170,17 +192,16 @@ export class DatabaseUrl {
    * @param changes The parts to change; `undefined` removes a part.
    */
   with(changes: Partial<DatabaseUrlParts>): DatabaseUrl {
-    const { dialect, driver, user, password, host, port, database, params } = this;
+    const { dialect, driver, user, password, database, params } = this;
     return new DatabaseUrl({
       dialect,
       driver,
       user,
       password,
-      host,
-      port,
       database,
       params,
       ...changes,
+      ...changedHosts(this, changes),
     });
   }
 
@@ -198,8 +219,8 @@ export class DatabaseUrl {
       if (this.#password !== undefined) text += ":" + (hide ? "***" : encode(this.#password));
       text += "@";
     }
-    if (this.host !== undefined) text += hostPort(this.host, undefined);
-    if (this.port !== undefined) text += `:${this.port}`;
+    text += this.hosts.map(({ host, port }) => hostPort(host, port)).join(",");
+    if (this.hosts.length === 0 && this.port !== undefined) text += `:${this.port}`;
     if (this.database !== undefined) {
       text += "/" + encode(this.database).replace(/%2F|%3A/g, (c) => decodeURIComponent(c));
     }
@@ -308,7 +329,119 @@ function checkWord(text: string, part: string, pattern: RegExp): string {
   throw mustBe(nameOf(part), "a string of letters and digits that begins with a letter", text);
 }
 
-/** Checks host and port as they are spelled in the URL. The message does not show what may be part of the password. */
+/** A host as it is read, or a port without one. */
+type ReadHost = { readonly host?: string | undefined; readonly port?: number | undefined };
+
+/** Reads the hosts between user and database. */
+function hostsOfAuthority(raw: RawParts, text: string): ReadHost[] {
+  const pieces = raw.hosts!.split(",");
+  return pieces.map((piece) => {
+    const parts = HOST_PATTERN.exec(piece)?.groups;
+    if (!parts) throw syntaxError(text);
+    checkAuthority({ ...raw, ...parts });
+    const { ipv6, host, port } = parts;
+    const name = ipv6 ?? (host || undefined);
+    if (name === undefined && pieces.length > 1) throw emptyHostError();
+    return { host: name, port: port === undefined ? undefined : Number(port) };
+  });
+}
+
+/**
+ * Reads the hosts in the parameters, of which the result has none: `host=db1,db2&port=5432,5433`, as libpq takes them,
+ * and `host=db1:5432&host=db2:5433`, as SQLAlchemy does.
+ *
+ * @returns `undefined` if there are no hosts in the parameters, or there is one before them.
+ */
+function hostsOfParams(
+  { host, port, hosts }: DatabaseUrlParts,
+  params: DatabaseUrl["params"],
+): Pick<DatabaseUrlParts, "hosts"> & { readonly params: DatabaseUrl["params"] } | undefined {
+  if (params.host === undefined || host !== undefined || port !== undefined || hosts) {
+    return undefined;
+  }
+  const split = (value: string | readonly string[]) =>
+    [value].flat().flatMap((text) => text.split(","));
+  const pieces = split(params.host);
+  const { host: _, port: ports, ...others } = params;
+  const given = ports === undefined ? [] : split(ports);
+  if (given.length > 1 && given.length !== pieces.length) {
+    const allowed = `one port, or one for each of the ${pieces.length} hosts`;
+    throw mustBeUndisclosed(nameOf("parameter port"), allowed, `${given.length} ports`);
+  }
+  const read = pieces.map((piece, index) => {
+    const text = given.length > 1 ? given[index] : given[0];
+    const outer = text === undefined || text === "" ? undefined : readPort(text);
+    if (piece === "") throw emptyHostError();
+    if (canonicalIp(piece) !== undefined) return { host: piece, port: outer };
+    const parts = HOST_PATTERN.exec(piece)?.groups ?? { host: piece };
+    const inner = parts.port === undefined ? undefined : readPort(parts.port);
+    if (inner !== undefined && outer !== undefined) {
+      const reason = "the parameter host has ports already";
+      throw mustNotBeGiven(nameOf("parameter port"), reason);
+    }
+    return { host: parts.ipv6 ?? parts.host!, port: inner ?? outer };
+  });
+  return { hosts: read, params: Object.freeze(others) };
+}
+
+function readPort(text: string): number {
+  if (/^\d+$/.test(text)) return checkPort(Number(text));
+  throw mustBe(nameOf("port"), PORT_RULE, text);
+}
+
+/** Checks and copies the hosts of a URL. */
+function readHosts(
+  { host, port, hosts }: DatabaseUrlParts,
+): Required<Pick<DatabaseUrl, "host" | "port" | "hosts">> {
+  if (hosts === undefined) {
+    const name = host === undefined ? undefined : checkHost(host);
+    const number = port === undefined ? undefined : checkPort(port);
+    const all = name === undefined ? [] : [urlHost(name, number)];
+    return { host: name, port: number, hosts: Object.freeze(all) };
+  }
+  if (!Array.isArray(hosts) || hosts.length === 0 || hosts.length > MAX_HOSTS) {
+    const found = Array.isArray(hosts) ? `${hosts.length} hosts` : show(hosts);
+    throw mustBeUndisclosed(nameOf("hosts"), `an array of 1 to ${MAX_HOSTS} hosts`, found);
+  }
+  if (host !== undefined || port !== undefined) {
+    throw mustNotBeGiven(nameOf(host === undefined ? "port" : "host"), "there are several hosts");
+  }
+  const all = hosts.map((each: UrlHost) => {
+    const { host, port } = Object(each) as UrlHost;
+    return urlHost(checkHost(host), port === undefined ? undefined : checkPort(port));
+  });
+  const [only] = all;
+  if (all.length === 1) return { host: only!.host, port: only!.port, hosts: Object.freeze(all) };
+  return { host: undefined, port: undefined, hosts: Object.freeze(all) };
+}
+
+function urlHost(host: string, port: number | undefined): UrlHost {
+  return Object.freeze({ host, ...(port !== undefined && { port }) });
+}
+
+/** Returns the hosts of a URL after a change. */
+function changedHosts(
+  { host, port, hosts }: DatabaseUrl,
+  changes: Partial<DatabaseUrlParts>,
+): Partial<DatabaseUrlParts> {
+  if (changes.hosts !== undefined) return {};
+  if ("host" in changes || hosts.length < 2) return { host, port, ...pick(changes) };
+  if (changes.port === undefined) return { hosts };
+  return { hosts: hosts.map(({ host }) => ({ host, port: changes.port })), port: undefined };
+}
+
+function pick(changes: Partial<DatabaseUrlParts>): Partial<DatabaseUrlParts> {
+  return {
+    ...("host" in changes && { host: changes.host }),
+    ...("port" in changes && { port: changes.port }),
+  };
+}
+
+function emptyHostError(): TypeError {
+  return mustBeUndisclosed(nameOf("host"), "a name or an IP address", "nothing between commas");
+}
+
+/** Checks one host and its port as they are spelled in the URL. The message does not show what may be a password. */
 function checkAuthority(raw: RawParts): void {
   const { user, ipv6, host = "", port = "1", database = "", query = "" } = raw;
   const isHostValid = ipv6 === undefined ? host === "" || isHost(host) : ipFamily(ipv6) === 6;
@@ -319,7 +452,6 @@ function checkAuthority(raw: RawParts): void {
   if (isAtMisplaced || authority.includes("@")) throw unencodedAtError();
   if (isPortValid && isHostValid) return;
   if (`${database}${query}`.includes("@")) throw unencodedAtError();
-  if (authority.includes(",")) throw hostListError();
   if (!isPortValid) {
     // Without an "@" before it, this may be a password after which the host was forgotten.
     const found = port === "" ? "nothing" : user === undefined ? "another value" : show(port);

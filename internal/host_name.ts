@@ -30,7 +30,9 @@ export function canonicalHost(host: string): string {
 export function checkHost(host: string): string {
   if (typeof host === "string" && isHost(host)) return host;
   if (typeof host !== "string") throw mustBe("host", HOST, host);
-  if (host.includes(",")) throw hostListError();
+  if (host.includes(",")) {
+    throw mustBeUndisclosed("host", 'one name (several go into "hosts")', "a list");
+  }
   if (/%2f|\/|\\/i.test(host)) throw mustBeUndisclosed("host", HOST, "a socket path");
   // Beside an "@" there may be a password.
   if (host.includes("@")) throw mustBeUndisclosed("host", HOST, 'a string with an "@"');
@@ -43,9 +45,4 @@ export function isHost(text: string): boolean {
   const name = text.replace(/\.$/, "");
   return name.length <= 253 && !/[\s%#<>"'`{}|\\^;=&()[\]:/,@?]/.test(name) &&
     name.split(".").every((label) => label !== "" && label.length <= 63);
-}
-
-/** Makes the error for `host1,host2`, which libpq allows. */
-export function hostListError(): TypeError {
-  return mustBeUndisclosed("host", "one name, which may have several addresses", "a list");
 }

@@ -34,8 +34,12 @@ export interface Lease<C> {
    * @throws The reason of {@linkcode signal}, if the pool terminated the connection.
    */
   readonly client: C;
-  /** The address that the connection is open to. */
+  /** The IP address that the connection is open to. */
   readonly address: string;
+  /** The port that it is open to. */
+  readonly port: number;
+  /** The host whose answer has the address. */
+  readonly host: string;
   /** Your notes about the connection: they stay with it from lease to lease, until it is closed. */
   readonly info: Record<string, unknown>;
   /** Whether the lease was released, invalidated or detached, or its connection terminated. */

@@ -112,7 +112,15 @@ export class PoolLease<C> implements Lease<C>, Holder {
   }
 
   get address(): string {
-    return this.#slot.address;
+    return this.#slot.endpoint.address;
+  }
+
+  get port(): number {
+    return this.#slot.endpoint.port;
+  }
+
+  get host(): string {
+    return this.#slot.endpoint.host;
   }
 
   get info(): Record<string, unknown> {

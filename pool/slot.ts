@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Endpoint } from "../internal/endpoint.ts";
 import type { WantedRole } from "./connection/server_role.ts";
 import type { InvalidConnection } from "./contract.ts";
 import type { Linked } from "./linked_list.ts";
@@ -21,10 +22,12 @@ export interface Holder {
 export interface SlotInit<C> {
   /** The driver's client. */
   readonly client: C;
-  /** The address that the connection is open to. */
+  /** The address that the connection is open to; with several hosts, the name of the endpoint. */
   readonly address: string;
   /** The role that its server must have. */
   readonly role: WantedRole;
+  /** Where the connection is open to. */
+  readonly endpoint: Endpoint;
   /** When the connect began. */
   readonly openedAtMs: number;
   /** When the connection becomes too old to be handed out. */
@@ -38,6 +41,7 @@ export class Slot<C> implements Linked<Slot<C>> {
   readonly client: C;
   readonly address: string;
   readonly role: WantedRole;
+  readonly endpoint: Endpoint;
   readonly expiresAtMs: number;
   info: Record<string, unknown>;
   before: Slot<C> | undefined = undefined;
@@ -81,9 +85,12 @@ export class Slot<C> implements Linked<Slot<C>> {
   onClosed: (() => void) | undefined = undefined;
 
   /** @param init What is known of the connection. */
-  constructor({ client, address, role, openedAtMs, expiresAtMs, info }: SlotInit<C>) {
+  constructor(
+    { client, address, endpoint, role, openedAtMs, expiresAtMs, info }: SlotInit<C>,
+  ) {
     this.client = client;
     this.address = address;
+    this.endpoint = endpoint;
     this.role = role;
     this.expiresAtMs = expiresAtMs;
     this.info = info;

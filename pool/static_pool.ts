@@ -150,9 +150,10 @@ export class StaticPool<C> implements LeaseOwner<C> {
   }
 
   #share(base: Base<C>): Lease<C> {
-    const { client, address, info } = base.lease;
+    const { client, info } = base.lease;
+    const { address, endpoint } = this.#slotOf(base)!;
     const times = { openedAtMs: ageClock(), expiresAtMs: Infinity };
-    const slot = new Slot({ client, address, role: "any", info, ...times });
+    const slot = new Slot({ client, address, endpoint, role: "any", info, ...times });
     base.shares.add(slot);
     this.#bases.set(slot, base);
     const lease = new PoolLease<C>(this, slot);

@@ -16,6 +16,8 @@ export interface AnswerStatus {
   readonly inGrace: boolean;
   /** Number of failed resolutions since the last answer. */
   readonly failures: number;
+  /** The state of each host, if the database URL has several; the other fields are then those of the worst. */
+  readonly hosts?: readonly (AnswerStatus & { readonly host: string; readonly port: number })[];
 }
 
 /** A change of the addresses of a host. */
@@ -30,16 +32,20 @@ export interface AddressChange {
   readonly ttl: number;
   /** `"dns"`; `"hosts"`, the hosts file; or `"os"` if the operating system's resolver answered in place of DNS. */
   readonly source: "dns" | "hosts" | "os";
+  /** The host of the answer, if the database URL has several. */
+  readonly host?: string;
 }
 
-/** Callbacks for what happens to a name. An error that one of them throws is reported as an uncaught error. */
+/** Callbacks for what happens to a name; `askedAtMs` is when the resolution began. An error that one of them throws is reported as an uncaught error. */
 export interface Watcher {
-  /** The set of addresses changed. Called before any caller gets the new answer. */
-  onChange?(change: AddressChange): void;
+  /**
+   * The set of addresses changed; `isFirst`: until now there was none. Called before any caller gets the new answer.
+   */
+  onChange?(change: AddressChange, isFirst: boolean): void;
   /** A resolution brought an answer, the same or another one. Called after `onChange`. */
-  onAnswer?(): void;
+  onAnswer?(askedAtMs: number): void;
   /** A resolution failed; a stale answer may be used all the same. */
-  onError?(error: unknown): void;
+  onError?(error: unknown, askedAtMs: number): void;
 }
 
 /** The addresses of one host. */
@@ -54,6 +60,8 @@ export interface AnswerSource {
   refresh(): Promise<void>;
   /** Keeps the addresses fresh ahead of expiry until the returned function is called. */
   keepFresh(): () => void;
+  /** Calls a watcher until the returned function is called. */
+  watch(watcher: Watcher): () => void;
   /** Returns the state of the answer. */
   status(): AnswerStatus;
 }
@@ -67,6 +75,7 @@ export function fixedAnswer(given: readonly string[]): AnswerSource {
     waitUntilFresh: () => Promise.resolve(),
     refresh: () => Promise.resolve(),
     keepFresh: () => () => {},
+    watch: () => () => {},
     status: () => ({
       addresses,
       age: undefined,

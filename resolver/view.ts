@@ -267,8 +267,12 @@ export class View implements AnswerSource {
 
   /** Calls the watchers after an answer was applied to all views. */
   notifyAnswer(change: AddressChange | undefined): void {
-    if (change) this.#notify((watcher) => watcher.onChange?.(change));
-    this.#notify((watcher) => watcher.onAnswer?.());
+    if (change) {
+      const { added, removed, addresses } = change;
+      const isFirst = removed.length === 0 && added.length === addresses.length;
+      this.#notify((watcher) => watcher.onChange?.(change, isFirst));
+    }
+    this.#notify((watcher) => watcher.onAnswer?.(this.entry.askedAtMs));
   }
 
   /** Begins grace after a failed query, unless a query of these options would have tried harder. */
@@ -283,7 +287,7 @@ export class View implements AnswerSource {
 
   /** Calls the watchers after a failure was applied to all views. */
   notifyFailure(error: unknown): void {
-    this.#notify((watcher) => watcher.onError?.(error));
+    this.#notify((watcher) => watcher.onError?.(error, this.entry.askedAtMs));
   }
 
   /** Lets the answer be asked for again. The addresses stay, so that the next answer tells what changed. */

@@ -26,6 +26,7 @@ export interface DnsPoolOptions extends
     | "leaseWarnAfter"
     | "connectRetry"
     | "connectConcurrency"
+    | "connectStagger"
     | "poolPrePing"
     | "prePingAfter"
     | "poolResetOnReturn"
@@ -59,6 +60,7 @@ const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
   leaseWarnAfter: true,
   connectRetry: true,
   connectConcurrency: true,
+  connectStagger: true,
   poolPrePing: true,
   prePingAfter: true,
   poolResetOnReturn: true,

@@ -15,7 +15,7 @@ import type { InvalidConnection } from "../contract.ts";
 import type { Slot } from "../slot.ts";
 import { connectionLost } from "./close.ts";
 import { noEndOf, type PoolHooks } from "./hooks.ts";
-import { matchesRole, type WantedRole } from "./server_role.ts";
+import { isWriterRole, matchesRole, type WantedRole } from "./server_role.ts";
 
 /** How connections are checked and reset; durations in milliseconds. */
 export interface CheckSettings<C> {
@@ -294,8 +294,7 @@ export class ConnectionChecks<C> {
     }
     this.#answer.refresh();
     // If no writable server is wanted, a read-only one is no reason to connect again.
-    const { targetSessionAttrs } = this.#settings;
-    const needsWrites = targetSessionAttrs === "read-write" || targetSessionAttrs === "primary";
+    const needsWrites = isWriterRole(this.#settings.targetSessionAttrs);
     if (verdict === "read-only" && !needsWrites) return undefined;
     return { error: error as Error, sameServer: true, doubtful: verdict === "read-only" };
   }

@@ -1,12 +1,13 @@
 /**
- * Opens a connection to one of the host's addresses: chooses the order, limits the time for each, and describes the
- * failure if no address accepts one.
+ * Opens a connection to one of the endpoints: chooses the order, tries several at once if the first is silent, and
+ * describes the failure if none accepts one.
  *
  * @module
  */
 
 import { deadline } from "../../internal/async.ts";
-import { now } from "../../internal/clock.ts";
+import { maintenanceTimer, now, type Timer, timer } from "../../internal/clock.ts";
+import { type Endpoint, endpointName, endpointOf } from "../../internal/endpoint.ts";
 import { hostPort } from "../../internal/ip.ts";
 import { shuffled } from "../../internal/shuffled.ts";
 import { idOf } from "../../internal/object_id.ts";
@@ -17,17 +18,31 @@ import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "../../errors.ts";
 import { closeConnection } from "./close.ts";
 import { answers } from "./probes.ts";
-import { matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
+import { isWriterRole, matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
 
 /** A connection that was opened. */
 export interface DialedConnection<C> {
   /** The driver's client. */
   readonly client: C;
-  /** The address that the connection is open to. */
+  /** The address that the connection is open to; with several hosts, the name of the endpoint. */
   readonly address: string;
   /** The role that its server must have: with `"prefer-standby"` that of a standby, if there was one. */
   readonly role: WantedRole;
+  /** Where the connection is open to. */
+  readonly endpoint: Endpoint;
 }
+
+/** Maximum number of attempts of one dial at the same time. */
+const MAX_ATTEMPTS_AT_ONCE = 3;
+
+/**
+ * How long an attempt may go on after another one was first. A login that is cut off half-way counts against this
+ * client at MySQL's servers (`max_connect_errors`), so it is completed and then closed.
+ */
+const LOSER_GRACE_MS = 1000;
+
+/** Weight of the newest connect in the usual duration of a connect. */
+const USUAL_WEIGHT = 0.3;
 
 /** An address that failed is tried after the others for this long. */
 const FAILED_ADDRESS_COOLDOWN_MS = 5000;
@@ -55,6 +70,8 @@ export type Balance = "ordered" | "random" | "round-robin" | "least-connections"
 export interface DialerSettings {
   /** Timeout of a connect, for all addresses together. */
   readonly connectTimeoutMs: number;
+  /** Time after which a silent attempt no longer keeps the next one from beginning. */
+  readonly connectStaggerMs: number;
   /** How long a probed server may be silent. */
   readonly probeTimeoutMs: number;
   readonly loadBalance: Balance;
@@ -62,6 +79,23 @@ export interface DialerSettings {
   /** Set on each new connection. */
   readonly isolationLevel: string | undefined;
   readonly resetOnReturn: "rollback" | "commit" | "reset" | null;
+}
+
+/** What to connect to, without the address. */
+export interface DialTarget extends Omit<Target, "signal"> {
+  /**
+   * Whether the addresses are names of endpoints, which have hosts and ports of their own; `host` is then for messages
+   * alone. Default: no.
+   */
+  readonly namesEndpoints?: boolean;
+}
+
+/** An attempt under way. */
+interface Attempt {
+  readonly address: string;
+  readonly controller: AbortController;
+  /** Called at its end if another one was first: its connection is not wanted. */
+  onEnded: (() => void) | undefined;
 }
 
 /** A connect under way. */
@@ -72,14 +106,20 @@ interface Dial {
   readonly attempts: ConnectAttempt[];
   /** Addresses that departed meanwhile: they are skipped. */
   readonly departed: Set<string>;
-  /** The current attempt. */
-  current?: { readonly address: string; readonly controller: AbortController };
+  readonly running: Set<Attempt>;
+}
+
+/** Attempts of one dial for the same role. */
+interface Round {
+  readonly order: readonly string[];
+  readonly role: WantedRole;
+  readonly endMs: number;
 }
 
 /** Opens the connections of one engine. */
 export class Dialer<C> {
   readonly #adapter: Adapter<C>;
-  readonly #target: Omit<Target, "signal">;
+  readonly #target: DialTarget;
   readonly #settings: DialerSettings;
   readonly #secrets: Secrets;
   /** Number of connections open or being opened, by address. */
@@ -90,6 +130,12 @@ export class Dialer<C> {
   /** When the cooldown of a failed address is over, by address. */
   readonly #failed: Map<string, number> = new Map();
   readonly #suspicions: Map<string, Suspicion> = new Map();
+  /** The usual duration of a connect in milliseconds, by address. */
+  readonly #usualMs: Map<string, number> = new Map();
+  /** Where the server that takes writes was found last. */
+  #writer: string | undefined;
+  /** Attempts that go on though another one was first. */
+  readonly #losers: Map<Attempt, Promise<void>> = new Map();
 
   /**
    * @param adapter Opens the connections.
@@ -99,7 +145,7 @@ export class Dialer<C> {
    */
   constructor(
     adapter: Adapter<C>,
-    target: Omit<Target, "signal">,
+    target: DialTarget,
     settings: DialerSettings,
     secrets: Secrets = new Secrets([target.password]),
   ) {
@@ -110,8 +156,10 @@ export class Dialer<C> {
   }
 
   /**
-   * Opens a connection to the first address that accepts one and has the wanted role. The connection is counted until
-   * `uncount()` is called for its address.
+   * Opens a connection to the first server that is ready: it accepted the login and has the wanted role. The next
+   * address is tried when the one before has failed, or was silent for `connectStagger`, or for twice its usual time if
+   * that is longer; the earlier attempts go on (after the idea of RFC 8305). The connection is counted until `uncount()`
+   * is called for its address.
    *
    * @param addresses The current addresses, in order of preference.
    * @param signal Ends the connect: no socket is left.
@@ -127,17 +175,17 @@ export class Dialer<C> {
     const roles: WantedRole[] = targetSessionAttrs === "prefer-standby"
       ? ["standby", "any"]
       : [targetSessionAttrs];
-    const dial: Dial = { signal, attempts: [], departed: new Set() };
+    const dial: Dial = { signal, attempts: [], departed: new Set(), running: new Set() };
     this.#dials.add(dial);
     try {
-      for (const [round, role] of roles.entries()) {
-        for (const [index, address] of order.entries()) {
-          if (dial.departed.has(address)) continue;
-          const attemptsLeft = (roles.length - round) * order.length - index;
-          const limitMs = (endMs - now()) / attemptsLeft;
-          const dialed = await this.#attempt(dial, { address, role, limitMs });
-          if (dialed) return dialed;
-        }
+      for (const [index, role] of roles.entries()) {
+        const nowMs = now();
+        const roundEndMs = nowMs + (endMs - nowMs) / (roles.length - index);
+        const round = { order, role, endMs: roundEndMs };
+        const dialed = order.length === 1
+          ? await this.#attempt(dial, order[0]!, round)
+          : await this.#race(dial, round);
+        if (dialed) return dialed;
       }
     } finally {
       this.#dials.delete(dial);
@@ -145,12 +193,78 @@ export class Dialer<C> {
     throw this.#connectError(dial.attempts);
   }
 
+  /** Tries the addresses one after the other, without waiting for those that are silent; the first that is ready wins. */
+  #race(dial: Dial, round: Round): Promise<DialedConnection<C> | undefined> {
+    return new Promise((resolve, reject) => {
+      const waiting = [...round.order];
+      let running = 0;
+      let isOver = false;
+      let stagger: Timer | undefined;
+      const end = () => {
+        isOver = true;
+        stagger?.clear();
+        for (const attempt of [...dial.running]) this.#lose(attempt);
+        dial.running.clear();
+      };
+      const start = (address: string) => {
+        running++;
+        this.#attempt(dial, address, round).then((dialed) => {
+          running--;
+          if (isOver) return;
+          if (!dialed) return startNext();
+          end();
+          resolve(dialed);
+        }, (error) => {
+          running--;
+          if (isOver) return;
+          end();
+          reject(error);
+        });
+      };
+      const startNext = () => {
+        stagger?.clear();
+        stagger = undefined;
+        const address = waiting.find((address) => !dial.departed.has(address));
+        if (address === undefined) {
+          if (running > 0) return;
+          end();
+          return resolve(undefined);
+        }
+        waiting.splice(0, waiting.indexOf(address) + 1);
+        start(address);
+        if (waiting.length === 0 || running >= MAX_ATTEMPTS_AT_ONCE) return;
+        const shareMs = (round.endMs - now()) / (waiting.length + 1);
+        stagger = timer(Math.min(this.#staggerMs(address), shareMs), startNext);
+      };
+      startNext();
+    });
+  }
+
+  #staggerMs(address: string): number {
+    return Math.max(this.#settings.connectStaggerMs, 2 * (this.#usualMs.get(address) ?? 0));
+  }
+
+  /** Lets an attempt end by itself, or ends it after a while, because another one was first. */
+  #lose(attempt: Attempt): void {
+    const over = maintenanceTimer(LOSER_GRACE_MS, () => {
+      attempt.controller.abort(new Error("another server was first"));
+    });
+    const ended = new Promise<void>((resolve) => attempt.onEnded = resolve);
+    this.#losers.set(attempt, ended);
+    ended.then(() => {
+      over.clear();
+      this.#losers.delete(attempt);
+    });
+  }
+
   /** Ends the attempts at an address that departed; their connects go on with the other addresses. */
   abortAttempts(address: string): void {
-    for (const { departed, current } of this.#dials) {
+    for (const { departed, running } of this.#dials) {
       departed.add(address);
-      if (current?.address !== address) continue;
-      current.controller.abort(new Error("the address departed meanwhile"));
+      for (const attempt of running) {
+        if (attempt.address !== address) continue;
+        attempt.controller.abort(new Error("the address departed meanwhile"));
+      }
     }
   }
 
@@ -203,22 +317,27 @@ export class Dialer<C> {
    */
   probe(address: string, signal?: AbortSignal): Promise<boolean> {
     const kind = this.#adapter.probe ? this.#adapter.name : idOf(this.#adapter);
+    const endpoint = this.#endpointOf(address);
     return answers({
-      key: JSON.stringify([kind, address, this.#target.port]),
-      ask: (signal) => this.#ask(address, signal),
+      key: JSON.stringify([kind, endpoint.address, endpoint.port]),
+      ask: (signal) => this.#ask(endpoint, signal),
     }, { limitMs: this.#settings.probeTimeoutMs, signal });
   }
 
   /** Asks a server for any answer; with an adapter that cannot, by a login that is closed gracefully. */
-  async #ask(address: string, signal: AbortSignal): Promise<void> {
-    const target = { ...this.#target, signal };
+  async #ask(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+    const { address } = endpoint;
+    const target = this.#targetOf(endpoint, signal);
     if (this.#adapter.probe) return await this.#adapter.probe(address, target);
     const client = await this.#adapter.connect(address, target);
     this.#end(client, address, signal.aborted ? "terminate" : "close");
   }
 
-  /** Waits for the connections that are being closed because they could not be used. */
+  /** Ends the attempts that go on, and waits for the connections that are being closed because they are not used. */
   async closed(): Promise<void> {
+    const losers = [...this.#losers];
+    for (const [{ controller }] of losers) controller.abort(new Error("the engine was closed"));
+    await Promise.all(losers.map(([, ended]) => ended));
     await Promise.all(this.#closes);
   }
 
@@ -271,11 +390,11 @@ export class Dialer<C> {
     for (const [address, untilMs] of this.#failed) {
       if (untilMs <= nowMs || !addresses.includes(address)) this.#failed.delete(address);
     }
-    for (const address of this.#suspicions.keys()) {
-      if (!addresses.includes(address)) this.#suspicions.delete(address);
+    for (const known of [this.#suspicions, this.#usualMs]) {
+      for (const address of known.keys()) if (!addresses.includes(address)) known.delete(address);
     }
     if (addresses.length < 2) return addresses;
-    const balanced = this.#balance(addresses);
+    const balanced = this.#writerFirst(this.#balance(addresses));
     if (this.#failed.size === 0 && this.#suspicions.size === 0) return balanced;
     const ranks: string[][] = [[], [], []];
     for (const address of balanced) {
@@ -283,6 +402,12 @@ export class Dialer<C> {
       ranks[rank]!.push(address);
     }
     return ranks.flat();
+  }
+
+  #writerFirst(addresses: readonly string[]): readonly string[] {
+    const writer = this.#writer;
+    if (writer === undefined || !addresses.includes(writer)) return addresses;
+    return [writer, ...addresses.filter((address) => address !== writer)];
   }
 
   #balance(addresses: readonly string[]): readonly string[] {
@@ -307,39 +432,81 @@ export class Dialer<C> {
   /** Tries one address; if that fails, notes why and returns `undefined`. */
   async #attempt(
     dial: Dial,
-    { address, role, limitMs }: {
-      readonly address: string;
-      readonly role: WantedRole;
-      readonly limitMs: number;
-    },
+    address: string,
+    { role, endMs }: Round,
   ): Promise<DialedConnection<C> | undefined> {
     dial.signal.throwIfAborted();
-    const controller = new AbortController();
-    dial.current = { address, controller };
+    const attempt: Attempt = { address, controller: new AbortController(), onEnded: undefined };
+    const beganMs = now();
+    dial.running.add(attempt);
     this.#count(address);
     try {
       const client = await this.#connect(address, {
-        limitMs,
-        signal: AbortSignal.any([dial.signal, controller.signal]),
+        limitMs: endMs - beganMs,
+        signal: AbortSignal.any([dial.signal, attempt.controller.signal]),
         prepare: (client) => this.#prepare(client, role),
       });
-      this.#failed.delete(address);
-      const connectedTo = this.#adapter.address?.(client);
-      if (connectedTo === undefined || connectedTo === address) return { client, address, role };
-      this.uncount(address);
-      this.#count(connectedTo);
-      return { client, address: connectedTo, role };
+      this.#noteSuccess(address, role, now() - beganMs);
+      const dialed = this.#dialed(client, address, role);
+      if (attempt.onEnded === undefined) return dialed;
+      this.uncount(dialed.address);
+      this.#end(client, dialed.address, "close");
+      return undefined;
     } catch (error) {
       this.uncount(address);
       dial.signal.throwIfAborted();
       // It would be the same for every other address.
       if (isOf(error, DriverUnavailableError)) throw error;
       dial.attempts.push({ address, error });
-      if (!isOf(error, WrongRoleError)) {
-        this.#failed.set(address, now() + FAILED_ADDRESS_COOLDOWN_MS);
-      }
+      if (!isOf(error, WrongRoleError)) this.#noteFailure(address);
+      else if (this.#writer === address) this.#writer = undefined;
       return undefined;
+    } finally {
+      dial.running.delete(attempt);
+      attempt.onEnded?.();
     }
+  }
+
+  #noteFailure(address: string): void {
+    this.#failed.set(address, now() + FAILED_ADDRESS_COOLDOWN_MS);
+  }
+
+  #noteSuccess(address: string, role: WantedRole, tookMs: number): void {
+    this.#failed.delete(address);
+    const usualMs = this.#usualMs.get(address) ?? tookMs;
+    this.#usualMs.set(address, usualMs + USUAL_WEIGHT * (tookMs - usualMs));
+    if (isWriterRole(role)) this.#writer = address;
+  }
+
+  /** Describes an open connection; its driver may have connected to another address of the same host. */
+  #dialed(client: C, address: string, role: WantedRole): DialedConnection<C> {
+    const endpoint = this.#endpointOf(address);
+    const connectedTo = this.#adapter.address?.(client);
+    if (connectedTo === undefined || connectedTo === endpoint.address) {
+      return { client, address, endpoint, role };
+    }
+    const other = { ...endpoint, address: connectedTo };
+    const name = this.#target.namesEndpoints ? endpointName(other) : connectedTo;
+    this.uncount(address);
+    this.#count(name);
+    return { client, address: name, endpoint: other, role };
+  }
+
+  #endpointOf(address: string): Endpoint {
+    if (this.#target.namesEndpoints) return endpointOf(address);
+    const { host, port } = this.#target;
+    return { address, port, host };
+  }
+
+  /** Returns what the adapter is told about a connection to one address. */
+  #targetOf({ port, host }: Endpoint, signal: AbortSignal): Target {
+    const target = this.#target;
+    if (!target.namesEndpoints) return { ...target, signal };
+    const addresses = () =>
+      target.addresses().map(endpointOf)
+        .filter((other) => other.host === host && other.port === port)
+        .map(({ address }) => address);
+    return { ...target, host, port, addresses, signal };
   }
 
   /** Checks the server's role and sets the isolation level. */
@@ -366,7 +533,8 @@ export class Dialer<C> {
     let connecting: Promise<C> | undefined;
     try {
       return await deadline(limitMs, async (signal) => {
-        connecting = this.#adapter.connect(address, { ...this.#target, signal });
+        const endpoint = this.#endpointOf(address);
+        connecting = this.#adapter.connect(endpoint.address, this.#targetOf(endpoint, signal));
         const client = await connecting;
         await prepare(client);
         return client;
@@ -397,10 +565,11 @@ export class Dialer<C> {
   }
 
   #connectError(attempts: readonly ConnectAttempt[]): ConnectError {
-    const { host, port } = this.#target;
+    const { host, port, namesEndpoints } = this.#target;
+    const isWhole = this.#adapter.local || namesEndpoints;
     const said = attempts.map(({ address, error }) => {
       const text = messageOf(error) || codeOf(error);
-      const where = this.#adapter.local ? address : hostPort(address, port);
+      const where = isWhole ? address : hostPort(address, port);
       return `${where} said: ${this.#redact(text)}`;
     });
     return new ConnectError(`Cannot connect to "${host}": ${said.join("; ")}`, {

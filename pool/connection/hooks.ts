@@ -8,7 +8,7 @@
 export interface HookedConnection<C> {
   /** The driver's client. */
   readonly client: C;
-  /** The address that the connection is open to. */
+  /** The address that the connection is open to; with several hosts: `10.0.0.1:5432 (db1.internal)`. */
   readonly address: string;
   /** Your notes about the connection: they stay with it until it is closed. */
   readonly info: Record<string, unknown>;

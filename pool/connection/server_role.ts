@@ -44,3 +44,8 @@ export function matchesRole({ standby, readOnly }: Role, wanted: WantedRole): bo
       return true;
   }
 }
+
+/** Returns whether there is usually one server with the role: the one that takes writes. */
+export function isWriterRole(wanted: WantedRole): boolean {
+  return wanted === "read-write" || wanted === "primary";
+}

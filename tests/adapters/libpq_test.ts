@@ -62,6 +62,9 @@ const engineArgs = (url: string) => (name: string, value: string) =>
 const engineOption = (url: string) => (name: string, value: string) =>
   getDnsEngine(url, { [name]: value } as EngineOptions);
 
+/** Options of the engine that a PostgreSQL URL may have. */
+const OF_ENGINE = ["target_session_attrs", "load_balance_hosts", "connect_timeout"];
+
 function engine(driver: string, inUrl: readonly string[], inArgs: readonly string[]) {
   const url = `${driver}://app@db.internal/orders`;
   return {
@@ -76,13 +79,16 @@ const uri = (scheme: string, name: string, value: string) =>
 
 const PLACES: Readonly<Record<string, Place>> = {
   ...engine("postgresql+pg", [
+    ...OF_ENGINE,
     ...SESSION,
     ...TLS,
     "client_encoding",
     "sslnegotiation",
   ], OF_PG),
-  ...engine("postgresql+postgresjs", [...SESSION, ...TLS, "sslnegotiation"], ["sslnegotiation"]),
-  ...engine("postgresql+db-postgres", [...SESSION, "sslrootcert"], ["options"]),
+  ...engine("postgresql+postgresjs", [...OF_ENGINE, ...SESSION, ...TLS, "sslnegotiation"], [
+    "sslnegotiation",
+  ]),
+  ...engine("postgresql+db-postgres", [...OF_ENGINE, ...SESSION, "sslrootcert"], ["options"]),
   ...engine("mysql+mysql2", TLS, []),
   ...engine("mysql+mariadb", TLS, []),
   "connection string of DnsPgPool": {
@@ -135,8 +141,8 @@ Deno.test("refuseLibpq(): a refusal says what to use instead", () => {
   const refused = (make: () => unknown) => assertThrows(make, TypeError).message;
   const url = "postgresql://app@db.internal/orders";
   assertEquals(
-    refused(() => getDnsEngine(`${url}?target_session_attrs=read-write`)),
-    '"target_session_attrs of the database URL" must not be given: use the option "targetSessionAttrs"',
+    refused(() => getDnsEngine(url, { connectArgs: { target_session_attrs: "read-write" } })),
+    '"connectArgs.target_session_attrs" must not be given: use the option "targetSessionAttrs"',
   );
   assertEquals(
     refused(() => getDnsEngine(url, { connectArgs: { sslmode: "require" } })),

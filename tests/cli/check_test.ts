@@ -48,7 +48,7 @@ const written: string[] = [];
 
 interface Report {
   readonly url: string;
-  readonly answer: Record<string, unknown>;
+  readonly hosts: readonly Record<string, unknown>[];
   readonly servers: readonly {
     readonly address: string;
     readonly connect: number | null;
@@ -168,15 +168,15 @@ onEach("check finds no problems if there are none", async (runtime) => {
   const { dns, primary, standby } = lab;
   dns.set(HOST, { cname: "node-a.internal" }, { ttl: 30 });
   dns.set("node-a.internal", [primary.host, standby.host], { ttl: 300 });
-  const { code, codes, answer, servers } = await report(
+  const { code, codes, hosts: [answer], servers } = await report(
     runtime,
     urlOf(),
     "--target-session-attrs",
     "read-write",
   );
   assertEquals([code, codes], [0, []]);
-  assertEquals(answer.exactTtl, 30);
-  assertEquals(answer.chain, [{ name: HOST, target: "node-a.internal", ttl: 30 }]);
+  assertEquals(answer!.exactTtl, 30);
+  assertEquals(answer!.chain, [{ name: HOST, target: "node-a.internal", ttl: 30 }]);
   assertEquals(servers.map(({ role }) => role), [
     { standby: false, readOnly: false },
     { standby: true, readOnly: true },
@@ -192,8 +192,8 @@ onEach(
     const { dns, primary } = lab;
     dns.set(HOST, { cname: "node-a.internal" }, { ttl: 2 });
     dns.set("node-a.internal", [primary.host], { ttl: 60 });
-    const { code, codes, answer } = await report(runtime, urlOf());
-    assertEquals([code, codes, answer.ttl, answer.exactTtl], [0, [], 2, 2]);
+    const { code, codes, hosts: [answer] } = await report(runtime, urlOf());
+    assertEquals([code, codes, answer!.ttl, answer!.exactTtl], [0, [], 2, 2]);
   },
 );
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { HostAnswer } from "../../cli/answer.ts";
-import { type Facts, type Finding, findingsOf } from "../../cli/findings.ts";
+import { type Facts, type Finding, findingsOf, type HostFacts } from "../../cli/findings.ts";
 import { type ServerReport, versionOf } from "../../cli/servers.ts";
 
 const ANSWER: HostAnswer = {
@@ -15,7 +15,9 @@ const ANSWER: HostAnswer = {
 };
 
 const PRIMARY: ServerReport = {
+  host: "db.internal",
   address: "10.0.0.1",
+  port: 5432,
   connect: 0.01,
   tls: "name",
   role: { standby: false, readOnly: false },
@@ -37,10 +39,12 @@ const REFUSING: ServerReport = {
   error: { code: "ECONNREFUSED", message: "it refused" },
 };
 
-function judge(changes: Partial<Facts> & { answer?: HostAnswer }): readonly Finding[] {
+/** Changes of the facts: those of the one host are given by themselves. */
+type Changes = Partial<Facts & HostFacts>;
+
+function judge({ answer = ANSWER, exactTtl, ...changes }: Changes): readonly Finding[] {
   return findingsOf({
-    answer: ANSWER,
-    exactTtl: undefined,
+    hosts: [{ answer, exactTtl }],
     servers: [PRIMARY],
     wanted: "any",
     ...changes,
@@ -48,7 +52,7 @@ function judge(changes: Partial<Facts> & { answer?: HostAnswer }): readonly Find
 }
 
 /** Returns the findings as `"warning long-ttl"`, with the address if there is one. */
-function codes(changes: Partial<Facts>): string[] {
+function codes(changes: Changes): string[] {
   return judge(changes).map(({ level, code, address }) =>
     [level, code, address].filter((part) => part !== undefined).join(" ")
   );
@@ -92,6 +96,10 @@ Deno.test("findingsOf() warns of a URL without a name, and of a name that DNS do
   ]);
   assertEquals(codes({ answer: { ...ANSWER, source: "os", ttl: 5 } }), ["warning not-in-dns"]);
   assertEquals(codes({ answer: { ...ANSWER, source: "hosts", ttl: 5 } }), ["warning in-hosts"]);
+  // Among several hosts, an address is as good as a name.
+  const answer: HostAnswer = { ...ANSWER, source: "none", ttl: undefined };
+  const address = { answer, exactTtl: undefined };
+  assertEquals(codes({ hosts: [address, address] }), []);
 });
 
 Deno.test("findingsOf() reports an address without a connection as a failure, before warnings", () => {

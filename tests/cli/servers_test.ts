@@ -25,7 +25,9 @@ Deno.test("inspectServers() reports a failure to read the role, without the pass
     signal: new AbortController().signal,
   });
   assertEquals(reports.map(({ connect, ...rest }) => ({ ...rest, connected: connect! >= 0 })), [{
+    host: "db.internal",
     address: "10.0.0.1",
+    port: 1,
     connected: true,
     tls: "unknown",
     role: undefined,

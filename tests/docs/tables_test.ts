@@ -168,7 +168,14 @@ const FIELDS: {
     Record<keyof NonNullable<EngineEventMap[K]["detail"]>, true>
   >;
 } = {
-  addresschange: { added: true, removed: true, addresses: true, ttl: true, source: true },
+  addresschange: {
+    added: true,
+    removed: true,
+    addresses: true,
+    ttl: true,
+    source: true,
+    host: true,
+  },
   retire: { address: true, inUse: true },
   terminate: { address: true, reason: true },
   longlease: { address: true, seconds: true, takenAt: true },

@@ -141,6 +141,7 @@ const NUMBERS: Readonly<Record<string, NumberOption>> = {
     good: [-1, 0, 10_000, Infinity],
     bad: [-2, -1.5, 0.5, -Infinity],
   },
+  connectStagger: ABOVE_0,
   connectConcurrency: {
     wanted: "a whole number of at least 1",
     good: [1, 1000],
@@ -273,6 +274,7 @@ Deno.test("readEngineOptions() returns the documented defaults, in milliseconds"
       minIdle: 0,
       minSize: 0,
       connectTimeoutMs: 10_000,
+      connectStaggerMs: 250,
       connectConcurrency: 4,
       connectRetry: true,
       connectArgs: {},

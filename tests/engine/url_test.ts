@@ -9,7 +9,7 @@ import {
 } from "@std/assert";
 import fc from "npm:fast-check@^4";
 import { inspect } from "node:util";
-import { DatabaseUrl, type DatabaseUrlParts } from "../../engine/url.ts";
+import { DatabaseUrl, type DatabaseUrlParts, type UrlHost } from "../../engine/url.ts";
 import { canonicalHost, checkHost } from "../../internal/host_name.ts";
 
 /** Returns the parts of a URL, without those that are absent. */
@@ -263,7 +263,14 @@ const PERCENT =
   'must be percent-encoded, with %25 in place of "%", got a "%" that does not begin a valid code';
 const BRACKETS =
   '"host of the database URL" must be an IPv6 address if it is in brackets, got another value in brackets';
-const LIST = '"host" must be one name, which may have several addresses, got a list';
+const LIST = '"host" must be one name (several go into "hosts"), got a list';
+const EMPTY =
+  '"host of the database URL" must be a name or an IP address, got nothing between commas';
+const MANY = '"hosts of the database URL" must be an array of 1 to 64 hosts, got 65 hosts';
+const PORTS =
+  '"parameter port of the database URL" must be one port, or one for each of the 3 hosts, got 2 ports';
+const BOTH_PORTS =
+  '"parameter port of the database URL" must not be given: the parameter host has ports already';
 const SOCKET = `${HOST}a socket path`;
 
 const REFUSES: readonly (readonly [text: string, message: string])[] = [
@@ -332,9 +339,24 @@ const REFUSES: readonly (readonly [text: string, message: string])[] = [
   ["postgresql://[db.internal]/d", BRACKETS],
   ["postgresql://[fe80::1%25eth0]/d", BRACKETS],
   ["postgresql://[::1::2]/d", BRACKETS],
-  ["postgresql://app:s3cret@a,b/d", LIST],
-  ["postgresql://app:s3cret@a:1,b:2/d", LIST],
-  ["postgresql://app:s3cret@10.0.0.1,10.0.0.2:5432/d", LIST],
+  // Several hosts.
+  ["postgresql://app:s3cret@a,/d", EMPTY],
+  ["postgresql://app:s3cret@,a/d", EMPTY],
+  ["postgresql://app:s3cret@a,:5432,b/d", EMPTY],
+  ["postgresql://app:s3cret@/d?host=a,,b", EMPTY],
+  ["postgresql://app:s3cret@a,b:0/d", `${PORT}"0"`],
+  ["postgresql://app:s3cret@a,b:x/d", `${PORT}"x"`],
+  ["postgresql://app:s3cret@a,b c/d", `${HOST}"b c"`],
+  ["postgresql://app:s3cret@a,[::x]/d", BRACKETS],
+  ["postgresql://app:s3cret@a,[::1]x/d", `${FORM}a string that begins with "postgresql:"`],
+  [`postgresql://app:s3cret@${Array(65).fill("a")}/d`, MANY],
+  [`postgresql://app:s3cret@/d?host=${Array(65).fill("a")}`, MANY],
+  ["postgresql://app:s3cret@/d?host=a,b,c&port=1,2", PORTS],
+  ["postgresql://app:s3cret@/d?host=a&host=b&host=c&port=1&port=2", PORTS],
+  ["postgresql://app:s3cret@/d?host=a,b&port=70000", `${PORT}70000`],
+  ["postgresql://app:s3cret@/d?host=a,b&port=x", `${PORT}"x"`],
+  ["postgresql://app:s3cret@/d?host=a:1,b&port=2", BOTH_PORTS],
+  ["postgresql://app:s3cret@/d?host=/var/run/postgresql", SOCKET],
   // Percent codes
   ["postgresql://a%:s3cret@h", `"user name of the database URL" ${PERCENT}`],
   ["postgresql://app:s3cret%@h", `"password of the database URL" ${PERCENT}`],
@@ -445,6 +467,28 @@ Deno.test("new DatabaseUrl() refuses parts that are not valid, and names them", 
     [{ host: "" }, TypeError, `${HOST}""`],
     [{ host: "a/b" }, TypeError, SOCKET],
     [{ host: "a,b" }, TypeError, LIST],
+    [
+      { hosts: [] },
+      TypeError,
+      '"hosts of the database URL" must be an array of 1 to 64 hosts, got ',
+    ],
+    [
+      { hosts: "a" },
+      TypeError,
+      '"hosts of the database URL" must be an array of 1 to 64 hosts, got ',
+    ],
+    [
+      { hosts: [{ host: "a" }], host: "b" },
+      TypeError,
+      '"host of the database URL" must not be given',
+    ],
+    [
+      { hosts: [{ host: "a" }], port: 1 },
+      TypeError,
+      '"port of the database URL" must not be given',
+    ],
+    [{ hosts: [{ host: "a" }, "b"] }, TypeError, `${HOST}undefined`],
+    [{ hosts: [{ host: "a", port: 0 }] }, RangeError, `${PORT}0`],
     [{ host: "a:1" }, TypeError, `${HOST}"a:1"`],
     [{ host: "[::1]" }, TypeError, `${HOST}"[::1]"`],
     [{ host: "app:s3cret@h" }, TypeError, `${HOST}a string with an "@"`],
@@ -469,6 +513,64 @@ Deno.test("new DatabaseUrl() refuses parts that are not valid, and names them", 
     const error = assertThrows(() => url.with(changes as Partial<DatabaseUrlParts>), type, message);
     assertFalse(Deno.inspect(error).includes("s3cret"));
   }
+});
+
+Deno.test("DatabaseUrl.parse() finds several hosts before the database, and in the parameters of libpq and SQLAlchemy", () => {
+  const db = [{ host: "db1", port: 5432 }, { host: "db2", port: 5433 }];
+  const table: [text: string, hosts: UrlHost[], rendered?: string][] = [
+    ["postgresql://app@db1:5432,db2:5433/d", db],
+    ["postgresql://app@/d?host=db1,db2&port=5432,5433", db],
+    ["postgresql://app@/d?host=db1:5432&host=db2:5433", db],
+    ["postgresql://app@/d?host=db1&host=db2&port=5432&port=5433", db],
+    ["postgresql://app@db1,db2:5433/d", [{ host: "db1" }, db[1]!]],
+    ["postgresql://app@/d?host=db1,db2&port=,5433", [{ host: "db1" }, db[1]!]],
+    ["postgresql://app@/d?host=db1,db2&port=7", [{ host: "db1", port: 7 }, {
+      host: "db2",
+      port: 7,
+    }]],
+    ["postgresql://app@db1,10.0.0.2:7,[FD00::3]:8,[::1]/d", [
+      { host: "db1" },
+      { host: "10.0.0.2", port: 7 },
+      { host: "FD00::3", port: 8 },
+      { host: "::1" },
+    ]],
+    ["postgresql://app@/d?host=db1,10.0.0.2,fd00::3,[::1]:9", [
+      { host: "db1" },
+      { host: "10.0.0.2" },
+      { host: "fd00::3" },
+      { host: "::1", port: 9 },
+    ]],
+    ["postgresql://app@/d?host=db1&port=7", [{ host: "db1", port: 7 }]],
+    [`postgresql://app@${Array(64).fill("h")}/d`, Array(64).fill({ host: "h" })],
+  ];
+  for (const [text, hosts] of table) {
+    const url = DatabaseUrl.parse(text);
+    assertEquals(url.hosts, hosts, text);
+    assertEquals(url.params, {}, text);
+    assertEquals(DatabaseUrl.parse(url.render()).hosts, hosts, text);
+    const [only] = hosts;
+    const isOne = hosts.length === 1;
+    assertEquals([url.host, url.port], isOne ? [only!.host, only!.port] : [undefined, undefined]);
+    assertFalse(/host=|port=/.test(url.render()), text);
+  }
+  assertEquals(String(DatabaseUrl.parse(table[1]![0])), "postgresql://app@db1:5432,db2:5433/d");
+  // Beside a host in its place, the parameters are the driver's.
+  assertEquals(DatabaseUrl.parse("postgresql://a/d?host=b").params, { host: "b" });
+  assertEquals(DatabaseUrl.parse("postgresql://a/d?port=7").params, { port: "7" });
+});
+
+Deno.test("DatabaseUrl.with() changes one host to several and back; a port is for all of them", () => {
+  const one = DatabaseUrl.parse("postgresql://app@db1:5432/d?a=1");
+  const several = one.with({ hosts: [{ host: "db2" }, { host: "db3", port: 7 }] });
+  assertEquals(String(several), "postgresql://app@db2,db3:7/d?a=1");
+  assertEquals(String(several.with({ database: "e" })), "postgresql://app@db2,db3:7/e?a=1");
+  assertEquals(String(several.with({ port: 8 })), "postgresql://app@db2:8,db3:8/d?a=1");
+  assertEquals(String(several.with({ host: "db4" })), "postgresql://app@db4/d?a=1");
+  assertEquals(String(several.with({ host: "db4", port: 9 })), "postgresql://app@db4:9/d?a=1");
+  assertEquals(
+    String(one.with({ hosts: [{ host: "db2", port: 1 }] })),
+    "postgresql://app@db2:1/d?a=1",
+  );
 });
 
 Deno.test("DatabaseUrl.with() returns a changed copy; undefined removes a part", () => {

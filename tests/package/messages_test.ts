@@ -191,7 +191,7 @@ Deno.test("getDnsEngine() refuses URLs and options with messages of the three fo
     "fake://app:12345678",
     "fake://app:s3%zz@db.internal",
     "fake://app:s@cret@db.internal",
-    "fake://a,b/orders",
+    "fake://a,,b/orders",
     "fake://[::1::2]/orders",
     "fake://a..b/orders",
     "fake://%2Fvar%2Frun/orders",

@@ -16,6 +16,7 @@ function setup(settings: Partial<HousekeeperSettings>) {
   const slot = new Slot({
     client: {},
     address: "10.0.0.1",
+    endpoint: { address: "10.0.0.1", port: 5432, host: "db.internal" },
     role: "any",
     openedAtMs: 0,
     expiresAtMs: Infinity,

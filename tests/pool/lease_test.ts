@@ -10,6 +10,8 @@ import { fakeTime } from "../support/time.ts";
 const MEMBERS: { readonly [member in keyof Lease<FakeClient>]: true } = {
   client: true,
   address: true,
+  port: true,
+  host: true,
   info: true,
   released: true,
   signal: true,

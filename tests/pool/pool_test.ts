@@ -44,6 +44,7 @@ function setup(settings: Partial<PoolSettings> = {}) {
       return Promise.resolve({
         client,
         address: ADDRESS,
+        endpoint: { address: ADDRESS, port: 5432, host: "db.internal" },
         role: "any",
         openedAtMs: performance.now(),
         expiresAtMs: Infinity,

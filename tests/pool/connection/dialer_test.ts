@@ -16,6 +16,7 @@ import {
   type FakeBehavior,
   type FakeClient,
 } from "../../../testing/mod.ts";
+import { watchTimers } from "../../stress/pool_timers.ts";
 import { fakeTime } from "../../support/time.ts";
 
 const [A, B, C] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
@@ -34,6 +35,16 @@ function silent({ signal }: Pick<Target, "signal">): Promise<never> {
   });
 }
 
+const SETTINGS: DialerSettings = {
+  connectTimeoutMs: 10_000,
+  connectStaggerMs: 250,
+  probeTimeoutMs: 2000,
+  loadBalance: "ordered",
+  targetSessionAttrs: "any",
+  isolationLevel: undefined,
+  resetOnReturn: "rollback",
+};
+
 function setup(
   behaviour: FakeBehavior = {},
   settings: Partial<DialerSettings> = {},
@@ -51,15 +62,7 @@ function setup(
     keepAlive: true,
     addresses: () => [],
   };
-  const dialer = new Dialer(adapter, target, {
-    connectTimeoutMs: 10_000,
-    probeTimeoutMs: 2000,
-    loadBalance: "ordered",
-    targetSessionAttrs: "any",
-    isolationLevel: undefined,
-    resetOnReturn: "rollback",
-    ...settings,
-  });
+  const dialer = new Dialer(adapter, target, { ...SETTINGS, ...settings });
   return { dialer, adapter };
 }
 
@@ -113,8 +116,8 @@ Deno.test("dial() counts neither a failed attempt nor a wrong role as a connecti
   let well = false;
   const { dialer } = setup(
     { connect: (address) => !well && address === A ? Promise.reject(refused()) : undefined },
-    { loadBalance: "least-connections", targetSessionAttrs: "primary" },
-    (address) => ({ standby: !well && address === B, readOnly: false }),
+    { loadBalance: "least-connections", targetSessionAttrs: "standby" },
+    (address) => ({ standby: well || address !== B, readOnly: false }),
   );
   assertEquals(await reached(dialer, 1, [A, B, C]), [C]);
   well = true;
@@ -125,17 +128,38 @@ Deno.test("dial() counts neither a failed attempt nor a wrong role as a connecti
 });
 
 Deno.test("dial() has no cooldown for a server of another role: it may be promoted at any moment", async () => {
-  const standbys = [A];
+  const primaries = [A];
   const { dialer, adapter } = setup(
     {},
-    { targetSessionAttrs: "primary" },
-    (address) => ({ standby: standbys.includes(address), readOnly: false }),
+    { targetSessionAttrs: "standby" },
+    (address) => ({ standby: !primaries.includes(address), readOnly: false }),
   );
   assertEquals(await reached(dialer, 2), [B, B]);
   assertEquals(adapter.dials, [A, B, A, B]);
-  standbys.length = 0;
+  primaries.length = 0;
   assertEquals(await reached(dialer, 1), [A]);
 });
+
+for (const targetSessionAttrs of ["primary", "read-write"] as const) {
+  Deno.test(`dial() tries the server first that took writes last, for the role "${targetSessionAttrs}"`, async () => {
+    let writer = C;
+    const { dialer, adapter } = setup(
+      {},
+      { targetSessionAttrs },
+      (address) => ({ standby: address !== writer, readOnly: address !== writer }),
+    );
+    assertEquals(await reached(dialer, 2), [C, C]);
+    assertEquals(adapter.dials, [A, B, C, C]);
+    writer = B;
+    assertEquals(await reached(dialer, 2), [B, B]);
+    assertEquals(adapter.dials.slice(4), [C, A, B, B]);
+    assertEquals(await reached(dialer, 1, [B]), [B]);
+    // What is no longer current is not tried.
+    writer = A;
+    assertEquals(await reached(dialer, 1, [A]), [A]);
+    assertEquals(adapter.dials.slice(8), [B, A]);
+  });
+}
 
 Deno.test("dial() tries an address that failed after the others, for 5 seconds", async () => {
   using time = fakeTime();
@@ -166,7 +190,7 @@ Deno.test("dial() tries an address that failed if no other is left, and ends its
   assertEquals(adapter.dials, [...ALL, B, C, A, A]);
 });
 
-Deno.test("dial() tries all addresses within connectTimeout, each with its share of the time left", async () => {
+Deno.test("dial() tries the next address beside a silent one after connectStagger, and all for connectTimeout", async () => {
   using time = fakeTime();
   const begun: [string, number][] = [];
   const startMs = time.nowMs;
@@ -180,9 +204,198 @@ Deno.test("dial() tries all addresses within connectTimeout, each with its share
   await time.advance(10);
   const error = await failing;
   assertEquals(time.nowMs - startMs, 10_000);
-  assertEquals(begun, [[A, 0], [B, 0], [C, 5000]]);
+  assertEquals(begun, [[A, 0], [B, 0], [C, 250]]);
   assertEquals(error.attempts.map(({ address }) => address), ALL);
   assertEquals(error.cause, error.attempts[2]!.error);
+});
+
+const IP = (n: number) => `10.0.0.${n}`;
+
+Deno.test("dial() takes the first server that is ready, and ends the others without a trace", async () => {
+  using time = fakeTime();
+  const logins = new Map<string, number>([[A, 0.6], [B, 0.3], [C, 5]]);
+  const { dialer, adapter } = setup({
+    connect: (address, { signal }) =>
+      new Promise<void>((resolve, reject) => {
+        setTimeout(resolve, logins.get(address)! * 1000);
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      }),
+  });
+  const dial = dialer.dial(ALL, FOREVER);
+  await time.advance(0.549);
+  assertEquals(adapter.dials, ALL);
+  assertEquals(adapter.clients, []);
+  await time.advance(0.001);
+  const { client, address } = await dial;
+  assertEquals([address, client.open], [B, true]);
+  // A completes its login and is closed; C, which is silent, is given up after a while.
+  await time.advance(0.05);
+  assertEquals(adapter.clients.map(({ address, log }) => [address, log.join()]), [
+    [B, ""],
+    [A, "close"],
+  ]);
+  const closed = dialer.closed();
+  await time.settle();
+  await closed;
+  assertEquals(adapter.open.map(({ address }) => address), [B]);
+  // Only B counts as a connection.
+  const balanced = setup({}, { loadBalance: "least-connections" });
+  assertEquals(await reached(balanced.dialer, 1), [A]);
+});
+
+Deno.test("dial() gives an attempt that lost one second, and then tries its address after the others", async () => {
+  using time = fakeTime();
+  const aborted: number[] = [];
+  const { dialer, adapter } = setup({
+    connect(address, { signal }) {
+      if (address !== A) return;
+      return new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => {
+          aborted.push(time.nowMs);
+          reject(signal.reason);
+        });
+      });
+    },
+  });
+  const startMs = time.nowMs;
+  const dial = dialer.dial(ALL, FOREVER);
+  await time.advance(0.25);
+  assertEquals((await dial).address, B);
+  await time.advance(0.999);
+  assertEquals(aborted, []);
+  await time.advance(0.001);
+  assertEquals(aborted, [startMs + 1250]);
+  assertEquals(await reached(dialer, 1), [B]);
+  assertEquals(adapter.dials, [A, B, B]);
+  await dialer.closed();
+});
+
+Deno.test("dial() has at most three attempts at once, and begins the next one at each failure", async () => {
+  using time = fakeTime();
+  const begun: [string, number][] = [];
+  const startMs = time.nowMs;
+  const refuse = new Map<string, (error: Error) => void>();
+  const { dialer } = setup({
+    connect(address, { signal }) {
+      begun.push([address, time.nowMs - startMs]);
+      return new Promise<never>((_, reject) => {
+        refuse.set(address, reject);
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    },
+  });
+  const all = [1, 2, 3, 4, 5].map(IP);
+  const failing = assertRejects(() => dialer.dial(all, FOREVER), ConnectError);
+  await time.advance(3);
+  assertEquals(begun, [[IP(1), 0], [IP(2), 250], [IP(3), 500]]);
+  refuse.get(IP(2))!(refused());
+  await time.settle();
+  assertEquals(begun.slice(3), [[IP(4), 3000]]);
+  refuse.get(IP(1))!(refused());
+  await time.settle();
+  assertEquals(begun.slice(4), [[IP(5), 3000]]);
+  await time.advance(7);
+  assertEquals((await failing).attempts.length, 5);
+});
+
+Deno.test("dial() waits twice the usual time of a server that is slow, but leaves time for all addresses", async () => {
+  using time = fakeTime();
+  const begun: [string, number][] = [];
+  let hangs = false;
+  const { dialer } = setup({
+    connect(address, target) {
+      begun.push([address, time.nowMs]);
+      if (hangs) return silent(target);
+      return new Promise((resolve) => setTimeout(resolve, 400));
+    },
+  });
+  for (let i = 0; i < 2; i++) {
+    const dial = dialer.dial([A], FOREVER);
+    await time.advance(0.4);
+    await dial;
+  }
+  hangs = true;
+  begun.length = 0;
+  const startMs = time.nowMs;
+  const failing = assertRejects(() => dialer.dial(ALL, FOREVER), ConnectError);
+  await time.advance(10);
+  await failing;
+  assertEquals(begun.map(([address, ms]) => [address, ms - startMs]), [
+    [A, 0],
+    [B, 800],
+    [C, 1050],
+  ]);
+
+  const hasty = setup({
+    connect(address, target) {
+      begun.push([address, time.nowMs]);
+      return silent(target);
+    },
+  }, { connectTimeoutMs: 300 });
+  begun.length = 0;
+  const hastyMs = time.nowMs;
+  const late = assertRejects(() => hasty.dialer.dial(ALL, FOREVER), ConnectError);
+  await time.advance(0.3);
+  await late;
+  assertEquals(begun.map(([address, ms]) => [address, ms - hastyMs]), [[A, 0], [B, 100], [C, 200]]);
+});
+
+Deno.test("dial() looks for a role at several servers at once, if one of them is silent", async () => {
+  using time = fakeTime();
+  const { dialer, adapter } = setup(
+    { connect: (address, target) => address === A ? silent(target) : undefined },
+    { targetSessionAttrs: "read-write" },
+    (address) => ({ standby: address !== C, readOnly: address !== C }),
+  );
+  const dial = dialer.dial(ALL, FOREVER);
+  await time.advance(0.25);
+  assertEquals((await dial).address, C);
+  assertEquals(adapter.dials, ALL);
+  await time.advance(1);
+  assertEquals(adapter.open.map(({ address }) => address), [C]);
+});
+
+Deno.test("dial() has no timer but its timeout with one address", async () => {
+  using time = fakeTime();
+  const timers = watchTimers();
+  const { dialer, adapter } = setup({ connect: (_, target) => silent(target) });
+  const failing = assertRejects(() => dialer.dial([A], FOREVER), ConnectError);
+  await time.settle();
+  assertEquals(timers.pending().length, 1);
+  await time.advance(10);
+  await failing;
+  assertEquals(adapter.dials, [A]);
+});
+
+Deno.test("dial() connects to the port of an endpoint, with the name of its host", async () => {
+  const adapter = fakeAdapter();
+  const targets: [string, string, number, readonly string[]][] = [];
+  adapter.behavior.connect = (ip, { host, port, addresses }) =>
+    void targets.push([ip, host, port, addresses()]);
+  const names = ["10.0.0.1:5432 (db1.internal)", "[fd00::2]:5433 (db2.internal)", "10.0.0.3:7"];
+  const dialer = new Dialer(adapter, {
+    host: "db1.internal,db2.internal:5433,10.0.0.3:7",
+    port: 0,
+    params: {},
+    connectArgs: {},
+    keepAlive: true,
+    addresses: () => names,
+    namesEndpoints: true,
+  }, SETTINGS);
+  for (const name of names) {
+    const { address, endpoint } = await dialer.dial([name], FOREVER);
+    const { address: ip, host, port } = endpoint;
+    assertEquals(address, name);
+    assertEquals(targets.at(-1), [ip, host, port, [ip]]);
+  }
+  adapter.behavior.connect = () => Promise.reject(refused());
+  await assertRejects(
+    () => dialer.dial(names.slice(0, 2), FOREVER),
+    ConnectError,
+    'Cannot connect to "db1.internal,db2.internal:5433,10.0.0.3:7": ' +
+      "10.0.0.1:5432 (db1.internal) said: connect ECONNREFUSED; " +
+      "[fd00::2]:5433 (db2.internal) said: connect ECONNREFUSED",
+  );
 });
 
 Deno.test("dial() terminates the late connection of a driver that ignores the abort", async () => {
@@ -211,12 +424,12 @@ Deno.test("dial() is rejected with the signal's reason, and tries no other addre
   const { dialer, adapter } = setup({ connect: (_, target) => silent(target) });
   const controller = new AbortController();
   const dial = assertRejects(() => dialer.dial(ALL, controller.signal), Error, "enough");
-  await time.advance(1);
+  await time.advance(0.3);
   controller.abort(new Error("enough"));
   await dial;
-  assertEquals(adapter.dials, [A]);
+  assertEquals(adapter.dials, [A, B]);
   await assertRejects(() => dialer.dial(ALL, controller.signal), Error, "enough");
-  assertEquals(adapter.dials, [A]);
+  assertEquals(adapter.dials, [A, B]);
   const last = new AbortController();
   const single = assertRejects(() => dialer.dial([B], last.signal), Error, "enough of it");
   await time.settle();
@@ -469,14 +682,15 @@ Deno.test("abortAttempts() ends attempts at an address that departed, and skips 
   const dials = [[A, B, C], [B, C, A]].map((addresses) =>
     assertRejects(() => dialer.dial(addresses, FOREVER), ConnectError)
   );
-  await time.advance(1);
+  await time.advance(0.1);
+  assertEquals(adapter.dials, [A, B]);
   dialer.abortAttempts(A);
   await time.settle();
   assertEquals(adapter.dials, [A, B, B], "the first goes on at once, the second is not disturbed");
   dialer.abortAttempts(B);
   await time.settle();
   assertEquals(adapter.dials, [A, B, B, C, C]);
-  await time.advance(9);
+  await time.advance(10);
   const [first, second] = await Promise.all(dials);
   assertEquals(first!.attempts.map(({ address }) => address), [A, B, C]);
   assertEquals(second!.attempts.map(({ address }) => address), [B, C], "A is not tried any more");
