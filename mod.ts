@@ -50,4 +50,4 @@ export type { Balance } from "./pool/connection/dialer.ts";
 export type { WantedRole } from "./pool/connection/server_role.ts";
 export type { DnsOptions, EngineOptions, Plugin } from "./engine/options.ts";
 export { type AddressChange, clearDnsCache, type GetIpOptions, getIpWithTtl } from "./resolver.ts";
-export { DatabaseUrl, type DatabaseUrlParts } from "./engine/url.ts";
+export { DatabaseUrl, type DatabaseUrlParts, type UrlHost } from "./engine/url.ts";
