@@ -19,7 +19,7 @@ import {
 } from "../pool/connection/departures.ts";
 import { Dialer } from "../pool/connection/dialer.ts";
 import { ConnectionSource } from "../pool/connection/source.ts";
-import type { CheckoutOptions, PoolSettings } from "../pool/contract.ts";
+import type { CheckoutOptions, PoolLimits, PoolSettings } from "../pool/contract.ts";
 import { Housekeeper } from "../pool/housekeeper.ts";
 import type { Lease } from "../pool/lease.ts";
 import { Pool } from "../pool/pool.ts";
@@ -59,6 +59,8 @@ export class EngineCore<C> {
   readonly answer: AnswerSource;
 
   readonly #settings: EngineSettings<C>;
+  /** Shared by all pools of the engine. */
+  readonly #poolSettings: PoolSettings;
   readonly #adapter: Adapter<C>;
   readonly #poolLog: Log;
   readonly #dialer: Dialer<C>;
@@ -80,6 +82,7 @@ export class EngineCore<C> {
     this.#adapter = adapter;
     this.host = displayHosts(url, hosts);
     this.name = settings.poolName ?? this.host;
+    this.#poolSettings = poolSettings(this.name, settings);
     const logger = redactingLogger(settings.logger, secrets);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
     this.#poolLog = new Log(logger, settings.echoPool, this.name);
@@ -118,6 +121,12 @@ export class EngineCore<C> {
   /** Checks out a connection. */
   checkout(options?: CheckoutOptions): Promise<Lease<C>> {
     return this.#current.leaseSource.checkout(options);
+  }
+
+  /** Changes limits of the pools. */
+  changeLimits(limits: Partial<PoolLimits>): void {
+    Object.assign(this.#poolSettings, limits);
+    for (const pool of this.#pools) pool.maintain();
   }
 
   /** Dispatches an event. */
@@ -201,7 +210,7 @@ export class EngineCore<C> {
       onOpened: () => housekeeper.start(),
     }, settings);
     const parts = { answer: this.answer, connections };
-    const pool = new Pool<C>(parts, poolSettings(this.name, settings));
+    const pool = new Pool<C>(parts, this.#poolSettings);
     const housekeeper: Housekeeper<C> = new Housekeeper(pool, settings, {
       onLongLease: (slot, heldMs) => this.#onLongLease(slot, heldMs),
       onSuspect: (address) => this.#onSuspect(address),
@@ -279,6 +288,7 @@ function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSetting
     ...settings,
     ...sizes[poolClass],
     name,
+    maxIdle: Infinity,
     maxOpenMs: connectTimeoutMs + dns.timeoutMs,
     timesIdle: settings.prePing || settings.idleTimeoutMs < Infinity,
     single: poolClass === "assertion",

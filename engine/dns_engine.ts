@@ -11,7 +11,7 @@ import { deadline } from "../internal/async.ts";
 import { redactServerErrors } from "../internal/redact.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import { isOf } from "../internal/thrown.ts";
-import type { CheckoutOptions } from "../pool/contract.ts";
+import type { CheckoutOptions, PoolLimits } from "../pool/contract.ts";
 import type { Lease } from "../pool/lease.ts";
 import { PoolLease } from "../pool/pool_lease.ts";
 import { CallLimit, type Guard } from "./call_limit.ts";
@@ -72,6 +72,11 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     this.#hideData = setup.settings.hideParameters ? redactServerErrors : asItIs;
     core.engines++;
     forgotten.register(this, core as EngineCore<unknown>);
+  }
+
+  /** Changes limits of an engine's pool, for the drop-ins. */
+  static changeLimits<C>(engine: Engine<C>, limits: Partial<PoolLimits>): void {
+    (engine as DnsEngine<C>).#core.changeLimits(limits);
   }
 
   get pool(): { readonly counts: PoolCounts; invalidate(): void } {

@@ -98,12 +98,20 @@ export interface PoolParts<C> {
   readonly connections: Connections<C>;
 }
 
-/** The pool's options; durations in milliseconds. */
-export interface PoolSettings {
-  /** The pool's name, for messages. */
-  readonly name: string;
+/** Limits that may change while the pool is in use; durations in milliseconds. */
+export interface PoolLimits {
   /** Maximum number of idle connections. */
   readonly poolSize: number;
+  /** Number of idle connections to which `maintain()` closes those that are idle for the longest time. */
+  readonly maxIdle: number;
+  /** Maximum duration of a connect with the resolution before it: added to the timeout of a waiter that waits for one. */
+  readonly maxOpenMs: number;
+}
+
+/** The pool's options; durations in milliseconds. */
+export interface PoolSettings extends PoolLimits {
+  /** The pool's name, for messages. */
+  readonly name: string;
   /** Maximum number of connections above `poolSize`. */
   readonly maxOverflow: number;
   /** Timeout of a checkout. */
@@ -122,8 +130,6 @@ export interface PoolSettings {
   readonly minIdle: number;
   /** Number of connections, idle or in use, up to which none is closed for its idle time. */
   readonly minSize: number;
-  /** Maximum duration of a connect with the resolution before it: added to the timeout of a waiter that waits for one. */
-  readonly maxOpenMs: number;
   /** Whether the time and the stack of each checkout are recorded. */
   readonly traces: boolean;
   /** Hears how long things take. */

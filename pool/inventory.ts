@@ -181,12 +181,12 @@ export class Inventory<C> {
     }
   }
 
-  /** Closes connections that were idle for too long, down to `minIdle` and `minSize`. */
+  /** Closes connections that were idle for too long, down to `minIdle` and `minSize`, and those above `maxIdle`. */
   closeSurplus(): void {
-    const { idleTimeoutMs, minIdle, minSize } = this.#settings;
+    const { idleTimeoutMs, maxIdle, minIdle, minSize } = this.#settings;
     const nowMs = ageClock();
     this.closeIdle((slot) =>
-      slot.evicted ||
+      slot.evicted || this.#idle.size > maxIdle ||
       nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
         this.slots.size > minSize
     );

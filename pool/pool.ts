@@ -58,8 +58,6 @@ export class Pool<C> implements LeaseOwner<C> {
   readonly #waiters: WaitQueue<Lease<C>>;
   readonly #limiter: ConnectLimiter<OpenedConnection<C>>;
   readonly #answerWait: AnswerWait;
-  /** Maximum number of connections, retired ones not counted; with them, it is twice as many. */
-  readonly #limit: number;
   /** Number of checkouts by `warm()`, for which `minIdle` need not be opened. */
   #warming = 0;
   readonly #end: AbortController = new AbortController();
@@ -76,7 +74,6 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#connections = connections;
     this.#settings = settings;
     this.#observer = settings.observer;
-    this.#limit = settings.poolSize + settings.maxOverflow;
     this.#uses = UseRecorder.for(settings);
     this.#inventory = new Inventory(parts, settings, {
       uses: this.#uses,
@@ -267,7 +264,7 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#inventory.closeInUse(slot, reason, options);
   }
 
-  /** Closes connections that were idle for too long, down to `minIdle` and `minSize`, and opens missing ones. */
+  /** Closes idle connections that are too many or too long idle, and opens missing ones. */
   maintain(): void {
     this.#inventory.closeSurplus();
     this.#dispatch();
@@ -412,6 +409,11 @@ export class Pool<C> implements LeaseOwner<C> {
     }
     this.#rejectLate();
     this.#dispatch();
+  }
+
+  /** Maximum number of connections, retired ones not counted; with them, it is twice as many. */
+  get #limit(): number {
+    return this.#settings.poolSize + this.#settings.maxOverflow;
   }
 
   /** Number of connections to be opened ahead of need. */

@@ -4,12 +4,14 @@
  * @module
  */
 
-import { ageClock, maintenanceTimer, type Timer } from "../../internal/clock.ts";
+import { keptAlive } from "../../internal/async.ts";
+import { ageClock } from "../../internal/clock.ts";
 import type { Lease } from "../../pool/lease.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
+import { DnsEngine } from "../../engine/dns_engine.ts";
 import { type Engine, getDnsEngine } from "../../engine.ts";
 import { DatabaseUrl } from "../../engine/url.ts";
-import { toDriverError } from "../shared/driver_errors.ts";
+import { type DriverMessages, toDriverError } from "../shared/driver_errors.ts";
 import {
   type Deliver,
   type DropInClient,
@@ -20,16 +22,13 @@ import {
   type Release,
 } from "./module.ts";
 import { asError, callUserCode } from "../../internal/thrown.ts";
-import { type PgPoolSettings, readPoolSettings } from "./pool_settings.ts";
-import { type DriverCounts, driverCounts } from "../shared/pool_counts.ts";
+import { type PgPoolSettings, readMax, readPoolSettings } from "./pool_settings.ts";
+import { type DriverCounts, driverCounts, followLimits, isFull } from "../shared/pool_counts.ts";
 
 const RELEASED_TWICE = "Release called on client which has already been released to the pool.";
 
-/**
- * Extra time after which this file ends a checkout itself. The engine's own timeout comes first, because its error
- * tells the reason; but a waiter for which a connection is being opened waits on there.
- */
-const EXTRA_TIMEOUT_MS = 5;
+/** Messages for a caller whose client is being opened. */
+const MESSAGES_OF_NEW: DriverMessages = { ...MESSAGES, timeout: MESSAGES.connectTimeout };
 
 const RELEASE_NOTHING: Release = () => {};
 
@@ -61,6 +60,10 @@ export class PgBackend {
   readonly #states: WeakMap<DropInClient, ClientState> = new WeakMap();
   /** States of the clients that were announced and are not being closed. */
   readonly #open: Set<ClientState> = new Set();
+  /** Number of callers that wait for a client. */
+  #waiting = 0;
+  /** Called when there is none any more, if the pool is to close then. */
+  #onServed: (() => void) | undefined;
 
   /**
    * @param pool The pool.
@@ -84,6 +87,9 @@ export class PgBackend {
       adapter: this.#adapter(),
       hooks: { connect: ({ client }) => this.#onConnect(client) },
     });
+    // As with `pg.Pool`, a caller whose client is being opened waits no longer than the others.
+    DnsEngine.changeLimits(this.engine, { maxOpenMs: 0 });
+    followLimits(pool.options, this.engine, { max: (max) => ({ poolSize: readMax({ max }) }) });
   }
 
   /** The pool's counters. */
@@ -104,29 +110,24 @@ export class PgBackend {
    * @param deliver Receives the client or the error. What it throws becomes an uncaught error, as with `pg.Pool`.
    */
   checkout(deliver: Deliver): void {
-    const { timeoutMs } = this.#settings;
-    let timedOut = false;
-    let limit: Timer | undefined;
-    if (timeoutMs < Infinity) {
-      limit = maintenanceTimer(timeoutMs + EXTRA_TIMEOUT_MS, () => {
-        timedOut = true;
-        deliver(new Error(MESSAGES.connectTimeout), undefined, RELEASE_NOTHING);
-      });
-    }
-    this.engine.connect().then((lease) => {
-      limit?.clear();
-      if (timedOut) lease.release();
-      else callUserCode(() => this.#handOut(lease, deliver));
-    }, (error) => {
-      limit?.clear();
-      if (timedOut) return;
-      callUserCode(() => deliver(toDriverError(error, MESSAGES), undefined, RELEASE_NOTHING));
+    const waits = this.#settings.timeoutMs < Infinity && isFull(this.engine.pool.counts);
+    const messages = waits ? MESSAGES : MESSAGES_OF_NEW;
+    this.#waiting++;
+    this.engine.connect().then(
+      (lease) => callUserCode(() => this.#handOut(lease, deliver)),
+      (error) =>
+        callUserCode(() => deliver(toDriverError(error, messages), undefined, RELEASE_NOTHING)),
+    ).then(() => {
+      if (--this.#waiting === 0) this.#onServed?.();
     });
   }
 
-  /** Waits until all clients are released, and closes them. */
-  close(): Promise<void> {
-    return this.engine.close({ drain: Infinity });
+  /** Waits until all callers are served and all clients released, and closes them. */
+  async close(): Promise<void> {
+    if (this.#waiting > 0) {
+      await keptAlive(new Promise<void>((resolve) => this.#onServed = resolve));
+    }
+    await this.engine.close({ drain: Infinity });
   }
 
   #handOut(lease: Lease<DropInClient>, deliver: Deliver): void {

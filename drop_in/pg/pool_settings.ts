@@ -47,7 +47,7 @@ const DEFAULTS = { max: 10, idleTimeoutMillis: 10_000 };
  */
 export function readPoolSettings(given: RawOptions): PgPoolSettings {
   checkPgOptions(given);
-  const max = readNumber(given, "max", "clients") || DEFAULTS.max;
+  const max = readMax(given);
   const min = readNumber(given, "min", "clients") ?? 0;
   if (min > max) throw outOfRange("min", `at most "max", which is ${max}`, min);
   const idleMs = given.idleTimeoutMillis === undefined
@@ -81,6 +81,11 @@ export function readPoolSettings(given: RawOptions): PgPoolSettings {
       ...(timeoutMs < Infinity && { connectTimeout }),
     },
   };
+}
+
+/** Reads the maximum number of clients. */
+export function readMax(given: RawOptions): number {
+  return readNumber(given, "max", "clients") || DEFAULTS.max;
 }
 
 /** Sends the engine's log lines to the `log` function of `pg.Pool`. */

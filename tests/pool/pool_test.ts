@@ -10,6 +10,7 @@ const ADDRESS = "10.0.0.1";
 const SETTINGS: PoolSettings = {
   name: "orders",
   poolSize: 2,
+  maxIdle: Infinity,
   maxOverflow: 0,
   poolTimeoutMs: 30_000,
   useLifo: false,
