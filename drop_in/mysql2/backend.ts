@@ -13,15 +13,17 @@ import { toDriverError } from "../shared/driver_errors.ts";
 import {
   type Callback,
   type CorePool,
+  makeReusable,
   MESSAGES,
   type Mysql2Classes,
   type Pinned,
   type PooledConnection,
   withSocket,
 } from "./module.ts";
-import { closesIdle, engineOptions } from "./pool_settings.ts";
+import { engineOptions, readLimits } from "./pool_settings.ts";
 import { callUserCode } from "../../internal/thrown.ts";
-import { driverCounts } from "../shared/pool_counts.ts";
+import { DnsEngine } from "../../engine/dns_engine.ts";
+import { driverCounts, followLimits, isFull } from "../shared/pool_counts.ts";
 import type { RawOptions } from "../shared/options.ts";
 
 /** The engine behind a pool. */
@@ -59,6 +61,9 @@ export class Mysql2Backend {
       ...engineOptions(given, pool.config),
       adapter: this.#adapter(),
     });
+    const limits = readLimits(pool.config);
+    DnsEngine.changeLimits(this.engine, { maxIdle: limits.maxIdle(pool.config.maxIdle).maxIdle! });
+    followLimits(pool.config, this.engine, limits);
   }
 
   /**
@@ -68,7 +73,7 @@ export class Mysql2Backend {
    */
   checkout(deliver: Callback<PooledConnection>): void {
     const { waitForConnections, queueLimit } = this.#pool.config;
-    const queued = this.#isFull();
+    const queued = isFull(this.engine.pool.counts);
     if (queued && !waitForConnections) {
       queueMicrotask(() => deliver(new Error("No connections available.")));
       return;
@@ -110,13 +115,6 @@ export class Mysql2Backend {
     await this.engine.close({ drain: Infinity });
   }
 
-  /** Returns whether a caller must wait for a connection to be released. */
-  #isFull(): boolean {
-    const { counts } = this.engine.pool;
-    const { total } = driverCounts(counts);
-    return counts.idle <= counts.waiting && total - counts.retired >= counts.poolSize;
-  }
-
   #checkout(queued: boolean, deliver: Callback<PooledConnection>): void {
     this.engine.connect().then(
       (lease) => {
@@ -154,11 +152,9 @@ export class Mysql2Backend {
     const lease = this.#leases.get(connection);
     if (!lease) return;
     this.#leases.delete(connection);
-    const { waiting, idle } = this.engine.pool.counts;
-    const { config } = this.#pool;
-    const surplus = waiting === 0 && closesIdle(config) && idle >= config.maxIdle;
+    const { waiting } = this.engine.pool.counts;
     const { _fatalError, _closing } = connection;
-    if (surplus || _fatalError || _closing || this.#readOnly.has(connection)) {
+    if (_fatalError || _closing || this.#readOnly.has(connection)) {
       lease.invalidate(undefined, { soft: true });
     }
     lease.release();
@@ -170,9 +166,11 @@ export class Mysql2Backend {
     const PoolConnection = this.#PoolConnection;
     const createConnection = (config: Mysql2Config) => {
       const { connectionConfig } = this.#pool.config;
-      const connection = new PoolConnection(this.#pool, {
-        config: withSocket(connectionConfig, config),
-      });
+      const own = withSocket(connectionConfig, config);
+      const connection = new PoolConnection(this.#pool, { config: own });
+      const { connectTimeout } = connectionConfig;
+      const { remoteAddress } = config.stream;
+      makeReusable(own, { address: () => remoteAddress, connectTimeout });
       return {
         on: connection.on.bind(connection),
         once: connection.once.bind(connection),

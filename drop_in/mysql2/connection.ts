@@ -15,6 +15,7 @@ import { ConnectionLink } from "./connection_link.ts";
 import {
   checkMysql2Options,
   type CoreConnection,
+  isOwnStream,
   type Mysql2Classes,
   type Mysql2Driver,
   optionsOf,
@@ -42,7 +43,7 @@ export function createConnectionFactory(
     const config = new PoolConfig({ ...given }).connectionConfig;
     const { socketPath, host } = config;
     warnHostNotTracked(socketPath ?? host, "dnsMysql2");
-    if (socketPath || hostKind(host) !== "name") {
+    if (socketPath || hostKind(host) !== "name" || isOwnStream(given.stream)) {
       return withErrorHandler(mysql2.createConnection(given));
     }
     checkHost(host);

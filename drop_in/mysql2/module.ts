@@ -5,7 +5,7 @@
  */
 
 import { PassThrough } from "node:stream";
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { PacketSource } from "../../adapters/mysql2/packets.ts";
 import type { Mysql2Client, Mysql2Config } from "../../adapters/mysql2.ts";
 import type { EngineOptions } from "../../engine/options.ts";
@@ -37,6 +37,8 @@ export interface ConnectionConfig {
   readonly connectTimeout: number;
   readonly enableKeepAlive: boolean;
   readonly keepAliveInitialDelay: number | undefined;
+  /** The socket, or a function that opens it. */
+  readonly stream?: unknown;
 }
 
 /** The options of a pool as mysql2 reads them. */
@@ -193,7 +195,7 @@ function findClasses(createPool: Mysql2Driver["createPool"]): Mysql2Classes {
 export function checkMysql2Options(given: RawOptions): void {
   const bypass = "it would bypass DNS, because it opens the socket itself";
   refuseOptions(given, {
-    stream: bypass,
+    ...(!isOwnStream(given.stream) && { stream: bypass }),
     creator: bypass,
     isServer: "a server does not connect to a host",
     poolSize: 'use "connectionLimit" of mysql2',
@@ -245,4 +247,36 @@ export function withSocket(
   const { enableKeepAlive, keepAliveInitialDelay } = config;
   if (enableKeepAlive && keepAliveInitialDelay) stream.setKeepAlive(true, keepAliveInitialDelay);
   return Object.assign(copy, { stream, connectTimeout: 0 });
+}
+
+const ownStreams: WeakSet<object> = new WeakSet();
+
+/** Returns whether the option `stream` comes from the settings of a connection that follows DNS. */
+export function isOwnStream(stream: unknown): boolean {
+  return typeof stream === "function" && ownStreams.has(stream);
+}
+
+/**
+ * Makes the settings of a connection good for another one, as libraries use them to cancel a statement: that one opens
+ * a socket of its own to the same address.
+ *
+ * @param config The settings of a connection, which has its socket already.
+ * @param options `address` returns the address that the connection is open to; `connectTimeout` is the timeout that the
+ *   settings had.
+ */
+export function makeReusable(
+  config: ConnectionConfig,
+  { address, connectTimeout }: {
+    address(): string | undefined;
+    readonly connectTimeout: number;
+  },
+): void {
+  const { host, port, enableKeepAlive, keepAliveInitialDelay } = config;
+  const open = (): Socket => {
+    const other = connect({ port, host: address() ?? host, noDelay: true });
+    if (enableKeepAlive) other.setKeepAlive(true, keepAliveInitialDelay);
+    return other;
+  };
+  ownStreams.add(open);
+  Object.assign(config, { stream: open, connectTimeout });
 }

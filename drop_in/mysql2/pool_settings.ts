@@ -5,6 +5,7 @@
  */
 
 import type { EngineOptions } from "../../engine/options.ts";
+import type { PoolLimits } from "../../pool/contract.ts";
 import { LIMIT_NAMES, type Mysql2PoolLimits, type Pinned, type PoolConfig } from "./module.ts";
 import {
   defaultTimeoutMs,
@@ -14,8 +15,9 @@ import {
   toSeconds,
 } from "../shared/options.ts";
 
-/** Minimum idle timeout of the engine, in seconds. */
+/** Range of the engine's idle timeout, in seconds. It is finite, so that the pool looks for connections above `maxIdle`. */
 const MIN_IDLE_TIMEOUT = 0.001;
+const MAX_IDLE_TIMEOUT = 1e9;
 
 /** Picks the limits that mysql2 does not have. */
 function limitsOf(given: RawOptions): Mysql2PoolLimits {
@@ -42,8 +44,27 @@ export function checkNumbers(given: RawOptions): void {
 }
 
 /** Returns whether idle connections are ever closed: in mysql2, only if `maxIdle` is below `connectionLimit`. */
-export function closesIdle({ maxIdle, connectionLimit }: PoolConfig): boolean {
+function closesIdle({ maxIdle, connectionLimit }: PoolConfig): boolean {
   return maxIdle < connectionLimit;
+}
+
+function clampIdle(seconds: number): number {
+  return Math.min(Math.max(seconds, MIN_IDLE_TIMEOUT), MAX_IDLE_TIMEOUT);
+}
+
+/**
+ * Returns how mysql2 reads the limits that may be changed at any time.
+ *
+ * @param config The options as mysql2 reads them at first.
+ */
+export function readLimits(
+  config: PoolConfig,
+): Record<"connectionLimit" | "maxIdle", (value: unknown) => Partial<PoolLimits>> {
+  const closes = closesIdle(config);
+  return {
+    connectionLimit: (value) => ({ poolSize: Number(value) || Infinity }),
+    maxIdle: (value) => ({ maxIdle: closes ? Number(value) : Infinity }),
+  };
 }
 
 /**
@@ -67,7 +88,7 @@ export function engineOptions(given: RawOptions, config: PoolConfig): EngineOpti
     poolTimeout: poolTimeout as number,
     poolSize: connectionLimit,
     maxOverflow: 0,
-    idleTimeout: closesIdle(config) ? Math.max(idleTimeout / 1000, MIN_IDLE_TIMEOUT) : Infinity,
+    idleTimeout: closesIdle(config) ? clampIdle(idleTimeout / 1000) : Infinity,
     ...(connectTimeout > 0 && { connectTimeout: toSeconds(connectTimeout).connectTimeout }),
     ...(!enableKeepAlive && { connectArgs: { enableKeepAlive: false } }),
   } as EngineOptions<Pinned>;

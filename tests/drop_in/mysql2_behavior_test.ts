@@ -12,7 +12,7 @@ import { REFUSING_PORT } from "../support/sockets.ts";
 import { type Subject, testBehaviors } from "../support/drop_in_suite.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { ON_MARIADB } from "../support/servers.ts";
-import { pause, until } from "../support/waiting.ts";
+import { pause, soon, until } from "../support/waiting.ts";
 
 const LOGIN = { user: "app", password: "s3cret", database: "orders" };
 
@@ -409,6 +409,61 @@ const releasing: Record<string, Run> = {
     await until(() => count() === 2);
     await pause(100);
     assertEquals(count(), 2);
+  },
+
+  "maxIdle: connections above it that are used again soon are not opened anew": async (
+    { make },
+  ) => {
+    const pool = make({ connectionLimit: 8, maxIdle: 2 });
+    const sessions = new Set<unknown>();
+    const log = events(pool);
+    // As many rounds as fit between two looks at the idle connections, which are a second apart.
+    await until(async () => {
+      sessions.clear();
+      log.length = 0;
+      for (let round = 0; round < 5; round++) {
+        const all = await Promise.all(Array.from({ length: 8 }, () => pool.getConnection()));
+        for (const { threadId } of all) sessions.add(threadId);
+        for (const connection of all) connection.release();
+      }
+      return sessions.size === 8;
+    });
+  },
+
+  "connectionLimit may be changed at any time": async ({ make }) => {
+    const pool = make({ connectionLimit: 1 });
+    const first = await pool.getConnection();
+    const { config } = pool.pool as unknown as { config: { connectionLimit: number } };
+    config.connectionLimit = 2;
+    const second = await soon(pool.getConnection());
+    config.connectionLimit = 1;
+    const waiter = pool.getConnection();
+    first.release();
+    second.release();
+    (await waiter).release();
+    assertEquals(config.connectionLimit, 1);
+  },
+
+  "config of a connection opens another one to the same server, on a socket of its own": async (
+    { make },
+  ) => {
+    const pool = make({ connectionLimit: 1 });
+    const busy = await pool.getConnection();
+    const sleeping = busy.query<Rows>("SELECT SLEEP(30) AS slept");
+    await untilRunning(busy.threadId, "SELECT SLEEP");
+    const { clientFlags: _, maxPacketSize: __, ...config } = busy.config as unknown as Record<
+      string,
+      unknown
+    >;
+    const control = await mysqlOfPromises.createConnection(config as mysql.ConnectionOptions);
+    const { connection: core } = control as unknown as { connection: unknown };
+    assert(streamOf(core) !== streamOf(busy.connection));
+    await control.query(`KILL QUERY ${busy.threadId}`);
+    await control.end();
+    const outcome = await soon(sleeping).then(([rows]) => rows[0]!.slept, ({ errno }) => errno);
+    assert([1, 1317].includes(outcome), `${outcome}`);
+    assertEquals((await busy.query("SELECT 1 AS one"))[0] as unknown, [{ one: 1 }]);
+    busy.release();
   },
 
   "idleTimeout: idle connections are closed after it": async ({ make }) => {

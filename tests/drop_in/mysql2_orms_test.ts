@@ -2,18 +2,19 @@
  * ORMs on MariaDB in a real switchover, with the examples of docs/drop_in_orms.md.
  */
 
-import { assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { MikroORM } from "npm:@mikro-orm/mysql@^7.2";
 import { drizzle } from "npm:drizzle-orm@^0.45/mysql2";
 import knex31 from "npm:knex@~3.1";
 import knex from "npm:knex@^3.3";
-import { Kysely, MysqlDialect } from "npm:kysely@^0.29";
+import { Kysely, MysqlDialect, sql } from "npm:kysely@^0.29";
 import mysqlOfCallbacks from "npm:mysql2@^3.24";
 import mysql from "npm:mysql2@^3.24/promise";
 import { Sequelize } from "npm:sequelize@^6.37";
 import { DataSource } from "npm:typeorm@^1.1";
 import type net from "node:net";
 import { dnsMysql2, DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
+import { clearDnsCache } from "../../resolver.ts";
 import * as drizzleExample from "../../examples/drop_in_drizzle_mysql.ts";
 import * as knexClientExample from "../../examples/drop_in_knex_client_mysql.ts";
 import * as knexExample from "../../examples/drop_in_knex_mysql.ts";
@@ -28,8 +29,10 @@ import {
   type Work,
   type Works,
 } from "../support/drop_in_failover.ts";
-import { mariadbPair, startMariadbPair } from "../support/drop_in_mariadb.ts";
+import { LOGIN, mariadbPair, startMariadbPair } from "../support/drop_in_mariadb.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
 import { mariadbTest } from "../support/servers.ts";
+import { until } from "../support/waiting.ts";
 
 const pair = mariadbPair();
 
@@ -204,6 +207,45 @@ mariadbTest(
       const db = drizzle({ client: pool });
       return { transaction: () => drizzleExample.order(db, 1), close: () => pool.end() };
     }),
+);
+
+mariadbTest(
+  "Kysely on MariaDB: an aborted statement is cancelled on its server, with the connection functions of mysql2 and of dnsMysql2",
+  async () => {
+    clearDnsCache();
+    const { first: { host, port } } = pair;
+    const dns = { dnsLookup: fakeLookup([host], 60), dnsFallback: false };
+    const modules = { mysql2: mysqlOfCallbacks, dnsMysql2: dnsMysql2(mysqlOfCallbacks, dns) };
+    for (const [name, { createConnection }] of Object.entries(modules)) {
+      const pool = new DnsMysql2Pool(mysqlOfCallbacks, {
+        ...LOGIN,
+        host: "db.internal",
+        port,
+        ...dns,
+      });
+      const db = new Kysely<kyselyExample.Tables>({
+        dialect: new MysqlDialect({
+          pool,
+          controlConnection: (config) => createConnection(config as object) as never,
+        }),
+      });
+      const mine = `${name} aborted`;
+      const abort = new AbortController();
+      const insert = sql`INSERT INTO orders (customer, server) SELECT SLEEP(30), ${mine}`
+        .execute(db, { signal: abort.signal, inflightQueryAbortStrategy: "cancel query" })
+        .then(() => "done", () => "aborted");
+      const running = sql<{ n: number }>`
+        SELECT COUNT(*) AS n FROM information_schema.processlist
+        WHERE info LIKE ${"INSERT INTO orders (customer, server) SELECT SLEEP%"}`;
+      await until(async () => Number((await running.execute(db)).rows[0]!.n) === 1);
+      abort.abort();
+      assertEquals(await insert, "aborted");
+      await until(async () => Number((await running.execute(db)).rows[0]!.n) === 0);
+      const { rows } = await sql`SELECT 1 FROM orders WHERE server = ${mine}`.execute(db);
+      assertEquals(rows, [], name);
+      await db.destroy();
+    }
+  },
 );
 
 Deno.test("TypeORM: replication is refused, because it creates a pool cluster", async () => {

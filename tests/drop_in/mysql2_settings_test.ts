@@ -1,16 +1,16 @@
 import { assertEquals } from "@std/assert";
 import mysql from "npm:mysql2@^3.24";
 import { classesOf } from "../../drop_in/mysql2/module.ts";
-import { closesIdle, engineOptions } from "../../drop_in/mysql2/pool_settings.ts";
+import { engineOptions, readLimits } from "../../drop_in/mysql2/pool_settings.ts";
 
 const { PoolConfig } = classesOf(mysql);
 
-/** Reads options; returns the engine's, and whether idle connections are closed. */
+/** Reads options; returns the engine's, and how many idle connections there may be. */
 function read(options: Record<string, unknown>, ours: Record<string, unknown> = {}) {
   const config = new PoolConfig({ ...options });
   return {
     engine: engineOptions({ ...options, ...ours }, config) as unknown,
-    closesIdle: closesIdle(config),
+    maxIdle: readLimits(config).maxIdle(config.maxIdle).maxIdle,
   };
 }
 
@@ -26,7 +26,7 @@ const DEFAULTS = {
 };
 
 Deno.test("engineOptions() converts mysql2's options: defaults, milliseconds to seconds, 0 to what it means to mysql2", () => {
-  assertEquals(read({}), { engine: DEFAULTS, closesIdle: false });
+  assertEquals(read({}), { engine: DEFAULTS, maxIdle: Infinity });
   const options = {
     connectionLimit: 20,
     maxIdle: 5,
@@ -46,21 +46,22 @@ Deno.test("engineOptions() converts mysql2's options: defaults, milliseconds to 
       connectTimeout: 2.5,
       connectArgs: { enableKeepAlive: false },
     },
-    closesIdle: true,
+    maxIdle: 5,
   });
   const zeros = { connectionLimit: 0, connectTimeout: 0 };
   const { connectTimeout: _, ...rest } = DEFAULTS;
-  assertEquals(read(zeros), { engine: { ...rest, poolSize: 0 }, closesIdle: false });
+  assertEquals(read(zeros), { engine: { ...rest, poolSize: 0 }, maxIdle: Infinity });
 });
 
-Deno.test("closesIdle() is true only if maxIdle is below connectionLimit", () => {
+Deno.test("readLimits(): maxIdle is a limit only if it is below connectionLimit at first", () => {
   const of = (options: Record<string, unknown>) => {
-    const { engine, closesIdle } = read(options);
-    return [closesIdle, (engine as { idleTimeout: number }).idleTimeout];
+    const { engine, maxIdle } = read(options);
+    return [maxIdle, (engine as { idleTimeout: number }).idleTimeout];
   };
-  assertEquals(of({ idleTimeout: 1000 }), [false, Infinity]);
-  assertEquals(of({ idleTimeout: 1000, maxIdle: 9 }), [true, 1]);
-  assertEquals(of({ idleTimeout: 0, maxIdle: 0 }), [true, 0.001]);
+  assertEquals(of({ idleTimeout: 1000 }), [Infinity, Infinity]);
+  assertEquals(of({ idleTimeout: 1000, maxIdle: 9 }), [9, 1]);
+  assertEquals(of({ idleTimeout: 0, maxIdle: 0 }), [0, 0.001]);
+  assertEquals(of({ idleTimeout: Infinity, maxIdle: 9 }), [9, 1e9]);
 });
 
 Deno.test("engineOptions(): poolTimeout is 30 seconds by default if a role is required, else there is none", () => {
