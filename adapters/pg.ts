@@ -17,11 +17,13 @@ import type {
   Verdict,
 } from "./adapter.ts";
 import {
+  addServerName,
   internalsOf,
   type PgClient,
   type PgModule,
   type PgResult,
-  type QueryWithCallback,
+  type WithCallback,
+  withCallback,
 } from "./pg/driver.ts";
 import { readOptions } from "./pg/options.ts";
 import {
@@ -86,7 +88,7 @@ export function pgAdapter<C extends PgClient>(pg: PgModule<C>): Adapter<C> {
 export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C>>): Adapter<C> {
   const ask = async (client: C, text: string) => {
     await untilIdle(client);
-    return (await client.query(text)).rows;
+    return (await run(client, text, undefined) as PgResult).rows;
   };
   const session = postgresSessionMethods(ask);
   return {
@@ -108,7 +110,11 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     probe: (ip: string, target: Target) => probeSocket(ip, target),
 
     async close(client: C): Promise<void> {
-      await client.end();
+      const end = client.end as unknown as WithCallback<[], void>;
+      await withCallback<void>(
+        (callback) => end.call(client, callback),
+        () => internalsOf(client)._ended !== false,
+      );
     },
 
     terminate,
@@ -133,7 +139,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     transactionStatus,
     commit: postgresCommit<C>({
       transactionStatus,
-      send: async (client) => (await client.query("COMMIT")).command,
+      send: async (client) => (await run(client, "COMMIT", undefined) as PgResult).command,
     }),
     tls: tlsState,
     classify,
@@ -176,6 +182,7 @@ async function open<C extends PgClient>(
     host: ip,
   });
   nameForPassword(client, { ip, host: target.host });
+  // The environment may ask for TLS (`PGSSLMODE`).
   if (ssl === undefined) addServerName(client, target.host);
   // Without a listener, the `error` of an idle client ends the process.
   client.on("error", () => {});
@@ -183,7 +190,11 @@ async function open<C extends PgClient>(
   const onAbort = () => terminate(client, signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    await client.connect();
+    const connect = client.connect as unknown as WithCallback<[], unknown>;
+    await withCallback<unknown>(
+      (callback) => connect.call(client, callback),
+      () => internalsOf(client)._connected !== false,
+    );
     signal.throwIfAborted();
     followMessages(client);
     return client;
@@ -203,13 +214,6 @@ async function open<C extends PgClient>(
 function nameForPassword(client: PgClient, { ip, host }: { ip: string; host: string }): void {
   const { connection, connectionParameters } = internalsOf(client);
   if (connection && connectionParameters?.host === ip) connectionParameters.host = host;
-}
-
-/** Sets the host name if the environment asks for TLS (`PGSSLMODE`): pg would check the certificate for the IP address. */
-function addServerName(client: PgClient, host: string): void {
-  const { connection } = internalsOf(client);
-  if (!connection?.ssl) return;
-  connection.ssl = withServerName(host, connection.ssl === true ? {} : connection.ssl);
 }
 
 function terminate(client: PgClient, reason?: unknown): void {
@@ -257,22 +261,21 @@ function onClose(client: PgClient, listener: (error?: unknown) => void): void {
 
 /**
  * Runs one statement with a callback, as the driver's own pool does: a promise made by pg (8.23) keeps the result from
- * being collected while it is young, which costs a third more CPU time for results of 100 rows. A client that ignores
- * the callback and returns a promise is supported as well.
+ * being collected while it is young, which costs a third more CPU time for results of 100 rows.
  */
 function run(
   client: PgClient,
   text: string,
   values: BindValues | undefined,
 ): Promise<PgResult | PgResult[]> {
-  return new Promise((resolve, reject) => {
-    const query = client.query as unknown as QueryWithCallback;
-    const promise = query.call(client, text, values && listOf(values), (error, result) => {
-      if (error) reject(error);
-      else resolve(result!);
-    });
-    promise?.then(resolve, reject);
-  });
+  const query = client.query as unknown as WithCallback<
+    [text: string, values: unknown[] | undefined],
+    PgResult | PgResult[]
+  >;
+  return withCallback<PgResult | PgResult[]>(
+    (callback) => query.call(client, text, values && listOf(values), callback),
+    () => false,
+  );
 }
 
 /** Returns the rows of the first result that has columns. */

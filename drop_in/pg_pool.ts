@@ -100,7 +100,7 @@ export const DnsPgPool: DnsPgPoolConstructor = Object.defineProperty(
  */
 export function dnsPg<P extends PgDriver>(pg: P, options: DnsPoolOptions = {}): P {
   const driver = checkDriver(pg);
-  const Client = clientClass(driver, options);
+  const Client = clientClass(driver.Client, options);
   class Pool extends poolClassOf(driver) {
     constructor(given: RawOptions = {}) {
       super({ ...options, ...copyOptions(given) });

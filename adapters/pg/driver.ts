@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TlsOptions } from "../shared/tls.ts";
+import { type TlsOptions, withServerName } from "../shared/tls.ts";
 
 /** What the adapter sets on a new client; `connectArgs` may add any other option of the driver. */
 export interface PgConfig {
@@ -26,7 +26,7 @@ export interface PgConfig {
   keepAliveInitialDelayMillis: number;
 }
 
-/** The part of `pg.Client` that the adapter needs. */
+/** The part of `pg.Client` that the adapter needs. All three methods are called with a callback too. */
 export interface PgClient {
   /** Opens the connection. */
   connect(): Promise<unknown>;
@@ -61,6 +61,10 @@ export interface PgInternals {
   readyForQuery?: boolean;
   /** Whether `end()` was called. */
   _ending?: boolean;
+  /** Whether the client is connected. */
+  _connected?: boolean;
+  /** Whether the connection is closed. */
+  _ended?: boolean;
   /** `false` once the connection is lost. */
   _queryable?: boolean;
   /** The queries that wait for the running one. */
@@ -95,6 +99,37 @@ interface PgStream {
   authorized?: boolean;
 }
 
+/**
+ * Calls a method of a client with a callback, as the driver's own pool does: a subclass may know no other way. One that
+ * ignores the callback and returns a promise is supported as well.
+ *
+ * @param call Calls the method.
+ * @param isDone Returns whether a promise without a value is the end, and not one of a method that only passes on the
+ *   callback.
+ * @returns What the callback or the promise gives.
+ * @throws The error that the callback or the promise gives.
+ */
+export function withCallback<T>(
+  call: (callback: (error: unknown, result?: T) => void) => unknown,
+  isDone: () => boolean,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const returned = call((error, result) => error ? reject(error) : resolve(result!)) as
+      | Promise<T>
+      | undefined;
+    returned?.then?.((result) => {
+      if (result !== undefined || isDone()) resolve(result);
+    }, reject);
+  });
+}
+
+/** Makes TLS check the certificate for the host name: pg would check it for the address that it connects to. */
+export function addServerName(client: PgClient, host: string): void {
+  const { connection } = internalsOf(client);
+  if (!connection?.ssl) return;
+  connection.ssl = withServerName(host, connection.ssl === true ? {} : connection.ssl);
+}
+
 /** Returns a client with the members that its type leaves out. */
 export function internalsOf(client: PgClient): PgInternals {
   return client as unknown as PgInternals;
@@ -104,11 +139,10 @@ export function internalsOf(client: PgClient): PgInternals {
 export interface PgResult {
   rows: unknown[];
   fields?: unknown[];
+  command?: string;
 }
 
-/** `query` with a callback, as the driver's own pool calls it. */
-export type QueryWithCallback = (
-  text: string,
-  values: unknown[] | undefined,
-  callback: (error: unknown, result?: PgResult | PgResult[]) => void,
-) => Promise<PgResult | PgResult[]> | undefined;
+/** A function with a callback as its last argument. */
+export type WithCallback<A extends unknown[], T> = (
+  ...args: [...A, (error: unknown, result?: T) => void]
+) => unknown;

@@ -21,6 +21,7 @@ import {
   pinningAdapter,
   type Release,
 } from "./module.ts";
+import type { Neighbors } from "./client_class.ts";
 import { asError, callUserCode } from "../../internal/thrown.ts";
 import { type PgPoolSettings, readMax, readPoolSettings } from "./pool_settings.ts";
 import { type DriverCounts, driverCounts, followLimits, isFull } from "../shared/pool_counts.ts";
@@ -34,6 +35,7 @@ const RELEASE_NOTHING: Release = () => {};
 
 /** State of a client. */
 interface ClientState {
+  readonly client: DropInClient;
   /** When the client was opened. */
   readonly sinceMs: number;
   /** The current lease; `undefined` while the client is idle. */
@@ -51,7 +53,7 @@ interface ClientState {
 }
 
 /** The engine behind a pool. */
-export class PgBackend {
+export class PgBackend implements Neighbors {
   /** The engine. */
   readonly engine: Engine<DropInClient>;
 
@@ -95,6 +97,21 @@ export class PgBackend {
   /** The pool's counters. */
   get counts(): DriverCounts {
     return driverCounts(this.engine.pool.counts);
+  }
+
+  preferredAddress(): string | undefined {
+    const inUse = [...this.#open].filter(({ lease }) => lease !== undefined);
+    const [address, other] = new Set(inUse.map(({ client }) => client.host));
+    return other === undefined ? address : undefined;
+  }
+
+  serversOf(sessionId: number): string[] {
+    const clients = [...this.#open].map(({ client }) => client);
+    return [
+      ...new Set(
+        clients.filter(({ processID }) => processID === sessionId).map(({ host }) => host),
+      ),
+    ];
   }
 
   /** Number of clients that are in use and past their lifetime. */
@@ -170,6 +187,7 @@ export class PgBackend {
   /** Tracks a new client: listens for its end before the engine does. */
   #track(client: DropInClient): void {
     const state: ClientState = {
+      client,
       sinceMs: ageClock(),
       lease: undefined,
       handedOutBefore: false,
@@ -224,7 +242,8 @@ export class PgBackend {
 
   /** Creates the adapter that opens the pool's clients and reports their end. */
   #adapter(): Adapter<DropInClient> {
-    const adapter = pinningAdapter(this.#pool.Client, () => this.#pool.options);
+    const { Client, options } = this.#pool;
+    const adapter = pinningAdapter(Client, () => options);
     const { ref, unref, ...rest } = adapter;
     return {
       ...rest,

@@ -23,29 +23,45 @@ import {
   type PgInternalDriver,
   pinningAdapter,
 } from "./module.ts";
+import { statementArguments, targetSession } from "./statement.ts";
 
 const FLAGS: DepartureFlags = {
   knex: { property: "__knex__disposed", value: (reason) => reason },
   sequelize: { property: "_invalid", value: () => true },
 };
 
+/** What a pool knows of its clients, for a client class that goes to the same servers. */
+export type Neighbors = Required<Pick<SharedParts, "preferredAddress" | "serversOf">>;
+
 /**
  * Creates the subclass.
  *
- * @param pg The module.
+ * @param Base The class.
  * @param options dnspool's options for all clients of the class.
+ * @param neighbors What the pool knows that the class belongs to.
  */
 export function clientClass(
-  pg: PgInternalDriver,
+  Base: PgInternalDriver["Client"],
   options: DnsPoolOptions,
+  neighbors?: Neighbors,
 ): PgInternalDriver["Client"] {
   const shared: SharedParts = {
-    hosts: new TrackedHosts(options, (given) => pinningAdapter(pg.Client, given)),
-    adapter: pinningAdapter(pg.Client, () => ({})),
+    ...(neighbors && {
+      preferredAddress: () => neighbors.preferredAddress(),
+      serversOf: (sessionId) => neighbors.serversOf(sessionId),
+    }),
+    hosts: new TrackedHosts(options, (given) => pinningAdapter(Base, given)),
+    adapter: pinningAdapter(Base, () => ({})),
     retry: options.connectRetry !== false,
   };
 
-  return class DnsPgClient extends pg.Client {
+  return class DnsPgClient extends Base {
+    /** Clients that a pool opened for an address are clients of this class too, to those who look. */
+    static override [Symbol.hasInstance](value: unknown): boolean {
+      return value instanceof Base;
+    }
+
+    readonly #given: Record<string, unknown>;
     readonly #state = new DepartureState();
     /** `undefined` if DNS is not followed for the host. */
     readonly #link: ClientLink | undefined;
@@ -53,6 +69,7 @@ export function clientClass(
     constructor(config?: unknown) {
       const given = readConfig(config);
       super({ ...KEEPALIVE, ...given });
+      this.#given = given;
       const timeoutMs = readNumber(given, "connectionTimeoutMillis", "milliseconds") || Infinity;
       const state = this.#state;
       state.showOn(this, FLAGS);
@@ -61,29 +78,70 @@ export function clientClass(
       warnHostNotTracked(this.host, "dnsPg");
       if (hostKind(this.host) !== "name") return;
       checkHost(this.host);
-      const connect = () => super.connect();
+      // The link limits the whole, from the resolution on.
+      Object.assign(this, { _connectionTimeoutMillis: 0 });
       const end = () => super.end();
-      this.#link = new ClientLink(this, shared, { given, timeoutMs, state, connect, end });
+      this.#link = new ClientLink(this, shared, { given, timeoutMs, state, end });
     }
 
     override connect(callback?: (error: unknown, client?: DropInClient) => void): Promise<this> {
       // deno-lint-ignore no-explicit-any -- the original takes a callback as well
-      if (!this.#link) return (super.connect as any).call(this, callback);
-      const connecting = this.#link.connect().then(() => this);
-      if (!callback) return connecting;
-      connecting.then(
-        () => queueMicrotask(() => callback(null, this)),
-        (error) => queueMicrotask(() => callback(error)),
-      );
-      return undefined as unknown as Promise<this>;
+      const connecting = (super.connect as any).call(this, callback) as Promise<this>;
+      return callback || !this.#link ? connecting : this.#untilEnded(connecting);
+    }
+
+    /** Rejects a connect that the client's end leaves open. That alone is no unhandled rejection. */
+    #untilEnded(connecting: Promise<this>): Promise<this> {
+      const { _Promise = Promise } = this as { _Promise?: PromiseConstructor };
+      const result: Promise<this> = new _Promise((resolve, reject) => {
+        connecting.then(resolve, reject);
+        this.once("end", () => {
+          if (!this._ending) return;
+          result.catch(() => {});
+          reject(new Error("Connection terminated"));
+        });
+      });
+      return result;
     }
 
     // deno-lint-ignore no-explicit-any -- passes on the arguments
     override query(...args: any[]): Promise<{ rows: unknown[] }> {
+      const session = this.#link && targetSession(args);
+      if (session !== undefined) {
+        const address = this.#link!.elsewhere(session);
+        if (address !== undefined) return this.#queryOn(address, args);
+      }
       // deno-lint-ignore no-explicit-any -- passes on the arguments
       const result = (super.query as any).apply(this, args);
       this.#state.registration?.noteUse();
       return result;
+    }
+
+    /** Runs a statement on the server that it is meant for: the same number is another session's on another server. */
+    #queryOn(address: string, args: unknown[]): Promise<{ rows: unknown[] }> {
+      const { statement, callback } = statementArguments(args);
+      const run = async () => {
+        const other = new DnsPgClient(this.#given);
+        other.#link!.want(address);
+        try {
+          await other.connect();
+          // deno-lint-ignore no-explicit-any -- passes on the arguments
+          return await (other.query as any)(...statement);
+        } finally {
+          other.end().catch(() => {});
+        }
+      };
+      const running = run();
+      if (!callback) return running;
+      running.then((result) => callback(null, result), callback);
+      return undefined as unknown as typeof running;
+    }
+
+    /** Cancels what another client runs; its server is that of the client. */
+    cancel(client: DropInClient, query: unknown): void {
+      this.#link?.want(client.host);
+      // deno-lint-ignore no-explicit-any -- the types of pg leave it out
+      (Base.prototype as any).cancel.call(this, client, query);
     }
 
     // deno-lint-ignore no-explicit-any -- the original takes a callback as well

@@ -5,9 +5,10 @@
  */
 
 import type { Adapter } from "../../adapters/adapter.ts";
-import { type TlsOptions, withServerName } from "../../adapters/shared/tls.ts";
+import { addServerName } from "../../adapters/pg/driver.ts";
+import { maintenanceTimer, type Timer } from "../../internal/clock.ts";
+import { isTimeout } from "../../internal/thrown.ts";
 import { closeConnection, type TerminateOptions } from "../../pool/connection/close.ts";
-import { deadline } from "../../internal/async.ts";
 import type { DepartureState } from "../shared/departure_state.ts";
 import { type DriverMessages, toDriverError } from "../shared/driver_errors.ts";
 import { type RawOptions, ROLE_TIMEOUT_MS } from "../shared/options.ts";
@@ -16,7 +17,11 @@ import type { TrackedHosts } from "../shared/tracked_hosts.ts";
 import { type DropInClient, MESSAGES as POOL_MESSAGES } from "./module.ts";
 
 /** Messages of `pg.Client`, whose only timeout is that of the connect. */
-const MESSAGES: DriverMessages = { ...POOL_MESSAGES, timeout: POOL_MESSAGES.connectTimeout };
+const MESSAGES: DriverMessages = {
+  ...POOL_MESSAGES,
+  timeout: "timeout expired",
+  connectTimeout: "timeout expired",
+};
 
 /** What the links of one module share. */
 export interface SharedParts {
@@ -25,6 +30,10 @@ export interface SharedParts {
   readonly adapter: Adapter<DropInClient>;
   /** Whether a server that refuses may be tried again until the timeout. */
   readonly retry: boolean;
+  /** Returns the address to connect to; `undefined` if any address of the name will do. */
+  preferredAddress?(): string | undefined;
+  /** Returns the addresses of the servers on which clients have a session with a number. Default: all that are open. */
+  serversOf?(sessionId: number): string[];
 }
 
 /** What belongs to one client. */
@@ -32,15 +41,20 @@ export interface ClientParts {
   readonly given: RawOptions;
   readonly timeoutMs: number;
   readonly state: DepartureState;
-  /** Calls the original `connect`. */
-  connect(): Promise<unknown>;
   /** Calls the original `end`. */
   end(): unknown;
 }
 
-/** Internal properties of `pg.Client`. */
-interface ClientInternals {
-  connection: { ssl?: TlsOptions | boolean };
+/** The part of a client's socket that is used. */
+interface DialingStream {
+  connect(port: number, host: string): unknown;
+  destroy(error?: Error): void;
+}
+
+/** The part of the connection below a client that is used. */
+interface DialingConnection {
+  readonly stream: DialingStream;
+  once(event: "end", listener: () => void): unknown;
 }
 
 /** The link between a client and its tracked host. */
@@ -48,13 +62,18 @@ export class ClientLink implements TrackedConnection {
   readonly #client: DropInClient;
   readonly #shared: SharedParts;
   readonly #own: ClientParts;
-  readonly #abort = new AbortController();
+  readonly #end: AbortController = new AbortController();
   #host: TrackedHost<DropInClient> | undefined;
+  #limit: Timer | undefined;
+  /** Whether an address is being chosen for the socket. */
+  #choosing = false;
+  /** The address to connect to, if it is known. */
+  #wanted: string | undefined;
   /** Whether the server ended this client alone. */
   #endedAlone = false;
 
   /**
-   * @param client The client.
+   * @param client The client, whose socket is not connected yet.
    * @param shared What the links of the module share.
    * @param own What belongs to the client.
    */
@@ -64,15 +83,31 @@ export class ClientLink implements TrackedConnection {
     this.#own = own;
     const { adapter } = shared;
     client.on("error", (error) => this.#noteFailure(error));
+    client.once("connect", () => {
+      this.#limit?.clear();
+      own.state.registration?.noteOpened();
+    });
     adapter.onError!(client, (error) => {
       const verdict = adapter.classify!(error);
       own.state.noteError(verdict);
       if (verdict === "closed") this.#endedAlone = true;
     });
+    const { stream } = this.#connection;
+    const { connect } = stream;
+    // The client goes through all its states by itself, whatever is called meanwhile. Only its socket waits.
+    stream.connect = (port) => {
+      stream.connect = connect;
+      this.#dial(stream, port);
+      return stream;
+    };
   }
 
   get busy(): boolean {
     return this.#shared.adapter.transactionStatus!(this.#client) !== "idle";
+  }
+
+  get sessionId(): number | undefined {
+    return this.#client.processID ?? undefined;
   }
 
   close(): void {
@@ -90,29 +125,76 @@ export class ClientLink implements TrackedConnection {
     });
   }
 
-  /** Ends a `connect()` that is still choosing an address. */
+  /** Ends a connect for which an address is being chosen: the socket cannot take a message to the server yet. */
   abort(): void {
-    this.#abort.abort(new Error("Connection terminated"));
+    if (!this.#choosing) return;
+    this.#end.abort();
+    this.#connection.stream.destroy();
   }
 
-  /** Connects the client to an address that its host's name has now. */
-  async connect(): Promise<void> {
+  /** Makes the next connect go to an address. */
+  want(address: string): void {
+    this.#wanted = address;
+  }
+
+  /**
+   * Returns the address of the server that has a session, if that is another server than the client's.
+   *
+   * @throws {Error} if several servers have one with that number.
+   */
+  elsewhere(sessionId: number): string | undefined {
+    const servers = this.#shared.serversOf?.(sessionId) ?? this.#host?.serversOf(sessionId) ?? [];
+    if (servers.length > 1) {
+      const named = servers.join(" and ");
+      throw new Error(`Cannot end what session ${sessionId} runs: ${named} have such a session`);
+    }
+    return servers[0] === this.#client.host ? undefined : servers[0];
+  }
+
+  get #connection(): DialingConnection {
+    return this.#client.connection as DialingConnection;
+  }
+
+  /** Connects the client's socket to an address that its host's name has now. */
+  async #dial(stream: DialingStream, port: number): Promise<void> {
     const client = this.#client;
-    const { given, state, connect } = this.#own;
+    const { given, state, timeoutMs } = this.#own;
     const { host: name } = client;
     const host = this.#host = this.#shared.hosts.get(client, given);
+    const end = this.#end;
+    if (timeoutMs < Infinity) {
+      this.#limit = maintenanceTimer(timeoutMs, () => {
+        end.abort(new DOMException("The connect timeout is over", "TimeoutError"));
+      });
+    }
+    // The client itself has no such event if it only cancels what another one runs.
+    this.#connection.once("end", () => {
+      this.#limit?.clear();
+      end.abort();
+      // After the client's own listener, which reports the error.
+      queueMicrotask(() => state.registration?.remove());
+    });
+    this.#choosing = true;
     try {
       const address = await this.#chooseAddress(host);
-      const registration = state.registration = host.register(this, address);
-      client.once("end", () => registration.remove());
+      if (end.signal.aborted) {
+        host.abandon();
+        throw end.signal.reason;
+      }
+      this.#choosing = false;
+      state.registration = host.register(this, address);
       client.host = address;
-      nameForTls(client as unknown as ClientInternals, name);
-      await connect();
-      registration.noteOpened();
+      addServerName(client, name);
+      end.signal.addEventListener("abort", () => {
+        if (!isTimeout(end.signal.reason)) return;
+        this.#connection.stream.destroy(toDriverError(end.signal.reason, MESSAGES));
+      });
+      stream.connect(port, address);
     } catch (error) {
+      this.#choosing = false;
+      if (end.signal.aborted && !isTimeout(end.signal.reason)) return;
       this.#noteFailure(error);
-      state.registration?.remove();
-      throw toDriverError(error, MESSAGES);
+      stream.destroy(toDriverError(error, MESSAGES));
     }
   }
 
@@ -126,24 +208,14 @@ export class ClientLink implements TrackedConnection {
   }
 
   async #chooseAddress(host: TrackedHost<DropInClient>): Promise<string> {
+    const address = this.#wanted ?? this.#shared.preferredAddress?.();
+    if (address !== undefined) return address;
     const { timeoutMs } = this.#own;
-    const options = {
+    return await host.chooseAddress(this.#end.signal, {
       timeoutMs: Math.min(timeoutMs, ROLE_TIMEOUT_MS),
       // Without a timeout, a caller would never learn of the failure.
       retryUntilTimeout: timeoutMs < Infinity && this.#shared.retry,
       closeProbe: (client: DropInClient) => client.end(),
-    };
-    return await deadline(
-      timeoutMs,
-      (signal) => host.chooseAddress(signal, options),
-      { signal: this.#abort.signal, what: "no connection" },
-    );
-  }
-}
-
-/** Makes TLS check the certificate for the name: the client's host is an address. */
-function nameForTls({ connection }: ClientInternals, host: string): void {
-  if (connection.ssl) {
-    connection.ssl = withServerName(host, connection.ssl === true ? {} : connection.ssl);
+    });
   }
 }

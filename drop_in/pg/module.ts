@@ -32,6 +32,8 @@ export interface DropInClient extends PgClient {
   database?: string;
   password?: unknown;
   connection?: unknown;
+  /** The number of the session. */
+  processID?: number | null;
   release?: Release;
   _queryable?: boolean;
   _ending?: boolean;

@@ -6,6 +6,7 @@
 
 import type { Engine } from "../../engine.ts";
 import { PgBackend } from "./backend.ts";
+import { clientClass } from "./client_class.ts";
 import {
   checkPgOptions,
   type Deliver,
@@ -16,7 +17,7 @@ import {
   readTarget,
 } from "./module.ts";
 import { type HostKind, hostKind, warnHostNotTracked } from "../shared/host_kind.ts";
-import { type RawOptions, refuseWithoutEngine } from "../shared/options.ts";
+import { dnsPoolOptions, type RawOptions, refuseWithoutEngine } from "../shared/options.ts";
 
 /** The subclass. */
 export type DnsPgPoolClass = new (options?: RawOptions) => PgPool & {
@@ -43,6 +44,7 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
   // `query` and everything else that does not concern where clients come from is the original's.
   return class DnsPgPool extends Pool {
     readonly #backend: PgBackend | undefined;
+    #Client: PgPool["Client"] | undefined;
 
     constructor(options?: RawOptions) {
       super(options);
@@ -50,8 +52,17 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
       const target = readTarget(this.Client, this.options);
       warnHostNotTracked(target.host, "DnsPgPool");
       const kind = hostKind(target.host);
-      if (kind === "socket" || kind === "list") leaveToOriginal(this, kind);
-      else this.#backend = new PgBackend(this, target);
+      if (kind === "socket" || kind === "list") {
+        leaveToOriginal(this, kind);
+        return;
+      }
+      const backend = this.#backend = new PgBackend(this, target);
+      const { Client, options: given } = this;
+      // Libraries cancel a statement on a client of this class.
+      Object.defineProperty(this, "Client", {
+        get: () => this.#Client ??= clientClass(Client, dnsPoolOptions(given), backend),
+        set: (value: PgPool["Client"]) => void (this.#Client = value),
+      });
     }
 
     /** The engine behind the pool: `status()` and events. */

@@ -17,6 +17,7 @@ import {
 } from "../../pool/connection/departures.ts";
 import { delay } from "../../internal/async.ts";
 import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
+import { isTimeout } from "../../internal/thrown.ts";
 import type { Dialer } from "../../pool/connection/dialer.ts";
 import type { EngineSettings } from "../../engine/options.ts";
 import { type View, viewOf } from "../../resolver.ts";
@@ -25,6 +26,8 @@ import { type View, viewOf } from "../../resolver.ts";
 export interface TrackedConnection {
   /** Whether a statement is running on it, or a transaction is open. */
   readonly busy: boolean;
+  /** The number of its session on the server, once it is known. */
+  readonly sessionId?: number | undefined;
   /** Closes it gracefully. */
   close(): void;
   /** Terminates it; statements that are running reject with the reason. */
@@ -108,22 +111,25 @@ export class TrackedHost<C> {
    */
   async chooseAddress(signal: AbortSignal, options: ChooseOptions<C>): Promise<string> {
     this.#choosing++;
+    const failures: unknown[] = [];
     try {
-      const address = await this.#choose(signal, now() + options.timeoutMs, options);
+      const address = await this.#choose(signal, failures, options);
       this.#choosing--;
       return address; // the caller registers its connection next
     } catch (error) {
       this.#choosing--;
       this.#checkUnused();
-      throw error;
+      // Of a timeout, the last failure before it is the reason.
+      throw isTimeout(error) && error === signal.reason ? failures.pop() ?? error : error;
     }
   }
 
   async #choose(
     signal: AbortSignal,
-    endMs: number,
-    { retryUntilTimeout, closeProbe }: ChooseOptions<C>,
+    failures: unknown[],
+    { timeoutMs, retryUntilTimeout, closeProbe }: ChooseOptions<C>,
   ): Promise<string> {
+    const endMs = now() + timeoutMs;
     for (;;) {
       if (!this.#view.isFresh()) await this.#view.waitUntilFresh(signal);
       const { addresses } = this.#view;
@@ -139,6 +145,7 @@ export class TrackedHost<C> {
         return address;
       } catch (error) {
         signal.throwIfAborted();
+        failures[0] = error;
         this.#view.refresh();
         if (!this.#dialer.isTransient(error, retry) || now() + RETRY_DELAY_MS >= endMs) throw error;
         await delay(RETRY_DELAY_MS, signal);
@@ -165,6 +172,14 @@ export class TrackedHost<C> {
     this.#stopWatching?.();
     this.#stopWatching = undefined;
     this.#checkUnused();
+  }
+
+  /** Returns the addresses of the servers on which connections have a session with a number. */
+  serversOf(sessionId: number): string[] {
+    const all = [...this.#registrations].filter(({ connection }) =>
+      connection.sessionId === sessionId
+    );
+    return [...new Set(all.map(({ address }) => address))];
   }
 
   /** Asks DNS before the answer expires. */

@@ -375,6 +375,86 @@ Deno.test("DnsPgPool: end() lets callers that came before it have their clients,
     assert((client as unknown as { _ended: boolean })._ended);
   }));
 
+Deno.test("DnsPgPool: Client follows the name, and ends what a session runs on the server that has the session", () =>
+  withPgPools(async ({ dns, make }) => {
+    const pool = make();
+    const { Client, options } = pool as unknown as {
+      Client: typeof pg.Client;
+      options: pg.PoolOptions;
+    };
+    const control = async (client: pg.PoolClient, how: "text" | "value" | "callback") => {
+      const other = new Client({ ...options, password: options.password });
+      await other.connect();
+      const { processID } = client as unknown as { processID: number };
+      const text = `select pg_cancel_backend(${how === "text" ? processID : "$1"}) AS done`;
+      const values = how === "text" ? [] : [processID];
+      const { rows } = how !== "callback" ? await other.query(text, values) : await new Promise<
+        pg.QueryResult
+      >((resolve, reject) =>
+        other.query(text, values, (error, result) => error ? reject(error) : resolve(result))
+      );
+      assertEquals(rows, [{ done: true }]);
+      await other.end();
+    };
+    const old = await pool.connect();
+    const cancelled = async (client: pg.PoolClient, how: Parameters<typeof control>[1]) => {
+      const failing = assertRejects(() => soon(client.query("SELECT pg_sleep(30)")));
+      await control(client, how);
+      assertEquals((await failing as pg.DatabaseError).code, "57014");
+    };
+    await cancelled(old, "text");
+    dns.addresses = [second.host];
+    await untilMoved(pool, second.host);
+    const current = await pool.connect();
+    assertEquals([await where(old), await where(current)], [first.host, second.host]);
+    await cancelled(old, "value");
+    await cancelled(current, "callback");
+    await cancelled(old, "callback");
+    const plain = new Client({ ...options, password: options.password });
+    await plain.connect();
+    assertEquals(await where(plain), second.host);
+    await plain.end();
+    old.release();
+    current.release();
+  }));
+
+Deno.test("DnsPgPool: a client class whose methods take a callback only, and one whose methods are async, work", () =>
+  withPgPools(async ({ make }) => {
+    type Callback = (...args: unknown[]) => void;
+    // deno-lint-ignore no-explicit-any -- the types of pg have both forms only
+    const Base = pg.Client as any;
+    class OfCallbacks extends Base {
+      connect(callback: Callback) {
+        super.connect((...args: unknown[]) => callback(...args));
+      }
+      query(text: unknown, values: unknown, callback: Callback) {
+        super.query(text, values, (...args: unknown[]) => callback(...args));
+      }
+      end(callback: Callback) {
+        super.end(() => callback());
+      }
+    }
+    class Async extends Base {
+      async connect(...args: unknown[]) {
+        await Promise.resolve();
+        return super.connect(...args);
+      }
+      async query(...args: unknown[]) {
+        await Promise.resolve();
+        return super.query(...args);
+      }
+      async end(...args: unknown[]) {
+        await Promise.resolve();
+        return super.end(...args);
+      }
+    }
+    for (const Client of [OfCallbacks, Async] as unknown as Options["Client"][]) {
+      const pool = make({ Client, targetSessionAttrs: "read-write" } as Options);
+      assertEquals((await soon(pool.query("SELECT 1 AS one"))).rows, [{ one: 1 }]);
+      await soon(pool.end());
+    }
+  }));
+
 Deno.test("DnsPgPool: engine gives status and events", () =>
   withPgPools(async ({ dns, make }) => {
     const pool = make();
