@@ -68,6 +68,11 @@ export class Inventory<C> {
     this.#maxIdleMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
   }
 
+  /** Maximum number of connections, retired ones not counted; with them, it is twice as many. */
+  get limit(): number {
+    return this.#settings.poolSize + this.#settings.maxOverflow;
+  }
+
   /** Adds a connection that was opened, and watches it. */
   add(opened: OpenedConnection<C>): Slot<C> {
     const slot = this.slots.add(opened);

@@ -366,7 +366,7 @@ export class Pool<C> implements LeaseOwner<C> {
     const { poolSize, maxUses, minIdle, timesIdle } = this.#settings;
     const waiter = this.#waiters.first;
     // Above the limit are those whose address came back.
-    const isSurplus = this.#slots.counted > this.#limit ||
+    const isSurplus = this.#slots.counted > this.#inventory.limit ||
       waiter === undefined && this.#idle.size >= poolSize;
     // Its address need not be looked at: one that departs retires the connections in use.
     const isWorn = slot.evicted || slot.retired || slot.uses >= maxUses ||
@@ -411,11 +411,6 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#dispatch();
   }
 
-  /** Maximum number of connections, retired ones not counted; with them, it is twice as many. */
-  get #limit(): number {
-    return this.#settings.poolSize + this.#settings.maxOverflow;
-  }
-
   /** Number of connections to be opened ahead of need. */
   get #prefill(): number {
     const missing = this.#settings.minIdle - this.#idle.size - this.#warming;
@@ -425,8 +420,8 @@ export class Pool<C> implements LeaseOwner<C> {
   /** Number of connections that may be opened. */
   get #capacity(): number {
     const { counted, size } = this.#slots;
-    return Math.min(this.#limit - counted, MAX_OPEN_FACTOR * this.#limit - size) -
-      this.#limiter.size;
+    const { limit } = this.#inventory;
+    return Math.min(limit - counted, MAX_OPEN_FACTOR * limit - size) - this.#limiter.size;
   }
 
   #createWaiter(options: CheckoutOptions | undefined): LeaseWaiter<C> {
