@@ -31,6 +31,8 @@ export interface CallLimitParts<C> {
   readonly probeTimeoutMs: number;
   /** Whether other callers use the same connection at the same time: their statements must not be hit. */
   readonly shared: boolean;
+  /** Returns what the last connect failed with: the reason of a timeout in the wait for a connection. */
+  connectError(): unknown;
 }
 
 /** Runs work whose statement may be cancelled. */
@@ -67,7 +69,7 @@ export class CallLimit<C> {
 
   /** The options of the checkout. */
   get checkout(): CheckoutOptions {
-    this.#startTimer(EXTRA_TIMEOUT_MS);
+    this.#startTimer(EXTRA_TIMEOUT_MS, () => this.#parts.connectError());
     return { ...this.#given, signal: this.#controller.signal };
   }
 
@@ -168,18 +170,27 @@ export class CallLimit<C> {
   #interrupted(error: unknown): unknown {
     const { reason } = this.#controller.signal;
     if (error !== reason && this.#given.signal?.aborted !== true) {
-      Object.defineProperty(reason, "cause", { value: error, configurable: true, writable: true });
+      setCause(reason, error);
     }
     return reason;
   }
 
-  #startTimer(extraMs: number): void {
+  /** Starts the timer anew. `cause` returns the reason of the timeout, if there is one. */
+  #startTimer(extraMs: number, cause: () => unknown = () => undefined): void {
     this.#timer?.clear();
     if (this.#endMs === Infinity) return;
     this.#timer = timer(this.#endMs - now() + extraMs, () => {
       const seconds = Number((this.#given.timeoutMs! / 1000).toFixed(3));
       const message = `no end of the ${this.#parts.what} within ${seconds} seconds`;
-      this.#controller.abort(new DOMException(message, "TimeoutError"));
+      const error = new DOMException(message, "TimeoutError");
+      setCause(error, cause());
+      this.#controller.abort(error);
     });
   }
+}
+
+/** Sets the cause of an error that was made without one; `undefined` is none. */
+function setCause(error: object, cause: unknown): void {
+  if (cause === undefined) return;
+  Object.defineProperty(error, "cause", { value: cause, configurable: true, writable: true });
 }

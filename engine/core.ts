@@ -18,7 +18,7 @@ import {
   RetiredConnections,
 } from "../pool/connection/departures.ts";
 import { Dialer } from "../pool/connection/dialer.ts";
-import { ConnectionSource } from "../pool/connection/source.ts";
+import { type ConnectHistory, ConnectionSource } from "../pool/connection/source.ts";
 import type { CheckoutOptions, PoolLimits, PoolSettings } from "../pool/contract.ts";
 import { Housekeeper } from "../pool/housekeeper.ts";
 import type { Lease } from "../pool/lease.ts";
@@ -68,7 +68,7 @@ export class EngineCore<C> {
   readonly #retired: RetiredConnections;
   readonly #departures: DepartureWatch;
   readonly #unwatch: () => void;
-  readonly #history = { connected: false };
+  readonly #history: ConnectHistory = { connected: false, lastError: undefined };
   /** Ends the probes under way when the engine is closed. */
   readonly #end: AbortController = new AbortController();
   /** Disposed pools with connections in use. */
@@ -116,6 +116,11 @@ export class EngineCore<C> {
   /** The current pool. */
   get pool(): Pool<C> {
     return this.#current.pool;
+  }
+
+  /** What the last connect failed with; `undefined` if it succeeded. */
+  get connectError(): unknown {
+    return this.#history.lastError;
   }
 
   /** Checks out a connection. */

@@ -260,7 +260,13 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   ): Promise<T> {
     const { probeTimeoutMs, poolClass } = this.#settings;
     const shared = poolClass === "static";
-    const limit = new CallLimit({ what, adapter: this.#adapter, probeTimeoutMs, shared }, options);
+    const limit = new CallLimit({
+      what,
+      adapter: this.#adapter,
+      probeTimeoutMs,
+      shared,
+      connectError: () => this.#core.connectError,
+    }, options);
     const run = (lease: Lease<C>) => limit.run(lease, (guard) => work(lease, guard));
     try {
       if (within === undefined) {

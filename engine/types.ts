@@ -28,7 +28,7 @@ export interface CallOptions {
   /**
    * Timeout in seconds, of the wait for a connection and the work together: above 0, at most 3600, or `Infinity`.
    * Default: `poolTimeout` for the wait, no limit for the work. After it, what is running is cancelled on the server,
-   * and the promise is rejected with a `TimeoutError`.
+   * and the promise is rejected with a `TimeoutError`. If connects failed before it, its `cause` is the last failure.
    */
   timeout?: number;
 }

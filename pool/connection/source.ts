@@ -34,6 +34,14 @@ export interface SourceSettings<C> extends CheckSettings<C> {
   readonly observer: SafeObserver | undefined;
 }
 
+/** What the pools of an engine remember of their connects. */
+export interface ConnectHistory {
+  /** Whether the engine has ever opened a connection. */
+  connected: boolean;
+  /** What the last connect failed with; `undefined` if it succeeded. */
+  lastError: unknown;
+}
+
 /** What the pools of an engine share. */
 export interface SourceParts<C> {
   readonly answer: AnswerSource;
@@ -41,8 +49,7 @@ export interface SourceParts<C> {
   readonly dialer: Dialer<C>;
   readonly adapter: Adapter<C>;
   readonly log: Log;
-  /** Whether the engine has ever opened a connection. */
-  readonly history: { connected: boolean };
+  readonly history: ConnectHistory;
   /** Called when a connection was opened. */
   onOpened(): void;
 }
@@ -74,7 +81,7 @@ export class ConnectionSource<C> implements Connections<C> {
   readonly #dialer: Dialer<C>;
   readonly #adapter: Adapter<C>;
   readonly #log: Log;
-  readonly #history: { connected: boolean };
+  readonly #history: ConnectHistory;
   readonly #onOpened: () => void;
   readonly #settings: SourceSettings<C>;
   readonly #checks: ConnectionChecks<C>;
@@ -146,6 +153,7 @@ export class ConnectionSource<C> implements Connections<C> {
       const connection = { ...await this.#dial(signal), info: {} };
       const closeWatch = await this.#prepare(connection, signal);
       this.#history.connected = true;
+      this.#history.lastError = undefined;
       this.#log.info(`Opened a connection to ${connection.address}`);
       this.#onOpened();
       return {
@@ -161,6 +169,7 @@ export class ConnectionSource<C> implements Connections<C> {
       };
     } catch (error) {
       this.#releaseAnswer();
+      this.#history.lastError = error;
       throw error;
     }
   }

@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { ConnectionLostError, PoolTimeoutError } from "../../mod.ts";
 import type { FakeBehavior } from "../../testing/mod.ts";
 import { closeAtRest, watch } from "../support/checks.ts";
@@ -95,6 +101,27 @@ Deno.test("CallLimit: a cancel that fails or is not possible terminates the conn
     assertEquals(env.adapter.open, []);
     assertEquals(env.engine.status().inUse, 0);
     await env.engine.close();
+  }
+});
+
+Deno.test("CallLimit: a timeout in the wait for a connection has what the last connect failed with as its cause", async () => {
+  using time = fakeTime();
+  for (const method of ["query", "begin"] as const) {
+    let tries = 0;
+    const env = fakeEngine({ targetSessionAttrs: "read-write" }, {
+      // The first connect finds a standby; the next one is under way when the timeout is over.
+      connect: () => ++tries > 1 ? new Promise(() => {}) : undefined,
+      role: () => ({ standby: true, readOnly: true }),
+    });
+    const { engine } = env;
+    const options = { timeout: 1 };
+    const call = watch<unknown>(
+      method === "query" ? engine.query("SELECT 1", [], options) : engine.begin(() => {}, options),
+    );
+    await time.advance(1.1);
+    assertEquals((call.error as Error).name, "TimeoutError");
+    assertStringIncludes(String((call.error as Error).cause), "it is a standby");
+    await engine.close();
   }
 });
 
