@@ -4,14 +4,14 @@ import { type GetAddrInfo, osLookupOver } from "../../lookups/os.ts";
 
 const { signal } = new AbortController();
 
-/** Makes a lookup over a getaddrinfo that the test answers. */
+/** Makes a lookup over a getaddrinfo that the test answers, with at most two calls at a time. */
 function slow() {
   const calls: { name: string; answer: (address: string) => void; fail: (e: Error) => void }[] = [];
   const call: GetAddrInfo = (name) =>
     new Promise((resolve, reject) => {
       calls.push({ name, answer: (address) => resolve([{ address }]), fail: reject });
     });
-  return { calls, lookup: osLookupOver(call) };
+  return { calls, lookup: osLookupOver(call, 2) };
 }
 
 function settled(): Promise<void> {
@@ -35,64 +35,94 @@ Deno.test("osLookup asks for an absolute name with its trailing dot", async () =
   }
 });
 
-Deno.test("osLookup asks for one name at a time, in order", async () => {
+Deno.test("osLookup asks for a few names at a time, in order, so that one that hangs holds up no other", async () => {
   const { calls, lookup } = slow();
-  const asked = ["a", "b", "c"].map((name) => lookup.lookup({ name, family: 4, signal }));
+  const asked = ["hangs", "a", "b", "c"].map((name) => lookup.lookup({ name, family: 4, signal }));
   await settled();
-  assertEquals(calls.map(({ name }) => name), ["a"]);
-  calls[0]!.answer("127.0.0.1");
-  assertEquals((await asked[0])?.addresses, ["127.0.0.1"]);
+  assertEquals(calls.map(({ name }) => name), ["hangs", "a"]);
+  calls[1]!.answer("127.0.0.1");
+  assertEquals((await asked[1])?.addresses, ["127.0.0.1"]);
   await settled();
-  assertEquals(calls.map(({ name }) => name), ["a", "b"]);
-  calls[1]!.fail(new Error("no"));
-  await assertRejects(() => asked[1]!, LookupError);
+  assertEquals(calls.map(({ name }) => name), ["hangs", "a", "b"]);
+  calls[2]!.fail(new Error("no"));
+  await assertRejects(() => asked[2]!, LookupError);
   await settled();
-  calls[2]!.answer("127.0.0.3");
-  assertEquals((await asked[2])?.addresses, ["127.0.0.3"]);
+  calls[3]!.answer("127.0.0.3");
+  assertEquals((await asked[3])?.addresses, ["127.0.0.3"]);
+  calls[0]!.answer("127.0.0.4");
+  assertEquals((await asked[0])?.addresses, ["127.0.0.4"]);
 });
 
-Deno.test("osLookup rejects at once when it is aborted, and the next name still waits for the call", async () => {
+Deno.test("osLookup makes one call for questions for the same name, also for one that was aborted", async () => {
   const { calls, lookup } = slow();
   const controller = new AbortController();
-  const first = lookup.lookup({ name: "a", family: 4, signal: controller.signal });
-  const second = lookup.lookup({ name: "b", family: 4, signal });
-  await settled();
-  const reason = new Error("The caller left");
-  controller.abort(reason);
-  assertStrictEquals(await first.catch((error) => error), reason);
-  await settled();
-  assertEquals(calls.map(({ name }) => name), ["a"]);
-  calls[0]!.answer("127.0.0.1");
-  await settled();
-  calls[1]!.answer("127.0.0.2");
-  assertEquals((await second).addresses, ["127.0.0.2"]);
-});
-
-Deno.test("osLookup makes no call for a question that is aborted while another call runs", async () => {
-  const { calls, lookup } = slow();
-  const controller = new AbortController();
-  const first = lookup.lookup({ name: "a", family: 4, signal });
-  const second = lookup.lookup({ name: "b", family: 4, signal: controller.signal });
-  const third = lookup.lookup({ name: "c", family: 4, signal });
+  const left = lookup.lookup({ name: "a", family: 4, signal: controller.signal });
   await settled();
   controller.abort("left");
-  assertEquals(await second.catch((error) => error), "left");
-  calls[0]!.answer("127.0.0.1");
-  await first;
+  assertEquals(await left.catch((error) => error), "left");
+  const asked = [1, 2].map(() => lookup.lookup({ name: "a", family: 4, signal }));
+  const others = [
+    lookup.lookup({ name: "a", absolute: true, family: 4, signal }),
+    lookup.lookup({ name: "a", family: 6, signal }).catch((error) => error.kind),
+  ];
   await settled();
-  assertEquals(calls.map(({ name }) => name), ["a", "c"]);
-  calls[1]!.answer("127.0.0.3");
-  await third;
+  assertEquals(calls.map(({ name }) => name), ["a", "a."]);
+  calls[0]!.answer("127.0.0.1");
+  for (const one of asked) assertEquals((await one).addresses, ["127.0.0.1"]);
+  await settled();
+  assertEquals(calls.map(({ name }) => name), ["a", "a.", "a"]);
+  for (const { answer } of calls) answer("127.0.0.2");
+  assertEquals((await others[0])!.addresses, ["127.0.0.2"]);
+  assertEquals(await others[1], "ambiguous");
+});
+
+Deno.test("osLookup rejects at once when it is aborted, and its call still counts", async () => {
+  const { calls, lookup } = slow();
+  const controller = new AbortController();
+  const reason = new Error("The caller left");
+  const left = ["a", "b"].map((name) =>
+    lookup.lookup({ name, family: 4, signal: controller.signal })
+  );
+  const third = lookup.lookup({ name: "c", family: 4, signal });
+  await settled();
+  controller.abort(reason);
+  for (const one of left) assertStrictEquals(await one.catch((error) => error), reason);
+  await settled();
+  assertEquals(calls.map(({ name }) => name), ["a", "b"]);
+  calls[0]!.answer("127.0.0.1");
+  await settled();
+  calls[2]!.answer("127.0.0.2");
+  assertEquals((await third).addresses, ["127.0.0.2"]);
+});
+
+Deno.test("osLookup makes no call for a question that is aborted while it waits for a call", async () => {
+  const { calls, lookup } = slow();
+  const controller = new AbortController();
+  const first = ["a", "b"].map((name) => lookup.lookup({ name, family: 4, signal }));
+  const left = lookup.lookup({ name: "c", family: 4, signal: controller.signal });
+  const last = lookup.lookup({ name: "d", family: 4, signal });
+  await settled();
+  controller.abort("left");
+  assertEquals(await left.catch((error) => error), "left");
+  calls[0]!.answer("127.0.0.1");
+  await first[0];
+  await settled();
+  assertEquals(calls.map(({ name }) => name), ["a", "b", "d"]);
+  for (const { answer } of calls) answer("127.0.0.3");
+  await Promise.all([...first, last]);
 });
 
 Deno.test("osLookup returns each valid address of the family once", async () => {
   const addresses = ["127.0.0.1", "fe80::1%eth0", "::1", "127.0.0.2", "127.0.0.1", "x"];
-  const lookup = osLookupOver(() => Promise.resolve(addresses.map((address) => ({ address }))));
+  const lookup = osLookupOver(
+    () => Promise.resolve(addresses.map((address) => ({ address }))),
+    1,
+  );
   const v4 = await lookup.lookup({ name: "a", family: 4, signal });
   assertEquals(v4, { addresses: ["127.0.0.1", "127.0.0.2"], ttl: 5 });
   const v6 = await lookup.lookup({ name: "a", family: 6, signal });
   assertEquals(v6, { addresses: ["::1"], ttl: 5 });
-  const none = osLookupOver(() => Promise.resolve([]));
+  const none = osLookupOver(() => Promise.resolve([]), 1);
   const error = await assertRejects(
     () => none.lookup({ name: "a", family: 4, signal }),
     LookupError,
@@ -108,7 +138,7 @@ Deno.test("osLookup reports the kind and the reason of a failure", async () => {
       ["EPERM", "config"],
     ]
   ) {
-    const lookup = osLookupOver(failing(code!));
+    const lookup = osLookupOver(failing(code!), 1);
     const error = await assertRejects(
       () => lookup.lookup({ name: "db.internal", family: 4, signal }),
       LookupError,
