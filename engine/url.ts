@@ -336,13 +336,24 @@ type ReadHost = { readonly host?: string | undefined; readonly port?: number | u
 function hostsOfAuthority(raw: RawParts, text: string): ReadHost[] {
   const pieces = raw.hosts!.split(",");
   return pieces.map((piece) => {
-    const parts = HOST_PATTERN.exec(piece)?.groups;
+    const parts = HOST_PATTERN.exec(decodeHost(piece))?.groups;
     if (!parts) throw syntaxError(text);
     checkAuthority({ ...raw, ...parts });
     const { ipv6, host, port } = parts;
     const name = ipv6 ?? (host || undefined);
     if (name === undefined && pieces.length > 1) throw emptyHostError();
     return { host: name, port: port === undefined ? undefined : Number(port) };
+  });
+}
+
+/** Decodes the characters of a host that are not ASCII: a `URL` percent-encodes them, except for `http:` and the like. */
+function decodeHost(host: string): string {
+  return host.replace(/(?:%[89a-f][\da-f])+/gi, (encoded) => {
+    try {
+      return decodeURIComponent(encoded);
+    } catch {
+      return encoded;
+    }
   });
 }
 

@@ -11,13 +11,30 @@ import { canonicalIp } from "./ip.ts";
 const HOST = "a host name of at most 253 characters in labels of 1 to 63, or an IP address";
 
 /**
- * Returns a host in the form in which hosts are compared: lower case, without the trailing dot; an IP address in its
- * canonical spelling.
+ * Returns a host in the form in which hosts are compared, asked for in DNS and named in TLS: lower case, without the
+ * trailing dot, in its `xn--` form if it is not ASCII; an IP address in its canonical spelling.
  *
  * @param host A host name or an IP address.
  */
 export function canonicalHost(host: string): string {
-  return canonicalIp(host) ?? host.toLowerCase().replace(/\.$/, "");
+  const name = (toAscii(host) ?? host).toLowerCase().replace(/\.$/, "");
+  return canonicalIp(name) ?? name;
+}
+
+/**
+ * Converts a name that is not ASCII as browsers do (UTS 46): `"dätenbank.internal"` to `"xn--dtenbank-0za.internal"`.
+ *
+ * @returns The name; `undefined` if it cannot be converted.
+ */
+function toAscii(name: string): string | undefined {
+  if (!/[^\p{ASCII}]/u.test(name)) return name;
+  // The URL would end before one of these.
+  if (/[\s/?#@:%\\]/.test(name)) return undefined;
+  try {
+    return new URL(`http://${name}/`).hostname;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -42,7 +59,7 @@ export function checkHost(host: string): string {
 /** Returns whether a string is a name that DNS can be asked for, or an IP address. */
 export function isHost(text: string): boolean {
   if (canonicalIp(text) !== undefined) return true;
-  const name = text.replace(/\.$/, "");
-  return name.length <= 253 && !/[\s%#<>"'`{}|\\^;=&()[\]:/,@?]/.test(name) &&
+  const name = toAscii(text)?.replace(/\.$/, "");
+  return name !== undefined && name.length <= 253 && !/[\s%#<>"'`{}|\\^;=&()[\]:/,@?]/.test(name) &&
     name.split(".").every((label) => label !== "" && label.length <= 63);
 }

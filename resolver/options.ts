@@ -22,7 +22,10 @@ import type { Family } from "./resolution.ts";
 export interface DnsOptions {
   /** Timeout of one resolution, with all its attempts: above 0, at most 3600. Default 12. */
   dnsTimeout?: number;
-  /** The DNS servers to ask, such as `["10.0.0.2", "10.0.0.3:5353", "[fd00::2]:53"]`. Default: the system's. */
+  /**
+   * The DNS servers to ask, such as `["10.0.0.2", "10.0.0.3:5353", "[fd00::2]:53", "fe80::53%eth0"]`. Default: the
+   * system's.
+   */
   dnsNameservers?: readonly string[];
   /**
    * Whether the hosts file answers before DNS is asked: `true`, it does; `false`, it never answers. Its answers count
@@ -179,7 +182,10 @@ function readNameservers(value: unknown): readonly NameServer[] {
 function parseNameserver(text: string): NameServer | undefined {
   const [, v6, v4, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d+))?$/.exec(text) ??
     [, text, undefined, undefined];
-  const host = v6 === undefined || ipFamily(v6) === 6 ? canonicalIp(v6 ?? v4 ?? "") : undefined;
+  const [, address = "", zone = ""] = /^([^%]*)(%[^%\s\]]+)?$/.exec(v6 ?? v4 ?? "") ?? [];
+  const isAllowed = ipFamily(address) === 6 || v6 === undefined && zone === "";
+  const ip = isAllowed ? canonicalIp(address) : undefined;
+  const host = ip && ip + zone;
   const number = port === undefined ? 53 : Number(port);
   return host !== undefined && number >= 1 && number <= 65535 ? { host, port: number } : undefined;
 }

@@ -10,6 +10,7 @@
 import process from "node:process";
 import type { PeerCertificate } from "node:tls";
 import { mustBe, mustNotBeGiven, oneOf } from "../../internal/argument_error.ts";
+import { canonicalHost } from "../../internal/host_name.ts";
 import { canonicalIp } from "../../internal/ip.ts";
 import type { Destination, TlsState } from "../adapter.ts";
 import { argName, paramName, singleParam, TLS_PARAMS } from "./params.ts";
@@ -111,7 +112,7 @@ export async function readTls(destination: Destination): Promise<TlsOptions | fa
 
 /** Adds the name that the certificate must be for, unless the options have one. */
 export function withServerName(host: string, options: TlsOptions): TlsOptions {
-  const name = canonicalIp(host) === undefined ? { servername: host } : { host };
+  const name = canonicalIp(host) === undefined ? { servername: canonicalHost(host) } : { host };
   // Drivers make the key non-enumerable, and a spread would lose it.
   return Object.defineProperties({ ...name }, Object.getOwnPropertyDescriptors(options));
 }

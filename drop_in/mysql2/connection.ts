@@ -5,7 +5,7 @@
  * @module
  */
 
-import { checkHost } from "../../internal/host_name.ts";
+import { canonicalHost, checkHost } from "../../internal/host_name.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { lazyMysql2Adapter, type Mysql2Client, type Mysql2Config } from "../../adapters/mysql2.ts";
 import { hostKind, warnHostNotTracked } from "../shared/host_kind.ts";
@@ -53,7 +53,12 @@ export function createConnectionFactory(
       reopen: (address, signal) =>
         createAdapter(() => given).connect(address, { ...NO_SETTINGS, ...config, signal }),
     });
-    const created = mysql2.createConnection({ ...given, stream: link.socket });
+    const created = mysql2.createConnection({
+      ...given,
+      // Of the name in this form TLS checks the certificate.
+      host: canonicalHost(host),
+      stream: link.socket,
+    });
     if (ofPromises) {
       return created.then((connection: { connection: CoreConnection }) => {
         link.attach(connection.connection);

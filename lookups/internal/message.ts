@@ -14,6 +14,7 @@ import {
 } from "../../internal/dns/constants.ts";
 import { MessageReader, type Owned } from "../../internal/dns/message_reader.ts";
 import { MessageWriter } from "../../internal/dns/message_writer.ts";
+import { canonicalHost } from "../../internal/host_name.ts";
 import { clampTtl } from "../../internal/ttl.ts";
 
 /** A query as it is sent. */
@@ -62,19 +63,10 @@ const MAX_NAME = 253;
  * @returns The name; `undefined` if DNS cannot be asked for it.
  */
 export function toQueryName(name: string): string | undefined {
-  const ascii = /^[\x21-\x7e]+$/.test(name) ? name : toAscii(name);
-  const plain = ascii?.toLowerCase().replace(/\.$/, "") ?? "";
-  const isValid = plain.length <= MAX_NAME && !plain.includes("\\") &&
-    plain.split(".").every((label) => label !== "" && label.length <= 63);
+  const plain = canonicalHost(name);
+  const isValid = plain.length <= MAX_NAME && /^[\x21-\x7e]+$/.test(plain) &&
+    !plain.includes("\\") && plain.split(".").every((label) => label !== "" && label.length <= 63);
   return isValid ? plain : undefined;
-}
-
-function toAscii(name: string): string | undefined {
-  try {
-    return /[\s/?#@:%\\]/.test(name) ? undefined : new URL(`http://${name}/`).hostname;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Writes a query, which asks for recursion. */

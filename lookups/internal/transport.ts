@@ -9,6 +9,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { connect } from "node:net";
 import { canonicalIp, ipFamily, withoutZone } from "../../internal/ip.ts";
 import type { NameServer } from "../lookup.ts";
+import { withZoneNumber } from "./zone.ts";
 
 /** Maximum number of questions that share a UDP socket. */
 const MAX_QUESTIONS = 8;
@@ -105,7 +106,7 @@ class UdpSocket {
       this.#receive(bytes);
     });
     // A connected socket reports a closed port (if the runtime passes that on; Deno does not).
-    socket.connect(port, host, (error?: Error) => {
+    socket.connect(port, withZoneNumber(host), (error?: Error) => {
       if (error) return this.#fail(error);
       const unsent = this.#unsent;
       this.#unsent = undefined;
@@ -183,7 +184,11 @@ export function overTcp(
   { server, signal, unref }: ExchangeOptions,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: server.host, port: server.port, noDelay: true });
+    const socket = connect({
+      host: withZoneNumber(server.host),
+      port: server.port,
+      noDelay: true,
+    });
     if (unref) socket.unref();
     const chunks: Uint8Array[] = [];
     let received = 0;

@@ -190,6 +190,20 @@ const TESTS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
     assertEquals((await lookup.lookup({ ...question, absolute: true })).addresses, ["127.0.0.2"]);
   },
 
+  "asks a server whose address has a zone": async ({ lookup }) => {
+    const dns = await DnsServer.start({ host: "::1" });
+    dns.set(NAME, ["127.0.0.2"], { ttl: 60 });
+    const { signal } = new AbortController();
+    // The zone of the first interface, by its number: everywhere that of the loopback.
+    const server = { host: "::1%1", port: dns.port };
+    if (lookup.name !== "doh") {
+      const { addresses } = await lookup.lookup({ name: NAME, family: 4, server, signal });
+      assertEquals(addresses, ["127.0.0.2"]);
+      assertEquals(dns.count(NAME), 1);
+    }
+    await dns.close();
+  },
+
   "sends no query if it is aborted before it begins": async (context) => {
     const reason = new Error("The caller has left");
     const question = { name: NAME, family: 4 as const, server: at(context.dns) };

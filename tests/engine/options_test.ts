@@ -689,6 +689,8 @@ Deno.test("dnsNameservers accepts IP addresses with and without a port", () => {
     ["[fd00::2]", "fd00::2", 53],
     ["[FD00:0::2]:5353", "fd00::2", 5353],
     ["::1", "::1", 53],
+    ["fe80::53%eth0", "fe80::53%eth0", 53],
+    ["[FE80::53%2]:5353", "fe80::53%2", 5353],
   ];
   const { settings } = readDnsOptions({ dnsNameservers: good.map(([text]) => text) }, "test");
   assertEquals(settings.nameservers, good.map(([, host, port]) => ({ host, port })));
@@ -723,7 +725,10 @@ Deno.test("dnsNameservers refuses other values, and names the element", () => {
     "[fd00::2]:0",
     "[10.0.0.2]:53",
     "fd00::2::1",
-    "fe80::1%eth0",
+    "fe80::1%",
+    "10.0.0.2%eth0",
+    "[10.0.0.2%eth0]:53",
+    "fe80::1%eth0:53%",
   ];
   const others: [unknown, string][] = [[5, "5"], [null, "null"], [undefined, "undefined"], [[
     "10.0.0.2",

@@ -107,6 +107,14 @@ const READS: readonly (readonly [text: string, parts: DatabaseUrlParts])[] = [
     port: 5433,
     database: "orders",
   }],
+  // Names that are not ASCII, also percent-encoded, as a URL object has them.
+  ["postgresql://dätenbank.internal/d", { ...pg, host: "dätenbank.internal", database: "d" }],
+  ["postgresql://d%C3%A4tenbank.internal:1/d", {
+    ...pg,
+    host: "dätenbank.internal",
+    port: 1,
+    database: "d",
+  }],
   ["postgresql://[::ffff:10.0.0.1]/d", { ...pg, host: "::ffff:10.0.0.1", database: "d" }],
   // Upper and lower case are kept, except in the scheme.
   ["PostgreSQL://App:PW@Db.Internal./Orders?Key=Value", {
@@ -330,6 +338,7 @@ const REFUSES: readonly (readonly [text: string, message: string])[] = [
   ["postgresql://a b/d", `${HOST}"a b"`],
   ["postgresql://h%0A", `${HOST}"h%0A"`],
   ["postgresql://a%41/d", `${HOST}"a%41"`],
+  ["postgresql://a%E4/d", `${HOST}"a%E4"`],
   [`postgresql://${"a".repeat(64)}/d`, HOST],
   [`postgresql://${"a.".repeat(128)}/d`, HOST],
   ["postgresql://%2Fvar%2Frun/d", SOCKET],
