@@ -3,7 +3,8 @@
  *
  * With its own `Resolver`, `cancel()` ends only this question, an edited `resolv.conf` is read, and Bun's cache is not
  * used. `node:dns` never reads the hosts file and adds no search domains. It cannot ask over TCP at once, and drops the zone
- * of a server's address: `wire` asks such servers.
+ * of a server's address: `wire` asks such servers. Nor does it ask for what an alias leads to if the server has left that
+ * out: `wire` asks then.
  *
  * @module
  */
@@ -55,10 +56,20 @@ export function nodeLookup(notFound: "negative" | "ambiguous"): Lookup {
         return { addresses, ttl, server: server && hostPort(server.host, server.port) };
       } catch (error) {
         signal.throwIfAborted();
+        if (server && error instanceof NoAddress) return await wire.lookup(question);
         throw toLookupError(error, question, notFound);
       }
     },
   };
+}
+
+/** A success without a record: the name is an alias, and what that leads to has to be asked for. */
+class NoAddress extends Error {
+  readonly code = "ENODATA";
+
+  constructor() {
+    super("the answer holds no address");
+  }
 }
 
 /** Returns whether `node:dns` cannot ask a server as it has to be: over TCP at once, or with the zone of its address. */
@@ -84,10 +95,7 @@ export async function nodeAddressesWithTtl(
       ? await resolver.resolve4(name, { ttl: true })
       : await resolver.resolve6(name, { ttl: true });
     const valid = records.filter(({ address }) => canonicalIp(address) !== undefined);
-    // Node reports success without a record for a CNAME that leads nowhere.
-    if (valid.length === 0) {
-      throw Object.assign(new Error("the answer holds no address"), { code: "ENODATA" });
-    }
+    if (valid.length === 0) throw new NoAddress();
     return {
       addresses: [...new Set(valid.map(({ address }) => address))],
       ttl: Math.min(...valid.map(({ ttl }) => ttl)),

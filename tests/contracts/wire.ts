@@ -189,11 +189,12 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
     });
     assertEquals(await outcomeOf(server), ANSWER);
     isSilent = false;
-    assertEquals(await outcomeOf(server), ANSWER);
-    protocols.length = 0;
-    assertEquals(await outcomeOf(server), ANSWER);
+    for (let round = 0; round < 5; round++) assertEquals(await outcomeOf(server), ANSWER);
     await close();
-    assertEquals(protocols, ["udp"]);
+    // The second question was asked over both, and may have been answered before the server read it over TCP.
+    const overTcp = protocols.filter((protocol) => protocol === "tcp").length;
+    assert(overTcp <= 2, `${overTcp} questions over TCP`);
+    assertEquals(protocols.length - overTcp, 6);
   },
 
   "asks over TCP only if the server's address says so": async () => {
