@@ -6,10 +6,10 @@
  * @example
  * ```ts
  * import { startAuthority } from "./authority.ts";
- * import { freePort } from "./free_port.ts";
+ * import { onFreePort } from "./free_port.ts";
  *
  * export async function test() {
- *   await using server = await startAuthority({ host: "127.0.0.1", port: await freePort(["127.0.0.1"]) });
+ *   await using server = await onFreePort("127.0.0.1", startAuthority);
  *   await server.set("db.lab.internal", ["10.0.0.1"], 5);
  * }
  * ```

@@ -27,7 +27,9 @@ const [IN, ANY_CLASS] = [1, 255];
 /** The opcode of updates, in its place in the header. */
 const UPDATE = 5 << 11;
 /** Milliseconds that the server has to answer. */
-const LIMIT_MS = 5000;
+const LIMIT_MS = 10_000;
+/** Milliseconds after which the update, which may be lost, is sent again over UDP. */
+const REPEAT_MS = 250;
 /** Maximum number of bytes that are sent over UDP. */
 const MAX_UDP_BYTES = 512;
 /** Names of the response codes that servers give to updates. */
@@ -43,7 +45,7 @@ const RCODES: Readonly<Record<number, string>> = {
 /**
  * Replaces the A records of a name.
  *
- * @throws {Error} if the server refuses it, or does not answer within 5 seconds.
+ * @throws {Error} if the server refuses it, or does not answer within 10 seconds.
  */
 export async function sendUpdate(update: Update): Promise<void> {
   const id = Math.floor(Math.random() * 65536);
@@ -92,15 +94,18 @@ function numbers(...values: number[]): Buffer {
 function overUdp(message: Buffer, { host, port }: Update["server"]): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const socket = createSocket("udp4");
+    const send = () => socket.send(message, port, host);
+    const repeat = setInterval(send, REPEAT_MS);
     const limit = setTimeout(() => end(reject, silence()), LIMIT_MS);
     const end = <T>(settle: (value: T) => void, value: T) => {
+      clearInterval(repeat);
       clearTimeout(limit);
       socket.close();
       settle(value);
     };
     socket.once("error", (error) => end(reject, error));
     socket.once("message", (answer) => end(resolve, Buffer.from(answer)));
-    socket.send(message, port, host);
+    send();
   });
 }
 

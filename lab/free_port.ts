@@ -78,6 +78,30 @@ export async function freePort(hosts: readonly string[]): Promise<number> {
   throw new Error(`Cannot find a port that is free on ${hosts.join(" and ")}: tried 20`);
 }
 
+/** Ports that {@linkcode onFreePort} tries. */
+const MAX_TRIES = 5;
+
+/**
+ * Starts a server on a port that is free, as far as TCP knows: if it is taken, as by a UDP socket, another one is tried, five
+ * at most.
+ *
+ * @param host The address of the server.
+ * @param start Starts it on a port; it rejects with an error that says `in use` if the port is taken.
+ * @returns The result of `start`.
+ */
+export async function onFreePort<T>(
+  host: string,
+  start: (place: { host: string; port: number }) => Promise<T>,
+): Promise<T> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await start({ host, port: await freePort([host]) });
+    } catch (error) {
+      if (tries === MAX_TRIES || !/\bin use\b/i.test(String(error))) throw error;
+    }
+  }
+}
+
 /** Returns whether a TCP server can listen on `host`. */
 async function canBind(host: string): Promise<boolean> {
   try {

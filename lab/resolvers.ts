@@ -6,18 +6,14 @@
  * @example
  * ```ts
  * import { startAuthority } from "./authority.ts";
- * import { freePort } from "./free_port.ts";
+ * import { onFreePort } from "./free_port.ts";
  * import { startResolver } from "./resolvers.ts";
  *
  * export async function test() {
- *   const port = await freePort(["127.0.0.1", "127.0.0.2"]);
- *   await using authority = await startAuthority({ host: "127.0.0.1", port });
- *   await using resolver = await startResolver("unbound", {
- *     host: "127.0.0.2",
- *     port,
- *     upstream: authority.address,
- *     settings: ["serve-expired: yes"],
- *   });
+ *   await using authority = await onFreePort("127.0.0.1", startAuthority);
+ *   const options = { upstream: authority.address, settings: ["serve-expired: yes"] };
+ *   await using resolver = await onFreePort("127.0.0.2", (place) =>
+ *     startResolver("unbound", { ...place, ...options }));
  * }
  * ```
  *

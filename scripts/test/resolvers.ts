@@ -21,7 +21,7 @@ const RUNTIMES = ["deno", "node@22", "bun@1"];
 const TTLS = [1, 5];
 const MOVES = 10;
 /** Seconds after which no record moves any more. */
-const MOVE_SECONDS = 420;
+const MOVE_SECONDS = 300;
 const SIZES = [100, 101];
 
 const RESULTS = "tests/resolvers/results.json";

@@ -1,7 +1,7 @@
 import { assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { existsSync } from "node:fs";
 import { type Authority, startAuthority } from "../../lab/authority.ts";
-import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { loopbackPair, onFreePort } from "../../lab/free_port.ts";
 import { type ResolverName, type ResolverServer, startResolver } from "../../lab/resolvers.ts";
 import { wireLookup } from "../../lookups/wire.ts";
 import { resolverTest } from "../support/servers.ts";
@@ -18,7 +18,7 @@ async function ask({ address }: Authority | ResolverServer, name: string): Promi
 resolverTest([])(
   "startAuthority() runs a server whose names change at once, and stop() leaves nothing",
   async () => {
-    const server = await startAuthority({ host: HOST, port: await freePort([HOST]) });
+    const server = await onFreePort(HOST, startAuthority);
     await server.set("db.lab.internal", ["10.0.0.1", "10.0.0.2"], 5);
     assertEquals(await ask(server, "db.lab.internal"), ["10.0.0.1", "10.0.0.2"]);
     await server.set("db.lab.internal", ["10.0.0.3"], 5);
@@ -40,7 +40,7 @@ resolverTest([])(
 resolverTest([])(
   "Authority is silent while it is frozen, fails when it is told to, and keeps its names when it is killed",
   async () => {
-    await using server = await startAuthority({ host: HOST, port: await freePort([HOST]) });
+    await using server = await onFreePort(HOST, startAuthority);
     await server.set("db.lab.internal", ["10.0.0.1"], 5);
     await server.freeze();
     await assertRejects(() => ask(server, "db.lab.internal"), DOMException);
@@ -67,11 +67,11 @@ for (const name of ["BIND", "unbound", "dnsmasq", "knot", "PowerDNS"] as Resolve
   resolverTest([name])(
     `startResolver() runs ${name}, which answers from its cache, and stop() leaves nothing`,
     async () => {
-      await using authority = await startAuthority({ host: HOST, port: await freePort([HOST]) });
+      await using authority = await onFreePort(HOST, startAuthority);
       await authority.set("db.lab.internal", ["10.0.0.1"], 60);
       const host = name === "BIND" ? HOST : (await loopbackPair())[0];
-      const port = await freePort([host]);
-      const server = await startResolver(name, { host, port, upstream: authority.address });
+      const upstream = authority.address;
+      const server = await onFreePort(host, (place) => startResolver(name, { ...place, upstream }));
       assertEquals(await ask(server, "db.lab.internal"), ["10.0.0.1"]);
       assertEquals(await ask(server, "db.lab.internal"), ["10.0.0.1"]);
       assertEquals(authority.questions().get("db.lab.internal"), 1);

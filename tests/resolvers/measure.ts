@@ -6,7 +6,7 @@
  */
 
 import { type Authority, startAuthority, ZONE } from "../../lab/authority.ts";
-import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { loopbackPair, onFreePort } from "../../lab/free_port.ts";
 import { type ResolverServer, startResolver } from "../../lab/resolvers.ts";
 import type { Runtime } from "../../scripts/test/runtimes/binaries.ts";
 import type { Asked, DriverReport } from "./driver.ts";
@@ -28,8 +28,8 @@ export interface Plan {
   /** The outages that follow, and the numbers of addresses that are tried. */
   readonly outages: readonly Outage[];
   readonly sizes: readonly number[];
-  /** Is told what happens. */
-  onProgress?(step: string): void;
+  /** Is told what happens, with the results so far. */
+  onProgress?(step: string, results?: Results): void;
 }
 
 /** A time in which the authority gives no answer. */
@@ -82,7 +82,7 @@ export interface Results {
 /** Milliseconds from one checkout of an engine to its next. */
 export const EVERY_MS = 25;
 /** Seconds after which a move counts as not followed. */
-const LIMIT_SECONDS = 100;
+const LIMIT_SECONDS = 75;
 /** Milliseconds of the longest pause in which a condition is not looked at. */
 const POLL_MS = 20;
 
@@ -149,11 +149,10 @@ export async function measure(plan: Plan): Promise<Results> {
   await using stack = new AsyncDisposableStack();
   // BIND listens on addresses of network interfaces only.
   const authority = stack.use(
-    await startAuthority({
-      host: "127.0.0.1",
-      port: await freePort(["127.0.0.1"]),
-      settings: ["max-records-per-type 0;"],
-    }),
+    await onFreePort(
+      "127.0.0.1",
+      (place) => startAuthority({ ...place, settings: ["max-records-per-type 0;"] }),
+    ),
   );
   const versions: Results["versions"] = { authority: authority.title };
   const servers = new Map<string, string>();
@@ -161,9 +160,10 @@ export async function measure(plan: Plan): Promise<Results> {
     let server: Authority | ResolverServer = authority;
     if (program !== undefined) {
       const host = program === "BIND" ? "127.0.0.1" : (await loopbackPair())[0];
-      const port = await freePort([host]);
       const upstream = authority.address;
-      server = stack.use(await startResolver(program, { host, port, upstream, settings }));
+      server = stack.use(
+        await onFreePort(host, (place) => startResolver(program, { ...place, upstream, settings })),
+      );
       onProgress(`${server.title} is ${id}`);
     }
     versions[id] = server.title;
@@ -242,6 +242,12 @@ export async function measure(plan: Plan): Promise<Results> {
     cell.questions = asked / (seconds / cell.ttl);
   }));
 
+  const results: Results = {
+    versions,
+    cells: all.map(({ cell }) => cell),
+    sizes: [...sizes.values()],
+  };
+  onProgress("the records have moved", results);
   const names = all.map(({ name }) => name);
   for (const outage of plan.outages) {
     onProgress(`outage: ${outage.name}`);
@@ -253,7 +259,7 @@ export async function measure(plan: Plan): Promise<Results> {
       record.cell.outages[outage.name] = await record.settled();
     }));
   }
-  return { versions, cells: all.map(({ cell }) => cell), sizes: [...sizes.values()] };
+  return results;
 }
 
 /** The outages of a full run. */
