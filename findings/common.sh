@@ -5,7 +5,8 @@ findings=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
 pids=()
 clean_up() {
-  local pid
+  local status=$? pid
+  if [[ $status -ne 0 && -s $dir/server.log ]]; then tail -n 20 "$dir/server.log"; fi
   for pid in ${pids[@]+"${pids[@]}"}; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
   rm -rf "$dir"
 }
@@ -18,6 +19,18 @@ install() {
   npm install --silent --no-audit --no-fund --no-save --prefix "$dir" "$@" >/dev/null
   export PATH="$dir/node_modules/.bin:$PATH"
   echo "packages: $*"
+}
+
+# Finds a program that Debian 12 has as a package, in the version that this finding is about.
+program() {
+  local name=$1 version=$2 package=$3 flag=$4 found
+  PATH="$PATH:/usr/sbin"
+  found=$("$name" "$flag" 2>&1 | grep -oE '[0-9]+(\.[0-9]+)+' | sed -n 1p) || true
+  if [[ $found != "$version" ]]; then
+    echo "Needs $name $version, got ${found:-none}: apt-get install --no-install-recommends $package"
+    exit 2
+  fi
+  echo "program: $name $version"
 }
 
 # Compares what was seen with what this finding says. It fails where the behavior has changed.
@@ -33,6 +46,12 @@ expect() {
     echo "CHANGED: the behavior is not the one described above"
     exit 1
   fi
+}
+
+# Runs a server in the background, until the script ends.
+serve() {
+  "$@" >>server.log 2>&1 &
+  pids+=($!)
 }
 
 # Starts the name server of this folder on 127.0.0.1; its answers come from the module on standard input.

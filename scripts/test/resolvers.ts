@@ -20,6 +20,8 @@ import { test } from "./test.ts";
 const RUNTIMES = ["deno", "node@22", "bun@1"];
 const TTLS = [1, 5];
 const MOVES = 10;
+/** Longer than the settings make a resolver keep its copy. */
+const PAUSE_SECONDS = 12;
 /** Seconds after which no record moves any more. */
 const MOVE_SECONDS = 300;
 const SIZES = [100, 101];
@@ -50,6 +52,7 @@ async function full(): Promise<number> {
       lookups: ["system", "wire"],
       ttls: TTLS,
       moves: MOVES,
+      pauseSeconds: PAUSE_SECONDS,
       moveSeconds: MOVE_SECONDS,
       outages: OUTAGES,
       sizes: SIZES,

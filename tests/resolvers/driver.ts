@@ -88,6 +88,7 @@ class Follower {
     if (this.#waiting) return;
     this.#waiting = true;
     const { id } = this.#asked;
+    const warm = this.#address !== undefined;
     const began = performance.now();
     try {
       const address = await this.#engine.use((lease) => lease.address);
@@ -100,7 +101,7 @@ class Follower {
     } finally {
       this.#waiting = false;
       const waitMs = performance.now() - began;
-      if (waitMs > this.#longestMs && this.#address !== undefined) {
+      if (warm && waitMs > this.#longestMs) {
         this.#longestMs = waitMs;
         report({ what: "wait", id, waitMs });
       }

@@ -32,7 +32,7 @@ resolverTest(programs)(
       for (const name of ["deno", "node@22", "bun@1"]) runtimes.push(await findRuntime(name));
       const { cells } = await measure({
         ...{ setups, runtimes, driver, lookups: ["system", "wire"] as const, ttls: [TTL] },
-        ...{ moves: MOVES, moveSeconds: 60, outages: [], sizes: [] },
+        ...{ moves: MOVES, pauseSeconds: 3, moveSeconds: 60, outages: [], sizes: [] },
       });
       assertEquals(cells.length, setups.length * 3 * 2);
       const late = cells.filter((cell) => {

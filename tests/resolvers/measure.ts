@@ -23,6 +23,8 @@ export interface Plan {
   readonly ttls: readonly number[];
   /** How often each record moves. */
   readonly moves: number;
+  /** Seconds of the longest pause before a move: longer than a resolver keeps its copy, so that moves come at any age of it. */
+  readonly pauseSeconds: number;
   /** Seconds after which no record moves any more. */
   readonly moveSeconds: number;
   /** The outages that follow, and the numbers of addresses that are tried. */
@@ -232,7 +234,7 @@ export async function measure(plan: Plan): Promise<Results> {
   await Promise.all(all.map(async (record) => {
     const { cell } = record;
     for (let n = 0; n < plan.moves; n++) {
-      await pause(Math.random() * 2000 * cell.ttl);
+      await pause(Math.random() * 1000 * plan.pauseSeconds);
       if (Date.now() - startMs > plan.moveSeconds * 1000) break;
       await record.move();
       cell.moves.push(await record.settled());
@@ -262,6 +264,14 @@ export async function measure(plan: Plan): Promise<Results> {
   return results;
 }
 
+/** Does something that starts the authority, and once more if that failed. */
+async function twice(action: () => Promise<void>): Promise<void> {
+  await action().catch(async (error) => {
+    console.error("Once more:", error);
+    await action();
+  });
+}
+
 /** The outages of a full run. */
 export const OUTAGES: readonly Outage[] = [
   {
@@ -274,13 +284,13 @@ export const OUTAGES: readonly Outage[] = [
     name: "killed",
     seconds: 20,
     begin: (authority) => authority.kill(),
-    end: (authority) => authority.start(),
+    end: (authority) => twice(() => authority.start()),
   },
   {
     name: "SERVFAIL",
     seconds: 20,
-    begin: (authority) => authority.fail(true),
-    end: (authority) => authority.fail(false),
+    begin: (authority) => twice(() => authority.fail(true)),
+    end: (authority) => twice(() => authority.fail(false)),
   },
   {
     name: "NXDOMAIN",

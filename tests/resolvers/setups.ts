@@ -26,11 +26,19 @@ export interface Setup {
 export const SETUPS: readonly Setup[] = [
   { id: "none", program: undefined, settings: [] },
   { id: "bind", program: "BIND", settings: [] },
-  { id: "bind-stale", program: "BIND", settings: ["stale-answer-enable yes;"] },
+  {
+    id: "bind-stale",
+    program: "BIND",
+    settings: ["stale-cache-enable yes;", "stale-answer-enable yes;"],
+  },
   {
     id: "bind-stale-0",
     program: "BIND",
-    settings: ["stale-answer-enable yes;", "stale-answer-client-timeout 0;"],
+    settings: [
+      "stale-cache-enable yes;",
+      "stale-answer-enable yes;",
+      "stale-answer-client-timeout 0;",
+    ],
   },
   { id: "bind-min", program: "BIND", settings: ["min-cache-ttl 10;"] },
   { id: "unbound", program: "unbound", settings: [], extra: () => 1 },
@@ -67,10 +75,5 @@ export const SETUPS: readonly Setup[] = [
       'getPool(""):setCache(newPacketCache(10000, { staleTTL = 60 }))',
       "setStaleCacheEntriesTTL(3600)",
     ],
-  },
-  {
-    id: "dnsdist-min",
-    program: "dnsdist",
-    settings: ['getPool(""):setCache(newPacketCache(10000, { minTTL = 10 }))'],
   },
 ];
