@@ -5,7 +5,7 @@
 # take logins now. Behind PgBouncer a client that wants to know whether another try makes
 # sense finds the same code for a typing error and for an outage of a second; only the text differs.
 #
-# What dnspool learned: with 08P01, the text decides whether a connect is tried again.
+# What dnspool learned: 08P01 says nothing of the connection; the severity tells whether the session has ended.
 . "$(dirname "$0")/common.sh"
 
 program pgbouncer 1.18.0 pgbouncer --version
