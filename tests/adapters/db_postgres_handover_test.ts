@@ -12,6 +12,12 @@ handoverContract<Client>({
   adapter: dbPostgresAdapter(dbPostgres.module),
   deeds: {
     ...HANDOVER.deeds,
+    "fields that do not match, so that its answers come late": (client) =>
+      ignore(client.queryObject({ text: "SELECT 7 AS n, false AS own", fields: ["n"] })),
+    "fields that do not match, in a transaction": async (client) => {
+      await client.queryObject("BEGIN");
+      await client.queryObject({ text: "SELECT 7 AS n, false AS own", fields: ["n"] });
+    },
     "end": (client) => ignore(client.end()),
     "a transaction of the driver": async (client) => {
       await client.createTransaction("mine").begin();

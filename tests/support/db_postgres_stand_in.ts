@@ -53,7 +53,10 @@ export class TransactionError extends Error {
   }
 }
 
-type Statement = string | TemplateStringsArray | { text: string; args?: unknown[] };
+type Statement =
+  | string
+  | TemplateStringsArray
+  | { text: string; args?: unknown[]; fields?: readonly string[] };
 
 /** One connection. */
 export class Client {
@@ -63,6 +66,8 @@ export class Client {
   #pg: pg.Client | undefined;
   #terminated = false;
   #transaction: string | null = null;
+  /** Answers that the client has not read: each statement is given the one of an earlier statement. */
+  readonly #unread: { rows: unknown[] }[] = [];
 
   constructor(options: ClientOptions = {}) {
     if (!options.user || !options.database) {
@@ -140,7 +145,15 @@ export class Client {
         `This connection is currently locked by the "${this.#transaction}" transaction`,
       );
     }
-    return await this.#run(...read(statement, args), mode) as { rows: R[] };
+    const result = await this.#run(...read(statement, args), mode) as { rows: R[] };
+    const { fields } = statement as { fields?: readonly string[] };
+    const count = Object.keys(result.rows[0] ?? {}).length;
+    if (fields === undefined || fields.length === count) return result;
+    // Like the real one, which notices it at the columns and leaves the rest of the answer where it is.
+    this.#unread.push(result);
+    throw new RangeError(
+      `The fields provided for the query don't match the ones returned as a result (${count} expected, ${fields.length} received)`,
+    );
   }
 
   async #run(text: string, values: unknown[], rowMode: "array" | undefined) {
@@ -151,7 +164,8 @@ export class Client {
     }
     try {
       const config = { text, values, ...(rowMode && { rowMode }) };
-      return await this.#pg!.query(config as pg.QueryConfig) as { rows: unknown[] };
+      const result = await this.#pg!.query(config as pg.QueryConfig) as { rows: unknown[] };
+      return this.#unread.push(result) > 1 ? this.#unread.shift()! : this.#unread.pop()!;
     } catch (error) {
       const translated = translate(error);
       if (translated instanceof ConnectionError) this.#reset();
@@ -162,6 +176,7 @@ export class Client {
   #reset(): void {
     this.connected = false;
     this.#transaction = null;
+    this.#unread.length = 0;
   }
 }
 
