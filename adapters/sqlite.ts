@@ -23,6 +23,7 @@ import { loadDriver } from "./shared/load_driver.ts";
 import { endStatement } from "./shared/sql.ts";
 import { isList } from "./shared/values.ts";
 import type { SqliteDatabase, SqliteModule } from "./sqlite/driver.ts";
+import { OpenIterators } from "./sqlite/open_iterators.ts";
 import { readOptions } from "./sqlite/options.ts";
 import { checkValues } from "./sqlite/placeholders.ts";
 
@@ -75,6 +76,7 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
 ): Adapter<D> {
   if (sqlite !== undefined) checkModule(sqlite);
   const readOnlyDatabases: WeakSet<D> = new WeakSet();
+  const iterators: WeakMap<D, OpenIterators> = new WeakMap();
   return {
     name: "sqlite",
     defaultPort: 0,
@@ -89,6 +91,7 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
       target.signal.throwIfAborted();
       const database = new DatabaseSync(path, options);
       if (options.readOnly) readOnlyDatabases.add(database);
+      iterators.set(database, new OpenIterators(database));
       // Not every version of the module knows the option `timeout`.
       if (timeout !== undefined) database.exec(`PRAGMA busy_timeout = ${timeout}`);
       return database;
@@ -104,11 +107,15 @@ export function sqliteAdapter<D extends SqliteDatabase = SqliteDatabase>(
       await Promise.resolve(database.exec("SELECT 1"));
     },
 
-    reset,
+    async reset(database: D, how: "rollback" | "commit"): Promise<void> {
+      iterators.get(database)!.end();
+      await reset(database, how);
+    },
 
     activity: (database: D): Activity =>
       (database as Internals).isOpen === false ? "ended" : "none",
-    transactionStatus,
+    transactionStatus: (database: D): TransactionStatus | undefined =>
+      iterators.get(database)!.size > 0 ? undefined : transactionStatus(database),
 
     async commit(database: D): Promise<NotCommitted | undefined> {
       // Some errors, as that of a full disk, end the transaction (SQLite, "Response To Errors Within A Transaction").

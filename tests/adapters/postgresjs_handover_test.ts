@@ -5,7 +5,7 @@ import postgres from "npm:postgres@^3.4";
 import { postgresjsAdapter } from "../../adapters/postgresjs.ts";
 import { getDnsEngine } from "../../mod.ts";
 import { handoverContract } from "../contracts/handover.ts";
-import { ignore, POSTGRES_HANDOVER } from "../support/handover_postgres.ts";
+import { HANDOVER_LOGIN, ignore, POSTGRES_HANDOVER } from "../support/handover_postgres.ts";
 
 const MANY = "SELECT i FROM generate_series(1, 20000) AS i";
 
@@ -134,7 +134,7 @@ async function slowProxy(target: { readonly host: string; readonly port: number 
 Deno.test("postgresjsAdapter() in an engine: a late cancel does not reach the next holder's statement", async () => {
   const server = await HANDOVER.start();
   const proxy = await slowProxy(server, 150);
-  const { user, password } = HANDOVER.url;
+  const { user, password } = HANDOVER_LOGIN;
   const engine = getDnsEngine<postgres.Sql>(
     `postgresql://${user}:${password}@127.0.0.1:${proxy.port}/orders`,
     { adapter: postgresjsAdapter(postgres), poolSize: 1, maxOverflow: 0 },

@@ -249,6 +249,32 @@ Deno.test("sqliteAdapter() in an engine: rolls an open transaction back at check
   }
 });
 
+Deno.test("sqliteAdapter() in an engine: ends an iterator at checkin, or what follows would be acknowledged and not be done", () =>
+  withFile(async (path) => {
+    for (const text of ["INSERT INTO things VALUES ('a'), ('b') RETURNING name", "SELECT 1"]) {
+      const engine = engineFor(`///${path}`);
+      await engine.query("DELETE FROM things");
+      const left = await engine.use(({ client }) => {
+        const rows = client.prepare(text).iterate();
+        rows.next();
+        return rows;
+      });
+      await engine.query(INSERT, ["c"]);
+      const other = new sqlite.DatabaseSync(path);
+      assertEquals(other.prepare("SELECT name FROM things WHERE name = 'c'").all().length, 1);
+      other.close();
+      assertEquals(left.next().done, true);
+      assertEquals(engine.status().opened, 1);
+      // One that is read to its end, or left as a loop leaves it, costs no rollback.
+      await engine.use(({ client }) => {
+        for (const _ of client.prepare(COUNT).iterate()) break;
+        assertEquals([...client.prepare(COUNT).iterate()].length, 1);
+        assertEquals(adapter.transactionStatus!(client), "idle");
+      });
+      await engine.close();
+    }
+  }));
+
 Deno.test("sqliteAdapter().reset(): succeeds without a transaction, and transactionStatus() is right", async () => {
   const database = await adapter.connect(":memory:", targetOf());
   assertEquals(adapter.transactionStatus!(database), "idle");

@@ -11,6 +11,23 @@ import { MARIADB_SUBJECT } from "./mysql_subject.ts";
 /** Many rows, so many that a driver stops reading if they are not taken from it. */
 export const MANY = "SELECT seq, REPEAT('x', 1000) FROM seq_1_to_50000";
 
+/** Variables that change with each statement, or belong to the connection or the server. */
+const OF_STATEMENTS = [
+  "error_count",
+  "gtid_binlog_pos",
+  "gtid_current_pos",
+  "identity",
+  "in_transaction",
+  "insert_id",
+  "last_gtid",
+  "last_insert_id",
+  "pseudo_thread_id",
+  "rand_seed1",
+  "rand_seed2",
+  "timestamp",
+  "warning_count",
+].map((name) => `'${name}'`).join();
+
 /** What both drivers have in common; `run` sends a statement. */
 export function mariadbHandover<C>(
   run: (client: C, text: string) => Promise<unknown>,
@@ -59,10 +76,22 @@ export function mariadbHandover<C>(
         "CREATE TEMPORARY TABLE IF NOT EXISTS orders.mine (id int)",
         "SET @temporary = 1",
       ),
+      "prepared statement": ran("PREPARE mine FROM 'SELECT 1'", "SET @prepared = 1"),
+      autocommit: ran("SET autocommit = 0"),
+      "other settings": ran(
+        "SET wait_timeout = 1234, lock_wait_timeout = 7, max_statement_time = 99",
+        "SET foreign_key_checks = 0, unique_checks = 0, sql_safe_updates = 1",
+        "SET collation_connection = utf8mb4_bin, character_set_results = NULL",
+        "SET div_precision_increment = 9, lc_time_names = 'de_DE', auto_increment_increment = 7",
+      ),
     },
     session: `SELECT @@time_zone AS zone, @@sql_mode AS mode, @mine AS variable,
       DATABASE() AS name, @@character_set_client AS chars, @@collation_connection AS collation,
       IS_USED_LOCK('mine') IS NOT NULL AS named, @@tx_isolation AS level,
-      @temporary AS temporary`,
+      @temporary AS temporary, @prepared AS prepared, @@autocommit AS autocommit,
+      (SELECT GROUP_CONCAT(variable_name, '=', variable_value ORDER BY variable_name SEPARATOR ' ')
+        FROM information_schema.session_variables WHERE variable_name NOT IN (${OF_STATEMENTS}))
+        AS settings`,
+    gone: ["SELECT * FROM orders.mine", "EXECUTE mine"],
   };
 }

@@ -7,8 +7,9 @@
 import type { Deed, HandoverSubject } from "../contracts/handover.ts";
 import { postgresSubject } from "./postgres_subject.ts";
 
-/** Its password is printable ASCII, as @db/postgres wants it. */
-const SUBJECT = postgresSubject({ user: "app", password: "s3cret" });
+/** The login of the tests. The password is printable ASCII, as @db/postgres wants it. */
+export const HANDOVER_LOGIN = { user: "app", password: "s3cret" };
+const SUBJECT = postgresSubject(HANDOVER_LOGIN);
 
 /** Leaves a promise alone that may reject. */
 export function ignore(promise: unknown): void {
@@ -26,7 +27,7 @@ export function POSTGRES_HANDOVER<C>(
     for (const text of texts) ignore(run(client, text));
   };
   return {
-    url: { dialect: "postgresql", user: SUBJECT.user, password: SUBJECT.password },
+    url: { dialect: "postgresql", ...HANDOVER_LOGIN },
     start: SUBJECT.start,
     setUp: [
       "CREATE TABLE things (id int PRIMARY KEY)",
@@ -74,7 +75,9 @@ export function POSTGRES_HANDOVER<C>(
       (SELECT count(*)::int FROM pg_listening_channels()) AS channels,
       (SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks,
       (SELECT count(*)::int FROM pg_prepared_statements WHERE from_sql) AS prepared,
-      (SELECT count(*)::int FROM pg_cursors WHERE name = 'held') AS cursors`,
+      (SELECT count(*)::int FROM pg_cursors WHERE name = 'held') AS cursors,
+      (SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings
+        WHERE source = 'session' OR context IN ('user', 'superuser')) AS settings`,
   };
 }
 
