@@ -12,6 +12,18 @@ const UNREACHABLE = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNRE
 /** Codes after which a socket cannot be used, or was never opened. */
 const LOST = new Set([...UNREACHABLE, "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE"]);
 
+/** Codes with which the system says that there is no way to an address from here. */
+const NO_ROUTE = new Set(["ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL"]);
+
+/**
+ * Returns whether an error says that there is no route to an address. `undefined` for a refused connection, which is
+ * what Bun says of that too (measured on 1.4).
+ */
+export function hasNoRoute(error: unknown): boolean | undefined {
+  const code = codeOf(error);
+  return code === "ECONNREFUSED" && "Bun" in globalThis ? undefined : NO_ROUTE.has(code);
+}
+
 /** Returns whether an error says that a socket is lost or could not be opened. */
 export function isSocketError(error: unknown): boolean {
   return LOST.has(codeOf(error));

@@ -20,20 +20,25 @@ const TTL = 5;
  * Returns what the hosts file answers before DNS is asked.
  *
  * @param name A canonical name (lower case, no trailing dot).
- * @param family The addresses to return: all, those of one family, or with `"auto"` IPv4 and, without any, IPv6.
+ * @param options The addresses to return: all, those of one family, or with `"auto"` those of the preferred family and,
+ *   without any, of the other.
  * @param use When the file is read.
  * @returns The answer; `undefined` if DNS has to be asked.
  */
 export function hostsAnswer(
   name: string,
-  family: "auto" | 4 | 6 | "both",
+  { family, preferred }: {
+    readonly family: "auto" | 4 | 6 | "both";
+    readonly preferred: 4 | 6;
+  },
   use: HostsUse,
 ): Answer | undefined {
   if (use !== "first" && (use !== "configured" || !hostsComeFirst())) return undefined;
   const all = hostsFile()?.get(name) ?? [];
   const v4 = all.filter((address) => !address.includes(":"));
   const v6 = all.filter((address) => address.includes(":"));
-  const addresses = { auto: v4.length > 0 ? v4 : v6, 4: v4, 6: v6, both: all }[family];
+  const [first, other] = preferred === 4 ? [v4, v6] : [v6, v4];
+  const addresses = { auto: first.length > 0 ? first : other, 4: v4, 6: v6, both: all }[family];
   if (addresses.length === 0) return undefined;
   return { addresses, ttl: TTL, server: hostsPath() };
 }

@@ -58,6 +58,15 @@ export interface AnswerSource {
   waitUntilFresh(signal?: AbortSignal): Promise<void>;
   /** Asks DNS again, whatever the TTL says. */
   refresh(): Promise<void>;
+  /**
+   * Is told that no address of a family has a route from here, so that addresses of the other one may be asked for.
+   *
+   * @param family The family.
+   * @param certain Whether the system said so; if not, it may have refused.
+   * @param signal Ends the wait.
+   * @returns Whether there are addresses of the other family now.
+   */
+  switchFamily?(family: 4 | 6, certain: boolean, signal: AbortSignal): Promise<boolean>;
   /** Keeps the addresses fresh ahead of expiry until the returned function is called. */
   keepFresh(): () => void;
   /** Calls a watcher until the returned function is called. */

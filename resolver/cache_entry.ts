@@ -49,6 +49,8 @@ export class CacheEntry {
   failures = 0;
   /** The error of the last failed resolution. */
   failure: unknown;
+  /** With the family `"auto"`, the one that is asked for first: IPv6 after IPv4 was found to have no route. */
+  preferred: 4 | 6 = 4;
   /** Time until which a negative answer is repeated without a query. */
   negativeUntilMs: number = -Infinity;
 
@@ -90,6 +92,7 @@ export class CacheEntry {
       dnsTimeoutMs: wasFromOs ? DNS_BEFORE_OS_MS : Infinity,
       previous: answer,
       trustNegative: this.failures > 0,
+      preferred: this.preferred,
       fallback,
     };
     return this.#query = new InFlightQuery(request, {

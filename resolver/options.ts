@@ -56,7 +56,8 @@ export interface DnsOptions {
   dnsMaxTtl?: number;
   /**
    * Which records to ask for: A with 4, AAAA with 6, both with `"both"`. `"auto"` asks for A, and for AAAA if there is
-   * no A record or the runtime cannot tell. Default `"auto"`.
+   * no A record or the runtime cannot tell; also if an engine finds no route to any address of the A records, and then
+   * for AAAA first. Default `"auto"`.
    */
   dnsFamily?: "auto" | 4 | 6 | "both";
   /**

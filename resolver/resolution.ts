@@ -9,7 +9,7 @@
 
 import { deadline, delay } from "../internal/async.ts";
 import { ageClock, maintenanceTimer, now } from "../internal/clock.ts";
-import { canonicalIp } from "../internal/ip.ts";
+import { canonicalIp, ipFamily } from "../internal/ip.ts";
 import { clampTtl } from "../internal/ttl.ts";
 import { LookupError, type LookupErrorKind } from "../errors.ts";
 import { answersWithoutHosts, hostsAnswer, type HostsUse } from "../lookups/hosts.ts";
@@ -59,6 +59,8 @@ export interface ResolveRequest {
   readonly lookup: Lookup;
   /** The servers to ask, in order; if empty, the lookup's own. */
   readonly servers: readonly NameServer[];
+  /** With `"auto"`, the family that is asked for first. Default 4. */
+  readonly preferred?: 4 | 6 | undefined;
   /** When the hosts file is read. Default `"last"`. */
   readonly hosts?: HostsUse | undefined;
   /** Number of rounds over all servers, at least 1. */
@@ -110,9 +112,9 @@ export async function resolveName(request: ResolveRequest): Promise<CachedAnswer
 
 /** Returns what the hosts file says; `undefined` if DNS has to be asked. */
 function fromHosts(
-  { name, family, hosts = "last", allow }: ResolveRequest,
+  { name, family, preferred = 4, hosts = "last", allow }: ResolveRequest,
 ): CachedAnswer | undefined {
-  const answer = hostsAnswer(name, family, hosts);
+  const answer = hostsAnswer(name, { family, preferred }, hosts);
   if (!answer) return undefined;
   const { addresses, ttl, server } = answer;
   if (allow) checkAllowed(addresses, name, "The hosts file", allow);
@@ -208,24 +210,24 @@ async function askServer(
   server: NameServer | undefined,
   endMs: number,
 ): Promise<CachedAnswer> {
-  const { family, previous, trustNegative } = request;
+  const { family, preferred = 4, previous, trustNegative } = request;
   const ask = (one: 4 | 6) => askOnce(request, one, server, endMs);
   if (family === 4 || family === 6) return await ask(family);
   if (family === "both") return await askBoth(ask, previous);
   try {
-    return await ask(4);
+    return await ask(preferred);
   } catch (error) {
     const kind = kindOf(error);
     if (kind !== "ambiguous" && (kind !== "negative" || reasonOf(error) === "NXDOMAIN")) {
       throw error;
     }
     // An ambiguous "not found" may be an outage: the first one does not move a name with an A record to IPv6.
-    const hadV4 = previous?.addresses.some((address) => !address.includes(":"));
-    if (kind === "ambiguous" && hadV4 && !trustNegative) throw error;
+    const hadSome = previous?.addresses.some((address) => ipFamily(address) === preferred);
+    if (kind === "ambiguous" && hadSome && !trustNegative) throw error;
     try {
-      return await ask(6);
-    } catch (error6) {
-      throw kindOf(error6) === "negative" ? error : error6;
+      return await ask(preferred === 4 ? 6 : 4);
+    } catch (otherError) {
+      throw kindOf(otherError) === "negative" ? error : otherError;
     }
   }
 }

@@ -129,6 +129,13 @@ export class SeveralHosts implements AnswerSource {
     await Promise.all(this.#hosts.map(({ answer }) => answer.refresh()));
   }
 
+  async switchFamily(family: 4 | 6, certain: boolean, signal: AbortSignal): Promise<boolean> {
+    const switched = await Promise.all(
+      this.#hosts.map(({ answer }) => answer.switchFamily?.(family, certain, signal)),
+    );
+    return switched.includes(true);
+  }
+
   keepFresh(): () => void {
     const ends = this.#hosts.map(({ answer }) => answer.keepFresh());
     return () => {

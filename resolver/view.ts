@@ -26,7 +26,10 @@
 
 import { ResolveError } from "../errors.ts";
 import { ageClock, maintenanceTimer, now, type Timer } from "../internal/clock.ts";
+import { abortable } from "../internal/async.ts";
+import { ipFamily } from "../internal/ip.ts";
 import { callUserCode, messageOf } from "../internal/thrown.ts";
+import { haveNoRoute } from "../lookups/route.ts";
 import type { AddressChange, AnswerSource, AnswerStatus, Watcher } from "./answer_source.ts";
 import type { CacheEntry } from "./cache_entry.ts";
 import { Freshness, type FreshnessSettings } from "./freshness.ts";
@@ -40,6 +43,9 @@ const RESPONSE_TIMER_MS = 1800;
 const SLACK_MS = 50;
 /** Minimum interval of the queries that `refresh()` sends for one name. */
 const MIN_REFRESH_GAP_MS = 1000;
+
+/** Minimum interval in which the other family is asked for, because the one in the answer has no route. */
+const MIN_SWITCH_GAP_MS = 5000;
 
 /** The options of a view; durations in milliseconds. */
 export interface ViewSettings extends RetryBudget, FreshnessSettings {}
@@ -68,6 +74,8 @@ export class View implements AnswerSource {
   #timer: Timer | undefined;
   /** The query that this view retains for itself rather than for a waiting caller. */
   #backgroundQuery: InFlightQuery | undefined;
+  /** Time from which the other family may be asked for again. */
+  #nextSwitchMs = -Infinity;
   /** Time of a `refresh()` that came too soon after the last query. */
   #postponedRefreshMs = Infinity;
 
@@ -198,6 +206,22 @@ export class View implements AnswerSource {
       this.#schedule.dueMs = Math.min(this.#schedule.dueMs, earliestMs);
       this.#setTimer();
     }
+  }
+
+  async switchFamily(family: 4 | 6, certain: boolean, signal: AbortSignal): Promise<boolean> {
+    const { entry } = this;
+    const nowMs = now();
+    if (entry.key.family !== "auto" || nowMs < this.#nextSwitchMs) return false;
+    const isOther = (address: string) => ipFamily(address) !== family;
+    if (!certain && !await abortable(haveNoRoute(this.addresses), signal)) return false;
+    this.#nextSwitchMs = nowMs + MIN_SWITCH_GAP_MS;
+    // It asks for the family without a route.
+    if (entry.query) await abortable(entry.query.settled, signal);
+    entry.preferred = family === 4 ? 6 : 4;
+    await abortable(this.#startBackgroundQuery().settled, signal);
+    const hasSwitched = this.addresses.some(isOther);
+    if (!hasSwitched) entry.preferred = family;
+    return hasSwitched;
   }
 
   /**

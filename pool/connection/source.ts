@@ -7,7 +7,10 @@
 import { deadline } from "../../internal/async.ts";
 import { ageClock, now } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
-import { callAdapter, messageOf } from "../../internal/thrown.ts";
+import { ipFamily } from "../../internal/ip.ts";
+import { hasNoRoute } from "../../internal/socket_errors.ts";
+import { callAdapter, isOf, messageOf } from "../../internal/thrown.ts";
+import { ConnectError } from "../../errors.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import type { AnswerSource } from "../../resolver/answer_source.ts";
 import type {
@@ -175,12 +178,17 @@ export class ConnectionSource<C> implements Connections<C> {
   }
 
   async #dial(signal: AbortSignal): Promise<DialedConnection<C>> {
+    let maySwitch = true;
     for (;;) {
       const { addresses } = this.#answer;
       try {
         return await this.#dialer.dial(addresses, signal);
       } catch (error) {
         signal.throwIfAborted();
+        if (maySwitch && await this.#switchFamily(error, signal)) {
+          maySwitch = false;
+          continue;
+        }
         // If all of them departed meanwhile, the failure says nothing about the new ones, which are tried at once.
         const allDeparted = !addresses.some((address) => this.isCurrent(address));
         if (allDeparted && addresses.length > 0) continue;
@@ -188,6 +196,18 @@ export class ConnectionSource<C> implements Connections<C> {
         throw error;
       }
     }
+  }
+
+  /** Asks for addresses of the other family if those of one have no route. */
+  async #switchFamily(error: unknown, signal: AbortSignal): Promise<boolean> {
+    const attempts = isOf(error, ConnectError) ? error.attempts : [];
+    const routes = attempts.map(({ error }) => hasNoRoute(error));
+    // With several hosts, it is the name of an endpoint.
+    const familyOf = (address: string) => address.startsWith("[") ? 6 : ipFamily(address) ?? 4;
+    const families = new Set(attempts.map(({ address }) => familyOf(address)));
+    const [family] = families;
+    if (families.size !== 1 || routes.includes(false)) return false;
+    return await this.#answer.switchFamily?.(family!, !routes.includes(undefined), signal) ?? false;
   }
 
   /** Calls the hooks of a new connection; terminates it if one fails, or if the server closes it meanwhile. */
