@@ -1,6 +1,5 @@
 /**
- * A connection that its holder ended itself is never handed out once more, with every adapter and in every way that its
- * driver has to end one.
+ * A connection that its holder ended itself is never handed out once more, in every way that its driver has to end one.
  */
 
 import mysql from "npm:mysql2@^3.24/promise";
@@ -8,24 +7,20 @@ import * as mariadb from "npm:mariadb@^3.5";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import postgres from "npm:postgres@^3.4";
-import { DatabaseSync } from "node:sqlite";
 import { assertEquals, assertGreater } from "@std/assert";
 import type { Adapter } from "../../adapters/adapter.ts";
-import { dbPostgresAdapter } from "../../adapters/db_postgres.ts";
 import { mariadbAdapter } from "../../adapters/mariadb.ts";
 import { mysql2Adapter } from "../../adapters/mysql2.ts";
 import { pgAdapter } from "../../adapters/pg.ts";
 import { postgresjsAdapter } from "../../adapters/postgresjs.ts";
-import { sqliteAdapter } from "../../adapters/sqlite.ts";
 import { type EngineOptions, getDnsEngine } from "../../mod.ts";
 import type { TestServer } from "../contracts/adapter.ts";
-import { dbPostgres } from "../support/db_postgres.ts";
 import { MARIADB_SUBJECT } from "../support/mysql_subject.ts";
 import { POSTGRES_SUBJECT } from "../support/postgres_subject.ts";
 import { ALWAYS, ON_MARIADB } from "../support/servers.ts";
 import { soon } from "../support/waiting.ts";
 
-// deno-lint-ignore no-explicit-any -- private parts of six drivers
+// deno-lint-ignore no-explicit-any -- private parts of four drivers
 type Client = any;
 
 /** Ends a client; what it returns is awaited or not. */
@@ -33,7 +28,7 @@ type Way = (client: Client) => unknown;
 
 interface Subject {
   readonly adapter: Adapter<unknown>;
-  readonly subject?: typeof POSTGRES_SUBJECT | typeof MARIADB_SUBJECT;
+  readonly subject: typeof POSTGRES_SUBJECT | typeof MARIADB_SUBJECT;
   readonly ways: Readonly<Record<string, Way>>;
 }
 
@@ -67,11 +62,6 @@ const SUBJECTS: readonly Subject[] = [
         return sql.end();
       },
     },
-  },
-  {
-    adapter: any(dbPostgresAdapter(dbPostgres.module)),
-    subject: POSTGRES_SUBJECT,
-    ways: { "end()": (client) => client.end() },
   },
   {
     adapter: any(mysql2Adapter(mysql)),
@@ -108,14 +98,6 @@ const SUBJECTS: readonly Subject[] = [
       },
     },
   },
-  {
-    adapter: any(sqliteAdapter({ DatabaseSync })),
-    ways: {
-      "close()": (database) => database.close(),
-      "[Symbol.dispose]()": (database) =>
-        (database[Symbol.dispose] ?? database.close).call(database),
-    },
-  },
 ];
 
 const servers: Map<unknown, TestServer> = new Map();
@@ -142,14 +124,11 @@ for (const { adapter, subject, ways } of SUBJECTS) {
   for (const [name, end] of Object.entries(ways)) {
     test(`Engine with ${adapter.name}: a connection that its holder ended by ${name} is not handed out again`, async () => {
       for (const options of OPTIONS) {
-        if (options.poolResetOnReturn === "reset" && !adapter.resetSession) continue;
         for (const awaited of [true, false]) {
-          const server = servers.get(subject);
-          const login = subject && `${subject.user}:${encodeURIComponent(subject.password)}`;
-          const url = server
-            ? `x://${login}@${server.host}:${server.port}/orders`
-            : "sqlite:///:memory:";
-          const single = adapter.local || options.poolClass ? {} : { poolSize: 1, maxOverflow: 0 };
+          const server = servers.get(subject)!;
+          const login = `${subject.user}:${encodeURIComponent(subject.password)}`;
+          const url = `x://${login}@${server.host}:${server.port}/orders`;
+          const single = options.poolClass ? {} : { poolSize: 1, maxOverflow: 0 };
           const engine = getDnsEngine(url, { adapter, logger: SILENT, ...single, ...options });
           const said = JSON.stringify([options, awaited]);
           await engine.use(async ({ client }) => {
