@@ -28,6 +28,7 @@ import { ResolveError } from "../errors.ts";
 import { ageClock, maintenanceTimer, now, type Timer } from "../internal/clock.ts";
 import { abortable } from "../internal/async.ts";
 import { ipFamily } from "../internal/ip.ts";
+import { isListed } from "../internal/listed.ts";
 import { callUserCode, messageOf } from "../internal/thrown.ts";
 import { haveNoRoute } from "../lookups/route.ts";
 import type { AddressChange, AnswerSource, AnswerStatus, Watcher } from "./answer_source.ts";
@@ -276,8 +277,10 @@ export class View implements AnswerSource {
     const addresses = Object.freeze(
       isCarried ? [...answer.addresses, ...carriedOver.addresses] : [...answer.addresses],
     );
-    const added = Object.freeze(addresses.filter((address) => !this.addresses.includes(address)));
-    const removed = Object.freeze(this.addresses.filter((address) => !addresses.includes(address)));
+    const added = Object.freeze(addresses.filter((address) => !isListed(this.addresses, address)));
+    const removed = Object.freeze(
+      this.addresses.filter((address) => !isListed(addresses, address)),
+    );
     const changed = added.length > 0 || removed.length > 0;
 
     const ttlMs = this.#freshness.onAnswer(askedAtMs, ttl);

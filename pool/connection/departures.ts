@@ -5,6 +5,7 @@
  */
 
 import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
+import { isListed } from "../../internal/listed.ts";
 import type { AnswerSource } from "../../resolver/answer_source.ts";
 import { connectionLost, type TerminateOptions } from "./close.ts";
 
@@ -41,7 +42,7 @@ export class CurrentAddresses {
 
   /** Returns whether connections to an address may be used: by the clock, however late a timer is. */
   isCurrent(address: string): boolean {
-    if (this.#answer.addresses.includes(address)) return true;
+    if (isListed(this.#answer.addresses, address)) return true;
     const lingering = this.#lingering.get(address);
     return lingering !== undefined && now() < lingering.untilMs;
   }

@@ -9,6 +9,7 @@ import { deadline } from "../../internal/async.ts";
 import { maintenanceTimer, now, type Timer, timer } from "../../internal/clock.ts";
 import { type Endpoint, endpointName, endpointOf } from "../../internal/endpoint.ts";
 import { hostPort } from "../../internal/ip.ts";
+import { isListed, listForMessage } from "../../internal/listed.ts";
 import { shuffled } from "../../internal/shuffled.ts";
 import { idOf } from "../../internal/object_id.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
@@ -40,6 +41,9 @@ const MAX_ATTEMPTS_AT_ONCE = 3;
  * client at MySQL's servers (`max_connect_errors`), so it is completed and then closed.
  */
 const LOSER_GRACE_MS = 1000;
+
+/** Maximum number of characters of what the servers said, in the message of an error. */
+const MAX_SAID = 1500;
 
 /** Weight of the newest connect in the usual duration of a connect. */
 const USUAL_WEIGHT = 0.3;
@@ -388,10 +392,10 @@ export class Dialer<C> {
   #order(addresses: readonly string[]): readonly string[] {
     const nowMs = now();
     for (const [address, untilMs] of this.#failed) {
-      if (untilMs <= nowMs || !addresses.includes(address)) this.#failed.delete(address);
+      if (untilMs <= nowMs || !isListed(addresses, address)) this.#failed.delete(address);
     }
     for (const known of [this.#suspicions, this.#usualMs]) {
-      for (const address of known.keys()) if (!addresses.includes(address)) known.delete(address);
+      for (const address of known.keys()) if (!isListed(addresses, address)) known.delete(address);
     }
     if (addresses.length < 2) return addresses;
     const balanced = this.#writerFirst(this.#balance(addresses));
@@ -406,7 +410,7 @@ export class Dialer<C> {
 
   #writerFirst(addresses: readonly string[]): readonly string[] {
     const writer = this.#writer;
-    if (writer === undefined || !addresses.includes(writer)) return addresses;
+    if (writer === undefined || !isListed(addresses, writer)) return addresses;
     return [writer, ...addresses.filter((address) => address !== writer)];
   }
 
@@ -572,7 +576,7 @@ export class Dialer<C> {
       const where = isWhole ? address : hostPort(address, port);
       return `${where} said: ${this.#redact(text)}`;
     });
-    return new ConnectError(`Cannot connect to "${host}": ${said.join("; ")}`, {
+    return new ConnectError(`Cannot connect to "${host}": ${listForMessage(said, MAX_SAID)}`, {
       host,
       attempts,
       cause: attempts.at(-1)?.error,
