@@ -223,7 +223,8 @@ export class Pool<C> implements LeaseOwner<C> {
   }
 
   noteError(slot: Slot<C>, error: unknown): void {
-    this.#inventory.noteError(slot, error);
+    // A closed pool has no others to condemn, and nothing to ask DNS for.
+    if (this.#closedBecause === undefined) this.#inventory.noteError(slot, error);
   }
 
   detach(slot: Slot<C>): void {

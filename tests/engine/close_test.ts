@@ -129,6 +129,22 @@ Deno.test("Engine.close() waits for leases, then terminates them", async () => {
   await time.advance(3600);
 });
 
+Deno.test("Engine.close() ends all questions to DNS: a lease that is released with an error later asks no more", async () => {
+  using time = fakeTime();
+  const env = fakeEngine();
+  const [lease] = await checkoutMany(env, 1);
+  const error = Object.assign(new Error("reset by peer"), { verdict: "disconnect" });
+  env.adapter.kill(env.adapter.clients[0]!, error);
+  await time.settle();
+  assert(lease!.released);
+  await env.engine.close();
+  await time.advance(2);
+  const asked = env.dns.questions.length;
+  await lease!.release(error);
+  await time.advance(60);
+  assertEquals(env.dns.questions.length, asked);
+});
+
 Deno.test("Engine.close({ drain: Infinity }) waits for leases without a limit", async () => {
   using time = fakeTime();
   const env = fakeEngine({ dnsRefresh: "on-demand" });
