@@ -8,6 +8,7 @@ import type { Adapter, BindValues } from "../adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "../errors.ts";
 import { mustBe, outOfRange } from "../internal/argument_error.ts";
 import { deadline } from "../internal/async.ts";
+import { awakeTimer } from "../internal/clock.ts";
 import { redactServerErrors } from "../internal/redact.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import { isOf } from "../internal/thrown.ts";
@@ -294,6 +295,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
       await lease.untilLost(deadline(this.#settings.connectTimeoutMs, set, {
         signal: checkout.signal,
         what: `no isolation level set on the connection to ${lease.address}`,
+        start: awakeTimer,
       }));
       return lease;
     } catch (error) {

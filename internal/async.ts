@@ -59,16 +59,21 @@ export function delay(
  *
  * @param limitMs The limit, in milliseconds.
  * @param run The function; it is given the signal that is aborted at the limit.
- * @param options `signal` aborts it from outside; `what` begins the message of the `TimeoutError`, or returns its beginning.
+ * @param options `signal` aborts it from outside; `what` begins the message of the `TimeoutError`, or returns its beginning;
+ *   `start`: the kind of timer, `awakeTimer` if the function waits for a server of the pool.
  * @returns What the function returned.
  * @throws {DOMException} named `TimeoutError` at the limit; or the signal's reason.
  */
 export async function deadline<T>(
   limitMs: number,
   run: (signal: AbortSignal) => T | Promise<T>,
-  options: { signal?: AbortSignal | undefined; what: string | (() => string) },
+  options: {
+    signal?: AbortSignal | undefined;
+    what: string | (() => string);
+    start?: typeof maintenanceTimer;
+  },
 ): Promise<T> {
-  const { signal, what } = options;
+  const { signal, what, start = maintenanceTimer } = options;
   signal?.throwIfAborted();
   const controller = new AbortController();
   let stop!: (reason: unknown) => void;
@@ -80,7 +85,7 @@ export async function deadline<T>(
   };
   const onAbort = () => end(signal!.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
-  const limit = maintenanceTimer(limitMs, () => {
+  const limit = start(limitMs, () => {
     const seconds = Number((limitMs / 1000).toFixed(3));
     const text = typeof what === "string" ? what : what();
     end(new DOMException(`${text} within ${seconds} seconds`, "TimeoutError"));

@@ -1,6 +1,7 @@
 /**
- * Two clocks and two kinds of timer. Waits are measured by the monotonic clock, ages by one that goes on while the
- * machine sleeps. Timers that a caller awaits keep the process alive; maintenance timers do not.
+ * Two clocks and three kinds of timer. Waits are measured by the monotonic clock, ages by one that goes on while the
+ * machine sleeps. Timers that a caller awaits keep the process alive; maintenance timers do not, nor do timers for the
+ * silence of a server, which count only time in which the event loop ran.
  *
  * @module
  */
@@ -126,6 +127,40 @@ export function timer(delayMs: number, callback: () => void): Timer {
 /** Runs `callback` after `delayMs` as `timer()` does, without keeping the process alive. */
 export function maintenanceTimer(delayMs: number, callback: () => void): Timer {
   return start(delayMs, callback, true);
+}
+
+/** Maximum time that one step of {@linkcode awakeTimer} counts for, however long the event loop was blocked in it. */
+const STEP_MS = 50;
+
+/** A step that ends later than this was blocked. */
+const BLOCKED_MS = 25;
+
+/**
+ * Runs `callback` when `delayMs` have passed in which the event loop ran, without keeping the process alive: for the
+ * silence of a server. While the loop is blocked, an answer may have arrived that was not read yet, so that time does not
+ * count, and the last word is that of a turn of the loop that was not blocked.
+ */
+export function awakeTimer(delayMs: number, callback: () => void): Timer {
+  let countedMs = 0;
+  let isExtended = false;
+  let current: Timer;
+  const step = () => {
+    const leftMs = delayMs - countedMs;
+    const stepMs = leftMs > 0 ? Math.min(STEP_MS, leftMs) : isExtended ? STEP_MS : 0;
+    const beganMs = now();
+    current = maintenanceTimer(stepMs, () => {
+      const tookMs = now() - beganMs;
+      const isLate = tookMs - stepMs > BLOCKED_MS;
+      countedMs += isLate ? stepMs : tookMs;
+      if (countedMs < delayMs) return step();
+      // One more turn, in which what arrived is read.
+      if (!isLate || isExtended) return callback();
+      isExtended = true;
+      step();
+    });
+  };
+  step();
+  return { clear: () => current.clear() };
 }
 
 function start(delayMs: number, callback: () => void, unref: boolean): Timer {

@@ -5,7 +5,7 @@
  */
 
 import { deadline, delay } from "../../internal/async.ts";
-import { ageClock, type Timer, timer } from "../../internal/clock.ts";
+import { ageClock, awakeTimer, type Timer, timer } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
 import type { Activity, Adapter, Role } from "../../adapters/adapter.ts";
@@ -269,7 +269,7 @@ export class ConnectionChecks<C> {
     slot.onClosed = () => controller.abort();
     try {
       const { signal } = controller;
-      await deadline(this.#settings.connectTimeoutMs, work, { signal, what });
+      await deadline(this.#settings.connectTimeoutMs, work, { signal, what, start: awakeTimer });
     } finally {
       slot.onClosed = undefined;
     }

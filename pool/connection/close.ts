@@ -6,6 +6,7 @@
 
 import { ConnectionLostError } from "../../errors.ts";
 import { deadline } from "../../internal/async.ts";
+import { awakeTimer } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { asError, messageOf } from "../../internal/thrown.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
@@ -93,7 +94,10 @@ function cancel<C>(
 ): Promise<boolean> | undefined {
   if (!adapter.cancel) return undefined;
   const work = (signal: AbortSignal) => adapter.cancel!(client, { signal, terminated });
-  return deadline(limitMs, work, { what: "no cancel" }).then(() => true, () => false);
+  return deadline(limitMs, work, { what: "no cancel", start: awakeTimer }).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Returns whether a statement may be running: meanwhile, no adapter knows the status of the transaction. */
@@ -134,7 +138,10 @@ export async function callCloseHook<C>(
 
 async function closeGracefully<C>(client: C, adapter: Adapter<C>): Promise<void> {
   try {
-    await deadline(MAX_CLOSE_MS, () => adapter.close!(client), { what: "not closed" });
+    await deadline(MAX_CLOSE_MS, () => adapter.close!(client), {
+      what: "not closed",
+      start: awakeTimer,
+    });
   } catch {
     terminate(client, adapter, undefined);
   }

@@ -6,7 +6,7 @@
  */
 
 import { deadline } from "../../internal/async.ts";
-import { maintenanceTimer, now, type Timer, timer } from "../../internal/clock.ts";
+import { awakeTimer, maintenanceTimer, now, type Timer, timer } from "../../internal/clock.ts";
 import { type Endpoint, endpointName, endpointOf } from "../../internal/endpoint.ts";
 import { hostPort } from "../../internal/ip.ts";
 import { isListed, listForMessage } from "../../internal/listed.ts";
@@ -542,7 +542,7 @@ export class Dialer<C> {
         const client = await connecting;
         await prepare(client);
         return client;
-      }, { signal, what: "no connection" });
+      }, { signal, what: "no connection", start: awakeTimer });
     } catch (error) {
       // A driver that ignores the abort may still open a connection. A server of another role did nothing wrong.
       const how = isOf(error, WrongRoleError) ? "close" : "terminate";

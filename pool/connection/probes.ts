@@ -5,7 +5,7 @@
  * @module
  */
 
-import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
+import { awakeTimer, type Timer } from "../../internal/clock.ts";
 import { isSilence } from "../../internal/socket_errors.ts";
 
 /** A server, and how to ask it. */
@@ -23,12 +23,6 @@ export interface ProbeOptions {
   /** Ends the wait; the result then says nothing about the server. */
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Silence is counted in steps of this length: a step counts as one, however long the event loop was blocked in it. */
-const STEP_MS = 50;
-
-/** A step that ends later than this was blocked: an answer may have arrived that was not read yet. */
-const LATE_MS = 25;
 
 /** One attempt to get an answer, for all callers that wait for it. */
 interface SharedProbe {
@@ -52,11 +46,11 @@ export async function answers(server: ProbedServer, options: ProbeOptions): Prom
   const { limitMs, signal } = options;
   if (signal?.aborted) return false;
   const probe = join(server);
-  let silence: Silence | undefined;
+  let silence: Timer | undefined;
   let onAbort = () => {};
   const given = new Promise<boolean>((resolve) => {
     onAbort = () => resolve(false);
-    silence = new Silence(limitMs, () => {
+    silence = awakeTimer(limitMs, () => {
       // The next caller begins anew: the packets of this attempt may be lost, and are sent again ever more rarely.
       forget(server.key, probe.controller);
       resolve(false);
@@ -103,40 +97,4 @@ function leave(key: string, probe: SharedProbe): void {
 
 function forget(key: string, controller: AbortController): void {
   if (probes.get(key)?.controller === controller) probes.delete(key);
-}
-
-/** Calls back when a span has passed in which the event loop ran: the time in which it was blocked does not count. */
-class Silence {
-  readonly #limitMs: number;
-  readonly #onOver: () => void;
-  #countedMs = 0;
-  #timer: Timer | undefined;
-  /** Whether the span is over, but for one more turn of the event loop, because the last step was late. */
-  #extended = false;
-
-  constructor(limitMs: number, onOver: () => void) {
-    this.#limitMs = limitMs;
-    this.#onOver = onOver;
-    this.#step();
-  }
-
-  clear(): void {
-    this.#timer?.clear();
-  }
-
-  #step(): void {
-    const leftMs = this.#limitMs - this.#countedMs;
-    const stepMs = leftMs > 0 ? Math.min(STEP_MS, leftMs) : STEP_MS;
-    const beganMs = now();
-    this.#timer = maintenanceTimer(stepMs, () => {
-      const late = now() - beganMs - stepMs > LATE_MS;
-      this.#countedMs += stepMs;
-      if (this.#countedMs < this.#limitMs || late && !this.#extended) {
-        this.#extended = this.#countedMs >= this.#limitMs;
-        this.#step();
-      } else {
-        this.#onOver();
-      }
-    });
-  }
 }

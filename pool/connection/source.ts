@@ -5,7 +5,7 @@
  */
 
 import { deadline } from "../../internal/async.ts";
-import { ageClock, now } from "../../internal/clock.ts";
+import { ageClock, awakeTimer, now } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { ipFamily } from "../../internal/ip.ts";
 import { hasNoRoute } from "../../internal/socket_errors.ts";
@@ -292,7 +292,7 @@ export class ConnectionSource<C> implements Connections<C> {
   ): Promise<void> {
     const { hooks, connectTimeoutMs } = this.#settings;
     const call = () => hooks[name]?.(connection);
-    return deadline(connectTimeoutMs, call, { signal, what: noEndOf(name) });
+    return deadline(connectTimeoutMs, call, { signal, what: noEndOf(name), start: awakeTimer });
   }
 
   check(slot: Slot<C>): Promise<InvalidConnection | undefined> | undefined {

@@ -1,9 +1,39 @@
 import { setImmediate } from "node:timers";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse } from "@std/assert";
 import { deadline, delay } from "../../internal/async.ts";
-import { ageClock, maintenanceTimer, timeAsleep, timer } from "../../internal/clock.ts";
+import { ageClock, awakeTimer, maintenanceTimer, timeAsleep, timer } from "../../internal/clock.ts";
 import { countListeners, watchTimers } from "../stress/pool_timers.ts";
 import { fakeTime } from "../support/time.ts";
+
+Deno.test("awakeTimer() fires after its delay, and does not count the time in which the event loop is blocked", async () => {
+  for (const [delayMs, beforeMs, blockedMs] of [[1000, 0, 0], [1000, 990, 5000], [30, 0, 60_000]]) {
+    using time = fakeTime();
+    let fired = false;
+    awakeTimer(delayMs!, () => fired = true);
+    await time.tick(beforeMs!);
+    time.stall(blockedMs! / 1000);
+    // What is due runs first, and what arrived meanwhile is read afterwards.
+    await time.tick(0);
+    assertFalse(fired, `blocked for ${blockedMs} ms`);
+    await time.tick(delayMs! - beforeMs! - 1);
+    if (blockedMs === 0) assertFalse(fired);
+    await time.tick(100);
+    assert(fired, `blocked for ${blockedMs} ms`);
+  }
+});
+
+Deno.test("awakeTimer() fires in the end though the event loop is blocked again and again, and not after clear()", async () => {
+  using time = fakeTime();
+  let fired = 0;
+  awakeTimer(1000, () => fired++);
+  const cleared = awakeTimer(1000, () => fired += 100);
+  for (let i = 0; i < 30; i++) {
+    if (i === 10) cleared.clear();
+    time.stall(1.6);
+    await time.tick(1);
+  }
+  assertEquals(fired, 1);
+});
 
 Deno.test("ageClock() goes with the monotonic clock, up to a millisecond late and never early", async () => {
   using time = fakeTime();

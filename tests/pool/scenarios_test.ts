@@ -534,6 +534,50 @@ Deno.test("23. Pre-ping skipped when fresh, run on reuse; server restarted: repl
   await closeAtRest(env);
 });
 
+Deno.test("23a. Own event loop blocked for longer than connectTimeout during a ping, a connect and a hook: the server is not blamed", async () => {
+  using time = fakeTime();
+  const work = { hook: () => {} };
+  const env = fakeEngine({
+    poolSize: 3,
+    maxOverflow: 0,
+    poolPrePing: true,
+    connectTimeout: 1,
+    hooks: { checkout: () => work.hook() },
+  });
+  /** Blocks the event loop while something waits for an answer, which is read behind the timers that are due. */
+  const blocked = (answer: () => void) => {
+    time.stall(1.6);
+    setTimeout(answer, 1);
+  };
+  await releaseAll(await checkoutMany(env, 3));
+  const answers = () => new Promise<void>((resolve) => blocked(resolve));
+  env.adapter.behavior.ping = answers;
+  const pinged = watch(env.engine.connect());
+  await time.settle(); // the event loop is blocked in it
+  await time.tick(10);
+  assertEquals([pinged.state, env.adapter.dials.length], ["fulfilled", 3]);
+  env.adapter.behavior.ping = () => {};
+  work.hook = answers;
+  const hooked = watch(env.engine.connect());
+  await time.settle(); // the event loop is blocked in it
+  await time.tick(10);
+  assertEquals([hooked.state, env.adapter.dials.length], ["fulfilled", 3]);
+  work.hook = () => {};
+  await releaseAll([pinged.value!, hooked.value!]);
+  // No sibling was condemned.
+  await releaseAll(await checkoutMany(env, 3));
+  assertEquals(env.adapter.dials.length, 3);
+
+  env.engine.pool.invalidate();
+  env.adapter.behavior.connect = answers;
+  const connected = watch(env.engine.connect());
+  await time.settle(); // the event loop is blocked in it
+  await time.tick(10);
+  assertEquals([connected.state, env.adapter.dials.length], ["fulfilled", 4]);
+  await connected.value!.release();
+  await closeAtRest(env);
+});
+
 Deno.test("24. Disconnect in mid-query: that lease invalidated, idle siblings to that address replaced at their next checkout, a second victim does not replace them again", async () => {
   using _time = fakeTime();
   const env = fakeEngine({ poolSize: 5, maxOverflow: 0 });
