@@ -49,7 +49,13 @@ import {
 } from "./shared/mysql.ts";
 import { killQuery } from "./shared/mysql_cancel.ts";
 import { MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
-import { completeHandshake, dialSocket, onFirstByte, onlyOnce } from "./shared/socket.ts";
+import {
+  completeHandshake,
+  dialSocket,
+  dialThroughLoss,
+  onFirstByte,
+  onlyOnce,
+} from "./shared/socket.ts";
 import { checkTls, readTls, verifyTls } from "./shared/tls.ts";
 
 export type {
@@ -250,8 +256,11 @@ async function open<C extends MariadbClient>(
   const { signal, keepAlive } = target;
   const tls = await readTls(target);
   const options = readOptions(target);
-  const dial = (signal: AbortSignal) => dialSocket(ip, { port: options.port, keepAlive, signal });
-  const socket = await dial(signal);
+  const { port } = options;
+  const dial = (signal: AbortSignal) => dialSocket(ip, { port, keepAlive, signal });
+  const socket = onGreeting
+    ? await dialThroughLoss(ip, { port, keepAlive, signal })
+    : await dial(signal);
   alwaysIgnoreErrors(socket);
   if (onGreeting) onFirstByte(socket, onGreeting);
   return await completeHandshake(socket, {

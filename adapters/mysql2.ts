@@ -45,7 +45,13 @@ import {
 } from "./shared/mysql.ts";
 import { killQuery } from "./shared/mysql_cancel.ts";
 import { IN_TRANSACTION, MysqlSession, mysqlTransactionMethods } from "./shared/mysql_session.ts";
-import { completeHandshake, dialSocket, onFirstByte, onlyOnce } from "./shared/socket.ts";
+import {
+  completeHandshake,
+  dialSocket,
+  dialThroughLoss,
+  onFirstByte,
+  onlyOnce,
+} from "./shared/socket.ts";
 import { verifyTls } from "./shared/tls.ts";
 
 export type {
@@ -233,7 +239,8 @@ async function open<C extends Mysql2Client>(
   const tls = await readDriverTls(target);
   const options = readOptions(target);
   const keepAlive = target.keepAlive && target.connectArgs.enableKeepAlive !== false;
-  const socket = await dialSocket(ip, { port: options.port, keepAlive, signal });
+  const dial = onGreeting ? dialThroughLoss : dialSocket;
+  const socket = await dial(ip, { port: options.port, keepAlive, signal });
   if (onGreeting) onFirstByte(socket, onGreeting);
   return await completeHandshake(socket, {
     signal,

@@ -5,6 +5,7 @@
  */
 
 import type { Socket } from "node:net";
+import { maintenanceTimer, type Timer } from "../../internal/clock.ts";
 import type { Target } from "../adapter.ts";
 
 /** Milliseconds before the first keepalive probe. */
@@ -53,6 +54,48 @@ export async function dialSocket(
   });
 }
 
+/** Milliseconds after which a connection request counts as lost; the time doubles with each. */
+const LOST_REQUEST_MS = 250;
+
+/**
+ * Opens a socket as {@linkcode dialSocket} does, and does not rely on one connection request: the kernel repeats a lost
+ * one only after a second, then after two more, in which a whole probe is over. While none is answered, another socket is
+ * opened, ever more rarely; the first that is connected wins, and the others are closed.
+ *
+ * @param ip The address.
+ * @param target As for {@linkcode dialSocket}.
+ * @returns The socket, connected. The caller must close it.
+ * @throws The first socket's error, or the signal's reason.
+ */
+export async function dialThroughLoss(
+  ip: string,
+  target: Parameters<typeof dialSocket>[1],
+): Promise<Socket> {
+  const others = new AbortController();
+  const signal = AbortSignal.any([target.signal, others.signal]);
+  let next: Timer | undefined;
+  try {
+    return await new Promise((resolve, reject) => {
+      let isOver = false;
+      const settle = (end: () => void) => {
+        isOver = true;
+        end();
+      };
+      const dial = (patienceMs: number) => {
+        dialSocket(ip, { ...target, signal }).then((socket) => {
+          if (isOver) socket.destroy();
+          else settle(() => resolve(socket));
+        }, (error) => settle(() => reject(error)));
+        next = maintenanceTimer(patienceMs, () => dial(patienceMs * 2));
+      };
+      dial(LOST_REQUEST_MS);
+    });
+  } finally {
+    next?.clear();
+    others.abort(new Error("another socket was connected first"));
+  }
+}
+
 /**
  * Waits for any answer of a server that takes the end of a connection without a word for what it is: sends nothing but
  * that end, and waits for a byte, or for the end of the other side. A process that hangs sends neither, although the
@@ -67,7 +110,8 @@ export async function probeSocket(
   ip: string,
   { port, signal }: Pick<Target, "port" | "signal">,
 ): Promise<void> {
-  const socket = await dialSocket(ip, { port, keepAlive: false, signal, allowHalfOpen: true });
+  const dial = { port, keepAlive: false, signal, allowHalfOpen: true };
+  const socket = await dialThroughLoss(ip, dial);
   try {
     await completeHandshake(socket, {
       signal,
