@@ -6,29 +6,44 @@
 
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { DnsServer } from "../../testing/mod.ts";
+import { pause } from "../support/waiting.ts";
+
+/** Maximum number of attempts to start a name server again. */
+const MAX_STARTS = 20;
 
 /** The name in the database URL. */
 export const HOST = "db.internal";
+
+/** The addresses of the servers. */
+export interface Targets {
+  /** The address of the name as a rule. */
+  readonly main: string;
+  /** Another that it may have. */
+  readonly other: string;
+  /** Whether it has both. */
+  readonly both?: boolean;
+}
 
 /** Two name servers with the same records. */
 export class NameServers {
   readonly #at: readonly { readonly host: string; readonly port: number }[];
   #servers: readonly DnsServer[];
-  /** The address of the name as a rule, and another that it may have. */
-  readonly #targets: { readonly main: string; readonly other: string };
+  readonly #targets: Targets;
+  /** What the record holds, unless it alternates. */
+  #addresses: readonly string[];
+  #ttl = 1;
+  #flaps = false;
 
-  private constructor(
-    servers: readonly DnsServer[],
-    targets: { readonly main: string; readonly other: string },
-  ) {
+  private constructor(servers: readonly DnsServer[], targets: Targets) {
     this.#servers = servers;
     this.#at = servers.map(({ host, port }) => ({ host, port }));
     this.#targets = targets;
+    this.#addresses = targets.both ? [targets.main, targets.other] : [targets.main];
     this.setTtl(1);
   }
 
   /** Starts two servers. */
-  static async start(targets: { main: string; other: string }): Promise<NameServers> {
+  static async start(targets: Targets): Promise<NameServers> {
     const hosts = await loopbackPair();
     const at = await Promise.all(
       hosts.map(async (host) => ({ host, port: await freePort([host]) })),
@@ -46,14 +61,24 @@ export class NameServers {
     return this.#servers;
   }
 
-  /** Sets the record's TTL. */
+  /** Sets the record's TTL; it alternates no more. */
   setTtl(ttl: number): void {
-    for (const server of this.#servers) server.set(HOST, [this.#targets.main], { ttl });
+    this.#ttl = ttl;
+    this.#flaps = false;
+    for (const server of this.#servers) server.set(HOST, [...this.#addresses], { ttl });
   }
 
-  /** Makes the name alternate between both addresses. */
+  /** Moves the name to its other address, unless it alternates between both. */
+  move(): void {
+    this.#addresses = [this.#targets.other];
+    if (!this.#flaps) this.setTtl(this.#ttl);
+  }
+
+  /** Makes the name alternate: between both addresses, or between both and the other one alone. */
   flap(every: number): void {
-    const schedule = [[this.#targets.main], [this.#targets.other]];
+    this.#flaps = true;
+    const { main, other, both } = this.#targets;
+    const schedule = [both ? [main, other] : [main], [other]];
     for (const server of this.#servers) server.set(HOST, { schedule, every }, { ttl: 0 });
   }
 
@@ -64,8 +89,20 @@ export class NameServers {
 
   /** Starts the servers again, on the same ports and with the same record. */
   async restart(): Promise<void> {
-    this.#servers = await Promise.all(this.#at.map((at) => DnsServer.start(at)));
+    this.#servers = await Promise.all(this.#at.map(startAgain));
     this.setTtl(1);
+  }
+}
+
+/** Starts a server on the port of one that was closed, which a busy machine may not have noticed yet. */
+async function startAgain(at: { host: string; port: number }): Promise<DnsServer> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await DnsServer.start(at);
+    } catch (error) {
+      if (tries === MAX_STARTS) throw error;
+      await pause(100);
+    }
   }
 }
 

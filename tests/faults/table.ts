@@ -6,8 +6,11 @@
 
 import { KINDS } from "./databases.ts";
 import { DNS_FAULTS } from "./dns_faults.ts";
+import type { Cells, ConditionCell } from "./cells.ts";
+import { CONDITIONS } from "./conditions.ts";
 import { type Cell, expected } from "./matrix.ts";
 import { SERVER_FAULTS } from "./server_faults.ts";
+import { SUBJECTS } from "./subjects.ts";
 
 const BEGIN = "<!-- faults: written by `deno task test:faults` -->";
 const END = "<!-- /faults -->";
@@ -15,12 +18,15 @@ const END = "<!-- /faults -->";
 /** Shown if there are no figures. */
 const UNKNOWN = "– / –";
 
+/** No figures. */
+export const NO_CELLS: Cells = { cells: [], conditions: [] };
+
 /**
- * Renders both tables.
+ * Renders the three tables.
  *
- * @param cells The figures of a run; empty: none.
+ * @param all The figures of a run.
  */
-export function renderTables(cells: readonly Cell[]): string {
+export function renderTables({ cells, conditions }: Cells): string {
   const heads = KINDS.map(({ name }) => name);
   const servers = SERVER_FAULTS.filter(({ cold }) => !cold).map((fault) => {
     const { allowed } = expected(fault, DNS_FAULTS[0]!);
@@ -48,9 +54,18 @@ export function renderTables(cells: readonly Cell[]): string {
     ]);
     return [fault.name, ...sides.flat()];
   });
+  const subjects = SUBJECTS.map(({ name }) => name);
+  const calm = CONDITIONS.map(({ name, seen }) => [
+    name,
+    seen,
+    ...subjects.map((subject) =>
+      mostOf(conditions, (cell) => cell.subject === subject && cell.condition === name)
+    ),
+  ]);
   return [
     table(["server", "callers see", "the longest call is bounded by", ...heads], servers),
     table(["DNS", "callers see", ...heads, "with a new engine", ...heads], names),
+    table(["condition", "callers see", ...subjects], calm),
   ].join("\n\n");
 }
 
@@ -75,7 +90,7 @@ export function rowsIn(text: string): string {
 /** Removes figures and alignment from tables. */
 export function plain(tables: string): string {
   return tables
-    .replace(/\d+\.\d \/ \d+\.\d/g, UNKNOWN)
+    .replace(/\d+\.\d \/ \d+(\.\d)?/g, UNKNOWN)
     .replace(/-{2,}/g, "-")
     .replace(/ +/g, " ")
     .trim();
@@ -101,6 +116,14 @@ function figuresOf(cells: readonly Cell[], which: (cell: Cell) => boolean): stri
   if (chosen.length === 0) return UNKNOWN;
   const most = (of: (cell: Cell) => number) => Math.max(...chosen.map(of)).toFixed(1);
   return `${most(({ longest }) => longest)} / ${most(({ recovery }) => recovery)}`;
+}
+
+/** Returns the longest call in seconds, and the most connections at a time. */
+function mostOf(cells: readonly ConditionCell[], which: (cell: ConditionCell) => boolean): string {
+  const chosen = cells.filter(which);
+  if (chosen.length === 0) return UNKNOWN;
+  const longest = Math.max(...chosen.map(({ longest }) => longest)).toFixed(1);
+  return `${longest} / ${Math.max(...chosen.map(({ most }) => most))}`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -1,0 +1,4 @@
+import { mariadbTest } from "../support/servers.ts";
+import { testBlocked } from "./conditions.ts";
+
+testBlocked(mariadbTest);

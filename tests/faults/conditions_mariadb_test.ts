@@ -1,0 +1,4 @@
+import { mariadbTest } from "../support/servers.ts";
+import { testConditions } from "./conditions.ts";
+
+testConditions("MariaDB", mariadbTest);

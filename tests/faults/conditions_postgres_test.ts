@@ -1,0 +1,3 @@
+import { testConditions } from "./conditions.ts";
+
+testConditions("PostgreSQL", (name, body) => Deno.test(name, body));
