@@ -15,7 +15,8 @@ import type { DnsPoolOptions } from "../../drop_in/pg_pool.ts";
 import { Lag } from "../support/lag.ts";
 import { pause } from "../support/waiting.ts";
 import { type ConditionCell, keepConditionCells } from "./cells.ts";
-import { DNS_FAULTS, type DnsFaultCase, HOST, NameServers } from "./dns_faults.ts";
+import { DNS_FAULTS, type DnsFaultCase, HOST } from "./dns_faults.ts";
+import { NameServerThread, type SceneDns, type StartDns, startHere } from "./scene_dns.ts";
 import { type Caller, type Limits, type Subject, SUBJECTS } from "./subjects.ts";
 import { Gauge, mysqlRefuser, postgresRefuser, Way, type WayFaults } from "./way.ts";
 
@@ -79,7 +80,7 @@ interface Scene {
   readonly caller: Caller;
   readonly statements: Statements;
   readonly subject: Subject;
-  readonly dns: NameServers;
+  readonly dns: SceneDns;
   readonly dnsFault: DnsFaultCase;
   /** The faults of the ways to the main address and to the other. */
   readonly ways: readonly WayFaults[];
@@ -158,12 +159,12 @@ export const CONDITIONS: readonly ConditionCase[] = [
 
 /** Holds leases while the name moves to another address of the same healthy server. */
 async function holdThroughMove({ dns, dnsFault, callers }: Scene): Promise<void> {
-  await dnsFault.begin(dns);
+  await dns.begin(dnsFault);
   const long = callers.long();
   await pause(300);
-  dns.move();
+  await dns.move();
   await pause(FAULT * 1000 - 300);
-  await dnsFault.end(dns);
+  await dns.end(dnsFault);
   await long;
 }
 
@@ -171,11 +172,11 @@ async function holdThroughMove({ dns, dnsFault, callers }: Scene): Promise<void>
 async function leaveBadServer(
   { dns, dnsFault, ways: [main], callers, problems }: Scene,
 ): Promise<void> {
-  await dnsFault.begin(dns);
+  await dns.begin(dnsFault);
   const badMs = performance.now();
   main!.refuses = true;
   await pause(FAULT * 1000 + LEFT_MS);
-  await dnsFault.end(dns);
+  await dns.end(dnsFault);
   const late = callers.calls.filter(({ beganMs, error }) =>
     error !== undefined && beganMs > badMs + LEFT_MS
   );
@@ -195,7 +196,7 @@ async function leaveBadServer(
 
 /** Lets the name go to and fro while more callers than connections run long statements. */
 async function holdWhileFlapping({ dns, callers }: Scene): Promise<void> {
-  dns.flap(0.3);
+  await dns.flap(0.3);
   const all = Array.from({ length: 2 * LIMITS.poolSize }, async (_, index) => {
     await pause(index * 100);
     await callers.long(1);
@@ -208,7 +209,7 @@ async function refuseOwnWrites(
   { caller, statements, subject, dns, dnsFault, problems }: Scene,
 ): Promise<void> {
   const { opened } = caller.engine.status();
-  await dnsFault.begin(dns);
+  await dns.begin(dnsFault);
   let refused = 0;
   for (const endMs = performance.now() + FAULT * 1000; performance.now() < endMs;) {
     const error = await caller.runOnOne(statements.refusedWrite);
@@ -216,7 +217,7 @@ async function refuseOwnWrites(
     else problems.push(`the write was not refused: ${error}`);
     await pause(50);
   }
-  await dnsFault.end(dns);
+  await dns.end(dnsFault);
   const reopened = caller.engine.status().opened - opened;
   const most = LIMITS.poolSize + (subject.closesReadOnly ? refused : 0);
   // A name that alternates is followed by new connections.
@@ -290,6 +291,7 @@ interface Stage {
   readonly ways: readonly WayFaults[];
   /** Counts the connections on both ways; `undefined` if others use them as well. */
   readonly gauge: Gauge | undefined;
+  readonly startDns: StartDns;
 }
 
 /** Registers the tests of what needs no process of its own. */
@@ -314,6 +316,7 @@ export function testBlocked(register: Register): void {
     async () => {
       await using stack = new AsyncDisposableStack();
       const stages = new Map<string, Stage>();
+      const thread = stack.use(new NameServerThread());
       for (const database of ["PostgreSQL", "MariaDB"] as const) {
         const server = await startServer(database, stack);
         const { host: main, port } = server;
@@ -329,7 +332,14 @@ export function testBlocked(register: Register): void {
             seed: 1,
           }),
         );
-        stages.set(database, { main, other, port, ways: [], gauge: undefined });
+        stages.set(database, {
+          main,
+          other,
+          port,
+          ways: [],
+          gauge: undefined,
+          startDns: thread.start,
+        });
       }
       using _block = new Block();
       const cells = runCells(
@@ -463,7 +473,12 @@ async function runOnWays(
     stack.use(await Way.open({ listen, to: server, faults, gauge, refuser, seed: ++seed }));
     ways.push(faults);
   }
-  return await runOn({ main, other, port, ways, gauge }, subject, condition, dnsFault);
+  return await runOn(
+    { main, other, port, ways, gauge, startDns: startHere },
+    subject,
+    condition,
+    dnsFault,
+  );
 }
 
 async function runOn(
@@ -472,8 +487,8 @@ async function runOn(
   condition: ConditionCase,
   dnsFault: DnsFaultCase,
 ): Promise<ConditionCell> {
-  const { main, other, port, ways, gauge } = stage;
-  const dns = await NameServers.start({ main, other, both: condition.both ?? false });
+  const { main, other, port, ways, gauge, startDns } = stage;
+  const dns = await startDns({ main, other, both: condition.both ?? false });
   const limits = { ...LIMITS, connectTimeout: condition.connectTimeout ?? LIMITS.connectTimeout };
   const caller = subject.make(urlOf(subject.database, HOST, port), limits, {
     dnsLookup: "wire",

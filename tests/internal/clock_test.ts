@@ -27,7 +27,7 @@ Deno.test("awakeTimer() fires in the end though the event loop is blocked again 
   let fired = 0;
   awakeTimer(1000, () => fired++);
   const cleared = awakeTimer(1000, () => fired += 100);
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < 60; i++) {
     if (i === 10) cleared.clear();
     time.stall(1.6);
     await time.tick(1);
