@@ -8,7 +8,7 @@
  */
 
 import { deadline, delay } from "../internal/async.ts";
-import { ageClock, maintenanceTimer, now } from "../internal/clock.ts";
+import { ageClock, awakeTimer, maintenanceTimer, now } from "../internal/clock.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
 import { clampTtl } from "../internal/ttl.ts";
 import { LookupError, type LookupErrorKind } from "../errors.ts";
@@ -289,7 +289,7 @@ async function askOnce(
   const answer: Answer = await deadline(
     endMs - startMs,
     (signal) => lookup.lookup({ ...question, signal, onWait }),
-    { signal, what: () => `Cannot look up "${name}": ${what}` },
+    { signal, what: () => `Cannot look up "${name}": ${what}`, start: awakeTimer },
   );
   const answeredAtMs = ageClock();
   const addresses = addressesOf(answer, name, family, lookup);
