@@ -32,7 +32,7 @@ export class Mysql2Backend {
   readonly engine: Engine<Pinned>;
 
   readonly #pool: CorePool;
-  readonly #PoolConnection: Mysql2Classes["PoolConnection"];
+  readonly #adapter: Adapter<Pinned>;
   /** Leases of the connections that are in use. */
   readonly #leases: Map<PooledConnection, Lease<Pinned>> = new Map();
   readonly #handedOutBefore: WeakSet<PooledConnection> = new WeakSet();
@@ -44,9 +44,9 @@ export class Mysql2Backend {
    * @param classes The module's classes.
    * @param given The pool's options.
    */
-  constructor(pool: CorePool, { PoolConnection }: Mysql2Classes, given: RawOptions) {
+  constructor(pool: CorePool, classes: Mysql2Classes, given: RawOptions) {
     this.#pool = pool;
-    this.#PoolConnection = PoolConnection;
+    this.#adapter = this.#createAdapter(classes);
     const { host, port, user, database, password } = pool.config.connectionConfig;
     const url = new DatabaseUrl({
       dialect: "mysql",
@@ -59,7 +59,7 @@ export class Mysql2Backend {
     });
     this.engine = getDnsEngine<Pinned>(url, {
       ...engineOptions(given, pool.config),
-      adapter: this.#adapter(),
+      adapter: this.#adapter,
     });
     const limits = readLimits(pool.config);
     DnsEngine.changeLimits(this.engine, { maxIdle: limits.maxIdle(pool.config.maxIdle).maxIdle! });
@@ -154,16 +154,26 @@ export class Mysql2Backend {
     this.#leases.delete(connection);
     const { waiting } = this.engine.pool.counts;
     const { _fatalError, _closing } = connection;
-    if (_fatalError || _closing || this.#readOnly.has(connection)) {
-      lease.invalidate(undefined, { soft: true });
-    }
-    lease.release();
+    if (_fatalError || _closing) lease.invalidate(undefined, { soft: true });
+    if (this.#readOnly.has(connection)) this.#releaseIfWritable(lease);
+    else lease.release();
     if (waiting === 0) this.#pool.emit("release", connection);
   }
 
+  /** Gives back a connection that had a write refused. In a transaction that is read-only by itself, that is no fault of the server. */
+  async #releaseIfWritable(lease: Lease<Pinned>): Promise<void> {
+    try {
+      const { readOnly } = await this.#adapter.role!(lease.client);
+      if (readOnly) lease.invalidate(undefined, { soft: true });
+      else this.#readOnly.delete(lease.client.connection);
+    } catch {
+      lease.invalidate(undefined, { soft: true });
+    }
+    lease.release();
+  }
+
   /** Creates the adapter that opens the pool's connections. */
-  #adapter(): Adapter<Pinned> {
-    const PoolConnection = this.#PoolConnection;
+  #createAdapter({ PoolConnection }: Mysql2Classes): Adapter<Pinned> {
     const createConnection = (config: Mysql2Config) => {
       const { connectionConfig } = this.#pool.config;
       const own = withSocket(connectionConfig, config);

@@ -44,12 +44,16 @@ interface ClientState {
   handedOutBefore: boolean;
   /** Whether the pool emitted `connect` for the client, and has not yet emitted `remove`. */
   announced: boolean;
-  /** Whether the client is being closed. */
+  /** Whether the pool has ended the client. */
   closing: boolean;
-  /** Whether the client's socket is closed. */
-  closed: boolean;
+  /** Whether the server reported that it ends the session. */
+  endedByServer: boolean;
   /** Whether the server refused a write. */
   readOnly: boolean;
+  /** Fulfilled when the socket is closed. */
+  readonly closed: Promise<void>;
+  /** Hears errors while the client is idle. */
+  readonly idleListener: (error: unknown) => void;
 }
 
 /** The engine behind a pool. */
@@ -59,6 +63,8 @@ export class PgBackend implements Neighbors {
 
   readonly #pool: PgPool;
   readonly #settings: PgPoolSettings;
+  /** Opens and operates the clients, without the pool's bookkeeping. */
+  readonly #adapter: Adapter<DropInClient>;
   readonly #states: WeakMap<DropInClient, ClientState> = new WeakMap();
   /** States of the clients that were announced and are not being closed. */
   readonly #open: Set<ClientState> = new Set();
@@ -74,6 +80,8 @@ export class PgBackend implements Neighbors {
   constructor(pool: PgPool, target: PgTarget) {
     const { host, port, user, database, password } = target;
     this.#pool = pool;
+    const { Client, options } = pool;
+    this.#adapter = pinningAdapter(Client, () => options);
     this.#settings = readPoolSettings(pool.options);
     const url = new DatabaseUrl({
       dialect: "postgresql",
@@ -86,7 +94,7 @@ export class PgBackend implements Neighbors {
     });
     this.engine = getDnsEngine<DropInClient>(url, {
       ...this.#settings.engine,
-      adapter: this.#adapter(),
+      adapter: this.#createAdapter(),
       hooks: { connect: ({ client }) => this.#onConnect(client) },
     });
     // As with `pg.Pool`, a caller whose client is being opened waits no longer than the others.
@@ -154,6 +162,7 @@ export class PgBackend implements Neighbors {
     const isNew = !state.handedOutBefore;
     state.lease = lease;
     state.handedOutBefore = true;
+    client.off("error", state.idleListener);
     this.#pool.emit("acquire", client);
     const release = this.#releaseFunction(lease, client, state);
     client.release = release;
@@ -175,13 +184,33 @@ export class PgBackend implements Neighbors {
       if (released) throw new Error(RELEASED_TWICE);
       released = true;
       if (state.lease === lease) state.lease = undefined;
+      client.on("error", state.idleListener);
       client._poolUseCount = (client._poolUseCount ?? 0) + 1;
       this.#pool.emit("release", error, client);
-      const mustClose = error || state.readOnly || client._queryable === false ||
+      const mustClose = error || client._queryable === false ||
         client._ending || ageClock() - state.sinceMs >= this.#settings.lifetimeMs;
+      // If the pool has closed it already, no second error follows.
+      if (client._queryable === false) this.#end(state);
       if (mustClose) lease.invalidate(undefined, { soft: true });
+      else if (state.readOnly) return void this.#releaseIfWritable(lease, client, state);
       lease.release(asError(error));
     };
+  }
+
+  /** Releases a client that had a write refused. In a transaction that is read-only by itself, that is no fault of the server. */
+  async #releaseIfWritable(
+    lease: Lease<DropInClient>,
+    client: DropInClient,
+    state: ClientState,
+  ): Promise<void> {
+    try {
+      const { readOnly } = await this.#adapter.role!(client);
+      if (readOnly) lease.invalidate(undefined, { soft: true });
+      state.readOnly = readOnly;
+    } catch {
+      lease.invalidate(undefined, { soft: true });
+    }
+    lease.release();
   }
 
   /** Tracks a new client: listens for its end before the engine does. */
@@ -193,17 +222,20 @@ export class PgBackend implements Neighbors {
       handedOutBefore: false,
       announced: false,
       closing: false,
-      closed: false,
+      endedByServer: false,
       readOnly: false,
+      closed: new Promise((resolve) => {
+        client.once("end", () => {
+          resolve();
+          // Frees the slot at once: some libraries never release a client that died.
+          state.lease?.invalidate();
+          this.#emitRemove(state);
+        });
+      }),
+      idleListener: (error) => this.#onIdleError(state, error),
     };
     this.#states.set(client, state);
-    client.on("error", (error) => this.#onError(client, state, error));
-    client.once("end", () => {
-      state.closed = true;
-      // Frees the slot at once: some libraries never release a client that died.
-      state.lease?.invalidate();
-      this.#emitRemove(client, state);
-    });
+    client.on("error", state.idleListener);
   }
 
   /** Prepares and announces a new client, before it is handed out. One whose session was reset is prepared again. */
@@ -217,33 +249,56 @@ export class PgBackend implements Neighbors {
   }
 
   /** Reports an idle client that died. Unlike in `pg.Pool`, an `error` without a listener does not end the process. */
-  #onError(client: DropInClient, state: ClientState, error: unknown): void {
-    const { lease, announced, closing } = state;
-    if (lease || !announced || closing) return;
-    state.closing = true;
+  #onIdleError(state: ClientState, error: unknown): void {
+    const { client, announced, closing } = state;
+    if (!announced || closing) return;
     if (asError(error)) Object.assign(error as Error, { client });
+    this.#end(state);
     if (this.#pool.listenerCount("error") > 0) this.#pool.emit("error", error, client);
   }
 
-  /** Emits `remove` once the client has left the pool and its socket is closed. */
-  #emitRemove(client: DropInClient, state: ClientState): void {
-    if (!state.announced || !state.closing || !state.closed) return;
-    state.announced = false;
-    this.#pool.emit("remove", client);
-  }
-
-  #beforeClose(client: DropInClient): void {
-    const state = this.#states.get(client);
-    if (!state) return;
+  /** Ends a client as `pg.Pool` does: it emits no error any more. */
+  #end(state: ClientState): void {
+    const { client } = state;
+    if (state.closing) return;
     state.closing = true;
     this.#open.delete(state);
-    this.#emitRemove(client, state);
+    const end = client.end as unknown as (callback: () => void) => void;
+    end.call(client, () => this.#emitRemove(state));
+  }
+
+  /** Emits `remove` once: the client has left the pool, and its socket is closed. */
+  #emitRemove(state: ClientState): void {
+    this.#open.delete(state);
+    if (!state.announced) return;
+    state.announced = false;
+    this.#pool.emit("remove", state.client);
+  }
+
+  /** Closes a client. One whose session the server ended is left to that end, so that its error is heard. */
+  async #close(client: DropInClient): Promise<void> {
+    const state = this.#states.get(client)!;
+    const { endedByServer, closed } = state;
+    if (!endedByServer || client._queryable === false) this.#end(state);
+    await closed;
+  }
+
+  /** Terminates a client. Its holder hears why, and what is running on it rejects with that. */
+  #terminate(client: DropInClient, reason: Error | undefined): void {
+    const state = this.#states.get(client);
+    const { terminate, activity } = this.#adapter;
+    // An error of the client itself goes on to the idle listener or to the holder.
+    if (!state || client._queryable === false) return terminate!(client);
+    const isBusy = !state.endedByServer && ["running", "stuck"].includes(activity!(client)!);
+    const isHeard = state.lease !== undefined || isBusy;
+    if (!isHeard) this.#end(state);
+    else if (!state.lease) state.closing = true;
+    terminate!(client, isHeard ? reason : undefined);
   }
 
   /** Creates the adapter that opens the pool's clients and reports their end. */
-  #adapter(): Adapter<DropInClient> {
-    const { Client, options } = this.#pool;
-    const adapter = pinningAdapter(Client, () => options);
+  #createAdapter(): Adapter<DropInClient> {
+    const adapter = this.#adapter;
     const { ref, unref, ...rest } = adapter;
     return {
       ...rest,
@@ -253,18 +308,16 @@ export class PgBackend implements Neighbors {
         this.#track(client);
         return client;
       },
-      close: (client) => {
-        this.#beforeClose(client);
-        return adapter.close!(client);
-      },
-      terminate: (client, reason) => {
-        this.#beforeClose(client);
-        adapter.terminate!(client, reason);
-      },
+      close: (client) => this.#close(client),
+      terminate: (client, reason) => this.#terminate(client, reason),
       onError: (client, listener) =>
         adapter.onError!(client, (error) => {
           const state = this.#states.get(client);
-          if (state && adapter.classify!(error) === "read-only") state.readOnly = true;
+          const verdict = adapter.classify!(error);
+          if (state && verdict === "read-only") state.readOnly = true;
+          if (state && (verdict === "disconnect" || verdict === "closed")) {
+            state.endedByServer = true;
+          }
           listener(error);
         }),
     };

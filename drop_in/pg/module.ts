@@ -40,6 +40,7 @@ export interface DropInClient extends PgClient {
   _ended?: boolean;
   _poolUseCount?: number;
   once(event: string, listener: Listener): unknown;
+  off(event: string, listener: Listener): unknown;
 }
 
 /** The part of `pg.Pool` that its subclass uses. */

@@ -183,20 +183,29 @@ mariadbTest(
 );
 
 mariadbTest(
-  "DnsMysql2Pool: a connection that met a read-only error is replaced if the name does not move",
+  "DnsMysql2Pool: a connection that met a read-only error is replaced, and kept if the transaction was read-only by itself",
   () =>
     withMysql2Pools(async ({ make }) => {
       const pool = make({ connectionLimit: 1 });
       await pool.query("CREATE TABLE IF NOT EXISTS things (n int)");
-      const connection = await pool.getConnection();
-      const { threadId } = connection;
-      await connection.query("START TRANSACTION READ ONLY");
-      await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
-      await connection.query("ROLLBACK");
-      connection.release();
-      const next = await pool.getConnection();
-      assert(next.threadId !== threadId);
-      next.release();
+      const threadAfter = async (begin: string) => {
+        const connection = await pool.getConnection();
+        const { threadId } = connection;
+        await connection.query(begin);
+        await assertRejects(() => connection.query("INSERT INTO things VALUES (1)"));
+        await connection.query("ROLLBACK");
+        connection.release();
+        const next = await pool.getConnection();
+        next.release();
+        return next.threadId === threadId ? "kept" : "replaced";
+      };
+      assertEquals(await threadAfter("START TRANSACTION READ ONLY"), "kept");
+      await administer(pair.first, "SET GLOBAL read_only = ON");
+      try {
+        assertEquals(await threadAfter("START TRANSACTION"), "replaced");
+      } finally {
+        await administer(pair.first, "SET GLOBAL read_only = OFF");
+      }
     }),
 );
 

@@ -68,6 +68,15 @@ async function untilMoved(pool: Pool, host: string): Promise<void> {
   await until(() => engine.status().answer.addresses[0] === host);
 }
 
+/** Waits until a session knows a new value of the server's setting. */
+async function untilSet(
+  client: { query(text: string): Promise<pg.QueryResult> },
+  value: string,
+): Promise<void> {
+  const text = "SELECT current_setting('default_transaction_read_only') AS value";
+  await until(async () => (await client.query(text)).rows[0].value === value);
+}
+
 const pid = async (client: pg.ClientBase): Promise<number> =>
   (await client.query("SELECT pg_backend_pid() AS pid")).rows[0].pid;
 
@@ -135,6 +144,12 @@ Deno.test("DnsPgPool: a client connects to the address, and keeps the name in it
 
 Deno.test("DnsPgPool: after a read-only error that the caller catches, the client is not handed out again, and DNS is asked at once", () =>
   withPgPools(async ({ dns, make }) => {
+    const admin = new pg.Pool({ ...LOGIN, host: first.host, port: first.port, max: 1 });
+    const setReadOnly = async (value: string) => {
+      await admin.query(`ALTER SYSTEM SET default_transaction_read_only = ${value}`);
+      await admin.query("SELECT pg_reload_conf()");
+      await untilSet(admin, value);
+    };
     for (const targetSessionAttrs of ["any", "read-write"] as const) {
       dns.ttl = 300;
       clearDnsCache();
@@ -143,14 +158,32 @@ Deno.test("DnsPgPool: after a read-only error that the caller catches, the clien
       const id = await pid(client);
       await pause(1000); // DNS is asked at most once a second
       const asked = dns.questions.length;
-      await client.query("BEGIN READ ONLY");
+      await setReadOnly("on");
+      await untilSet(client, "on");
       await client.query("CREATE TABLE things (n int)").catch(() => {});
-      await client.query("ROLLBACK");
       client.release();
+      await until(() => pool.totalCount === 0);
+      await setReadOnly("off");
       await until(() => dns.questions.length > asked);
       assertEquals(dns.questions.length, asked + 1);
       const next = await pool.connect();
       assert(await pid(next) !== id);
+      next.release();
+    }
+    await admin.end();
+  }));
+
+Deno.test("DnsPgPool: a write refused in a transaction that is read-only by itself costs no client", () =>
+  withPgPools(async ({ make }) => {
+    for (const targetSessionAttrs of ["any", "read-write"] as const) {
+      const pool = make({ max: 1, targetSessionAttrs });
+      const client = await pool.connect();
+      await client.query("BEGIN READ ONLY");
+      await client.query("CREATE TABLE things (n int)").catch(() => {});
+      await client.query("ROLLBACK");
+      client.release();
+      const next = await pool.connect();
+      assertStrictEquals(next, client);
       next.release();
     }
   }));
