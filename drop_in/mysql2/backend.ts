@@ -4,6 +4,8 @@
  * @module
  */
 
+import { maintenanceTimer } from "../../internal/clock.ts";
+import { MAX_CLOSE_MS } from "../../pool/connection/close.ts";
 import type { Lease } from "../../pool/lease.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { lazyMysql2Adapter, type Mysql2Config } from "../../adapters/mysql2.ts";
@@ -36,6 +38,8 @@ export class Mysql2Backend {
   /** Leases of the connections that are in use. */
   readonly #leases: Map<PooledConnection, Lease<Pinned>> = new Map();
   readonly #handedOutBefore: WeakSet<PooledConnection> = new WeakSet();
+  /** Connections that have left the pool: mysql2 itself is closing them. */
+  readonly #removed: WeakSet<PooledConnection> = new WeakSet();
   /** Connections on which the server refused a write. */
   readonly #readOnly: WeakSet<PooledConnection> = new WeakSet();
 
@@ -95,10 +99,11 @@ export class Mysql2Backend {
     });
   }
 
-  /** Frees the slot of a connection that died or was destroyed. */
+  /** Frees the slot of a connection that died, or that was destroyed or ended by its holder. */
   remove(connection: PooledConnection): void {
     const lease = this.#leases.get(connection);
     this.#leases.delete(connection);
+    this.#removed.add(connection);
     lease?.invalidate();
   }
 
@@ -109,7 +114,8 @@ export class Mysql2Backend {
       const onClosed = () => lease.released || lease.invalidate();
       if (stream.destroyed) onClosed();
       else stream.once("close", onClosed);
-      connection._realEnd((error) => error ? onClosed() : stream.end());
+      // mysql2 calls back before it sends the packet.
+      connection._realEnd((error) => error ? onClosed() : queueMicrotask(() => stream.end()));
     }
     this.#leases.clear();
     await this.engine.close({ drain: Infinity });
@@ -194,6 +200,14 @@ export class Mysql2Backend {
     );
     return {
       ...adapter,
+      terminate: (client, reason) => {
+        if (!this.#removed.has(client.connection)) return adapter.terminate!(client, reason);
+        // The error that mysql2 reports is its own. A server that is silent must not keep the socket open.
+        const { stream } = client.connection;
+        const limit = maintenanceTimer(MAX_CLOSE_MS, () => adapter.terminate!(client));
+        if (stream.destroyed) limit.clear();
+        else stream.once("close", () => limit.clear());
+      },
       onError: (client, listener) =>
         adapter.onError!(client, (error) => {
           if (adapter.classify!(error) === "read-only") this.#readOnly.add(client.connection);

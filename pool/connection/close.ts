@@ -13,7 +13,7 @@ import type { Adapter } from "../../adapters/adapter.ts";
 import type { HookedConnection, PoolHooks } from "./hooks.ts";
 
 /** Maximum duration of a graceful close, after which the connection is terminated; and of each hook before it. */
-const MAX_CLOSE_MS = 2000;
+export const MAX_CLOSE_MS: number = 2000;
 
 /** The hooks to be called, and the log for what they throw. */
 export interface CloseHooks<C> {
