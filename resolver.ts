@@ -17,7 +17,7 @@ import { resolveName } from "./resolver/resolution.ts";
 import type { View } from "./resolver/view.ts";
 
 export type { AddressChange, AnswerStatus, Watcher } from "./resolver/answer_source.ts";
-export { viewOf } from "./resolver/cache.ts";
+export { servicesViewOf, viewOf } from "./resolver/cache.ts";
 export type { View } from "./resolver/view.ts";
 
 /** Options of {@linkcode getIpWithTtl}. */

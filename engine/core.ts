@@ -27,7 +27,7 @@ import type { Slot } from "../pool/slot.ts";
 import { StaticPool } from "../pool/static_pool.ts";
 import type { AddressChange, AnswerSource } from "../resolver/answer_source.ts";
 import { answerFor } from "./answer.ts";
-import { displayHosts } from "./destination.ts";
+import { displayHosts, isService } from "./destination.ts";
 import type { EngineSettings } from "./options.ts";
 import type { EngineSetup } from "./setup.ts";
 import type { EngineEventMap } from "./types.ts";
@@ -86,7 +86,8 @@ export class EngineCore<C> {
     const logger = redactingLogger(settings.logger, secrets);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
     this.#poolLog = new Log(logger, settings.echoPool, this.name);
-    this.answer = answerFor(hosts, { dns: settings.dns, local: adapter.local === true });
+    const srv = isService(url, settings);
+    this.answer = answerFor(hosts, { dns: settings.dns, local: adapter.local === true, srv });
     this.#unwatch = this.answer.watch({
       onChange: (change, isFirst) => this.#onChange(change, isFirst),
       onAnswer: (askedAtMs) => this.#onResolved(askedAtMs),
@@ -96,7 +97,8 @@ export class EngineCore<C> {
       ...destination,
       host: this.host,
       addresses: () => this.answer.addresses,
-      namesEndpoints: hosts.length > 1,
+      namesEndpoints: srv || hosts.length > 1,
+      ...(srv && settings.srvTlsName === "service" && { tlsHost: this.host }),
     };
     this.#dialer = new Dialer(adapter, target, settings, secrets);
     this.#addresses = new CurrentAddresses(

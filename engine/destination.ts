@@ -10,7 +10,7 @@ import { hostPort } from "../internal/ip.ts";
 import { isSecretName, Secrets } from "../internal/redact.ts";
 import type { Adapter, Destination } from "../adapters/adapter.ts";
 import type { EngineSettings } from "./options.ts";
-import { type DatabaseUrl, isPort, PORT_RULE } from "./url.ts";
+import { checkService, type DatabaseUrl, isPort, PORT_RULE } from "./url.ts";
 import { driverParams } from "./url_options.ts";
 
 /**
@@ -126,7 +126,13 @@ export function hostsOf<C>(
     const name = url.database ?? ":memory:";
     return [{ name, host: name, port: portOf(url.port, adapter, settings) }];
   }
-  if (url.hosts.length > 1 && settings.connectArgs.port !== undefined) {
+  const { port: given } = settings.connectArgs;
+  if (isService(url, settings)) {
+    checkService(url);
+    if (given !== undefined) {
+      throw mustNotBeGiven("connectArgs.port", "the ports are in the SRV records");
+    }
+  } else if (url.hosts.length > 1 && given !== undefined) {
     const reason = "the database URL has several hosts, put the ports there";
     throw mustNotBeGiven("connectArgs.port", reason);
   }
@@ -135,6 +141,19 @@ export function hostsOf<C>(
     host: canonicalHost(host),
     port: portOf(port, adapter, settings),
   }));
+}
+
+/**
+ * Returns whether the host of a URL is a service with SRV records.
+ *
+ * @throws {TypeError} if the option and the URL contradict each other.
+ */
+export function isService<C>({ srv }: DatabaseUrl, { srv: given }: EngineSettings<C>): boolean {
+  if (srv && given === false) {
+    const allowed = 'true beside a database URL whose scheme ends with "+srv"';
+    throw mustBe("dnsSrv", allowed, given);
+  }
+  return srv || given === true;
 }
 
 /** Names the hosts of a URL in messages. */

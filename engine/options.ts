@@ -97,6 +97,16 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
    * `poolSize`. Default 0.
    */
   minSize?: number;
+  /**
+   * Whether the URL's host is a service, whose servers are in SRV records (RFC 2782), as with `+srv` at the end of the
+   * scheme. Their priorities, weights and ports are used. Default: as the URL says.
+   */
+  dnsSrv?: boolean;
+  /**
+   * The name that a certificate is checked for with SRV records: `"target"`, the name of the server in its record, or
+   * `"service"`, the host of the URL. Default `"target"`.
+   */
+  dnsSrvTlsName?: "target" | "service";
   /** Timeout of one connection attempt in seconds, over all addresses: above 0, at most 3600. Default 10. */
   connectTimeout?: number;
   /**
@@ -164,6 +174,9 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
 /** {@linkcode EngineOptions} after the check, with defaults, in milliseconds; without the adapter. */
 export interface EngineSettings<C> {
   readonly dns: DnsSettings;
+  /** Whether the host is a service; `undefined`: as the URL says. */
+  readonly srv: boolean | undefined;
+  readonly srvTlsName: "target" | "service";
   readonly refreshAhead: boolean;
   readonly lingerMs: number;
   readonly loadBalance: Balance;
@@ -250,6 +263,8 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
   const targetSessionAttrs = reader.oneOf<WantedRole>("targetSessionAttrs", "any", SESSION_ATTRS);
   const settings: EngineSettings<C> = {
     dns: dnsSettings(reader),
+    srv: reader.oneOf<boolean | undefined>("dnsSrv", undefined, [true, false]),
+    srvTlsName: reader.oneOf("dnsSrvTlsName", "target", ["target", "service"]),
     refreshAhead: reader.oneOf("dnsRefresh", "ahead", ["ahead", "on-demand"]) === "ahead",
     lingerMs: reader.secondsAsMs("dnsAddressLinger", 0, { min: 0 }),
     loadBalance: reader.oneOf<Balance>("loadBalance", "ordered", LOAD_BALANCE),

@@ -40,14 +40,17 @@ export interface DatabaseUrlParts {
   port?: number | undefined;
   /** Several hosts, at most 64, in place of `host` and `port`. */
   hosts?: readonly UrlHost[] | undefined;
+  /** Whether `host` is a service, whose servers are in SRV records (RFC 2782). Default `false`. */
+  srv?: boolean | undefined;
   /** The database name or file, decoded. */
   database?: string | undefined;
   /** The query parameters; one that occurs several times has an array. */
   params?: Readonly<Record<string, string | readonly string[]>>;
 }
 
-/** The scheme: `dialect+driver`. */
-const SCHEME = String.raw`(?<dialect>[a-z][a-z\d]*)(?:\+(?<driver>[a-z][\w-]*))?`;
+/** The scheme: `dialect+driver`, or `dialect+driver+srv`. */
+const SCHEME = String
+  .raw`(?<dialect>[a-z][a-z\d]*)(?:\+(?!srv:)(?<driver>[a-z][\w-]*))?(?<srv>\+srv)?`;
 
 const URL_PATTERN = new RegExp(
   [
@@ -88,7 +91,8 @@ type RawParts = Readonly<Record<string, string | undefined>>;
 /**
  * A database URL and its parts: `dialect[+driver]://[user[:password]@][host][:port][/database][?query]`, with the
  * rules of SQLAlchemy. There may be several hosts: `db1:5432,db2:5433`, or in the query, as libpq and SQLAlchemy take
- * them, `?host=db1,db2&port=5432,5433` or `?host=db1:5432&host=db2:5433`. Immutable. `toString`, JSON and `console.log` show `***` in place of the password and of secret
+ * them, `?host=db1,db2&port=5432,5433` or `?host=db1:5432&host=db2:5433`. With `+srv` at the end of the scheme, the host
+ * is a service with SRV records. Immutable. `toString`, JSON and `console.log` show `***` in place of the password and of secret
  * parameters; a spread, `Object.entries` and `structuredClone` leave out the password and all parameters.
  *
  * @example
@@ -115,6 +119,8 @@ export class DatabaseUrl {
   readonly port: number | undefined;
   /** All hosts, in the order of preference. */
   readonly hosts: readonly UrlHost[];
+  /** Whether the host is a service, whose servers are in SRV records: the scheme ends with `+srv`. */
+  readonly srv: boolean;
   /** The database name or file, decoded. */
   readonly database: string | undefined;
   readonly #password: string | undefined;
@@ -140,6 +146,8 @@ export class DatabaseUrl {
     this.host = host;
     this.port = port;
     this.hosts = hosts;
+    this.srv = parts.srv === true;
+    if (this.srv) checkService(this);
     this.database = checkText(parts.database, "database") || undefined;
     this.#params = inParams?.params ?? params;
     Object.freeze(this);
@@ -173,11 +181,12 @@ export class DatabaseUrl {
     const sqlite = SQLITE_PATTERN.exec(text)?.groups;
     const raw: RawParts | undefined = sqlite ?? URL_PATTERN.exec(text)?.groups;
     if (!raw) throw syntaxError(text);
-    const { dialect, driver, user, password, database, query } = raw;
+    const { dialect, driver, srv, user, password, database, query } = raw;
     const hosts = sqlite ? [] : hostsOfAuthority(raw, text);
     return new DatabaseUrl({
       dialect: dialect!,
       driver,
+      srv: srv !== undefined,
       user: decode(user, "user name"),
       password: decode(password, "password"),
       ...(hosts.length > 1 ? { hosts: hosts as UrlHost[] } : hosts[0]),
@@ -192,10 +201,11 @@ export class DatabaseUrl {
    * @param changes The parts to change; `undefined` removes a part.
    */
   with(changes: Partial<DatabaseUrlParts>): DatabaseUrl {
-    const { dialect, driver, user, password, database, params } = this;
+    const { dialect, driver, srv, user, password, database, params } = this;
     return new DatabaseUrl({
       dialect,
       driver,
+      srv,
       user,
       password,
       database,
@@ -213,7 +223,8 @@ export class DatabaseUrl {
    */
   render(options: { hidePassword?: boolean } = {}): string {
     const hide = options.hidePassword ?? true;
-    let text = this.dialect + (this.driver ? `+${this.driver}` : "") + "://";
+    let text = this.dialect + (this.driver ? `+${this.driver}` : "");
+    text += (this.srv ? "+srv" : "") + "://";
     if (this.user !== undefined || this.#password !== undefined) {
       text += encode(this.user ?? "");
       if (this.#password !== undefined) text += ":" + (hide ? "***" : encode(this.#password));
@@ -446,6 +457,20 @@ function pick(changes: Partial<DatabaseUrlParts>): Partial<DatabaseUrlParts> {
     ...("host" in changes && { host: changes.host }),
     ...("port" in changes && { port: changes.port }),
   };
+}
+
+/**
+ * Checks that a URL names a service, and nothing that its SRV records say.
+ *
+ * @param url The URL.
+ * @throws {TypeError} if there is a port, an IP address in place of the name, or more than one host.
+ */
+export function checkService({ host, port, hosts }: DatabaseUrl): void {
+  const allowed = "one name of a service, such as _postgresql._tcp.db.example, beside SRV";
+  if (hosts.length > 1) throw mustBeUndisclosed(nameOf("host"), allowed, `${hosts.length} hosts`);
+  if (port !== undefined) throw mustNotBeGiven(nameOf("port"), "the ports are in the SRV records");
+  if (host !== undefined && canonicalIp(host) === undefined) return;
+  throw mustBeUndisclosed(nameOf("host"), allowed, host === undefined ? "none" : "an IP address");
 }
 
 function emptyHostError(): TypeError {

@@ -17,6 +17,7 @@ import { maySetServers, missingNet, permissionMessage } from "./internal/deno_pe
 import { lookupFailure } from "./internal/failure.ts";
 import { wire } from "./internal/lazy.ts";
 import { hostsFile } from "./internal/system_files.ts";
+import { formatService } from "../internal/srv.ts";
 import { systemServers } from "./internal/system_servers.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 import { nodeAddressesWithTtl } from "./node.ts";
@@ -46,7 +47,8 @@ export const denoLookup: Lookup = {
       return { addresses, ttl, server: nameOf(question.server) };
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof Error && REFUSED_NAME.test(error.message)) {
+      const isAddress = question.family !== "srv";
+      if (isAddress && error instanceof Error && REFUSED_NAME.test(error.message)) {
         return await osLookup.lookup(question);
       }
       throw toLookupError(error, question);
@@ -76,6 +78,7 @@ async function ask(
   const { family, server, absolute, signal } = question;
   // Without the trailing dot, Deno tries search domains first.
   const name = absolute ? `${question.name}.` : question.name;
+  if (family === "srv") return { addresses: await askForServices(name, question), ttl: undefined };
   if (!server || maySetServers()) {
     try {
       const { addresses, ttl } = await nodeAddressesWithTtl({ ...question, name });
@@ -87,10 +90,21 @@ async function ask(
     }
   }
   const records = await Deno.resolveDns(name, family === 4 ? "A" : "AAAA", {
-    ...(server && { nameServer: { ipAddr: withoutZone(server.host), port: server.port } }),
+    ...denoServer(server),
     signal,
   });
   return { addresses: [...new Set(records)], ttl: undefined };
+}
+
+async function askForServices(name: string, { server, signal }: Question): Promise<string[]> {
+  const records = await Deno.resolveDns(name, "SRV", { ...denoServer(server), signal });
+  return records.map(({ priority, weight, port, target }) =>
+    formatService({ priority, weight, port, target })
+  );
+}
+
+function denoServer(server: NameServer | undefined) {
+  return server && { nameServer: { ipAddr: withoutZone(server.host), port: server.port } };
 }
 
 function nameOf(server: NameServer | undefined): string | undefined {

@@ -22,8 +22,11 @@ export interface Question {
    * Whether the name was given with a trailing dot, so that no search domain may be added. Default `false`.
    */
   readonly absolute?: boolean | undefined;
-  /** 4 asks for A records, 6 for AAAA. */
-  readonly family: 4 | 6;
+  /**
+   * 4 asks for A records, 6 for AAAA, `"srv"` for SRV (RFC 2782). A lookup that cannot ask for SRV records throws an
+   * error of the kind `"config"`.
+   */
+  readonly family: 4 | 6 | "srv";
   /** The server to ask. Default: the one that the lookup chooses. */
   readonly server?: NameServer | undefined;
   /**
@@ -57,7 +60,10 @@ export interface Alias {
 
 /** The answer to a question. */
 export interface Answer {
-  /** At least one address, in the server's order, each a valid IP of the family asked for, no duplicates. */
+  /**
+   * At least one address, in the server's order, each a valid IP of the family asked for, no duplicates; or SRV records
+   * as text, such as `"10 60 5432 db1.internal"`: priority, weight, port and target.
+   */
   readonly addresses: readonly string[];
   /** Seconds, the minimum over the CNAME chain; `undefined` if the source does not report it. */
   readonly ttl: number | undefined;

@@ -12,6 +12,7 @@
 import { Resolver } from "node:dns/promises";
 import type { LookupError, LookupErrorKind } from "../errors.ts";
 import { canonicalIp, hostPort } from "../internal/ip.ts";
+import { formatService, NO_TARGET } from "../internal/srv.ts";
 import { codeOf, messageOf } from "../internal/thrown.ts";
 import { lookupFailure } from "./internal/failure.ts";
 import { wire } from "./internal/lazy.ts";
@@ -49,9 +50,13 @@ export function nodeLookup(notFound: "negative" | "ambiguous"): Lookup {
       signal.throwIfAborted();
       const server = given.server ?? systemServers()[0];
       const question = { ...given, server };
-      if (server && needsWire(server)) return await wire.lookup(question);
+      if (server && (needsWire(server) || given.family === "srv")) {
+        return await wire.lookup(question);
+      }
       try {
-        const { addresses, ttl } = await nodeAddressesWithTtl(question);
+        const { addresses, ttl } = question.family === "srv"
+          ? await nodeServices(question)
+          : await nodeAddressesWithTtl(question);
         signal.throwIfAborted();
         return { addresses, ttl, server: server && hostPort(server.host, server.port) };
       } catch (error) {
@@ -86,11 +91,7 @@ function needsWire({ host, tcp = false }: NameServer): boolean {
 export async function nodeAddressesWithTtl(
   { name, family, server, signal }: Question,
 ): Promise<{ addresses: string[]; ttl: number }> {
-  const resolver = new Resolver({ timeout: NO_TIMEOUT_MS, tries: 1 });
-  if (server) resolver.setServers([hostPort(server.host, server.port)]);
-  const cancel = () => resolver.cancel();
-  signal.addEventListener("abort", cancel, { once: true });
-  try {
+  return await withResolver(server, signal, async (resolver) => {
     const records = family === 4
       ? await resolver.resolve4(name, { ttl: true })
       : await resolver.resolve6(name, { ttl: true });
@@ -100,6 +101,40 @@ export async function nodeAddressesWithTtl(
       addresses: [...new Set(valid.map(({ address }) => address))],
       ttl: Math.min(...valid.map(({ ttl }) => ttl)),
     };
+  });
+}
+
+/**
+ * Asks with `resolveSrv`, which reports no TTL.
+ *
+ * @param question The question; its signal cancels the query.
+ * @returns At least one record, as text.
+ */
+export async function nodeServices(
+  { name, server, signal }: Question,
+): Promise<{ addresses: string[]; ttl: undefined }> {
+  return await withResolver(server, signal, async (resolver) => {
+    const records = await resolver.resolveSrv(name);
+    if (records.length === 0) throw new NoAddress();
+    const addresses = records.map(({ priority, weight, port, name }) =>
+      formatService({ priority, weight, port, target: name || NO_TARGET })
+    );
+    return { addresses, ttl: undefined };
+  });
+}
+
+/** Asks with a resolver of its own, whose query the signal cancels. */
+async function withResolver<T>(
+  server: NameServer | undefined,
+  signal: AbortSignal,
+  ask: (resolver: Resolver) => Promise<T>,
+): Promise<T> {
+  const resolver = new Resolver({ timeout: NO_TIMEOUT_MS, tries: 1 });
+  if (server) resolver.setServers([hostPort(server.host, server.port)]);
+  const cancel = () => resolver.cancel();
+  signal.addEventListener("abort", cancel, { once: true });
+  try {
+    return await ask(resolver);
   } finally {
     signal.removeEventListener("abort", cancel);
   }

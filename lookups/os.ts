@@ -28,6 +28,9 @@ const MAX_CALLS = "Deno" in globalThis
   ? Math.min(Math.max(navigator.hardwareConcurrency - 1, 1), 8)
   : 2;
 
+/** Names what is asked, in messages. */
+const OS = "the operating system";
+
 /** The part of `node:dns/promises` that is used here. */
 export type GetAddrInfo = (
   name: string,
@@ -71,8 +74,8 @@ export function osLookupOver(call: GetAddrInfo, maxCalls: number): Lookup {
     return found;
   }
 
-  async function find({ family, absolute, ...question }: Question): Promise<Found> {
-    const { signal } = question;
+  async function find(question: Question, family: 4 | 6): Promise<Found> {
+    const { signal, absolute = false } = question;
     const name = absolute ? `${question.name}.` : question.name;
     const key = `${family} ${name}`;
     for (;;) {
@@ -91,8 +94,12 @@ export function osLookupOver(call: GetAddrInfo, maxCalls: number): Lookup {
 
     async lookup(question: Question): Promise<Answer> {
       const { family, signal } = question;
+      if (family === "srv") {
+        const what = "it cannot be asked for SRV records";
+        throw lookupFailure(question, OS, what, { kind: "config", reason: "ENOTSUP" });
+      }
       try {
-        const addresses = (await find(question))
+        const addresses = (await find(question, family))
           .flatMap(({ address }) => canonicalIp(address) ?? [])
           .filter((address) => ipFamily(address) === family);
         if (addresses.length > 0) return { addresses: [...new Set(addresses)], ttl: TTL };
@@ -115,6 +122,5 @@ function toLookupError(error: unknown, question: Question): LookupError {
     kind = "config";
     what = permissionMessage(question.name);
   }
-  const server = "the operating system";
-  return lookupFailure(question, server, what, { kind, reason, cause: error });
+  return lookupFailure(question, OS, what, { kind, reason, cause: error });
 }

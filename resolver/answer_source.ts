@@ -52,6 +52,8 @@ export interface Watcher {
 export interface AnswerSource {
   /** The addresses of the newest answer, in the server's order. */
   readonly addresses: readonly string[];
+  /** Returns the addresses in the order for one connect, if it is another one each time. */
+  inOrder?(): readonly string[];
   /** Returns whether the addresses may be used now: they are fresh, or in grace. No I/O, no wait. */
   isFresh(): boolean;
   /** Waits until the addresses may be used. */

@@ -9,6 +9,7 @@ import { idOf } from "../internal/object_id.ts";
 import { lookupByName, osLookup } from "../lookups/system.ts";
 import { CachedName } from "./cached_name.ts";
 import type { DnsSettings } from "./options.ts";
+import type { Records } from "./resolution.ts";
 import type { View } from "./view.ts";
 
 /** Maximum number of names; beyond it, names that are not in use are removed, the oldest first. */
@@ -27,7 +28,22 @@ const names: Map<string, CachedName> = new Map();
  * @returns The view; no query is sent yet.
  */
 export function viewOf(host: string, settings: DnsSettings): View {
-  const { family, nameservers: servers, hosts, allow } = settings;
+  return viewOfRecords(host, settings.family, settings);
+}
+
+/**
+ * Returns the view of a service's SRV records, which are in place of the addresses, as text.
+ *
+ * @param service The name of the service, such as `_postgresql._tcp.db.example`.
+ * @param settings How to resolve it.
+ * @returns The view; no query is sent yet.
+ */
+export function servicesViewOf(service: string, settings: DnsSettings): View {
+  return viewOfRecords(service, "srv", { ...settings, fallback: false });
+}
+
+function viewOfRecords(host: string, family: Records, settings: DnsSettings): View {
+  const { nameservers: servers, hosts, allow } = settings;
   const name = canonicalHost(host);
   // A name with a trailing dot is complete: search domains are left out (RFC 1034 section 3.1).
   const absolute = host.endsWith(".");

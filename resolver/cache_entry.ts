@@ -9,7 +9,7 @@ import type { HostsUse } from "../lookups/hosts.ts";
 import type { Lookup, NameServer } from "../lookups/lookup.ts";
 import type { AddressRule } from "./allow_address.ts";
 import { InFlightQuery, type QueryResult, type RetryBudget } from "./in_flight_query.ts";
-import { type CachedAnswer, type Family, kindOf, readTtl } from "./resolution.ts";
+import { type CachedAnswer, kindOf, readTtl, type Records } from "./resolution.ts";
 
 /**
  * Time that DNS gets, in milliseconds, if the last answer came from the operating system's resolver. That resolver is
@@ -27,7 +27,7 @@ export interface CacheKey {
   readonly name: string;
   /** Whether search domains are left out. */
   readonly absolute?: boolean | undefined;
-  readonly family: Family;
+  readonly family: Records;
   readonly lookup: Lookup;
   /** The servers to ask; if empty, the lookup's own. */
   readonly servers: readonly NameServer[];

@@ -10,19 +10,23 @@
 import { deadline, delay } from "../internal/async.ts";
 import { ageClock, awakeTimer, maintenanceTimer, now } from "../internal/clock.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
+import { formatService, NO_TARGET, parseService } from "../internal/srv.ts";
 import { clampTtl } from "../internal/ttl.ts";
 import { LookupError, type LookupErrorKind } from "../errors.ts";
 import { answersWithoutHosts, hostsAnswer, type HostsUse } from "../lookups/hosts.ts";
-import type { Answer, Lookup, NameServer } from "../lookups/lookup.ts";
+import type { Answer, Lookup, NameServer, Question } from "../lookups/lookup.ts";
 import type { AddressRule } from "./allow_address.ts";
 import { inTurn } from "./question_limit.ts";
 
-/** Which records are asked for. */
+/** Which address records are asked for. */
 export type Family = "auto" | 4 | 6 | "both";
+
+/** Which records are asked for. */
+export type Records = Family | "srv";
 
 /** An answer as it came: the limits of `dnsMinTtl` and `dnsMaxTtl` are not applied yet. */
 export interface CachedAnswer {
-  /** At least one address, in the server's order. */
+  /** At least one address, in the server's order; or SRV records as text. */
   readonly addresses: readonly string[];
   /** Addresses of a family that failed this time (`"both"`), from an earlier answer. */
   readonly carriedOver: CarriedOver | undefined;
@@ -55,7 +59,7 @@ export interface ResolveRequest {
   readonly name: string;
   /** Whether search domains are left out, because the name was given with a trailing dot. */
   readonly absolute?: boolean | undefined;
-  readonly family: Family;
+  readonly family: Records;
   readonly lookup: Lookup;
   /** The servers to ask, in order; if empty, the lookup's own. */
   readonly servers: readonly NameServer[];
@@ -114,6 +118,7 @@ export async function resolveName(request: ResolveRequest): Promise<CachedAnswer
 function fromHosts(
   { name, family, preferred = 4, hosts = "last", allow }: ResolveRequest,
 ): CachedAnswer | undefined {
+  if (family === "srv") return undefined;
   const answer = hostsAnswer(name, { family, preferred }, hosts);
   if (!answer) return undefined;
   const { addresses, ttl, server } = answer;
@@ -211,8 +216,8 @@ async function askServer(
   endMs: number,
 ): Promise<CachedAnswer> {
   const { family, preferred = 4, previous, trustNegative } = request;
-  const ask = (one: 4 | 6) => askOnce(request, one, server, endMs);
-  if (family === 4 || family === 6) return await ask(family);
+  const ask = (one: Question["family"]) => askOnce(request, one, server, endMs);
+  if (family === 4 || family === 6 || family === "srv") return await ask(family);
   if (family === "both") return await askBoth(ask, previous);
   try {
     return await ask(preferred);
@@ -270,7 +275,7 @@ async function askBoth(
 /** Sends one query, with a deadline of its own: the runtimes' timeouts differ. */
 async function askOnce(
   { name, absolute, hosts, lookup, allow, signal }: ResolveRequest,
-  family: 4 | 6,
+  family: Question["family"],
   server: NameServer | undefined,
   endMs: number,
 ): Promise<CachedAnswer> {
@@ -293,7 +298,10 @@ async function askOnce(
   );
   const answeredAtMs = ageClock();
   const addresses = addressesOf(answer, name, family, lookup);
-  if (allow) checkAllowed(addresses, name, `The lookup "${lookup.name}"`, allow);
+  // The addresses of the targets are checked when these are resolved.
+  if (allow && family !== "srv") {
+    checkAllowed(addresses, name, `The lookup "${lookup.name}"`, allow);
+  }
   return {
     addresses,
     carriedOver: undefined,
@@ -308,8 +316,14 @@ async function askOnce(
 }
 
 /** Returns the valid addresses of the requested family, without duplicates. A lookup may be the user's own. */
-function addressesOf(answer: Answer, name: string, family: 4 | 6, lookup: Lookup): string[] {
+function addressesOf(
+  answer: Answer,
+  name: string,
+  family: Question["family"],
+  lookup: Lookup,
+): string[] {
   const given = answer.addresses ?? [];
+  if (family === "srv") return servicesOf(given, name, lookup);
   const valid = given.flatMap((address) => canonicalIp(String(address)) ?? []);
   const wanted = valid.filter((address) => address.includes(":") === (family === 6));
   if (wanted.length > 0) return [...new Set(wanted)];
@@ -319,6 +333,22 @@ function addressesOf(answer: Answer, name: string, family: 4 | 6, lookup: Lookup
     `The lookup "${lookup.name}" answered "${name}" without an IPv${family} address`,
     { kind: isNoData ? "negative" : "transient" },
   );
+}
+
+/** Returns valid SRV records, without duplicates. */
+function servicesOf(given: readonly string[], name: string, lookup: Lookup): string[] {
+  const refuse = (what: string, kind: LookupErrorKind) =>
+    new LookupError(`The lookup "${lookup.name}" answered "${name}" with ${what}`, { kind });
+  const records = given.map((text) => {
+    const record = parseService(String(text));
+    if (typeof record !== "string") return record;
+    throw refuse(`the SRV record ${JSON.stringify(text)}: ${record}`, "transient");
+  });
+  const available = records.filter(({ target }) => target !== NO_TARGET);
+  if (available.length > 0) return [...new Set(available.map(formatService))];
+  const none = "no SRV record";
+  const gone = 'the SRV target ".": the service is not available there';
+  throw refuse(records.length === 0 ? none : gone, "negative");
 }
 
 /**

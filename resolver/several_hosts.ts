@@ -5,7 +5,7 @@
  */
 
 import { delay } from "../internal/async.ts";
-import { type Endpoint, endpointName } from "../internal/endpoint.ts";
+import { endpointName } from "../internal/endpoint.ts";
 import { messageOf } from "../internal/thrown.ts";
 import { ResolveError } from "../errors.ts";
 import type { AddressChange, AnswerSource, AnswerStatus, Watcher } from "./answer_source.ts";
@@ -37,6 +37,10 @@ interface HostState extends HostAnswer {
   late: boolean;
   /** Whether its failure was reported since its last answer. */
   reported: boolean;
+  /** Ends the watch. */
+  unwatch: (() => void) | undefined;
+  /** Ends the refresh ahead of expiry. */
+  unkeep: (() => void) | undefined;
 }
 
 const NONE: readonly string[] = Object.freeze([]);
@@ -46,20 +50,44 @@ const NONE: readonly string[] = Object.freeze([]);
  * answer has it and may be used; a host that does not resolve keeps none of the others from being used.
  */
 export class SeveralHosts implements AnswerSource {
-  readonly #hosts: readonly HostState[];
+  #hosts: readonly HostState[] = [];
   readonly #end: AbortController = new AbortController();
+  readonly #watchers: Set<Watcher> = new Set();
+  /** Number of callers of `keepFresh()`. */
+  #refCount = 0;
   #listed: (readonly string[])[] = [];
   #addresses: readonly string[] = NONE;
 
   /** @param hosts The hosts, in order of preference. */
   constructor(hosts: readonly HostAnswer[]) {
-    this.#hosts = hosts.map((host) => ({
-      ...host,
-      addresses: undefined,
-      names: NONE,
-      late: false,
-      reported: false,
-    }));
+    this.update(hosts);
+  }
+
+  /**
+   * Replaces the hosts. Watchers are told of the endpoints that come and go with them.
+   *
+   * @param hosts The hosts, in order of preference.
+   */
+  update(hosts: readonly HostAnswer[]): void {
+    const before = this.addresses;
+    const former = this.#hosts;
+    this.#hosts = hosts.map((host) => {
+      const same = former.find((one) => one.host === host.host && one.port === host.port);
+      return same ?? createState(host);
+    });
+    for (const host of this.#hosts) if (!former.includes(host)) this.#follow(host);
+    for (const host of former) if (!this.#hosts.includes(host)) unfollow(host);
+    this.#tellChange(before);
+  }
+
+  #tellChange(before: readonly string[]): void {
+    const { addresses } = this;
+    const added = Object.freeze(addresses.filter((name) => !before.includes(name)));
+    const removed = Object.freeze(before.filter((name) => !addresses.includes(name)));
+    if (added.length + removed.length === 0) return;
+    const ttl = Math.max(0, this.status().freshFor);
+    const change: AddressChange = { added, removed, addresses, ttl, source: "dns" };
+    for (const watcher of this.#watchers) watcher.onChange?.(change, before.length === 0);
   }
 
   get addresses(): readonly string[] {
@@ -137,32 +165,57 @@ export class SeveralHosts implements AnswerSource {
   }
 
   keepFresh(): () => void {
-    const ends = this.#hosts.map(({ answer }) => answer.keepFresh());
+    let isKept = true;
+    this.#refCount++;
+    for (const host of this.#hosts) this.#setKept(host);
     return () => {
-      for (const end of ends) end();
+      if (!isKept) return;
+      isKept = false;
+      this.#refCount--;
+      for (const host of this.#hosts) this.#setKept(host);
     };
   }
 
   /** Calls a watcher: for each answer, for each change of endpoints, and once for each outage of a host. */
   watch(watcher: Watcher): () => void {
-    const ends = this.#hosts.map((host) =>
-      host.answer.watch({
-        onChange: (change, isFirst) => watcher.onChange?.(this.#changeOf(host, change), isFirst),
-        onAnswer: (askedAtMs) => {
-          host.late = host.reported = false;
-          watcher.onAnswer?.(askedAtMs);
-        },
-        onError: (error, askedAtMs) => {
-          if (host.reported) return;
-          host.reported = true;
-          watcher.onError?.(error, askedAtMs);
-        },
-      })
-    );
+    this.#watchers.add(watcher);
+    for (const host of this.#hosts) this.#follow(host);
     return () => {
-      for (const end of ends) end();
+      this.#watchers.delete(watcher);
+      if (this.#watchers.size > 0) return;
+      for (const host of this.#hosts) unfollow(host);
       this.#end.abort(new Error("the answer is needed no more"));
     };
+  }
+
+  /** Watches a host as long as this answer is watched, and keeps it fresh as long as this answer is. */
+  #follow(host: HostState): void {
+    this.#setKept(host);
+    if (this.#watchers.size === 0) return;
+    host.unwatch ??= host.answer.watch({
+      onChange: (change, isFirst) => {
+        const own = this.#changeOf(host, change);
+        for (const watcher of this.#watchers) watcher.onChange?.(own, isFirst);
+      },
+      onAnswer: (askedAtMs) => {
+        host.late = host.reported = false;
+        for (const watcher of this.#watchers) watcher.onAnswer?.(askedAtMs);
+      },
+      onError: (error, askedAtMs) => {
+        if (host.reported) return;
+        host.reported = true;
+        for (const watcher of this.#watchers) watcher.onError?.(error, askedAtMs);
+      },
+    });
+  }
+
+  #setKept(host: HostState): void {
+    if (this.#refCount > 0) {
+      host.unkeep ??= host.answer.keepFresh();
+    } else {
+      host.unkeep?.();
+      host.unkeep = undefined;
+    }
   }
 
   status(): AnswerStatus {
@@ -179,7 +232,7 @@ export class SeveralHosts implements AnswerSource {
   }
 
   #changeOf(host: HostState, change: AddressChange): AddressChange {
-    const name = (address: string) => nameOf(host, address);
+    const name = (address: string) => endpointName({ address, port: host.port, host: host.host });
     return {
       ...change,
       added: Object.freeze(change.added.map(name)),
@@ -202,6 +255,24 @@ export class SeveralHosts implements AnswerSource {
   }
 }
 
+function createState(host: HostAnswer): HostState {
+  return {
+    ...host,
+    addresses: undefined,
+    names: NONE,
+    late: false,
+    reported: false,
+    unwatch: undefined,
+    unkeep: undefined,
+  };
+}
+
+function unfollow(host: HostState): void {
+  host.unwatch?.();
+  host.unkeep?.();
+  host.unwatch = host.unkeep = undefined;
+}
+
 /** Whether callers wait for a host whose answer is stale: it is not known to fail. */
 function isAwaited({ answer, late }: HostState): boolean {
   return !late && answer.status().failures === 0;
@@ -212,16 +283,16 @@ function isDead(host: HostState): boolean {
   return !host.answer.isFresh() && !isAwaited(host);
 }
 
+/** Returns the names of the endpoints of a host. */
+export function endpointNames({ host, port, answer }: HostAnswer): readonly string[] {
+  return answer.addresses.map((address) => endpointName({ address, port, host }));
+}
+
 function namesOf(host: HostState): readonly string[] {
   const { addresses } = host.answer;
   if (addresses !== host.addresses) {
     host.addresses = addresses;
-    host.names = addresses.map((address) => nameOf(host, address));
+    host.names = endpointNames(host);
   }
   return host.names;
-}
-
-function nameOf({ host, port }: HostAnswer, address: string): string {
-  const endpoint: Endpoint = { address, port, host };
-  return endpointName(endpoint);
 }

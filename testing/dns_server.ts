@@ -36,6 +36,7 @@ export type {
   DnsRecords,
   DnsRotation,
   DnsSchedule,
+  DnsServices,
   DnsWeights,
   TtlRounding,
 } from "./dns/zone.ts";

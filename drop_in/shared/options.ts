@@ -76,6 +76,8 @@ const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
 const ENGINE_ONLY: Readonly<Record<Exclude<keyof EngineOptions, keyof DnsPoolOptions>, string>> = {
   adapter: "the driver is the module that the drop-in was given",
   connectArgs: "give the driver's options beside dnspool's",
+  dnsSrv: "a drop-in follows the host of the driver's options, use getDnsEngine()",
+  dnsSrvTlsName: "a drop-in follows the host of the driver's options, use getDnsEngine()",
   connectTimeout: "give the driver's own timeout",
   echo: 'statements do not go through the engine, use "echoPool" for connections',
   hideParameters: "statements do not go through the engine",

@@ -8,7 +8,7 @@
 export const CLASS_IN = 1;
 
 /** The record types that are read or written. */
-export const TYPES = { A: 1, NS: 2, CNAME: 5, SOA: 6, AAAA: 28, OPT: 41 } as const;
+export const TYPES = { A: 1, NS: 2, CNAME: 5, SOA: 6, AAAA: 28, SRV: 33, OPT: 41 } as const;
 
 /** The code of the EDNS option with an extended error (RFC 8914 section 2). */
 export const EXTENDED_ERROR = 15;

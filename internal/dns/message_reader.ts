@@ -6,6 +6,7 @@
  */
 
 import { canonicalIp } from "../ip.ts";
+import { formatService, NO_TARGET } from "../srv.ts";
 import { TYPES } from "./constants.ts";
 
 /** Maximum bytes of a name in a message (RFC 1035 section 2.3.4). */
@@ -102,6 +103,14 @@ export class MessageReader {
     const address = canonicalIp(groups.join(type === TYPES.A ? "." : ":"));
     if (address === undefined) throw unreadable("an address is invalid");
     return address;
+  }
+
+  /** Reads an SRV record's data as text: `10 60 5432 db1.internal` (RFC 2782). */
+  service(record: RecordHead): string {
+    const [priority, weight, port] = [this.uint16(), this.uint16(), this.uint16()];
+    const target = this.name() || NO_TARGET;
+    this.expectEnd(record);
+    return formatService({ priority, weight, port, target });
   }
 
   /** Reads a name, and returns it in lower case (RFC 4343) without the trailing dot. */

@@ -45,6 +45,13 @@ export class MessageWriter {
     else this.#bytes.push(...address.split(".").map(Number));
   }
 
+  /** Writes an SRV record's data, which is given as text: `10 60 5432 db1.internal`. */
+  service(text: string): void {
+    const [priority, weight, port, target] = text.split(" ");
+    for (const field of [priority, weight, port]) this.uint16(Number(field));
+    this.name(target!.replace(/\.$/, ""));
+  }
+
   /** Writes the header. */
   header(id: number, flags: number, counts: SectionCounts): void {
     for (const word of [id, flags, ...counts]) this.uint16(word);

@@ -21,7 +21,7 @@ export function lookupFailure(
   reason: string,
   options: LookupErrorOptions,
 ): LookupError {
-  const record = family === 4 ? "A" : "AAAA";
+  const record = family === "srv" ? "SRV" : family === 4 ? "A" : "AAAA";
   const at = server === undefined ? "" : ` at ${server}`;
   return new LookupError(`Cannot look up ${record} of "${name}"${at}: ${reason}`, options);
 }

@@ -16,6 +16,7 @@ import { MessageReader, type Owned } from "../../internal/dns/message_reader.ts"
 import { MessageWriter } from "../../internal/dns/message_writer.ts";
 import { canonicalHost } from "../../internal/host_name.ts";
 import { clampTtl } from "../../internal/ttl.ts";
+import type { Question } from "../lookup.ts";
 
 /** A query as it is sent. */
 export interface Query {
@@ -23,8 +24,8 @@ export interface Query {
   readonly id: number;
   /** The name in the form of {@linkcode toQueryName}. */
   readonly name: string;
-  /** 4 asks for A records, 6 for AAAA. */
-  readonly family: 4 | 6;
+  /** 4 asks for A records, 6 for AAAA, `"srv"` for SRV. */
+  readonly family: Question["family"];
   /** Whether the query allows, with EDNS, a response of more than 512 bytes over UDP. */
   readonly edns: boolean;
 }
@@ -78,7 +79,8 @@ export function writeQuery({ id, name, family, edns }: Query): Uint8Array {
   return writer.toBytes();
 }
 
-function typeOf(family: 4 | 6): number {
+function typeOf(family: Question["family"]): number {
+  if (family === "srv") return TYPES.SRV;
   return family === 4 ? TYPES.A : TYPES.AAAA;
 }
 
@@ -135,7 +137,7 @@ function checkQuestion(reader: MessageReader, query: Query, count: number, rcode
 function readAnswers(
   reader: MessageReader,
   count: number,
-  family: 4 | 6,
+  family: Question["family"],
 ): Pick<Response, "addresses" | "aliases"> {
   const type = typeOf(family);
   const addresses: (Owned & { address: string })[] = [];
@@ -144,7 +146,10 @@ function readAnswers(
     reader.record((record) => {
       const { owner, ttl } = record;
       if (record.class !== CLASS_IN) return;
-      if (record.type === type) addresses.push({ owner, ttl, address: reader.address(record) });
+      if (record.type === type) {
+        const address = family === "srv" ? reader.service(record) : reader.address(record);
+        addresses.push({ owner, ttl, address });
+      }
       if (record.type === TYPES.CNAME) {
         aliases.push({ owner, ttl, target: reader.name() });
         reader.expectEnd(record);

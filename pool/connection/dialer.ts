@@ -92,6 +92,8 @@ export interface DialTarget extends Omit<Target, "signal"> {
    * alone. Default: no.
    */
   readonly namesEndpoints?: boolean;
+  /** The name for TLS, if it is not that of the endpoint's host. */
+  readonly tlsHost?: string;
 }
 
 /** An attempt under way. */
@@ -510,7 +512,7 @@ export class Dialer<C> {
       target.addresses().map(endpointOf)
         .filter((other) => other.host === host && other.port === port)
         .map(({ address }) => address);
-    return { ...target, host, port, addresses, signal };
+    return { ...target, host: target.tlsHost ?? host, port, addresses, signal };
   }
 
   /** Checks the server's role and sets the isolation level. */

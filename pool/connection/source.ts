@@ -180,7 +180,7 @@ export class ConnectionSource<C> implements Connections<C> {
   async #dial(signal: AbortSignal): Promise<DialedConnection<C>> {
     let maySwitch = true;
     for (;;) {
-      const { addresses } = this.#answer;
+      const addresses = this.#answer.inOrder?.() ?? this.#answer.addresses;
       try {
         return await this.#dialer.dial(addresses, signal);
       } catch (error) {

@@ -18,8 +18,8 @@ export type ResourceRecord =
   }
   & (
     | {
-      readonly type: "A" | "AAAA" | "CNAME";
-      /** The IP address, or the name that the alias leads to. */
+      readonly type: "A" | "AAAA" | "CNAME" | "SRV";
+      /** The IP address, the name that the alias leads to, or `priority weight port target`. */
       readonly data: string;
     }
     | {
@@ -156,6 +156,7 @@ function writeRecord(writer: MessageWriter, record: ResourceRecord): void {
       writer.name("hostmaster.invalid"); // administrator
       for (const field of [1, 3600, 600, 86400, record.data]) writer.uint32(field);
     } else if (record.type === "CNAME") writer.name(record.data);
+    else if (record.type === "SRV") writer.service(record.data);
     else writer.address(record.data);
   });
 }

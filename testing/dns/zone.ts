@@ -9,6 +9,7 @@ import { mustBe } from "../../internal/argument_error.ts";
 import { now } from "../../internal/clock.ts";
 import { ipFamily } from "../../internal/ip.ts";
 import { checkNumber, OptionReader } from "../../internal/option_reader.ts";
+import { formatService, NO_TARGET } from "../../internal/srv.ts";
 import { clampTtl } from "../../internal/ttl.ts";
 import { checkAddress, checkAddresses, checkName, MAX_SECONDS } from "../shared/arguments.ts";
 import { type ResourceRecord, startOfAuthority, type ZoneAnswer } from "./message.ts";
@@ -18,6 +19,20 @@ import type { Random } from "./random.ts";
 export interface DnsAlias {
   /** The name that it leads to. It need not exist, and may lead back here. */
   readonly cname: string;
+}
+
+/** SRV records: where a service runs (RFC 2782). */
+export interface DnsServices {
+  /**
+   * The servers. Priority, weight and port are whole numbers from 0 to 65535; the target is a name, or `"."` for a
+   * service that is not available. Default of priority and weight: 0.
+   */
+  readonly srv: readonly {
+    readonly priority?: number | undefined;
+    readonly weight?: number | undefined;
+    readonly port: number;
+    readonly target: string;
+  }[];
 }
 
 /** Addresses that rotate: each question for a family starts one address later. */
@@ -44,12 +59,18 @@ export interface DnsSchedule {
 
 /**
  * The records of a name: an array of IP addresses (IPv4 become A records, IPv6 AAAA; an empty array is answered with
- * NODATA), an alias, or addresses that vary from answer to answer.
+ * NODATA), an alias, SRV records, or addresses that vary from answer to answer.
  */
-export type DnsRecords = readonly string[] | DnsAlias | DnsRotation | DnsWeights | DnsSchedule;
+export type DnsRecords =
+  | readonly string[]
+  | DnsAlias
+  | DnsServices
+  | DnsRotation
+  | DnsWeights
+  | DnsSchedule;
 
-/** The records of a name at one moment, for one family. */
-type Contents = readonly string[] | DnsAlias;
+/** The records of a name at one moment, for one family; SRV records as text. */
+type Contents = readonly string[] | DnsAlias | { readonly services: readonly string[] };
 
 /** Returns the records of a name at this moment. */
 type ReadContents = (family: 4 | 6 | undefined) => Contents;
@@ -114,7 +135,9 @@ export class Zone {
     const family = familyOf(type);
     const contents = entry.read(family);
     if ("cname" in contents) return { kind: "alias", target: contents.cname, ttl: entry.ttl };
-    const addresses = ofFamily(contents, family);
+    const addresses = "services" in contents
+      ? type === "SRV" ? contents.services : []
+      : ofFamily(contents, family);
     return addresses.length === 0
       ? { kind: "none", exists: true, ttl: this.#negativeTtl }
       : { kind: "addresses", addresses, ttl: entry.ttl };
@@ -131,9 +154,10 @@ function readRecords(records: unknown, random: Random): ReadContents {
   }
   if (typeof records !== "object" || records === null) {
     const allowed =
-      'an array of IP addresses or an object with "cname", "rotate", "weighted" or "schedule"';
+      'an array of IP addresses or an object with "cname", "srv", "rotate", "weighted" or "schedule"';
     throw mustBe(RECORDS, allowed, records);
   }
+  if ("srv" in records) return readServices(records);
   if ("rotate" in records) return readRotation(records);
   if ("weighted" in records) return readWeights(records, random);
   if ("schedule" in records) return readSchedule(records);
@@ -151,6 +175,31 @@ function readAlias(records: unknown, argument: string): DnsAlias {
   // Before the check, so that a misspelt "cname" is reported as unknown, not as missing.
   reader.done();
   return { cname: checkName(cname, `${argument}.cname`) };
+}
+
+function readServices(records: unknown): ReadContents {
+  const reader = readerOf(records, RECORDS);
+  const services = reader.required("srv", (value, argument) => {
+    if (!Array.isArray(value)) throw mustBe(argument, "an array of SRV records", value);
+    return value.map((item: unknown, index) => readService(item, `${argument}[${index}]`));
+  });
+  reader.done();
+  return () => ({ services });
+}
+
+function readService(item: unknown, argument: string): string {
+  const reader = readerOf(item, argument);
+  const number = (value: unknown, name: string) =>
+    checkNumber(name, value, { min: 0, max: 65535, whole: true });
+  const priority = reader.value("priority", 0, number);
+  const weight = reader.value("weight", 0, number);
+  const port = reader.required("port", number);
+  const target = reader.required(
+    "target",
+    (value, name) => value === NO_TARGET ? NO_TARGET : checkName(value, name),
+  );
+  reader.done();
+  return formatService({ priority, weight, port, target });
 }
 
 function readRotation(records: unknown): ReadContents {
@@ -260,7 +309,7 @@ export function answerFrom(
     }
     if (found.kind === "addresses") {
       for (const data of found.addresses) {
-        answers.push({ name: owner, type: type as "A" | "AAAA", ttl: found.ttl, data });
+        answers.push({ name: owner, type: type as "A" | "AAAA" | "SRV", ttl: found.ttl, data });
       }
       break;
     }

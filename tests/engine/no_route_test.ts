@@ -90,7 +90,7 @@ Deno.test("getDnsEngine() reports the failure if there is no AAAA, and asks for 
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 60);
   const { engine } = engineWith({ dns, connectRetry: false });
-  for (const expected of [[4, 6, 4], [4, 6, 4]]) {
+  for (const expected of [[4, 6, 4], [4, 6, 4]] as (4 | 6)[][]) {
     const error = await assertRejects(() => engine.connect(), ConnectError);
     assertEquals(error.attempts.map(({ address }) => address), ["10.0.0.1"]);
     assertEquals(families(dns).slice(0, 3), expected);

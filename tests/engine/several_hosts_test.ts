@@ -165,7 +165,7 @@ for (const outage of ["nxdomain", "servfail", "silent"] as const) {
 
 Deno.test("several hosts: connections to a host whose answer has died are not handed out, and others are", async () => {
   using time = fakeTime();
-  const { engine, records, adapter } = setup({ dnsGraceTtl: 5, dnsExtendGrace: false });
+  const { engine, records, adapter } = setup({ dnsGraceTtl: 3, dnsMaxStale: 5 });
   assertEquals(await endpointOf(engine), [A, 5001, "db1.internal"]);
   records["db1.internal"] = "servfail";
   await time.advance(12);

@@ -28,7 +28,7 @@ export interface Case {
   /** Default `"db.internal"`. */
   readonly name?: string;
   /** Default 4. */
-  readonly family?: 4 | 6;
+  readonly family?: 4 | 6 | "srv";
   /** The address that the server listens on. Default `"127.0.0.1"`. */
   readonly host?: string;
   readonly expected: Outcome;
@@ -51,6 +51,21 @@ function oneWith(fault: Parameters<DnsServer["fault"]>[1]): (dns: DnsServer) => 
     one(dns);
     dns.fault(NAME, fault);
   };
+}
+
+const SERVICE = "_postgresql._tcp.db.internal";
+const SERVICES = {
+  addresses: ["10 60 5432 a.internal", "10 40 5433 b.internal", "20 0 65535 c.internal"],
+  ttl: 60,
+} as const;
+
+function services(dns: DnsServer, name: string): void {
+  const srv = [
+    { priority: 10, weight: 60, port: 5432, target: "a.internal" },
+    { priority: 10, weight: 40, port: 5433, target: "b.internal" },
+    { priority: 20, port: 65535, target: "c.internal" },
+  ];
+  dns.set(name, { srv }, { ttl: 60 });
 }
 
 function chain(ttls: readonly [number, number, number]): (dns: DnsServer) => void {
@@ -294,6 +309,40 @@ export const CASES = {
   "waits for a server that is silent over TCP until it is aborted": {
     server: oneWith([{ protocol: "udp", truncate: true }, { protocol: "tcp", drop: true }]),
     expected: "silence",
+  },
+
+  "returns SRV records": {
+    server: (dns) => services(dns, SERVICE),
+    name: SERVICE,
+    family: "srv",
+    expected: SERVICES,
+  },
+  "returns SRV records at the end of an alias": {
+    server: (dns) => {
+      dns.set(SERVICE, { cname: "service.internal" }, { ttl: 90 });
+      services(dns, "service.internal");
+    },
+    name: SERVICE,
+    family: "srv",
+    expected: SERVICES,
+  },
+  "returns the SRV record of a service that is not available": {
+    server: (dns) => dns.set(SERVICE, { srv: [{ port: 0, target: "." }] }, { ttl: 60 }),
+    name: SERVICE,
+    family: "srv",
+    expected: { addresses: ["0 0 0 ."], ttl: 60 },
+  },
+  "reports a name without SRV records as NODATA": {
+    server: (dns) => dns.set(SERVICE, ["127.0.0.2"], { ttl: 60 }),
+    name: SERVICE,
+    family: "srv",
+    expected: NO_DATA,
+  },
+  "reports a service that does not exist as NXDOMAIN": {
+    server: one,
+    name: SERVICE,
+    family: "srv",
+    expected: NO_NAME,
   },
 
   "ignores garbage, and accepts the answer after it": {

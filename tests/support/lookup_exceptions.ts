@@ -48,19 +48,36 @@ const OWN_CODES: Readonly<Record<string, string>> = {
   NOTIMP: "ENOTIMP",
 };
 
-/** `node:dns` on Node and Bun, except for aliases without an address, for which `wire` asks. */
-const {
-  "reports an alias alone whose target does not exist as NXDOMAIN": _noName,
-  "reports an alias alone whose target the server does not know as transient": _refused,
-  "reports aliases in a circle as NODATA": _circle,
-  "reports an alias to itself as NODATA": _self,
-  "reports an alias to a name without such a record as NODATA": _noData,
-  ...BY_C_ARES
-} = wherever("node:dns has its own codes, and does not return the SOA record", (expected) => {
-  if (!("kind" in expected)) return expected;
-  const { kind, reason = "" } = expected;
-  return { kind, reason: OWN_CODES[reason] ?? reason };
-});
+/** Returns the exceptions without those of some cases, for which `wire` asks. */
+function without(cases: readonly CaseName[], exceptions: Exceptions): Exceptions {
+  const kept = Object.entries(exceptions).filter(([name]) => !cases.includes(name as CaseName));
+  return Object.fromEntries(kept);
+}
+
+const SERVICES: readonly CaseName[] = [
+  "returns SRV records",
+  "returns SRV records at the end of an alias",
+  "returns the SRV record of a service that is not available",
+  "reports a name without SRV records as NODATA",
+  "reports a service that does not exist as NXDOMAIN",
+];
+
+/** `node:dns` on Node and Bun, except for services and for aliases without an address. */
+const BY_C_ARES = without(
+  [
+    ...SERVICES,
+    "reports an alias alone whose target does not exist as NXDOMAIN",
+    "reports an alias alone whose target the server does not know as transient",
+    "reports aliases in a circle as NODATA",
+    "reports an alias to itself as NODATA",
+    "reports an alias to a name without such a record as NODATA",
+  ],
+  wherever("node:dns has its own codes, and does not return the SOA record", (expected) => {
+    if (!("kind" in expected)) return expected;
+    const { kind, reason = "" } = expected;
+    return { kind, reason: OWN_CODES[reason] ?? reason };
+  }),
+);
 
 const C_ARES: Exceptions = {
   ...BY_C_ARES,
@@ -133,12 +150,15 @@ export const BUN: Exceptions = {
 };
 
 /** `Deno.resolveDns`, except for names that it refuses. */
-const { "asks for a name with an underscore": _byWire, ...RESOLVE_DNS } = wherever(
-  "Deno says not found for a failing server too; because it hides the TTL of aliases, no TTL counts for over 5 s",
-  (expected) =>
-    "kind" in expected
-      ? { kind: "ambiguous", reason: "NotFound" }
-      : { ...expected, ttl: Math.min(expected.ttl as number, 5) },
+const RESOLVE_DNS = without(
+  [...SERVICES, "asks for a name with an underscore"],
+  wherever(
+    "Deno says not found for a failing server too; because it hides the TTL of aliases, no TTL counts for over 5 s",
+    (expected) =>
+      "kind" in expected
+        ? { kind: "ambiguous", reason: "NotFound" }
+        : { ...expected, ttl: Math.min(expected.ttl as number, 5) },
+  ),
 );
 
 export const DENO: Exceptions = {

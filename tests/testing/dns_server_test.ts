@@ -475,7 +475,7 @@ Deno.test("DnsServer.set() and delete() refuse invalid arguments, and say what i
     [
       set("db.internal", "127.0.0.2"),
       TypeError,
-      '"records" must be an array of IP addresses or an object with "cname", "rotate", ' +
+      '"records" must be an array of IP addresses or an object with "cname", "srv", "rotate", ' +
       '"weighted" or "schedule", got "127.0.0.2"',
     ],
     [
