@@ -40,6 +40,7 @@ import {
   classifyPostgres,
   DEFAULT_PORT,
   isInFailedTransaction,
+  isUnconfirmed,
   postgresCommit,
   postgresSessionMethods,
 } from "./shared/postgres.ts";
@@ -149,6 +150,9 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       // Before the driver's own listener, which reports the last error as the end of the connection.
       internalsOf(client).connection?.prependListener?.("errorMessage", (error) => {
         if (!isInFailedTransaction(asDriverError(error).code)) listener(error);
+      });
+      internalsOf(client).connection?.prependListener?.("notice", (notice) => {
+        if (isUnconfirmed(notice)) listener(notice);
       });
     },
 

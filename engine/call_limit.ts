@@ -130,11 +130,19 @@ export class CallLimit<C> {
     signal.throwIfAborted();
     const over = new AbortController();
     let cancelling: Promise<void> | undefined;
-    const onAbort = () => cancelling = this.#cancel(lease, { terminate, over: over.signal });
+    const onAbort = () => {
+      PoolLease.takeServerError(lease);
+      cancelling = this.#cancel(lease, { terminate, over: over.signal });
+    };
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       const result = await work();
       if (!keepsResult) signal.throwIfAborted();
+      // The cancel may have ended the server's wait for its replica, and nothing else.
+      if (cancelling && PoolLease.takeServerError(lease) !== undefined) {
+        terminate("and the server did not wait until its replica had the work");
+        signal.throwIfAborted();
+      }
       return result;
     } catch (error) {
       throw signal.aborted ? this.#interrupted(error) : error;

@@ -80,6 +80,15 @@ export function classifyPostgres(error: unknown): Verdict {
   }
 }
 
+/**
+ * Returns whether a notice says that a COMMIT is done here, but not on the replica that it waited for: the wait was
+ * cancelled. The server then acknowledges the COMMIT (PostgreSQL, chapter "Synchronous Replication").
+ */
+export function isUnconfirmed(notice: unknown): boolean {
+  // Its SQLSTATE is that of every warning, and its text depends on the language.
+  return (notice as { routine?: unknown } | null)?.routine === "SyncRepWaitForLSN";
+}
+
 /** Returns whether the code of an error only says that an earlier error ended the transaction. */
 export function isInFailedTransaction(code: unknown): boolean {
   return code === IN_FAILED_TRANSACTION;

@@ -6,6 +6,7 @@
  */
 
 import type { BackendKey } from "./postgres_cancel.ts";
+import { isUnconfirmed } from "./postgres.ts";
 import { ReportedRole } from "./postgres_role.ts";
 import type { Activity, TransactionStatus } from "../adapter.ts";
 
@@ -19,6 +20,9 @@ const ERROR_RESPONSE = charCode("E");
 const READY_FOR_QUERY = charCode("Z");
 const BACKEND_KEY_DATA = charCode("K");
 const PARAMETER_STATUS = charCode("S");
+const NOTICE_RESPONSE = charCode("N");
+/** Those that are read as a whole. */
+const READ = new Set([ERROR_RESPONSE, READY_FOR_QUERY, PARAMETER_STATUS, NOTICE_RESPONSE]);
 const COMMAND_COMPLETE = charCode("C");
 const PORTAL_SUSPENDED = charCode("s");
 const COPY_IN = charCode("G");
@@ -166,7 +170,7 @@ export class ProtocolState {
    * Records bytes of the server.
    *
    * @param chunk The bytes, cut anywhere.
-   * @returns The errors that are complete with them.
+   * @returns The errors that are complete with them, and a notice that takes back what an acknowledgment says.
    */
   received(chunk: Uint8Array): ErrorFields[] {
     const errors: ErrorFields[] = [];
@@ -180,15 +184,15 @@ export class ProtocolState {
       if (type === DATA_ROW) {
         this.#rows = true;
       } else {
-        if (
-          type === ERROR_RESPONSE || type === READY_FOR_QUERY || type === PARAMETER_STATUS || isKey
-        ) {
+        if (isKey || READ.has(type!)) {
           if (end > bytes.length) break;
           const body = bytes.subarray(at + HEADER_LENGTH, end);
           if (type === ERROR_RESPONSE) errors.push(readFields(body));
           else if (isKey) this.backendKey = readKey(body);
           else if (type === PARAMETER_STATUS) this.role.note(...readReport(body));
-          else this.onReady(String.fromCharCode(body[0]!));
+          else if (type === NOTICE_RESPONSE) {
+            errors.push(...[readFields(body)].filter(isUnconfirmed));
+          } else this.onReady(String.fromCharCode(body[0]!));
         }
         if (type === COMMAND_COMPLETE || type === PORTAL_SUSPENDED) this.#rows = false;
         this.onCopy(type!);

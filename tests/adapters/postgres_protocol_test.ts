@@ -81,6 +81,28 @@ Deno.test("ProtocolState.received(): returns errors with named fields, however t
   }
 });
 
+Deno.test("ProtocolState.received(): reads reports about the role, and the one notice that counts, however the bytes are cut", () => {
+  const answer = concat(
+    message("N", "SNOTICE\0C00000\0Mhello\0RExecRaise\0\0"),
+    message("N", "SWARNUNG\0VWARNING\0C01000\0Mcanceling\0RSyncRepWaitForLSN\0\0"),
+    message("S", "in_hot_standby\0off\0"),
+    READY("I"),
+  );
+  for (let size = 1; size < answer.length; size++) {
+    const state = started();
+    let changes = 0;
+    state.role.note("in_hot_standby", "on");
+    state.role.onChange(() => changes++);
+    state.sent(QUERY);
+    const errors = [];
+    for (let at = 0; at < answer.length; at += size) {
+      errors.push(...state.received(answer.subarray(at, at + size)));
+    }
+    assertEquals(errors.map(({ routine }) => routine), ["SyncRepWaitForLSN"], `${size}`);
+    assertEquals([changes, state.transactionStatus], [1, "idle"], `${size}`);
+  }
+});
+
 Deno.test("ProtocolState.received(): copies what it keeps of a chunk, which the socket may overwrite", () => {
   const state = started();
   const chunk = ERROR.slice(0, 20);

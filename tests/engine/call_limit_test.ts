@@ -125,6 +125,33 @@ Deno.test("CallLimit: a timeout in the wait for a connection has what the last c
   }
 });
 
+Deno.test("CallLimit: a result whose COMMIT only the cancel let through is not taken for done", async () => {
+  using time = fakeTime();
+  for (const warned of [true, false]) {
+    const answer = resolvable<unknown[]>();
+    const env = fakeEngine(SINGLE, { query: () => answer.promise });
+    const query = watch(env.engine.query("INSERT", [], { timeout: 1 }));
+    await time.settle();
+    const [client] = env.adapter.clients;
+    env.adapter.report(client!, new Error("an earlier one"));
+    env.adapter.cancel = () => {
+      if (warned) env.adapter.report(client!, new Error("canceling wait for the replica"));
+      answer.resolve([]);
+      return Promise.resolve();
+    };
+    await time.advance(1.1);
+    if (warned) {
+      assertInstanceOf(query.error, ConnectionLostError);
+      assertStringIncludes(query.error.message, "did not wait until its replica had the work");
+      assertEquals((query.error.cause as Error).name, "TimeoutError");
+    } else {
+      assertEquals(query.value, []);
+    }
+    assertEquals(env.engine.status().closed, warned ? 1 : 0);
+    await closeAtRest(env);
+  }
+});
+
 Deno.test("CallLimit: a cancel that came before its statement is sent again", async () => {
   using time = fakeTime();
   const env = fakeEngine(SINGLE, HANGS);

@@ -31,6 +31,24 @@ const WAYS: Readonly<Record<string, (url: string, dns: FakeLookup) => Way>> = {
     const engine = getDnsEngine(url, { adapter: pgAdapter(pg), ...options(dnsLookup) });
     return { write: (text) => engine.query(text), close: () => engine.close({ drain: 0 }) };
   },
+  // The cancel ends the wait for the replica, and the server says that the row is there.
+  "engine.query() with a timeout": (url, dnsLookup) => {
+    const engine = getDnsEngine(url, { adapter: pgAdapter(pg), ...options(dnsLookup) });
+    return {
+      write: (text) => engine.query(text, [], { timeout: 0.5 }),
+      close: () => engine.close({ drain: 0 }),
+    };
+  },
+  "engine.query() of postgres with a timeout": (url, dnsLookup) => {
+    const engine = getDnsEngine(url, {
+      adapter: postgresjsAdapter(postgres),
+      ...options(dnsLookup),
+    });
+    return {
+      write: (text) => engine.query(text, [], { timeout: 0.5 }),
+      close: () => engine.close({ drain: 0 }),
+    };
+  },
   "the client of a lease": (url, dnsLookup) => {
     const engine = getDnsEngine(url, { adapter: pgAdapter(pg), ...options(dnsLookup) });
     return {
