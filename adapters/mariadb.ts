@@ -9,6 +9,7 @@ import { mustBe } from "../internal/argument_error.ts";
 import type {
   Activity,
   Adapter,
+  BindValues,
   CancelOptions,
   Destination,
   Target,
@@ -200,11 +201,12 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
     ...mysqlTransactionMethods((client: C) => recordOf(client).session),
 
     async resetSession(client: C): Promise<void> {
-      const { core, user, newSession } = recordOf(client);
+      const { core, user, newSession, session } = recordOf(client);
       refuseOtherUser(user, core.opts?.user);
       // The driver forgets its prepared statements, which the server drops, and sets up the session again.
       await client.reset();
       await restoreSession((text) => ask(client, text), newSession);
+      await session.restoreAutocommit();
     },
 
     async noteSession(client: C): Promise<void> {
@@ -220,7 +222,10 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
       recordOf(client).errorListener = listener;
     },
 
-    query: runStatement,
+    query(client: C, text: string, values?: BindValues): Promise<readonly unknown[]> {
+      const { session } = recordOf(client);
+      return runStatement(client, text, values, session);
+    },
   };
 }
 
@@ -283,7 +288,9 @@ async function open<C extends MariadbClient>(
       const state = verifyTls(core.socket, tls);
       if (core.socket && core.socket !== socket) alwaysIgnoreErrors(core.socket);
       tapLastWords(core.socket ?? socket, core, errors);
-      const session = new MysqlSession(driverOf(client, core));
+      const driver = driverOf(client, core);
+      const session = new MysqlSession(driver);
+      if (driver.flags() !== undefined) await session.askSettings();
       const record: ConnectionRecord<C> = {
         core,
         socket,

@@ -181,10 +181,11 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
     ...mysqlTransactionMethods((client: C) => recordOf(client).session),
 
     async resetSession(client: C): Promise<void> {
-      const { core, user, newSession } = recordOf(client);
+      const { core, user, newSession, session } = recordOf(client);
       refuseOtherUser(user, core.config?.user);
       await resetSession(core);
       await restoreSession((text) => ask(client, text), newSession);
+      await session.restoreAutocommit();
     },
 
     async noteSession(client: C): Promise<void> {
@@ -204,7 +205,8 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
     },
 
     query(client: C, text: string, values?: BindValues): Promise<readonly unknown[]> {
-      return runStatement(recordOf(client).core, text, values);
+      const { core, session } = recordOf(client);
+      return runStatement(core, text, values, session);
     },
   };
 }
@@ -250,7 +252,9 @@ async function open<C extends Mysql2Client>(
       const core = coreOf(client);
       const state = verifyTls(core.stream, tls);
       const reopen = (signal: AbortSignal) => open(mysql2, ip, { ...target, signal });
-      RECORDS.set(client, recordFor(core, { socket, tls: state, reopen }));
+      const record = recordFor(core, { socket, tls: state, reopen });
+      RECORDS.set(client, record);
+      if (record.observer.flags !== undefined) await record.session.askSettings();
       return client;
     },
     // Without an error, mysql2 would go on to close the TLS socket that it wraps around this one, and no listener

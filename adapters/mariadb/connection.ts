@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 import { mustBe } from "../../internal/argument_error.ts";
 import type { BindValues, Destination } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
-import type { SessionDriver } from "../shared/mysql_session.ts";
+import type { MysqlSession, SessionDriver } from "../shared/mysql_session.ts";
 import { checkValueCount, hasValues, isList } from "../shared/values.ts";
 import { ignoreErrors, socketClosed } from "../shared/socket.ts";
 import type { MariadbClient, MariadbConfig, MariadbLogger, MariadbPrepared } from "./driver.ts";
@@ -243,6 +243,7 @@ export function ask(client: MariadbClient, sql: string): Promise<unknown> {
  * @param client The client.
  * @param text The statement.
  * @param values The bind values.
+ * @param session Commits the statement if autocommit is off.
  * @returns The rows.
  * @throws The driver's error.
  */
@@ -250,9 +251,20 @@ export async function runStatement(
   client: MariadbClient,
   text: string,
   values: BindValues | undefined,
+  session: MysqlSession,
 ): Promise<readonly unknown[]> {
+  const result = await resultOf(client, text, values);
+  if (session.isUncommitted) await session.commitStatement();
+  return rowsOf(result);
+}
+
+async function resultOf(
+  client: MariadbClient,
+  text: string,
+  values: BindValues | undefined,
+): Promise<unknown> {
   const statement = { sql: text, metaAsArray: false };
-  if (!hasValues(values)) return rowsOf(await client.query(statement));
+  if (!hasValues(values)) return await client.query(statement);
   const list = isList(values);
   // A driver with `namedPlaceholders` takes no list, and one without it takes an object for a single value.
   const options = { ...statement, ...(list && { namedPlaceholders: false }) };
@@ -262,7 +274,7 @@ export async function runStatement(
     else if (!isNamed(prepared)) {
       throw mustBe("values", "an array, or with namedPlaceholders=true an object", values);
     }
-    return rowsOf(await prepared.execute(list ? [...values] : values, options));
+    return await prepared.execute(list ? [...values] : values, options);
   } finally {
     prepared.close();
   }

@@ -10,6 +10,7 @@ import { captureStackHere } from "../../internal/thrown.ts";
 import { checkValueCount, hasValues, isList } from "../shared/values.ts";
 import type { BindValues } from "../adapter.ts";
 import { socketClosed } from "../shared/socket.ts";
+import type { MysqlSession } from "../shared/mysql_session.ts";
 import type { Mysql2Client, Mysql2Config, Mysql2Module, Mysql2PromiseModule } from "./driver.ts";
 import type { PacketSource } from "./packets.ts";
 
@@ -110,6 +111,7 @@ export async function closeClient(
  * @param core The connection.
  * @param text The statement.
  * @param values The bind values.
+ * @param session Commits the statement if autocommit is off; missing for statements of a transaction.
  * @returns The rows.
  * @throws The driver's error.
  */
@@ -117,12 +119,16 @@ export async function runStatement(
   core: CoreConnection,
   text: string,
   values: BindValues | undefined,
+  session?: MysqlSession,
 ): Promise<readonly unknown[]> {
   const statement = hasValues(values) ? toList(core, text, values) : undefined;
   try {
     return await new Promise((resolve, reject) => {
-      const callback: ResultCallback = (error, rows, fields) =>
-        error ? reject(error) : resolve(rowsOf(rows, fields));
+      const callback: ResultCallback = (error, rows, fields) => {
+        if (error) reject(error);
+        else if (!session?.isUncommitted) resolve(rowsOf(rows, fields));
+        else session.commitStatement().then(() => resolve(rowsOf(rows, fields)), reject);
+      };
       if (!statement) return void core.query(text, callback);
       const { sql, values } = statement;
       // The driver looks at its own list of statements both times; only the first time the server is asked.

@@ -67,6 +67,15 @@ export class MysqlSession {
     this.keepSettings();
   }
 
+  /**
+   * Notes the settings of a new session. The answer to the login does not tell what the server's `init_connect` did to
+   * it; the next answer does.
+   */
+  async askSettings(): Promise<void> {
+    await this.#driver.run("DO 0");
+    this.keepSettings();
+  }
+
   /** Notes the setting of autocommit that a reset puts back: the present one. */
   keepSettings(): void {
     const flags = this.#driver.flags();
@@ -82,12 +91,35 @@ export class MysqlSession {
     return (flags & IN_TRANSACTION) !== 0 ? "open" : "idle";
   }
 
+  /**
+   * Whether what a single statement has just done is not committed, because autocommit is off: the checkin would undo it
+   * although it was acknowledged.
+   */
+  get isUncommitted(): boolean {
+    const flags = this.#driver.flags();
+    return flags !== undefined && (flags & AUTOCOMMIT) === 0 && (flags & IN_TRANSACTION) !== 0 &&
+      this.#transaction === undefined;
+  }
+
+  /** Commits what a single statement has done. */
+  async commitStatement(): Promise<void> {
+    await this.#driver.run("COMMIT");
+  }
+
   /** Ends the transaction, and puts the setting of autocommit back. */
   async reset(how: "rollback" | "commit"): Promise<void> {
     this.#transaction = undefined;
     await this.#driver.run(endStatement(how));
+    await this.restoreAutocommit();
+  }
+
+  /** Puts the setting of autocommit back: to what it was after the connect. */
+  async restoreAutocommit(): Promise<void> {
     const flags = this.#driver.flags();
-    if (flags === undefined || !this.#hasOtherAutocommit(flags)) return;
+    // After an error there are no flags: a statement that its holder did not await may have failed meanwhile.
+    if (this.#autocommit === undefined || flags !== undefined && !this.#hasOtherAutocommit(flags)) {
+      return;
+    }
     await this.#driver.run(`SET autocommit = ${this.#autocommit ? 1 : 0}`);
   }
 

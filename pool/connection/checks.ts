@@ -187,7 +187,7 @@ export class ConnectionChecks<C> {
     if (hooks.checkin && isolationLevel !== undefined) {
       await adapter.setIsolationLevel!(client, isolationLevel);
     }
-    await this.#refuseUnfinished(slot);
+    await this.#refuseUnfinished(slot, activity === "running");
   }
 
   /** Throws if the server waits for what only the holder could have sent, or if the holder closed the connection. */
@@ -222,14 +222,20 @@ export class ConnectionChecks<C> {
   }
 
   /** Throws if there is something left to do: what comes next would be given the answer to it. */
-  async #refuseUnfinished(slot: Slot<C>): Promise<void> {
+  async #refuseUnfinished(slot: Slot<C>, wasRunning: boolean): Promise<void> {
     // A hook, or the holder when one of its statements ended, may have sent another one.
     await this.#whileRunning(slot);
     const activity = this.#activity(slot);
     if (activity === "ended") throw connectionLost(slot.address, CLOSED_BY_HOLDER);
     if (activity !== "none") throw connectionLost(slot.address, LEFT_OPEN);
-    if (this.#settings.resetOnReturn === null) return;
-    const status = this.#transactionStatus(slot);
+    const { resetOnReturn } = this.#settings;
+    if (resetOnReturn === null) return;
+    let status = this.#transactionStatus(slot);
+    if (status === undefined && wasRunning && this.#adapter.reset) {
+      // A statement behind the reset has failed, perhaps in a transaction of its own.
+      await this.#adapter.reset(slot.client, resetOnReturn === "commit" ? "commit" : "rollback");
+      status = this.#transactionStatus(slot);
+    }
     if (status === undefined || status === "idle") return;
     throw connectionLost(slot.address, "its transaction did not end");
   }

@@ -1,6 +1,9 @@
 /** Tests of what mysql2 and mariadb have in common besides the contract, on a real MariaDB server. */
 
 import { assert, assertEquals, assertFalse, assertRejects, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { once } from "node:events";
+import net from "node:net";
 import * as mariadb from "npm:mariadb@^3.5";
 import mysql from "npm:mysql2@^3.24/promise";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
@@ -333,13 +336,17 @@ each(
   "close(): sends COM_QUIT, and terminate() sends nothing",
   async (adapter) => {
     for (const [method, lastBytes] of [["close", "\x01\0\0\0\x01"], ["terminate", ""]] as const) {
-      await withMute([GREETING, OK], async ({ port, conn, silent }) => {
-        const client = await soon(adapter.connect("127.0.0.1", targetOf({ port })));
-        await silent;
-        const received = hungUp(await conn);
-        await soon(Promise.resolve(adapter[method]!(client)));
-        assertEquals(await received, lastBytes);
-      }, { first: true });
+      await withMute(
+        [GREETING, OK, packet(1, [0, 0, 0, 2, 0, 0, 0])],
+        async ({ port, conn, silent }) => {
+          const client = await soon(adapter.connect("127.0.0.1", targetOf({ port })));
+          await silent;
+          const received = hungUp(await conn);
+          await soon(Promise.resolve(adapter[method]!(client)));
+          assertEquals(await received, lastBytes);
+        },
+        { first: true },
+      );
     }
   },
 );
@@ -522,6 +529,71 @@ each(
   },
 );
 
+/** Opens a way to the server on which no statement finds the variable `in_transaction`, which MySQL does not have. */
+async function wayWithoutVariable() {
+  const sockets = new Set<net.Socket>();
+  const listener = net.createServer((near) => {
+    const far = net.connect(server.port, server.host);
+    for (const [from, to] of [[near, far], [far, near]] as const) {
+      sockets.add(from.on("error", () => {}));
+      from.on("close", () => to.destroy());
+    }
+    const renamed = (bytes: Buffer) =>
+      Buffer.from(
+        bytes.toString("latin1").replaceAll("@@in_transaction", "@@no_transaction"),
+        "latin1",
+      );
+    near.on("data", (bytes: Buffer) => far.write(renamed(bytes)));
+    far.on("data", (bytes) => near.write(bytes));
+  });
+  await once(listener.listen(0, "127.0.0.1"), "listening");
+  return {
+    port: (listener.address() as net.AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      const closed = once(listener, "close");
+      listener.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+each(
+  "begin(): acknowledges nothing that is undone although the server has no @@in_transaction",
+  async (adapter) => {
+    await using way = await wayWithoutVariable();
+    const engine = engineFor(adapter, "", {
+      poolSize: 1,
+      maxOverflow: 0,
+      dnsLookup: fakeLookup(["127.0.0.1"], 60),
+      connectArgs: { port: way.port },
+    });
+    await assertRejects(
+      () => engine.query("SELECT @@in_transaction"),
+      Error,
+      "Unknown system variable",
+    );
+    const goOn = (client: Client) => client.query("INSERT INTO things VALUES ('half')");
+    const { error, handled } = await asVictim(engine, goOn);
+    assertEquals((handled as { errno?: number })?.errno, 1213, String(error));
+    assert(error instanceof TransactionAbortedError, String(error));
+    assertEquals((error.cause as { errno?: number }).errno, 1213);
+    assertEquals(await asAdmin(server, "SELECT name FROM things"), []);
+    // A lock wait that times out may or may not have ended the transaction: nothing is done by half.
+    const outcome = await engine.begin(async ({ client }) => {
+      await client.query("INSERT INTO things VALUES ('first')");
+      await client.query("SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205").catch(() => {});
+      await client.query("INSERT INTO things VALUES ('second')");
+    }).then(() => 2, () => 0);
+    assertEquals((await asAdmin(server, "SELECT name FROM things")).length, outcome);
+    await engine.query("INSERT INTO things VALUES ('next')");
+    assertEquals((await asAdmin(server, "SELECT name FROM things")).length, outcome + 1);
+    await asAdmin(server, "DELETE FROM things");
+    assertEquals(engine.status().opened, 1);
+    await engine.close();
+  },
+);
+
 each("begin(): commits after errors that leave the transaction open", async (adapter) => {
   const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0 });
   const errors = [
@@ -593,6 +665,49 @@ each(
     for (let i = 0; i < 5; i++) await engine.query("SELECT 1");
     assertEquals(await rollbacks(), before);
     await engine.close();
+  },
+);
+
+each(
+  "query(): is done when it is acknowledged although the server turns autocommit off",
+  async (adapter) => {
+    const add = "INSERT INTO things VALUES (?)";
+    const names = async () => (await asAdmin(server, "SELECT name FROM things")).length;
+    await asAdmin(server, "SET GLOBAL init_connect = 'SET autocommit = 0'");
+    try {
+      for (const poolResetOnReturn of ["rollback", "reset"] as const) {
+        const engine = engineFor(adapter, "", { poolSize: 1, maxOverflow: 0, poolResetOnReturn });
+        for (let time = 0; time < 2; time++) {
+          const [row] = await engine.query("SELECT @@autocommit AS value");
+          assertEquals(Number((row as { value: unknown }).value), 0);
+          await engine.query(add, ["one"]);
+          assertEquals(await names(), 1);
+          await engine.query("INSERT INTO things VALUES ('two')");
+          assertEquals(await names(), 2);
+          await engine.query(add, ["three"], { timeout: 20 });
+          assertEquals(await names(), 3);
+          await engine.begin((lease) => lease.client.query("DELETE FROM things"));
+          assertEquals(await names(), 0);
+          const failed = engine.begin(async (lease) => {
+            await lease.client.query("INSERT INTO things VALUES ('undone')");
+            const inner = engine.begin(
+              ({ client }) => client.query("INSERT INTO things VALUES ('inner')"),
+              { within: lease },
+            );
+            await inner;
+            throw new Error("changed its mind");
+          });
+          await assertRejects(() => failed, Error, "changed its mind");
+          await engine.use(({ client }) => client.query("INSERT INTO things VALUES ('left')"));
+          assertEquals(await names(), 0);
+        }
+        assertEquals(engine.status().opened, 1);
+        await engine.close();
+      }
+    } finally {
+      await asAdmin(server, "SET GLOBAL init_connect = ''");
+      await asAdmin(server, "DELETE FROM things");
+    }
   },
 );
 

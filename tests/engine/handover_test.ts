@@ -86,6 +86,26 @@ Deno.test("Lease.release(): a connection that is stuck for less than a turn of t
   await closeAtRest(env);
 });
 
+Deno.test("Lease.release(): a connection is reset again if a statement behind the reset has failed", async () => {
+  using time = fakeTime();
+  const { warnings, logger } = keepWarnings();
+  for (const then of ["idle", undefined, "open"] as const) {
+    let resets = 0;
+    const env = fakeEngine({ poolSize: 1, logger }, {
+      activity: () => resets === 0 ? "running" : "none",
+      reset: () => Promise.resolve(void resets++),
+    });
+    env.adapter.transactionStatus = () => resets < 2 ? undefined : then;
+    const lease = await env.engine.connect();
+    const release = watch(lease.release());
+    await time.settle();
+    assertEquals([release.state, resets], ["fulfilled", 2]);
+    assertEquals(env.adapter.clients[0]!.open, then !== "open");
+    await closeAtRest(env);
+  }
+  assertEquals(warnings.length, 1);
+});
+
 Deno.test("Lease.release(): a connection that its holder closed is not handed out again", async () => {
   using _time = fakeTime();
   const { warnings, logger } = keepWarnings();

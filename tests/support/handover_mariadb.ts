@@ -70,7 +70,7 @@ export function mariadbHandover<C>(
       variable: ran("SET @mine = 7"),
       database: ran("USE information_schema"),
       "character set": ran("SET NAMES latin1"),
-      "named lock": ran("SELECT GET_LOCK('mine', 0)"),
+      "named lock": ran("SELECT GET_LOCK('mine', 9)"),
       "isolation level": ran("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"),
       "temporary table": ran(
         "CREATE TEMPORARY TABLE IF NOT EXISTS orders.mine (id int)",
@@ -87,7 +87,7 @@ export function mariadbHandover<C>(
     },
     session: `SELECT @@time_zone AS zone, @@sql_mode AS mode, @mine AS variable,
       DATABASE() AS name, @@character_set_client AS chars, @@collation_connection AS collation,
-      IS_USED_LOCK('mine') IS NOT NULL AS named, @@tx_isolation AS level,
+      COALESCE(IS_USED_LOCK('mine') = CONNECTION_ID(), 0) AS named, @@tx_isolation AS level,
       @temporary AS temporary, @prepared AS prepared, @@autocommit AS autocommit,
       (SELECT GROUP_CONCAT(variable_name, '=', variable_value ORDER BY variable_name SEPARATOR ' ')
         FROM information_schema.session_variables WHERE variable_name NOT IN (${OF_STATEMENTS}))
