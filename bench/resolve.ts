@@ -2,18 +2,25 @@
  * `deno task bench:resolve`: the cost of a fresh answer, compared with cacheable-lookup and undici.
  *
  * Every lookup is answered at once from memory with a TTL of an hour, so only cache hits are timed. `bench/rounds.ts`
- * says how it is measured.
+ * says how it is measured. With `--names`: `bench/names.ts`.
  *
  * @module
  */
 
 import CacheableLookup from "npm:cacheable-lookup@7.0.0";
 import { interceptors } from "npm:undici@7.30.0";
+import process from "node:process";
 import type { Lookup } from "../lookups/lookup.ts";
 import { readDnsOptions } from "../engine/options.ts";
 import { clearDnsCache, getIpWithTtl, viewOf } from "../resolver.ts";
+import { runNames } from "./names.ts";
 import { finish, quick, ROUNDS, runtimeName, show } from "./report.ts";
 import { compare, type Contender } from "./rounds.ts";
+
+if (process.argv.includes("--names")) {
+  await runNames();
+  await new Promise(() => {}); // the server's process goes on
+}
 
 const HOST = "db.internal";
 const ADDRESS = "127.0.0.2";

@@ -58,8 +58,9 @@ try {
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
-const target = new URL(`bench/results/${name}.json`, ROOT);
+const part = flags.includes("--names") ? `${name}_names` : name;
+const target = new URL(`bench/results/${part}.json`, ROOT);
 await Deno.mkdir(new URL(".", target), { recursive: true });
 const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
 await Deno.writeTextFile(target, JSON.stringify({ machine, flags, results }, null, 2) + "\n");
-console.log(`\nbench/results/${name}.json`);
+console.log(`\nbench/results/${part}.json`);

@@ -10,18 +10,33 @@ import { CLASS_IN, EDNS_UDP_SIZE, TYPES } from "./constants.ts";
 /** The number of questions, answers, authorities and additionals in a message. */
 export type SectionCounts = readonly [number, number, number, number];
 
+/** Bytes that most queries fit in. */
+const QUERY_SIZE = 128;
+
 /** Appends to a message, section by section. */
 export class MessageWriter {
-  readonly #bytes: number[] = [];
+  #bytes = new Uint8Array(QUERY_SIZE);
+  #length = 0;
 
   /** Returns a copy of what was written. */
-  toBytes(): Uint8Array {
-    return Uint8Array.from(this.#bytes);
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  /** Writes the lowest eight bits. */
+  uint8(value: number): void {
+    if (this.#length === this.#bytes.length) {
+      const larger = new Uint8Array(2 * this.#length);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    this.#bytes[this.#length++] = value;
   }
 
   /** Writes two bytes. */
   uint16(value: number): void {
-    this.#bytes.push(value >>> 8 & 0xff, value & 0xff);
+    this.uint8(value >>> 8);
+    this.uint8(value);
   }
 
   /** Writes four bytes. */
@@ -33,16 +48,16 @@ export class MessageWriter {
   /** Writes a name of ASCII labels without a trailing dot; `""` is the root. */
   name(name: string): void {
     for (const label of name === "" ? [] : name.split(".")) {
-      this.#bytes.push(label.length);
-      for (let at = 0; at < label.length; at++) this.#bytes.push(label.charCodeAt(at));
+      this.uint8(label.length);
+      for (let at = 0; at < label.length; at++) this.uint8(label.charCodeAt(at));
     }
-    this.#bytes.push(0);
+    this.uint8(0);
   }
 
   /** Writes an IP address: four bytes, or sixteen. */
   address(address: string): void {
     if (address.includes(":")) { for (const group of ipv6Groups(address)) this.uint16(group); }
-    else this.#bytes.push(...address.split(".").map(Number));
+    else for (const byte of address.split(".")) this.uint8(Number(byte));
   }
 
   /** Writes an SRV record's data, which is given as text: `10 60 5432 db1.internal`. */
@@ -76,10 +91,10 @@ export class MessageWriter {
   ): void {
     this.question(name, type);
     this.uint32(ttl);
-    const sizeAt = this.#bytes.length;
+    const sizeAt = this.#length;
     this.uint16(0);
     writeData();
-    const size = this.#bytes.length - sizeAt - 2;
+    const size = this.#length - sizeAt - 2;
     this.#bytes[sizeAt] = size >> 8;
     this.#bytes[sizeAt + 1] = size & 0xff;
   }

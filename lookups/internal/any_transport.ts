@@ -11,10 +11,14 @@ import { codeOf, messageOf } from "../../internal/thrown.ts";
 import type { Response } from "./message.ts";
 import { type ExchangeOptions, overTcp, overUdp } from "./transport.ts";
 
-/** Time without a response over UDP after which TCP is tried as well, in milliseconds. */
-const SILENCE_MS = 450;
-/** Additional time, so that after a pause of the event loop a response that lies in the socket is read first. */
-const SETTLE_MS = 50;
+/** Interval in milliseconds in which silent servers are noticed. */
+const TICK_MS = 50;
+/** Number of ticks without a response over UDP after which TCP is tried as well: ticks of a loop that turns. */
+const MAX_SILENT_TICKS = 10;
+/** Time in milliseconds that TCP has where UDP has failed: a closed port is not worth a long wait for the other. */
+const MAX_TCP_MS = 500;
+/** The reason that ends the exchange that was not first. */
+const NOT_FIRST = new Error("the other transport was first");
 
 /** A query, which has an id of its own. */
 export interface WrittenQuery {
@@ -57,6 +61,26 @@ interface Settle {
   reject(reason: unknown): void;
 }
 
+/** The questions that are asked over UDP only so far. One timer is cheaper than one for each. */
+const silent = new Set<Race>();
+let ticking: Timer | undefined;
+
+function watchSilence(race: Race): void {
+  silent.add(race);
+  ticking ??= maintenanceTimer(TICK_MS, tick);
+}
+
+function forgetSilence(race: Race): void {
+  if (!silent.delete(race) || silent.size > 0) return;
+  ticking?.clear();
+  ticking = undefined;
+}
+
+function tick(): void {
+  ticking = maintenanceTimer(TICK_MS, tick);
+  for (const race of [...silent]) race.onTick();
+}
+
 /** A question that is asked over both. */
 class Race {
   readonly #write: () => WrittenQuery;
@@ -66,7 +90,8 @@ class Race {
   /** Ends the exchanges. */
   readonly #end = new AbortController();
   readonly #onAbort = () => this.#reject(this.#options.signal.reason);
-  #timer: Timer | undefined;
+  #silentTicks = 0;
+  #limit: Timer | undefined;
   #triesTcp = false;
   /** What UDP has brought: nothing yet, a truncated response, or an error. */
   #udp: { kind: "silent" } | { kind: "truncated" } | { kind: "failed"; error: unknown } = {
@@ -83,16 +108,16 @@ class Race {
   start(): void {
     this.#options.signal.addEventListener("abort", this.#onAbort, { once: true });
     if (silentOverUdp.has(this.#key)) this.#tryTcp();
-    else {
-      this.#timer = maintenanceTimer(SILENCE_MS, () => {
-        this.#timer = maintenanceTimer(SETTLE_MS, () => this.#tryTcp());
-      });
-    }
+    else watchSilence(this);
     const { message, read } = this.#write();
     overUdp(message, { ...this.#options, signal: this.#end.signal }, read).then(
       (response) => this.#onUdp(response),
       (error) => this.#onUdpError(error),
     );
+  }
+
+  onTick(): void {
+    if (++this.#silentTicks === MAX_SILENT_TICKS) this.#tryTcp();
   }
 
   #onUdp(response: Response): void {
@@ -108,15 +133,14 @@ class Race {
   #onUdpError(error: unknown): void {
     if (this.#end.signal.aborted) return;
     this.#udp = { kind: "failed", error };
-    this.#timer?.clear();
     this.#tryTcp();
-    // A closed port is not worth a long wait for the other.
-    this.#timer = maintenanceTimer(SILENCE_MS, () => this.#reject(error));
+    this.#limit = maintenanceTimer(MAX_TCP_MS, () => this.#reject(error));
   }
 
   #tryTcp(): void {
     if (this.#triesTcp) return;
     this.#triesTcp = true;
+    forgetSilence(this);
     askOverTcp(this.#write(), this.#options, this.#end.signal).then(
       (response) => {
         if (this.#end.signal.aborted) return;
@@ -155,9 +179,10 @@ class Race {
   }
 
   #finish(): void {
-    this.#timer?.clear();
+    this.#limit?.clear();
+    forgetSilence(this);
     this.#options.signal.removeEventListener("abort", this.#onAbort);
-    this.#end.abort();
+    this.#end.abort(NOT_FIRST);
   }
 }
 
