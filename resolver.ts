@@ -178,6 +178,12 @@ function isSameArray(value: unknown, known: unknown): boolean {
     value.every((element, index) => element === known[index]);
 }
 
+/** Seconds by which differences of clock readings may be too large. */
+const ROUNDING_ERROR = 1e-6;
+
 function firstOf(view: View, nowMs: number): [string, number] {
-  return [view.addresses[0]!, Math.ceil(view.remainingMs(nowMs) / 1000)];
+  return [
+    view.addresses[0]!,
+    Math.max(Math.ceil(view.remainingMs(nowMs) / 1000 - ROUNDING_ERROR), 0),
+  ];
 }

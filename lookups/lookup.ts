@@ -12,6 +12,8 @@ export interface NameServer {
   readonly port: number;
   /** Whether the server is asked over TCP only, as `options use-vc` in `/etc/resolv.conf` says. Default `false`. */
   readonly tcp?: boolean | undefined;
+  /** Maximum seconds for one question, as `options timeout:` in `/etc/resolv.conf` says. Default: no such limit. */
+  readonly timeout?: number | undefined;
 }
 
 /** A question for the addresses of a name. */

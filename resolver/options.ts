@@ -12,6 +12,7 @@ import {
 } from "../internal/argument_error.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
 import { OptionReader } from "../internal/option_reader.ts";
+import { resolvConf } from "../lookups/internal/system_files.ts";
 import { DOH_URL_RULE, readDohUrl } from "../lookups/internal/doh_url.ts";
 import type { HostsUse } from "../lookups/hosts.ts";
 import type { Lookup, LookupName, NameServer } from "../lookups/lookup.ts";
@@ -48,7 +49,10 @@ export interface DnsOptions {
    * stale one. It is not asked for a name in the hosts file if that must not answer. Default `true`.
    */
   dnsFallback?: boolean;
-  /** Number of attempts, with jittered exponential backoff, within `dnsTimeout`: from 1 to 100. Default 3. */
+  /**
+   * Number of attempts, with jittered exponential backoff, within `dnsTimeout`: from 1 to 100. Default 3; for the
+   * system's servers what `options attempts:` in `/etc/resolv.conf` says.
+   */
   dnsMaxRetries?: number;
   /** Minimum TTL in seconds: from 0, at most `dnsMaxTtl`. Default 0.25. */
   dnsMinTtl?: number;
@@ -114,6 +118,8 @@ export function readDnsOptions(
 export function dnsSettings(reader: OptionReader): DnsSettings {
   const nameservers = reader.value("dnsNameservers", [], readNameservers);
   const lookup = reader.value<LookupName | Lookup>("dnsLookup", "system", readLookup);
+  const asksSystem = nameservers.length === 0 && (lookup === "system" || lookup === "wire");
+  const attempts = asksSystem ? resolvConf()?.attempts : undefined;
   const settings: DnsSettings = {
     timeoutMs: reader.timeoutAsMs("dnsTimeout", 12, { above: 0 }),
     nameservers,
@@ -122,7 +128,7 @@ export function dnsSettings(reader: OptionReader): DnsSettings {
     extendGrace: reader.boolean("dnsExtendGrace", true),
     maxStaleMs: reader.secondsAsMs("dnsMaxStale", 86_400, { min: 0 }),
     fallback: reader.boolean("dnsFallback", true),
-    maxRetries: reader.number("dnsMaxRetries", 3, { min: 1, max: 100, whole: true }),
+    maxRetries: reader.number("dnsMaxRetries", attempts ?? 3, { min: 1, max: 100, whole: true }),
     minTtlMs: reader.secondsAsMs("dnsMinTtl", 0.25, { min: 0 }),
     maxTtlMs: reader.secondsAsMs("dnsMaxTtl", 300, { min: 0 }),
     family: reader.oneOf<Family>("dnsFamily", "auto", ["auto", 4, 6, "both"]),

@@ -291,8 +291,9 @@ async function askOnce(
     server,
   };
   const onWait = (text: string) => void (what = text);
+  const limitMs = (server?.timeout ?? Infinity) * 1000;
   const answer: Answer = await deadline(
-    endMs - startMs,
+    Math.min(endMs - startMs, limitMs),
     (signal) => lookup.lookup({ ...question, signal, onWait }),
     { signal, what: () => `Cannot look up "${name}": ${what}`, start: awakeTimer },
   );

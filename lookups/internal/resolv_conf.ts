@@ -10,10 +10,8 @@ import type { NameServer } from "../lookup.ts";
 
 /** What the file says about asking DNS servers. Its search domains are left to the operating system. */
 export interface ResolvConf {
-  /** The servers in order: at least one, at most three. */
+  /** The servers in order, at least one, at most three; each says how the file wants it asked. */
   readonly servers: readonly NameServer[];
-  /** Seconds for one question to one server, 1 to 30; `undefined` if the file does not say. */
-  readonly timeout: number | undefined;
   /** Number of rounds over all servers, 1 to 5; `undefined` if the file does not say. */
   readonly attempts: number | undefined;
   /** Number of dots from which a name is asked as it is before search domains are added, 0 to 15. */
@@ -61,8 +59,9 @@ export function parseResolvConf(text: string): ResolvConf {
     }
   }
   if (hosts.length === 0) hosts.push(DEFAULT_SERVER);
-  const servers = [...new Set(hosts)].map((host) => ({ host, port: 53, ...(tcp && { tcp }) }));
-  return { servers, timeout, attempts, ndots };
+  const how = { ...(tcp && { tcp }), ...(timeout !== undefined && { timeout }) };
+  const servers = [...new Set(hosts)].map((host) => ({ host, port: 53, ...how }));
+  return { servers, attempts, ndots };
 }
 
 /** Reads an address, with the zone of an IPv6 address; `undefined` if it is none. */

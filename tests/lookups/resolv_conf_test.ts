@@ -13,7 +13,6 @@ Deno.test("parseResolvConf() reads the servers in order, at port 53", () => {
       { host: "10.0.0.3", port: 53 },
       { host: "fd00::2", port: 53 },
     ],
-    timeout: undefined,
     attempts: undefined,
     ndots: 1,
   });
@@ -77,8 +76,8 @@ Deno.test("parseResolvConf() names at most three servers, as glibc asks no more"
 
 Deno.test("parseResolvConf() reads options of several lines, within glibc's limits", () => {
   const read = (options: string) => {
-    const { timeout, attempts, ndots, servers } = parseResolvConf(options);
-    return [timeout, attempts, ndots, servers[0]!.tcp ?? false];
+    const { attempts, ndots, servers: [server] } = parseResolvConf(options);
+    return [server!.timeout, attempts, ndots, server!.tcp ?? false];
   };
   const table: [text: string, ...unknown[]][] = [
     ["options timeout:1 attempts:3", 1, 3, 1, false],

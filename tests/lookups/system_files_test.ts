@@ -2,6 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import { hostsComeFirst, hostsFile, resolvConf } from "../../lookups/internal/system_files.ts";
 import { systemServers } from "../../lookups/internal/system_servers.ts";
 import { lookupByName } from "../../lookups/system.ts";
+import { readDnsOptions } from "../../engine/options.ts";
+import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
 import { systemFiles } from "../support/system_files.ts";
 import { fakeTime } from "../support/time.ts";
 
@@ -61,4 +64,32 @@ Deno.test("resolvConf() and hostsFile() read a file once as long as it does not 
   const before = [resolvConf(), hostsFile()];
   await time.advance(5);
   assert(resolvConf() === before[0] && hostsFile() === before[1]);
+});
+
+Deno.test("getIpWithTtl() obeys options timeout and attempts of resolv.conf, for the system's servers", async () => {
+  using time = fakeTime();
+  using files = systemFiles();
+  files.write("resolv.conf", "nameserver 10.0.0.2\noptions timeout:1 attempts:2\n");
+  clearDnsCache();
+  const asked: number[] = [];
+  const dnsLookup = fakeLookup([], 60);
+  dnsLookup.servers = systemServers;
+  dnsLookup.respond = () => {
+    asked.push(time.nowMs);
+    return new Promise(() => {});
+  };
+  const options = { dnsLookup, dnsFallback: false, dnsMaxRetries: 2 };
+  const startMs = time.nowMs;
+  let failedAtMs = 0;
+  getIpWithTtl("db.internal", options).catch(() => failedAtMs = time.nowMs);
+  while (failedAtMs === 0) await time.tick(10);
+  assertEquals(asked.length, 2);
+  assert(failedAtMs - startMs < 2500, `${failedAtMs - startMs} ms`);
+  const retries = (given: object) => readDnsOptions(given, "getIpWithTtl").settings.maxRetries;
+  assertEquals(retries({}), 2);
+  assertEquals(retries({ dnsLookup: "wire" }), 2);
+  assertEquals(retries({ dnsMaxRetries: 5 }), 5);
+  assertEquals(retries({ dnsNameservers: ["10.0.0.2"] }), 3);
+  assertEquals(retries({ dnsLookup: "https://10.0.0.2/dns-query" }), 3);
+  clearDnsCache();
 });
