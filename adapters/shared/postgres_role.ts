@@ -27,6 +27,8 @@ export class ReportedRole {
   #isDirect = false;
   #onChange: (() => void) | undefined;
   #changed = false;
+  /** Whether the server was a standby at the login, and is none any more. */
+  promoted = false;
 
   /** Records what the server reports about a setting. */
   note(name: string, value: string): void {
@@ -36,6 +38,7 @@ export class ReportedRole {
     // A session that is as it was at its login, on a server that is what it was, has nothing to be asked for.
     const isBack = name === READ_ONLY && value === this.#atFirst?.get(name);
     if (former === undefined || former === value || isBack) return;
+    if (name === HOT_STANDBY) this.promoted = value === "off";
     this.#changed = true;
     this.#onChange?.();
   }

@@ -6,6 +6,7 @@
 
 import type { Adapter } from "../../adapters/adapter.ts";
 import { addServerName } from "../../adapters/pg/driver.ts";
+import { followReports, reportedRoleOf } from "../../adapters/pg/protocol.ts";
 import { maintenanceTimer, type Timer } from "../../internal/clock.ts";
 import { isTimeout } from "../../internal/thrown.ts";
 import { closeConnection, type TerminateOptions } from "../../pool/connection/close.ts";
@@ -92,6 +93,10 @@ export class ClientLink implements TrackedConnection {
       own.state.noteError(verdict);
       if (verdict === "closed") this.#endedAlone = true;
     });
+    followReports(client);
+    if (shared.hosts.wantsStandby) {
+      adapter.onRoleChange!(client, () => own.state.promoted = reportedRoleOf(client)!.promoted);
+    }
     const { stream } = this.#connection;
     const { connect } = stream;
     // The client goes through all its states by itself, whatever is called meanwhile. Only its socket waits.

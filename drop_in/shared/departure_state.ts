@@ -23,12 +23,15 @@ export class DepartureState {
   registration: Registration | undefined;
   /** Whether the server refused a write. */
   readOnly = false;
+  /** Whether the server was promoted, and a standby is wanted. */
+  promoted = false;
   /** Whether the session can no longer run one of its prepared statements. */
   stale = false;
 
   /** The reason why the connection must not be handed out again, if there is one. */
   get why(): string | undefined {
     if (this.readOnly) return "the server is read-only";
+    if (this.promoted) return "the server is no standby any more";
     if (this.stale) return "one of its prepared statements is out of date";
     const { departed, address } = this.registration ?? {};
     return departed ? `the address ${address} departed` : undefined;

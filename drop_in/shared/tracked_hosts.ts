@@ -53,6 +53,11 @@ export class TrackedHosts<C> {
     return this.#settings.probeTimeoutMs;
   }
 
+  /** Whether connections are to be open to a standby, if there is one. */
+  get wantsStandby(): boolean {
+    return ["standby", "read-only", "prefer-standby"].includes(this.#settings.targetSessionAttrs);
+  }
+
   /** Number of hosts that are kept. */
   get size(): number {
     return this.#entries.size;

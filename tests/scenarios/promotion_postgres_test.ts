@@ -10,6 +10,7 @@ import postgres from "npm:postgres@^3.4";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { pgAdapter } from "../../adapters/pg.ts";
 import { postgresjsAdapter } from "../../adapters/postgresjs.ts";
+import { dnsPg } from "../../drop_in/pg_pool.ts";
 import { clearDnsCache, type Engine, type EngineOptions, getDnsEngine } from "../../mod.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
@@ -101,6 +102,35 @@ Deno.test("targetSessionAttrs on a primary and two standbys", async (t) => {
     const [row] = await engine.query("SELECT host(inet_server_addr()) AS host");
     return (row as { host: string }).host;
   };
+
+  await t.step(
+    "dnsPg().Client: a client of a promoted standby says that it is not to be used again",
+    async () => {
+      const [first, second] = await standbys() as [PostgresServer, PostgresServer];
+      await using _first = first;
+      await using _second = second;
+      const open = async (targetSessionAttrs: "standby" | "any") => {
+        const dropIn = dnsPg(pg, {
+          dnsLookup: fakeLookup([first.host], 3600),
+          dnsFallback: false,
+          targetSessionAttrs,
+        });
+        const client = new dropIn.Client({ connectionString: primary.url("db.internal") });
+        await client.connect();
+        return client;
+      };
+      clearDnsCache();
+      const [reader, other] = [await open("standby"), await open("any")];
+      await ask(first, "SELECT pg_promote()");
+      const departed = async (client: typeof reader) => {
+        await client.query("SELECT 1");
+        return (client as { departed?: boolean }).departed;
+      };
+      assertEquals([await departed(reader), await departed(other)], [true, false]);
+      await reader.end();
+      await other.end();
+    },
+  );
 
   for (const adapter of ADAPTERS) {
     await t.step(
