@@ -143,7 +143,7 @@ export class ConnectionLink implements TrackedConnection {
       }
       const registration = this.#state.registration = this.#host.register(this, address);
       socket.once("close", () => registration.remove());
-      socket.once("error", () => this.#host.refresh());
+      socket.once("error", (error) => this.#host.refresh({ address, error }));
       socket.once("connect", () => this.#configureSocket());
       socket.connect(port, address);
     } catch (error) {

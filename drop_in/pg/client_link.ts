@@ -209,7 +209,8 @@ export class ClientLink implements TrackedConnection {
     const answered = verdict === undefined && typeof error === "object" && error !== null &&
       "severity" in error;
     if (this.#endedAlone || verdict === "closed" || answered) return;
-    this.#host?.noteFailure();
+    const { registration } = this.#own.state;
+    this.#host?.noteFailure(registration && { address: registration.address, error });
   }
 
   async #chooseAddress(host: TrackedHost<DropInClient>): Promise<string> {

@@ -17,7 +17,9 @@ import {
 } from "../../pool/connection/departures.ts";
 import { delay } from "../../internal/async.ts";
 import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
-import { isTimeout } from "../../internal/thrown.ts";
+import { isOf, isTimeout } from "../../internal/thrown.ts";
+import { type ConnectAttempt, ConnectError } from "../../errors.ts";
+import { switchFamily } from "../../pool/connection/routes.ts";
 import type { Dialer } from "../../pool/connection/dialer.ts";
 import type { EngineSettings } from "../../engine/options.ts";
 import { type View, viewOf } from "../../resolver.ts";
@@ -146,6 +148,8 @@ export class TrackedHost<C> {
       } catch (error) {
         signal.throwIfAborted();
         failures[0] = error;
+        const attempts = isOf(error, ConnectError) ? error.attempts : [];
+        if (await switchFamily(this.#view, attempts, signal)) continue;
         this.#view.refresh();
         if (!this.#dialer.isTransient(error, retry) || now() + RETRY_DELAY_MS >= endMs) throw error;
         await delay(RETRY_DELAY_MS, signal);
@@ -182,15 +186,24 @@ export class TrackedHost<C> {
     return [...new Set(all.map(({ address }) => address))];
   }
 
-  /** Asks DNS before the answer expires. */
-  refresh(): void {
+  /**
+   * Asks DNS before the answer expires.
+   *
+   * @param failed A connection attempt that failed: if there is no route to its address, the other family is asked for.
+   */
+  refresh(failed?: ConnectAttempt): void {
     this.#view.refresh();
+    if (failed) switchFamily(this.#view, [failed], new AbortController().signal).catch(() => {});
   }
 
-  /** Notes that a connection died or could not be opened: the next ones are preceded by a probe connection. */
-  noteFailure(): void {
+  /**
+   * Notes that a connection died or could not be opened: the next ones are preceded by a probe connection.
+   *
+   * @param failed The attempt, if it could not be opened.
+   */
+  noteFailure(failed?: ConnectAttempt): void {
     this.#suspect = true;
-    this.refresh();
+    this.refresh(failed);
   }
 
   /** Notes that a server failed a connection that was open: its address is tried after the others for a while. */

@@ -7,8 +7,6 @@
 import { deadline } from "../../internal/async.ts";
 import { ageClock, awakeTimer, now } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
-import { ipFamily } from "../../internal/ip.ts";
-import { hasNoRoute } from "../../internal/socket_errors.ts";
 import { callAdapter, isOf, messageOf } from "../../internal/thrown.ts";
 import { ConnectError } from "../../errors.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
@@ -26,6 +24,7 @@ import { callCloseHook, closeConnection, type TerminateOptions } from "./close.t
 import type { CurrentAddresses } from "./departures.ts";
 import type { DialedConnection, Dialer } from "./dialer.ts";
 import { type HookedConnection, noEndOf } from "./hooks.ts";
+import { switchFamily } from "./routes.ts";
 
 /** How connections are opened and looked after; durations in milliseconds. */
 export interface SourceSettings<C> extends CheckSettings<C> {
@@ -185,7 +184,8 @@ export class ConnectionSource<C> implements Connections<C> {
         return await this.#dialer.dial(addresses, signal);
       } catch (error) {
         signal.throwIfAborted();
-        if (maySwitch && await this.#switchFamily(error, signal)) {
+        const attempts = isOf(error, ConnectError) ? error.attempts : [];
+        if (maySwitch && await switchFamily(this.#answer, attempts, signal)) {
           maySwitch = false;
           continue;
         }
@@ -196,18 +196,6 @@ export class ConnectionSource<C> implements Connections<C> {
         throw error;
       }
     }
-  }
-
-  /** Asks for addresses of the other family if those of one have no route. */
-  async #switchFamily(error: unknown, signal: AbortSignal): Promise<boolean> {
-    const attempts = isOf(error, ConnectError) ? error.attempts : [];
-    const routes = attempts.map(({ error }) => hasNoRoute(error));
-    // With several hosts, it is the name of an endpoint.
-    const familyOf = (address: string) => address.startsWith("[") ? 6 : ipFamily(address) ?? 4;
-    const families = new Set(attempts.map(({ address }) => familyOf(address)));
-    const [family] = families;
-    if (families.size !== 1 || routes.includes(false)) return false;
-    return await this.#answer.switchFamily?.(family!, !routes.includes(undefined), signal) ?? false;
   }
 
   /** Calls the hooks of a new connection; terminates it if one fails, or if the server closes it meanwhile. */

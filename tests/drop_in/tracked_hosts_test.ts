@@ -119,3 +119,18 @@ Deno.test("dnsPg() and dnsMysql2() forget the options of clients that failed or 
     return options.filter((ref) => ref.deref() !== undefined).length <= 2; // the last two may be on the stack
   }, "that the options were collected");
 });
+
+Deno.test("TrackedHosts: after an address without a route, the next connection goes to the other family", async () => {
+  const dnsLookup = fakeLookup(["10.0.0.1", "fd00::1"], 60);
+  const adapter = fakeAdapter();
+  const hosts = new TrackedHosts<FakeClient>({ dnsLookup, dnsFallback: false }, () => adapter);
+  const host = hosts.get({ host: "no-route.internal", port: 1, database: "d" }, {});
+  const failed = host.register(connection, await host.chooseAddress(signal, choice));
+  assertEquals(failed.address, "10.0.0.1");
+  const error = Object.assign(new Error("connect ENETUNREACH"), { code: "ENETUNREACH" });
+  host.refresh({ address: failed.address, error });
+  const next = async () => await host.chooseAddress(signal, choice);
+  await until(async () => await next() === "fd00::1");
+  assertEquals(dnsLookup.questions.map(({ family }) => family), [4, 6]);
+  failed.remove();
+});
