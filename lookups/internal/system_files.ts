@@ -4,9 +4,9 @@
  * @module
  */
 
-import { readFileSync, statSync } from "node:fs";
 import { now } from "../../internal/clock.ts";
 import { codeOf } from "../../internal/thrown.ts";
+import { builtinModule } from "./builtin_modules.ts";
 import { isGranted } from "./deno_permissions.ts";
 import { asksHostsFirst, type Hosts, parseHosts } from "./hosts_file.ts";
 import { parseResolvConf, type ResolvConf } from "./resolv_conf.ts";
@@ -59,10 +59,9 @@ class WatchedFile<T> {
     try {
       // Without the permission, Deno would ask the user for it.
       if (!isGranted({ name: "read", path: this.path })) throw new Error("no permission");
-      const { mtimeMs, ctimeMs, size, ino } = statSync(this.path);
-      const version = [mtimeMs, ctimeMs, size, ino].join();
+      const version = versionOf(this.path);
       if (version !== this.#version) {
-        this.#state = { kind: "read", content: this.parse(readFileSync(this.path, "utf8")) };
+        this.#state = { kind: "read", content: this.parse(readText(this.path)) };
         this.#version = version;
       }
     } catch (error) {
@@ -71,6 +70,22 @@ class WatchedFile<T> {
     }
     return this.#state;
   }
+}
+
+/** Returns what changes when a file does. */
+function versionOf(path: string): string {
+  if ("Deno" in globalThis) {
+    const { mtime, ctime, size, ino } = Deno.statSync(path);
+    return [mtime?.getTime(), ctime?.getTime(), size, ino].join();
+  }
+  const { mtimeMs, ctimeMs, size, ino } = builtinModule("node:fs").statSync(path);
+  return [mtimeMs, ctimeMs, size, ino].join();
+}
+
+function readText(path: string): string {
+  return "Deno" in globalThis
+    ? Deno.readTextFileSync(path)
+    : builtinModule("node:fs").readFileSync(path, "utf8");
 }
 
 function watch({ resolvConf, hosts, nsswitch }: SystemPaths) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import os from "node:os";
+import { builtinModule } from "./builtin_modules.ts";
 
 /**
  * Replaces the name in the zone of an address by the number of that interface, because sockets of Deno and Bun take
@@ -17,7 +17,7 @@ export function withZoneNumber(address: string): string {
   const [ip, zone] = address.split("%");
   if (zone === undefined || /^\d+$/.test(zone)) return address;
   try {
-    const addresses = os.networkInterfaces()[zone] ?? [];
+    const addresses = builtinModule("node:os").networkInterfaces()[zone] ?? [];
     const scope = addresses.map((one) => one.family === "IPv6" ? one.scopeid : 0).find((id) => id);
     return scope ? `${ip}%${scope}` : address;
   } catch {
