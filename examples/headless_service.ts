@@ -5,7 +5,7 @@
  *     DATABASE_URL=postgresql://app:secret@replicas.shop.svc.cluster.local/orders deno run -A examples/headless_service.ts
  *
  * Use the full name. It is queried unchanged, without `search` and `ndots` of the pod's /etc/resolv.conf (on Deno, this
- * needs a dot at its end, `--allow-sys=networkInterfaces`, or `dnsNameservers`). Only the operating system resolves a
+ * needs a dot at its end, `--allow-read=/etc/resolv.conf`, or `dnsNameservers`). Only the operating system resolves a
  * short name (`replicas.shop`), and it is not used here: see `dnsFallback`.
  */
 
