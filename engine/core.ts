@@ -146,6 +146,7 @@ export class EngineCore<C> {
     if (this.#closing) return await this.#closing;
     const disposed = this.#current;
     this.#current = this.#createPool();
+    this.#current.pool.maintain(); // opens `minIdle`, if the engine was used
     this.#disposed.add(disposed);
     disposed.pool.close(`Cannot check out a connection to "${this.name}": the pool was disposed`);
     // Its leases may take long: the housekeeper goes on until they are released.

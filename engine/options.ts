@@ -88,8 +88,8 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   /** Number of checkouts after which a connection is replaced: from 1. Default `Infinity`. */
   maxUses?: number;
   /**
-   * Number of idle connections that are opened in the background after the first use, and kept: 0 to `poolSize`.
-   * Default 0.
+   * Number of idle connections that are opened in the background after the first use, and kept: 0 to `poolSize`. With
+   * `poolRecycle`, each is replaced ahead of its maximum age. Default 0.
    */
   minIdle?: number;
   /**

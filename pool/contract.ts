@@ -47,6 +47,8 @@ export interface InvalidConnection {
 
 /** Opens, checks, resets and closes the connections of a pool. */
 export interface Connections<C> extends Opener<OpenedConnection<C>> {
+  /** Whether a connection has ever been opened, also by an earlier pool of the engine. */
+  readonly hasConnected: boolean;
   /** Creates the error for waiters whose timeout was over while connects kept failing. */
   timeoutError(lastError: unknown, waited: number): Error;
   /** Returns whether the host has this address now. */
@@ -126,8 +128,10 @@ export interface PoolSettings extends PoolLimits {
   readonly idleTimeoutMs: number;
   /** Whether the time since a connection became idle is needed. */
   readonly timesIdle: boolean;
-  /** Number of idle connections that are opened ahead of need, once the pool was used. */
+  /** Number of idle connections that are opened ahead of need, once the engine was used. */
   readonly minIdle: number;
+  /** Maximum age of a connection: those of `minIdle` are replaced before it. */
+  readonly recycleMs: number;
   /** Number of connections, idle or in use, up to which none is closed for its idle time. */
   readonly minSize: number;
   /** Whether the time and the stack of each checkout are recorded. */

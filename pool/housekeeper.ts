@@ -1,6 +1,6 @@
 /**
- * Regular maintenance of a pool: closes connections that were idle for too long, keeps `minIdle`, and finds leases that
- * take long. Its timer does not keep the process alive.
+ * Regular maintenance of a pool: closes connections that were idle for too long, keeps `minIdle` and renews it, and finds
+ * leases that take long. Its timer does not keep the process alive.
  *
  * @module
  */
@@ -12,6 +12,7 @@ import type { Slot } from "./slot.ts";
 export interface HousekeeperSettings {
   readonly idleTimeoutMs: number;
   readonly minIdle: number;
+  readonly recycleMs: number;
   readonly leaseWarnAfterMs: number;
   readonly leaseProbeAfterMs: number;
 }
@@ -24,7 +25,7 @@ export interface MaintainedPool<C> {
     /** The connections that are leased. */
     readonly leased: readonly Slot<C>[];
   };
-  /** Closes connections that were idle for too long, and opens missing ones. */
+  /** Closes connections that were idle for too long or are about to become too old, and opens missing ones. */
   maintain(): void;
 }
 
@@ -40,6 +41,11 @@ export interface HousekeeperEvents<C> {
 const ROUNDS = 4;
 const MIN_PERIOD_MS = 10;
 const MAX_PERIOD_MS = 1000;
+
+/** Returns the time between two rounds for what is due after a duration, in milliseconds. */
+export function periodWithin(durationMs: number): number {
+  return Math.min(Math.max(MIN_PERIOD_MS, durationMs / ROUNDS), MAX_PERIOD_MS);
+}
 
 /** Maintains one pool while it has connections. */
 export class Housekeeper<C> {
@@ -65,11 +71,15 @@ export class Housekeeper<C> {
     this.#pool = pool;
     this.#settings = settings;
     this.#events = events;
-    const { idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs, minIdle } = settings;
-    const shortestMs = Math.min(idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs);
-    const wantedMs = Math.max(MIN_PERIOD_MS, shortestMs / ROUNDS);
+    const { idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs, minIdle, recycleMs } = settings;
+    const shortestMs = Math.min(
+      idleTimeoutMs,
+      leaseWarnAfterMs,
+      leaseProbeAfterMs,
+      minIdle > 0 ? recycleMs : Infinity,
+    );
     const isIdle = shortestMs === Infinity && minIdle === 0;
-    this.#periodMs = isIdle ? Infinity : Math.min(wantedMs, MAX_PERIOD_MS);
+    this.#periodMs = isIdle ? Infinity : periodWithin(shortestMs);
   }
 
   /** Starts the timer, unless it runs or nothing is ever due: a connection was opened. */

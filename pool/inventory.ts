@@ -14,12 +14,16 @@ import type {
   PoolParts,
   PoolSettings,
 } from "./contract.ts";
+import { periodWithin } from "./housekeeper.ts";
 import type { LinkedList } from "./linked_list.ts";
 import { PendingCloses } from "./pending_closes.ts";
 import { PoolLease } from "./pool_lease.ts";
 import type { Slot } from "./slot.ts";
 import { Slots } from "./slots.ts";
 import type { UseRecorder } from "./use_recorder.ts";
+
+/** Number of rounds of the housekeeper ahead of the maximum age in which a connection of `minIdle` is replaced. */
+const RENEWAL_ROUNDS = 2;
 
 /** What an inventory asks and reports. */
 export interface InventoryEvents {
@@ -43,6 +47,8 @@ export class Inventory<C> {
   readonly #settings: PoolSettings;
   readonly #uses: UseRecorder | undefined;
   readonly #events: InventoryEvents;
+  /** Number of idle connections that were about to become too old in the last round of `closeExpiring()`. */
+  #expiring = 0;
   /** Maximum idle time; ignored if `minIdle` or `minSize` keeps idle connections. */
   readonly #maxIdleMs: number;
 
@@ -195,6 +201,29 @@ export class Inventory<C> {
       nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
         this.slots.size > minSize
     );
+  }
+
+  /** Number of connections by which the idle ones that are good for a while are fewer than `minIdle`. */
+  get missingIdle(): number {
+    const { minIdle } = this.#settings;
+    return this.#connections.hasConnected ? minIdle - this.#idle.size + this.#expiring : 0;
+  }
+
+  /**
+   * Closes idle connections that are about to become too old, if `minIdle` asks for others in their place: each as soon
+   * as another one is there, or first if there is no room for it.
+   *
+   * @param hasRoom Whether a connection may be opened.
+   */
+  closeExpiring(hasRoom: boolean): void {
+    const { minIdle, poolSize, recycleMs } = this.#settings;
+    this.#expiring = 0;
+    if (minIdle === 0 || recycleMs === Infinity) return;
+    const beforeMs = ageClock() + RENEWAL_ROUNDS * periodWithin(recycleMs);
+    const isExpiring = (slot: Slot<C>) => slot.expiresAtMs <= beforeMs;
+    let room = hasRoom && this.#idle.size < poolSize ? 0 : 1;
+    this.closeIdle((slot) => isExpiring(slot) && (this.#idle.size > minIdle || room-- > 0));
+    this.#expiring = this.#idle.toArray().filter(isExpiring).length;
   }
 
   /** Closes the idle connections to an address that departed, and retires those in use; returns the number of these. */

@@ -268,6 +268,7 @@ export class Pool<C> implements LeaseOwner<C> {
   /** Closes idle connections that are too many or too long idle, and opens missing ones. */
   maintain(): void {
     this.#inventory.closeSurplus();
+    this.#inventory.closeExpiring(this.#capacity > 0);
     this.#dispatch();
   }
 
@@ -414,8 +415,7 @@ export class Pool<C> implements LeaseOwner<C> {
 
   /** Number of connections to be opened ahead of need. */
   get #prefill(): number {
-    const missing = this.#settings.minIdle - this.#idle.size - this.#warming;
-    return this.#slots.opened > 0 ? Math.max(0, missing) : 0;
+    return Math.max(0, this.#inventory.missingIdle - this.#warming);
   }
 
   /** Number of connections that may be opened. */

@@ -109,6 +109,10 @@ export class ConnectionSource<C> implements Connections<C> {
     this.#checks = new ConnectionChecks(parts, settings);
   }
 
+  get hasConnected(): boolean {
+    return this.#history.connected;
+  }
+
   isCurrent(address: string): boolean {
     return this.#addresses.isCurrent(address);
   }

@@ -595,6 +595,82 @@ Deno.test("minIdle: after the first use, that number of connections is opened in
   await closeAtRest(env);
 });
 
+Deno.test("minIdle with poolRecycle: a connection is replaced ahead of its maximum age, and no checkout waits for a connect", async () => {
+  using time = fakeTime();
+  const sizes = [
+    { minIdle: 2, poolSize: 5 },
+    { minIdle: 2, poolSize: 2 },
+    { minIdle: 2, poolSize: 2, maxOverflow: 0 },
+    { minIdle: 3, poolSize: 3, maxOverflow: 0, poolRecycle: 4 },
+  ];
+  for (const size of sizes) {
+    const { poolRecycle = 100 } = size as { poolRecycle?: number };
+    const opened = new Map<FakeClient, number>();
+    const env = fakeEngine({
+      ...size,
+      poolRecycle,
+      hooks: { connect: ({ client }) => void opened.set(client, time.nowMs) },
+    }, { connect: () => delay(200) });
+    const first = watch(env.engine.use(() => {}));
+    await time.advance(2);
+    assertEquals(first.state, "fulfilled");
+    for (let round = 0; round < 10 * poolRecycle; round++) {
+      await time.advance(0.5);
+      const next = watch(env.engine.connect());
+      await time.settle();
+      assertEquals([size, round, next.state], [size, round, "fulfilled"]);
+      assertLess(time.nowMs - opened.get(next.value!.client)!, poolRecycle * 1000);
+      await next.value!.release();
+      assertLess(env.engine.status().idle, size.minIdle + 3);
+    }
+    // In half the time of the rounds, each connection was replaced about once per maximum age.
+    assertGreater(env.adapter.dials.length, 4 * size.minIdle);
+    assertLess(env.adapter.dials.length, 16 * size.minIdle);
+    await closeAtRest(env);
+  }
+});
+
+Deno.test("minIdle with poolRecycle: without room for a second connection, the first is closed ahead of its age", async () => {
+  using time = fakeTime();
+  const env = fakeEngine({ minIdle: 1, poolSize: 1, maxOverflow: 0, poolRecycle: 100 });
+  await env.engine.use(() => {});
+  await time.advance(99);
+  assertEquals(env.adapter.dials.length, 2);
+  await time.advance(90);
+  assertEquals([env.adapter.dials.length, env.engine.status().idle], [2, 1]);
+  await closeAtRest(env);
+  const without = fakeEngine({ poolRecycle: 100 });
+  await without.engine.use(() => {});
+  await time.advance(300);
+  assertEquals([without.adapter.dials.length, without.engine.status().idle], [1, 1]);
+  await closeAtRest(without);
+});
+
+Deno.test("minIdle: after dispose(), the new pool is filled before its first use, if the engine was used", async () => {
+  using time = fakeTime();
+  const env = fakeEngine({ minIdle: 2 }, { connect: () => delay(100) });
+  await env.engine.dispose();
+  await time.advance(10);
+  assertEquals(env.adapter.dials, []);
+  const first = watch(env.engine.use(() => {}));
+  await time.advance(1);
+  assertEquals([first.state, env.engine.status().idle], ["fulfilled", 3]);
+  const before = env.adapter.dials.length;
+  await env.engine.dispose();
+  assertEquals(env.engine.status().idle, 0);
+  await time.advance(1);
+  assertEquals([env.engine.status().idle, env.adapter.dials.length - before], [2, 2]);
+  // Also if its server does not answer at first.
+  env.adapter.behavior.connect = () => Promise.reject(refused());
+  await env.engine.dispose();
+  await time.advance(10);
+  assertEquals(env.engine.status().idle, 0);
+  env.adapter.behavior.connect = () => {};
+  await time.advance(2);
+  assertEquals(env.engine.status().idle, 2);
+  await closeAtRest(env);
+});
+
 Deno.test("minSize: idleTimeout keeps that number of connections, idle or in use; none is opened for it", async () => {
   using time = fakeTime();
   const env = fakeEngine({ minSize: 2, idleTimeout: 60 });

@@ -7,6 +7,7 @@ import { fakeTime } from "../support/time.ts";
 const OFF: HousekeeperSettings = {
   idleTimeoutMs: Infinity,
   minIdle: 0,
+  recycleMs: Infinity,
   leaseWarnAfterMs: Infinity,
   leaseProbeAfterMs: Infinity,
 };
@@ -36,7 +37,11 @@ function setup(settings: Partial<HousekeeperSettings>) {
 Deno.test("Housekeeper runs four times within the shortest duration, and at least once a second", async () => {
   using time = fakeTime();
   for (
-    const [settings, periodMs] of [[{ idleTimeoutMs: 400 }, 100], [{ minIdle: 1 }, 1000]] as const
+    const [settings, periodMs] of [
+      [{ idleTimeoutMs: 400 }, 100],
+      [{ minIdle: 1 }, 1000],
+      [{ minIdle: 1, recycleMs: 800 }, 200],
+    ] as const
   ) {
     const { housekeeper, log } = setup(settings);
     housekeeper.start();

@@ -19,6 +19,7 @@ const SETTINGS: PoolSettings = {
   idleTimeoutMs: Infinity,
   timesIdle: false,
   minIdle: 0,
+  recycleMs: Infinity,
   minSize: 0,
   maxOpenMs: 10_000,
   traces: false,
@@ -40,6 +41,7 @@ function setup(settings: Partial<PoolSettings> = {}) {
   };
   let opened = 0;
   const connections: Connections<number> = {
+    hasConnected: true,
     open() {
       const client = ++opened;
       return Promise.resolve({
