@@ -4,10 +4,11 @@
  * @module
  */
 
-import { destinationOf, hostsOf } from "../engine/destination.ts";
+import { destinationOf, type EngineHost, hostsOf, isService } from "../engine/destination.ts";
 import { mustBeUndisclosed } from "../internal/argument_error.ts";
 import { hostPort } from "../internal/ip.ts";
 import { redactPassword } from "../internal/redact.ts";
+import { parseService, type ServiceRecord } from "../internal/srv.ts";
 import type { Adapter, Role } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
 import type { WantedRole } from "../pool/connection/server_role.ts";
@@ -16,7 +17,7 @@ import { DnsPoolError } from "../errors.ts";
 import { type EngineOptions, type EngineSettings, readEngineOptions } from "../engine/options.ts";
 import { DatabaseUrl } from "../engine/url.ts";
 import { readUrlOptions } from "../engine/url_options.ts";
-import { resolveByWire } from "../resolver.ts";
+import { resolveByWire, servicesViewOf } from "../resolver.ts";
 import { answerFor, answerJson, answerLines, type HostAnswer, hostOf } from "./answer.ts";
 import type { Flags } from "./args.ts";
 import type { CommandContext } from "./context.ts";
@@ -73,8 +74,11 @@ async function collectFacts(
   { url, adapter, settings }: Target,
   signal: AbortSignal,
 ): Promise<Facts> {
+  const hosts: readonly InspectedHost[] = isService(url, settings)
+    ? await serversOf(url.host!, settings, signal)
+    : hostsOf(url, adapter, settings);
   const inspected = await Promise.all(
-    hostsOf(url, adapter, settings).map(async (host) => {
+    hosts.map(async (host) => {
       const { answer, exact } = await resolveTwice(hostOf(host.name), settings, signal);
       const servers = await inspectServers(answer.addresses, {
         adapter,
@@ -83,14 +87,38 @@ async function collectFacts(
         signal,
       });
       const chain = answer.chain ?? exact?.chain;
-      return { answer: { ...answer, chain }, exactTtl: exact?.ttl, servers };
+      const facts = { answer: { ...answer, chain }, exactTtl: exact?.ttl };
+      return { facts: { ...facts, service: host.service }, servers };
     }),
   );
   return {
-    hosts: inspected.map(({ answer, exactTtl }) => ({ answer, exactTtl })),
+    hosts: inspected.map(({ facts }) => facts),
     servers: inspected.flatMap(({ servers }) => servers),
     wanted: settings.targetSessionAttrs,
   };
+}
+
+/** A host, and the SRV record that names it, if there is one. */
+interface InspectedHost extends EngineHost {
+  readonly service?: ServiceRecord;
+}
+
+/** Returns the servers that the SRV records of a service name, in the order of their priorities. */
+async function serversOf(
+  service: string,
+  { dns }: EngineSettings<unknown>,
+  signal: AbortSignal,
+): Promise<InspectedHost[]> {
+  const view = servicesViewOf(service, dns);
+  await view.waitUntilFresh(signal);
+  const records = view.addresses.map(parseService).filter((record) => typeof record !== "string");
+  return records.sort((a, b) => a.priority - b.priority || b.weight - a.weight)
+    .map((record) => ({
+      name: `${record.target}.`,
+      host: record.target,
+      port: record.port,
+      service: record,
+    }));
 }
 
 async function readTarget(text: string | undefined, flags: Flags): Promise<Target> {
@@ -141,8 +169,9 @@ function reportJson(
     url: url.render(),
     driver: adapter.name,
     targetSessionAttrs: wanted,
-    hosts: hosts.map(({ answer, exactTtl }) => ({
-      host: answer.host,
+    hosts: hosts.map(({ answer, exactTtl, service }) => ({
+      host: answer.host.replace(/\.$/, ""),
+      ...(service && { priority: service.priority, weight: service.weight }),
       ...answerJson(answer),
       exactTtl: exactTtl ?? null,
     })),
@@ -173,8 +202,8 @@ function reportLines(
     right: at === 1,
   }));
   const rows = table([head, ...servers.map(row)], paint);
-  const answers = hosts.flatMap(({ answer, exactTtl }) => [
-    ...(hosts.length > 1 ? [paint(answer.host, "bold")] : []),
+  const answers = hosts.flatMap(({ answer, exactTtl, service }) => [
+    ...(hosts.length > 1 || service ? [paint(hostTitle(answer, service), "bold")] : []),
     ...answerLines(answer, paint, exactTtl),
   ]);
   return [
@@ -188,6 +217,13 @@ function reportLines(
     ),
     ...(findings.length === 0 ? [paint("No problems were found", "good")] : []),
   ];
+}
+
+/** Names a host, with its SRV record if there is one. */
+function hostTitle({ host }: HostAnswer, service: ServiceRecord | undefined): string {
+  if (!service) return host;
+  const { target, port, priority, weight } = service;
+  return `${hostPort(target, port)}, priority ${priority}, weight ${weight}`;
 }
 
 const TLS: Readonly<Record<TlsVerdict, readonly [text: string, tone: Tone | undefined]>> = {

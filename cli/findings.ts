@@ -6,6 +6,7 @@
 
 import type { Role } from "../adapters/adapter.ts";
 import { matchesRole, type WantedRole } from "../pool/connection/server_role.ts";
+import type { ServiceRecord } from "../internal/srv.ts";
 import type { HostAnswer } from "./answer.ts";
 import type { ServerReport, TlsVerdict } from "./servers.ts";
 
@@ -14,6 +15,8 @@ export interface HostFacts {
   readonly answer: HostAnswer;
   /** The TTL of the whole chain, if it could be asked for. */
   readonly exactTtl: number | undefined;
+  /** The SRV record that names the host, if the URL names a service. */
+  readonly service?: ServiceRecord | undefined;
 }
 
 /** The facts about a database URL. */

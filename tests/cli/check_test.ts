@@ -50,6 +50,8 @@ interface Report {
   readonly url: string;
   readonly hosts: readonly Record<string, unknown>[];
   readonly servers: readonly {
+    readonly host: string;
+    readonly port: number;
     readonly address: string;
     readonly connect: number | null;
     readonly tls: string;
@@ -163,6 +165,55 @@ onEach(
     assertEquals(lines.length, 15);
   },
 );
+
+onEach("check reports each of several hosts", async (runtime) => {
+  const { dns, primary, standby, port } = lab;
+  dns.set(HOST, [primary.host], { ttl: 30 });
+  dns.set("db2.internal", [standby.host], { ttl: 20 });
+  const url = `postgresql://app:${
+    encodeURIComponent(PASSWORD)
+  }@${HOST}:${port},db2.internal:${port}/orders`;
+  const { codes, hosts, servers } = await report(runtime, `${url}?target_session_attrs=read-write`);
+  assertEquals(codes, []);
+  assertEquals(hosts.map(({ host, addresses, ttl }) => [host, addresses, ttl]), [
+    [HOST, [primary.host], 30],
+    ["db2.internal", [standby.host], 20],
+  ]);
+  assertEquals(servers.map(({ host, address, port }) => [host, address, port]), [
+    [HOST, primary.host, port],
+    ["db2.internal", standby.host, port],
+  ]);
+  const { out } = await check(runtime, [`${url}?target_session_attrs=read-write`]);
+  assertMatch(out, /^db\.internal$/m);
+  assertMatch(out, /^db2\.internal$/m);
+});
+
+onEach("check reports the servers of a service with SRV records", async (runtime) => {
+  const { dns, primary, standby, port } = lab;
+  dns.set("a.internal", [primary.host], { ttl: 30 });
+  dns.set("b.internal", [standby.host], { ttl: 30 });
+  const srv = [
+    { priority: 20, weight: 1, port, target: "b.internal" },
+    { priority: 10, weight: 5, port, target: "a.internal" },
+  ];
+  dns.set("_postgresql._tcp.db.internal", { srv }, { ttl: 30 });
+  const url = `postgresql+srv://app:${
+    encodeURIComponent(PASSWORD)
+  }@_postgresql._tcp.db.internal/orders`;
+  const role = ["--target-session-attrs", "read-write"];
+  const { codes, hosts, servers } = await report(runtime, url, ...role);
+  assertEquals(codes, []);
+  assertEquals(hosts.map(({ host, priority, weight }) => [host, priority, weight]), [
+    ["a.internal", 10, 5],
+    ["b.internal", 20, 1],
+  ]);
+  assertEquals(servers.map(({ host, address, port }) => [host, address, port]), [
+    ["a.internal", primary.host, port],
+    ["b.internal", standby.host, port],
+  ]);
+  const { out } = await check(runtime, [url, ...role]);
+  assertStringIncludes(out, `a.internal:${port}, priority 10, weight 5`);
+});
 
 onEach("check finds no problems if there are none", async (runtime) => {
   const { dns, primary, standby } = lab;
