@@ -3,8 +3,8 @@
  * `dnsLookup: "wire"`.
  *
  * It reports the TTL of the whole CNAME chain and the TTL of negative answers, and tells NXDOMAIN from a failing
- * server. It accepts only the response to its query: each query has a random id and a new socket with a random port. It
- * reads no hosts file and adds no search domains.
+ * server. It accepts only the response to its query: each query has a random id, and a new socket with a random port,
+ * which at most seven others that are open at the same time share. It reads no hosts file and adds no search domains.
  *
  * On Deno it needs `--allow-net` for the server and for `0.0.0.0:0` (`[::]:0` for a server with an IPv6 address), and
  * `--allow-read=/etc/resolv.conf` to find the system's servers.
