@@ -22,7 +22,7 @@ export type Action =
   | { do: "again"; which: number; how: Again }
   | { do: "kill"; which: number }
   | { do: "server"; which: number; state: ServerState }
-  | { do: "role"; which: number; standby: boolean }
+  | { do: "role"; which: number; standby: boolean; reports: boolean }
   | { do: "name"; addresses: number[] }
   | { do: "dns"; failure: "transient" | "negative" | undefined; delayMs: number }
   | { do: "advance"; ms: number }
@@ -103,7 +103,10 @@ export const anyAction: fc.Arbitrary<Action> = fc.oneof(
       ),
     }),
   ),
-  often(2, record({ do: its("role"), which, standby: fc.boolean() })),
+  often(
+    3,
+    record({ do: its("role"), which, standby: fc.boolean(), reports: fc.boolean() }),
+  ),
   often(
     12,
     record({

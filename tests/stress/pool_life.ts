@@ -131,12 +131,16 @@ async function perform(action: Action, world: World, order: Order, time: TestTim
     }
     case "server":
       return servers.set(action.state, ALL_ADDRESSES[action.which % 3]!);
-    case "role":
-      servers.roles.set(ALL_ADDRESSES[action.which % 3]!, {
-        standby: action.standby,
-        readOnly: action.standby,
-      });
-      return;
+    case "role": {
+      const address = ALL_ADDRESSES[action.which % 3]!;
+      servers.roles.set(address, { standby: action.standby, readOnly: action.standby });
+      if (!action.reports) return;
+      // A server tells some of its connections, whether its role is another or not.
+      const told = adapter.open.filter((client) =>
+        client.address === address && client.id % 2 === 0
+      );
+      return told.forEach((client) => adapter.reportRole(client));
+    }
     case "name":
       dns.addresses = action.addresses.map((index) => ALL_ADDRESSES[index]!);
       return;
