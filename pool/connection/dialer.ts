@@ -216,7 +216,8 @@ export class Dialer<C> {
         running++;
         this.#attempt(dial, address, round).then((dialed) => {
           running--;
-          if (isOver) return;
+          // Two may be ready in the same turn: neither has lost when it ends.
+          if (isOver) return dialed && this.#discard(dialed);
           if (!dialed) return startNext();
           end();
           resolve(dialed);
@@ -455,8 +456,7 @@ export class Dialer<C> {
       this.#noteSuccess(address, role, now() - beganMs);
       const dialed = this.#dialed(client, address, role);
       if (attempt.onEnded === undefined) return dialed;
-      this.uncount(dialed.address);
-      this.#end(client, dialed.address, "close");
+      this.#discard(dialed);
       return undefined;
     } catch (error) {
       this.uncount(address);
@@ -551,6 +551,12 @@ export class Dialer<C> {
       connecting?.then((client) => this.#end(client, address, how), () => {});
       throw error;
     }
+  }
+
+  /** Closes a connection that is not needed, because another one was ready first. */
+  #discard({ client, address }: DialedConnection<C>): void {
+    this.uncount(address);
+    this.#end(client, address, "close");
   }
 
   #end(client: C, address: string, how: "close" | "terminate"): void {

@@ -18,6 +18,7 @@ import {
 } from "../../../testing/mod.ts";
 import { watchTimers } from "../../stress/pool_timers.ts";
 import { fakeTime } from "../../support/time.ts";
+import { resolvable } from "../../support/waiting.ts";
 
 const [A, B, C] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
 const ALL = [A, B, C];
@@ -241,6 +242,25 @@ Deno.test("dial() takes the first server that is ready, and ends the others with
   // Only B counts as a connection.
   const balanced = setup({}, { loadBalance: "least-connections" });
   assertEquals(await reached(balanced.dialer, 1), [A]);
+});
+
+Deno.test("dial() closes the second of two servers that are ready in the same turn", async () => {
+  using time = fakeTime();
+  const login = resolvable<void>();
+  const { dialer, adapter } = setup(
+    { connect: (address) => address === C ? new Promise(() => {}) : login.promise },
+    { loadBalance: "least-connections" },
+  );
+  const dial = dialer.dial([A, B], FOREVER);
+  await time.advance(0.3);
+  assertEquals(adapter.dials, [A, B]);
+  login.resolve();
+  const { address } = await dial;
+  await dialer.closed();
+  assertEquals(adapter.open.map(({ address }) => address), [address]);
+  // Nor does it count as a connection.
+  const [other] = [A, B].filter((each) => each !== address);
+  assertEquals((await dialer.dial([address, other!], FOREVER)).address, other);
 });
 
 Deno.test("dial() gives an attempt that lost one second, and then tries its address after the others", async () => {
