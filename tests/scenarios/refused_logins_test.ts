@@ -1,0 +1,121 @@
+/**
+ * A server that has no room for more connections refuses single logins: 1203 and 1040 of MariaDB, 53300 of PostgreSQL.
+ * That says nothing about the connections that are open, and is asked for once per caller that it is said to.
+ */
+
+import { assertEquals, assertGreater } from "@std/assert";
+import mysql from "npm:mysql2@^3.24/promise";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { startMariadb } from "../../lab/mariadb.ts";
+import { startPostgres } from "../../lab/postgres.ts";
+import { TcpProxy } from "../../testing/mod.ts";
+import { type Subject, SUBJECTS } from "../faults/subjects.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
+import { ALWAYS, ON_MARIADB } from "../support/servers.ts";
+import { until } from "../support/waiting.ts";
+
+const LOGIN = { user: "app", password: "s3cret", database: "orders" };
+const POOL = 10;
+/** Number of connections that the server has room for. */
+const ROOM = 5;
+const CALLERS = 2 * POOL;
+const REFUSALS = 100;
+
+/** A server that can be told how many connections of the user it has room for. */
+interface Server extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  /** Leaves room for a number of connections; `Infinity`: for all. */
+  limit(room: number): Promise<void>;
+}
+
+async function startRestricted(code: number): Promise<Server> {
+  const stack = new AsyncDisposableStack();
+  const [host] = await loopbackPair();
+  const where = { host, port: await freePort([host]) };
+  const end = { [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  if (code === 53300) {
+    const admin = { ...LOGIN, user: "boss" };
+    const server = stack.use(await startPostgres({ ...where, ...admin }));
+    const client = new pg.Client({ connectionString: server.url() });
+    await client.connect();
+    stack.defer(() => client.end());
+    await client.query(`CREATE ROLE ${LOGIN.user} LOGIN PASSWORD '${LOGIN.password}'`);
+    const limit = async (room: number) => {
+      const number = room === Infinity ? -1 : room;
+      await client.query(`ALTER ROLE ${LOGIN.user} CONNECTION LIMIT ${number}`);
+    };
+    return { ...where, limit, ...end };
+  }
+  const settings = { max_user_connections: 1000 };
+  const server = stack.use(await startMariadb({ ...where, ...LOGIN, settings }));
+  const admin = await mysql.createConnection(server.adminUrl());
+  stack.defer(() => admin.end());
+  if (code === 1203) {
+    const limit = async (room: number) => {
+      await admin.query(`SET GLOBAL max_user_connections = ${room === Infinity ? 1000 : room}`);
+    };
+    return { ...where, limit, ...end };
+  }
+  // 10 is the least that max_connections can be; the administrator has one of them.
+  const taken: mysql.Connection[] = [];
+  stack.defer(() => taken.forEach((connection) => connection.destroy()));
+  const limit = async (room: number) => {
+    if (room !== Infinity) {
+      while (taken.length < 9 - room) {
+        const connection = await mysql.createConnection(server.url());
+        connection.on("error", () => {});
+        taken.push(connection);
+      }
+    }
+    await admin.query(`SET GLOBAL max_connections = ${room === Infinity ? 100 : 10}`);
+  };
+  return { ...where, limit, ...end };
+}
+
+const CODES = { MariaDB: [1203, 1040], PostgreSQL: [53300] } as const;
+
+function makeCaller(subject: Subject, { host, port }: { host: string; port: number }) {
+  const scheme = subject.database === "PostgreSQL" ? "postgresql" : "mysql";
+  const { user, password, database } = LOGIN;
+  return subject.make(
+    `${scheme}://${user}:${password}@db.internal:${port}/${database}`,
+    { poolSize: POOL, poolTimeout: 20, connectTimeout: 10 },
+    { dnsLookup: fakeLookup([host], 60), dnsFallback: false },
+  );
+}
+
+for (const subject of SUBJECTS) {
+  const { test } = subject.database === "MariaDB" ? ON_MARIADB : ALWAYS;
+  const statement = subject.database === "PostgreSQL"
+    ? "SELECT pg_sleep(0.02)"
+    : "SELECT SLEEP(0.02)";
+  for (const code of CODES[subject.database]) {
+    test(`${subject.name}: refused logins (${code}) condemn no open connection, and a caller that is refused costs one login`, async () => {
+      await using server = await startRestricted(code);
+      const { host, port } = server;
+      await using proxy = await TcpProxy.start({ to: { host, port } });
+      const { engine, run, end } = makeCaller(subject, proxy);
+      await Promise.all(Array.from({ length: ROOM }, () => run(statement)));
+      await until(() => engine.status().idle === ROOM, "that the connections are idle");
+      await server.limit(ROOM);
+      const logins = proxy.counts.accepted;
+      let served = 0;
+      let refused = 0;
+      const callers = Array.from({ length: CALLERS }, async () => {
+        while (refused < REFUSALS) await run(statement).then(() => served++, () => refused++);
+      });
+      await Promise.all(callers);
+      const status = engine.status();
+      assertEquals([status.closed, status.opened], [0, ROOM]);
+      assertGreater(served, 0);
+      // Those that were under way when the last call ended, and those whose caller got another connection meanwhile.
+      const tried = proxy.counts.accepted - logins;
+      assertEquals(tried <= refused * 1.1 + POOL, true, `${tried} logins for ${refused} refusals`);
+      await server.limit(Infinity);
+      await end();
+    });
+  }
+}
