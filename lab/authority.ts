@@ -17,7 +17,8 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import path from "node:path";
 import { sendUpdate } from "./dns_update.ts";
@@ -84,6 +85,9 @@ export async function startAuthority(options: AuthorityOptions): Promise<Authori
 export class Authority extends LabServer {
   readonly #programs: Programs<"named">;
   readonly #settings: readonly string[];
+  /** The questions in the part of the file that was read. */
+  readonly #questions = new Map<string, number>();
+  #readBytes = 0;
   readonly #blocks: readonly string[];
 
   /** Not for callers: see {@linkcode startAuthority}. */
@@ -111,14 +115,22 @@ export class Authority extends LabServer {
   }
 
   /** Returns the number of questions that it was asked for each name, since it was made. */
-  questions(): Map<string, number> {
-    const counts = new Map<string, number>();
-    const text = readFileSync(path.join(this.dataDir, QUESTIONS_FILE), "utf8");
-    for (const [, name = ""] of text.matchAll(/ query: (\S+) IN /g)) {
-      const key = name.toLowerCase();
-      counts.set(key, (counts.get(key) ?? 0) + 1);
+  questions(): ReadonlyMap<string, number> {
+    const file = openSync(path.join(this.dataDir, QUESTIONS_FILE), "r");
+    try {
+      const bytes = Buffer.alloc(fstatSync(file).size - this.#readBytes);
+      const length = readSync(file, bytes, 0, bytes.length, this.#readBytes);
+      const text = bytes.toString("latin1", 0, length);
+      const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+      this.#readBytes += whole.length;
+      for (const [, name = ""] of whole.matchAll(/ query: (\S+) IN /g)) {
+        const key = name.toLowerCase();
+        this.#questions.set(key, (this.#questions.get(key) ?? 0) + 1);
+      }
+    } finally {
+      closeSync(file);
     }
-    return counts;
+    return this.#questions;
   }
 
   /** Writes its settings. */

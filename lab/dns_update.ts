@@ -53,7 +53,7 @@ export async function sendUpdate(update: Update): Promise<void> {
   const send = message.length > MAX_UDP_BYTES ? overTcp : overUdp;
   const answer = await send(message, update.server);
   const rcode = answer.readUInt16BE(2) & 15;
-  if (answer.readUInt16BE(0) === id && rcode === 0) return;
+  if (rcode === 0) return;
   throw new Error(`Cannot update ${update.name}: ${RCODES[rcode] ?? `response code ${rcode}`}`);
 }
 
@@ -104,7 +104,10 @@ function overUdp(message: Buffer, { host, port }: Update["server"]): Promise<Buf
       settle(value);
     };
     socket.once("error", (error) => end(reject, error));
-    socket.once("message", (answer) => end(resolve, Buffer.from(answer)));
+    socket.on("message", (answer) => {
+      // The port may be one that had the answers to an earlier update.
+      if (answer[0] === message[0] && answer[1] === message[1]) end(resolve, Buffer.from(answer));
+    });
     send();
   });
 }

@@ -37,7 +37,7 @@ export type DriverReport =
     readonly address: string;
     /** The first checkout that gave it. */
     readonly at: number;
-    /** The longest that the driver's own timer was late since the report before, in milliseconds. */
+    /** The longest that the driver's own timer was late since the engine's report before, in milliseconds. */
     readonly lateMs: number;
   }
   /** A checkout failed. */
@@ -77,14 +77,16 @@ class Follower {
   #address: string | undefined;
   #waiting = false;
   #longestMs = MIN_WAIT_MS;
+  #lateMs = 0;
 
   constructor(asked: Asked) {
     this.#asked = asked;
     this.#engine = engineFor(asked);
   }
 
-  /** Checks out once, unless the checkout before still waits. */
-  async ask(lateMs: () => number): Promise<void> {
+  /** Checks out once, unless the checkout before still waits; the timer was late by `lateMs`. */
+  async ask(lateMs: number): Promise<void> {
+    this.#lateMs = Math.max(this.#lateMs, lateMs);
     if (this.#waiting) return;
     this.#waiting = true;
     const { id } = this.#asked;
@@ -93,8 +95,10 @@ class Follower {
     try {
       const address = await this.#engine.use((lease) => lease.address);
       if (address !== this.#address) {
-        report({ what: "address", id, address, at: Date.now(), lateMs: lateMs() });
+        const late = Math.round(this.#lateMs);
+        report({ what: "address", id, address, at: Date.now(), lateMs: late });
         this.#address = address;
+        this.#lateMs = 0;
       }
     } catch (error) {
       report({ what: "failure", id, code: codeOf(error) });
@@ -120,16 +124,10 @@ async function resolveOnce(asked: Asked): Promise<void> {
 /** Runs until the standard input ends. */
 function drive({ everyMs, followed, resolved }: DriverPlan): void {
   const followers = followed.map((asked) => new Follower(asked));
-  let latest = 0;
-  const lateMs = () => {
-    const late = latest;
-    latest = 0;
-    return Math.round(late);
-  };
   let lastMs = performance.now();
   setInterval(() => {
     const nowMs = performance.now();
-    latest = Math.max(latest, nowMs - lastMs - everyMs);
+    const lateMs = nowMs - lastMs - everyMs;
     lastMs = nowMs;
     for (const follower of followers) follower.ask(lateMs);
   }, everyMs);

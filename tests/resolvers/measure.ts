@@ -57,8 +57,8 @@ export interface Cell {
   questions: number;
   /** Seconds that the longest checkout took. */
   wait: number;
-  /** Seconds that the driver was late, at most, while it followed a move. */
-  late: number;
+  /** Seconds that the timer of the driver was late, at most, before each move was followed. */
+  readonly late: number[];
   /** The codes of failed checkouts, with their number. */
   readonly failures: Record<string, number>;
 }
@@ -84,7 +84,7 @@ export interface Results {
 /** Milliseconds from one checkout of an engine to its next. */
 export const EVERY_MS = 25;
 /** Seconds after which a move counts as not followed. */
-const LIMIT_SECONDS = 75;
+export const LIMIT_SECONDS = 75;
 /** Milliseconds of the longest pause in which a condition is not looked at. */
 const POLL_MS = 20;
 
@@ -99,6 +99,8 @@ class Followed {
   /** The address that checkouts give, and since when. */
   #given = "";
   #givenMs = 0;
+  /** The longest that the driver's timer was late since the move. */
+  #lateMs = 0;
   static #count = 0;
 
   constructor(cell: Cell, name: string, authority: Authority) {
@@ -111,20 +113,26 @@ class Followed {
     return this.#given !== "" && this.#given === this.#wanted;
   }
 
+  /** Seconds that the timer of the driver was late, at most, since the record moved. */
+  get late(): number {
+    return this.#lateMs / 1000;
+  }
+
   /** Gives the record an address that no record had before. */
   async move(): Promise<void> {
     const count = ++Followed.#count;
     const address = `10.${count >> 16}.${(count >> 8) & 255}.${count & 255}`;
-    await this.#authority.set(this.name, [address], this.cell.ttl);
+    await persistently(() => this.#authority.set(this.name, [address], this.cell.ttl));
     this.#movedMs = Date.now();
     this.#wanted = address;
+    this.#lateMs = 0;
   }
 
   /** Notes that checkouts give another address. */
   gives({ address, at, lateMs }: DriverReport & { what: "address" }): void {
     this.#given = address;
     this.#givenMs = at;
-    this.cell.late = Math.max(this.cell.late, lateMs / 1000);
+    this.#lateMs = Math.max(this.#lateMs, lateMs);
   }
 
   /**
@@ -189,7 +197,7 @@ export async function measure(plan: Plan): Promise<Results> {
           const name = `c${id}.${ZONE}`;
           const cell: Cell = {
             ...{ ...common, ttl, moves: [], outages: {} },
-            ...{ questions: 0, wait: 0, late: 0, failures: {} },
+            ...{ questions: 0, wait: 0, late: [], failures: {} },
           };
           records.set(id, new Followed(cell, name, authority));
           lists.followed.push({ id, name, lookup, server });
@@ -230,7 +238,7 @@ export async function measure(plan: Plan): Promise<Results> {
   onProgress(`${all.length} engines are warm`);
   await pause(Math.max(...plan.ttls) * 1000 + 500);
   const startMs = Date.now();
-  const before = authority.questions();
+  const before = new Map(authority.questions());
   await Promise.all(all.map(async (record) => {
     const { cell } = record;
     for (let n = 0; n < plan.moves; n++) {
@@ -238,6 +246,7 @@ export async function measure(plan: Plan): Promise<Results> {
       if (Date.now() - startMs > plan.moveSeconds * 1000) break;
       await record.move();
       cell.moves.push(await record.settled());
+      cell.late.push(record.late);
     }
     const seconds = (Date.now() - startMs) / 1000;
     const asked = (authority.questions().get(record.name) ?? 0) - (before.get(record.name) ?? 0);
@@ -260,16 +269,21 @@ export async function measure(plan: Plan): Promise<Results> {
       await record.move();
       record.cell.outages[outage.name] = await record.settled();
     }));
+    onProgress(`after the outage: ${outage.name}`, results);
   }
   return results;
 }
 
-/** Does something that starts the authority, and once more if that failed. */
-async function twice(action: () => Promise<void>): Promise<void> {
-  await action().catch(async (error) => {
-    console.error("Once more:", error);
-    await action();
-  });
+/** Does something to the authority, and again if it fails: a process may have its port for a moment. */
+async function persistently(action: () => Promise<void>): Promise<void> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await action();
+    } catch (error) {
+      if (tries === 10) throw error;
+      await pause(1000);
+    }
+  }
 }
 
 /** The outages of a full run. */
@@ -284,13 +298,13 @@ export const OUTAGES: readonly Outage[] = [
     name: "killed",
     seconds: 20,
     begin: (authority) => authority.kill(),
-    end: (authority) => twice(() => authority.start()),
+    end: (authority) => persistently(() => authority.start()),
   },
   {
     name: "SERVFAIL",
     seconds: 20,
-    begin: (authority) => twice(() => authority.fail(true)),
-    end: (authority) => twice(() => authority.fail(false)),
+    begin: (authority) => persistently(() => authority.fail(true)),
+    end: (authority) => persistently(() => authority.fail(false)),
   },
   {
     name: "NXDOMAIN",
