@@ -12,12 +12,21 @@ export const MAX_UNDER_WAY = 64;
 /** Milliseconds without any end of a resolution after which the limit is doubled: the server does not answer. */
 const SILENCE_MS = 100;
 
+/** A resolution's place in the queue. */
+interface Turn {
+  /** Ends the wait for the turn. */
+  readonly signal: AbortSignal;
+  /** Whether it goes before those that do not, as one does whose last answer is in use. */
+  readonly goesFirst: boolean;
+}
+
 /** The turns of the resolutions at the same servers. */
 class Turns {
   #limit = MAX_UNDER_WAY;
   #underWay = 0;
-  /** The callbacks that begin the resolutions that wait, in order of arrival. */
-  readonly #waiting = new Set<() => void>();
+  /** The callbacks that begin the resolutions that wait, in order of arrival: those that go first, and the others. */
+  readonly #first = new Set<() => void>();
+  readonly #others = new Set<() => void>();
   #silence: Timer | undefined;
 
   /** Whether nothing is under way. */
@@ -26,22 +35,24 @@ class Turns {
   }
 
   /** Takes a turn: returns nothing if that is possible at once, else a promise. */
-  take(signal: AbortSignal): Promise<void> | undefined {
+  take({ signal, goesFirst }: Turn): Promise<void> | undefined {
     if (this.#underWay < this.#limit) {
       this.#underWay++;
       return undefined;
     }
+    const waiting = goesFirst ? this.#first : this.#others;
     return new Promise((resolve, reject) => {
       const begin = () => {
         signal.removeEventListener("abort", leave);
         resolve();
       };
       const leave = () => {
-        this.#waiting.delete(begin);
+        waiting.delete(begin);
+        if (!this.#isAwaited) this.#endWatch();
         reject(signal.reason);
       };
       signal.addEventListener("abort", leave, { once: true });
-      this.#waiting.add(begin);
+      waiting.add(begin);
       this.#watch();
     });
   }
@@ -55,20 +66,26 @@ class Turns {
     this.#underWay--;
     if (isEnded) {
       this.#limit = MAX_UNDER_WAY;
-      this.#silence?.clear();
-      this.#silence = undefined;
+      this.#endWatch();
     }
     this.#beginNext();
   }
 
+  get #isAwaited(): boolean {
+    return this.#first.size > 0 || this.#others.size > 0;
+  }
+
   #beginNext(): void {
-    for (const begin of this.#waiting) {
-      if (this.#underWay >= this.#limit) break;
-      this.#waiting.delete(begin);
-      this.#underWay++;
-      begin();
+    for (const waiting of [this.#first, this.#others]) {
+      for (const begin of waiting) {
+        if (this.#underWay >= this.#limit) break;
+        waiting.delete(begin);
+        this.#underWay++;
+        begin();
+      }
     }
-    if (this.#waiting.size > 0) this.#watch();
+    if (this.#isAwaited) this.#watch();
+    else this.#endWatch();
   }
 
   /** Lets more resolutions begin while the server is silent: they wait for nothing that will come. */
@@ -78,6 +95,11 @@ class Turns {
       this.#limit *= 2;
       this.#beginNext();
     });
+  }
+
+  #endWatch(): void {
+    this.#silence?.clear();
+    this.#silence = undefined;
   }
 }
 
@@ -89,7 +111,7 @@ const turnsOf = new Map<object, Map<string, Turns>>();
  *
  * @param lookup The lookup that is asked.
  * @param servers The servers, as text.
- * @param signal Ends the wait for the turn.
+ * @param turn Its place in the queue, and the signal that ends the wait.
  * @param resolve Begins the resolution; called before the function returns if no other has to end first.
  * @returns What `resolve` returned.
  * @throws What `resolve` threw; the signal's reason if it is aborted before the turn.
@@ -97,19 +119,19 @@ const turnsOf = new Map<object, Map<string, Turns>>();
 export async function inTurn<T>(
   lookup: object,
   servers: string,
-  signal: AbortSignal,
+  turn: Turn,
   resolve: () => Promise<T>,
 ): Promise<T> {
   let byServers = turnsOf.get(lookup);
   if (!byServers) turnsOf.set(lookup, byServers = new Map());
   let turns = byServers.get(servers);
   if (!turns) byServers.set(servers, turns = new Turns());
-  const wait = turns.take(signal);
+  const wait = turns.take(turn);
   if (wait) await wait;
   try {
     return await resolve();
   } finally {
-    turns.giveBack(!signal.aborted);
+    turns.giveBack(!turn.signal.aborted);
     if (turns.isIdle && byServers.delete(servers) && byServers.size === 0) turnsOf.delete(lookup);
   }
 }

@@ -106,12 +106,13 @@ const NOT_ALLOWED = "ADDRESS_NOT_ALLOWED";
  * @throws The last lookup's error, or the signal's reason.
  */
 export async function resolveName(request: ResolveRequest): Promise<CachedAnswer> {
-  const { lookup, servers, signal } = request;
+  const { lookup, servers, previous, signal } = request;
   const known = fromHosts(request);
   if (known) return known;
   const asked = servers.map(({ host, port }) => `${host} ${port}`).join();
   // The time limits begin with the turn.
-  return await inTurn(lookup, asked, signal, () => resolveInTime(request));
+  const turn = { signal, goesFirst: previous !== undefined };
+  return await inTurn(lookup, asked, turn, () => resolveInTime(request));
 }
 
 /** Returns what the hosts file says; `undefined` if DNS has to be asked. */

@@ -12,9 +12,11 @@ class Resolutions {
   readonly ends: (() => void)[] = [];
   readonly #controller = new AbortController();
 
-  begin(servers = "", signal: AbortSignal = this.#controller.signal): Promise<void> {
+  begin(
+    { servers = "", signal = this.#controller.signal, goesFirst = false } = {},
+  ): Promise<void> {
     const resolve = () => new Promise<void>((end) => this.ends.push(end));
-    return inTurn(this.lookup, servers, signal, resolve);
+    return inTurn(this.lookup, servers, { signal, goesFirst }, resolve);
   }
 
   beginMany(count: number): Promise<void>[] {
@@ -50,7 +52,7 @@ Deno.test("inTurn() begins a resolution before it returns, and each further one 
 Deno.test("inTurn() counts each lookup and each list of servers by itself", async () => {
   const all = new Resolutions();
   const asked = all.beginMany(MAX_UNDER_WAY);
-  asked.push(all.begin("127.0.0.2 53"));
+  asked.push(all.begin({ servers: "127.0.0.2 53" }));
   assertEquals(all.ends.length, MAX_UNDER_WAY + 1);
   const other = new Resolutions();
   asked.push(other.begin());
@@ -60,11 +62,49 @@ Deno.test("inTurn() counts each lookup and each list of servers by itself", asyn
   await Promise.all(asked);
 });
 
+Deno.test("inTurn() begins one that goes first before the others", async () => {
+  const all = new Resolutions();
+  const asked = all.beginMany(MAX_UNDER_WAY + 3);
+  let hasBegun = false;
+  const first = inTurn(
+    all.lookup,
+    "",
+    { signal: new AbortController().signal, goesFirst: true },
+    () => Promise.resolve(void (hasBegun = true)),
+  );
+  all.ends[0]!();
+  await first;
+  assertEquals(hasBegun, true);
+  await all.endAll();
+  await Promise.all(asked);
+});
+
+Deno.test("getIpWithTtl() asks again for a known name before hundreds of unknown ones", async () => {
+  using time = fakeTime();
+  clearDnsCache();
+  const slow = fakeLookup(["127.0.0.2"], 1);
+  const options = { dnsLookup: slow, dnsFallback: false, dnsTimeout: 600 };
+  await getIpWithTtl("known.internal", options);
+  await time.advance(1.1);
+  slow.delayMs = 80;
+  const others = Array.from(
+    { length: 500 },
+    (_, index) => getIpWithTtl(`n${index}.internal`, options),
+  );
+  await time.settle();
+  const known = getIpWithTtl("known.internal", options);
+  const startMs = time.nowMs;
+  const answered = known.then(() => time.nowMs - startMs);
+  await time.advance(3);
+  assertEquals(await answered, 160);
+  await Promise.all(others);
+});
+
 Deno.test("inTurn() lets an aborted resolution leave the queue, and gives its turn to the next", async () => {
   const all = new Resolutions();
   const asked = all.beginMany(MAX_UNDER_WAY);
   const controller = new AbortController();
-  const left = all.begin("", controller.signal);
+  const left = all.begin({ signal: controller.signal });
   asked.push(all.begin());
   const reason = new Error("The caller has left");
   controller.abort(reason);
