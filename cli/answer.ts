@@ -58,7 +58,7 @@ export async function answerFor(
   }
   const view = viewOf(host, settings);
   await view.waitUntilFresh(signal);
-  return { ...fromAnswer(view.entry.answer!, view.addresses), host, lookup };
+  return { ...fromAnswer(view.entry.newest!, view.addresses), host, lookup };
 }
 
 function fromAnswer(

@@ -110,7 +110,7 @@ class History {
   }
 
   #state(nowMs: number): Pick<WatchEvent, "addresses" | "ttl" | "age"> {
-    const { addresses, entry: { answer } } = this.#view;
+    const { addresses, entry: { newest: answer } } = this.#view;
     return { addresses, ttl: answer?.ttl, age: answer && (nowMs - answer.askedAtMs) / 1000 };
   }
 }

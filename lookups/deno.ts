@@ -33,6 +33,7 @@ const REFUSED_NAME = /^proto error: (Label contains invalid|Malformed label|unre
 /** The lookup of Deno. */
 export const denoLookup: Lookup = {
   name: "deno",
+  repeats: true,
 
   async lookup(given: Question): Promise<Answer> {
     const { signal } = given;

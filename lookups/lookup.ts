@@ -113,6 +113,12 @@ export interface Lookup {
    * @throws {LookupError} whose `kind` says what the failure means; or `signal.reason` once the signal is aborted.
    */
   lookup(question: Question): Promise<Answer>;
+  /**
+   * Whether a question is asked again while it is open, after 200 milliseconds and then less and less often, because its
+   * messages may be lost: the first answer counts, and the other calls are aborted. With several servers, the next one
+   * is asked after 200 milliseconds as well. Default `false`: a call is waited for.
+   */
+  readonly repeats?: boolean | undefined;
   /** Returns the servers that it asks by default; none if they are unknown. */
   servers?(): readonly NameServer[];
 }

@@ -44,6 +44,7 @@ const CONFIG = new Set([
 export function nodeLookup(notFound: "negative" | "ambiguous"): Lookup {
   return {
     name: "node",
+    repeats: true,
     servers: systemServers,
     async lookup(given: Question): Promise<Answer> {
       const { signal } = given;

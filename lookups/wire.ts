@@ -58,6 +58,7 @@ import { systemServers } from "./internal/system_servers.ts";
  */
 export const wireLookup: Lookup = {
   name: "wire",
+  repeats: true,
   servers: systemServers,
 
   async lookup(question: Question): Promise<Answer> {

@@ -8,8 +8,20 @@ import { ageClock } from "../internal/clock.ts";
 import type { HostsUse } from "../lookups/hosts.ts";
 import type { Lookup, NameServer } from "../lookups/lookup.ts";
 import type { AddressRule } from "./allow_address.ts";
-import { InFlightQuery, type QueryResult, type RetryBudget } from "./in_flight_query.ts";
-import { type CachedAnswer, kindOf, readTtl, type Records } from "./resolution.ts";
+import { type Belief, BELIEVED, CopyDoubts } from "./copy_doubts.ts";
+import {
+  InFlightQuery,
+  type LateHalf,
+  type QueryResult,
+  type RetryBudget,
+} from "./in_flight_query.ts";
+import {
+  type CachedAnswer,
+  kindOf,
+  readTtl,
+  type Records,
+  SHARE_BEFORE_FALLBACK,
+} from "./resolution.ts";
 
 /**
  * Time that DNS gets, in milliseconds, if the last answer came from the operating system's resolver. That resolver is
@@ -39,10 +51,46 @@ export interface CacheKey {
   readonly allow?: AddressRule | undefined;
 }
 
+/** An answer, and how far it is believed. */
+export interface KnownAnswer extends CachedAnswer, Belief {}
+
+/** What the views of an entry are told. */
+export interface EntryEvents {
+  /** A query has changed the entry; called before any caller gets the outcome. */
+  onAnswer(query: InFlightQuery | undefined, answer: KnownAnswer): void;
+  /** A query failed, and changed the entry. */
+  onFailure(query: InFlightQuery, error: unknown): void;
+  /**
+   * DNS failed, and there is a substitute for an answer. A view with a better one treats it as a failure.
+   *
+   * @returns Whether a view did that.
+   */
+  onSubstitute(query: InFlightQuery, answer: KnownAnswer): boolean;
+  /** One of two families failed; the answer is used all the same. */
+  onHalfFailure(error: unknown): void;
+}
+
+/** What a caller wants of a query. */
+export interface Wish {
+  /** How hard it tries. */
+  readonly budget: RetryBudget;
+  /** Whether the caller has no stale answer to use if the query fails: only then the fallback is asked. */
+  readonly noStaleAnswer: boolean;
+  /** Whether the caller's last answer came from the fallback, which is asked soon then. */
+  readonly wasFromOs: boolean;
+}
+
 /** Answers and failures as they came: no caller's limits are applied. */
 export class CacheEntry {
-  /** The last answer. */
-  answer: CachedAnswer | undefined;
+  /** The last answer of DNS. */
+  answer: KnownAnswer | undefined;
+  /** The last answer of the fallback, if DNS has given none since. */
+  substitute: KnownAnswer | undefined;
+  /** The last answer, of DNS or in place of it. */
+  get newest(): KnownAnswer | undefined {
+    return this.substitute ?? this.answer;
+  }
+
   /** Time of the last query. */
   askedAtMs: number = -Infinity;
   /** Number of failed resolutions since the last answer. */
@@ -54,18 +102,19 @@ export class CacheEntry {
   /** Time until which a negative answer is repeated without a query. */
   negativeUntilMs: number = -Infinity;
 
-  readonly #onResult: (query: InFlightQuery, result: QueryResult) => void;
+  readonly #events: EntryEvents;
+  readonly #doubts: CopyDoubts;
   #query: InFlightQuery | undefined;
+  /** The query that still waits for one of two families. */
+  #halfOpen: InFlightQuery | undefined;
 
   /**
    * @param key What the entry is about.
-   * @param onResult Called when a query has changed the entry, before any caller gets the outcome.
+   * @param events What is told to the views.
    */
-  constructor(
-    readonly key: CacheKey,
-    onResult: (query: InFlightQuery, result: QueryResult) => void,
-  ) {
-    this.#onResult = onResult;
+  constructor(readonly key: CacheKey, events: EntryEvents) {
+    this.#events = events;
+    this.#doubts = new CopyDoubts(key.lookup.repeats === true);
   }
 
   /** The query under way, if any: there is never more than one. */
@@ -73,57 +122,124 @@ export class CacheEntry {
     return this.#query?.isOver ? undefined : this.#query;
   }
 
-  /**
-   * Returns the query under way, or starts one.
-   *
-   * @param budget How hard a new query tries.
-   * @param noStaleAnswer Whether there is no stale answer to use if the query fails: only then the fallback is asked.
-   */
-  startQuery(budget: RetryBudget, noStaleAnswer: boolean): InFlightQuery {
-    if (this.query) return this.query;
+  /** Returns the query under way, which then tries as hard as this caller wants, or starts one. */
+  startQuery({ budget, noStaleAnswer, wasFromOs }: Wish): InFlightQuery {
     const { answer, key } = this;
-    const wasFromOs = answer?.source === "os";
-    const fallback = noStaleAnswer || wasFromOs ? key.fallback : undefined;
+    const needsFallback = key.fallback !== undefined && (noStaleAnswer || wasFromOs);
+    const beforeFallbackMs = Math.min(
+      budget.timeoutMs * SHARE_BEFORE_FALLBACK,
+      wasFromOs ? DNS_BEFORE_OS_MS : Infinity,
+    );
+    const demand = {
+      timeoutMs: budget.timeoutMs,
+      maxRetries: wasFromOs ? 1 : budget.maxRetries,
+      beforeFallbackMs: needsFallback ? beforeFallbackMs : undefined,
+    };
+    if (this.query) {
+      this.query.demand(demand);
+      return this.query;
+    }
     this.askedAtMs = ageClock();
     const request = {
       ...key,
-      rounds: wasFromOs ? 1 : budget.maxRetries,
-      timeoutMs: budget.timeoutMs,
-      dnsTimeoutMs: wasFromOs ? DNS_BEFORE_OS_MS : Infinity,
       previous: answer,
       trustNegative: this.failures > 0,
       preferred: this.preferred,
-      fallback,
+      without: this.#halfOpen && answer?.missing,
     };
     return this.#query = new InFlightQuery(request, {
-      budget,
-      triesFallback: fallback === key.fallback,
+      demand,
+      fallback: key.fallback,
       onResult: (query, result) => this.#take(query, result),
+      onLateHalf: (late) => this.#takeLateHalf(late),
     });
   }
 
   /** Forgets everything and cancels the query; its waiters start another one. */
   clear(): void {
     this.query?.cancel();
-    this.answer = this.failure = undefined;
+    this.#halfOpen?.cancel();
+    this.answer = this.substitute = this.failure = undefined;
     this.failures = 0;
     this.negativeUntilMs = -Infinity;
+    this.#doubts.clear();
   }
 
   #take(query: InFlightQuery, result: QueryResult): void {
-    if (result.kind === "answered") {
-      this.answer = result.answer;
+    if (result.kind === "failed") return this.#takeFailure(query, result.error);
+    const { answer } = result;
+    if (answer.failure !== undefined) return this.#takeSubstitute(query, answer);
+    if (answer.rest) {
+      this.#halfOpen = query;
+      query.finished.then(() => {
+        if (this.#halfOpen === query) this.#halfOpen = undefined;
+      });
+    }
+    this.#takeAnswer(query, { ...answer, ...this.#beliefIn(answer) });
+    if (answer.halfFailure !== undefined) this.#events.onHalfFailure(answer.halfFailure);
+  }
+
+  #beliefIn(answer: CachedAnswer): Belief {
+    if (answer.source === "dns") return this.#doubts.onAnswer(answer);
+    this.#doubts.clear();
+    return BELIEVED;
+  }
+
+  #takeAnswer(query: InFlightQuery | undefined, answer: KnownAnswer): void {
+    this.answer = answer;
+    this.substitute = undefined;
+    this.failures = 0;
+    this.failure = undefined;
+    this.negativeUntilMs = -Infinity;
+    this.#events.onAnswer(query, answer);
+  }
+
+  #takeFailure(query: InFlightQuery, error: unknown): void {
+    this.failures++;
+    this.failure = error;
+    if (kindOf(error) === "negative" && query.triesFallback) {
+      this.negativeUntilMs = ageClock() + negativeTtlOf(error) * 1000;
+    }
+    this.#events.onFailure(query, error);
+  }
+
+  #takeSubstitute(query: InFlightQuery, given: CachedAnswer): void {
+    const failures = this.failures + 1;
+    // Already set when the watchers are told.
+    this.failures = failures;
+    this.failure = given.failure;
+    const answer = { ...given, ...BELIEVED };
+    if (answer.source === "os") this.substitute = answer;
+    else {
+      // The addresses are newer, perhaps; that they have expired does not change.
+      const { ttl, askedAtMs, answeredAtMs } = this.answer ?? { ...answer, ttl: 0 };
+      this.answer = { ...answer, ttl, askedAtMs, answeredAtMs };
+    }
+    const wasRefused = this.#events.onSubstitute(query, answer);
+    if (!wasRefused && this.failures === failures) {
       this.failures = 0;
       this.failure = undefined;
-      this.negativeUntilMs = -Infinity;
-    } else {
-      this.failures++;
-      this.failure = result.error;
-      if (kindOf(result.error) === "negative" && query.triesFallback) {
-        this.negativeUntilMs = ageClock() + negativeTtlOf(result.error) * 1000;
-      }
     }
-    this.#onResult(query, result);
+  }
+
+  /** Adds the family that came later to the answer, unless it is there by now. */
+  #takeLateHalf(late: LateHalf): void {
+    if (late.kind === "failed") return this.#events.onHalfFailure(late.error);
+    const { answer } = this;
+    if (!answer?.missing) return;
+    const isMissing = (address: string) => address.includes(":") === (answer.missing === 6);
+    const added = late.answer.addresses.filter(isMissing);
+    const own = answer.addresses.filter((address) => !isMissing(address));
+    const ttls = [answer.ttl, late.answer.ttl].filter((ttl) => ttl !== undefined);
+    this.#takeAnswer(undefined, {
+      ...answer,
+      addresses: answer.missing === 6 ? [...own, ...added] : [...added, ...own],
+      carriedOver: added.length > 0 ? undefined : late.answer.carriedOver,
+      missing: undefined,
+      rest: undefined,
+      ttl: ttls.length > 0 ? Math.min(...ttls) : undefined,
+    });
+    if (late.answer.halfFailure !== undefined) this.#events.onHalfFailure(late.answer.halfFailure);
   }
 }
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { CacheEntry, type CacheKey } from "./cache_entry.ts";
-import type { InFlightQuery, QueryResult } from "./in_flight_query.ts";
+import { CacheEntry, type CacheKey, type KnownAnswer } from "./cache_entry.ts";
+import type { InFlightQuery } from "./in_flight_query.ts";
 import { View, type ViewSettings } from "./view.ts";
 
 /** Maximum number of views; beyond it, those that are not in use are removed. */
@@ -19,7 +19,14 @@ export class CachedName {
 
   /** @param key What an answer depends on. */
   constructor(key: CacheKey) {
-    this.#entry = new CacheEntry(key, (query, result) => this.#publish(query, result));
+    this.#entry = new CacheEntry(key, {
+      onAnswer: (query, answer) => this.#onAnswer(query, answer),
+      onFailure: (query, error) => this.#onFailure([...this.views.values()], query, error),
+      onSubstitute: (query, answer) => this.#onSubstitute(query, answer),
+      onHalfFailure: (error) => {
+        for (const view of [...this.views.values()]) view.notifyFailure(error);
+      },
+    });
   }
 
   /** Whether the name may be removed from the cache: no view is in use, and no query is under way. */
@@ -46,15 +53,32 @@ export class CachedName {
   }
 
   /** Updates all views before the first watcher is called. */
-  #publish(query: InFlightQuery, result: QueryResult): void {
+  #onAnswer(query: InFlightQuery | undefined, answer: KnownAnswer): void {
     const views = [...this.views.values()];
-    if (result.kind === "answered") {
-      const updates = views.map((view) => ({ view, change: view.apply(result.answer) }));
-      for (const { view, change } of updates) view.notifyAnswer(change);
-    } else {
-      for (const view of views) view.applyFailure(query, result.error);
-      for (const view of views) view.notifyFailure(result.error);
-    }
+    const updates = views.map((view) => ({ view, change: view.apply(answer) }));
+    if (query && answer.rest) { for (const view of views) view.retainRest(query); }
+    for (const { view, change } of updates) view.notifyAnswer(change);
+  }
+
+  #onFailure(views: readonly View[], query: InFlightQuery, error: unknown): void {
+    for (const view of views) view.applyFailure(query, error);
+    for (const view of views) view.notifyFailure(error);
+  }
+
+  /** Lets each view choose between a substitute and what it has; returns whether a view has something better. */
+  #onSubstitute(query: InFlightQuery, answer: KnownAnswer): boolean {
+    const views = [...this.views.values()];
+    const takers = views.filter((view) => answer.source === "os" && view.takesFallback);
+    const others = views.filter((view) => !takers.includes(view));
+    const updates = takers.map((view) => ({ view, change: view.apply(answer) }));
+    const changes = answer.source === "os"
+      ? []
+      : others.map((view) => ({ view, change: view.applyExpired(answer) }));
+    for (const view of others) view.applyFailure(query, answer.failure);
+    for (const { view, change } of updates) view.notifyAnswer(change);
+    for (const { view, change } of changes) view.notifyChange(change);
+    for (const view of others) view.notifyFailure(answer.failure);
+    return others.length > 0;
   }
 
   /** Removes views. They are cleared, because a caller may still have one that is not in use. */

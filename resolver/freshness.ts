@@ -12,6 +12,12 @@ const MAX_GRACE_DOUBLINGS = 4;
 /** Maximum to which grace is doubled, in milliseconds. */
 const MAX_EXTENDED_GRACE_MS = 300_000;
 
+/** Time after its TTL for which an answer is used if the next one was asked for before, and may be lost on the way. */
+const LATE_ANSWER_MS = 1000;
+
+/** Time by which the timer of a query may be late. */
+const TIMER_LATE_MS = 50;
+
 /** The limits of one set of options, in milliseconds. */
 export interface FreshnessSettings {
   /** Minimum TTL. */
@@ -26,10 +32,24 @@ export interface FreshnessSettings {
   readonly maxStaleMs: number;
 }
 
+/** When an answer was asked for and came, in milliseconds. */
+export interface TimedAnswer {
+  /** Time of the query. */
+  readonly askedAtMs: number;
+  /** Time of the answer. */
+  readonly answeredAtMs: number;
+  /** Time that the answer needed, without the time for which the machine slept. */
+  readonly waitedMs: number;
+  /** Seconds, if known. */
+  readonly ttl: number | undefined;
+}
+
 /** The deadlines of the newest answer for one set of options, all in milliseconds of one clock. */
 export class Freshness {
   /** End of the TTL. */
   freshUntilMs: number = -Infinity;
+  /** End of the time for which an answer is used that is to be renewed and whose successor is late. */
+  lateUntilMs: number = -Infinity;
   /** End of grace: until then the stale answer may be used without waiting for a resolution. */
   graceUntilMs: number = -Infinity;
   /** End of all use. */
@@ -47,16 +67,23 @@ export class Freshness {
   /**
    * Starts again with a new answer.
    *
-   * @param askedAtMs Time of the query: the TTL counts from here.
-   * @param ttl Seconds, as the server said; `undefined` if the lookup does not know it.
+   * @param answer The times of the query and of the answer, the time in between, and the TTL in seconds, as
+   *   the server said; `undefined` if the lookup does not know it. The TTL counts from the query; if it is over by the
+   *   time the answer comes, from the answer.
+   * @param usableMs Maximum time for which the answer is used, whatever its TTL says; not below `minTtlMs`.
    * @returns The TTL within the limits, in milliseconds.
    */
-  onAnswer(askedAtMs: number, ttl: number | undefined): number {
+  onAnswer(answer: TimedAnswer, usableMs = Infinity): number {
     const { minTtlMs, maxTtlMs, maxStaleMs } = this.#settings;
-    const ttlMs = Math.min(Math.max((ttl ?? UNKNOWN_TTL) * 1000, minTtlMs), maxTtlMs);
-    this.freshUntilMs = askedAtMs + ttlMs;
-    this.staleUntilMs = this.freshUntilMs + maxStaleMs;
-    this.graceUntilMs = -Infinity;
+    const { askedAtMs, answeredAtMs, waitedMs, ttl } = answer;
+    const limited = (ms: number) => Math.min(Math.max(ms, minTtlMs), maxTtlMs);
+    const fullMs = limited((ttl ?? UNKNOWN_TTL) * 1000);
+    const ttlMs = Math.min(fullMs, limited(usableMs));
+    // If the machine slept meanwhile, the answer is as old as that.
+    const endOf = (ms: number) => (ms <= waitedMs ? answeredAtMs : askedAtMs) + ms;
+    this.freshUntilMs = Math.min(endOf(ttlMs), endOf(fullMs));
+    this.staleUntilMs = endOf(fullMs) + maxStaleMs;
+    this.graceUntilMs = this.lateUntilMs = -Infinity;
     this.#graces = 0;
     return ttlMs;
   }
@@ -74,15 +101,29 @@ export class Freshness {
     this.graceUntilMs = Math.min(untilMs, this.staleUntilMs);
   }
 
-  /** Lets the answer expire before its TTL is over. */
+  /** Starts with an answer that expired before it came. */
+  onExpired(askedAtMs: number): void {
+    this.freshUntilMs = askedAtMs;
+    this.staleUntilMs = askedAtMs + this.#settings.maxStaleMs;
+  }
+
+  /** Is told that the next answer is asked for. If the answer just expires, that lets it serve a little longer. */
+  onAsked(nowMs: number): void {
+    if (nowMs >= this.freshUntilMs + TIMER_LATE_MS || this.#settings.graceMs === 0) return;
+    this.lateUntilMs = Math.min(this.freshUntilMs + LATE_ANSWER_MS, this.staleUntilMs);
+  }
+
+  /** Lets the answer expire before its TTL is over, and no later. */
   expireAt(untilMs: number): void {
+    this.lateUntilMs = -Infinity;
     this.freshUntilMs = Math.min(this.freshUntilMs, untilMs);
   }
 
   /** Returns for how many milliseconds the answer may be used without waiting: the rest of its TTL, or of grace. */
   remainingMs(nowMs: number): number {
-    const { freshUntilMs, graceUntilMs } = this;
-    return Math.max(0, (nowMs < freshUntilMs ? freshUntilMs : graceUntilMs) - nowMs);
+    const { freshUntilMs, lateUntilMs, graceUntilMs } = this;
+    const staleMs = Math.max(lateUntilMs, graceUntilMs);
+    return Math.max(0, (nowMs < freshUntilMs ? freshUntilMs : staleMs) - nowMs);
   }
 
   /** Returns whether a stale answer serves because resolution failed. */
@@ -97,7 +138,11 @@ export class Freshness {
 
   /** Forgets the answer. */
   clear(): void {
-    this.freshUntilMs = this.graceUntilMs = this.staleUntilMs = -Infinity;
+    this.freshUntilMs =
+      this.lateUntilMs =
+      this.graceUntilMs =
+      this.staleUntilMs =
+        -Infinity;
     this.#graces = 0;
   }
 }

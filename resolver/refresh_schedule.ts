@@ -45,6 +45,8 @@ export interface ScheduledAnswer {
   readonly ttlMs: number;
   /** Whether the addresses differ from those of the answer before. */
   readonly changed: boolean;
+  /** Time at which the name is asked again, whatever the TTL says, because the answer is in doubt. */
+  readonly askAgainAtMs: number;
 }
 
 /** A range of time in which a copy in a caching resolver ends. */
@@ -68,7 +70,7 @@ export class RefreshSchedule {
 
   /** Schedules the next query after an answer. */
   onAnswer(answer: ScheduledAnswer): void {
-    const { askedAtMs, tookMs, serverTtlMs, ttlMs } = answer;
+    const { askedAtMs, tookMs, serverTtlMs, ttlMs, askAgainAtMs } = answer;
     const leadMs = Math.min(LEAD_MS + tookMs, ttlMs / 2);
     const jitterMs = ttlMs >= MIN_JITTERED_TTL_MS ? Math.random() * ttlMs / 10 : 0;
     let dueMs = askedAtMs + ttlMs - leadMs - jitterMs;
@@ -77,7 +79,7 @@ export class RefreshSchedule {
       const { earliestMs, latestMs } = this.#copyEnd;
       const copyDueMs = Math.min(latestMs, earliestMs + GAP_MS) - (isSameCopy ? 0 : jitterMs);
       // An answer whose TTL `dnsMinTtl` extends is not asked for again before its end.
-      if (serverTtlMs >= ttlMs) dueMs = Math.min(dueMs, copyDueMs);
+      if (serverTtlMs >= ttlMs) dueMs = Math.min(dueMs, copyDueMs, askAgainAtMs);
     }
     this.#lastAskedAtMs = askedAtMs;
     this.dueMs = Math.max(askedAtMs + GAP_MS, dueMs);

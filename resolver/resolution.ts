@@ -1,5 +1,6 @@
 /**
  * Resolves a name once: servers, rounds, backoff and address families, until there is an answer or the time is over.
+ * A question that is not answered is repeated while it is open, and the next server is asked meanwhile.
  *
  * Nothing is remembered here. The timers do not keep the process alive: a caller that waits for a resolution has a
  * deadline of its own that does.
@@ -8,9 +9,10 @@
  */
 
 import { deadline, delay } from "../internal/async.ts";
-import { ageClock, awakeTimer, maintenanceTimer, now } from "../internal/clock.ts";
+import { ageClock, awakeTimer, maintenanceTimer, now, type Timer } from "../internal/clock.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
 import { formatService, NO_TARGET, parseService } from "../internal/srv.ts";
+import { messageOf } from "../internal/thrown.ts";
 import { clampTtl } from "../internal/ttl.ts";
 import { LookupError, type LookupErrorKind } from "../errors.ts";
 import { answersWithoutHosts, hostsAnswer, type HostsUse } from "../lookups/hosts.ts";
@@ -28,8 +30,19 @@ export type Records = Family | "srv";
 export interface CachedAnswer {
   /** At least one address, in the server's order; or SRV records as text. */
   readonly addresses: readonly string[];
-  /** Addresses of a family that failed this time (`"both"`), from an earlier answer. */
+  /** Addresses of a family that failed this time (`"both"`), or did not answer yet, from an earlier answer. */
   readonly carriedOver: CarriedOver | undefined;
+  /** The family that has not answered yet (`"both"`). */
+  readonly missing?: 4 | 6 | undefined;
+  /** The rest of the answer, if one of two families has not answered yet; rejected if that family fails. */
+  readonly rest?: Promise<CachedAnswer> | undefined;
+  /** Why one of two families is missing, if it failed for a time. */
+  readonly halfFailure?: unknown;
+  /**
+   * Why this is only a substitute for an answer: DNS failed and the operating system's resolver answered, or the
+   * servers repeated what has expired.
+   */
+  readonly failure?: unknown;
   /** Seconds, 0 for a TTL that DNS does not allow; `undefined` if the lookup does not know it. */
   readonly ttl: number | undefined;
   /** Time of the query by `ageClock()`. The TTL counts from here. */
@@ -38,6 +51,8 @@ export interface CachedAnswer {
   readonly answeredAtMs: number;
   /** Duration of the resolution, with the attempts that failed. */
   readonly tookMs: number;
+  /** Time that the answer needed, by the monotonic clock: without the time for which the machine slept. */
+  readonly waitedMs: number;
   /** The server that answered, if it was one of a list. */
   readonly server: NameServer | undefined;
   /** `"dns"`; `"hosts"`, the hosts file; or `"os"` if the operating system's resolver answered in place of DNS. */
@@ -53,8 +68,22 @@ export interface CarriedOver {
   readonly sinceMs: number;
 }
 
+/** How hard to try. */
+export interface Effort {
+  /** Number of rounds over all servers, at least 1. */
+  readonly rounds: number;
+  /** Time limit for the whole resolution. */
+  readonly timeoutMs: number;
+  /** Time that the rounds divide between them; the last one gets what is left of the time limit. Default: all of it. */
+  readonly paceMs?: number | undefined;
+  /** Time limit for DNS, if a fallback follows. */
+  readonly dnsTimeoutMs: number;
+  /** The lookup that is asked if DNS has no answer. */
+  readonly fallback: Lookup | undefined;
+}
+
 /** What to resolve, and how hard to try. */
-export interface ResolveRequest {
+export interface ResolveRequest extends Effort {
   /** The name in lower case, without a trailing dot. */
   readonly name: string;
   /** Whether search domains are left out, because the name was given with a trailing dot. */
@@ -67,18 +96,14 @@ export interface ResolveRequest {
   readonly preferred?: 4 | 6 | undefined;
   /** When the hosts file is read. Default `"last"`. */
   readonly hosts?: HostsUse | undefined;
-  /** Number of rounds over all servers, at least 1. */
-  readonly rounds: number;
-  /** Time limit for the whole resolution. */
-  readonly timeoutMs: number;
-  /** Time limit for DNS, if a fallback follows. */
-  readonly dnsTimeoutMs: number;
   /** The last answer: its server is asked first, and a family that fails keeps its addresses. */
   readonly previous: CachedAnswer | undefined;
   /** Whether an ambiguous "not found" is treated as negative, whatever the last answer was. */
   readonly trustNegative: boolean;
-  /** The lookup that is asked if DNS has no answer. */
-  readonly fallback: Lookup | undefined;
+  /** The family that is not asked for, because an earlier question for it is still open (`"both"`). */
+  readonly without?: 4 | 6 | undefined;
+  /** Is given functions that repeat a question while it is open. */
+  readonly open?: Set<() => void> | undefined;
   /** The addresses that an answer may hold, whichever lookup gave it; if absent, any. */
   readonly allow?: AddressRule | undefined;
   /** Ends the resolution: it rejects with the signal's reason. */
@@ -92,7 +117,16 @@ const MAX_DOUBLINGS = 2;
 /** Minimum time for an attempt, in milliseconds, if that much is left. */
 const MIN_ATTEMPT_MS = 100;
 /** Share of the time that DNS gets if a fallback follows. */
-const SHARE_BEFORE_FALLBACK = 0.75;
+export const SHARE_BEFORE_FALLBACK = 0.75;
+/** Times after which an open question is repeated, each after the one before; the last goes on. */
+const REPEATS_MS: readonly number[] = [200, 200, 200, 200, 400, 800, 1000];
+/** Minimum interval of repetitions that a caller asks for; the second is for a lookup that repeats nothing by itself. */
+const MIN_REPEAT_MS = 200;
+const MIN_SECOND_CALL_MS = 1000;
+/** Time after which the next server is asked while the one before is silent. */
+const NEXT_SERVER_MS = 200;
+/** Time that one of two families waits for the other: the resolution delay of RFC 8305 section 3. */
+const OTHER_FAMILY_MS = 50;
 /** Maximum TTL, in seconds, of an answer in which one of two families is missing. */
 const MAX_HALF_ANSWER_TTL = 5;
 /** The `reason` of an answer that `allowAddress` refused. */
@@ -132,6 +166,7 @@ function fromHosts(
     askedAtMs: nowMs,
     answeredAtMs: nowMs,
     tookMs: 0,
+    waitedMs: 0,
     server: undefined,
     source: "hosts",
     details: { server },
@@ -146,13 +181,14 @@ async function resolveInTime(request: ResolveRequest): Promise<CachedAnswer> {
   const dnsMs = fallback ? Math.min(timeoutMs * SHARE_BEFORE_FALLBACK, dnsTimeoutMs) : timeoutMs;
   const timed = (answer: CachedAnswer) => ({ ...answer, tookMs: now() - startMs });
   try {
-    return timed(await askInRounds(request, startMs + dnsMs));
+    return timed(await askInRounds(request, startMs, startMs + dnsMs));
   } catch (error) {
     signal.throwIfAborted();
     if (!fallback || hosts === "never" && !answersWithoutHosts(name)) throw error;
-    const osRequest = { ...request, lookup: fallback, previous: undefined };
+    const osRequest = { ...request, lookup: fallback, previous: undefined, without: undefined };
     try {
-      return { ...timed(await askServer(osRequest, undefined, endMs)), source: "os" };
+      const answer = await askServer(osRequest, undefined, endMs);
+      return { ...timed(answer), source: "os", failure: error };
     } catch (osError) {
       signal.throwIfAborted();
       throw reasonOf(osError) === NOT_ALLOWED ? osError : error;
@@ -160,46 +196,125 @@ async function resolveInTime(request: ResolveRequest): Promise<CachedAnswer> {
   }
 }
 
-/** Asks all servers in turn, and again after a pause, until one answers or says that there is no answer. */
-async function askInRounds(request: ResolveRequest, endMs: number): Promise<CachedAnswer> {
+/**
+ * Asks all servers, and again after a pause, until one answers or says that there is no answer. If none has a better
+ * answer than one that has expired, it is a substitute.
+ */
+async function askInRounds(
+  request: ResolveRequest,
+  startMs: number,
+  endMs: number,
+): Promise<CachedAnswer> {
   const { rounds, previous, signal } = request;
   const listed = request.servers.length ? request.servers : request.lookup.servers?.() ?? [];
   const servers = listed.length ? lastGoodFirst(listed, previous?.server) : [undefined];
+  const pacedEndMs = Math.min(endMs, startMs + (request.paceMs ?? Infinity));
   let failure: unknown;
+  let substitute: CachedAnswer | undefined;
   for (let round = 0; round < rounds; round++) {
     if (round > 0) {
       const pauseMs = BACKOFF_MS * 2 ** (round - 1) * (0.5 + Math.random() / 2);
       if (now() + pauseMs >= endMs) break;
       await delay(pauseMs, signal, maintenanceTimer);
     }
-    for (const [index, server] of servers.entries()) {
-      const startMs = now();
-      const leftMs = endMs - startMs;
-      if (failure !== undefined && leftMs <= 0) throw failure;
-      const shareMs = leftMs * shareOfAttempt(round, rounds, index, servers.length);
-      const attemptMs = Math.max(shareMs, MIN_ATTEMPT_MS);
-      try {
-        return await askServer(request, server, startMs + Math.min(attemptMs, leftMs));
-      } catch (error) {
-        signal.throwIfAborted();
-        failure = error;
-        const kind = kindOf(error);
-        if (kind === "negative" || kind === "config") throw error;
-      }
+    // The last round gets what is left, however fast the others were.
+    const ofMs = round === rounds - 1 ? endMs : pacedEndMs;
+    const shareMs = (ofMs - now()) * shareOfRound(round, rounds);
+    try {
+      const answer = await askServers(request, servers, shareMs, endMs);
+      if (answer.failure === undefined) return answer;
+      substitute = answer;
+    } catch (error) {
+      signal.throwIfAborted();
+      failure = error;
+      if (isFinal(error)) throw error;
     }
   }
+  if (substitute) return substitute;
   throw failure;
 }
 
+/** Returns whether no other server need be asked after an error. */
+function isFinal(error: unknown): boolean {
+  const kind = kindOf(error);
+  return kind === "negative" || kind === "config";
+}
+
 /**
- * Returns the share of the remaining time for one attempt. Later rounds get more: a lost packet is noticed soon, and a
+ * Returns the share of the remaining time for one round. Later rounds get more: a lost question is noticed soon, and a
  * slow server still has a chance.
  */
-function shareOfAttempt(round: number, rounds: number, index: number, servers: number): number {
+function shareOfRound(round: number, rounds: number): number {
   const weight = (at: number) => 2 ** Math.min(at, MAX_DOUBLINGS);
-  let later = 0;
-  for (let at = round + 1; at < rounds; at++) later += weight(at) * servers;
-  return weight(round) / (weight(round) * (servers - index) + later);
+  let left = 0;
+  for (let at = round; at < rounds; at++) left += weight(at);
+  return weight(round) / left;
+}
+
+/**
+ * Asks each server once: the next one after a failure, or when the time of the one before is over. If questions are
+ * repeated, the one before stays open, and the next server is asked soon.
+ *
+ * @param request What to ask.
+ * @param servers The servers, in order.
+ * @param shareMs The time for all of them.
+ * @param endMs End of all.
+ * @returns The first answer; if there is none, a substitute.
+ * @throws The last failure; a final one at once.
+ */
+function askServers(
+  request: ResolveRequest,
+  servers: readonly (NameServer | undefined)[],
+  shareMs: number,
+  endMs: number,
+): Promise<CachedAnswer> {
+  const { signal, lookup: { repeats = false } } = request;
+  const roundEndMs = now() + shareMs;
+  const questions: AbortController[] = [];
+  return new Promise((resolve, reject) => {
+    let open = 0;
+    let isOver = false;
+    let substitute: CachedAnswer | undefined;
+    let nextServer: Timer | undefined;
+    const end = (settle: () => void, answered?: AbortController) => {
+      isOver = true;
+      nextServer?.clear();
+      for (const one of questions) if (one !== answered) one.abort(signal.reason);
+      settle();
+    };
+    const askNext = () => {
+      const question = new AbortController();
+      const isOnly = servers.length === 1;
+      const own = isOnly ? signal : AbortSignal.any([signal, question.signal]);
+      const left = servers.length - questions.length;
+      questions.push(question);
+      open++;
+      const nowMs = now();
+      const ownMs = Math.max((roundEndMs - nowMs) / (repeats ? 1 : left), MIN_ATTEMPT_MS);
+      nextServer?.clear();
+      if (repeats && left > 1) nextServer = maintenanceTimer(NEXT_SERVER_MS, askNext);
+      const server = servers[servers.length - left];
+      askServer({ ...request, signal: own }, server, Math.min(nowMs + ownMs, endMs)).then(
+        (answer) => {
+          if (isOver) return;
+          if (answer.failure === undefined) return end(() => resolve(answer), question);
+          substitute ??= answer;
+          onFailure(answer.failure);
+        },
+        (error) => {
+          if (!isOver) onFailure(error);
+        },
+      );
+    };
+    const onFailure = (error: unknown) => {
+      open--;
+      const mayAskNext = questions.length < servers.length && now() < endMs;
+      if (signal.aborted || isFinal(error)) end(() => reject(error));
+      else if (mayAskNext) askNext();
+      else if (open === 0) end(() => substitute ? resolve(substitute) : reject(error));
+    };
+    askNext();
+  });
 }
 
 function lastGoodFirst(
@@ -219,7 +334,7 @@ async function askServer(
   const { family, preferred = 4, previous, trustNegative } = request;
   const ask = (one: Question["family"]) => askOnce(request, one, server, endMs);
   if (family === 4 || family === 6 || family === "srv") return await ask(family);
-  if (family === "both") return await askBoth(ask, previous);
+  if (family === "both") return await askBoth(ask, request);
   try {
     return await ask(preferred);
   } catch (error) {
@@ -238,50 +353,121 @@ async function askServer(
   }
 }
 
-/** Asks for A and AAAA at once. One family is enough; one that fails temporarily keeps its addresses. */
+/** The records of a question, for messages. */
+const RECORDS = { 4: "A", 6: "AAAA", srv: "SRV" } as const;
+
+/** One of two families. */
+type Half = PromiseSettledResult<CachedAnswer>;
+
+/**
+ * Asks for A and AAAA at once. One family is enough: one that fails temporarily keeps its addresses, and one that does
+ * not answer soon follows as the rest of the answer.
+ */
 async function askBoth(
   ask: (family: 4 | 6) => Promise<CachedAnswer>,
-  previous: CachedAnswer | undefined,
+  { previous, without }: ResolveRequest,
 ): Promise<CachedAnswer> {
-  const results = await Promise.allSettled([ask(4), ask(6)]);
-  const found = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
-  const failed = results.map((result) => result.status === "rejected" ? result.reason : undefined);
+  const halves: (Half | undefined)[] = [undefined, undefined];
+  const noted = ([4, 6] as const).map(async (family, index) => {
+    if (family !== without) halves[index] = await settled(ask(family));
+    return halves[index];
+  });
+  if (without === undefined) {
+    const first = await Promise.race(noted);
+    // A family that was silent the last time is not waited for.
+    if (first?.status !== "fulfilled") await Promise.all(noted);
+    else if (!previous?.missing) await inTime(Promise.all(noted), OTHER_FAMILY_MS);
+  } else await Promise.all(noted);
+  const answer = together(halves, previous);
+  if (halves[0] && halves[1] || without !== undefined) return answer;
+  const silent = halves[0] ? 1 : 0;
+  const rest = noted[silent]!.then((half) => {
+    if (half?.status === "rejected") throw half.reason;
+    return together(halves, previous);
+  });
+  // It may be left alone, if no caller needs it any more.
+  rest.catch(() => {});
+  return { ...answer, rest };
+}
+
+async function settled(promise: Promise<CachedAnswer>): Promise<Half> {
+  const [half] = await Promise.allSettled([promise]);
+  return half!;
+}
+
+/** Waits for a promise, but no longer than `limitMs`. */
+async function inTime(promise: Promise<unknown>, limitMs: number): Promise<void> {
+  let limit: Timer | undefined;
+  const over = new Promise((resolve) =>
+    limit = maintenanceTimer(limitMs, () => resolve(undefined))
+  );
+  await Promise.race([promise, over]);
+  limit?.clear();
+}
+
+/** Puts the families together. One that is still `undefined` has not answered yet. */
+function together(
+  halves: readonly (Half | undefined)[],
+  previous: CachedAnswer | undefined,
+): CachedAnswer {
+  const found = halves.flatMap((half) => half?.status === "fulfilled" ? [half.value] : []);
+  const failed = halves.map((half) => half?.status === "rejected" ? half.reason : undefined);
   const first = found[0];
   const refused = failed.find((error) => reasonOf(error) === NOT_ALLOWED);
   if (refused !== undefined) throw refused;
-  if (!first) throw failed.find((error) => kindOf(error) !== "negative") ?? failed[0];
+  if (!first) {
+    const error = failed.find((error) => error !== undefined && kindOf(error) !== "negative") ??
+      failed.find((error) => error !== undefined);
+    // The other family may have an address.
+    if (halves.includes(undefined) && kindOf(error) === "negative") throw asTransient(error);
+    throw error;
+  }
   const askedAtMs = Math.min(...found.map(({ askedAtMs }) => askedAtMs));
   const isCarriedOver = (address: string) => {
-    const error = failed[address.includes(":") ? 1 : 0];
+    const index = address.includes(":") ? 1 : 0;
+    if (!halves[index]) return true;
+    const error = failed[index];
     const kind = error === undefined ? "negative" : kindOf(error);
     // The second ambiguous "not found" in a row is treated as negative.
     return kind === "transient" || (kind === "ambiguous" && !previous?.carriedOver);
   };
   const known = previous?.source === "dns" ? previous : undefined;
   const knownAddresses = [...known?.addresses ?? [], ...known?.carriedOver?.addresses ?? []];
-  const carried = knownAddresses.filter(isCarriedOver);
+  const carried = [...new Set(knownAddresses.filter(isCarriedOver))];
   const sinceMs = known?.carriedOver?.sinceMs ?? askedAtMs;
   const ttls = found.map(({ ttl }) => ttl);
   const ttl = ttls.includes(undefined) ? undefined : Math.min(...ttls as number[]);
+  const isHalf = carried.length > 0 || halves.includes(undefined);
   return {
     ...first,
     addresses: found.flatMap(({ addresses }) => addresses),
     carriedOver: carried.length ? { addresses: carried, sinceMs } : undefined,
-    ttl: carried.length ? Math.min(ttl ?? MAX_HALF_ANSWER_TTL, MAX_HALF_ANSWER_TTL) : ttl,
+    ttl: isHalf ? Math.min(ttl ?? MAX_HALF_ANSWER_TTL, MAX_HALF_ANSWER_TTL) : ttl,
     askedAtMs,
     answeredAtMs: Math.max(...found.map(({ answeredAtMs }) => answeredAtMs)),
+    waitedMs: Math.max(...found.map(({ waitedMs }) => waitedMs)),
+    missing: halves.includes(undefined) ? (halves[0] ? 6 : 4) : undefined,
+    halfFailure: failed.find((error) => error !== undefined && kindOf(error) === "transient"),
+    failure: found.find(({ failure }) => failure !== undefined)?.failure,
   };
 }
 
-/** Sends one query, with a deadline of its own: the runtimes' timeouts differ. */
+function asTransient(cause: unknown): LookupError {
+  return new LookupError(`${messageOf(cause)}; the other address family has not answered`, {
+    kind: "transient",
+    cause,
+  });
+}
+
+/** Asks one question, with a deadline of its own: the runtimes' timeouts differ. */
 async function askOnce(
-  { name, absolute, hosts, lookup, allow, signal }: ResolveRequest,
+  request: ResolveRequest,
   family: Question["family"],
   server: NameServer | undefined,
   endMs: number,
 ): Promise<CachedAnswer> {
+  const { name, absolute, hosts, lookup, allow, signal } = request;
   const startMs = now();
-  const askedAtMs = ageClock();
   let what = "the server did not answer";
   const readsHosts = hosts === "first" || hosts === "configured";
   const question = {
@@ -290,13 +476,17 @@ async function askOnce(
     ...(readsHosts && { hosts: true }),
     family,
     server,
+    onWait: (text: string) => void (what = text),
   };
-  const onWait = (text: string) => void (what = text);
   const limitMs = (server?.timeout ?? Infinity) * 1000;
-  const answer: Answer = await deadline(
+  const { answer, askedAtMs, sentAtMs } = await deadline(
     Math.min(endMs - startMs, limitMs),
-    (signal) => lookup.lookup({ ...question, signal, onWait }),
-    { signal, what: () => `Cannot look up "${name}": ${what}`, start: awakeTimer },
+    (signal) => askRepeatedly(lookup, question, signal, request.open),
+    {
+      signal,
+      what: () => `Cannot look up ${RECORDS[family]} of "${name}": ${what}`,
+      start: awakeTimer,
+    },
   );
   const answeredAtMs = ageClock();
   const addresses = addressesOf(answer, name, family, lookup);
@@ -311,10 +501,74 @@ async function askOnce(
     askedAtMs,
     answeredAtMs,
     tookMs: now() - startMs,
+    waitedMs: now() - sentAtMs,
     server,
     source: "dns",
+    ...(answer.stale && { failure: staleError(name, lookup) }),
     details: { server: answer.server, chain: answer.chain },
   };
+}
+
+function staleError(name: string, lookup: Lookup): LookupError {
+  return new LookupError(
+    `The lookup "${lookup.name}" answered "${name}" with data that have expired: the server could get no others`,
+    { kind: "transient", reason: "STALE" },
+  );
+}
+
+/**
+ * Sends a question, and again while it is open if the lookup's messages may be lost. The first outcome counts.
+ *
+ * @param lookup The lookup.
+ * @param question The question.
+ * @param signal Ends it.
+ * @param open Is given a function that repeats the question at once.
+ */
+function askRepeatedly(
+  lookup: Lookup,
+  question: Omit<Question, "signal">,
+  signal: AbortSignal,
+  open: Set<() => void> | undefined,
+): Promise<{ answer: Answer; askedAtMs: number; sentAtMs: number }> {
+  const others = new AbortController();
+  return new Promise((resolve, reject) => {
+    let sent = 0;
+    let lastSentAtMs = -Infinity;
+    let next: Timer | undefined;
+    const end = (settle: () => void, reason?: unknown) => {
+      next?.clear();
+      open?.delete(repeat);
+      signal.removeEventListener("abort", onAbort);
+      others.abort(reason);
+      settle();
+    };
+    const onAbort = () => end(() => reject(signal.reason), signal.reason);
+    const send = () => {
+      const askedAtMs = ageClock();
+      const sentAtMs = lastSentAtMs = now();
+      next?.clear();
+      if (lookup.repeats) {
+        const pauseMs = REPEATS_MS[Math.min(sent, REPEATS_MS.length - 1)]!;
+        next = maintenanceTimer(pauseMs, send);
+      }
+      sent++;
+      // A lookup of the user's own may throw at once.
+      const asked = async () => await lookup.lookup({ ...question, signal: others.signal });
+      asked().then(
+        (answer) => end(() => resolve({ answer, askedAtMs, sentAtMs })),
+        (error) => end(() => reject(error)),
+      );
+    };
+    const repeat = () => {
+      const quietMs = now() - lastSentAtMs;
+      if (lookup.repeats ? quietMs >= MIN_REPEAT_MS : sent < 2 && quietMs >= MIN_SECOND_CALL_MS) {
+        send();
+      }
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    open?.add(repeat);
+    send();
+  });
 }
 
 /** Returns the valid addresses of the requested family, without duplicates. A lookup may be the user's own. */

@@ -32,7 +32,7 @@ import { isListed } from "../internal/listed.ts";
 import { callUserCode, messageOf } from "../internal/thrown.ts";
 import { haveNoRoute } from "../lookups/route.ts";
 import type { AddressChange, AnswerSource, AnswerStatus, Watcher } from "./answer_source.ts";
-import type { CacheEntry } from "./cache_entry.ts";
+import type { CacheEntry, KnownAnswer, Wish } from "./cache_entry.ts";
 import { Freshness, type FreshnessSettings } from "./freshness.ts";
 import type { InFlightQuery, RetryBudget } from "./in_flight_query.ts";
 import { RefreshSchedule } from "./refresh_schedule.ts";
@@ -77,6 +77,10 @@ export class View implements AnswerSource {
   #backgroundQuery: InFlightQuery | undefined;
   /** Time from which the other family may be asked for again. */
   #nextSwitchMs = -Infinity;
+  /** The query that this view retains for the second of two families. */
+  #rest: InFlightQuery | undefined;
+  /** Where the addresses are from. */
+  #source: CachedAnswer["source"] = "dns";
   /** Time of a `refresh()` that came too soon after the last query. */
   #postponedRefreshMs = Infinity;
 
@@ -87,6 +91,12 @@ export class View implements AnswerSource {
   constructor(readonly entry: CacheEntry, readonly settings: ViewSettings) {
     this.#freshness = new Freshness(settings);
     if (entry.answer) this.apply(entry.answer);
+    if (entry.substitute && this.takesFallback) this.apply(entry.substitute);
+  }
+
+  /** Whether an answer of the fallback is better than what the view has. */
+  get takesFallback(): boolean {
+    return this.#source === "os" || this.#freshness.isExpiredForGood(ageClock());
   }
 
   /** End of the fresh answer, in milliseconds of `ageClock()`. */
@@ -121,6 +131,7 @@ export class View implements AnswerSource {
    */
   isFresh(nowMs: number = ageClock()): boolean {
     if (nowMs < this.#freshness.freshUntilMs) return true;
+    if (nowMs < this.#freshness.lateUntilMs) return true;
     if (nowMs >= this.#freshness.graceUntilMs) return false;
     if (nowMs >= this.#schedule.dueMs) this.#startBackgroundQuery();
     return true;
@@ -175,21 +186,26 @@ export class View implements AnswerSource {
     if (noStaleAnswer && nowMs < entry.negativeUntilMs) {
       return { kind: "failedConclusively", error: entry.failure };
     }
-    const query = entry.startQuery(settings, noStaleAnswer);
+    const query = entry.startQuery(this.#wish(nowMs));
     const outcome = noStaleAnswer || settings.timeoutMs < RESPONSE_TIMER_MS
       ? await query.waitFor(startMs + settings.timeoutMs + SLACK_MS, signal)
       : await query.waitFor(
-        startMs + RESPONSE_TIMER_MS,
+        Math.min(startMs, query.startedAtMs) + RESPONSE_TIMER_MS,
         signal,
         () => this.#startBackgroundQuery(),
       );
     if (outcome === "timedOut") return { kind: "timedOut" };
     if (outcome.kind === "cancelled") return outcome;
     // An answer is good for all callers that waited for it, however short its TTL.
-    if (outcome.kind === "answered") return { kind: "fresh" };
-    const { error } = outcome;
+    if (outcome.kind === "answered" && this.#isServedBy(outcome.answer)) return { kind: "fresh" };
+    const error = outcome.kind === "answered" ? outcome.answer.failure : outcome.error;
     const isConclusive = this.#isConclusive(query, ageClock(), error);
     return { kind: isConclusive ? "failedConclusively" : "failedInconclusively", error };
+  }
+
+  /** Returns whether callers that waited for an answer may use it: it is no substitute, or this view took it. */
+  #isServedBy({ failure, source }: CachedAnswer): boolean {
+    return failure === undefined || source === "os" && this.#source === "os";
   }
 
   /**
@@ -200,8 +216,12 @@ export class View implements AnswerSource {
    */
   async refresh(): Promise<void> {
     const earliestMs = this.entry.askedAtMs + MIN_REFRESH_GAP_MS;
-    if (this.entry.query || ageClock() >= earliestMs) {
-      await this.#startBackgroundQuery().settled;
+    const underWay = this.entry.query;
+    if (underWay || ageClock() >= earliestMs) {
+      const query = this.#startBackgroundQuery();
+      // It may wait for an answer that was lost.
+      if (query === underWay) query.repeat();
+      await query.settled;
     } else {
       this.#postponedRefreshMs = earliestMs;
       this.#schedule.dueMs = Math.min(this.#schedule.dueMs, earliestMs);
@@ -258,7 +278,7 @@ export class View implements AnswerSource {
 
   /** Returns the state of the answer. */
   status(): AnswerStatus {
-    const { addresses, entry: { answer, failures } } = this;
+    const { addresses, entry: { newest: answer, failures } } = this;
     const nowMs = ageClock();
     return {
       addresses,
@@ -270,8 +290,33 @@ export class View implements AnswerSource {
   }
 
   /** Takes over an answer; returns the change, if the addresses changed. */
-  apply(answer: CachedAnswer): AddressChange | undefined {
-    const { ttl, askedAtMs, answeredAtMs, tookMs, carriedOver, source } = answer;
+  apply(answer: KnownAnswer): AddressChange | undefined {
+    const { ttl, askedAtMs, answeredAtMs, tookMs, source, usableMs, askAgainAtMs } = answer;
+    const change = this.#take(answer);
+    const ttlMs = this.#freshness.onAnswer(answer, usableMs);
+    const serverTtlMs = ttl === undefined ? undefined : ttl * 1000;
+    const times = { askedAtMs, answeredAtMs, tookMs, serverTtlMs, ttlMs, askAgainAtMs };
+    this.#schedule.onAnswer({ ...times, changed: change !== undefined });
+    this.#source = source;
+    this.#postponedRefreshMs = Infinity;
+    this.#setTimer();
+    return change && { ...change, ttl: ttlMs / 1000, source };
+  }
+
+  /** Takes over the addresses of an answer that has expired at its server; returns the change, if they changed. */
+  applyExpired(answer: KnownAnswer): AddressChange | undefined {
+    const change = this.#take(answer);
+    // Without an answer before, this one is as good as one that expires now.
+    const { staleUntilMs } = this.#freshness;
+    if (staleUntilMs === -Infinity) this.#freshness.onExpired(answer.askedAtMs);
+    this.#source = "dns";
+    const ttl = this.#freshness.remainingMs(ageClock()) / 1000;
+    return change && { ...change, ttl, source: "dns" };
+  }
+
+  /** Takes over the addresses. */
+  #take(answer: KnownAnswer): Omit<AddressChange, "ttl" | "source"> | undefined {
+    const { askedAtMs, carriedOver } = answer;
     const isCarried = carriedOver && askedAtMs < carriedOver.sinceMs + this.settings.maxStaleMs;
     // Frozen: they are handed out in events and in `status()`, and shared by all engines of the name.
     const addresses = Object.freeze(
@@ -281,25 +326,33 @@ export class View implements AnswerSource {
     const removed = Object.freeze(
       this.addresses.filter((address) => !isListed(addresses, address)),
     );
-    const changed = added.length > 0 || removed.length > 0;
-
-    const ttlMs = this.#freshness.onAnswer(askedAtMs, ttl);
-    const serverTtlMs = ttl === undefined ? undefined : ttl * 1000;
-    this.#schedule.onAnswer({ askedAtMs, answeredAtMs, tookMs, serverTtlMs, ttlMs, changed });
     this.addresses = addresses;
-    this.#postponedRefreshMs = Infinity;
-    this.#setTimer();
-    return changed ? { added, removed, addresses, ttl: ttlMs / 1000, source } : undefined;
+    return added.length > 0 || removed.length > 0 ? { added, removed, addresses } : undefined;
   }
 
   /** Calls the watchers after an answer was applied to all views. */
   notifyAnswer(change: AddressChange | undefined): void {
-    if (change) {
-      const { added, removed, addresses } = change;
-      const isFirst = removed.length === 0 && added.length === addresses.length;
-      this.#notify((watcher) => watcher.onChange?.(change, isFirst));
-    }
+    this.notifyChange(change);
     this.#notify((watcher) => watcher.onAnswer?.(this.entry.askedAtMs));
+  }
+
+  /** Calls the watchers after the addresses were taken over. */
+  notifyChange(change: AddressChange | undefined): void {
+    if (!change) return;
+    const { added, removed, addresses } = change;
+    const isFirst = removed.length === 0 && added.length === addresses.length;
+    this.#notify((watcher) => watcher.onChange?.(change, isFirst));
+  }
+
+  /** Lets a query go on for the second of two families, as long as the view is watched. */
+  retainRest(query: InFlightQuery): void {
+    if (!this.#isWatched || this.#rest === query) return;
+    this.#rest?.release();
+    this.#rest = query;
+    query.retain();
+    query.finished.then(() => {
+      if (this.#rest === query) this.#rest = undefined;
+    });
   }
 
   /** Begins grace after a failed query, unless a query of these options would have tried harder. */
@@ -331,17 +384,26 @@ export class View implements AnswerSource {
 
   /** Starts a query that no caller waits for, or retains the one under way. */
   #startBackgroundQuery(): InFlightQuery {
-    const query = this.entry.startQuery(
-      this.settings,
-      this.#freshness.isExpiredForGood(ageClock()),
-    );
+    const nowMs = ageClock();
+    const query = this.entry.startQuery(this.#wish(nowMs));
+    if (this.#refCount > 0) this.#freshness.onAsked(nowMs);
     if (this.#backgroundQuery === query) return query;
     this.#backgroundQuery = query;
     query.retain();
     query.settled.then(() => {
-      if (this.#backgroundQuery === query) this.#backgroundQuery = undefined;
+      if (this.#backgroundQuery !== query) return;
+      this.#backgroundQuery = undefined;
+      query.release();
     });
     return query;
+  }
+
+  #wish(nowMs: number): Wish {
+    return {
+      budget: this.settings,
+      noStaleAnswer: this.#freshness.isExpiredForGood(nowMs),
+      wasFromOs: this.#source === "os",
+    };
   }
 
   /** Releases the background query once the view is neither watched nor kept fresh. */
@@ -350,6 +412,9 @@ export class View implements AnswerSource {
     const query = this.#backgroundQuery;
     this.#backgroundQuery = undefined;
     query?.release();
+    const rest = this.#rest;
+    this.#rest = undefined;
+    rest?.release();
   }
 
   /** Sets the timer of the next query, if the answer is kept fresh. */

@@ -14,6 +14,7 @@ import { systemServers } from "./system_servers.ts";
 export const wire: Lookup = {
   ...lazy("wire", async () => (await import("../wire.ts")).wireLookup),
   servers: systemServers,
+  repeats: true,
 };
 
 const dohByUrl: Map<string, Lookup> = new Map();

@@ -2,7 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { ConnectError } from "../../errors.ts";
 import { readDnsOptions } from "../../engine/options.ts";
 import { getDnsEngine } from "../../mod.ts";
-import type { CachedAnswer } from "../../resolver/resolution.ts";
+import type { KnownAnswer } from "../../resolver/cache_entry.ts";
+import { BELIEVED } from "../../resolver/copy_doubts.ts";
 import { clearDnsCache, viewOf } from "../../resolver.ts";
 import { fakeAdapter } from "../../testing/mod.ts";
 import { cpuTimeOf } from "../support/cpu_time.ts";
@@ -18,7 +19,7 @@ function addresses(second: number): string[] {
   );
 }
 
-function answer(second: number): CachedAnswer {
+function answer(second: number): KnownAnswer {
   const nowMs = performance.now();
   return {
     addresses: addresses(second),
@@ -27,6 +28,8 @@ function answer(second: number): CachedAnswer {
     askedAtMs: nowMs,
     answeredAtMs: nowMs,
     tookMs: 0,
+    waitedMs: 0,
+    ...BELIEVED,
     server: undefined,
     source: "dns",
     details: { server: undefined, chain: undefined },

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Freshness, type FreshnessSettings } from "../../resolver/freshness.ts";
+import { Freshness, type FreshnessSettings, type TimedAnswer } from "../../resolver/freshness.ts";
 
 const SETTINGS: FreshnessSettings = {
   minTtlMs: 250,
@@ -9,10 +9,15 @@ const SETTINGS: FreshnessSettings = {
   maxStaleMs: 86_400_000,
 };
 
+/** An answer with a TTL of 10 s, which comes at once. */
+function answered(askedAtMs: number): TimedAnswer {
+  return { askedAtMs, answeredAtMs: askedAtMs, waitedMs: 0, ttl: 10 };
+}
+
 /** Returns the lengths of grace, in seconds, if each failure is known when the grace before it runs out. */
 function graces(settings: Partial<FreshnessSettings>, count: number): number[] {
   const freshness = new Freshness({ ...SETTINGS, ...settings });
-  freshness.onAnswer(0, 10);
+  freshness.onAnswer(answered(0));
   const lengths: number[] = [];
   for (let nowMs = 10_000; lengths.length < count; nowMs = freshness.graceUntilMs) {
     freshness.onFailure(nowMs);
@@ -34,18 +39,18 @@ Deno.test("Freshness.onFailure() doubles grace each time it runs out, four times
 
 Deno.test("Freshness.onFailure() begins grace at expiry or at the failure, whichever is later", () => {
   const early = new Freshness(SETTINGS);
-  early.onAnswer(0, 10);
+  early.onAnswer(answered(0));
   early.onFailure(9000);
   assertEquals(early.graceUntilMs, 40_000);
   const late = new Freshness(SETTINGS);
-  late.onAnswer(0, 10);
+  late.onAnswer(answered(0));
   late.onFailure(22_000);
   assertEquals(late.graceUntilMs, 52_000);
 });
 
 Deno.test("Freshness.onFailure() changes nothing during grace", () => {
   const freshness = new Freshness(SETTINGS);
-  freshness.onAnswer(0, 10);
+  freshness.onAnswer(answered(0));
   for (const atMs of [10_000, 11_000, 39_999]) freshness.onFailure(atMs);
   assertEquals(freshness.graceUntilMs, 40_000);
   freshness.onFailure(45_000);
@@ -54,10 +59,10 @@ Deno.test("Freshness.onFailure() changes nothing during grace", () => {
 
 Deno.test("Freshness.onAnswer() ends grace, and the next grace is as long as the first", () => {
   const freshness = new Freshness(SETTINGS);
-  freshness.onAnswer(0, 10);
+  freshness.onAnswer(answered(0));
   freshness.onFailure(10_000);
   freshness.onFailure(40_000);
-  freshness.onAnswer(50_000, 10);
+  freshness.onAnswer(answered(50_000));
   assertEquals(freshness.graceUntilMs, -Infinity);
   freshness.onFailure(60_000);
   assertEquals(freshness.graceUntilMs, 90_000);
@@ -65,7 +70,7 @@ Deno.test("Freshness.onAnswer() ends grace, and the next grace is as long as the
 
 Deno.test("Freshness.onFailure() ends grace at dnsMaxStale after expiry, and begins none later", () => {
   const freshness = new Freshness({ ...SETTINGS, maxStaleMs: 45_000 });
-  freshness.onAnswer(0, 10);
+  freshness.onAnswer(answered(0));
   freshness.onFailure(10_000);
   assertEquals(freshness.graceUntilMs, 40_000);
   freshness.onFailure(40_000);
@@ -78,7 +83,7 @@ Deno.test("Freshness.onFailure() begins no grace without an answer", () => {
   const freshness = new Freshness(SETTINGS);
   freshness.onFailure(1000);
   assertEquals(freshness.graceUntilMs, -Infinity);
-  freshness.onAnswer(0, 10);
+  freshness.onAnswer(answered(0));
   freshness.clear();
   freshness.onFailure(11_000);
   assertEquals(freshness.graceUntilMs, -Infinity);
@@ -87,7 +92,7 @@ Deno.test("Freshness.onFailure() begins no grace without an answer", () => {
 Deno.test("Freshness.isExpiredForGood() is true when dnsMaxStale is over, or at expiry if dnsGraceTtl is 0", () => {
   const freshness = new Freshness({ ...SETTINGS, maxStaleMs: 5000 });
   assertEquals(freshness.isExpiredForGood(0), true);
-  freshness.onAnswer(0, 10);
+  freshness.onAnswer(answered(0));
   assertEquals([9999, 10_000, 14_999, 15_000].map((ms) => freshness.isExpiredForGood(ms)), [
     false,
     false,
@@ -95,6 +100,6 @@ Deno.test("Freshness.isExpiredForGood() is true when dnsMaxStale is over, or at 
     true,
   ]);
   const graceless = new Freshness({ ...SETTINGS, graceMs: 0 });
-  graceless.onAnswer(0, 10);
+  graceless.onAnswer(answered(0));
   assertEquals([9999, 10_000].map((ms) => graceless.isExpiredForGood(ms)), [false, true]);
 });

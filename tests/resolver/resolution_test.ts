@@ -38,6 +38,7 @@ function earlier(rest: Partial<CachedAnswer>): CachedAnswer {
     askedAtMs: 0,
     answeredAtMs: 0,
     tookMs: 0,
+    waitedMs: 0,
     server: undefined,
     source: "dns",
     details: { server: undefined, chain: undefined },
@@ -75,7 +76,7 @@ Deno.test("resolveName() says in the error of a timeout what the lookup waited f
     onWait?.(what);
     return never();
   });
-  const failed = assertRejects(resolve, DOMException, `Cannot look up "db.internal": ${what}`);
+  const failed = assertRejects(resolve, DOMException, `Cannot look up A of "db.internal": ${what}`);
   await time.advance(12.01);
   await failed;
 });
@@ -422,4 +423,160 @@ Deno.test("resolveName() rejects with the error of DNS if the fallback fails as 
   }, { fallback });
   await assertRejects(resolve, LookupError, "Scripted: negative");
   assertEquals(fallback.questions.map(({ family }) => family), [4, 6]);
+});
+
+/** A request like `requestWith()`, with a lookup whose questions are repeated. */
+function repeating(
+  ...[respond, rest]: Parameters<typeof requestWith>
+): ReturnType<typeof requestWith> {
+  const made = requestWith(respond, rest);
+  Object.assign(made.dns, { repeats: true });
+  return made;
+}
+
+/** Answers as a server whose messages with these numbers, from 1, are lost. */
+function losing(...lost: number[]): (question: Question) => Promise<Answer> {
+  let count = 0;
+  return () => lost.includes(++count) ? never() : Promise.resolve(V4);
+}
+
+Deno.test("resolveName() repeats a question that is not answered after 200 ms, and counts the TTL from the one that was", async () => {
+  using time = fakeTime();
+  const startMs = time.nowMs;
+  const { dns, resolve } = repeating(losing(1, 2));
+  const found = resolve();
+  await time.advance(0.4);
+  const { askedAtMs, tookMs } = await found;
+  assertEquals([askedAtMs - startMs, tookMs, dns.running], [400, 400, 0]);
+});
+
+Deno.test("resolveName() repeats a question less and less often, and takes a late answer to an earlier one", async () => {
+  using time = fakeTime();
+  const startMs = time.nowMs;
+  let first = true;
+  const { dns, resolve } = repeating(() => {
+    if (!first) return never();
+    first = false;
+    return new Promise((done) => setTimeout(() => done(V4), 4900));
+  }, { rounds: 1 });
+  const found = resolve();
+  await time.advance(4.9);
+  assertEquals((await found).addresses, ["10.0.0.1"]);
+  const sentMs = dns.askedAtMs.map((ms) => ms - startMs);
+  assertEquals(sentMs, [0, 200, 400, 600, 800, 1200, 2000, 3000, 4000]);
+  assertEquals(dns.running, 0);
+});
+
+Deno.test("resolveName() is not deaf in its last attempt: a lost question is repeated after two failures", async () => {
+  using time = fakeTime();
+  let count = 0;
+  const { resolve } = repeating(() => {
+    count++;
+    if (count < 3) throw fail("transient");
+    return count === 3 ? never() : V4;
+  });
+  const found = resolve();
+  await time.advance(0.6);
+  assertEquals((await found).addresses, ["10.0.0.1"]);
+});
+
+Deno.test("resolveName() asks the next server after 200 ms of silence, and still takes the answer of the first", async () => {
+  for (const [firstMs, winner] of [[300, "10.9.9.1"], [5000, "10.9.9.2"]] as const) {
+    using time = fakeTime();
+    const { dns, resolve } = repeating(({ server }) => {
+      const delayMs = server?.host === "10.9.9.1" ? firstMs : 150;
+      return new Promise((done) => setTimeout(() => done(V4), delayMs));
+    }, { servers: servers.slice(0, 2) });
+    const found = resolve();
+    await time.advance(0.36);
+    assertEquals((await found).server?.host, winner);
+    assertEquals(dns.running, 0);
+  }
+});
+
+Deno.test("resolveName() repeats an open question on demand; that of a lookup which repeats nothing itself once, after a second", async () => {
+  for (const repeats of [true, false]) {
+    using time = fakeTime();
+    const open = new Set<() => void>();
+    const lost = repeats ? [1, 2, 3, 4, 5, 6] : [1];
+    const { dns, resolve } = (repeats ? repeating : requestWith)(losing(...lost), { open });
+    const found = resolve();
+    await time.advance(repeats ? 1.1 : 0.9);
+    const sent = dns.questions.length;
+    const demand = () => {
+      for (const repeat of open) repeat();
+    };
+    demand();
+    assertEquals(dns.questions.length, repeats ? sent + 1 : sent);
+    await time.advance(0.1);
+    demand();
+    assertEquals(dns.questions.length, sent + 1);
+    await time.advance(2);
+    await found;
+    assertEquals(open.size, 0);
+  }
+});
+
+Deno.test("resolveName() asks the next server if one repeats data that have expired; if all do, that is a substitute", async () => {
+  using time = fakeTime();
+  const stale: Answer = { addresses: ["10.0.0.9"], ttl: 30, stale: true };
+  const one = requestWith(({ server }) => server?.host === "10.9.9.2" ? V4 : stale, { servers });
+  assertEquals((await one.resolve()).server?.host, "10.9.9.2");
+  const all = requestWith(() => stale, { servers, rounds: 2 });
+  const found = all.resolve();
+  await time.advance(1);
+  const { addresses, failure } = await found;
+  assertEquals([addresses, all.dns.questions.length], [["10.0.0.9"], 6]);
+  assert(failure instanceof LookupError && failure.message.includes("have expired"));
+});
+
+Deno.test("resolveName() does not ask the fallback if DNS has an answer that has expired", async () => {
+  const fallback = fakeLookup(["10.1.1.1"], 5);
+  const stale: Answer = { addresses: ["10.0.0.9"], ttl: 30, stale: true };
+  const { resolve } = requestWith(() => stale, { fallback, rounds: 1 });
+  assertEquals((await resolve()).addresses, ["10.0.0.9"]);
+  assertEquals(fallback.questions.length, 0);
+});
+
+Deno.test('dnsFamily "both": a family that does not answer within 50 ms is not waited for, and follows', async () => {
+  using time = fakeTime();
+  const { resolve } = requestWith(({ family }) => {
+    if (family === 4) return { addresses: ["10.0.0.1"], ttl: 300 };
+    return new Promise((done) => setTimeout(() => done(V6), 400));
+  }, { family: "both" });
+  const found = resolve();
+  await time.tick(50);
+  const { addresses, missing, ttl, rest } = await found;
+  assertEquals([addresses, missing, ttl], [["10.0.0.1"], 6, 5]);
+  await time.tick(350);
+  const whole = await rest!;
+  assertEquals([whole.addresses, whole.missing, whole.ttl], [
+    ["10.0.0.1", "fd00::1"],
+    undefined,
+    20,
+  ]);
+});
+
+Deno.test('dnsFamily "both": a family that was silent before is not waited for, and one that is still asked for is not asked again', async () => {
+  using time = fakeTime();
+  const previous = earlier({ missing: 6 });
+  const silent = ({ family }: Question) => family === 4 ? V4 : never();
+  const again = requestWith(silent, { family: "both", previous });
+  const half = await again.resolve();
+  assertEquals([half.addresses, half.missing, again.dns.questions.length], [["10.0.0.1"], 6, 2]);
+  const failed = assertRejects(() => half.rest!, DOMException, 'AAAA of "db.internal"');
+  await time.advance(13);
+  await failed;
+  const without = requestWith(silent, { family: "both", previous, without: 6 });
+  const other = await without.resolve();
+  assertEquals([other.missing, other.rest, without.dns.questions.length], [6, undefined, 1]);
+});
+
+Deno.test('dnsFamily "both": NODATA of one family is no answer while the other is still asked for', async () => {
+  const { resolve } = requestWith(byFamily("negative", V6), {
+    family: "both",
+    without: 6,
+    rounds: 1,
+  });
+  assertEquals((await assertRejects(resolve, LookupError)).kind, "transient");
 });

@@ -67,12 +67,17 @@ Deno.test("View: while DNS is silent, the stale answer is used after 1.8 seconds
     const unwatch = view.watch({ onError: (error) => errors.push(error) });
     dns.delayMs = 3_600_000;
     await time.advance(10);
-    const askedMs = dns.askedAtMs.at(-1)!;
-    const late = kept ? (time.nowMs - askedMs) / 1000 : 0;
-    assertEquals(await call(time, view), { seconds: 1.8, address: "10.0.0.1" });
-    assertEquals(Math.round(view.graceUntilMs - time.nowMs), 30_000);
+    const askedMs = kept ? dns.askedAtMs.at(-1)! : time.nowMs;
+    // A query was sent ahead of expiry: until it may be lost, no caller waits for it.
+    if (kept) assertEquals(await call(time, view), { seconds: 0, address: "10.0.0.1" });
+    if (kept) await time.advance(1.005);
+    const late = (time.nowMs - askedMs) / 1000;
+    const { seconds, address } = await call(time, view);
+    assert(Math.abs(seconds - Math.max(0, 1.8 - late)) < 0.06, `${seconds} s after ${late} s`);
+    assertEquals(address, "10.0.0.1");
+    assert(Math.abs(view.graceUntilMs - time.nowMs - 30_000) <= 5);
     assertEquals(await call(time, view), { seconds: 0, address: "10.0.0.1" });
-    await time.advance(6.1 - late);
+    await time.tick(askedMs + 7900 - time.nowMs);
     assertEquals([dns.running, errors.length], [1, 0]);
     await time.advance(0.2);
     assertEquals(errors.length, 1);
@@ -301,11 +306,11 @@ Deno.test("View.waitUntilFresh() does not take the failure of a query with a sho
   await time.settle();
   let done = false;
   const patient = view.waitUntilFresh().then(() => done = true);
-  assertEquals(await early, { seconds: 0.5, address: "10.0.0.1" });
+  assertEquals(await early, { seconds: 0.6, address: "10.0.0.1" });
   assertFalse(view.isFresh(time.nowMs));
-  await time.advance(0.6);
+  await time.advance(0.1);
   assertFalse(done);
-  await time.advance(0.2);
+  await time.advance(0.1);
   await patient;
   assertEquals(view.addresses, ["10.0.0.2"]);
   assertEquals([dns.questions.length, dns.mostAtOnce], [3, 1]);

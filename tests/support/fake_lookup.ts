@@ -98,24 +98,36 @@ export interface FakeCache {
  * @param rounding How the remaining TTL is rounded; `"second-arithmetic"` uses a clock of whole seconds, as unbound and
  *   BIND do.
  * @param fetchMs The duration of a query to the authority, in milliseconds.
+ * @param staleTtl The TTL, in seconds, with which a copy past its end is given while a new one is fetched (RFC 8767);
+ *   if absent, the question waits for the new one.
  */
 export function fakeCache(
   authority: { address(atMs: number): string; readonly ttl: number },
   rounding: Rounding,
   fetchMs: number,
+  staleTtl?: number,
 ): FakeCache {
   const { ttl } = authority;
+  let next: { address: string; madeMs: number } | undefined;
   const clock = (ms: number) =>
     rounding === "second-arithmetic" ? Math.floor(ms / 1000) : ms / 1000;
   let copy: { address: string; madeMs: number } | undefined;
   return {
     ask(atMs: number) {
+      if (next && atMs >= next.madeMs) {
+        copy = next;
+        next = undefined;
+      }
       // A query to the authority under way answers this question too.
       if (copy && atMs < copy.madeMs) return { address: copy.address, ttl, readyMs: copy.madeMs };
       const left = copy ? ttl - (clock(atMs) - clock(copy.madeMs)) : 0;
       if (copy && left > 0 && rounding !== "none") {
         const whole = rounding === "ceil" ? Math.ceil(left) : Math.floor(left);
         return { address: copy.address, ttl: whole, readyMs: atMs };
+      }
+      if (copy && staleTtl !== undefined) {
+        next ??= { address: authority.address(atMs + fetchMs / 2), madeMs: atMs + fetchMs };
+        return { address: copy.address, ttl: staleTtl, readyMs: atMs };
       }
       copy = { address: authority.address(atMs + fetchMs / 2), madeMs: atMs + fetchMs };
       return { address: copy.address, ttl, readyMs: copy.madeMs };

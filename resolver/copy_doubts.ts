@@ -1,0 +1,148 @@
+/**
+ * Finds answers that a caching resolver may have given from a copy past its end (RFC 8767), with a TTL of its own, while
+ * it asks for a new one. The answer does not say so, unless the server reports it (RFC 8914). Times in, times out: no
+ * clock, no timer.
+ *
+ * An answer is in doubt if it may be such a copy: it is the first that came by DNS, its TTL is larger than that of the
+ * answer before, the answer before had ended and came back as it was, or it is a new copy of a server whose copies were
+ * seen to count down. Then the name is asked again within a second, at most twice: by then the resolver has the new
+ * copy. A TTL that is larger than any before counts as the largest one until it counts down, or has lasted.
+ *
+ * @module
+ */
+
+/** Times after the first doubtful answer at which the name is asked again. The last one settles it. */
+const ASK_AGAIN_MS: readonly number[] = [250, 900];
+/** Time for which a doubtful answer may be used. */
+const DOUBTFUL_MS = 1000;
+/** TTLs up to this one are asked for as often anyway. */
+const MIN_DOUBTED_TTL_MS = 1000;
+/** Maximum rounding error of a TTL. */
+const ROUNDING_MS = 1000;
+
+/** What is known of an answer. */
+export interface DatedAnswer {
+  /** The addresses. */
+  readonly addresses: readonly string[];
+  /** Time of the query. */
+  readonly askedAtMs: number;
+  /** Time of the answer. */
+  readonly answeredAtMs: number;
+  /** The server's TTL in seconds, if known. */
+  readonly ttl: number | undefined;
+}
+
+/** How far an answer is believed. */
+export interface Belief {
+  /** Milliseconds from the query for which it may be used, whatever its TTL says. */
+  readonly usableMs: number;
+  /** Time at which the name is asked again, whatever the TTL says. */
+  readonly askAgainAtMs: number;
+}
+
+/** The answer is used as its TTL says. */
+export const BELIEVED: Belief = { usableMs: Infinity, askAgainAtMs: Infinity };
+
+/** The answer before, with its TTL in milliseconds. */
+interface Last extends DatedAnswer {
+  readonly ttlMs: number;
+}
+
+/** The doubts about the answers for one name. */
+export class CopyDoubts {
+  #last: Last | undefined;
+  /** The answer with which the doubt began. */
+  #doubted: Last | undefined;
+  /** Whether a doubtful answer may be used for as long as its TTL says: the first one is all that there is. */
+  #isFirst = false;
+  /** The largest TTL that is believed. */
+  #maxTtlMs = 0;
+  /** Whether a copy counted down: the server is a cache. */
+  #isCache = false;
+  /** Time since which the TTL is larger. */
+  #largerSinceMs: number | undefined;
+  readonly #doubtsFirst: boolean;
+
+  /** @param doubtsFirst Whether the first answer is in doubt as well: it came by DNS. */
+  constructor(doubtsFirst: boolean) {
+    this.#doubtsFirst = doubtsFirst;
+  }
+
+  /** Takes the next answer. */
+  onAnswer(answer: DatedAnswer): Belief {
+    if (answer.ttl === undefined) {
+      this.clear();
+      return BELIEVED;
+    }
+    const last = this.#last;
+    const next = { ...answer, ttlMs: answer.ttl * 1000 };
+    if (last && next.ttlMs < last.ttlMs && isRestOf(next, last)) this.#isCache = true;
+    this.#last = next;
+    if (this.#doubted) {
+      if (!this.#isSettledBy(next, this.#doubted, last!)) return this.#doubt(next, this.#doubted);
+      this.#doubted = undefined;
+    } else if (next.ttlMs > MIN_DOUBTED_TTL_MS && this.#isDoubtful(next, last)) {
+      this.#doubted = next;
+      this.#isFirst = last === undefined;
+      return this.#doubt(next, next);
+    }
+    return this.#believe(next, last);
+  }
+
+  /** Forgets all answers. */
+  clear(): void {
+    this.#last = this.#doubted = this.#largerSinceMs = undefined;
+    this.#maxTtlMs = 0;
+    this.#isCache = false;
+  }
+
+  #isDoubtful(next: Last, last: Last | undefined): boolean {
+    if (!last) return this.#doubtsFirst;
+    if (next.ttlMs > last.ttlMs || this.#isCache && !isRestOf(next, last)) return true;
+    const lastEnded = next.askedAtMs >= last.askedAtMs + last.ttlMs;
+    return lastEnded && isSame(next, last);
+  }
+
+  #isSettledBy(next: Last, doubted: Last, last: Last): boolean {
+    if (!isSame(next, doubted)) return true;
+    const isNewer = next.ttlMs < last.ttlMs && !isRestOf(next, last);
+    return isNewer || next.askedAtMs >= doubted.askedAtMs + ASK_AGAIN_MS.at(-1)!;
+  }
+
+  #doubt(next: Last, doubted: Last): Belief {
+    const ageMs = next.askedAtMs - doubted.askedAtMs;
+    const afterMs = ASK_AGAIN_MS.find((ms) => ms > ageMs) ?? ASK_AGAIN_MS.at(-1)!;
+    const usableMs = this.#isFirst ? Infinity : DOUBTFUL_MS;
+    return { usableMs, askAgainAtMs: doubted.askedAtMs + afterMs };
+  }
+
+  #believe(next: Last, last: Last | undefined): Belief {
+    const { ttlMs, askedAtMs } = next;
+    const countsDown = last !== undefined && ttlMs < last.ttlMs && isRestOf(next, last);
+    if (ttlMs <= this.#maxTtlMs || this.#maxTtlMs === 0 || countsDown) {
+      this.#largerSinceMs = undefined;
+      this.#maxTtlMs = Math.max(this.#maxTtlMs, ttlMs, countsDown ? last.ttlMs : 0);
+      return BELIEVED;
+    }
+    this.#largerSinceMs ??= askedAtMs;
+    if (askedAtMs < this.#largerSinceMs + ttlMs) {
+      return { usableMs: this.#maxTtlMs, askAgainAtMs: Infinity };
+    }
+    this.#largerSinceMs = undefined;
+    this.#maxTtlMs = ttlMs;
+    return BELIEVED;
+  }
+}
+
+/** Returns whether two answers have the same addresses. */
+function isSame(one: DatedAnswer, other: DatedAnswer): boolean {
+  return one.addresses.length === other.addresses.length &&
+    one.addresses.every((address) => other.addresses.includes(address));
+}
+
+/** Returns whether an answer may be from the same copy as an earlier one: it does not end later. */
+function isRestOf(next: Last, last: Last): boolean {
+  const { askedAtMs, ttlMs } = next;
+  return askedAtMs + ttlMs - ROUNDING_MS < last.answeredAtMs + last.ttlMs &&
+    askedAtMs + ttlMs + ROUNDING_MS > last.askedAtMs + last.ttlMs;
+}

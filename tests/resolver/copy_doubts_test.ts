@@ -1,0 +1,132 @@
+import { assert, assertEquals } from "@std/assert";
+import { CopyDoubts } from "../../resolver/copy_doubts.ts";
+import { fakeCache, fakeLookup, type Rounding, seeded, viewBy } from "../support/fake_lookup.ts";
+import { fakeTime } from "../support/time.ts";
+
+/** An answer to a question that takes no time. */
+function at(seconds: number, ttl: number | undefined, address = "10.0.0.1") {
+  const askedAtMs = seconds * 1000;
+  return { addresses: [address], askedAtMs, answeredAtMs: askedAtMs, ttl };
+}
+
+/** Returns for how many seconds each answer may be used, and after how many the name is asked again. */
+function beliefs(answers: readonly ReturnType<typeof at>[], doubtsFirst = false) {
+  const doubts = new CopyDoubts(doubtsFirst);
+  return answers.map((answer) => {
+    const { usableMs, askAgainAtMs } = doubts.onAnswer(answer);
+    return [usableMs / 1000, (askAgainAtMs - answer.askedAtMs) / 1000];
+  });
+}
+
+const BELIEVED = [Infinity, Infinity];
+
+Deno.test("CopyDoubts believes a copy that counts down, and a changed answer with no larger TTL", () => {
+  assertEquals(beliefs([at(0, 30), at(10, 20), at(29, 1)]), [BELIEVED, BELIEVED, BELIEVED]);
+  assertEquals(beliefs([at(0, 30), at(30, 30, "10.0.0.2")]), [BELIEVED, BELIEVED]);
+});
+
+Deno.test("CopyDoubts doubts a TTL that went up for a second, in which the name is asked twice", () => {
+  const answers = [at(0, 5), at(4, 1), at(5, 5), at(5.25, 5), at(5.9, 5), at(9, 1)];
+  assertEquals(beliefs(answers), [
+    ...[BELIEVED, BELIEVED],
+    ...[[1, 0.25], [1, 0.65]],
+    ...[BELIEVED, BELIEVED],
+  ]);
+});
+
+Deno.test("CopyDoubts doubts an answer that came back as it was when it had ended", () => {
+  assertEquals(beliefs([at(0, 30), at(30, 30), at(31, 29)]), [BELIEVED, [1, 0.25], BELIEVED]);
+  assertEquals(beliefs([at(0, 30), at(29.9, 30)]), [BELIEVED, BELIEVED]);
+});
+
+Deno.test("CopyDoubts is certain as soon as the addresses change, or a newer copy with a smaller TTL is there", () => {
+  assertEquals(beliefs([at(0, 2), at(2, 30), at(2.25, 2, "10.0.0.2")]).at(-1), BELIEVED);
+  assertEquals(beliefs([at(0, 2), at(2, 30), at(2.25, 2)]).at(-1), BELIEVED);
+});
+
+Deno.test("CopyDoubts doubts a new copy with the same TTL if the server's copies were seen to count down", () => {
+  assertEquals(beliefs([at(0, 30), at(29, 1), at(29.9, 30)]).at(-1), [1, 0.25]);
+  const cached = [at(0, 30), at(10, 20), at(19, 30), at(20, 30), at(48.9, 30)];
+  assertEquals(beliefs(cached).at(-1), [1, 0.25]);
+});
+
+Deno.test("CopyDoubts lets a TTL that is larger than any before count as that until it counts down, or has lasted", () => {
+  const larger = [at(0, 5), at(5, 30), at(6, 30)];
+  assertEquals(beliefs([...larger, at(11, 30)]).slice(2), [[5, Infinity], [5, Infinity]]);
+  assertEquals(beliefs([...larger, at(11, 25)]).at(-1), BELIEVED);
+  const lasting = Array.from({ length: 7 }, (_, n) => at(11 + 5 * n, 30));
+  assertEquals(beliefs([...larger, ...lasting]).at(-1), BELIEVED);
+});
+
+Deno.test("CopyDoubts asks again after the first answer of DNS, which is used for as long as its TTL says", () => {
+  const answers = [at(0, 30), at(0.25, 30), at(0.9, 30)];
+  assertEquals(beliefs(answers, true), [[Infinity, 0.25], [Infinity, 0.65], BELIEVED]);
+  assertEquals(beliefs([at(0, 1)], true), [BELIEVED]);
+  assertEquals(beliefs([at(0, undefined)], true), [BELIEVED]);
+});
+
+/** Measures the longest delay from a move to the new answer, less the TTL; and the number of questions per TTL. */
+async function behindStaleCache(
+  { ttl, rounding, seed, kept }: { ttl: number; rounding: Rounding; seed: number; kept: boolean },
+): Promise<{ lateMs: number; perTtl: number }> {
+  using time = fakeTime();
+  const random = seeded(seed);
+  const real = Math.random;
+  Math.random = random;
+  try {
+    let address = "10.0.0.1";
+    const cache = fakeCache({ ttl, address: () => address }, rounding, 40, 30);
+    const dns = fakeLookup([], ttl);
+    dns.respond = async () => {
+      const { address, ttl, readyMs } = cache.ask(time.nowMs);
+      await new Promise((resolve) => setTimeout(resolve, readyMs - time.nowMs + 4));
+      return { addresses: [address], ttl };
+    };
+    const view = viewBy(dns);
+    const first = view.waitUntilFresh();
+    await time.tick(100);
+    await first;
+    const leave = kept ? view.keepFresh() : () => {};
+    const call = async (forMs: number) => {
+      const untilMs = time.nowMs + forMs;
+      while (time.nowMs < untilMs) {
+        if (!view.isFresh()) view.waitUntilFresh().catch(() => {});
+        await time.tick(25);
+      }
+    };
+    const startMs = time.nowMs;
+    await call(Math.floor((1 + 2 * random()) * ttl * 1000));
+    let lateMs = -Infinity;
+    for (let n = 2; n < 6; n++) {
+      await call(Math.floor((1 + random()) * ttl * 1000));
+      address = `10.0.0.${n}`;
+      const movedMs = time.nowMs;
+      while (view.addresses[0] !== address) await call(25);
+      lateMs = Math.max(lateMs, time.nowMs - movedMs - ttl * 1000);
+    }
+    const perTtl = dns.questions.length / ((time.nowMs - startMs) / 1000 / ttl);
+    leave();
+    return { lateMs, perTtl };
+  } finally {
+    Math.random = real;
+  }
+}
+
+for (const kept of [true, false]) {
+  const how = kept ? "keepFresh()" : "waitUntilFresh()";
+  Deno.test(`View.${how} notices a change within TTL + 1.3 s behind a cache that repeats copies past their end with a TTL of 30 s`, async () => {
+    for (const ttl of [2, 5, 30]) {
+      for (const rounding of ["floor", "ceil", "second-arithmetic"] as const) {
+        for (let seed = 1; seed <= 2; seed++) {
+          const { lateMs, perTtl } = await behindStaleCache({ ttl, rounding, seed, kept });
+          const where =
+            `TTL ${ttl}, ${rounding}, seed ${seed}: ${lateMs} ms late, ${perTtl} per TTL`;
+          // A caller that does not ask early has also what the cache rounds up.
+          const roundedMs = kept || rounding === "floor" ? 0 : 1000;
+          assert(lateMs <= 1300 + roundedMs, where);
+          assert(perTtl <= (kept ? 11 : 4), where);
+        }
+      }
+    }
+  });
+}
