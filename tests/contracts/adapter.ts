@@ -374,6 +374,42 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
       }
     },
 
+  "shows no password in what a console prints of the engine, its pool and status, a lease and an error":
+    async (context) => {
+      const { password } = context.subject;
+      const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+      const shown = (what: string, value: unknown) => {
+        for (const text of [inspected(value, 20), JSON.stringify(value) ?? "", String(value)]) {
+          for (
+            const secret of [
+              password,
+              encodeURIComponent(password),
+              JSON.stringify(password).slice(1, -1),
+            ]
+          ) {
+            assertFalse(text.includes(secret), `${what}: ${text.slice(0, 500)}`);
+          }
+        }
+      };
+      const lease = await engine.connect();
+      shown("engine", engine);
+      shown("pool", engine.pool);
+      shown("status", engine.status());
+      shown("url", engine.url);
+      shown("lease", lease);
+      const { error } = await outcomeOf(engine.query("SELECT 1", undefined, { timeout: 0.01 }));
+      shown("timeout", error);
+      await lease.release();
+      const lost = engine.use(async ({ client }) => {
+        context.adapter.terminate!(client);
+        await context.ask(client, "SELECT 1");
+      });
+      shown("lost", (await outcomeOf(lost)).error);
+      shown("server's", (await outcomeOf(engine.query("SELECT nothing_of_it"))).error);
+      const wrong = context.engine({ connectArgs: { port: 1 } });
+      shown("refused", (await outcomeOf(wrong.connect())).error);
+    },
+
   "classify(): a refused connect is a disconnect": async (context) => {
     const error = await assertRejects(() =>
       soon(context.adapter.connect("127.0.0.1", context.target({ port: 1 })))
@@ -1136,6 +1172,21 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
         }
       }
       await context.admin("DELETE FROM things");
+    },
+
+  "with hideParameters, keeps the message that a function of the database raises, without the bind values of query":
+    async (
+      context,
+    ) => {
+      const { adapter, dialect } = context;
+      await context.admin(dialect.raiser);
+      const engine = context.engine({ hideParameters: true });
+      const { error } = await outcomeOf(engine.query(dialect.raise, ["s3cret"]));
+      assertStringIncludes(messageOf(error), "no credit for [hidden] (S3CRET)");
+      assertFalse(textsOf(error).includes("s3cret"), textsOf(error));
+      // Elsewhere the values are not known.
+      const used = engine.use(({ client }) => adapter.query!(client, dialect.raise, ["s3cret"]));
+      assertStringIncludes(messageOf((await outcomeOf(used)).error), "no credit for s3cret");
     },
 
   "loads the driver by the URL alone": async (context) => {

@@ -32,6 +32,10 @@ export interface Dialect {
   readonly insert: string;
   /** Whether each error of a statement ends the work of its transaction. */
   readonly errorsEndTransactions: boolean;
+  /** Creates what `raise` needs; may be run again. */
+  readonly raiser: string;
+  /** Takes a value; a function of the database raises an error with it in the message. */
+  readonly raise: string;
   /** Creates the table `things`, whose column `name` is unique. */
   readonly table: string;
   /** Returns `n`, the number of rows of `things`. */
@@ -65,6 +69,9 @@ export const POSTGRES: Dialect = {
   echo: "SELECT $1::int + 1 AS n, $2::text AS t",
   insert: "INSERT INTO things (name) VALUES ($1)",
   errorsEndTransactions: true,
+  raiser:
+    "CREATE OR REPLACE FUNCTION raiser(value text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'no credit for % (%)', value, upper(value); END $$",
+  raise: "SELECT raiser($1)",
   table: "CREATE TABLE things (name text UNIQUE)",
   count: "SELECT count(*)::int AS n FROM things",
   readOnly: [
@@ -95,6 +102,9 @@ export const MARIADB: Dialect = {
   echo: "SELECT CAST(? AS SIGNED) + 1 AS n, ? AS t",
   insert: "INSERT INTO things (name) VALUES (?)",
   errorsEndTransactions: false,
+  raiser:
+    "CREATE OR REPLACE PROCEDURE raiser(value text) BEGIN SET @said = CONCAT('no credit for ', value, ' (', UPPER(value), ')'); SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @said; END",
+  raise: "CALL raiser(?)",
   table: "CREATE TABLE things (name varchar(100) UNIQUE)",
   count: "SELECT COUNT(*) AS n FROM things",
   readOnly: ["SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"],
