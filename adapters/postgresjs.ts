@@ -23,7 +23,7 @@ import {
   resolvePassword,
   usesDirectTls,
 } from "./postgresjs/options.ts";
-import { DriverSocket } from "./postgresjs/socket.ts";
+import { DriverSocket, OUT_OF_STEP } from "./postgresjs/socket.ts";
 import { watchStatements } from "./postgresjs/statements.ts";
 import { checkPasswords } from "./shared/params.ts";
 import { asDriverError, matches } from "./shared/driver_error.ts";
@@ -186,7 +186,9 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
 
 function activityOf({ socket, calls }: ConnectionRecord): Activity {
   if (calls.ended) return "ended";
-  return calls.unfinished > 0 ? "stuck" : socket.activity;
+  if (calls.unfinished > 0) return "stuck";
+  const { activity } = socket;
+  return activity === "none" && calls.files > 0 ? "running" : activity;
 }
 
 async function open<S extends PostgresjsSql>(
@@ -223,7 +225,10 @@ async function open<S extends PostgresjsSql>(
   };
   const { socket } = record;
   const sql = postgres({ ...options, host: ip, socket: () => socket.nextForDriver(dial) });
-  const calls = followCalls(sql, () => socket.noteBegun());
+  const calls = followCalls(sql, {
+    onUnsendable: () => socket.noteBegun(),
+    onMade: () => socket.noteMade(),
+  });
   mendCancel(sql);
   refuseListen(sql as Internals);
   socket.followsStatements = watchStatements(sql, {
@@ -265,5 +270,6 @@ function toError(sql: Internals, fields: ErrorFields): Error {
 
 function classify(error: unknown): Verdict {
   const { code } = asDriverError(error);
+  if (code === OUT_OF_STEP) return "closed";
   return matches(DISCONNECTED, code) ? "disconnect" : classifyPostgres(error);
 }

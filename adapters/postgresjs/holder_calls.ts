@@ -12,6 +12,12 @@ interface Reserved {
   release?: () => void;
 }
 
+/** A statement in a file. */
+interface FileQuery extends PromiseLike<unknown> {
+  /** Reads the file and begins the statement. Called when the query is executed. */
+  handler?: (query: unknown) => void;
+}
+
 type Method<T> = (...args: unknown[]) => Promise<T>;
 
 /** Members of a client that the driver's types leave out. */
@@ -20,6 +26,7 @@ interface Internals {
   options?: { transform?: { undefined?: unknown } };
   begin?: Method<unknown>;
   reserve?: Method<Reserved>;
+  file?: (...args: unknown[]) => FileQuery;
   end: PostgresjsSql["end"];
   close?: PostgresjsSql["end"];
 }
@@ -28,6 +35,8 @@ interface Internals {
 export interface HolderCalls {
   /** Number of transactions and reservations of the driver that have not ended: other statements wait for them. */
   readonly unfinished: number;
+  /** Number of statements in files that have not ended: a file may still be read when the holder has gone. */
+  readonly files: number;
   /** Whether the holder has closed the client. */
   readonly ended: boolean;
   /** Closes the client: the driver's own method. */
@@ -38,12 +47,16 @@ export interface HolderCalls {
  * Follows the calls on a client from now on.
  *
  * @param client The client.
- * @param onUnsendable Called when the driver begins a statement that it cannot send.
+ * @param events `onUnsendable` is called when the driver begins a statement that it cannot send, `onMade` for a statement
+ *   in a file.
  */
-export function followCalls(client: PostgresjsSql, onUnsendable: () => void): HolderCalls {
+export function followCalls(
+  client: PostgresjsSql,
+  { onUnsendable, onMade }: { onUnsendable(): void; onMade(): void },
+): HolderCalls {
   const sql = client as unknown as Internals;
   const end = sql.end.bind(sql);
-  const calls = { unfinished: 0, ended: false, end };
+  const calls = { unfinished: 0, files: 0, ended: false, end };
   for (const method of ["end", "close"] as const) {
     const original = sql[method];
     if (!original) continue;
@@ -52,7 +65,7 @@ export function followCalls(client: PostgresjsSql, onUnsendable: () => void): Ho
       return original.call(sql, options);
     };
   }
-  const { begin, reserve, options } = sql;
+  const { begin, reserve, file, options } = sql;
   if (begin) {
     sql.begin = (...args) => {
       const promise = begin.apply(sql, args);
@@ -76,6 +89,21 @@ export function followCalls(client: PostgresjsSql, onUnsendable: () => void): Ho
       calls.unfinished++;
       promise.then(countRelease, () => calls.unfinished--);
       return promise;
+    };
+  }
+  if (file) {
+    sql.file = (...args) => {
+      const query = file.apply(sql, args);
+      const { handler } = query;
+      if (!handler) return query;
+      onMade();
+      query.handler = (own) => {
+        const onEnd = () => calls.files--;
+        calls.files++;
+        query.then(onEnd, onEnd);
+        handler(own);
+      };
+      return query;
     };
   }
   // A statement with a value that is not allowed ends at this value: it is never sent.

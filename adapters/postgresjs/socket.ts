@@ -172,14 +172,22 @@ export class DriverSocket extends EventEmitter {
   get activity(): Activity {
     if (this.readyState === "closed" || this.#closedByDriver) return "ended";
     if (this.#paused) return "stuck";
-    const { activity, failedAfterRows, answers } = this.#protocol;
+    const { activity, failedAfterRows } = this.#protocol;
     if (activity !== "none") return activity;
     if (this.#unsent === "yes" || this.#cancels.size > 0) return "running";
-    // The driver (3.4) still waits for the answer to a statement that it could not write while another one was running.
-    const isBehind = this.#statements !== answers - this.#earlierAnswers;
-    if (isBehind && this.followsStatements) return "stuck";
+    if (this.#isBehind) return "stuck";
     // After a failure, the driver (3.4) puts the rows of the next result behind those that had arrived.
     return failedAfterRows ? "running" : "none";
+  }
+
+  /**
+   * Whether the driver (3.4) waits for more answers than the server owes: for that to a statement that it could not write
+   * while another one was running.
+   */
+  get #isBehind(): boolean {
+    const { answers, unanswered } = this.#protocol;
+    return this.followsStatements && this.#ready && this.#unsent === "no" &&
+      this.#statements - (answers - this.#earlierAnswers) > unanswered;
   }
 
   /** Waits until the cancels under way are over. */
@@ -213,7 +221,10 @@ export class DriverSocket extends EventEmitter {
     if (this.readyState === "open") {
       this.#protocol.sent(bytes);
       this.#unsent = "no"; // the driver sends all that it has
-      return this.#socket.write(bytes, callback);
+      if (!this.#isBehind) return this.#socket.write(bytes, callback);
+      // It would take the answers for those to other statements. Of a COPY, the stream would reach no holder, and its end
+      // would end the process.
+      this.terminate(outOfStep());
     }
     callback?.(this.#cause);
     return true;
@@ -259,6 +270,7 @@ export class DriverSocket extends EventEmitter {
     for (const error of errors) {
       if (!isInFailedTransaction((error as { code?: unknown }).code)) this.#events.onError(error);
     }
+    if (this.#isBehind) this.terminate(outOfStep());
   }
 
   #end(error: Error): void {
@@ -278,6 +290,15 @@ export class DriverSocket extends EventEmitter {
 /** The driver begins a statement one microtask after the call, and a COPY after a few. */
 async function settle(): Promise<void> {
   for (let microtasks = 0; microtasks < 4; microtasks++) await undefined;
+}
+
+/** Code of the error for a connection on which the driver has lost track. */
+export const OUT_OF_STEP = "CONNECTION_OUT_OF_STEP";
+
+function outOfStep(): Error {
+  const message =
+    "the driver has lost track of its statements: one could not be sent while another one was running";
+  return Object.assign(new Error(message), { code: OUT_OF_STEP });
 }
 
 function closedConnection(): Error {

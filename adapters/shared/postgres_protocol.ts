@@ -123,6 +123,11 @@ export class ProtocolState {
     return this.#rows && this.#unanswered === 0;
   }
 
+  /** Number of the client's statements that the server has still to answer. */
+  get unanswered(): number {
+    return this.#unanswered + (this.#unsynced === undefined ? 0 : 1);
+  }
+
   /** What the connection has still to do, as far as the messages on it tell. */
   get activity(): Activity {
     if (this.#unsynced === "portal" || this.#copy !== undefined) return "stuck";

@@ -1,11 +1,20 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
+import { tmpdir } from "node:os";
 import postgres from "npm:postgres@^3.4";
 import { postgresjsAdapter } from "../../adapters/postgresjs.ts";
 import { getDnsEngine } from "../../mod.ts";
 import { handoverContract } from "../contracts/handover.ts";
 import { HANDOVER_LOGIN, ignore, POSTGRES_HANDOVER } from "../support/handover_postgres.ts";
+
+const files = await mkdtemp(`${tmpdir()}/dnspool-`);
+const ONE_STATEMENT = `${files}/one.sql`;
+const BEGIN = `${files}/begin.sql`;
+await writeFile(ONE_STATEMENT, "SELECT 7 AS n, false AS own");
+await writeFile(BEGIN, "BEGIN");
+Deno.test.afterAll(() => rm(files, { recursive: true }));
 
 const MANY = "SELECT i FROM generate_series(1, 20000) AS i";
 
@@ -32,6 +41,28 @@ handoverContract<postgres.Sql>({
       both.forEach((query) => ignore(query));
       await Promise.all(both);
     },
+    "COPY behind a value that cannot be sent, beside a statement": async (sql) => {
+      const both = [sql`SELECT 7 AS n`, sql`SELECT ${undefined as never}`];
+      both.forEach((query) => ignore(query));
+      const stream = await sql`COPY things FROM STDIN`.writable();
+      stream.on("error", () => {});
+      stream.destroy();
+    },
+    "COPY behind too many values, beside a statement": async (sql) => {
+      const both = [sql`SELECT 7 AS n`, sql.unsafe("SELECT $1::int", Array(70000).fill(1))];
+      both.forEach((query) => ignore(query));
+      const stream = await sql.unsafe(`COPY (${MANY}) TO STDOUT`).readable();
+      stream.on("error", () => {});
+      stream.destroy();
+    },
+    "a file that is not awaited": (sql) => ignore(sql.file(ONE_STATEMENT).execute()),
+    "a file that is not awaited, behind another statement": (sql) => {
+      ignore(sql.unsafe("SELECT pg_sleep(0.05)").execute());
+      ignore(sql.file(ONE_STATEMENT).execute());
+    },
+    "a file that begins a transaction, not awaited": (sql) => ignore(sql.file(BEGIN).execute()),
+    "a file that does not exist, not awaited": (sql) =>
+      ignore(sql.file("/nowhere/at/all.sql").execute()),
     "a cursor that is left": async (sql) => {
       for await (const _ of sql.unsafe(MANY).cursor(10)) break;
     },
