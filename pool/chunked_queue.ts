@@ -86,6 +86,18 @@ export class ChunkedQueue<T extends Queued<T>> {
     while (items[this.#begin] === undefined) this.#begin++;
   }
 
+  /**
+   * Goes through the items in order, until one is the last to be looked at. The queue must not change meanwhile.
+   *
+   * @param isLast Is given each item and its index.
+   */
+  walk(isLast: (item: T, index: number) => boolean): void {
+    let index = 0;
+    for (let chunk: Chunk<T> | undefined = this.#front; chunk; chunk = chunk.after) {
+      for (const item of chunk.items) if (item !== undefined && isLast(item, index++)) return;
+    }
+  }
+
   /** Returns the items in order, as an array of their own: the queue may change while a caller goes through them. */
   toArray(): T[] {
     const all: T[] = [];

@@ -46,6 +46,9 @@ export class Waiter<T> implements Queued<Waiter<T>> {
   }
 }
 
+/** Number of waiters that are looked at, on average, in a millisecond. */
+const LOOKED_AT_PER_MS = 1000;
+
 /** What a queue is told and tells. */
 export interface WaitQueueOptions {
   /** Hears of each wait and of its end. */
@@ -74,6 +77,12 @@ export class WaitQueue<T extends { readonly address: string }> {
   #timerMs = Infinity;
   /** The delay that the timer was set with. */
   #timerDelayMs = Infinity;
+  /** Whether no waiter in the queue has an earlier deadline than the one before it, as if all have the same timeout. */
+  #isSorted = true;
+  /** The timeout of the waiter added last, or of one before it that is longer. */
+  #lastTimeoutMs = -Infinity;
+  /** Number of waiters whose timeout was over at the last look, and which had extra time. */
+  #spared = 0;
 
   /** @param options The observer, and the events. */
   constructor({ observer, onLate, onEmpty }: WaitQueueOptions) {
@@ -113,6 +122,9 @@ export class WaitQueue<T extends { readonly address: string }> {
 
   /** Adds a waiter at the end. */
   push(waiter: Waiter<T>): void {
+    // Its deadline is not needed yet, for which the clock would be read.
+    if (waiter.timeoutMs < this.#lastTimeoutMs) this.#isSorted = false;
+    this.#lastTimeoutMs = waiter.timeoutMs;
     this.#queue.push(waiter);
     this.newest = waiter.since;
     // A waiter added after the timer was set, with no smaller timeout, need not read the clock.
@@ -129,9 +141,14 @@ export class WaitQueue<T extends { readonly address: string }> {
       this.#queue.remove(first);
       earlier.push(first);
     }
+    const { deadlineMs } = waiter;
+    const nextMs = this.#queue.first?.deadlineMs ?? Infinity;
+    const previousMs = earlier.at(-1)?.deadlineMs ?? -Infinity;
+    if (deadlineMs > nextMs || deadlineMs < previousMs) this.#isSorted = false;
+    this.#lastTimeoutMs = Math.max(this.#lastTimeoutMs, waiter.timeoutMs);
     this.#queue.unshift(waiter);
     while (earlier.length > 0) this.#queue.unshift(earlier.pop()!);
-    this.#setTimer(waiter.deadlineMs);
+    this.#setTimer(deadlineMs);
   }
 
   /** Takes a waiter out of the queue that goes on waiting, for instance while a connection is checked for it. */
@@ -174,16 +191,29 @@ export class WaitQueue<T extends { readonly address: string }> {
     if (this.#queue.size === 0) return;
     // This tick's timestamp, so that a waiter added in this tick has waited 0 ms.
     const nowMs = Tick.current.ms;
+    // Called for each connection that is opened: it must not go through all waiters without need.
+    if (nowMs < this.#timerMs && this.#spared === 0) return;
+    const late: Waiter<T>[] = [];
     let nextMs = Infinity;
-    for (const [index, waiter] of this.#queue.toArray().entries()) {
-      const endMs = waiter.deadlineMs + (index < extra.count ? extra.ms : 0);
-      if (endMs <= nowMs) this.reject(waiter, makeError((nowMs - waiter.since.ms) / 1000));
+    this.#spared = 0;
+    this.#queue.walk((waiter, index) => {
+      const { deadlineMs } = waiter;
+      const endMs = deadlineMs + (index < extra.count ? extra.ms : 0);
+      if (endMs <= nowMs) late.push(waiter);
       // Whether there is extra time is looked at again at the waiter's own deadline.
-      else nextMs = Math.min(nextMs, waiter.deadlineMs > nowMs ? waiter.deadlineMs : endMs);
-    }
+      else nextMs = Math.min(nextMs, deadlineMs > nowMs ? deadlineMs : endMs);
+      if (deadlineMs <= nowMs && endMs > nowMs) this.#spared++;
+      return this.#isSorted && deadlineMs > nowMs && index >= extra.count;
+    });
+    for (const waiter of late) this.reject(waiter, makeError((nowMs - waiter.since.ms) / 1000));
     this.#timer?.clear();
     this.#timer = undefined;
-    if (this.#queue.size > 0) this.#setTimer(nextMs);
+    if (this.#queue.size > 0) this.#setTimer(Math.max(nextMs, nowMs + this.#patienceMs));
+  }
+
+  /** Time between two looks at all waiters: with many of different timeouts, a look takes long. */
+  get #patienceMs(): number {
+    return this.#isSorted ? 0 : Math.floor(this.#queue.size / LOOKED_AT_PER_MS);
   }
 
   #dequeue(waiter: Waiter<T>): void {
@@ -193,6 +223,9 @@ export class WaitQueue<T extends { readonly address: string }> {
     this.newest = undefined;
     this.#timer?.clear();
     this.#timer = undefined;
+    this.#isSorted = true;
+    this.#lastTimeoutMs = -Infinity;
+    this.#spared = 0;
     this.#onEmpty();
   }
 
@@ -216,7 +249,12 @@ export class WaitQueue<T extends { readonly address: string }> {
     this.#timer?.clear();
     this.#timerMs = deadlineMs;
     this.#timerDelayMs = deadlineMs - now();
-    this.#timer = timer(this.#timerDelayMs, this.#onLate);
+    this.#timer = timer(this.#timerDelayMs, () => {
+      this.#timer = undefined;
+      // It may fire early: whatever the clock says, all waiters are looked at.
+      this.#timerMs = -Infinity;
+      this.#onLate();
+    });
   }
 }
 

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import fc from "npm:fast-check@^4";
 import { Rejection } from "../../pool/deferred.ts";
 import { SafeObserver } from "../../pool/observer.ts";
-import { type Waiter, WaitQueue } from "../../pool/wait_queue.ts";
+import { Waiter, WaitQueue } from "../../pool/wait_queue.ts";
 import { countListeners } from "../stress/pool_timers.ts";
 import { fakeTime } from "../support/time.ts";
 
@@ -309,3 +310,171 @@ function countReadings(eachMs = 0): { count: number; end(): void } {
   performance.now = () => now.call(performance) + eachMs * readings.count++;
   return readings;
 }
+
+/** Counts the waiters whose deadline is looked at. */
+function countLooks(): { readonly count: number; end(): void } {
+  const { prototype } = Waiter;
+  const original = Object.getOwnPropertyDescriptor(prototype, "deadlineMs")!;
+  let count = 0;
+  Object.defineProperty(prototype, "deadlineMs", {
+    configurable: true,
+    get(this: Waiter<unknown>) {
+      count++;
+      return original.get!.call(this);
+    },
+  });
+  return {
+    get count() {
+      return count;
+    },
+    end: () => Object.defineProperty(prototype, "deadlineMs", original),
+  };
+}
+
+Deno.test("WaitQueue.rejectLate() looks at no waiter before a timeout is over, and then at those that are late", async () => {
+  await using time = fakeTime();
+  const { queue, said, join } = setup();
+  const late = (count = 4) =>
+    queue.rejectLate((waited) => new Error(`${waited} s`), { count, ms: 500 });
+  for (let i = 0; i < 1000; i++) join(`early ${i}`, 1);
+  await time.advance(0.5);
+  for (let i = 0; i < 20_000; i++) join(`late ${i}`, 1);
+  const looks = countLooks();
+  try {
+    for (let i = 0; i < 100; i++) late();
+    assertEquals(looks.count, 0);
+    await time.advance(0.5);
+    assertEquals(said.length, 1000);
+    assert(looks.count < 2100, `${looks.count}`);
+    const before = looks.count;
+    for (let i = 0; i < 100; i++) late();
+    assertEquals(looks.count, before);
+  } finally {
+    looks.end();
+  }
+  queue.rejectAll(new Error("the end"));
+});
+
+Deno.test("WaitQueue.rejectLate() rejects those with extra time as soon as they have lost it", async () => {
+  await using time = fakeTime();
+  const { queue, said, join } = setup({ count: 2, ms: 1000 });
+  for (const name of ["a", "b", "c"]) join(name, 1);
+  join("d", 9);
+  await time.advance(1);
+  assertEquals(said, ["c: 1 s"]);
+  await time.advance(0.2);
+  queue.rejectLate((waited) => new Error(`${waited} s`), { count: 1, ms: 1000 });
+  assertEquals(said, ["c: 1 s", "b: 1.2 s"]);
+  await time.advance(0.8);
+  assertEquals(said, ["c: 1 s", "b: 1.2 s", "a: 2 s"]);
+  queue.rejectAll(new Error("the end"));
+});
+
+Deno.test("WaitQueue with many waiters of different timeouts rejects each at most one millisecond per thousand late", async () => {
+  await using time = fakeTime();
+  const count = 20_000;
+  const startMs = time.nowMs;
+  let latestMs = 0;
+  const queue: WaitQueue<Served> = new WaitQueue({
+    onLate: () => queue.rejectLate(() => new Error("late"), { count: 0, ms: 0 }),
+    onEmpty: () => {},
+  });
+  for (let i = 0; i < count; i++) {
+    const ms = 1000 + (i * 7919) % 1000;
+    const waiter = queue.create(ms);
+    waiter.promise.catch(() => latestMs = Math.max(latestMs, time.nowMs - startMs - ms));
+    queue.push(waiter);
+  }
+  const looks = countLooks();
+  try {
+    await time.advance(2.1);
+    assertEquals(queue.size, 0);
+    assert(latestMs <= count / 1000, `${latestMs}`);
+    assert(looks.count < 3_000_000, `${looks.count}`);
+  } finally {
+    looks.end();
+  }
+});
+
+Deno.test("WaitQueue rejects what a list without shortcuts rejects, whatever is done with it", () => {
+  const step = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constant("push"),
+        seconds: fc.constantFrom(1, 1, 1, 2, 3, 0.5),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant("wait"),
+        seconds: fc.constantFrom(0, 0.1, 0.5, 1, 2),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constant("look"), seconds: fc.constantFrom(0, 1, 2, 5) }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("serve"), seconds: fc.constant(0) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("aside"), seconds: fc.constant(0) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("back"), seconds: fc.constant(0) }) },
+  );
+  return fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      await using time = fakeTime();
+      const EXTRA_MS = 700;
+      let allowed = 1;
+      const rejected: number[] = [];
+      const expected: number[] = [];
+      const model: { id: number; endMs: number; waiter: Waiter<Served> }[] = [];
+      const aside: typeof model = [];
+      const look = () => {
+        const nowMs = time.nowMs;
+        const late = model.filter(({ endMs }, index) =>
+          endMs + (index < allowed ? EXTRA_MS : 0) <= nowMs
+        );
+        for (const one of late) {
+          model.splice(model.indexOf(one), 1);
+          expected.push(one.id);
+        }
+        queue.rejectLate(() => new Error("late"), { count: allowed, ms: EXTRA_MS });
+      };
+      const queue: WaitQueue<Served> = new WaitQueue({ onLate: look, onEmpty: () => {} });
+      let id = 0;
+      for (const { do: what, seconds } of steps) {
+        await time.advance(0);
+        if (what === "push") {
+          const own = id++;
+          const waiter = queue.create(seconds * 1000);
+          waiter.promise.catch(() => rejected.push(own));
+          model.push({ id: own, endMs: time.nowMs + seconds * 1000, waiter });
+          queue.push(waiter);
+        } else if (what === "wait") {
+          await time.advance(seconds);
+        } else if (what === "look") {
+          allowed = seconds;
+          look();
+        } else if (what === "serve" && model.length > 0) {
+          queue.serve(model.shift()!.waiter, A);
+        } else if (what === "aside" && model.length > 0) {
+          const one = model.shift()!;
+          queue.setAside(one.waiter);
+          aside.push(one);
+        } else if (what === "back" && aside.length > 0) {
+          const one = aside.pop()!;
+          model.push(one);
+          model.sort((a, b) => a.id - b.id);
+          queue.putBack(one.waiter);
+        }
+        await time.advance(0);
+        assertEquals(rejected, expected);
+      }
+      allowed = 0;
+      await time.advance(20);
+      assertEquals(rejected, expected);
+      assertEquals(queue.size, 0);
+    }),
+    { numRuns: 300 },
+  );
+});
