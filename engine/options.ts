@@ -48,7 +48,8 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   /**
    * The role that a server must have (libpq): `"read-write"`, `"read-only"`, `"primary"`, `"standby"`, or
    * `"prefer-standby"`. Servers of another role are skipped, and the search goes on, with a new resolution, until
-   * `poolTimeout` is over. Default `"any"`.
+   * `poolTimeout` is over. A server is left when its role has changed: it refuses a write, or reports it (PostgreSQL from
+   * 14 on, with `pg` and `postgres`). Default `"any"`.
    */
   targetSessionAttrs?: WantedRole;
   /** Maximum number of connections that are kept when they come back: from 0, which means no limit. Default 5. */
