@@ -87,8 +87,9 @@ class Race {
   readonly #options: AnyTransportOptions;
   readonly #settle: Settle;
   readonly #key: string;
-  /** Ends the exchanges. */
-  readonly #end = new AbortController();
+  #isOver = false;
+  #endUdp: () => void = () => {};
+  #endTcp: AbortController | undefined;
   readonly #onAbort = () => this.#reject(this.#options.signal.reason);
   #silentTicks = 0;
   #limit: Timer | undefined;
@@ -110,10 +111,10 @@ class Race {
     if (silentOverUdp.has(this.#key)) this.#tryTcp();
     else watchSilence(this);
     const { message, read } = this.#write();
-    overUdp(message, { ...this.#options, signal: this.#end.signal }, read).then(
-      (response) => this.#onUdp(response),
-      (error) => this.#onUdpError(error),
-    );
+    this.#endUdp = overUdp(message, this.#options, {
+      onMessage: (bytes) => this.#onUdp(read(bytes)),
+      onError: (error) => this.#onUdpError(error),
+    });
   }
 
   onTick(): void {
@@ -121,7 +122,6 @@ class Race {
   }
 
   #onUdp(response: Response): void {
-    if (this.#end.signal.aborted) return;
     silentOverUdp.delete(this.#key);
     if (!response.truncated) return this.#resolve(response);
     this.#udp = { kind: "truncated" };
@@ -131,7 +131,6 @@ class Race {
   }
 
   #onUdpError(error: unknown): void {
-    if (this.#end.signal.aborted) return;
     this.#udp = { kind: "failed", error };
     this.#tryTcp();
     this.#limit = maintenanceTimer(MAX_TCP_MS, () => this.#reject(error));
@@ -141,9 +140,10 @@ class Race {
     if (this.#triesTcp) return;
     this.#triesTcp = true;
     forgetSilence(this);
-    askOverTcp(this.#write(), this.#options, this.#end.signal).then(
+    this.#endTcp = new AbortController();
+    askOverTcp(this.#write(), this.#options, this.#endTcp.signal).then(
       (response) => {
-        if (this.#end.signal.aborted) return;
+        if (this.#isOver) return;
         if (this.#udp.kind !== "truncated") silentOverUdp.add(this.#key);
         this.#resolve(response);
       },
@@ -152,7 +152,7 @@ class Race {
   }
 
   #onTcpError(error: unknown): void {
-    if (this.#end.signal.aborted) return;
+    if (this.#isOver) return;
     const why = messageOf(error);
     switch (this.#udp.kind) {
       case "failed":
@@ -179,10 +179,12 @@ class Race {
   }
 
   #finish(): void {
+    this.#isOver = true;
     this.#limit?.clear();
     forgetSilence(this);
     this.#options.signal.removeEventListener("abort", this.#onAbort);
-    this.#end.abort(NOT_FIRST);
+    this.#endUdp();
+    this.#endTcp?.abort(NOT_FIRST);
   }
 }
 

@@ -24,46 +24,31 @@ export interface ExchangeOptions {
 }
 
 /**
- * Sends a query over UDP and waits for the response. Messages from other senders, and those at which `read` throws,
- * are ignored: a stray or forged packet must not keep the response out.
+ * Sends a query over UDP. Messages from other senders, with another id, and those at which `onMessage` throws, are
+ * ignored: a stray or forged packet must not keep the response out.
  *
  * Questions that are asked at the same time share a socket, up to {@linkcode MAX_QUESTIONS}; a question that is asked
  * alone has its own. No socket is used again after its last response.
  *
  * @param message The query.
- * @param options The server and the signal; nothing else ends the wait for a silent server.
- * @param read Reads a message with the query's id; throws if it is not the response.
- * @returns What `read` returned.
+ * @param options The server.
+ * @param listener What becomes of it.
+ * @returns Ends the wait for the response; nothing else does while the server is silent.
  */
-export function overUdp<T>(
+export function overUdp(
   message: Uint8Array,
-  { server, signal, unref }: ExchangeOptions,
-  read: (message: Uint8Array) => T,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const socket = UdpSocket.to(server, unref, idOf(message));
-    const onAbort = () => {
-      socket.end(idOf(message));
-      reject(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    socket.ask(message, {
-      onMessage(bytes) {
-        const result = read(bytes);
-        signal.removeEventListener("abort", onAbort);
-        resolve(result);
-      },
-      onError(error) {
-        signal.removeEventListener("abort", onAbort);
-        reject(error);
-      },
-    });
-  });
+  { server, unref }: Omit<ExchangeOptions, "signal">,
+  listener: UdpListener,
+): () => void {
+  const id = idOf(message);
+  const socket = UdpSocket.to(server, unref, id);
+  socket.ask(message, listener);
+  return () => socket.end(id);
 }
 
 /** What becomes of a question. */
-interface Listener {
-  /** Called with each message that has its id; throws if that is not the response. */
+export interface UdpListener {
+  /** Called with each message that has its id, until one is the response; throws if it is not. */
   onMessage(message: Uint8Array): void;
   /** Called when the socket fails. */
   onError(error: Error): void;
@@ -87,7 +72,7 @@ class UdpSocket {
   readonly #key: string;
   readonly #socket: Socket;
   /** The open questions, by id. */
-  readonly #questions = new Map<number, Listener>();
+  readonly #questions = new Map<number, UdpListener>();
   /** The queries that are sent when the socket is connected. */
   #unsent: Uint8Array[] | undefined = [];
   /** Number of questions so far. */
@@ -115,7 +100,7 @@ class UdpSocket {
   }
 
   /** Sends a query. */
-  ask(message: Uint8Array, listener: Listener): void {
+  ask(message: Uint8Array, listener: UdpListener): void {
     this.#questions.set(idOf(message), listener);
     if (++this.#asked === MAX_QUESTIONS) this.#takeNoMore();
     if (this.#unsent) this.#unsent.push(message);
