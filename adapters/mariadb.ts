@@ -17,7 +17,6 @@ import type {
   Verdict,
 } from "./adapter.ts";
 import {
-  alwaysIgnoreErrors,
   ask,
   closeClient,
   type CoreConnection,
@@ -36,7 +35,7 @@ import {
 import type { MariadbClient, MariadbModule } from "./mariadb/driver.ts";
 import { readOptions } from "./mariadb/options.ts";
 import { checkPasswords } from "./shared/params.ts";
-import { asDriverError } from "./shared/driver_error.ts";
+import { asDriverError, connectionClosed } from "./shared/driver_error.ts";
 import {
   askSession,
   classifyMysql,
@@ -266,7 +265,6 @@ async function open<C extends MariadbClient>(
   const socket = onGreeting
     ? await dialThroughLoss(ip, { port, keepAlive, signal })
     : await dial(signal);
-  alwaysIgnoreErrors(socket);
   if (onGreeting) onFirstByte(socket, onGreeting);
   return await completeHandshake(socket, {
     signal,
@@ -285,8 +283,9 @@ async function open<C extends MariadbClient>(
       }
       const client = await connecting;
       const core = coreOf(client);
+      // The server may have closed it just after the login.
+      if (core.fatalError && !core.socket) throw connectionClosed("ECONNRESET");
       const state = verifyTls(core.socket, tls);
-      if (core.socket && core.socket !== socket) alwaysIgnoreErrors(core.socket);
       tapLastWords(core.socket ?? socket, core, errors);
       const driver = driverOf(client, core);
       const session = new MysqlSession(driver);

@@ -120,6 +120,7 @@ export function withErrorListener<T>(create: () => T): T {
     if (args[0] !== "error" && OF_CONNECTION.every((name) => name in this)) {
       base.on = on;
       this.on("error", () => {});
+      guardSockets(this as CoreConnection);
     }
     return on.apply(this, args);
   };
@@ -128,6 +129,20 @@ export function withErrorListener<T>(create: () => T): T {
   } finally {
     base.on = on;
   }
+}
+
+/** Gives each socket that a connection uses, also the one for TLS, a listener for its errors for its whole life. */
+function guardSockets(core: CoreConnection): void {
+  let { socket } = core;
+  Object.defineProperty(core, "socket", {
+    configurable: true,
+    enumerable: true,
+    get: () => socket,
+    set(next: Socket | undefined) {
+      socket = next;
+      if (next) alwaysIgnoreErrors(next);
+    },
+  });
 }
 
 /** Returns the connection below a client. The driver shows it only to event listeners, as `this`. */
@@ -142,7 +157,7 @@ export function coreOf(client: MariadbClient): CoreConnection {
 }
 
 /** Keeps a listener for the errors of a socket, also when the driver, which ends with it, removes all listeners. */
-export function alwaysIgnoreErrors(socket: Socket): void {
+function alwaysIgnoreErrors(socket: Socket): void {
   const { removeAllListeners } = socket;
   ignoreErrors(socket);
   socket.removeAllListeners = (...events: [event?: string | symbol]) => {

@@ -24,7 +24,7 @@ import { asAdmin, GREETING, LOGIN, packet, startServer } from "../support/mysql_
 import { ON_MARIADB } from "../support/servers.ts";
 import { makeTarget } from "../support/target.ts";
 import { pause, soon, until } from "../support/waiting.ts";
-import { textsOf } from "../contracts/adapter.ts";
+import { cutWay, textsOf } from "../contracts/adapter.ts";
 
 /** What the clients of both drivers have. */
 interface Client {
@@ -439,6 +439,30 @@ each("in an engine: lets connectArgs override the URL, port included", async (ad
   assertEquals(Object.values(row as object), ["app@% orders"]);
   await engine.close();
 });
+
+each(
+  "in an engine: hands out no connection that the server closed in the middle of a login over TLS, or just after it",
+  async (adapter) => {
+    for (const how of ["end", "reset"] as const) {
+      for (let number = 1;; number++) {
+        await using way = await cutWay(server, { number, how });
+        const engine = engineFor(adapter, "", {
+          dnsLookup: fakeLookup(["127.0.0.1"], 60),
+          connectArgs: { port: way.port, ssl: { ca } },
+          poolSize: 1,
+          maxOverflow: 0,
+          logger: { debug() {}, info() {}, warn() {} },
+        });
+        await soon(engine.warm()).catch(() => {}); // or the engine tries again
+        if (!way.isCut) break;
+        await pause(50);
+        await pause(0); // whatever has arrived is read now
+        assertEquals([...await soon(engine.query("SELECT 1 AS one"))].length, 1);
+        await engine.close({ drain: 0 });
+      }
+    }
+  },
+);
 
 each("in an engine: works with compression", async (adapter) => {
   const engine = engineFor(adapter, "?compress=true", { poolSize: 1, maxOverflow: 0 });

@@ -228,7 +228,7 @@ async function outcomeOf<T>(promise: Promise<T>): Promise<{ value?: T; error?: u
 }
 
 /** Opens a way to a server on which the first connection is closed with the server's n-th packet. */
-async function cutWay(
+export async function cutWay(
   server: Pick<TestServer, "host" | "port">,
   { number, how }: { readonly number: number; readonly how: "end" | "reset" },
 ) {
