@@ -17,7 +17,7 @@ import { type DepartureFlags, DepartureState } from "../shared/departure_state.t
 import { toDriverError } from "../shared/driver_errors.ts";
 import { ROLE_TIMEOUT_MS } from "../shared/options.ts";
 import type { TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
-import { type ConnectionConfig, type CoreConnection, MESSAGES } from "./module.ts";
+import { type ConnectionConfig, type CoreConnection, makeReusable, MESSAGES } from "./module.ts";
 
 const FLAGS: DepartureFlags = {
   knex: { property: "__knex__disposed", value: (reason) => reason },
@@ -51,6 +51,8 @@ export class ConnectionLink implements TrackedConnection {
   readonly #parts: LinkParts;
   readonly #state = new DepartureState();
   #connection: CoreConnection | undefined;
+  /** The address that was chosen. */
+  #address: string | undefined;
   #packets: PacketObserver | undefined;
 
   /**
@@ -107,6 +109,10 @@ export class ConnectionLink implements TrackedConnection {
   /** Attaches the connection that uses the socket. */
   attach(connection: CoreConnection): void {
     this.#connection = connection;
+    makeReusable(connection.config, {
+      address: () => this.#address,
+      connectTimeout: this.#config.connectTimeout,
+    });
     this.#state.showOn(connection, FLAGS);
     // Without a listener, the event `error` of a connection ends the process.
     connection.on("error", () => {});
@@ -129,6 +135,9 @@ export class ConnectionLink implements TrackedConnection {
     const { socket } = this;
     const closed = new AbortController();
     socket.once("close", () => closed.abort(new Error("The connection is closed")));
+    const { end } = socket;
+    // A socket that is not connected yet would wait for that before it ends.
+    socket.end = () => socket.destroy();
     try {
       const { port, connectTimeout } = this.#config;
       const address = await this.#host.chooseAddress(closed.signal, {
@@ -137,10 +146,9 @@ export class ConnectionLink implements TrackedConnection {
         retryUntilTimeout: false,
         closeProbe: async (probe) => void await probe.end(),
       });
-      if (socket.writableEnded) {
-        this.#host.abandon();
-        return void socket.destroy();
-      }
+      socket.end = end;
+      if (socket.destroyed) return this.#host.abandon();
+      this.#address = address;
       const registration = this.#state.registration = this.#host.register(this, address);
       socket.once("close", () => registration.remove());
       socket.once("error", (error) => this.#host.refresh({ address, error }));

@@ -327,6 +327,39 @@ mariadbTest(
 );
 
 mariadbTest(
+  "dnsMysql2(): destroy() ends a connection at once while its name is being resolved",
+  () =>
+    withModule(async ({ dns, create }) => {
+      dns.respond = () => new Promise(() => {});
+      clearDnsCache();
+      const core = create();
+      const closed = new Promise<void>((resolve) => core.stream.once("close", resolve));
+      core.destroy();
+      await soon(closed);
+    }),
+);
+
+mariadbTest(
+  "dnsMysql2(): config of a connection opens another one to the same server, on a socket of its own",
+  () =>
+    withModule(async ({ dns, open, create }) => {
+      const connection = await open();
+      dns.addresses = [pair.second.host];
+      await until(() => coreOf<Core>(connection).departed);
+      const { clientFlags: _, maxPacketSize: __, ...config } = connection.config as unknown as
+        & mysql.ConnectionOptions
+        & { clientFlags: unknown; maxPacketSize: unknown };
+      const other = await mysql.createConnection(config);
+      assertEquals(await where(other), pair.first.host);
+      await other.end();
+      const followed = create(config);
+      await opened(followed);
+      assertEquals(await where(followed.promise()), pair.first.host);
+      assertEquals(await where(connection), pair.first.host);
+    }),
+);
+
+mariadbTest(
   "dnsMysql2(): destroy() ends a connection that is being opened",
   () =>
     withModule(async ({ dns, create }) => {

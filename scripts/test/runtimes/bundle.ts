@@ -97,7 +97,7 @@ export async function bundleProgram(entry: string, file: string): Promise<void> 
 }
 
 /** Bundles the modules for programs into a directory, each under its own path. */
-async function bundleForPrograms(dir: string): Promise<void> {
+export async function bundleForPrograms(dir: string): Promise<void> {
   const code = await deno([
     ...["bundle", "--quiet", "--no-lock", "--no-check", "--platform=deno", "--code-splitting"],
     ...[`--outdir=${dir}`, ...FOR_PROGRAMS],
