@@ -136,8 +136,9 @@ export class ConnectionLink implements TrackedConnection {
     const closed = new AbortController();
     socket.once("close", () => closed.abort(new Error("The connection is closed")));
     const { end } = socket;
-    // A socket that is not connected yet would wait for that before it ends.
-    socket.end = () => socket.destroy();
+    // A socket that is not connected yet would wait for that before it ends. The error is the one that mysql2 gets when
+    // it goes on to log in.
+    socket.end = () => socket.destroy(writeAfterEnd());
     try {
       const { port, connectTimeout } = this.#config;
       const address = await this.#host.chooseAddress(closed.signal, {
@@ -164,4 +165,8 @@ export class ConnectionLink implements TrackedConnection {
     this.socket.setNoDelay(true);
     if (enableKeepAlive) this.socket.setKeepAlive(true, keepAliveInitialDelay || KEEPALIVE_MS);
   }
+}
+
+function writeAfterEnd(): Error {
+  return Object.assign(new Error("write after end"), { code: "ERR_STREAM_WRITE_AFTER_END" });
 }

@@ -46,6 +46,8 @@ interface ClientState {
   announced: boolean;
   /** Whether the pool has ended the client. */
   closing: boolean;
+  /** Whether an `error` of the client is being reported. */
+  failing: boolean;
   /** Whether the server reported that it ends the session. */
   endedByServer: boolean;
   /** Whether the server refused a write. */
@@ -152,6 +154,11 @@ export class PgBackend implements Neighbors {
     if (this.#waiting > 0) {
       await keptAlive(new Promise<void>((resolve) => this.#onServed = resolve));
     }
+    // What runs on a client that was released is not waited for.
+    for (const state of this.#open) {
+      const { client, lease } = state;
+      if (lease === undefined && this.#adapter.activity!(client) !== "none") this.#end(state);
+    }
     await this.engine.close({ drain: Infinity });
   }
 
@@ -222,6 +229,7 @@ export class PgBackend implements Neighbors {
       handedOutBefore: false,
       announced: false,
       closing: false,
+      failing: false,
       endedByServer: false,
       readOnly: false,
       closed: new Promise((resolve) => {
@@ -288,7 +296,7 @@ export class PgBackend implements Neighbors {
     const state = this.#states.get(client);
     const { terminate, activity } = this.#adapter;
     // An error of the client itself goes on to the idle listener or to the holder.
-    if (!state || client._queryable === false) return terminate!(client);
+    if (!state || state.failing || client._queryable === false) return terminate!(client);
     const isBusy = !state.endedByServer && ["running", "stuck"].includes(activity!(client)!);
     const isHeard = state.lease !== undefined || isBusy;
     if (!isHeard) this.#end(state);
@@ -310,6 +318,13 @@ export class PgBackend implements Neighbors {
       },
       close: (client) => this.#close(client),
       terminate: (client, reason) => this.#terminate(client, reason),
+      onClose: (client, listener) =>
+        adapter.onClose!(client, (error) => {
+          const state = this.#states.get(client)!;
+          state.failing = error !== undefined;
+          listener(error);
+          state.failing = false;
+        }),
       onError: (client, listener) =>
         adapter.onError!(client, (error) => {
           const state = this.#states.get(client);

@@ -20,6 +20,7 @@ import {
   checkPgOptions,
   type DropInClient,
   KEEPALIVE,
+  NO_CONNECTION,
   type PgInternalDriver,
   pinningAdapter,
 } from "./module.ts";
@@ -76,7 +77,7 @@ export function clientClass(
       // Without a listener, the event `error` of a client ends the process.
       this.on("error", () => {});
       warnHostNotTracked(this.host, "dnsPg");
-      if (hostKind(this.host) !== "name") return;
+      if (hostKind(this.host) !== "name" || given.connection === NO_CONNECTION) return;
       checkHost(this.host);
       // The link limits the whole, from the resolution on.
       Object.assign(this, { _connectionTimeoutMillis: 0 });
@@ -146,7 +147,9 @@ export function clientClass(
 
     // deno-lint-ignore no-explicit-any -- the original takes a callback as well
     override end(...args: any[]): Promise<void> {
-      this.#link?.abort();
+      // In pipeline mode, the client ends once its queries are answered.
+      const { pipeline, _queryQueue } = this as { pipeline?: boolean; _queryQueue?: unknown[] };
+      if (!pipeline || !_queryQueue?.length) this.#link?.abort();
       // deno-lint-ignore no-explicit-any -- passes on the arguments
       return (super.end as any).apply(this, args);
     }

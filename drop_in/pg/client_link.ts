@@ -12,6 +12,7 @@ import { isTimeout } from "../../internal/thrown.ts";
 import { closeConnection, type TerminateOptions } from "../../pool/connection/close.ts";
 import type { DepartureState } from "../shared/departure_state.ts";
 import { type DriverMessages, toDriverError } from "../shared/driver_errors.ts";
+import { hostKind } from "../shared/host_kind.ts";
 import { type RawOptions, ROLE_TIMEOUT_MS } from "../shared/options.ts";
 import type { TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
 import type { TrackedHosts } from "../shared/tracked_hosts.ts";
@@ -100,8 +101,10 @@ export class ClientLink implements TrackedConnection {
     const { stream } = this.#connection;
     const { connect } = stream;
     // The client goes through all its states by itself, whatever is called meanwhile. Only its socket waits.
-    stream.connect = (port) => {
+    stream.connect = (port, host) => {
       stream.connect = connect;
+      // A pool sets the address itself.
+      if (hostKind(client.host) !== "name") return stream.connect(port, host);
       this.#dial(stream, port);
       return stream;
     };

@@ -112,7 +112,7 @@ export function checkPgOptions(given: RawOptions): void {
   const useMilliseconds = 'use "connectionTimeoutMillis" of pg, in milliseconds';
   refuseOptions(given, {
     stream: BYPASS,
-    connection: BYPASS,
+    ...(given.connection !== NO_CONNECTION && { connection: BYPASS }),
     creator: BYPASS,
     poolTimeout: useMilliseconds,
     connectTimeout: useMilliseconds,
@@ -135,6 +135,13 @@ export function checkPgOptions(given: RawOptions): void {
   });
 }
 
+/** Takes the place of a connection, so that a client makes no socket. */
+export const NO_CONNECTION: Readonly<Record<string, () => void>> = {
+  on() {},
+  once() {},
+  removeListener() {},
+};
+
 /** What a client connects to. */
 export interface PgTarget extends ConnectionTarget {
   /** The password; `undefined` if a function gives it. */
@@ -149,8 +156,7 @@ export interface PgTarget extends ConnectionTarget {
  * @throws {TypeError} if the class is not `pg`'s.
  */
 export function readTarget(Client: PgInternalDriver["Client"], given: RawOptions): PgTarget {
-  // Takes the place of a connection, so that this client makes no socket.
-  const connection = { on() {}, once() {}, removeListener() {} };
+  const connection = NO_CONNECTION;
   const client = new Client({ ...copyOptions(given), connection });
   const { host, port, user, database, password } = client;
   if (client.connection !== connection || typeof host !== "string") {

@@ -21,28 +21,35 @@ tlsContract(
   LOGIN.user,
 );
 
-Deno.test("pgAdapter().connect(): sends the host name if the environment asks for TLS", async () => {
-  process.env.PGSSLMODE = "verify-full";
-  try {
-    await withMute([TLS_ACCEPTED], async ({ port, conn, silent }) => {
-      const controller = new AbortController();
-      const connecting = pgAdapter(pg).connect("127.0.0.1", {
-        host: NAME,
-        port,
-        params: {},
-        connectArgs: {},
-        keepAlive: true,
-        addresses: () => ["127.0.0.1"],
-        signal: controller.signal,
-      });
-      connecting.catch(() => {});
-      await silent;
-      const received = hungUp(await conn);
-      await pause(100); // until the ClientHello has arrived
-      controller.abort();
-      assert((await received).includes(NAME));
-    });
-  } finally {
-    delete process.env.PGSSLMODE;
+/** A client that is made in an environment that asks for TLS; no other code sees that environment. */
+class ClientWithTls extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    process.env.PGSSLMODE = "verify-full";
+    try {
+      super(config);
+    } finally {
+      delete process.env.PGSSLMODE;
+    }
   }
+}
+
+Deno.test("pgAdapter().connect(): sends the host name if the environment asks for TLS", async () => {
+  await withMute([TLS_ACCEPTED], async ({ port, conn, silent }) => {
+    const controller = new AbortController();
+    const connecting = pgAdapter({ Client: ClientWithTls }).connect("127.0.0.1", {
+      host: NAME,
+      port,
+      params: {},
+      connectArgs: {},
+      keepAlive: true,
+      addresses: () => ["127.0.0.1"],
+      signal: controller.signal,
+    });
+    connecting.catch(() => {});
+    await silent;
+    const received = hungUp(await conn);
+    await pause(100); // until the ClientHello has arrived
+    controller.abort();
+    assert((await received).includes(NAME));
+  });
 });

@@ -910,6 +910,32 @@ const ending: Record<string, Run> = {
     again.release();
   },
 
+  "end() does not wait for a query that is running on a client that was released": async (
+    { make },
+  ) => {
+    const pool = make({ max: 1 });
+    const client = await pool.connect();
+    const slow = { text: "SELECT pg_sleep(600)", query_timeout: 50 };
+    await assertRejects(() => client.query(slow), Error, "Query read timeout");
+    client.release();
+    await soon(pool.end());
+    assertEquals(pool.totalCount, 0);
+  },
+
+  "an idle client that emits an error is removed, and the pool emits it": async ({ make }) => {
+    const pool = make();
+    const heard: unknown[] = [];
+    pool.on("error", (error, client) => heard.push(error, client));
+    const client = await pool.connect();
+    client.release();
+    await pause(1);
+    client.on("error", (error) => heard.push(error.message));
+    client.emit("error", new Error("expected"));
+    assertEquals([heard.length, heard[1] === client, heard[2]], [3, true, "expected"]);
+    assertEquals(counts(pool), [0, 0, 0]);
+    assertEquals((await pool.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+  },
+
   "end() takes a callback, and closes a pool that was never used": async ({ make }) => {
     const pool = make();
     const error = await new Promise<unknown>((resolve) => {

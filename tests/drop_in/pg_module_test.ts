@@ -415,6 +415,15 @@ Deno.test("dnsPg(): queries of a client that is ended, or that cannot connect, a
     }
   }));
 
+Deno.test("dnsPg(): a pool takes the module's own client class, and a subclass of it", () =>
+  withModule(async ({ dns, pool }) => {
+    const { Client } = dnsPg(pg, { dnsLookup: dns, dnsFallback: false });
+    for (const Class of [Client, class extends Client {}]) {
+      const one = pool({ Client: Class, max: 1 } as pg.PoolConfig);
+      assertEquals(await where(one), first.host);
+    }
+  }));
+
 Deno.test("dnsPg(): connect() returns a promise of the class in the option Promise", () =>
   withModule(async ({ make }) => {
     class Mine<T> extends Promise<T> {}

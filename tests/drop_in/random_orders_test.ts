@@ -1,0 +1,334 @@
+/**
+ * Calls in random orders, most of them not awaited, with failures among them: whatever the driver's own object settles,
+ * the drop-in settles too, and a statement that is answered is answered with its own result.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import mysql from "npm:mysql2@^3.24";
+import process from "node:process";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+import { dnsMysql2 } from "../../drop_in/mysql2_pool.ts";
+import { dnsPg } from "../../drop_in/pg_pool.ts";
+import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
+import { LOGIN, mariadbPair } from "../support/drop_in_mariadb.ts";
+import { fakeLookup } from "../support/fake_lookup.ts";
+import { mariadbTest } from "../support/servers.ts";
+import { REFUSING_PORT, untilSocketsClosed } from "../support/sockets.ts";
+import { pause, soon } from "../support/waiting.ts";
+
+const SEEDS = Number(process.env.DNSPOOL_ORDERS ?? 25);
+
+let server: PostgresServer;
+const pair = mariadbPair();
+
+Deno.test.beforeAll(async () => {
+  const [host] = await loopbackPair();
+  server = await startPostgres({ host, port: await freePort([host]), ...LOGIN });
+});
+
+Deno.test.afterAll(() => server.stop({ mode: "immediate" }));
+
+/** Returns numbers from 0 to below 1 that a seed decides. */
+function random(seed: number): () => number {
+  let state = seed * 2654435761 % 2 ** 32;
+  return () => {
+    state = (state * 1664525 + 1013904223) % 2 ** 32;
+    return state / 2 ** 32;
+  };
+}
+
+/** Calls of one run, each with what became of it. */
+class Calls {
+  readonly outcomes: (string | undefined)[] = [];
+  readonly #settled: Promise<void>[] = [];
+
+  /** Makes a call that is settled by a promise. */
+  make(call: () => unknown): void {
+    let promise: Promise<unknown>;
+    try {
+      promise = Promise.resolve(call());
+    } catch (error) {
+      promise = Promise.reject(error);
+    }
+    this.#note(promise);
+  }
+
+  /** Makes a call that is settled by a callback. */
+  callBack(call: (callback: (error: unknown, value?: unknown) => void) => void): void {
+    this.make(() =>
+      new Promise((resolve, reject) =>
+        call((error, value) => error ? reject(error) : resolve(value))
+      )
+    );
+  }
+
+  #note(promise: Promise<unknown>): void {
+    const index = this.outcomes.push(undefined) - 1;
+    this.#settled.push(promise.then(
+      (value) => void (this.outcomes[index] = `done ${value ?? ""}`),
+      (error) => void (this.outcomes[index] = `failed ${(error as Error).message}`),
+    ));
+  }
+
+  /** Waits until the calls are settled that were settled in another run. */
+  async untilSettled(other: Calls): Promise<void> {
+    const wanted = this.#settled.filter((_, index) => other.outcomes[index] !== undefined);
+    await soon(Promise.all(wanted));
+  }
+
+  /** Waits until no call has been settled for a while. */
+  async untilQuiet(): Promise<void> {
+    const count = () => this.outcomes.filter((outcome) => outcome !== undefined).length;
+    for (let before = -1; before !== count();) {
+      before = count();
+      await pause(100);
+    }
+  }
+}
+
+type Step = (calls: Calls, number: number) => unknown;
+
+/** What a run works on. */
+interface World {
+  /** The kinds of step, each with its weight. */
+  readonly steps: readonly (readonly [weight: number, step: Step])[];
+  /** Ends everything. */
+  finish(calls: Calls): void;
+}
+
+/** Makes calls in an order that a seed decides, with random waits between them. */
+async function run(seed: number, { steps, finish }: World): Promise<Calls> {
+  const next = random(seed);
+  const calls = new Calls();
+  const total = steps.reduce((sum, [weight]) => sum + weight, 0);
+  const length = 3 + Math.floor(next() * 12);
+  for (let number = 1; number <= length; number++) {
+    let left = next() * total;
+    const [, step] = steps.find(([weight]) => (left -= weight) < 0)!;
+    await step(calls, number);
+    const wait = next();
+    if (wait > 0.9) await calls.untilQuiet();
+    else if (wait > 0.6) await pause(0);
+    else if (wait > 0.4) await Promise.resolve();
+  }
+  finish(calls);
+  return calls;
+}
+
+/** Runs the same orders on the driver's own object and on the drop-in. */
+function testOrders(
+  name: string,
+  register: (name: string, test: () => Promise<void>) => void,
+  make: (follows: boolean, seed: number) => World,
+): void {
+  register(
+    `${name}: settles what the original settles, in random orders of calls`,
+    () =>
+      untilSocketsClosed(async () => {
+        const unhandled: unknown[] = [];
+        const onUnhandled = (event: PromiseRejectionEvent) => {
+          unhandled.push(event.reason);
+          event.preventDefault();
+        };
+        globalThis.addEventListener?.("unhandledrejection", onUnhandled);
+        try {
+          for (let seed = 1; seed <= SEEDS; seed++) {
+            const original = await run(seed, make(false, seed));
+            await original.untilQuiet();
+            const dropIn = await run(seed, make(true, seed));
+            try {
+              await dropIn.untilSettled(original);
+            } catch (error) {
+              const both = [original.outcomes, dropIn.outcomes].map((each) => each.join("; "));
+              throw new Error(`seed ${seed}: ${both.join("\n")}`, { cause: error });
+            }
+            for (const outcome of dropIn.outcomes) {
+              const [, answer, expected] = /^done (\d+) of (\d+)$/.exec(outcome ?? "") ?? [];
+              assertEquals(answer, expected, `seed ${seed}`);
+            }
+          }
+          assertEquals(unhandled, []);
+        } finally {
+          globalThis.removeEventListener?.("unhandledrejection", onUnhandled);
+        }
+      }),
+  );
+}
+
+const pgModules = () =>
+  [pg, dnsPg(pg, { dnsLookup: fakeLookup([server.host], 60), dnsFallback: false })] as const;
+
+/** Returns where a run connects to: one in five is refused. */
+const pgTarget = (follows: boolean, seed: number) => ({
+  ...LOGIN,
+  host: follows ? "db.internal" : server.host,
+  port: seed % 5 === 0 ? REFUSING_PORT : server.port,
+});
+
+const answerOf = (number: number) => ({ rows }: pg.QueryResult) => `${rows[0].n} of ${number}`;
+
+testOrders("dnsPg(): Client", Deno.test, (follows, seed) => {
+  const client = new (pgModules()[Number(follows)]!.Client)(pgTarget(follows, seed));
+  client.on("error", () => {});
+  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } })
+    .connection;
+  let called = false;
+  return {
+    steps: [
+      [3, (calls) => {
+        // A second call takes the place of the first one's callback.
+        if (called) return;
+        called = true;
+        calls.make(() => client.connect().then(() => "connected"));
+      }],
+      [
+        3,
+        (calls, n) => calls.make(() => client.query("SELECT $1::int AS n", [n]).then(answerOf(n))),
+      ],
+      [2, (calls, n) =>
+        calls.callBack((callback) =>
+          client.query(
+            `SELECT ${n} AS n`,
+            (error, result) => callback(error, error ? undefined : answerOf(n)(result)),
+          )
+        )],
+      [1, (calls) => calls.make(() => client.query("SELECT nope"))],
+      [1, (calls) => calls.make(() => client.end())],
+      // Whether it is connected by then would decide what becomes of later queries.
+      [0.3, (calls) => called && calls.untilQuiet().then(() => stream.destroy())],
+    ],
+    finish: (calls) => calls.make(() => client.end()),
+  };
+});
+
+testOrders("dnsPg(): Pool", Deno.test, (follows, seed) => {
+  const { Pool } = pgModules()[Number(follows)]!;
+  const pool = new Pool({ ...pgTarget(follows, seed), max: 2 });
+  pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
+  const held: pg.PoolClient[] = [];
+  let finished = false;
+  const hold = (client: pg.PoolClient) => {
+    if (finished) client.release();
+    else held.push(client);
+    return "connected";
+  };
+  return {
+    steps: [
+      [3, (calls) => calls.make(() => pool.connect().then(hold))],
+      [
+        1,
+        (calls) =>
+          calls.callBack((callback) =>
+            pool.connect((error, client) => callback(error, client && hold(client)))
+          ),
+      ],
+      [3, (calls, n) => calls.make(() => pool.query("SELECT $1::int AS n", [n]).then(answerOf(n)))],
+      [1, (calls) => calls.make(() => pool.query("SELECT nope"))],
+      [
+        1,
+        (calls, n) =>
+          calls.make(async () => await held[0]?.query(`SELECT ${n} AS n`).then(answerOf(n))),
+      ],
+      [3, () => held.shift()?.release()],
+      [1, () => held.shift()?.release(new Error("no good"))],
+      [0.5, () => {
+        const client = held[0] as unknown as { connection: { stream: { destroy(): void } } };
+        client?.connection.stream.destroy();
+      }],
+      [0.3, (calls) => calls.make(() => pool.end().then(() => "ended"))],
+    ],
+    finish(calls) {
+      finished = true;
+      for (const client of held) client.release();
+      if (!pool.ending) calls.make(() => pool.end().then(() => "ended"));
+    },
+  };
+});
+
+const mysqlModules = () =>
+  [
+    mysql,
+    dnsMysql2(mysql, { dnsLookup: fakeLookup([pair.first.host], 60), dnsFallback: false }),
+  ] as const;
+
+const mysqlTarget = (follows: boolean, seed: number) => ({
+  ...LOGIN,
+  host: follows ? "db.internal" : pair.first.host,
+  port: seed % 5 === 0 ? REFUSING_PORT : pair.first.port,
+});
+
+type Rows = { n: number }[];
+
+testOrders("dnsMysql2(): createPool", mariadbTest, (follows, seed) => {
+  const pool = mysqlModules()[Number(follows)]!.createPool({
+    ...mysqlTarget(follows, seed),
+    connectionLimit: 2,
+  });
+  pool.on("connection", (connection) => connection.on("error", () => {}));
+  const held: mysql.PoolConnection[] = [];
+  let ended = false;
+  const end = (calls: Calls) => {
+    if (!ended) calls.callBack((callback) => pool.end((error) => callback(error, "ended")));
+    ended = true;
+  };
+  const query = (on: Pick<mysql.Pool, "query">, n: number) => (calls: Calls) =>
+    calls.callBack((callback) =>
+      on.query(
+        `SELECT ${n} AS n`,
+        (error, rows) =>
+          callback(error, error ? undefined : `${(rows as unknown as Rows)[0]!.n} of ${n}`),
+      )
+    );
+  return {
+    steps: [
+      [3, (calls) =>
+        calls.callBack((callback) =>
+          pool.getConnection((error, connection) => {
+            if (!error) held.push(connection);
+            callback(error, "connected");
+          })
+        )],
+      [3, (calls, n) => query(pool, n)(calls)],
+      [1, (calls, n) => held[0] && query(held[0], n)(calls)],
+      [1, (calls) => calls.callBack((callback) => pool.query("SELECT nope", callback))],
+      [3, () => held.shift()?.release()],
+      [1, () => held.shift()?.destroy()],
+      [0.3, end],
+    ],
+    finish(calls) {
+      for (const connection of held) connection.release();
+      end(calls);
+    },
+  };
+});
+
+testOrders("dnsMysql2(): createConnection", mariadbTest, (follows, seed) => {
+  const connection = mysqlModules()[Number(follows)]!.createConnection(mysqlTarget(follows, seed));
+  connection.on("error", () => {});
+  return {
+    steps: [
+      [2, (calls) => calls.callBack((callback) => connection.connect((error) => callback(error)))],
+      [
+        4,
+        (calls, n) =>
+          calls.callBack((callback) =>
+            connection.query(
+              `SELECT ${n} AS n`,
+              (error, rows) =>
+                callback(error, error ? undefined : `${(rows as unknown as Rows)[0]!.n} of ${n}`),
+            )
+          ),
+      ],
+      [1, (calls) => calls.callBack((callback) => connection.query("SELECT nope", callback))],
+      [1, (calls) => calls.callBack((callback) => connection.end(callback))],
+      // Whether it is connected by then would decide what becomes of a call of connect().
+      [0.4, (calls) => calls.untilQuiet().then(() => connection.destroy())],
+    ],
+    finish: () => connection.destroy(),
+  };
+});
+
+assert(SEEDS > 0);
