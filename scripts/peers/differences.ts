@@ -1,0 +1,33 @@
+/**
+ * The tests of drivers and ORMs that have another outcome with a drop-in, with the reason.
+ *
+ * @module
+ */
+
+const PRIVATE = "reads private members of the pool";
+const STUB = "its client is not the class of pg";
+const SLOT = "the slot of a client that died in use is free at once";
+const LIFETIME = "an idle client is closed at its idle timeout, not at its lifetime";
+const TIMER = "one timer closes idle clients, a moment later";
+
+/** Reasons, by suite and test. */
+export const DIFFERENCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "pg-pool": {
+    "Connection strings pool delegates connectionString property to client": STUB,
+    "connection timeout should connect if timeout is passed, but native client in connected state":
+      STUB,
+    'events emits "connect" only with a successful connection': STUB,
+    "pool error handling handles post-checkout client failures in pool.query": PRIVATE,
+    "pool error handling error from in-use client keeps the client in the pool": SLOT,
+    "releasing clients removes a client which cannot be queried": SLOT,
+    "idle timeout can remove idle clients and recreate them": TIMER,
+    "pool with promises properly pools clients": "at most four clients are opened at once",
+    "lifetime timeout connection lifetime should expire and remove the client": LIFETIME,
+    "pool size of 1 does remove clients when at or below min if maxLifetimeSeconds is reached":
+      LIFETIME,
+    "maxUses logs when removing an expended client": "the lines of the log are the engine's",
+  },
+  "pg (integration)": {
+    "test/integration/connection-pool/error-tests.js": PRIVATE,
+  },
+};

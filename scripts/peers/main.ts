@@ -1,0 +1,90 @@
+/**
+ * `deno task peers`: the tests of drivers and ORMs, each suite once with the driver's own pool and once with the drop-in
+ * in its place, and the difference. Fetches nothing: it is given checkouts of their repositories, with their
+ * dependencies installed and, for Kysely, built.
+ *
+ *     deno task peers --node-postgres=DIR --mysql2=DIR --kysely=DIR
+ *
+ * Node is that of the PATH, the servers are those of the lab. Exit status: 0; 1 if a test has another outcome with the
+ * drop-in that `differences.ts` does not list.
+ *
+ * @module
+ */
+
+import { startMariadb } from "../../lab/mariadb.ts";
+import { startPostgres } from "../../lab/postgres.ts";
+import { bundleForPrograms } from "../test/runtimes/bundle.ts";
+import { DIFFERENCES } from "./differences.ts";
+import { type Checkouts, type Outcomes, type Suite, suitesOf } from "./suites.ts";
+
+const OPTIONS = ["node-postgres", "mysql2", "kysely"] as const;
+
+function readCheckouts(args: readonly string[]): Checkouts {
+  const checkouts: Record<string, string> = {};
+  for (const arg of args) {
+    const [, name, dir] = /^--([\w-]+)=(.+)$/.exec(arg) ?? [];
+    if (!name || !dir || !OPTIONS.includes(name as typeof OPTIONS[number])) {
+      console.error(
+        `Cannot read "${arg}": give ${OPTIONS.map((each) => `--${each}=DIR`).join(", ")}`,
+      );
+      Deno.exit(2);
+    }
+    checkouts[name] = Deno.realPathSync(dir);
+  }
+  return checkouts;
+}
+
+/** Runs a suite, with the drop-in if there is a preload. */
+async function run(suite: Suite, preload: Record<string, string>): Promise<Outcomes> {
+  const outcomes: Record<string, string> = {};
+  for (const part of suite.parts) Object.assign(outcomes, await part(preload));
+  return outcomes;
+}
+
+const count = (outcomes: Outcomes, wanted: string) =>
+  Object.values(outcomes).filter((outcome) => outcome === wanted).length;
+
+/** Compares two runs of a suite; returns the number of differences that are not listed. */
+function compare({ name }: Suite, original: Outcomes, dropIn: Outcomes): number {
+  const describe = (outcomes: Outcomes) =>
+    `${count(outcomes, "passed")} passed, ${count(outcomes, "failed")} failed`;
+  console.log(`${name}: original ${describe(original)}; drop-in ${describe(dropIn)}`);
+  let unlisted = 0;
+  for (const test of new Set([...Object.keys(original), ...Object.keys(dropIn)])) {
+    const [before = "missing", now = "missing"] = [original[test], dropIn[test]];
+    if (before === now) continue;
+    const reason = DIFFERENCES[name]?.[test];
+    if (reason === undefined) unlisted++;
+    console.log(`  ${test}: ${before}, ${now}${reason ? ` (${reason})` : ""}`);
+  }
+  return unlisted;
+}
+
+const checkouts = readCheckouts(Deno.args);
+const dir = await Deno.makeTempDir({ prefix: "dnspool-peers-" });
+await bundleForPrograms(`${dir}/package`);
+await using postgres = await startPostgres({
+  host: "127.0.0.1",
+  port: 5434,
+  user: "kysely",
+  password: "kysely",
+  database: "kysely_test",
+});
+await using mariadb = await startMariadb({
+  host: "127.0.0.1",
+  port: 3308,
+  user: "kysely",
+  password: "kysely",
+  database: "kysely_test",
+});
+let unlisted = 0;
+for (const suite of suitesOf(checkouts, { postgres, mariadb, dir })) {
+  const original = await run(suite, {});
+  const preload = {
+    NODE_OPTIONS: `--import ${new URL("substitute.mjs", import.meta.url)}`,
+    DNSPOOL_PEERS: JSON.stringify({ package: `${dir}/package`, targets: suite.targets }),
+  };
+  unlisted += compare(suite, original, await run(suite, preload));
+}
+await Deno.remove(dir, { recursive: true });
+if (unlisted > 0) Deno.exitCode = 1;

@@ -1,0 +1,192 @@
+/**
+ * The test suites of drivers and ORMs, and how to run them.
+ *
+ * @module
+ */
+
+import { createRequire } from "node:module";
+import { walk } from "./walk.ts";
+
+/** The checkouts that were given. */
+export interface Checkouts {
+  readonly "node-postgres"?: string;
+  readonly mysql2?: string;
+  readonly kysely?: string;
+}
+
+/** What became of each test: `passed`, `failed` or `skipped`. */
+export type Outcomes = Readonly<Record<string, string>>;
+
+/** Runs a part of a suite with additional environment variables. */
+type Part = (env: Record<string, string>) => Promise<Outcomes>;
+
+/** A suite. */
+export interface Suite {
+  readonly name: string;
+  /** The modules that the drop-in replaces; `esm` is the file that `import` resolves to. */
+  readonly targets: readonly {
+    readonly file: string;
+    readonly kind: "pg" | "pg-pool" | "mysql2";
+    readonly esm?: string;
+  }[];
+  readonly parts: readonly Part[];
+}
+
+/** The servers, and a directory for files. */
+export interface Lab {
+  readonly postgres: { readonly host: string; readonly port: number };
+  readonly mariadb: { readonly host: string; readonly port: number };
+  readonly dir: string;
+}
+
+const LOGIN = { user: "kysely", password: "kysely", database: "kysely_test" };
+/** Milliseconds that one file of tests may take, or one whole suite of Mocha. */
+const FILE_LIMIT_MS = 60_000;
+const SUITE_LIMIT_MS = 500_000;
+
+interface Command {
+  readonly cwd: string;
+  readonly args: readonly string[];
+  readonly env: Record<string, string>;
+  readonly limitMs: number;
+}
+
+async function node({ cwd, args, env, limitMs }: Command): Promise<boolean> {
+  const { success } = await new Deno.Command("node", {
+    cwd,
+    args: [...args],
+    env: { ...env, NODE_NO_WARNINGS: "1" },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    signal: AbortSignal.timeout(limitMs),
+  }).output();
+  return success;
+}
+
+/** Finds a file of a package as Node does from a directory. */
+function resolve(file: string, from: string): string {
+  return createRequire(`${from}/package.json`).resolve(file);
+}
+
+/** A suite of Mocha. */
+function mocha(
+  { cwd, args, env, dir }: Omit<Command, "limitMs"> & { readonly dir: string },
+): Part {
+  return async (preload) => {
+    const file = await Deno.makeTempFile({ dir, suffix: ".json" });
+    const reporter = ["--reporter", "json", "--reporter-option", `output=${file}`];
+    await node({
+      cwd,
+      args: [resolve("mocha/bin/mocha.js", cwd), "--exit", ...reporter, ...args],
+      env: { ...env, ...preload },
+      limitMs: SUITE_LIMIT_MS,
+    });
+    const text = await Deno.readTextFile(file);
+    if (text === "") return { "(the whole suite)": "failed" };
+    const { passes, failures, pending } = JSON.parse(text) as Record<
+      string,
+      { fullTitle: string }[]
+    >;
+    const outcomes = { passed: passes!, failed: failures!, skipped: pending! };
+    return Object.fromEntries(
+      Object.entries(outcomes).flatMap(([outcome, tests]) =>
+        tests.map(({ fullTitle }) => [fullTitle, outcome])
+      ),
+    );
+  };
+}
+
+/** A file of tests that is a program of its own. */
+function program(
+  name: string,
+  { cwd, args, env }: Omit<Command, "limitMs">,
+): Part {
+  return async (preload) => {
+    const passed = await node({
+      cwd,
+      args,
+      env: { ...env, ...preload },
+      limitMs: FILE_LIMIT_MS,
+    });
+    return { [name]: passed ? "passed" : "failed" };
+  };
+}
+
+/** Returns the suites of the checkouts. */
+export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
+  const suites: Suite[] = [];
+  const { postgres, mariadb, dir } = lab;
+  const pgEnv = {
+    PGHOST: "localhost",
+    PGPORT: String(postgres.port),
+    PGUSER: LOGIN.user,
+    PGPASSWORD: LOGIN.password,
+    PGDATABASE: LOGIN.database,
+  };
+  const { "node-postgres": nodePostgres, mysql2, kysely } = checkouts;
+  if (nodePostgres) {
+    const pool = `${nodePostgres}/packages/pg-pool`;
+    suites.push({
+      name: "pg-pool",
+      targets: [
+        { kind: "pg-pool", file: `${pool}/index.js` },
+        { kind: "pg", file: resolve("pg", pool) },
+      ],
+      parts: [mocha({ cwd: pool, args: ["test/*.js"], env: pgEnv, dir })],
+    });
+    const pg = `${nodePostgres}/packages/pg`;
+    const files = [...walk(`${pg}/test/integration`, /-tests\.js$/)];
+    suites.push({
+      name: "pg (integration)",
+      targets: [{ kind: "pg", file: `${pg}/lib/index.js` }],
+      parts: files.map((file) =>
+        program(file.slice(pg.length + 1), { cwd: pg, args: [file], env: pgEnv })
+      ),
+    });
+  }
+  if (mysql2) {
+    const files = [...walk(`${mysql2}/test/integration`, /pool.*\.test\.mts$/)];
+    suites.push({
+      name: "mysql2 (pools)",
+      targets: ["index.js", "promise.js"].map((file) => ({
+        kind: "mysql2" as const,
+        file: `${mysql2}/${file}`,
+      })),
+      parts: files.map((file) =>
+        program(file.slice(mysql2.length + 1), {
+          cwd: mysql2,
+          args: ["--import", "tsx", file],
+          env: {
+            CI: "1",
+            MYSQL_HOST: "localhost",
+            MYSQL_PORT: String(mariadb.port),
+            MYSQL_USER: LOGIN.user,
+            MYSQL_PASSWORD: LOGIN.password,
+            MYSQL_DATABASE: LOGIN.database,
+          },
+        })
+      ),
+    });
+  }
+  if (kysely) {
+    suites.push(...(["postgres", "mysql"] as const).map((dialect): Suite => ({
+      name: `kysely (${dialect})`,
+      targets: [
+        {
+          kind: "pg",
+          file: resolve("pg", kysely),
+          esm: resolve("pg", kysely).replace("lib/index.js", "esm/index.mjs"),
+        },
+        { kind: "mysql2", file: resolve("mysql2", kysely) },
+      ],
+      parts: [mocha({
+        cwd: kysely,
+        args: ["--timeout", "15000", "test/node/dist/**/*.test.js"],
+        env: { DIALECTS: dialect },
+        dir,
+      })],
+    })));
+  }
+  return suites;
+}
