@@ -30,4 +30,18 @@ export const DIFFERENCES: Readonly<Record<string, Readonly<Record<string, string
   "pg (integration)": {
     "test/integration/connection-pool/error-tests.js": PRIVATE,
   },
+  "mysql2 (pools)": {
+    "test/integration/dispose/async/pool.test.mts": PRIVATE,
+    "test/integration/dispose/sync/pool.test.mts": PRIVATE,
+    "test/integration/test-pool-destroy-removes-connection.test.mts": PRIVATE,
+    "test/integration/test-pool-double-release.test.mts": PRIVATE,
+    "test/integration/test-pool-end.test.mts": PRIVATE,
+    "test/integration/test-pool-getconnection-contract.test.mts": PRIVATE,
+    "test/integration/test-pool-release-idle-connection-timeout.test.mts": PRIVATE,
+    "test/integration/test-pool-release-idle-connection.test.mts": PRIVATE,
+    "test/integration/test-pool-memory-leak.test.mts":
+      "counts the listeners of a connection, which has two more",
+    "test/integration/graceful-end/test-pool-release-idle-with-default-config.test.mts":
+      "an idle connection is closed with a message to the server",
+  },
 };

@@ -618,6 +618,24 @@ mariadbTest(
 );
 
 mariadbTest(
+  'DnsMysql2Pool: poolResetOnReturn "rollback" rolls back, and puts autocommit back',
+  () =>
+    withMysql2Pools(async ({ make }) => {
+      const pool = make({ connectionLimit: 1, poolResetOnReturn: "rollback" });
+      await pool.query("CREATE TABLE IF NOT EXISTS left_open (n int)");
+      const connection = await pool.getConnection();
+      await connection.query("SET autocommit = 0");
+      await connection.query("INSERT INTO left_open VALUES (1)");
+      connection.release();
+      await pool.query("INSERT INTO left_open VALUES (2)");
+      const other = make();
+      const [rows] = await other.query("SELECT n FROM left_open");
+      assertEquals((rows as { n: number }[]).map(({ n }) => n), [2]);
+      await pool.query("DROP TABLE left_open");
+    }),
+);
+
+mariadbTest(
   "DnsMysql2Pool: a connection that is released with a result that is not read is closed at once",
   () =>
     withMysql2Pools(async ({ make }) => {

@@ -498,15 +498,17 @@ Deno.test("dnsPg(): what a client runs is cancelled on the server when its retir
   }, { retireGrace: 0.1 });
 });
 
-Deno.test("dnsPg(): after a migration, a named statement fails once at most for each client", async () => {
-  await withModule(async ({ pool }) => {
-    const one = pool({ max: 1 });
-    await one.query("CREATE TABLE migrated (name text)");
+Deno.test("dnsPg(): after a migration, a client whose named statement fails is not handed out again by a library", async () => {
+  await withModule(async ({ make }) => {
+    const client = make();
+    await client.connect();
+    await client.query("CREATE TABLE migrated (name text)");
     const statement = { name: "all", text: "SELECT * FROM migrated" };
-    await one.query(statement);
-    await one.query("ALTER TABLE migrated ADD COLUMN size int");
-    await assertRejects(() => one.query(statement), Error, "cached plan");
-    await one.query(statement);
-    await one.query("DROP TABLE migrated");
+    await client.query(statement);
+    await client.query("ALTER TABLE migrated ADD COLUMN size int");
+    assertEquals([client.departed, client._invalid], [false, undefined]);
+    await assertRejects(() => client.query(statement), Error, "cached plan");
+    assertEquals([client.departed, client._invalid], [true, true]);
+    await client.query("DROP TABLE migrated");
   });
 });

@@ -632,10 +632,17 @@ Deno.test("DnsPgPool: after a migration, a named statement fails once at most fo
     const pool = make({ max: 1 });
     await pool.query("CREATE TABLE migrated (name text)");
     const statement = { name: "all", text: "SELECT * FROM migrated" };
-    await pool.query(statement);
+    // The holder keeps the error to itself.
+    const run = async () => {
+      const client = await pool.connect();
+      const outcome = await client.query(statement).then(() => "done", ({ message }) => message);
+      client.release();
+      return outcome;
+    };
+    assertEquals(await run(), "done");
     await pool.query("ALTER TABLE migrated ADD COLUMN size int");
-    await assertRejects(() => pool.query(statement), Error, "cached plan");
-    await pool.query(statement);
+    assertStringIncludes(await run(), "cached plan");
+    assertEquals(await run(), "done");
     await pool.query("DROP TABLE migrated");
   }));
 
