@@ -456,6 +456,11 @@ Deno.test("dnsPg(): cancel() goes to the server of the client whose query it can
     const query = new pg.Query("SELECT pg_sleep(30)");
     const failed = new Promise<pg.DatabaseError>((resolve) => query.on("error", resolve as never));
     client.query(query);
+    const watcher = make();
+    await watcher.connect();
+    const running = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state = 'active'";
+    const { processID } = client as unknown as { processID: number };
+    await until(async () => (await watcher.query(running, [processID])).rowCount === 1);
     const { constructor: Client } = client;
     const canceller = new (Client as typeof pg.Client)({ host: "db.internal", port: first.port });
     (canceller as unknown as { cancel(client: unknown, query: unknown): void }).cancel(
