@@ -5,7 +5,8 @@
  */
 
 import { keptAlive } from "../../internal/async.ts";
-import { ageClock } from "../../internal/clock.ts";
+import { ageClock, maintenanceTimer } from "../../internal/clock.ts";
+import { MAX_CLOSE_MS } from "../../pool/connection/close.ts";
 import type { Lease } from "../../pool/lease.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { DnsEngine } from "../../engine/dns_engine.ts";
@@ -295,8 +296,13 @@ export class PgBackend implements Neighbors {
   #terminate(client: DropInClient, reason: Error | undefined): void {
     const state = this.#states.get(client);
     const { terminate, activity } = this.#adapter;
-    // An error of the client itself goes on to the idle listener or to the holder.
-    if (!state || state.failing || client._queryable === false) return terminate!(client);
+    if (state?.failing && state.lease === undefined) {
+      // The idle listener, which hears the error next, ends the client.
+      const limit = maintenanceTimer(MAX_CLOSE_MS, () => terminate!(client));
+      return void state.closed.then(() => limit.clear());
+    }
+    // An error of the client itself goes on to the holder.
+    if (!state || client._queryable === false) return terminate!(client);
     const isBusy = !state.endedByServer && ["running", "stuck"].includes(activity!(client)!);
     const isHeard = state.lease !== undefined || isBusy;
     if (!isHeard) this.#end(state);

@@ -3,7 +3,7 @@
  * in its place, and the difference. Fetches nothing: it is given checkouts of their repositories, with their
  * dependencies installed and, for Kysely, built.
  *
- *     deno task peers --node-postgres=DIR --mysql2=DIR --kysely=DIR
+ *     deno task peers --node-postgres=DIR --mysql2=DIR --kysely=DIR --knex=DIR
  *
  * Node is that of the PATH, the servers are those of the lab. Exit status: 0; 1 if a test has another outcome with the
  * drop-in that `differences.ts` does not list.
@@ -17,7 +17,7 @@ import { bundleForPrograms } from "../test/runtimes/bundle.ts";
 import { DIFFERENCES } from "./differences.ts";
 import { type Checkouts, type Outcomes, type Suite, suitesOf } from "./suites.ts";
 
-const OPTIONS = ["node-postgres", "mysql2", "kysely"] as const;
+const OPTIONS = ["node-postgres", "mysql2", "kysely", "knex"] as const;
 
 function readCheckouts(args: readonly string[]): Checkouts {
   const checkouts: Record<string, string> = {};

@@ -87,12 +87,12 @@ function substituteOf({ file, kind }) {
   return made.get(file);
 }
 
-const isTest = (path) => /\/tests?\//.test(path ?? "");
+const isTest = (path) => /\/tests?\//.test(path ?? "") && !path.includes("/node_modules/");
 
 // For require().
 const load = Module._load;
 Module._load = function (request, parent, ...rest) {
-  if (isTest(parent?.filename) && !parent.filename.includes("/node_modules/")) {
+  if (isTest(parent?.filename) || targets.some(({ by }) => by && parent?.filename.startsWith(by))) {
     let file;
     try {
       file = Module._resolveFilename(request, parent);

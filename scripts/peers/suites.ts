@@ -12,6 +12,7 @@ export interface Checkouts {
   readonly "node-postgres"?: string;
   readonly mysql2?: string;
   readonly kysely?: string;
+  readonly knex?: string;
 }
 
 /** What became of each test: `passed`, `failed` or `skipped`. */
@@ -23,11 +24,13 @@ type Part = (env: Record<string, string>) => Promise<Outcomes>;
 /** A suite. */
 export interface Suite {
   readonly name: string;
-  /** The modules that the drop-in replaces; `esm` is the file that `import` resolves to. */
+  /** The modules that the drop-in replaces for the tests; `esm` is the file that `import` resolves to. */
   readonly targets: readonly {
     readonly file: string;
     readonly kind: "pg" | "pg-pool" | "mysql2";
     readonly esm?: string;
+    /** A directory whose files get the drop-in too, beside the tests. */
+    readonly by?: string;
   }[];
   readonly parts: readonly Part[];
 }
@@ -124,7 +127,7 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
     PGPASSWORD: LOGIN.password,
     PGDATABASE: LOGIN.database,
   };
-  const { "node-postgres": nodePostgres, mysql2, kysely } = checkouts;
+  const { "node-postgres": nodePostgres, mysql2, kysely, knex } = checkouts;
   if (nodePostgres) {
     const pool = `${nodePostgres}/packages/pg-pool`;
     suites.push({
@@ -184,6 +187,31 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
         cwd: kysely,
         args: ["--timeout", "15000", "test/node/dist/**/*.test.js"],
         env: { DIALECTS: dialect },
+        dir,
+      })],
+    })));
+  }
+  if (knex) {
+    const by = `${knex}/lib/dialects/`;
+    const config = `${dir}/knex.json`;
+    const connection = (port: number) => ({ ...LOGIN, host: "localhost", port });
+    Deno.writeTextFileSync(
+      config,
+      JSON.stringify({
+        postgres: { ...connection(postgres.port), adapter: "postgresql" },
+        mysql: { ...connection(mariadb.port), charset: "utf8" },
+      }),
+    );
+    suites.push(...(["postgres", "mysql2"] as const).map((db): Suite => ({
+      name: `knex (${db})`,
+      targets: [
+        { kind: "pg", file: resolve("pg", knex), by },
+        { kind: "mysql2", file: resolve("mysql2", knex), by },
+      ],
+      parts: [mocha({
+        cwd: knex,
+        args: ["--timeout", "10000", "--config", "test/mocha-integration-config-test.js"],
+        env: { DB: db, KNEX_TEST: config },
         dir,
       })],
     })));

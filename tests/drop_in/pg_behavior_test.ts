@@ -930,8 +930,11 @@ const ending: Record<string, Run> = {
     client.release();
     await pause(1);
     client.on("error", (error) => heard.push(error.message));
+    const { connection } = client as unknown as { connection: { stream: net.Socket } };
+    const goodbye = new Promise((resolve) => connection.stream.once("end", resolve));
     client.emit("error", new Error("expected"));
     assertEquals([heard.length, heard[1] === client, heard[2]], [3, true, "expected"]);
+    await soon(goodbye);
     assertEquals(counts(pool), [0, 0, 0]);
     assertEquals((await pool.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
   },
