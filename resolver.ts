@@ -55,7 +55,10 @@ export function getIpWithTtl(
 ): Promise<[ip: string, ttlSeconds: number]> {
   const view = viewsOf(options)?.get(host);
   const nowMs = ageClock();
-  if (view && nowMs < view.freshUntilMs) return Promise.resolve(firstOf(view, nowMs));
+  if (view && nowMs < view.freshUntilMs) {
+    view.wasUsed = true;
+    return Promise.resolve(firstOf(view, nowMs));
+  }
   return resolve(host, options);
 }
 

@@ -12,12 +12,15 @@ import type { DnsSettings } from "./options.ts";
 import type { Records } from "./resolution.ts";
 import type { View } from "./view.ts";
 
-/** Maximum number of names; beyond it, names that are not in use are removed, the oldest first. */
-const MAX_NAMES = 1000;
-/** Number of names removed at once, so that the search is not repeated for each new name. */
-const REMOVED_AT_ONCE = 100;
+/** Maximum number of names that are not in use; beyond it, those that were not used for longest are removed. */
+const MAX_UNUSED_NAMES = 1000;
+/** Number of names in use that are looked at for each new name, whether they still are. */
+const LOOKED_AT = 2;
 
-const names: Map<string, CachedName> = new Map();
+/** The names that are perhaps not in use, in the order of their last use. */
+const unused: Map<string, CachedName> = new Map();
+/** The names that were in use when they were looked at: they do not count. */
+const inUse: Map<string, CachedName> = new Map();
 
 /**
  * Returns the view of a name with these settings. Callers with the same name, family, nameservers, lookup, use of
@@ -51,11 +54,16 @@ function viewOfRecords(host: string, family: Records, settings: DnsSettings): Vi
   const fallback = settings.fallback ? osLookup : undefined;
   const rest = [idOf(lookup), hosts, fallback !== undefined, allow?.key];
   const key = JSON.stringify([name, absolute, family, servers, ...rest]);
-  let cached = names.get(key);
+  let cached = unused.get(key);
+  if (cached) {
+    unused.delete(key);
+    unused.set(key, cached);
+  } else cached = inUse.get(key);
   if (!cached) {
-    if (names.size >= MAX_NAMES) removeOldest(REMOVED_AT_ONCE);
     cached = new CachedName({ name, absolute, family, lookup, servers, hosts, fallback, allow });
-    names.set(key, cached);
+    unused.set(key, cached);
+    returnUnused(LOOKED_AT);
+    removeOldest(MAX_UNUSED_NAMES, key);
   }
   const { timeoutMs, graceMs, extendGrace, maxStaleMs, maxRetries, minTtlMs, maxTtlMs } = settings;
   return cached.viewWith({
@@ -71,18 +79,33 @@ function viewOfRecords(host: string, family: Records, settings: DnsSettings): Vi
 
 /** Forgets all answers and failures, and removes the names that are not in use. */
 export function clearCache(): void {
-  for (const cached of names.values()) cached.clear();
-  removeOldest(Infinity);
+  for (const names of [unused, inUse]) {
+    for (const cached of names.values()) cached.clear();
+  }
+  returnUnused(inUse.size);
+  removeOldest(0);
 }
 
-/** Removes names that are not in use. They are cleared, because a caller may still have a view of one. */
-function removeOldest(maxCount: number): void {
-  let left = maxCount;
-  for (const [key, cached] of names) {
-    if (left === 0) return;
-    if (!cached.isDisposable) continue;
-    names.delete(key);
-    cached.clear();
-    left--;
+/** Looks at names in use, in turn, and counts those again that are not any more. */
+function returnUnused(maxCount: number): void {
+  let left = Math.min(maxCount, inUse.size);
+  for (const [key, cached] of inUse) {
+    if (left-- <= 0) return;
+    inUse.delete(key);
+    (cached.isDisposable ? unused : inUse).set(key, cached);
+  }
+}
+
+/**
+ * Removes the oldest names beyond a number. They are cleared, because a caller may still have a view of one. Each step
+ * removes a name, or moves one that is in use or was used since, so that no name is looked at for every new one.
+ */
+function removeOldest(maxUnused: number, newest?: string): void {
+  for (const [key, cached] of unused) {
+    if (unused.size <= maxUnused || key === newest) return;
+    unused.delete(key);
+    if (!cached.isDisposable) inUse.set(key, cached);
+    else if (maxUnused > 0 && cached.takeUse()) unused.set(key, cached);
+    else cached.clear();
   }
 }

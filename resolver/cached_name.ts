@@ -34,6 +34,16 @@ export class CachedName {
     return !this.#entry.query && [...this.views.values()].every((view) => !view.isInUse);
   }
 
+  /** Returns whether a view was used since the last call. */
+  takeUse(): boolean {
+    let wasUsed = false;
+    for (const view of this.views.values()) {
+      wasUsed ||= view.wasUsed;
+      view.wasUsed = false;
+    }
+    return wasUsed;
+  }
+
   /** Returns the view with these settings, the same for all callers that have the same settings. */
   viewWith(settings: ViewSettings): View {
     const key = JSON.stringify(settings);

@@ -66,6 +66,9 @@ export class View implements AnswerSource {
   /** The addresses of the newest answer, in the server's order; empty before the first answer. */
   addresses: readonly string[] = [];
 
+  /** Whether the answer was used since the cache last looked. */
+  wasUsed = false;
+
   readonly #freshness: Freshness;
   readonly #schedule: RefreshSchedule = new RefreshSchedule();
   readonly #watchers: Set<Watcher> = new Set();

@@ -18,7 +18,7 @@ const SETTINGS: ViewSettings = {
   maxTtlMs: 300_000,
 };
 
-Deno.test("viewOf() removes names beyond a thousand that are not in use, the oldest first", async () => {
+Deno.test("viewOf() removes names beyond a thousand that are not in use, those first that were not used for longest", async () => {
   using _time = fakeTime();
   clearDnsCache();
   const dns = fakeLookup(["10.0.0.1"], 300);
@@ -27,10 +27,44 @@ Deno.test("viewOf() removes names beyond a thousand that are not in use, the old
   await ask(0);
   assertEquals(dns.questions.length, 1000);
   await ask(1000);
-  await ask(999);
   assertEquals(dns.questions.length, 1001);
+  // The first was used since, so the second was removed.
   await ask(0);
+  assertEquals(dns.questions.length, 1001);
+  await ask(1);
   assertEquals(dns.questions.length, 1002);
+  clearDnsCache();
+});
+
+Deno.test("getIpWithTtl() with the same options again counts as a use of the name", async () => {
+  using _time = fakeTime();
+  clearDnsCache();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const options = { dnsLookup: dns };
+  await getIpWithTtl("n0.internal", options);
+  for (let n = 1; n < 1000; n++) await getIpWithTtl(`n${n}.internal`, { dnsLookup: dns });
+  await getIpWithTtl("n0.internal", options);
+  await getIpWithTtl("another.internal", { dnsLookup: dns });
+  await getIpWithTtl("n0.internal", { dnsLookup: dns });
+  assertEquals(dns.questions.length, 1001);
+  clearDnsCache();
+});
+
+Deno.test("viewOf(): names in use do not count: beside 5,000 of them, a thousand others stay", async () => {
+  using _time = fakeTime();
+  clearDnsCache();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const { settings } = readDnsOptions({ dnsLookup: dns, dnsFallback: false }, "the test");
+  const watch = (n: number) => viewOf(`w${n}.internal`, settings).watch({});
+  const unwatch = Array.from({ length: 5000 }, (_, n) => watch(n));
+  const ask = (n: number) => getIpWithTtl(`n${n}.internal`, { dnsLookup: dns });
+  for (let turn = 0; turn < 2; turn++) for (let n = 0; n < 900; n++) await ask(n);
+  assertEquals(dns.questions.length, 900);
+  const first = viewOf("w0.internal", settings);
+  for (const end of unwatch) end();
+  // Now they count, and the oldest are removed while others come.
+  for (let n = 900; n < 8000; n++) await ask(n);
+  assert(viewOf("w0.internal", settings) !== first);
   clearDnsCache();
 });
 
