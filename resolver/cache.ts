@@ -21,6 +21,7 @@ const LOOKED_AT = 2;
 const unused: Map<string, CachedName> = new Map();
 /** The names that were in use when they were looked at: they do not count. */
 const inUse: Map<string, CachedName> = new Map();
+let turn: MapIterator<[string, CachedName]> = inUse.entries();
 
 /**
  * Returns the view of a name with these settings. Callers with the same name, family, nameservers, lookup, use of
@@ -86,13 +87,19 @@ export function clearCache(): void {
   removeOldest(0);
 }
 
-/** Looks at names in use, in turn, and counts those again that are not any more. */
+/**
+ * Looks at names in use, in turn, and counts those again that are not any more. The iterator is kept: a new one passes
+ * all the places of names that were deleted before it finds the first.
+ */
 function returnUnused(maxCount: number): void {
-  let left = Math.min(maxCount, inUse.size);
-  for (const [key, cached] of inUse) {
-    if (left-- <= 0) return;
+  for (let left = Math.min(maxCount, inUse.size); left > 0; left--) {
+    let next = turn.next();
+    if (next.done) next = (turn = inUse.entries()).next();
+    if (next.done) return;
+    const [key, cached] = next.value;
+    if (!cached.isDisposable) continue;
     inUse.delete(key);
-    (cached.isDisposable ? unused : inUse).set(key, cached);
+    unused.set(key, cached);
   }
 }
 

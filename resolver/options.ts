@@ -50,7 +50,8 @@ export interface DnsOptions {
    */
   dnsFallback?: boolean;
   /**
-   * Number of attempts, with jittered exponential backoff, within `dnsTimeout`: from 1 to 100. Default 3; for the
+   * Number of attempts, with jittered exponential backoff, within `dnsTimeout`: from 1 to 100. Within an attempt, a
+   * question that is not answered is asked again. Default 3; for the
    * system's servers what `options attempts:` in `/etc/resolv.conf` says.
    */
   dnsMaxRetries?: number;

@@ -257,3 +257,27 @@ Deno.test("dnsFallback: callers with and without it do not share answers", async
   await helped.waitUntilFresh();
   assertEquals(dns.questions.length, 2);
 });
+
+Deno.test("dnsFallback: an answer that another caller's dnsGraceTtl of 0 asks of the operating system is not used by those in grace", async () => {
+  using time = fakeTime();
+  const { dns, os, cached, view } = name();
+  const strict = cached.viewWith({ ...SETTINGS, graceMs: 0 });
+  await view.waitUntilFresh();
+  const changes: unknown[] = [];
+  const errors: unknown[] = [];
+  const unwatch = view.watch({
+    onChange: ({ addresses }) => changes.push(addresses),
+    onError: (error) => errors.push(error),
+  });
+  await time.advance(10);
+  dns.failure = "transient";
+  await Promise.all([strict.waitUntilFresh(), view.waitUntilFresh()]);
+  assertEquals([strict.addresses, view.addresses], [["10.1.1.1"], ["10.0.0.1"]]);
+  assertEquals([view.status().inGrace, changes.length, errors.length], [true, 0, 1]);
+  assertEquals(os.questions.length, 1);
+  // A caller with the same options that comes later has the stale answer of DNS as well.
+  const later = cached.viewWith({ ...SETTINGS, maxTtlMs: 200_000 });
+  await later.waitUntilFresh();
+  assertEquals(later.addresses, ["10.0.0.1"]);
+  unwatch();
+});
