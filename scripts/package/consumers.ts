@@ -4,7 +4,8 @@
  * every export is imported and required; TypeScript 5.4, 5.9 and the latest check the types; publint and
  * arethetypeswrong check the package.
  *
- * `deno task consumers node@20 typescript` runs only these checks, `npm` the checks of the package itself.
+ * `deno task consumers node@20 typescript` runs only these checks, `npm` the checks of the package itself. `--engine=` is
+ * that of `deno task npm`; `--tarball=FILE` checks a package that is already built.
  *
  * Node, Bun and the other tools come from npm, MariaDB from the machine. Exit status: 0; 1 if a check failed. The last
  * line is `N passed, N failed, N skipped`.
@@ -12,6 +13,7 @@
  * @module
  */
 
+import { parseArgs } from "node:util";
 import { makeProjects, type Projects } from "./consumers/projects.ts";
 import {
   type Check,
@@ -20,6 +22,8 @@ import {
   Skipped,
   typeChecks,
 } from "./consumers/checks.ts";
+import { buildPackage } from "./npm.ts";
+import { engineOf } from "./npm/engine.ts";
 import { ServerPairs } from "./consumers/servers.ts";
 import { countsLine, eachOf, type Outcome, saveOutcomes } from "../test/runtimes/outcome.ts";
 import { findRuntime, RUNTIMES } from "../test/runtimes/binaries.ts";
@@ -59,12 +63,22 @@ async function checksOf(projects: Projects): Promise<Check[]> {
 }
 
 if (import.meta.main) {
+  const { values, positionals: names } = parseArgs({
+    args: Deno.args,
+    allowPositionals: true,
+    options: { engine: { type: "string" }, tarball: { type: "string" } },
+  });
   const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
   let outcomes: Outcome[] = [];
   try {
-    const all = await checksOf(await makeProjects(dir));
-    const checks = all.filter(({ runtime }) => !Deno.args.length || Deno.args.includes(runtime));
-    if (checks.length === 0) throw new Error(`Cannot find a check for "${Deno.args.join(" ")}"`);
+    const all = await checksOf(
+      await makeProjects(
+        dir,
+        values.tarball ?? await buildPackage(dir, await engineOf(values.engine)),
+      ),
+    );
+    const checks = all.filter(({ runtime }) => !names.length || names.includes(runtime));
+    if (checks.length === 0) throw new Error(`Cannot find a check for "${names.join(" ")}"`);
     // Parallel checks have separate servers, because each program kills one of its servers.
     const pairs = Array.from({ length: CONCURRENCY }, () => new ServerPairs());
     try {

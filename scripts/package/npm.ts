@@ -2,7 +2,8 @@
  * `deno task npm`: builds the npm package, `npm/dnspool-dnspool-<version>.tgz`, from the exports of deno.json. The same
  * sources always give the same bytes. Needs npm.
  *
- * `--engine=dnt` builds with dnt from the same description, with CommonJS as well; this needs JSR.
+ * dnt builds what is published. It comes from JSR: where JSR does not answer, Rolldown and TypeScript's compiler build
+ * the same package. `--engine=dnt` or `--engine=files` forces one.
  * `--out=DIR` writes the package into another directory.
  *
  * @module
@@ -13,10 +14,12 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import config from "../../deno.json" with { type: "json" };
 import { ROOT } from "../check/run_deno.ts";
+import { readDocuments } from "./documents.ts";
 import { writeDeclarations } from "./npm/declarations.ts";
 import { buildWithDnt } from "./npm/dnt.ts";
+import { type Engine, engineOf } from "./npm/engine.ts";
 import { bundleModules } from "./npm/modules.ts";
-import { type Config, DIST, DOCUMENTS, packageJson, programOf } from "./npm/package.ts";
+import { type Config, DIST, packageJson, programOf } from "./npm/package.ts";
 
 /** Writes the unpacked package into a directory. */
 async function write(dir: string, config: Config): Promise<void> {
@@ -24,7 +27,7 @@ async function write(dir: string, config: Config): Promise<void> {
   const entries = Object.values(config.exports);
   const modules = [...await bundleModules(root, entries), ...writeDeclarations(root, entries)];
   const files = new Map(modules.map(([path, text]) => [`${DIST}/${path}`, text]));
-  for (const name of DOCUMENTS) files.set(name, await Deno.readTextFile(new URL(name, ROOT)));
+  for (const [name, text] of await readDocuments(config.version)) files.set(name, text);
   files.set("package.json", JSON.stringify(packageJson(config), null, 2) + "\n");
   const program = programOf(config);
   for (const [path, text] of files) {
@@ -62,7 +65,7 @@ async function pack(dir: string, out: string): Promise<string> {
  */
 export async function buildPackage(
   out: string,
-  engine: "files" | "dnt" = "files",
+  engine: Engine = "files",
 ): Promise<string> {
   const dir = await Deno.makeTempDir({ prefix: "dnspool-npm-" });
   try {
@@ -76,13 +79,12 @@ export async function buildPackage(
 if (import.meta.main) {
   const { values: { engine, out } } = parseArgs({
     args: Deno.args,
-    options: { engine: { type: "string", default: "files" }, out: { type: "string" } },
+    options: { engine: { type: "string" }, out: { type: "string" } },
   });
-  if (engine !== "files" && engine !== "dnt") {
-    console.error(`--engine must be "files" or "dnt", got "${engine}"`);
-    Deno.exit(2);
-  }
-  const file = await buildPackage(out ?? fileURLToPath(new URL("npm", ROOT)), engine);
+  const file = await buildPackage(
+    out ?? fileURLToPath(new URL("npm", ROOT)),
+    await engineOf(engine),
+  );
   const { size } = await Deno.stat(file);
   console.log(`${file}  ${(size / 1000).toFixed(1)} kB`);
 }

@@ -4,29 +4,10 @@
 
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
+import { publishedFiles } from "../../scripts/package/jsr.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
-
-/** The files that `publish.include` names, as paths from the root. */
-async function published(): Promise<string[]> {
-  const files: string[] = [];
-  for (const pattern of config.publish.include) {
-    const [, folder, ending = ""] = /^([a-z_]+\/)\*\*\/\*(\.ts)$/.exec(pattern) ?? [];
-    if (folder === undefined) files.push(pattern);
-    else files.push(...(await filesBelow(folder)).filter((file) => file.endsWith(ending)));
-  }
-  return [...new Set(files)].sort();
-}
-
-async function filesBelow(folder: string): Promise<string[]> {
-  const files: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
-    if (isDirectory) files.push(...await filesBelow(`${folder}${name}/`));
-    else files.push(folder + name);
-  }
-  return files;
-}
 
 /** Returns the specifiers that a source imports, literally; comments are left out. */
 function importsOf(source: string): string[] {
@@ -37,7 +18,7 @@ function importsOf(source: string): string[] {
 }
 
 Deno.test("deno.json publishes sources and documents: no test, no script, no benchmark, no hidden file", async () => {
-  const files = await published();
+  const files = await publishedFiles();
   const odd = files.filter((file) =>
     !/^(?:(?:adapters|cli|drop_in|engine|internal|lookups|pool|resolver|testing)\/)?(?:[a-z0-9][a-z0-9_]*\/)*[a-z0-9][a-z0-9_]*\.ts$/
       .test(file)
@@ -47,7 +28,7 @@ Deno.test("deno.json publishes sources and documents: no test, no script, no ben
 });
 
 Deno.test("everything that a published source imports is published, and every export is", async () => {
-  const files = new Set(await published());
+  const files = new Set(await publishedFiles());
   for (const entry of Object.values(config.exports)) assert(files.has(entry.slice(2)), entry);
   for (const file of [...files].filter((file) => file.endsWith(".ts"))) {
     for (const specifier of importsOf(await read(file))) {
@@ -59,7 +40,7 @@ Deno.test("everything that a published source imports is published, and every ex
 });
 
 Deno.test("a published source imports no package, as SECURITY.md says", async () => {
-  for (const file of await published()) {
+  for (const file of await publishedFiles()) {
     if (!file.endsWith(".ts")) continue;
     for (const specifier of importsOf(await read(file))) {
       assert(/^(\.|node:)/.test(specifier), `${file} imports ${specifier}`);

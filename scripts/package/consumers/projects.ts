@@ -7,7 +7,6 @@
 import ts from "npm:typescript@6.0.3";
 import config from "../../../deno.json" with { type: "json" };
 import { ROOT } from "../../check/run_deno.ts";
-import { buildPackage } from "../npm.ts";
 import { DRIVERS } from "../npm/package.ts";
 import { npmInstall } from "../../test/runtimes/bundle.ts";
 
@@ -37,9 +36,8 @@ const NODE_TYPES = "@types/node@^20";
 /** The drivers whose adapters are exported. */
 const drivers = Object.entries(DRIVERS).filter(([, { adapter }]) => adapter in config.exports);
 
-/** Makes all projects below a directory. */
-export async function makeProjects(dir: string): Promise<Projects> {
-  const tarball = await buildPackage(dir);
+/** Makes all projects below a directory, each with the package of a tarball. */
+export async function makeProjects(dir: string, tarball: string): Promise<Projects> {
   const projects: Projects = {
     tarball,
     app: `${dir}/app`,

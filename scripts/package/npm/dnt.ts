@@ -6,7 +6,8 @@
  */
 
 import { ROOT } from "../../check/run_deno.ts";
-import { CLI, type Config, describePackage, DOCUMENTS, PROGRAM } from "./package.ts";
+import { readDocuments } from "../documents.ts";
+import { CLI, type Config, describePackage, PROGRAM } from "./package.ts";
 
 const DNT = "jsr:@deno/dnt@^0.42";
 
@@ -37,5 +38,7 @@ export async function buildWithDnt(dir: string, config: Config): Promise<void> {
     test: false,
     skipSourceOutput: true,
   });
-  for (const name of DOCUMENTS) await Deno.copyFile(name, `${dir}/${name}`);
+  for (const [name, text] of await readDocuments(config.version)) {
+    await Deno.writeTextFile(`${dir}/${name}`, text);
+  }
 }

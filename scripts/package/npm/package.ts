@@ -4,6 +4,8 @@
  * @module
  */
 
+import { DOCUMENTS, REPOSITORY } from "../documents.ts";
+
 /** The part of deno.json that describes the package. */
 export interface Config {
   readonly name: string;
@@ -52,9 +54,6 @@ const KEYWORDS = [
   ...["postgresql", "postgres", "pg", "mysql", "mysql2", "mariadb", "deno", "bun", "esm"],
 ];
 
-/** Files of the package besides its modules. */
-export const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
-
 /** Returns the path of a built module, without its ending. */
 function stem(module: string): string {
   return `./${DIST}/${module.replace(/^\.\//, "").replace(/\.ts$/, "")}`;
@@ -82,6 +81,10 @@ export function describePackage(
     description: DESCRIPTION,
     keywords: KEYWORDS,
     license,
+    homepage: `https://github.com/${REPOSITORY}#readme`,
+    repository: { type: "git", url: `git+https://github.com/${REPOSITORY}.git` },
+    bugs: `https://github.com/${REPOSITORY}/issues`,
+    publishConfig: { access: "public" },
     type: "module",
     sideEffects: false,
     engines: ENGINES,
