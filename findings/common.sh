@@ -48,10 +48,20 @@ expect() {
   fi
 }
 
+# Runs a program as an ordinary user, for servers that refuse root.
+as_user() {
+  if [[ $EUID -eq 0 ]]; then setpriv --reuid=nobody --clear-groups "$@"; else "$@"; fi
+}
+
 # Runs a server in the background, until the script ends.
 serve() {
   "$@" >>server.log 2>&1 &
   pids+=($!)
+}
+
+# The same as an ordinary user. The process that is ended is the server's own: a function in the background would be another.
+serve_as_user() {
+  if [[ $EUID -eq 0 ]]; then serve setpriv --reuid=nobody --clear-groups "$@"; else serve "$@"; fi
 }
 
 # Starts the name server of this folder on 127.0.0.1; its answers come from the module on standard input.

@@ -26,10 +26,7 @@ query_wait_timeout = 2
 INI
 echo '"app" "secret"' >users.txt
 chmod 755 "$dir" && chmod 644 pgbouncer.ini users.txt
-as_user() { "$@"; }
-[[ $EUID -ne 0 ]] || as_user() { setpriv --reuid=nobody --clear-groups "$@"; }
-as_user pgbouncer pgbouncer.ini >server.log 2>&1 &
-pids+=($!)
+serve_as_user pgbouncer pgbouncer.ini
 cat >refused.mjs <<'EOF'
 import pg from "pg";
 const open = async (database, password = "secret") => {

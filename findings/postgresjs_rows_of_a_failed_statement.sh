@@ -22,17 +22,14 @@ for (const { source, target } of JSON.parse(readFileSync(join(native, "pg-symlin
 }
 EOF
 node links.mjs "$native"
-as_user() { "$@"; }
 if [[ $EUID -eq 0 ]]; then
   chmod 755 "$dir"
   mkdir data && chown nobody data
-  as_user() { setpriv --reuid=nobody --clear-groups "$@"; }
 fi
 chmod -R a+rX "$dir/node_modules"
 as_user "$native/bin/initdb" -D "$dir/data" -U app --auth=trust --no-sync >initdb.log
-as_user "$native/bin/postgres" -D "$dir/data" -c listen_addresses=127.0.0.1 -c port=15310 \
-  -c unix_socket_directories= -c fsync=off >server.log 2>&1 &
-pids+=($!)
+serve_as_user "$native/bin/postgres" -D "$dir/data" -c listen_addresses=127.0.0.1 -c port=15310 \
+  -c unix_socket_directories= -c fsync=off
 cat >ask.mjs <<'EOF'
 import postgres from "postgres";
 const sql = postgres("postgres://app@127.0.0.1:15310/postgres", { max: 1 });
