@@ -8,6 +8,8 @@ import { getDnsEngine } from "../../engine.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { startMariadb } from "../../lab/mariadb.ts";
 import { startPostgres } from "../../lab/postgres.ts";
+import { ReplicatedPair } from "../../lab/replicated_pair.ts";
+import { DnsServer } from "../../testing/mod.ts";
 import { listen } from "../support/peers.ts";
 import { until } from "../support/waiting.ts";
 
@@ -96,6 +98,78 @@ Deno.test("several MariaDB hosts: an attempt that lost the race is no aborted co
     }
     assertEquals(sessions, CONNECTS);
     assert(connects > CONNECTS, "some attempts must have lost the race");
+  } finally {
+    await engine.close();
+  }
+});
+
+for (const loss of ["killed", "stopped"] as const) {
+  Deno.test(`several PostgreSQL hosts: after the primary was ${loss} and the standby promoted, writers are served without any change of DNS`, async () => {
+    await using pair = await ReplicatedPair.start("CREATE TABLE ledger (id int PRIMARY KEY)");
+    const hosts = [pair.primary.host, pair.standbyAddress!];
+    const { port } = pair.primary;
+    const list = hosts.map((host) => `${host}:${port}`).join(",");
+    const engine = getDnsEngine(
+      `postgresql://app:s3cret@${list}/orders?target_session_attrs=read-write`,
+      { adapter: pgAdapter(pg) },
+    );
+    let id = 0;
+    const insert = () => engine.query("INSERT INTO ledger VALUES ($1)", [++id]);
+    try {
+      await insert();
+      const removeOld = await pair.failOver(loss);
+      const promoted = pair.terms.at(-1)!;
+      const acknowledged: number[] = [];
+      await until(async () => {
+        const before = id + 1;
+        return await insert().then(() => acknowledged.push(before) > 0, () => false);
+      });
+      const lease = await engine.connect();
+      assertEquals(lease.address, promoted.address);
+      await lease.release();
+      await removeOld();
+      // Without a failure from here on.
+      for (let i = 0; i < 20; i++) await insert().then(() => acknowledged.push(id));
+      const rows = await engine.query<{ id: number }>("SELECT id FROM ledger");
+      const stored = new Set(rows.map(({ id }) => id));
+      assertEquals(acknowledged.filter((id) => !stored.has(id)), []);
+    } finally {
+      await engine.close();
+    }
+  });
+}
+
+Deno.test("SRV records: the very next checkout after a switchover by another port goes to the new server", async () => {
+  const [host] = await loopbackPair();
+  const [first, second] = [await freePort([host]), await freePort([host])];
+  await using old = await startPostgres({ ...LOGIN, host, port: first });
+  await using next = await startPostgres({ ...LOGIN, host, port: second });
+  assertEquals([old.host, next.host], [host, host]);
+  await using dns = await DnsServer.start();
+  const service = "_postgresql._tcp.db.internal";
+  const set = (port: number) =>
+    dns.set(service, { srv: [{ port, target: "db1.internal" }] }, { ttl: 1 });
+  dns.set("db1.internal", [host], { ttl: 1 });
+  set(first);
+  const engine = getDnsEngine(`postgresql+srv://app:s3cret@${service}/orders`, {
+    adapter: pgAdapter(pg),
+    dnsNameservers: [dns.address],
+  });
+  try {
+    const portOf = () =>
+      engine.use(async ({ client, port }) => {
+        const { rows: [{ p }] } = await client.query("SELECT inet_server_port() AS p");
+        assertEquals(p, port);
+        return port;
+      });
+    assertEquals(await portOf(), first);
+    const changed = new Promise((resolve) => {
+      engine.addEventListener("addresschange", resolve, { once: true });
+    });
+    set(second);
+    await changed;
+    for (let i = 0; i < 10; i++) assertEquals(await portOf(), second);
+    assertEquals(Object.keys(engine.status().byAddress), [`${host}:${second} (db1.internal)`]);
   } finally {
     await engine.close();
   }
