@@ -9,7 +9,7 @@ import { type Setup, SETUPS } from "./setups.ts";
 const TTL = 1;
 const MOVES = 3;
 /** The setups of the short form. */
-const SHORT = ["none", "bind", "unbound", "dnsmasq", "knot-min-0", "pdns"];
+const SHORT = ["none", "bind", "unbound", "unbound-stale", "dnsmasq", "knot-min-0", "pdns"];
 
 const setups = SETUPS.filter(({ id }) => SHORT.includes(id));
 const programs = [

@@ -105,7 +105,7 @@ export const SETUPS: readonly Setup[] = [
     id: "unbound-stale",
     program: "unbound",
     settings: ["serve-expired: yes"],
-    extra: () => 60,
+    extra: () => 1,
     why: `${WITH_TTL_30}: \`serve-expired-reply-ttl: 1\` or \`serve-expired-client-timeout: 1800\``,
     whyAfter: `${WITH_TTL_30}: \`serve-expired-reply-ttl: 1\``,
   },
