@@ -297,7 +297,7 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#closedBecause = why;
     this.#limiter.resetBackoff();
     this.#end.abort(new PoolClosedError(why));
-    this.#waiters.rejectAll(new PoolClosedError(why));
+    this.#waiters.close(new PoolClosedError(why));
     this.#limiter.abortAll(new PoolClosedError(why));
     this.#inventory.closeIdle(() => true);
   }
@@ -313,6 +313,7 @@ export class Pool<C> implements LeaseOwner<C> {
         if (!slot) break;
         this.#handOver(waiter, slot);
       }
+      if (this.isClosed) return; // by a hook that the check of a connection called
     }
     this.#limiter.start({
       waiting: this.#waiters.size,

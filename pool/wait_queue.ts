@@ -72,6 +72,8 @@ export class WaitQueue<T extends { readonly address: string }> {
   readonly #onEmpty: () => void;
   /** Number of waiters created. */
   #created = 0;
+  /** What waiters are rejected with since `close()`. */
+  #end: Rejection | undefined;
   #timer: Timer | undefined;
   /** When the timer fires. */
   #timerMs = Infinity;
@@ -120,8 +122,9 @@ export class WaitQueue<T extends { readonly address: string }> {
     return waiter;
   }
 
-  /** Adds a waiter at the end. */
+  /** Adds a waiter at the end. A closed queue rejects it. */
   push(waiter: Waiter<T>): void {
+    if (this.#end !== undefined) return this.#settle(waiter, this.#end);
     // Its deadline is not needed yet, for which the clock would be read.
     if (waiter.timeoutMs < this.#lastTimeoutMs) this.#isSorted = false;
     this.#lastTimeoutMs = waiter.timeoutMs;
@@ -151,8 +154,13 @@ export class WaitQueue<T extends { readonly address: string }> {
     this.#setTimer(deadlineMs);
   }
 
-  /** Takes a waiter out of the queue that goes on waiting, for instance while a connection is checked for it. */
+  /**
+   * Takes a waiter out of the queue that goes on waiting, for instance while a connection is checked for it. A closed
+   * queue rejects it; one whose wait has ended is ignored.
+   */
   setAside(waiter: Waiter<T>): void {
+    if (!waiter.waiting) return;
+    if (this.#end !== undefined) return this.#settle(waiter, this.#end);
     this.#dequeue(waiter);
     this.#aside.add(waiter);
   }
@@ -172,8 +180,9 @@ export class WaitQueue<T extends { readonly address: string }> {
     for (const waiter of this.#queue.toArray()) this.reject(waiter, error);
   }
 
-  /** Rejects all waiters, in the queue or set aside. */
-  rejectAll(error: unknown): void {
+  /** Rejects all waiters, in the queue or set aside, and those that come later: what calls this may be a hook. */
+  close(error: unknown): void {
+    this.#end = new Rejection(error);
     this.rejectQueued(error);
     for (const waiter of this.#aside) this.reject(waiter, error);
   }

@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertInstanceOf, assertRejects } from "@std/assert";
 import { PoolClosedError } from "../../errors.ts";
 import type { ConnectionEvents, Connections, PoolSettings } from "../../pool/contract.ts";
+import { SafeObserver } from "../../pool/observer.ts";
 import { Pool } from "../../pool/pool.ts";
 import { watch } from "../support/checks.ts";
 import { fakeTime } from "../support/time.ts";
@@ -215,6 +216,60 @@ Deno.test("Pool.close() rejects a waiter whose connection is being checked, and 
   check.resolve(undefined);
   await time.settle();
   assertEquals([drained.state, env.closed], ["fulfilled", ["1"]]);
+});
+
+for (const outcome of ["good", "invalid", "thrown"]) {
+  Deno.test(`Pool.checkout() is rejected if its check closes the pool at once, and the connection is closed: ${outcome}`, async () => {
+    using time = fakeTime();
+    const env = setup({ poolTimeoutMs: Infinity });
+    await (await env.pool.checkout()).release();
+    env.check = () => {
+      env.pool.close("closed by a hook");
+      const error = new Error("not usable");
+      if (outcome === "thrown") return Promise.reject(error);
+      return Promise.resolve(outcome === "good" ? undefined : { error, sameServer: false });
+    };
+    const wait = watch(env.pool.checkout());
+    await time.settle();
+    assertInstanceOf(wait.error, PoolClosedError);
+    assertEquals(env.closed, [outcome === "invalid" ? "1: not usable" : "1"]);
+    assertFalse(env.pool.isWaitedFor);
+  });
+}
+
+Deno.test("Pool.checkout() is rejected if its observer closes the pool as the wait begins", async () => {
+  using time = fakeTime();
+  const observer = new SafeObserver({
+    waiting() {
+      env.pool.close("closed by the observer");
+      return () => {};
+    },
+  });
+  const env = setup({ poolTimeoutMs: Infinity, observer });
+  const wait = watch(env.pool.checkout());
+  await time.settle();
+  assertInstanceOf(wait.error, PoolClosedError);
+  assertFalse(env.pool.isWaitedFor);
+});
+
+Deno.test("Pool opens no connection for minIdle after the check for a waiter has closed it", async () => {
+  using time = fakeTime();
+  const env = setup({ poolSize: 3, minIdle: 1 });
+  await (await env.pool.checkout()).release();
+  assertEquals(env.pool.counts.idle, 2);
+  env.awaitAnswer = () => new Promise(() => {});
+  env.isFresh = false;
+  const wait = watch(env.pool.checkout());
+  env.isFresh = true;
+  env.check = () => {
+    env.pool.close("closed by a hook");
+    return Promise.resolve(undefined);
+  };
+  const { opened } = env.pool.slots;
+  env.pool.maintain();
+  await time.settle();
+  assertInstanceOf(wait.error, PoolClosedError);
+  assertEquals([env.pool.slots.opened, env.pool.counts.connecting], [opened, 0]);
 });
 
 Deno.test("Pool asks DNS again when the server closes a connection, and frees the place of a leased one at once", async () => {

@@ -133,7 +133,7 @@ Deno.test("WaitQueue.rejectLate() rejects waiters with a timeout of 0 at once, a
   queue.rejectLate((waited) => new Error(waited.toFixed(3)), { count: 0, ms: 0 });
   readings.end();
   assertEquals(said, ["impatient: 0.000", "as impatient: 0.000"]);
-  queue.rejectAll(new Error("over"));
+  queue.close(new Error("over"));
 });
 
 Deno.test("WaitQueue never rejects a waiter with an infinite timeout", async () => {
@@ -188,7 +188,7 @@ Deno.test("WaitQueue serves or rejects a waiter once", () => {
   const waiter = join("a", 9);
   queue.reject(waiter, new Error("no"));
   queue.reject(waiter, new Error("no again"));
-  queue.rejectAll(new Error("nor this"));
+  queue.close(new Error("nor this"));
   assertEquals(said, ["empty", "a: no"]);
 });
 
@@ -257,7 +257,7 @@ Deno.test("WaitQueue.newest is the tick of the waiter added last, as long as the
   assertEquals(queue.newest, undefined);
 });
 
-Deno.test("WaitQueue.putBack() puts a waiter back to the beginning, and rejectAll() rejects all", () => {
+Deno.test("WaitQueue.putBack() puts a waiter back to the beginning, and close() rejects all", () => {
   using _time = fakeTime();
   const { queue, said, join } = setup();
   const first = join("first", 9);
@@ -267,7 +267,7 @@ Deno.test("WaitQueue.putBack() puts a waiter back to the beginning, and rejectAl
   assertEquals(queue.size, 1);
   queue.putBack(first);
   assert(queue.first === first);
-  queue.rejectAll(new Error("closed"));
+  queue.close(new Error("closed"));
   assertEquals(said, ["first: closed", "empty", "second: closed"]);
 });
 
@@ -285,7 +285,7 @@ Deno.test("WaitQueue.putBack() keeps the order of arrival, in whatever order wai
   assertEquals(served.map((line) => line.split(" ")[0]), ["first", "second", "third", "fourth"]);
 });
 
-Deno.test("WaitQueue.rejectAll() rejects waiters that were set aside as well, rejectQueued() does not", () => {
+Deno.test("WaitQueue.close() rejects waiters that were set aside as well, rejectQueued() does not", () => {
   using _time = fakeTime();
   const { queue, said, join, waiter } = setup();
   queue.setAside(join("first", 9));
@@ -296,8 +296,20 @@ Deno.test("WaitQueue.rejectAll() rejects waiters that were set aside as well, re
   queue.serve(served, A);
   queue.rejectQueued(new Error("no answer"));
   assertEquals(said, ["empty", "served got 10.0.0.1", "empty", "queued: no answer"]);
-  queue.rejectAll(new Error("closed"));
+  queue.close(new Error("closed"));
   assertEquals(said.slice(4), ["first: closed", "never queued: closed"]);
+});
+
+Deno.test("WaitQueue.close() rejects waiters that come later, queued or set aside; one whose wait has ended is not kept", () => {
+  using _time = fakeTime();
+  const { queue, said, join, waiter } = setup();
+  const first = join("first", 9);
+  queue.close(new Error("closed"));
+  queue.setAside(first);
+  queue.setAside(waiter("aside", 9));
+  join("queued", Infinity);
+  assertEquals(said, ["empty", "first: closed", "aside: closed", "queued: closed"]);
+  assertEquals([queue.size, queue.waiting], [0, 0]);
 });
 
 /** Counts how often the clock is read until `end()`; each reading may take `eachMs`. */
@@ -352,7 +364,7 @@ Deno.test("WaitQueue.rejectLate() looks at no waiter before a timeout is over, a
   } finally {
     looks.end();
   }
-  queue.rejectAll(new Error("the end"));
+  queue.close(new Error("the end"));
 });
 
 Deno.test("WaitQueue.rejectLate() rejects those with extra time as soon as they have lost it", async () => {
@@ -367,7 +379,7 @@ Deno.test("WaitQueue.rejectLate() rejects those with extra time as soon as they 
   assertEquals(said, ["c: 1 s", "b: 1.2 s"]);
   await time.advance(0.8);
   assertEquals(said, ["c: 1 s", "b: 1.2 s", "a: 2 s"]);
-  queue.rejectAll(new Error("the end"));
+  queue.close(new Error("the end"));
 });
 
 Deno.test("WaitQueue with many waiters of different timeouts rejects each at most one millisecond per thousand late", async () => {
