@@ -32,16 +32,21 @@ interface Server extends AsyncDisposable {
 }
 
 async function startRestricted(code: number): Promise<Server> {
-  const stack = new AsyncDisposableStack();
+  const closers: (() => unknown)[] = [];
   const [host] = await loopbackPair();
   const where = { host, port: await freePort([host]) };
-  const end = { [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const end = {
+    async [Symbol.asyncDispose]() {
+      for (const close of closers.reverse()) await close();
+    },
+  };
   if (code === 53300) {
     const admin = { ...LOGIN, user: "boss" };
-    const server = stack.use(await startPostgres({ ...where, ...admin }));
+    const server = await startPostgres({ ...where, ...admin });
+    closers.push(() => server.stop());
     const client = new pg.Client({ connectionString: server.url() });
     await client.connect();
-    stack.defer(() => client.end());
+    closers.push(() => client.end());
     await client.query(`CREATE ROLE ${LOGIN.user} LOGIN PASSWORD '${LOGIN.password}'`);
     const limit = async (room: number) => {
       const number = room === Infinity ? -1 : room;
@@ -50,9 +55,10 @@ async function startRestricted(code: number): Promise<Server> {
     return { ...where, limit, ...end };
   }
   const settings = { max_user_connections: 1000 };
-  const server = stack.use(await startMariadb({ ...where, ...LOGIN, settings }));
+  const server = await startMariadb({ ...where, ...LOGIN, settings });
+  closers.push(() => server.stop());
   const admin = await mysql.createConnection(server.adminUrl());
-  stack.defer(() => admin.end());
+  closers.push(() => admin.end());
   if (code === 1203) {
     const limit = async (room: number) => {
       await admin.query(`SET GLOBAL max_user_connections = ${room === Infinity ? 1000 : room}`);
@@ -61,7 +67,7 @@ async function startRestricted(code: number): Promise<Server> {
   }
   // 10 is the least that max_connections can be; the administrator has one of them.
   const taken: mysql.Connection[] = [];
-  stack.defer(() => taken.forEach((connection) => connection.destroy()));
+  closers.push(() => taken.forEach((connection) => connection.destroy()));
   const limit = async (room: number) => {
     if (room !== Infinity) {
       while (taken.length < 9 - room) {
