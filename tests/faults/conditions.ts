@@ -319,20 +319,9 @@ export function testBlocked(register: Register): void {
       const stages = new Map<string, Stage>();
       const thread = stack.use(new NameServerThread());
       for (const database of ["PostgreSQL", "MariaDB"] as const) {
-        const server = await startServer(database, stack);
-        const { host: main, port } = server;
-        const other = main.replace(/\.2$/, ".3");
-        const faults: WayFaults = { loginDelayMs: 0, loss: 0, refuses: false };
-        stack.use(
-          await Way.open({
-            listen: { host: other, port },
-            to: server,
-            faults,
-            gauge: new Gauge(),
-            refuser: refuserOf(database),
-            seed: 1,
-          }),
-        );
+        const [main, other] = await loopbackPair();
+        // The server listens on both: a proxy in this process would be blocked as well.
+        const { port } = await startServer(database, stack, [main, other]);
         stages.set(database, {
           main,
           other,
@@ -380,14 +369,23 @@ class Block implements Disposable {
 async function startServer(
   database: Subject["database"],
   stack: AsyncDisposableStack,
+  hosts?: readonly [string, string],
 ): Promise<LabServer> {
-  const [host] = await loopbackPair();
-  const where = { host, port: await freePort([host]), ...LOGIN };
+  const [host] = hosts ?? await loopbackPair();
+  const all = hosts ?? [host];
+  const where = { host, port: await freePort(all), ...LOGIN };
   const start = database === "PostgreSQL"
-    ? startPostgres({ ...where, settings: { max_connections: MAX_CONNECTIONS } })
+    ? startPostgres({
+      ...where,
+      settings: { max_connections: MAX_CONNECTIONS, listen_addresses: all.join(",") },
+    })
     : startMariadb({
       ...where,
-      settings: { max_connections: MAX_CONNECTIONS, open_files_limit: 4096 },
+      settings: {
+        max_connections: MAX_CONNECTIONS,
+        open_files_limit: 4096,
+        bind_address: all.join(","),
+      },
     });
   const server = stack.use(await start);
   const subject = SUBJECTS.find((subject) => subject.database === database)!;
