@@ -130,7 +130,7 @@ export const CONDITIONS: readonly ConditionCase[] = [
   {
     name: "lagging event loop",
     seen: NO_ERRORS,
-    options: { ...PROBES, poolPrePing: true },
+    options: { ...PROBES, poolPrePing: true, dnsTimeout: 20 }, // little of it is left to the process
     connectTimeout: 1,
     blocked: true,
     dnsFaults: ["fine", "silent", "SERVFAIL", "TTL 0", "flapping"], // all share what is left of the time
