@@ -529,7 +529,7 @@ async function runOn(
     dns: dnsFault.name,
     errors,
     longest: longest / 1000,
-    most: Math.max(most, gauge?.most ?? 0),
+    most,
     lagMs: lag.maxMs,
     problems,
   };
