@@ -198,7 +198,7 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
     Deno.writeTextFileSync(
       config,
       JSON.stringify({
-        postgres: { ...connection(postgres.port), adapter: "postgresql" },
+        postgres: connection(postgres.port),
         mysql: { ...connection(mariadb.port), charset: "utf8" },
       }),
     );
