@@ -175,8 +175,10 @@ export class InFlightQuery {
   ): Promise<Outcome | "timedOut"> {
     this.retain();
     return new Promise((resolve, reject) => {
-      // A caller that left early is here again when the query settles; then there is nothing to cancel.
+      let hasLeft = false;
       const leave = () => {
+        if (hasLeft) return;
+        hasLeft = true;
         limit.clear();
         signal?.removeEventListener("abort", onAbort);
         this.release();

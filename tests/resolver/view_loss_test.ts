@@ -103,6 +103,28 @@ Deno.test('dnsFamily "both": the addresses of a family that answers later join t
   await engine.close();
 });
 
+Deno.test('dnsFamily "both": the family that answers later joins the answer, although a caller has left before the first', async () => {
+  using time = fakeTime();
+  const dns = fakeLookup([], 60);
+  dns.respond = async ({ family }) => {
+    await new Promise((done) => setTimeout(done, family === 4 ? 10 : 1300));
+    return { addresses: [family === 4 ? "10.0.0.1" : "fd00::1"], ttl: 60 };
+  };
+  const view = viewBy(dns, { dnsFamily: "both" });
+  const unwatch = view.watch({});
+  const controller = new AbortController();
+  const left = view.waitUntilFresh(controller.signal).catch(() => "left");
+  const served = view.waitUntilFresh();
+  controller.abort();
+  assertEquals(await left, "left");
+  await time.tick(100);
+  await served;
+  assertEquals(view.addresses, ["10.0.0.1"]);
+  await time.advance(1.3);
+  assertEquals(view.addresses, ["10.0.0.1", "fd00::1"]);
+  unwatch();
+});
+
 Deno.test("View.refresh() is not bound to a query that has gone silent", async () => {
   using time = fakeTime();
   const dns = fakeLookup(["10.0.0.1"], 300);
