@@ -49,7 +49,7 @@ export class DnsPoolError extends Error {
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
-    this.name = new.target.name;
+    this.name = this.constructor.name;
   }
 }
 

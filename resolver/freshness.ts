@@ -73,7 +73,7 @@ export class Freshness {
    * @param usableMs Maximum time for which the answer is used, whatever its TTL says; not below `minTtlMs`.
    * @returns The TTL within the limits, in milliseconds.
    */
-  onAnswer(answer: TimedAnswer, usableMs = Infinity): number {
+  onAnswer(answer: TimedAnswer, usableMs: number = Infinity): number {
     const { minTtlMs, maxTtlMs, maxStaleMs } = this.#settings;
     const { askedAtMs, answeredAtMs, waitedMs, ttl } = answer;
     const limited = (ms: number) => Math.min(Math.max(ms, minTtlMs), maxTtlMs);

@@ -19,17 +19,31 @@ import { writeDeclarations } from "./npm/declarations.ts";
 import { buildWithDnt } from "./npm/dnt.ts";
 import { type Engine, engineOf } from "./npm/engine.ts";
 import { bundleModules } from "./npm/modules.ts";
-import { type Config, DIST, packageJson, programOf } from "./npm/package.ts";
+import {
+  type Config,
+  DIST,
+  entriesOf,
+  exportsOf,
+  packageJson,
+  programOf,
+  stem,
+} from "./npm/package.ts";
+
+/** Builds the modules and their declarations without JSR, by path. */
+async function buildFiles(config: Config): Promise<Map<string, string>> {
+  const root = fileURLToPath(ROOT);
+  const declarations = writeDeclarations(root, Object.values(exportsOf(config)));
+  return new Map([...await bundleModules(root, entriesOf(config)), ...declarations]);
+}
 
 /** Writes the unpacked package into a directory. */
-async function write(dir: string, config: Config): Promise<void> {
-  const root = fileURLToPath(ROOT);
-  const entries = Object.values(config.exports);
-  const modules = [...await bundleModules(root, entries), ...writeDeclarations(root, entries)];
-  const files = new Map(modules.map(([path, text]) => [`${DIST}/${path}`, text]));
+async function write(dir: string, config: Config, engine: Engine): Promise<void> {
+  const modules = await (engine === "dnt" ? buildWithDnt : buildFiles)(config);
+  const files = new Map([...modules].map(([path, text]) => [`${DIST}/${path}`, text]));
   for (const [name, text] of await readDocuments(config.version)) files.set(name, text);
   files.set("package.json", JSON.stringify(packageJson(config), null, 2) + "\n");
-  const program = programOf(config);
+  const module = programOf(config);
+  const program = module && `${stem(module)}.js`;
   for (const [path, text] of files) {
     const file = `${dir}/${path}`;
     const isProgram = `./${path}` === program;
@@ -69,7 +83,7 @@ export async function buildPackage(
 ): Promise<string> {
   const dir = await Deno.makeTempDir({ prefix: "dnspool-npm-" });
   try {
-    await (engine === "dnt" ? buildWithDnt : write)(dir, config);
+    await write(dir, config, engine);
     return await pack(dir, out);
   } finally {
     await Deno.remove(dir, { recursive: true });

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { VERSION } from "../../cli/version.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { onDeno, onNode, runProgram, type Runtime, start } from "../support/cli.ts";
+import { bundle } from "../support/bundle.ts";
 import { soon } from "../support/waiting.ts";
 import { Lag } from "../support/lag.ts";
 
@@ -104,7 +105,9 @@ Deno.test("on Node, the program runs through npm's link, and an import does noth
   await Deno.symlink(file, `${file}.link`);
   const linked = await runProgram({ ...node, command: ["node", `${file}.link`] }, ["--version"]);
   assertEquals(linked, { code: 0, out: `${VERSION}\n`, err: "" });
-  const program = `import(${JSON.stringify(file)}).then(({ main }) => main(["--version"]))`;
+  const module = file.replace("cli.mjs", "module.mjs");
+  await bundle(new URL("../../cli/process.ts", import.meta.url).pathname, module);
+  const program = `import(${JSON.stringify(module)}).then(({ main }) => main(["--version"]))`;
   const imported = await runProgram({ ...node, command: ["node", "-e"] }, [program]);
   assertEquals(imported, { code: 0, out: `${VERSION}\n`, err: "" });
 });

@@ -8,10 +8,16 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
+import { publishedFiles } from "../../scripts/package/jsr.ts";
 import { buildPackage } from "../../scripts/package/npm.ts";
-import { writeDeclarations } from "../../scripts/package/npm/declarations.ts";
+import { withReference, writeDeclarations } from "../../scripts/package/npm/declarations.ts";
 import { bundleModules } from "../../scripts/package/npm/modules.ts";
-import { type Config, describePackage, packageJson } from "../../scripts/package/npm/package.ts";
+import {
+  type Config,
+  describePackage,
+  entriesOf,
+  packageJson,
+} from "../../scripts/package/npm/package.ts";
 
 /** Builds modules given as text by path, of which the first `entries` are imported from outside. */
 async function build(
@@ -118,7 +124,37 @@ Deno.test("packageJson() names a program if a command line is exported", () => {
   };
   assertEquals(packageJson(plain).bin, undefined);
   const withCli = { ...plain, exports: { ...plain.exports, "./cli": "./cli.ts" } };
-  assertEquals(packageJson(withCli).bin, { dnspool: "./dist/cli.js" });
+  assertEquals(packageJson(withCli).bin, { dnspool: "./dist/cli/program.js" });
+});
+
+Deno.test("no source of the npm package uses import.meta or new.target, for which dnt substitutes a ponyfill", async () => {
+  for (const path of await publishedFiles()) {
+    if (!path.endsWith(".ts") || path === "cli.ts") continue;
+    const source = await Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
+    const code = source.replace(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, "");
+    assertEquals(/\b(?:import\.meta|new\.target)\b/.exec(code)?.[0], undefined, path);
+  }
+  assertFalse(entriesOf(config).includes("./cli.ts"));
+});
+
+Deno.test("the program of the npm package runs where npm links to it, and where a runtime cannot tell the main module", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-test-" });
+  try {
+    await run("tar", "xzf", await buildPackage(dir), "-C", dir);
+    await Deno.symlink(`${dir}/package/${packageJson(config).bin!.dnspool}`, `${dir}/dnspool`);
+    assertStringIncludes(await run("node", `${dir}/dnspool`, "--help"), "dnspool resolve");
+    const { mode } = await Deno.stat(`${dir}/dnspool`);
+    assertEquals(mode! & 0o777, 0o755);
+    assertEquals(await run("node", `${dir}/package/dist/cli/process.js`, "--help"), "");
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("withReference() adds the library of a type to declarations of another compiler too", () => {
+  const text = "export declare class A implements AsyncDisposable {}\n";
+  assertEquals(withReference(text), `/// <reference lib="esnext.disposable" />\n${text}`);
+  assertEquals(withReference("export {};\n"), "export {};\n");
 });
 
 Deno.test("bundleModules() puts all that the first entry loads into one chunk, and keeps every name", async () => {

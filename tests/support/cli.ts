@@ -70,7 +70,7 @@ export async function onNode(): Promise<Runtime> {
     `${driver}/package.json`,
     JSON.stringify({ name: "pg", version: "8.23.0", type: "module", exports: "./index.mjs" }),
   );
-  await bundle(new URL("cli.ts", ROOT).pathname, `${dir}/cli.mjs`);
+  await bundle(new URL("cli/program.ts", ROOT).pathname, `${dir}/cli.mjs`);
   await bundle(new URL("tests/support/pg_driver.ts", ROOT).pathname, `${driver}/index.mjs`);
   return {
     name: "node",

@@ -92,8 +92,9 @@ export function programChecks(runtime: Runtime, projects: Projects): Check[] {
       checks.push(failoverCheck(runtime, way, failover, title));
     }
   }
-  if (CLI in config.exports && runtime.name.startsWith("node")) {
-    checks.push(cliCheck(runtime, projects));
+  if (runtime.name !== "deno") {
+    checks.push(oneCopyCheck(runtime, projects));
+    if (CLI in config.exports) checks.push(cliCheck(runtime, projects));
   }
   return checks;
 }
@@ -138,6 +139,32 @@ function failoverCheck(
         const all = [...args, `failover.${ending}`, JSON.stringify(task)];
         return checkResult(JSON.parse(await output(program, all, await directoryOf(way))));
       });
+    },
+  };
+}
+
+/** The code of {@linkcode oneCopyCheck}. */
+const ONE_COPY = `
+const { getDnsEngine } = require("${config.name}");
+const { name } = require("${config.name}/package.json");
+import("${config.name}").then(async ({ DnsPoolError }) => {
+  const engine = getDnsEngine("postgresql://app@127.0.0.1:1/orders");
+  await engine.close();
+  const error = await engine.connect().catch((error) => error);
+  console.log(name, error.name, error instanceof DnsPoolError);
+});`;
+
+/** `import` and `require()` have one DNS cache and the same classes, and errors have names without a main module too. */
+function oneCopyCheck({ name, version, program }: Runtime, { app }: Projects): Check {
+  return {
+    runtime: name,
+    version,
+    subject: "one copy for import and require(), without a main module",
+    async run() {
+      const found = (await output(program, ["-e", ONE_COPY], app)).trim();
+      const wanted = `${config.name} PoolClosedError true`;
+      if (found !== wanted) throw new Error(`It printed "${found}" instead of "${wanted}"`);
+      return "";
     },
   };
 }

@@ -30,6 +30,11 @@ const DISPOSES = /\bSymbol\.(?:asyncD|d)ispose\b|\b(?:Async)?Disposable\b/;
 /** Brings it; TypeScript 5.2 and later have the library. */
 const REFERENCE = '/// <reference lib="esnext.disposable" />\n';
 
+/** Adds the reference that the declarations of a module need. */
+export function withReference(declarations: string): string {
+  return (DISPOSES.test(declarations) ? REFERENCE : "") + declarations;
+}
+
 /**
  * Writes the declarations of modules, and of every module that these declarations import.
  *
@@ -61,10 +66,7 @@ export function writeDeclarations(root: string, entries: readonly string[]): Map
       }
     }
     const published = text.replace(/\b(from |import\()"(\.[^"]*)\.ts"/g, '$1"$2.js"');
-    declarations.set(
-      path.replace(/ts$/, "d.ts"),
-      (DISPOSES.test(text) ? REFERENCE : "") + published,
-    );
+    declarations.set(path.replace(/ts$/, "d.ts"), withReference(published));
   }
   if (problems.length > 0) throw new Error(`Cannot build the package:\n${problems.join("\n")}`);
   return declarations;

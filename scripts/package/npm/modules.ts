@@ -17,7 +17,7 @@ const TARGET = "es2022";
  * Bundles modules together with everything that they import.
  *
  * @param root The directory of the sources.
- * @param entries Paths of the modules that users import, such as `./lookups/wire.ts`. Everything that the first one
+ * @param entries Paths of the modules that users load, such as `./lookups/wire.ts`, in TypeScript or JavaScript. Everything that the first one
  *   loads becomes one chunk.
  * @returns JavaScript by path, such as `lookups/wire.js`.
  * @throws {Error} if a module imports anything but other modules and Node's built-in modules.
@@ -30,7 +30,9 @@ export async function bundleModules(
   const problems: string[] = [];
   await using bundle = await rolldown({
     cwd: root,
-    input: Object.fromEntries(entries.map((entry) => [entry.replace(/^\.\/|\.ts$/g, ""), entry])),
+    input: Object.fromEntries(
+      entries.map((entry) => [entry.replace(/^\.\/|\.[jt]s$/g, ""), entry]),
+    ),
     platform: "node",
     tsconfig: false,
     transform: { target: TARGET },

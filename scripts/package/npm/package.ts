@@ -22,6 +22,10 @@ export const DIST = "dist";
 export const CLI = "./cli";
 /** The program's name. */
 export const PROGRAM = "dnspool";
+/** The module of the command line, without the part that is the program on Deno: dnt substitutes its `import.meta`. */
+const CLI_MODULE = "./cli/process.ts";
+/** The program's module. It asks no runtime whether it is the program: npm links to it, and Node 20 cannot tell. */
+const PROGRAM_MODULE = "./cli/program.ts";
 
 /** 20.19 is the first Node whose `require()` loads ES modules (of the 22 line, 22.12). */
 const ENGINES = { node: ">=20.19.0" };
@@ -54,15 +58,25 @@ const KEYWORDS = [
   ...["postgresql", "postgres", "pg", "mysql", "mysql2", "mariadb", "deno", "bun", "esm"],
 ];
 
-/** Returns the path of a built module, without its ending. */
-function stem(module: string): string {
+/** Returns the path of a built module in the package, without its ending. */
+export function stem(module: string): string {
   return `./${DIST}/${module.replace(/^\.\//, "").replace(/\.ts$/, "")}`;
 }
 
-/** Returns the path of the command line; `undefined` if there is none. */
+/** Returns the module of the program; `undefined` if there is none. */
 export function programOf({ exports }: Config): string | undefined {
-  const module = exports[CLI];
-  return module && `${stem(module)}.js`;
+  return CLI in exports ? PROGRAM_MODULE : undefined;
+}
+
+/** Returns the exports of the npm package: subpaths, each with its module. */
+export function exportsOf({ exports }: Config): Record<string, string> {
+  return { ...exports, ...CLI in exports && { [CLI]: CLI_MODULE } };
+}
+
+/** Returns the modules that users load: those of the exports, and the program. */
+export function entriesOf(config: Config): string[] {
+  const program = programOf(config);
+  return [...Object.values(exportsOf(config)), ...program === undefined ? [] : [program]];
 }
 
 /**
@@ -99,8 +113,10 @@ export function describePackage(
  *
  * @param config The content of deno.json.
  */
-export function packageJson(config: Config): Record<string, unknown> {
-  const exports = Object.entries(config.exports).map(([path, module]) => [path, {
+export function packageJson(
+  config: Config,
+): Record<string, unknown> & { readonly bin?: Readonly<Record<string, string>> } {
+  const exports = Object.entries(exportsOf(config)).map(([path, module]) => [path, {
     types: `${stem(module)}.d.ts`,
     default: `${stem(module)}.js`,
   }]);
@@ -108,7 +124,7 @@ export function packageJson(config: Config): Record<string, unknown> {
   return {
     ...describePackage(config),
     exports: { ...Object.fromEntries(exports), "./package.json": "./package.json" },
-    ...(program && { bin: { [PROGRAM]: program } }),
+    ...(program && { bin: { [PROGRAM]: `${stem(program)}.js` } }),
     files: [DIST, ...DOCUMENTS],
   };
 }
