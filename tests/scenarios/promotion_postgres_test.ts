@@ -143,6 +143,8 @@ Deno.test("targetSessionAttrs on a primary and two standbys", async (t) => {
           open(adapter, [first.host, second.host, primary.host], {
             targetSessionAttrs: role,
             poolSize: 4,
+            // On a busy machine, the second server may be ready first.
+            connectStagger: Infinity,
           })
         );
         await using _engines = new AsyncDisposableStack();

@@ -147,8 +147,9 @@ export class Client {
     }
     const result = await this.#run(...read(statement, args), mode) as { rows: R[] };
     const { fields } = statement as { fields?: readonly string[] };
+    if (fields === undefined) return result;
     const count = Object.keys(result.rows[0] ?? {}).length;
-    if (fields === undefined || fields.length === count) return result;
+    if (fields.length === count) return result;
     // Like the real one, which notices it at the columns and leaves the rest of the answer where it is.
     this.#unread.push(result);
     throw new RangeError(
