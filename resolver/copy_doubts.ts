@@ -55,8 +55,8 @@ export class CopyDoubts {
   #doubted: Last | undefined;
   /** Whether a doubtful answer may be used for as long as its TTL says: the first one is all that there is. */
   #isFirst = false;
-  /** The largest TTL that is believed. */
-  #maxTtlMs = 0;
+  /** The largest TTL that is believed; `undefined` before the first. */
+  #maxTtlMs: number | undefined;
   /** Whether a copy counted down: the server is a cache. */
   #isCache = false;
   /** Time since which the TTL is larger. */
@@ -91,8 +91,11 @@ export class CopyDoubts {
 
   /** Forgets all answers. */
   clear(): void {
-    this.#last = this.#doubted = this.#largerSinceMs = undefined;
-    this.#maxTtlMs = 0;
+    this.#last =
+      this.#doubted =
+      this.#largerSinceMs =
+      this.#maxTtlMs =
+        undefined;
     this.#isCache = false;
   }
 
@@ -119,14 +122,16 @@ export class CopyDoubts {
   #believe(next: Last, last: Last | undefined): Belief {
     const { ttlMs, askedAtMs } = next;
     const countsDown = last !== undefined && ttlMs < last.ttlMs && isRestOf(next, last);
-    if (ttlMs <= this.#maxTtlMs || this.#maxTtlMs === 0 || countsDown) {
+    const maxTtlMs = this.#maxTtlMs ?? ttlMs;
+    if (ttlMs <= maxTtlMs || countsDown) {
       this.#largerSinceMs = undefined;
-      this.#maxTtlMs = Math.max(this.#maxTtlMs, ttlMs, countsDown ? last.ttlMs : 0);
+      this.#maxTtlMs = Math.max(maxTtlMs, countsDown ? last.ttlMs : 0);
       return BELIEVED;
     }
     this.#largerSinceMs ??= askedAtMs;
     if (askedAtMs < this.#largerSinceMs + ttlMs) {
-      return { usableMs: this.#maxTtlMs, askAgainAtMs: Infinity };
+      // A copy that is about to end may be the only one that was seen so far, with a TTL of 0.
+      return { usableMs: Math.max(maxTtlMs, DOUBTFUL_MS), askAgainAtMs: Infinity };
     }
     this.#largerSinceMs = undefined;
     this.#maxTtlMs = ttlMs;

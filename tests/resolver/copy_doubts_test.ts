@@ -58,6 +58,11 @@ Deno.test("CopyDoubts lets a TTL that is larger than any before count as that un
   assertEquals(beliefs([...larger, ...lasting]).at(-1), BELIEVED);
 });
 
+Deno.test("CopyDoubts does not believe a larger TTL because the only one before was 0", () => {
+  const answers = [at(0, 0), at(1, 30), at(1.25, 30), at(1.9, 30), at(3, 30)];
+  assertEquals(beliefs(answers).slice(3), [[1, Infinity], [1, Infinity]]);
+});
+
 Deno.test("CopyDoubts asks again after the first answer of DNS, which is used for as long as its TTL says", () => {
   const answers = [at(0, 30), at(0.25, 30), at(0.9, 30)];
   assertEquals(beliefs(answers, true), [[Infinity, 0.25], [Infinity, 0.65], BELIEVED]);
