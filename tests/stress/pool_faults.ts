@@ -1,5 +1,5 @@
 /**
- * An adapter, a lookup, hooks and a logger that misbehave by chance: they throw, reject, are slow, or finish in an order
+ * An adapter, a lookup, hooks, a logger and an observer that misbehave by chance: they throw, reject, are slow, or finish in an order
  * that a scheduler decides on.
  *
  * @module
@@ -9,6 +9,7 @@ import { delay } from "../../internal/async.ts";
 import { HOOK_NAMES, type PoolHooks } from "../../pool/connection/hooks.ts";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
 import { DisconnectionError } from "../../errors.ts";
+import type { EngineObserver } from "../../pool/observer.ts";
 import { type FakeAdapter, fakeAdapter, type FakeClient } from "../../testing/mod.ts";
 import { fail, type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { driverError, FakeServers } from "./pool_servers.ts";
@@ -36,11 +37,18 @@ export class Faults {
   readonly dns: FakeLookup = fakeLookup([ALL_ADDRESSES[0]!], 2);
   readonly hooks: PoolHooks<FakeClient> = {};
   readonly logger = {
-    debug: () => this.#stumble(),
-    info: () => this.#stumble(),
-    warn: () => this.#stumble(),
+    debug: () => this.#log(),
+    info: () => this.#log(),
+    warn: () => this.#log(),
   };
-  /** Called by a hook now and then: does something to the engine that called the hook. */
+  readonly observer: EngineObserver = {
+    served: () => this.#mayMeddle(),
+    waiting: () => this.#observe(),
+    connecting: () => this.#observe(),
+    resolved: () => this.#mayMeddle(),
+    used: () => this.#mayMeddle(),
+  };
+  /** Called by a hook, the logger or the observer now and then: does something to the engine that called it. */
   meddle: () => void = () => {};
 
   /** Number of pings, resets and hooks under way on connections that are not leased. */
@@ -114,6 +122,20 @@ export class Faults {
     ];
     if (this.#random() < 0.1) throw null;
     throw this.inject(driverError(`${what} failed`, verdict ? { verdict } : {}));
+  }
+
+  #observe(): () => void {
+    this.#mayMeddle();
+    return () => this.#mayMeddle();
+  }
+
+  #mayMeddle(): void {
+    if (this.#chance(0.02)) this.meddle();
+  }
+
+  #log(): undefined {
+    this.#mayMeddle();
+    return this.#stumble();
   }
 
   #hook(name: string): void | Promise<void> {

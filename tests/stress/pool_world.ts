@@ -79,7 +79,7 @@ export class World {
     this.#plan = plan;
     this.random = seeded(plan.seed);
     this.faults = new Faults(order, this.random, { rate: plan.faults, hooks: plan.hooks });
-    const { adapter, dns, hooks, logger } = this.faults;
+    const { adapter, dns, hooks, logger, observer } = this.faults;
     dns.ttl = plan.ttl;
     const url = DatabaseUrl.parse("fake://app:secret@db.internal/orders");
     const setup = setUp<FakeClient>(url, {
@@ -87,6 +87,7 @@ export class World {
       adapter,
       hooks,
       logger,
+      ...(plan.hooks > 0 && { observer }),
       echoPool: "debug",
       dnsFallback: false,
       dnsLookup: {
@@ -101,7 +102,9 @@ export class World {
       for (const address of detail.removed) this.#departedAtMs.set(address, time.nowMs);
     });
     this.faults.meddle = () => {
-      if (this.random() < 0.5) this.follow(this.engine.dispose());
+      const way = this.random();
+      if (way < 0.02) this.close(1);
+      else if (way < 0.5) this.follow(this.engine.dispose());
       else this.engine.pool.invalidate();
     };
   }
