@@ -219,8 +219,10 @@ export class Inventory<C> {
     const { minIdle, poolSize, recycleMs } = this.#settings;
     this.#expiring = 0;
     if (minIdle === 0 || recycleMs === Infinity) return;
-    const beforeMs = ageClock() + RENEWAL_ROUNDS * periodWithin(recycleMs);
-    const isExpiring = (slot: Slot<C>) => slot.expiresAtMs <= beforeMs;
+    const nowMs = ageClock();
+    const beforeMs = nowMs + RENEWAL_ROUNDS * periodWithin(recycleMs);
+    // However small the maximum age is, a new connection is good for one checkout.
+    const isExpiring = (slot: Slot<C>) => slot.expiresAtMs <= beforeMs && !slot.isJustOpened(nowMs);
     let room = hasRoom && this.#idle.size < poolSize ? 0 : 1;
     this.closeIdle((slot) => isExpiring(slot) && (this.#idle.size > minIdle || room-- > 0));
     this.#expiring = this.#idle.toArray().filter(isExpiring).length;

@@ -630,6 +630,17 @@ Deno.test("minIdle with poolRecycle: a connection is replaced ahead of its maxim
   }
 });
 
+Deno.test("minIdle with poolRecycle: a maximum age of a millisecond costs one connect a second, and no more", async () => {
+  using time = fakeTime();
+  const env = fakeEngine({ minIdle: 1, poolSize: 2, maxOverflow: 0, poolRecycle: 0.001 });
+  await env.engine.use(() => {});
+  const before = env.adapter.dials.length;
+  await time.advance(10);
+  const count = env.adapter.dials.length - before;
+  assert(count >= 5 && count <= 11, `${count}`);
+  await closeAtRest(env);
+});
+
 Deno.test("minIdle with poolRecycle: without room for a second connection, the first is closed ahead of its age", async () => {
   using time = fakeTime();
   const env = fakeEngine({ minIdle: 1, poolSize: 1, maxOverflow: 0, poolRecycle: 100 });
