@@ -37,6 +37,7 @@ export function readOptions(destination: Destination): Omit<DbPostgresOptions, "
   const { params, connectArgs, port } = destination;
   refuseArgs(destination, REFUSED);
   refuseLibpqArgs(destination, ["options"]);
+  checkSettings(destination);
   const { application_name, fallback_application_name, options, ...session } = readParams(
     params,
     "db-postgres",
@@ -58,6 +59,29 @@ export function readOptions(destination: Destination): Omit<DbPostgresOptions, "
     host_type: "tcp",
     connection: { attempts: 0 },
   };
+}
+
+/** The forms that the driver reads; it splits the text at each space. */
+const SETTINGS = /^(?:(?:-c |--)\w+=[^ ]+(?: (?=-)|$))*$/;
+
+/** Checks the settings of the session, which the driver would refuse at each connect. */
+function checkSettings({ params, connectArgs }: Destination): void {
+  const allowed = (form: string) =>
+    `${form}, of which no name has a dot (@db/postgres takes no other; "pg" and "postgresjs" do)`;
+  const given = connectArgs.options;
+  if (typeof given === "object" && given !== null) {
+    const wrong = Object.keys(given).find((name) => !/^\w+$/.test(name));
+    if (wrong !== undefined) throw mustBe(argName("options"), allowed("settings by name"), wrong);
+    return;
+  }
+  const texts = {
+    [paramName("options")]: singleParam(params, "options"),
+    [argName("options")]: given,
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    if (typeof text !== "string" || SETTINGS.test(text)) continue;
+    throw mustBe(name, allowed("settings as -c name=value or --name=value without a space"), text);
+  }
 }
 
 /** Joins the settings of the session with the option `options`, which is a string or an object. */

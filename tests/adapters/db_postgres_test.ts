@@ -217,6 +217,26 @@ Deno.test("dbPostgresAdapter().connect(): joins session settings from the URL an
   }
 });
 
+Deno.test("dbPostgresAdapter().check(): refuses settings that the driver does not read", () => {
+  const form = "settings as -c name=value or --name=value without a space";
+  const rest = 'of which no name has a dot (@db/postgres takes no other; "pg" and "postgresjs" do)';
+  const texts = ["-c a.b=1", "-c  a=1", "-ca=1", "-c a=b\\ c", "-c", "a=1", "-c a=1 b", "-c a=1 "];
+  for (const options of texts) {
+    const message = `must be ${form}, ${rest}, got ${JSON.stringify(options)}`;
+    for (const given of [{ params: { options } }, { connectArgs: { options } }]) {
+      assertThrows(() => adapter.check!(targetOf(given)), TypeError, message);
+    }
+  }
+  assertThrows(
+    () => adapter.check!(targetOf({ connectArgs: { options: { "a.b": "1" } } })),
+    TypeError,
+    `must be settings by name, ${rest}, got "a.b"`,
+  );
+  for (const options of ["", "-c a=1", "--a=1 -c b=x=y"]) {
+    adapter.check!(targetOf({ params: { options } }));
+  }
+});
+
 Deno.test("dbPostgresAdapter().check(): refuses what the driver does not support", () => {
   const refused: [changes: Partial<Target>, message: string][] = [
     [

@@ -1,6 +1,7 @@
 /**
  * A stand-in for `jsr:@db/postgres` 0.19, for machines that cannot reach JSR: a client over `npm:pg` with the members
- * that the adapter and its tests use. Like the real one, it reports no lost connection and cannot abort a connect.
+ * that the adapter and its tests use. Like the real one, it reports no lost connection, cannot abort a connect, and is
+ * out of step after a message that it does not know. `tests/adapters/db_postgres_driver_test.ts` holds both to the same.
  *
  * @module
  */
@@ -66,6 +67,10 @@ export class Client {
   #pg: pg.Client | undefined;
   #terminated = false;
   #transaction: string | null = null;
+  /** Whether the server has ended the session; the real one learns it from its next write. */
+  #broken = false;
+  /** Number of notifications that no statement has met. */
+  #notifications = 0;
   /** Answers that the client has not read: each statement is given the one of an earlier statement. */
   readonly #unread: { rows: unknown[] }[] = [];
 
@@ -73,6 +78,7 @@ export class Client {
     if (!options.user || !options.database) {
       throw new Error("Missing connection parameters: user or database");
     }
+    if (options.options !== undefined) checkOptions(options.options);
     this.#options = options;
   }
 
@@ -101,6 +107,8 @@ export class Client {
       },
     });
     client.on("error", () => {});
+    client.on("end", () => this.#broken = true);
+    client.on("notification", () => this.#notifications++);
     try {
       await client.connect();
     } catch (error) {
@@ -114,6 +122,7 @@ export class Client {
   async end(): Promise<void> {
     const client = this.#pg;
     if (this.connected) {
+      if (this.#broken) throw brokenPipe();
       this.#reset();
       await client?.end();
     }
@@ -163,15 +172,21 @@ export class Client {
         "The client has been disconnected from the database. Enable reconnection in the client to attempt reconnection after failure",
       );
     }
+    if (this.#broken) throw brokenPipe();
     try {
       const config = { text, values, ...(rowMode && { rowMode }) };
-      const result = await this.#pg!.query(config as pg.QueryConfig) as { rows: unknown[] };
-      return this.#unread.push(result) > 1 ? this.#unread.shift()! : this.#unread.pop()!;
+      this.#unread.push(joined(await this.#pg!.query(config as pg.QueryConfig)));
     } catch (error) {
       const translated = translate(error);
       if (translated instanceof ConnectionError) this.#reset();
       throw translated;
     }
+    const unknown = COPIES_OUT.test(text) ? "H" : this.#notifications > 0 ? "A" : undefined;
+    if (unknown === undefined) return this.#unread.shift()!;
+    // Like the real one, which gives up at the message, and gives the answer to the next statement.
+    if (unknown === "A") this.#notifications--;
+    const kind = values.length > 0 ? "prepared" : "simple";
+    throw new Error(`Unexpected ${kind} query message: ${unknown}`);
   }
 
   #reset(): void {
@@ -203,11 +218,13 @@ export class Transaction {
   }
 
   async commit(): Promise<void> {
+    this.#assertOpen();
     await this.queryArray("COMMIT ");
     this.#access.lock(null);
   }
 
   async rollback(): Promise<void> {
+    this.#assertOpen();
     await this.queryArray("ROLLBACK ");
     this.#access.lock(null);
   }
@@ -220,7 +237,15 @@ export class Transaction {
     return this.#query(read(statement, args), undefined);
   }
 
+  #assertOpen(): void {
+    if (this.#client.session.current_transaction === this.name) return;
+    throw new Error(
+      'This transaction has not been started yet, make sure to use the "begin" method to do so',
+    );
+  }
+
   async #query([text, values]: [string, unknown[]], mode: "array" | undefined) {
+    this.#assertOpen();
     try {
       return await this.#access.run(text, values, mode);
     } catch (error) {
@@ -229,6 +254,43 @@ export class Transaction {
       throw new TransactionError(this.name, error);
     }
   }
+}
+
+/** Matches a statement whose rows come as messages that the driver does not know. */
+const COPIES_OUT = /^\s*copy\b[^]*\bto\s+stdout\b/i;
+
+/** Returns one result for several statements, with the rows of all of them. */
+function joined(result: unknown): { rows: unknown[] } {
+  if (!Array.isArray(result)) return result as { rows: unknown[] };
+  const rows = result.flatMap((one: { rows: unknown[] }) => one.rows);
+  return { ...result.at(-1), rows };
+}
+
+function brokenPipe(): Error {
+  return Object.assign(new Error("Broken pipe (os error 32)"), { name: "BrokenPipe" });
+}
+
+/** Refuses settings that the real one does not read: it splits a text at each space, and takes no name with a dot. */
+function checkOptions(options: string | Record<string, string>): void {
+  const names = typeof options === "string" ? [] : Object.keys(options);
+  const words = typeof options === "string" ? options.split(" ") : [];
+  const settings: string[] = [];
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    const setting = word === "-c" ? words.shift() : /^--\w/.test(word) ? word.slice(2) : undefined;
+    if (setting !== undefined) settings.push(setting);
+    else if (word === "-c") throw new Error(`No provided value for "-c" in options parameter`);
+    else if (/^-\w/.test(word)) {
+      throw new Error(`Argument "${word}" is not supported in options parameter`);
+    } else throw new Error(`Value "${word}" is not a valid options argument`);
+  }
+  for (const setting of settings) {
+    if (!/.+=.+/.test(setting)) {
+      throw new Error(`Value "${setting}" is not a valid options argument`);
+    }
+    names.push(setting.slice(0, setting.indexOf("=")));
+  }
+  const wrong = names.find((name) => !/^\w+$/.test(name));
+  if (wrong !== undefined) throw new Error(`The "${wrong}" key in the options argument is invalid`);
 }
 
 function read(statement: Statement, args: unknown[]): [text: string, values: unknown[]] {
