@@ -22,8 +22,8 @@ export interface DriverSource {
  * @param driver The driver's name in a database URL.
  * @param source Where to look for it.
  * @returns The module's default export, or the module if it has none.
- * @throws {DriverUnavailableError} if none can be imported. If the reason is a missing permission, the message says
- *   which.
+ * @throws {DriverUnavailableError} if none can be imported. If a permission or an entry in deno.lock is missing, the
+ *   message says so.
  */
 export async function loadDriver<M>(
   driver: string,
@@ -38,10 +38,18 @@ export async function loadDriver<M>(
       errors.push(error);
     }
   }
-  // The driver is installed, but lacks a permission of Deno while it is loaded: the error says which one.
-  const denied = errors.map(asError).find((error) => error?.name === "NotCapable");
+  const refused = errors.map(asError).find((error) => error && isRefused(error));
+  const reason = refused?.message.split("\n", 1)[0] ?? notFound;
   throw new DriverUnavailableError(
-    `Cannot load the driver "${driver}": ${denied?.message ?? notFound}`,
-    { driver, cause: denied ?? errors[0] },
+    `Cannot load the driver "${driver}": ${reason}`,
+    { driver, cause: refused ?? errors[0] },
   );
+}
+
+/**
+ * Returns whether Deno says what is missing: a permission while the driver is loaded, or with `--frozen` the driver's
+ * entry in deno.lock.
+ */
+function isRefused({ name, message }: Error): boolean {
+  return name === "NotCapable" || message.startsWith("The lockfile is out of date");
 }

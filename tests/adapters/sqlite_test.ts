@@ -537,6 +537,19 @@ Deno.test("sqliteAdapter().connect(): rejects at an abort and opens nothing", as
   assertEquals(opened, []);
 });
 
+Deno.test("loadDriver(): says that the lockfile has no such driver, whichever specifier was refused for it", async () => {
+  const reason = "The lockfile is out of date. Run `deno install --frozen=false`";
+  const text = JSON.stringify(`${reason}\nchanges:\n 1 | -{}`);
+  const frozen = `data:text/javascript,throw new TypeError(${encodeURIComponent(text)})`;
+  const specifiers = ["node:no_such_module", frozen];
+  const error = await assertRejects(
+    () => loadDriver("db-postgres", { specifiers, notFound: "it is not installed here" }),
+    DriverUnavailableError,
+  );
+  assertEquals(error.message, `Cannot load the driver "db-postgres": ${reason}`);
+  assert((error.cause as Error).message.startsWith(reason));
+});
+
 Deno.test("loadDriver(): rejects with the given text if the runtime has no such module", async () => {
   const error = await assertRejects(
     () =>
