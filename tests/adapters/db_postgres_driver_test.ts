@@ -70,6 +70,20 @@ Deno.test("@db/postgres: the rows of several statements are joined", async () =>
   await client.end();
 });
 
+Deno.test("@db/postgres: the types of docs/drivers/db_postgres.md, and no two columns of one name", async () => {
+  const client = await connected();
+  const text =
+    "SELECT 1::int8 AS a, count(*) AS b, 1.5::float8 AS c, 1.5::numeric AS d, 1.5::float4 AS e";
+  const expected = [{ a: 1n, b: 1n, c: "1.5", d: "1.5", e: 1.5 }];
+  assertEquals(await rows(client, text), expected);
+  assertEquals(
+    await rows(client, "SELECT 1 AS a, 2 AS a"),
+    'Error: Field names "a" are duplicated in the result of the query',
+  );
+  assertEquals(await rows(client, "SELECT 3 AS n"), [{ n: 3 }]);
+  await client.end();
+});
+
 Deno.test("@db/postgres: a transaction that is not open runs nothing", async () => {
   const client = await connected();
   const transaction = client.createTransaction("a");

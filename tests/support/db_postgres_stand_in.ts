@@ -101,6 +101,7 @@ export class Client {
       database: database!,
       ...(applicationName !== undefined && { application_name: applicationName }),
       ...(options !== undefined && { options: textOf(options) }),
+      types: { getTypeParser: parserOf },
       ssl: secure && {
         ...(net.isIP(hostname!) ? { host: hostname } : { servername: hostname! }),
         ...(tls?.caCertificates?.length && { ca: tls.caCertificates }),
@@ -155,6 +156,10 @@ export class Client {
       );
     }
     const result = await this.#run(...read(statement, args), mode) as { rows: R[] };
+    const doubled = mode === undefined && doubledName(result as { fields?: { name: string }[] });
+    if (doubled) {
+      throw new Error(`Field names "${doubled}" are duplicated in the result of the query`);
+    }
     const { fields } = statement as { fields?: readonly string[] };
     if (fields === undefined) return result;
     const count = Object.keys(result.rows[0] ?? {}).length;
@@ -265,6 +270,20 @@ function joined(result: unknown): { rows: unknown[] } {
   const rows = result.flatMap((one: { rows: unknown[] }) => one.rows);
   return { ...result.at(-1), rows };
 }
+
+/** Returns the name of two columns of a result, if there is one. */
+function doubledName(result: { fields?: { name: string }[] }): string | undefined {
+  const names = (result.fields ?? []).map(({ name }) => name);
+  return names.find((name, index) => names.indexOf(name) !== index);
+}
+
+/** Like the real one, reads `int8` as a bigint, and leaves `float8` a text. */
+const parserOf: typeof pg.types.getTypeParser = (type: number, format?: "text" | "binary") => {
+  if (type === pg.types.builtins.INT8) return BigInt;
+  return type === pg.types.builtins.FLOAT8
+    ? String
+    : pg.types.getTypeParser(type, format as "text");
+};
 
 function brokenPipe(): Error {
   return Object.assign(new Error("Broken pipe (os error 32)"), { name: "BrokenPipe" });
