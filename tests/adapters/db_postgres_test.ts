@@ -1,6 +1,5 @@
 /**
- * Tests of what is special about `@db/postgres`, with its stand-in or with fake clients. The contract suite uses the real
- * driver where it can be loaded.
+ * Tests of what is special about `@db/postgres`, with fake clients, and with the real driver or its stand-in.
  */
 
 import {
@@ -23,27 +22,25 @@ import { type Engine, type EngineOptions, getDnsEngine, type Lease } from "../..
 import { makeAuthority } from "../../lab/certificates.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { startPostgres } from "../../lab/postgres.ts";
-import {
-  Client,
-  ConnectionError,
-  names,
-  PostgresError,
-  TransactionError,
-} from "../support/db_postgres_stand_in.ts";
+import { dbPostgres } from "../support/db_postgres.ts";
+import { type Client, names } from "../support/db_postgres_stand_in.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
-import { LOGIN, POSTGRES_SUBJECT, TLS_ACCEPTED, TLS_REFUSED } from "../support/postgres_subject.ts";
+import { HANDOVER_LOGIN as LOGIN } from "../support/handover_postgres.ts";
+import { postgresSubject, TLS_ACCEPTED, TLS_REFUSED } from "../support/postgres_subject.ts";
 import { makeTarget, type Same } from "../support/target.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 import type { TestServer } from "../contracts/adapter.ts";
 
-const adapter = dbPostgresAdapter({ Client });
+const { ConnectionError, PostgresError, TransactionError } = dbPostgres.module;
+const SUBJECT = postgresSubject(LOGIN);
+const adapter = dbPostgresAdapter(dbPostgres.module);
 const VERIFY_FULL = { sslmode: "verify-full" };
 
 let server: TestServer;
 
 Deno.test.beforeAll(async () => {
-  server = await POSTGRES_SUBJECT.start();
-  await POSTGRES_SUBJECT.asAdmin(server, "CREATE TABLE things (n int)");
+  server = await SUBJECT.start();
+  await SUBJECT.asAdmin(server, "CREATE TABLE things (n int)");
 });
 
 Deno.test.afterAll(() => server.stop());
@@ -143,7 +140,7 @@ function answerTlsRequests(
 
 Deno.test("dbPostgresAdapter(): returns an adapter whose leases have the type Client", () => {
   const engine = getDnsEngine("postgresql://app@127.0.0.1/orders", {
-    adapter: dbPostgresAdapter({ Client }),
+    adapter: dbPostgresAdapter(dbPostgres.module),
   });
   const engineIsTyped: Same<typeof engine, Engine<Client>> = true;
   const leaseIsTyped: Same<Awaited<ReturnType<typeof engine.connect>>, Lease<Client>> = true;
@@ -152,7 +149,7 @@ Deno.test("dbPostgresAdapter(): returns an adapter whose leases have the type Cl
 });
 
 Deno.test("dbPostgresAdapter(): refuses anything but the module", () => {
-  for (const value of [undefined, null, {}, "postgres", Client]) {
+  for (const value of [undefined, null, {}, "postgres", dbPostgres.module.Client]) {
     assertThrows(
       () => dbPostgresAdapter(value as unknown as { Client: typeof Client }),
       TypeError,
@@ -498,7 +495,7 @@ Deno.test("dbPostgresAdapter().onClose(): reports a lost connection once, and th
   const pid = client.session.pid;
   let calls = 0;
   adapter.onClose!(client, () => calls++);
-  await POSTGRES_SUBJECT.asAdmin(server, `SELECT pg_terminate_backend(${pid})`);
+  await SUBJECT.asAdmin(server, `SELECT pg_terminate_backend(${pid})`);
   await pause(50);
   assertEquals(calls, 0); // the driver notices it only at the next statement
   for (let n = 0; n < 3; n++) {
@@ -555,7 +552,7 @@ Deno.test("dbPostgresAdapter() in an engine: rolls back at checkin only if a tra
     const { pid } = lease.client.session;
     await body(lease.client);
     await lease.release();
-    const [row] = await POSTGRES_SUBJECT.asAdmin(server, `${last} ${pid}`);
+    const [row] = await SUBJECT.asAdmin(server, `${last} ${pid}`);
     assertEquals(/^rollback/i.test(String(row!.query)), rollback, what);
     assertEquals(engine.status().idle, 1, what);
   }

@@ -1,12 +1,13 @@
 import type { Adapter } from "../../adapters/adapter.ts";
 import { dbPostgresAdapter } from "../../adapters/db_postgres.ts";
-import { Client, names } from "../support/db_postgres_stand_in.ts";
-import { LOGIN } from "../support/postgres_subject.ts";
-import { POSTGRES_TLS, startTlsServer } from "../support/tls_postgres.ts";
+import { dbPostgres } from "../support/db_postgres.ts";
+import { type Client, names } from "../support/db_postgres_stand_in.ts";
+import { HANDOVER_LOGIN as LOGIN } from "../support/handover_postgres.ts";
+import { POSTGRES_TLS, tlsServerOf } from "../support/tls_postgres.ts";
 import { tlsContract } from "../contracts/tls.ts";
 
 /**
- * Wraps an adapter so that its stand-in driver, which dials by name, finds the address of the connect: the operating
+ * Wraps an adapter so that its driver, which dials by name, finds the address of the connect: the operating
  * system does not know the name.
  */
 function withNames(adapter: Adapter<Client>): Adapter<Client> {
@@ -23,8 +24,9 @@ tlsContract(
   [
     {
       ...POSTGRES_TLS,
+      ...LOGIN,
       factory: "dbPostgresAdapter",
-      adapter: withNames(dbPostgresAdapter({ Client })),
+      adapter: withNames(dbPostgresAdapter(dbPostgres.module)),
       probes: true,
       refuses: {
         "require":
@@ -35,6 +37,6 @@ tlsContract(
       },
     },
   ],
-  startTlsServer,
+  tlsServerOf(LOGIN),
   LOGIN.user,
 );
