@@ -8,9 +8,11 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
+import { chooseStd } from "../../scripts/check/std_source.ts";
 import { publishedFiles } from "../../scripts/package/jsr.ts";
 import { buildPackage } from "../../scripts/package/npm.ts";
 import { withReference, writeDeclarations } from "../../scripts/package/npm/declarations.ts";
+import { engineOf } from "../../scripts/package/npm/engine.ts";
 import { bundleModules } from "../../scripts/package/npm/modules.ts";
 import {
   type Config,
@@ -149,6 +151,14 @@ Deno.test("the program of the npm package runs where npm links to it, and where 
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+});
+
+Deno.test("engineOf() chooses the engine that is named, and dnt only where JSR answers", async () => {
+  assertEquals(await engineOf("dnt"), "dnt");
+  assertEquals(await engineOf("files"), "files");
+  const expected = await chooseStd() === "jsr" ? "dnt" : "files";
+  assertEquals(await engineOf(undefined), expected);
+  await assertRejects(() => engineOf("rolldown"), TypeError, '"--engine" must be "dnt" or "files"');
 });
 
 Deno.test("withReference() adds the library of a type to declarations of another compiler too", () => {
