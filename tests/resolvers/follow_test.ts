@@ -16,9 +16,12 @@ const programs = [
   ...new Set(setups.flatMap(({ program }): ResolverName[] => program ? [program] : [])),
 ];
 
-/** Returns the longest time that a move may take, in seconds, where a timer was late by `late` meanwhile. */
+/**
+ * Returns the longest time that a move may take, in seconds, where a timer of this process was late by `late` meanwhile: a
+ * cache may count whole seconds, and its process may be late too.
+ */
 function limit({ extra = () => 0 }: Setup, late = 0): number {
-  return TTL + 0.3 + extra(TTL) + 0.2 + 2 * late;
+  return TTL + 1.3 + extra(TTL) + 2 * late;
 }
 
 resolverTest(programs)(
