@@ -162,6 +162,8 @@ const COURSES: Record<
         log.push(JSON.stringify(row));
       }
       for await (const _ of pool.query("SELECT seq FROM seq_1_to_2000").stream()) break;
+      // The connection comes back when its result was read to the end.
+      await until(() => log.filter((line) => line === "release 1").length === 2);
       await run(pool, "SELECT 3 AS n");
     },
   },
