@@ -9,7 +9,9 @@ import type { AnswerSource } from "../resolver/answer_source.ts";
 import type { TerminateOptions } from "./connection/close.ts";
 import type { Opener } from "./connect_limiter.ts";
 import type { SafeObserver } from "./observer.ts";
-import type { Slot, SlotInit } from "./slot.ts";
+import type { InvalidConnection, Slot, SlotInit } from "./slot.ts";
+
+export type { InvalidConnection } from "./slot.ts";
 
 /** What a connection reports while it is open. */
 export interface ConnectionEvents {
@@ -30,19 +32,6 @@ export interface ConnectionEvents {
 export interface OpenedConnection<C> extends SlotInit<C> {
   /** Reports what happens to the connection, from the moment it was opened on. */
   watch(events: ConnectionEvents): void;
-}
-
-/** A connection that must not be handed out again. */
-export interface InvalidConnection {
-  /** What is wrong with it. */
-  readonly error: Error;
-  /** Whether the other connections to the same server are no better. */
-  readonly sameServer: boolean;
-  /**
-   * Whether the server's role decides if it is invalid: the error is also that of a good server in a transaction that
-   * its caller made read-only.
-   */
-  readonly doubtful?: boolean;
 }
 
 /** Opens, checks, resets and closes the connections of a pool. */

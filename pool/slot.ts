@@ -6,11 +6,23 @@
 
 import type { Endpoint } from "../internal/endpoint.ts";
 import type { WantedRole } from "./connection/server_role.ts";
-import type { InvalidConnection } from "./contract.ts";
 import type { Linked } from "./linked_list.ts";
 
 /** A connection that was not handed out yet counts as just opened for this long. */
 const JUST_OPENED_MS = 1000;
+
+/** A connection that must not be handed out again. */
+export interface InvalidConnection {
+  /** What is wrong with it. */
+  readonly error: Error;
+  /** Whether the other connections to the same server are no better. */
+  readonly sameServer: boolean;
+  /**
+   * Whether the server's role decides if it is invalid: the error is also that of a good server in a transaction that
+   * its caller made read-only.
+   */
+  readonly doubtful?: boolean;
+}
 
 /** What a connection is handed out to: a lease. */
 export interface Holder {

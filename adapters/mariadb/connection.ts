@@ -113,7 +113,7 @@ const OF_CONNECTION: readonly (keyof CoreConnection)[] = ["receiveQueue", "fatal
  * @returns What `create` returns.
  */
 export function withErrorListener<T>(create: () => T): T {
-  // The driver shows the connection to nobody else than the base class, whose methods its constructor calls.
+  // The driver shows the connection to its base class alone, whose methods its constructor calls.
   const base = EventEmitter.prototype;
   const { on } = base;
   base.on = function (this: EventEmitter, ...args: Parameters<typeof on>) {
