@@ -38,7 +38,7 @@ const LEFT_MS = 1000;
 /** Milliseconds of the waits until callers were served. */
 const SERVED_LIMIT_MS = 60_000;
 /** Connections that an engine ends or that probe a server, beside those that it counts. */
-const MAX_UNCOUNTED = 4;
+const MAX_UNCOUNTED = 12;
 /** Milliseconds by which timers are late on a machine that is too busy for a time limit of a second to mean anything. */
 const MAX_LAG_MS = 100;
 const MAX_TRIES = 3;
