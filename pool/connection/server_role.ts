@@ -6,14 +6,18 @@
 
 import type { Role } from "../../adapters/adapter.ts";
 
+/** The roles that a server can be asked to have: libpq's `target_session_attrs`. */
+export const WANTED_ROLES = [
+  "any",
+  "read-write",
+  "read-only",
+  "primary",
+  "standby",
+  "prefer-standby",
+] as const;
+
 /** The role that a server must have. */
-export type WantedRole =
-  | "any"
-  | "read-write"
-  | "read-only"
-  | "primary"
-  | "standby"
-  | "prefer-standby";
+export type WantedRole = typeof WANTED_ROLES[number];
 
 /** The error for a server that accepted a connection, but has another role than the wanted one. */
 export class WrongRoleError extends Error {
