@@ -6,18 +6,24 @@
 
 import type { Role } from "../../adapters/adapter.ts";
 
-/** The roles that a server can be asked to have: libpq's `target_session_attrs`. */
-export const WANTED_ROLES = [
+/** The role that a server must have: libpq's `target_session_attrs`. */
+export type WantedRole =
+  | "any"
+  | "read-write"
+  | "read-only"
+  | "primary"
+  | "standby"
+  | "prefer-standby";
+
+/** Every role that a server can be asked to have. */
+export const WANTED_ROLES: readonly WantedRole[] = [
   "any",
   "read-write",
   "read-only",
   "primary",
   "standby",
   "prefer-standby",
-] as const;
-
-/** The role that a server must have. */
-export type WantedRole = typeof WANTED_ROLES[number];
+];
 
 /** The error for a server that accepted a connection, but has another role than the wanted one. */
 export class WrongRoleError extends Error {
