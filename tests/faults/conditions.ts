@@ -213,7 +213,7 @@ async function refuseOwnWrites(
   await dns.begin(dnsFault);
   let refused = 0;
   for (const endMs = performance.now() + FAULT * 1000; performance.now() < endMs;) {
-    const error = await caller.runOnOne(statements.refusedWrite);
+    const error = await caller.runOnOne(statements.refusedWrite).catch((lost) => lost);
     if (/read.only/i.test(String(error))) refused++;
     else problems.push(`the write was not refused: ${error}`);
     await pause(50);
