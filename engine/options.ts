@@ -8,7 +8,7 @@ import type { Adapter } from "../adapters/adapter.ts";
 import { mustBe, mustNotBeGiven, unknownName } from "../internal/argument_error.ts";
 import type { Echo, Logger } from "../internal/log.ts";
 import { OptionReader } from "../internal/option_reader.ts";
-import type { Balance } from "../pool/connection/dialer.ts";
+import type { Balance } from "../pool/connection/address_order.ts";
 import { HOOK_NAMES, type PoolHooks } from "../pool/connection/hooks.ts";
 import { WANTED_ROLES, type WantedRole } from "../pool/connection/server_role.ts";
 import { type EngineObserver, OBSERVER_NAMES, SafeObserver } from "../pool/observer.ts";
