@@ -80,41 +80,49 @@ function decodeHost(host: string): string {
 }
 
 /**
- * Reads the hosts in the parameters, of which the result has none: `host=db1,db2&port=5432,5433`, as libpq takes them,
- * and `host=db1:5432&host=db2:5433`, as SQLAlchemy does.
+ * Reads the hosts and ports in the parameters, of which the result has none: `host=db1,db2&port=5432,5433`, as libpq
+ * takes them, and `host=db1:5432&host=db2:5433`, as SQLAlchemy does. The ports may be for hosts before the path.
  *
- * @returns `undefined` if there are no hosts in the parameters, or there is one before them.
+ * @returns `undefined` if there are none in the parameters, or there are hosts in both places.
  */
 export function hostsOfParams(
   { host, port, hosts }: HostParts,
   params: UrlParams,
-): Pick<HostParts, "hosts"> & { readonly params: UrlParams } | undefined {
-  if (params.host === undefined || host !== undefined || port !== undefined || hosts) {
-    return undefined;
-  }
-  const split = (value: string | readonly string[]) =>
-    [value].flat().flatMap((text) => text.split(","));
-  const pieces = split(params.host);
-  const { host: _, port: ports, ...others } = params;
+): HostParts & { readonly params: UrlParams } | undefined {
+  const { host: names, port: ports, ...others } = params;
+  const before = hosts ?? (host === undefined ? [] : [{ host, port }]);
+  if (!Array.isArray(before)) return undefined;
+  if (names === undefined && (ports === undefined || before.length === 0)) return undefined;
+  if (names !== undefined && (before.length > 0 || port !== undefined)) return undefined;
+  const pieces = names === undefined ? before as readonly ReadHost[] : split(names).map(readPiece);
   const given = ports === undefined ? [] : split(ports);
   if (given.length > 1 && given.length !== pieces.length) {
-    const allowed = `one port, or one for each of the ${pieces.length} hosts`;
+    const many = `one port, or one for each of the ${pieces.length} hosts`;
+    const allowed = pieces.length === 1 ? "one port" : many;
     throw mustBeUndisclosed(nameOf("parameter port"), allowed, `${given.length} ports`);
   }
-  const read = pieces.map((piece, index) => {
+  const read = pieces.map(({ host, port }, index) => {
     const text = given.length > 1 ? given[index] : given[0];
     const outer = text === undefined || text === "" ? undefined : readPort(text);
-    if (piece === "") throw emptyHostError();
-    if (canonicalIp(piece) !== undefined) return { host: piece, port: outer };
-    const parts = HOST_PATTERN.exec(piece)?.groups ?? { host: piece };
-    const inner = parts.port === undefined ? undefined : readPort(parts.port);
-    if (inner !== undefined && outer !== undefined) {
-      const reason = "the parameter host has ports already";
-      throw mustNotBeGiven(nameOf("parameter port"), reason);
+    if (port !== undefined && outer !== undefined) {
+      const where = names === undefined ? "the hosts have" : "the parameter host has";
+      throw mustNotBeGiven(nameOf("parameter port"), `${where} ports already`);
     }
-    return { host: parts.ipv6 ?? parts.host!, port: inner ?? outer };
+    return { host: host!, port: port ?? outer };
   });
-  return { hosts: read, params: Object.freeze(others) };
+  return { host: undefined, port: undefined, hosts: read, params: Object.freeze(others) };
+}
+
+function split(value: string | readonly string[]): string[] {
+  return [value].flat().flatMap((text) => text.split(","));
+}
+
+/** Reads one host in a parameter. */
+function readPiece(piece: string): ReadHost {
+  if (piece === "") throw emptyHostError();
+  if (canonicalIp(piece) !== undefined) return { host: piece };
+  const { ipv6, host, port } = HOST_PATTERN.exec(piece)?.groups ?? { host: piece };
+  return { host: ipv6 ?? host, port: port === undefined ? undefined : readPort(port) };
 }
 
 function readPort(text: string): number {
