@@ -12,6 +12,7 @@ export type ErrorCode =
   | "LOOKUP_FAILED"
   | "RESOLVE_FAILED"
   | "CONNECT_FAILED"
+  | "CREDENTIALS_FAILED"
   | "DRIVER_UNAVAILABLE"
   | "POOL_TIMEOUT"
   | "POOL_CLOSED"
@@ -147,6 +148,26 @@ export class ConnectError extends DnsPoolError {
     super("CONNECT_FAILED", message, options);
     this.host = options.host;
     this.attempts = options.attempts;
+  }
+}
+
+/**
+ * The function of the option `credentials` failed, or gave nothing that can be used. `cause` is what it threw, whose
+ * message is not repeated here: it may hold a secret.
+ */
+export class CredentialsError extends DnsPoolError {
+  /** The host name of the server that the credentials were for. */
+  readonly host: string;
+
+  /**
+   * Makes the error.
+   *
+   * @param message The host, and what failed.
+   * @param options The host, and what the function threw as `cause`.
+   */
+  constructor(message: string, options: ErrorOptions & { host: string }) {
+    super("CREDENTIALS_FAILED", message, options);
+    this.host = options.host;
   }
 }
 

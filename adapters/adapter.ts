@@ -11,9 +11,12 @@ export interface Destination {
   readonly host: string;
   /** TCP port, 1 to 65535: that of `connectArgs`, or else the URL's, or else `defaultPort`. 0 for a `local` adapter. */
   readonly port: number;
-  /** User name in the URL. */
+  /** User name in the URL; in a {@linkcode Target} the one of the option `credentials`, if it gives one. */
   readonly user?: string | undefined;
-  /** Password in the URL. It must not appear in a message. */
+  /**
+   * Password in the URL; in a {@linkcode Target} the one that the option `credentials` gave for this attempt. It must not
+   * appear in a message.
+   */
   readonly password?: string | undefined;
   /** Database name in the URL. */
   readonly database?: string | undefined;
@@ -32,6 +35,23 @@ export interface Target extends Destination {
    * to a name alone: any other adapter connects to the `ip` that it is given.
    */
   addresses(): readonly string[];
+  /**
+   * Whether user and password come from the option `credentials`, and may be good for this attempt only. The adapter
+   * forgets the password after the login, or hides it from who inspects the client, as far as the driver lets it.
+   */
+  readonly passing?: boolean;
+  /**
+   * Opens another connection to the same server, such as one that cancels a statement: `open` is called with a target
+   * whose login is good now, and once more if the option `credentials` gives another one after a refusal. An adapter keeps
+   * this method, and not a target with a password. Default: `open` gets the same target with another signal.
+   *
+   * @param signal Ends the attempt.
+   * @param open Opens the connection.
+   * @returns What `open` returned.
+   * @throws {CredentialsError} if there is no login.
+   * @throws What `open` threw, or the signal's reason.
+   */
+  again?<T>(signal: AbortSignal, open: (target: Target) => Promise<T>): Promise<T>;
   /** Ends the attempt: `connect` must then reject, preferably with the signal's reason, and leave no socket open. */
   readonly signal: AbortSignal;
 }
@@ -389,6 +409,13 @@ export interface Adapter<C> {
    * @param error Any value: a driver's error, or what user code threw.
    */
   classify?(error: unknown): Verdict;
+  /**
+   * Tells whether `connect` failed because the server refused user or password. The option `credentials` is then asked
+   * again, and `connect` called once more if it gives another login. Default: no error means that.
+   *
+   * @param error Any value: what `connect` threw.
+   */
+  refusesLogin?(error: unknown): boolean;
   /**
    * Calls `listener` when the connection ends, once. Called once per connection, right after the connect. Without it,
    * the end of an idle connection is noticed only at its next use.

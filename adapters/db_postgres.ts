@@ -11,7 +11,12 @@ import { askSystem, dialDbPostgres, type LookupAll } from "./db_postgres/dial.ts
 import type { DbPostgresClient, DbPostgresModule } from "./db_postgres/driver.ts";
 import { checkDriverTls, readOptions } from "./db_postgres/options.ts";
 import { checkPasswords } from "./shared/params.ts";
-import { DEFAULT_PORT, postgresCommit, postgresSessionMethods } from "./shared/postgres.ts";
+import {
+  DEFAULT_PORT,
+  postgresCommit,
+  postgresSessionMethods,
+  refusesPostgresLogin,
+} from "./shared/postgres.ts";
 import { postgresRoleMethods } from "./shared/postgres_role.ts";
 import { probeSocket } from "./shared/socket.ts";
 import { listOf } from "./shared/values.ts";
@@ -127,6 +132,10 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
     }),
 
     classify,
+    refusesLogin: (error: unknown) => {
+      const { fields = error } = (error ?? {}) as { fields?: unknown };
+      return refusesPostgresLogin(fields);
+    },
 
     onClose: (client: C, listener: (error?: unknown) => void) =>
       void recordOf(client).observer.closeListeners.push(listener),

@@ -34,7 +34,7 @@ import {
 } from "./mariadb/connection.ts";
 import type { MariadbClient, MariadbModule } from "./mariadb/driver.ts";
 import { readOptions } from "./mariadb/options.ts";
-import { checkPasswords } from "./shared/params.ts";
+import { checkPasswords, reopener } from "./shared/params.ts";
 import { asDriverError, connectionClosed } from "./shared/driver_error.ts";
 import {
   askSession,
@@ -45,6 +45,7 @@ import {
   probeByGreeting,
   refuseOtherServers,
   refuseOtherUser,
+  refusesMysqlLogin,
   restoreSession,
 } from "./shared/mysql.ts";
 import { killQuery } from "./shared/mysql_cancel.ts";
@@ -215,6 +216,7 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
     activity,
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
+    refusesLogin: refusesMysqlLogin,
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
@@ -257,7 +259,8 @@ async function open<C extends MariadbClient>(
   target: Target,
   onGreeting?: () => void,
 ): Promise<C> {
-  const { signal, keepAlive } = target;
+  const { signal, keepAlive, connectArgs } = target;
+  const reopen = reopener(target, (target) => open(mariadb, ip, target));
   const tls = await readTls(target);
   const options = readOptions(target);
   const { port } = options;
@@ -275,7 +278,7 @@ async function open<C extends MariadbClient>(
           ...options,
           ...(tls && { ssl: tls }),
           stream: streamOf(socket, dial),
-          logger: loggerOf(target, errors),
+          logger: loggerOf({ connectArgs }, errors),
         })
       );
       if (typeof connecting?.then !== "function") {
@@ -296,7 +299,7 @@ async function open<C extends MariadbClient>(
         localPort: socket.localPort,
         tls: state,
         session,
-        reopen: (signal) => open(mariadb, ip, { ...target, signal }),
+        reopen,
         user: core.opts?.user,
       };
       errors.listener = (error) => {

@@ -30,7 +30,7 @@ import type { Mysql2Client, Mysql2Module, Mysql2PromiseModule } from "./mysql2/d
 import { readOptions } from "./mysql2/options.ts";
 import { PacketObserver } from "./mysql2/packets.ts";
 import { checkDriverTls, driverTls, readDriverTls } from "./mysql2/tls.ts";
-import { checkPasswords } from "./shared/params.ts";
+import { checkPasswords, hidePassword, reopener } from "./shared/params.ts";
 import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
   askSession,
@@ -41,6 +41,7 @@ import {
   probeByGreeting,
   refuseOtherServers,
   refuseOtherUser,
+  refusesMysqlLogin,
   restoreSession,
 } from "./shared/mysql.ts";
 import { killQuery } from "./shared/mysql_cancel.ts";
@@ -198,6 +199,7 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
     },
     tls: (client: C): TlsState | undefined => recordOf(client).tls,
     classify,
+    refusesLogin: refusesMysqlLogin,
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
@@ -237,7 +239,8 @@ async function open<C extends Mysql2Client>(
   target: Target,
   onGreeting?: () => void,
 ): Promise<C> {
-  const { signal } = target;
+  const { signal, passing } = target;
+  const reopen = reopener(target, (target) => open(mysql2, ip, target));
   const tls = await readDriverTls(target);
   const options = readOptions(target);
   const keepAlive = target.keepAlive && target.connectArgs.enableKeepAlive !== false;
@@ -251,7 +254,7 @@ async function open<C extends Mysql2Client>(
       const client = await openClient(mysql2, config);
       const core = coreOf(client);
       const state = verifyTls(core.stream, tls);
-      const reopen = (signal: AbortSignal) => open(mysql2, ip, { ...target, signal });
+      if (passing) hidePassword(core.config);
       const record = recordFor(core, { socket, tls: state, reopen });
       RECORDS.set(client, record);
       if (record.observer.flags !== undefined) await record.session.askSettings();

@@ -43,6 +43,7 @@ import {
   isUnconfirmed,
   postgresCommit,
   postgresSessionMethods,
+  refusesPostgresLogin,
 } from "./shared/postgres.ts";
 import { cancelPostgres, secretOf } from "./shared/postgres_cancel.ts";
 import { statusOf } from "./shared/postgres_protocol.ts";
@@ -144,6 +145,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     }),
     tls: tlsState,
     classify,
+    refusesLogin: refusesPostgresLogin,
     onClose,
 
     onError(client: C, listener: (error: unknown) => void): void {
@@ -200,6 +202,7 @@ async function open<C extends PgClient>(
       () => internalsOf(client)._connected !== false,
     );
     signal.throwIfAborted();
+    if (target.passing) forgetPassword(client);
     followMessages(client);
     return client;
   } catch (error) {
@@ -218,6 +221,14 @@ async function open<C extends PgClient>(
 function nameForPassword(client: PgClient, { ip, host }: { ip: string; host: string }): void {
   const { connection, connectionParameters } = internalsOf(client);
   if (connection && connectionParameters?.host === ip) connectionParameters.host = host;
+}
+
+/** Makes a client forget its password, which it needs for the login alone. */
+function forgetPassword(client: PgClient): void {
+  const internals = internalsOf(client);
+  for (const holder of [internals, internals.connectionParameters]) {
+    if (holder?.password !== undefined) holder.password = null;
+  }
 }
 
 function terminate(client: PgClient, reason?: unknown): void {

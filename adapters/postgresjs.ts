@@ -32,6 +32,7 @@ import {
   DEFAULT_PORT,
   postgresCommit,
   postgresSessionMethods,
+  refusesPostgresLogin,
 } from "./shared/postgres.ts";
 import { type BackendKey, cancelPostgres } from "./shared/postgres_cancel.ts";
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
@@ -45,6 +46,7 @@ export type { PostgresjsFunction, PostgresjsOptions, PostgresjsSql } from "./pos
 
 /** Members of a client that the driver's types leave out. */
 interface Internals {
+  readonly options?: { pass?: unknown };
   PostgresError?: new (fields: ErrorFields) => Error;
   listen?: () => Promise<never>;
   subscribe?: () => Promise<never>;
@@ -172,6 +174,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     },
 
     classify,
+    refusesLogin: refusesPostgresLogin,
 
     onClose: (sql: S, listener: (error?: unknown) => void) =>
       void recordOf(sql).closeListeners.push(listener),
@@ -237,12 +240,18 @@ async function open<S extends PostgresjsSql>(
   });
   try {
     await socket.waitUntilReady(sql.unsafe("SELECT 1"), signal);
+    if (target.passing) forgetPassword(sql as Internals);
     return { sql, record };
   } catch (error) {
     socket.terminate();
     signal.throwIfAborted();
     throw error;
   }
+}
+
+/** Makes a client forget its password, which it needs for the login alone: it never connects a second time. */
+function forgetPassword({ options }: Internals): void {
+  if (options?.pass !== undefined) options.pass = null;
 }
 
 function checkFunction(postgres: unknown): void {

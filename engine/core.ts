@@ -37,7 +37,7 @@ interface PoolGeneration<C> {
   readonly pool: Pool<C>;
   readonly housekeeper: Housekeeper<C>;
   /** The pool itself, or the one that shares its one connection. */
-  readonly leaseSource: Pick<Pool<C>, "checkout" | "tryCheckout">;
+  readonly leaseSource: { checkout(options?: CheckoutOptions): Promise<Lease<C>> };
 }
 
 /** Interval in which an engine that the program refers to no more is looked at while callers wait. */
@@ -128,11 +128,6 @@ export class EngineCore<C> {
   /** Checks out a connection. */
   checkout(options?: CheckoutOptions): Promise<Lease<C>> {
     return this.#current.leaseSource.checkout(options);
-  }
-
-  /** Checks out a connection, or returns `undefined` if something would have to be awaited. */
-  tryCheckout(): Lease<C> | undefined {
-    return this.#current.leaseSource.tryCheckout();
   }
 
   /** Changes limits of the pools. */

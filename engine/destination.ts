@@ -10,8 +10,7 @@ import { hostPort } from "../internal/ip.ts";
 import { isSecretName, Secrets } from "../internal/redact.ts";
 import type { Adapter, Destination } from "../adapters/adapter.ts";
 import type { EngineSettings } from "./options.ts";
-import type { DatabaseUrl } from "./url.ts";
-import { checkService, isPort, PORT_RULE } from "./url_hosts.ts";
+import { checkService, type DatabaseUrl, isPort, PORT_RULE } from "./url.ts";
 import { driverParams } from "./url_options.ts";
 
 /**
@@ -80,7 +79,7 @@ type PasswordFunction = (...args: unknown[]) => unknown;
 function noting(give: PasswordFunction, secrets: Secrets): PasswordFunction {
   return async (...args) => {
     const password = await give(...args);
-    secrets.add(password);
+    secrets.addPassing(password);
     if (typeof password === "string") return password;
     const found = `a value of type ${typeof password}`;
     throw mustBeUndisclosed("password that connectArgs.password returns", "a string", found);

@@ -5,12 +5,18 @@
  */
 
 import type { Adapter } from "../adapters/adapter.ts";
-import { mustBe, mustNotBeGiven, unknownName } from "../internal/argument_error.ts";
+import {
+  mustBe,
+  mustBeUndisclosed,
+  mustNotBeGiven,
+  unknownName,
+} from "../internal/argument_error.ts";
 import type { Echo, Logger } from "../internal/log.ts";
 import { OptionReader } from "../internal/option_reader.ts";
-import type { Balance } from "../pool/connection/address_order.ts";
+import type { CredentialsFunction } from "../pool/connection/credentials.ts";
+import type { Balance } from "../pool/connection/dialer.ts";
 import { HOOK_NAMES, type PoolHooks } from "../pool/connection/hooks.ts";
-import { WANTED_ROLES, type WantedRole } from "../pool/connection/server_role.ts";
+import type { WantedRole } from "../pool/connection/server_role.ts";
 import { type EngineObserver, OBSERVER_NAMES, SafeObserver } from "../pool/observer.ts";
 import { type DnsOptions, type DnsSettings, dnsSettings } from "../resolver/options.ts";
 import type { DatabaseUrl } from "./url.ts";
@@ -123,6 +129,13 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
    */
   connectRetry?: boolean;
   /**
+   * Gives user and password, for passwords that change. It is called when a connection is dialled: once for all dials that
+   * begin together, and not while what it gave last is kept (`expiresAt`). If the server refuses the login, it is called
+   * again, once. `connectTimeout` limits the wait. A password in the URL or in `connectArgs` is refused beside it. Default:
+   * the URL has the password.
+   */
+  credentials?: CredentialsFunction;
+  /**
    * Options for the driver, in addition to what the URL says. `host` and the like are refused: they would bypass DNS.
    */
   connectArgs?: Readonly<Record<string, unknown>>;
@@ -201,6 +214,7 @@ export interface EngineSettings<C> {
   readonly connectConcurrency: number;
   readonly connectRetry: boolean;
   readonly connectArgs: Readonly<Record<string, unknown>>;
+  readonly credentials: CredentialsFunction | undefined;
   readonly keepAlive: boolean;
   readonly retireGraceMs: number;
   readonly probeTimeoutMs: number;
@@ -227,6 +241,14 @@ const HOST_ARGS = ["host", "hostname", "hostaddr", "socketPath", "connectionStri
 const WRITER_RETIRE_GRACE = 2;
 
 const LOAD_BALANCE = ["ordered", "random", "round-robin", "least-connections"] as const;
+const SESSION_ATTRS = [
+  "any",
+  "read-write",
+  "read-only",
+  "primary",
+  "standby",
+  "prefer-standby",
+] as const;
 
 /**
  * Reads the option `adapter` alone.
@@ -253,7 +275,7 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
   for (const name of ["adapter", "plugins"]) reader.value(name, undefined, () => undefined);
   const poolSize = reader.number("poolSize", 5, { min: 0, whole: true });
   const maxOverflow = reader.number("maxOverflow", 10, { min: -1, whole: true, infinite: true });
-  const targetSessionAttrs = reader.oneOf<WantedRole>("targetSessionAttrs", "any", WANTED_ROLES);
+  const targetSessionAttrs = reader.oneOf<WantedRole>("targetSessionAttrs", "any", SESSION_ATTRS);
   const settings: EngineSettings<C> = {
     dns: dnsSettings(reader),
     srv: reader.oneOf<boolean | undefined>("dnsSrv", undefined, [true, false]),
@@ -285,6 +307,14 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     connectConcurrency: reader.number("connectConcurrency", 4, { min: 1, whole: true }),
     connectRetry: reader.boolean("connectRetry", true),
     connectArgs: readConnectArgs(reader),
+    credentials: reader.value<CredentialsFunction | undefined>(
+      "credentials",
+      undefined,
+      (value, name) => {
+        if (typeof value === "function") return value as CredentialsFunction;
+        throw mustBeUndisclosed(name, "a function", `a value of type ${typeof value}`);
+      },
+    ),
     keepAlive: reader.boolean("keepAlive", true),
     retireGraceMs: reader.secondsAsMs(
       "retireGrace",

@@ -53,6 +53,7 @@ export function setUp<C>(
   const given = readUrlOptions(setup.url, setup.options);
   const settings = readEngineOptions<C>(withLocalDefaults(given, adapter));
   checkUrl(setup.url, adapter);
+  checkCredentials(setup.url, adapter, settings);
   checkMethods(adapter, settings);
   checkPoolClass(setup.options, settings);
   const hosts = hostsOf(setup.url, adapter, settings);
@@ -116,6 +117,23 @@ function checkUrl<C>(url: DatabaseUrl, { local, name }: Adapter<C>): void {
       );
     }
   }
+}
+
+/** Arguments of the drivers that would take the place of what `credentials` gives. */
+const LOGIN_ARGS = ["user", "username", "password", "pass", "password1", "passwordSha1"];
+
+/** Checks that a function for user and password can be used, and that nothing else gives them. */
+function checkCredentials<C>(
+  { password }: DatabaseUrl,
+  { local, name }: Adapter<C>,
+  { credentials, connectArgs }: EngineSettings<C>,
+): void {
+  if (credentials === undefined) return;
+  if (local) throw mustNotBeGiven("credentials", `${name} has no login`);
+  const given = 'the option "credentials" gives it';
+  if (password !== undefined) throw mustNotBeGiven("password of the database URL", given);
+  const arg = LOGIN_ARGS.find((name) => connectArgs[name] !== undefined);
+  if (arg !== undefined) throw mustNotBeGiven(`connectArgs.${arg}`, given);
 }
 
 /** Checks that limits are given only with the pool class that has them, as SQLAlchemy does. */

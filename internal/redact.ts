@@ -214,9 +214,14 @@ export function isSecretName(name: string): boolean {
   return /pass|pwd|secret|token/i.test(name);
 }
 
+/** Number of passwords of limited life that are remembered: those of the newest connects. */
+const MAX_PASSING = 16;
+
 /** The secrets of one destination, which must be in no log line and no message. */
 export class Secrets {
   readonly #texts: Set<string> = new Set();
+  /** Passwords that come and go; the newest is the last. */
+  readonly #passing: Set<string> = new Set();
 
   /** @param values The secrets; what is no text, as a key in bytes, is read as text, and anything else ignored. */
   constructor(values: readonly unknown[] = []) {
@@ -233,9 +238,23 @@ export class Secrets {
     }
   }
 
+  /** Adds a password that a function gave, which may give another one each time: the oldest are forgotten. */
+  addPassing(value: unknown): void {
+    if (typeof value !== "string" || value === "") return this.add(value);
+    this.#passing.delete(value);
+    this.#passing.add(value);
+    if (this.#passing.size <= MAX_PASSING) return;
+    const [oldest] = this.#passing;
+    this.#passing.delete(oldest!);
+  }
+
   /** Removes the secrets from a string, in plain and in URL-encoded form. */
   redact(text: string): string {
     for (const secret of this.#texts) text = text.replaceAll(secret, "***");
+    for (const secret of this.#passing) {
+      text = text.replaceAll(secret, "***")
+        .replaceAll(encodeURIComponent(secret.toWellFormed()), "***");
+    }
     return text;
   }
 }

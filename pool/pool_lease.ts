@@ -192,8 +192,4 @@ export class PoolLease<C> implements Lease<C>, Holder {
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
   }
-
-  [Symbol.dispose](): void {
-    this.release();
-  }
 }

@@ -34,7 +34,10 @@ export interface FakeClient {
 
 /** The behavior of the fake servers. Each function may be replaced at any time, and may throw or wait. */
 export interface FakeBehavior {
-  /** Called for each connect, before the client is made. */
+  /**
+   * Called for each connect, before the client is made. If it throws an error with the code 28P01, user or password are
+   * refused.
+   */
   connect?(address: string, target: Target): void | Promise<void>;
   /** Called for each statement; returns the rows. By default, one row with the address. */
   query?(
@@ -190,6 +193,7 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       if (behavior.classify) return behavior.classify(error);
       return (error as { verdict?: Verdict } | null)?.verdict;
     },
+    refusesLogin: (error: unknown) => (error as { code?: unknown } | null)?.code === "28P01",
     onClose(client: FakeClient, listener: (error?: unknown) => void): void {
       listeners.set(client, [...listeners.get(client) ?? [], listener]);
     },

@@ -52,12 +52,14 @@ export interface PgInternals {
   /** The address that the client is connected to. */
   host?: string;
   port?: number;
+  user?: string;
+  password?: unknown;
   /** The process of the session. */
   processID?: number | null;
   /** Its secret key; bytes from protocol 3.2 on. */
   secretKey?: number | Uint8Array | null;
   sslNegotiation?: string;
-  connectionParameters?: { host?: string };
+  connectionParameters?: { host?: string; user?: string; password?: unknown };
   readyForQuery?: boolean;
   /** Whether `end()` was called. */
   _ending?: boolean;

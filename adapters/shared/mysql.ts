@@ -42,6 +42,12 @@ const CLOSED = new Set([
   4031, // closed for inactivity (MySQL)
 ]);
 
+/** Numbers of server errors for a login that is refused. */
+const LOGIN_REFUSED = new Set([
+  1045, // user or password
+  1698, // no password was expected or given
+]);
+
 /** A node that has left its Galera cluster answers statements with "unknown command". */
 const UNKNOWN_COMMAND = 1047;
 
@@ -90,6 +96,11 @@ export function classifyMysql(error: unknown): Verdict {
     return "read-only";
   }
   return undefined;
+}
+
+/** Returns whether the server refused user or password. */
+export function refusesMysqlLogin(error: unknown): boolean {
+  return LOGIN_REFUSED.has(asDriverError(error).errno as number);
 }
 
 /**

@@ -11,7 +11,7 @@ import {
   mustNotBeGiven,
   unknownName,
 } from "../../internal/argument_error.ts";
-import type { Destination } from "../adapter.ts";
+import type { Destination, Target } from "../adapter.ts";
 import { refuseLibpq } from "./libpq.ts";
 
 /** The URL parameters for TLS, as in libpq; the last three are paths of PEM files. */
@@ -87,6 +87,37 @@ export function loginOf(
     ...(password !== undefined && { password }),
     ...(database !== undefined && { database }),
   };
+}
+
+/**
+ * Makes the function that opens another connection to a target's server. It keeps no password that may expire.
+ *
+ * @param target The target of the first connection.
+ * @param open Opens a connection.
+ */
+export function reopener<C>(
+  target: Target,
+  open: (target: Target) => Promise<C>,
+): (signal: AbortSignal) => Promise<C> {
+  const { again } = target;
+  return again ? (signal) => again(signal, open) : (signal) => open({ ...target, signal });
+}
+
+/**
+ * Hides a password that was given for one login from those who inspect the driver's object, which needs it.
+ *
+ * @param holder The object, if the driver has it where it is expected.
+ * @param name The property.
+ */
+export function hidePassword(holder: object | undefined, name = "password"): void {
+  const value = (holder as Record<string, unknown> | undefined)?.[name];
+  if (value === undefined) return;
+  Object.defineProperty(holder, name, {
+    value,
+    enumerable: false,
+    configurable: true,
+    writable: true,
+  });
 }
 
 /**

@@ -45,6 +45,9 @@ const FATAL = /^(FATAL|PANIC)$/;
  */
 const LOGIN_REFUSED = /^(0A|22|28|3D|42)...$|^53300$/;
 
+/** 28000 and 28P01: user or password is refused; the first also by PAM, as with the tokens of a cloud. */
+const PASSWORD_REFUSED = /^28(000|P01)$/;
+
 /** The fields of a server's error by which it is classified; drivers give the severity different names. */
 interface ServerError {
   readonly code?: unknown;
@@ -52,6 +55,11 @@ interface ServerError {
   readonly severity?: unknown;
   /** Severity in the language of the server's messages. */
   readonly severity_local?: unknown;
+}
+
+/** Returns whether the server refused user or password. */
+export function refusesPostgresLogin(error: unknown): boolean {
+  return matches(PASSWORD_REFUSED, (error as ServerError | null | undefined)?.code);
 }
 
 /** Returns whether an error of the server ends the session, whatever its SQLSTATE. */

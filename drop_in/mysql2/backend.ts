@@ -50,7 +50,7 @@ export class Mysql2Backend {
    */
   constructor(pool: CorePool, classes: Mysql2Classes, given: RawOptions) {
     this.#pool = pool;
-    this.#adapter = this.#createAdapter(classes);
+    this.#adapter = this.#createAdapter(classes, given.credentials !== undefined);
     const { host, port, user, database, password } = pool.config.connectionConfig;
     const url = new DatabaseUrl({
       dialect: "mysql",
@@ -179,10 +179,12 @@ export class Mysql2Backend {
   }
 
   /** Creates the adapter that opens the pool's connections. */
-  #createAdapter({ PoolConnection }: Mysql2Classes): Adapter<Pinned> {
+  #createAdapter({ PoolConnection }: Mysql2Classes, hasCredentials: boolean): Adapter<Pinned> {
     const createConnection = (config: Mysql2Config) => {
       const { connectionConfig } = this.#pool.config;
-      const own = withSocket(connectionConfig, config);
+      const { stream, user = connectionConfig.user, password } = config;
+      const login = hasCredentials ? { user, password } : {};
+      const own = withSocket(connectionConfig, { stream, ...login });
       const connection = new PoolConnection(this.#pool, { config: own });
       const { connectTimeout } = connectionConfig;
       const { remoteAddress } = config.stream;

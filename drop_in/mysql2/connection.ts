@@ -9,7 +9,12 @@ import { canonicalHost, checkHost } from "../../internal/host_name.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { lazyMysql2Adapter, type Mysql2Client, type Mysql2Config } from "../../adapters/mysql2.ts";
 import { hostKind, warnHostNotTracked } from "../shared/host_kind.ts";
-import { type DnsPoolOptions, driverOptions, type RawOptions } from "../shared/options.ts";
+import {
+  type DnsPoolOptions,
+  driverOptions,
+  type RawOptions,
+  refusePassword,
+} from "../shared/options.ts";
 import { TrackedHosts } from "../shared/tracked_hosts.ts";
 import { ConnectionLink } from "./connection_link.ts";
 import {
@@ -33,13 +38,15 @@ export function createConnectionFactory(
   { ofPromises, PoolConfig }: Mysql2Classes,
   options: DnsPoolOptions,
 ): Mysql2Driver["createConnection"] {
-  const createAdapter = (given: () => RawOptions) => probeAdapter(mysql2, given);
+  const hasCredentials = options.credentials !== undefined;
+  const createAdapter = (given: () => RawOptions) => probeAdapter(mysql2, given, hasCredentials);
   const hosts = new TrackedHosts<Mysql2Client>(options, createAdapter);
-  const { classify } = createAdapter(() => ({}));
+  const { classify, refusesLogin } = createAdapter(() => ({}));
 
-  return (options: unknown) => {
-    const given = driverOptions(optionsOf(options));
+  return (own: unknown) => {
+    const given = driverOptions(optionsOf(own));
     checkMysql2Options(given);
+    refusePassword({ ...given, credentials: options.credentials }, given.uri);
     const config = new PoolConfig({ ...given }).connectionConfig;
     const { socketPath, host } = config;
     warnHostNotTracked(socketPath ?? host, "dnsMysql2");
@@ -50,19 +57,28 @@ export function createConnectionFactory(
     const link = new ConnectionLink(hosts.get(config, given), config, {
       classify: (error) => classify!(error),
       probeTimeoutMs: hosts.probeTimeoutMs,
-      reopen: (address, signal) =>
-        createAdapter(() => given).connect(address, { ...NO_SETTINGS, ...config, signal }),
+      refusesLogin: (error) => refusesLogin!(error),
+      reopen: (address, login, signal) =>
+        createAdapter(() => given).connect(address, {
+          ...NO_SETTINGS,
+          ...config,
+          ...login,
+          signal,
+        }),
     });
     const created = mysql2.createConnection({
       ...given,
       // Of the name in this form TLS checks the certificate.
       host: canonicalHost(host),
-      stream: link.socket,
+      stream: link.openSocket,
     });
     if (ofPromises) {
       return created.then((connection: { connection: CoreConnection }) => {
         link.attach(connection.connection);
         return connection;
+      }, (error: unknown) => {
+        link.noteFailure(error);
+        throw error;
       });
     }
     link.attach(created);
@@ -85,9 +101,17 @@ function withErrorHandler<T>(created: T): T {
 function probeAdapter(
   { createConnection }: Mysql2Driver,
   given: () => RawOptions,
+  hasCredentials: boolean,
 ): Adapter<Mysql2Client> {
-  const create = ({ host, stream }: Mysql2Config) =>
-    createConnection({ ...given(), host, stream, connectTimeout: 0 });
+  const create = ({ host, stream, user, password }: Mysql2Config) =>
+    createConnection({
+      ...given(),
+      ...(hasCredentials && user !== undefined && { user }),
+      ...(hasCredentials && { password }),
+      host,
+      stream,
+      connectTimeout: 0,
+    });
   const module = {
     createConnection: create,
     Connection: { prototype: { promise() {} } },

@@ -11,19 +11,15 @@ import { ask, coreOf } from "../../adapters/mysql2/connection.ts";
 import { PacketObserver } from "../../adapters/mysql2/packets.ts";
 import { killQuery } from "../../adapters/shared/mysql_cancel.ts";
 import { KEEPALIVE_MS } from "../../adapters/shared/socket.ts";
+import { hidePassword } from "../../adapters/shared/params.ts";
 import { deadline } from "../../internal/async.ts";
+import type { Login } from "../../pool/connection/credentials.ts";
 import type { TerminateOptions } from "../../pool/connection/close.ts";
 import { type DepartureFlags, DepartureState } from "../shared/departure_state.ts";
 import { toDriverError } from "../shared/driver_errors.ts";
 import { ROLE_TIMEOUT_MS } from "../shared/options.ts";
 import type { TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
-import {
-  type Callback,
-  type ConnectionConfig,
-  type CoreConnection,
-  makeReusable,
-  MESSAGES,
-} from "./module.ts";
+import { type ConnectionConfig, type CoreConnection, makeReusable, MESSAGES } from "./module.ts";
 
 const FLAGS: DepartureFlags = {
   knex: { property: "__knex__disposed", value: (reason) => reason },
@@ -44,8 +40,14 @@ export interface LinkParts {
   readonly classify: NonNullable<Adapter<Mysql2Client>["classify"]>;
   /** Maximum duration of a cancel on the server. */
   readonly probeTimeoutMs: number;
-  /** Opens another connection with the same login to an address. */
-  reopen(address: string, signal: AbortSignal): Promise<Mysql2Client>;
+  /** Returns whether the server refused user or password. */
+  refusesLogin(error: unknown): boolean;
+  /** Opens another connection to an address, with a login that takes the place of the connection's own. */
+  reopen(
+    address: string,
+    login: Login | undefined,
+    signal: AbortSignal,
+  ): Promise<Mysql2Client>;
 }
 
 /** The link between a connection and its tracked host. */
@@ -57,6 +59,10 @@ export class ConnectionLink implements TrackedConnection {
   readonly #parts: LinkParts;
   readonly #state = new DepartureState();
   #connection: CoreConnection | undefined;
+  /** The settings of the connection itself, which it reads when the server has greeted it. */
+  #ownConfig: ConnectionConfig | undefined;
+  /** What the option `credentials` gave. */
+  #login: Login | undefined;
   /** The address that was chosen. */
   #address: string | undefined;
   #packets: PacketObserver | undefined;
@@ -74,6 +80,12 @@ export class ConnectionLink implements TrackedConnection {
     this.#parts = parts;
     this.#connect();
   }
+
+  /** The connection's option `stream`: a function, which is shown its settings. */
+  readonly openSocket = ({ config }: { readonly config: ConnectionConfig }): Socket => {
+    this.#ownConfig = config;
+    return this.socket;
+  };
 
   get busy(): boolean {
     return this.#packets?.idle !== true;
@@ -96,6 +108,7 @@ export class ConnectionLink implements TrackedConnection {
     const connection = this.#connection;
     if (!connection?.threadId) return;
     const { probeTimeoutMs, reopen } = this.#parts;
+    const host = this.#host;
     await deadline(probeTimeoutMs, (signal) =>
       killQuery({
         client: connection.promise(),
@@ -103,13 +116,18 @@ export class ConnectionLink implements TrackedConnection {
         localPort,
         terminated: true,
         async open() {
-          const client = await reopen(address, signal);
+          const client = await reopen(address, await host.login(signal), signal);
           return { client, localPort: coreOf(client).stream.localPort };
         },
         ask,
         close: async (client) => void await client.end(),
         terminate: (client) => coreOf(client).stream.destroy(),
       }, signal), { what: "no cancel" });
+  }
+
+  /** Notes why the connection failed. */
+  noteFailure(error: unknown): void {
+    if (this.#login && this.#parts.refusesLogin(error)) this.#host.forgetLogin(this.#login);
   }
 
   /** Attaches the connection that uses the socket. */
@@ -121,8 +139,7 @@ export class ConnectionLink implements TrackedConnection {
     });
     this.#state.showOn(connection, FLAGS);
     // Without a listener, the event `error` of a connection ends the process.
-    connection.on("error", () => {});
-    this.#tellOfConnect(connection);
+    connection.on("error", (error) => this.noteFailure(error));
     const { addCommand } = connection;
     connection.addCommand = (command) => {
       this.#state.registration?.noteUse();
@@ -135,34 +152,6 @@ export class ConnectionLink implements TrackedConnection {
     };
     if ("_handshakePacket" in connection && connection._handshakePacket) onOpen();
     else connection.once("connect", onOpen);
-  }
-
-  /**
-   * Tells the callbacks of `connect()` of a failure. mysql2 (3.24) leaves them without a word if a command with a callback
-   * is queued, and here a command is queued for longer than there, until the address is known.
-   */
-  #tellOfConnect(connection: CoreConnection): void {
-    const waiting = new Set<(error: unknown) => void>();
-    let isClosed = false;
-    const failAll = () => {
-      const error = connection._fatalError ?? connectionLost();
-      for (const fail of [...waiting]) fail(error);
-    };
-    const { connect } = connection;
-    connection.connect = (callback) => {
-      if (!callback) return connect.call(connection);
-      const settle: Callback<unknown> = (error, value) => {
-        if (waiting.delete(fail)) callback(error, value);
-      };
-      const fail = (error: unknown) => settle(error);
-      waiting.add(fail);
-      connect.call(connection, settle);
-      if (isClosed) queueMicrotask(failAll);
-    };
-    this.socket.once("close", () => {
-      isClosed = true;
-      failAll();
-    });
   }
 
   /** Connects the socket to an address that the host has now. */
@@ -182,9 +171,11 @@ export class ConnectionLink implements TrackedConnection {
         retryUntilTimeout: false,
         closeProbe: async (probe) => void await probe.end(),
       });
+      const login = await this.#host.login(closed.signal);
       socket.end = end;
       if (socket.destroyed) return this.#host.abandon();
       this.#address = address;
+      if (login) this.#logInWith(login);
       const registration = this.#state.registration = this.#host.register(this, address);
       socket.once("close", () => registration.remove());
       socket.once("error", (error) => this.#host.refresh({ address, error }));
@@ -195,16 +186,20 @@ export class ConnectionLink implements TrackedConnection {
     }
   }
 
+  /** Sets the login of the connection, whose handshake begins when the socket is connected. */
+  #logInWith(login: Login): void {
+    const config = this.#ownConfig!;
+    this.#login = login;
+    if (login.user !== undefined) config.user = login.user;
+    config.password = login.password;
+    hidePassword(config);
+  }
+
   #configureSocket(): void {
     const { enableKeepAlive, keepAliveInitialDelay } = this.#config;
     this.socket.setNoDelay(true);
     if (enableKeepAlive) this.socket.setKeepAlive(true, keepAliveInitialDelay || KEEPALIVE_MS);
   }
-}
-
-function connectionLost(): Error {
-  const message = "Connection lost: The server closed the connection.";
-  return Object.assign(new Error(message), { fatal: true, code: "PROTOCOL_CONNECTION_LOST" });
 }
 
 function writeAfterEnd(): Error {

@@ -17,6 +17,7 @@ import {
   type RawOptions,
   refuseIgnored,
   refuseOptions,
+  refusePassword,
 } from "../shared/options.ts";
 
 /** Receives an event of a pool or of a connection. */
@@ -31,8 +32,8 @@ export interface ConnectionConfig {
   readonly host: string;
   readonly port: number;
   readonly socketPath: string | undefined;
-  readonly user: string | undefined;
-  readonly password: string | undefined;
+  user: string | undefined;
+  password: string | undefined;
   readonly database: string | undefined;
   readonly connectTimeout: number;
   readonly enableKeepAlive: boolean;
@@ -61,7 +62,6 @@ export interface CoreConnection extends PacketSource {
   readonly _fatalError?: unknown;
   readonly _closing?: boolean;
   addCommand: (command: unknown) => unknown;
-  connect(callback?: Callback<unknown>): void;
   on(event: string, listener: Listener): unknown;
   once(event: string, listener: Listener): unknown;
   end(callback?: (error?: unknown) => void): void;
@@ -202,6 +202,7 @@ export function checkMysql2Options(given: RawOptions): void {
     poolSize: 'use "connectionLimit" of mysql2',
     maxOverflow: 'it is part of "connectionLimit" of mysql2',
   });
+  refusePassword(given, given.uri);
   refuseIgnored(given, {
     own: ["connectTimeout", "idleTimeout", ...LIMIT_NAMES],
     uri: given.uri,
@@ -233,12 +234,16 @@ export function optionsOf(given: unknown): RawOptions {
  * Copies a connection's settings for a connection on a given socket.
  *
  * @param config The settings.
- * @param stream The socket, which is open.
+ * @param own The socket, which is open; and user and password, if a function gave them.
  * @returns The copy, without a timeout: the engine limits the attempt.
  */
 export function withSocket(
   config: ConnectionConfig,
-  { stream }: Pick<Mysql2Config, "stream">,
+  { stream, ...login }: {
+    readonly stream: Mysql2Config["stream"];
+    readonly user?: string | undefined;
+    readonly password?: string | undefined;
+  },
 ): ConnectionConfig {
   // A copy, because a connection changes its settings, as `changeUser` does.
   const copy = Object.create(
@@ -247,7 +252,7 @@ export function withSocket(
   );
   const { enableKeepAlive, keepAliveInitialDelay } = config;
   if (enableKeepAlive && keepAliveInitialDelay) stream.setKeepAlive(true, keepAliveInitialDelay);
-  return Object.assign(copy, { stream, connectTimeout: 0 });
+  return Object.assign(copy, login, { stream, connectTimeout: 0 });
 }
 
 const ownStreams: WeakSet<object> = new WeakSet();

@@ -13,6 +13,7 @@ import {
   type DnsPoolOptions,
   type RawOptions,
   readNumber,
+  refusePassword,
 } from "../shared/options.ts";
 import { TrackedHosts } from "../shared/tracked_hosts.ts";
 import { ClientLink, type SharedParts } from "./client_link.ts";
@@ -46,12 +47,13 @@ export function clientClass(
   options: DnsPoolOptions,
   neighbors?: Neighbors,
 ): PgInternalDriver["Client"] {
+  const hasCredentials = () => options.credentials !== undefined;
   const shared: SharedParts = {
     ...(neighbors && {
       preferredAddress: () => neighbors.preferredAddress(),
       serversOf: (sessionId) => neighbors.serversOf(sessionId),
     }),
-    hosts: new TrackedHosts(options, (given) => pinningAdapter(Base, given)),
+    hosts: new TrackedHosts(options, (given) => pinningAdapter(Base, given, hasCredentials)),
     adapter: pinningAdapter(Base, () => ({})),
     retry: options.connectRetry !== false,
   };
@@ -69,6 +71,7 @@ export function clientClass(
 
     constructor(config?: unknown) {
       const given = readConfig(config);
+      refusePassword({ ...given, credentials: options.credentials }, given.connectionString);
       super({ ...KEEPALIVE, ...given });
       this.#given = given;
       const timeoutMs = readNumber(given, "connectionTimeoutMillis", "milliseconds") || Infinity;

@@ -9,6 +9,7 @@ import { addServerName } from "../../adapters/pg/driver.ts";
 import { followReports, reportedRoleOf } from "../../adapters/pg/protocol.ts";
 import { maintenanceTimer, type Timer } from "../../internal/clock.ts";
 import { isTimeout } from "../../internal/thrown.ts";
+import type { Login } from "../../pool/connection/credentials.ts";
 import { closeConnection, type TerminateOptions } from "../../pool/connection/close.ts";
 import type { DepartureState } from "../shared/departure_state.ts";
 import { type DriverMessages, toDriverError } from "../shared/driver_errors.ts";
@@ -16,7 +17,7 @@ import { hostKind } from "../shared/host_kind.ts";
 import { type RawOptions, ROLE_TIMEOUT_MS } from "../shared/options.ts";
 import type { TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
 import type { TrackedHosts } from "../shared/tracked_hosts.ts";
-import { type DropInClient, MESSAGES as POOL_MESSAGES } from "./module.ts";
+import { type DropInClient, MESSAGES as POOL_MESSAGES, setLogin } from "./module.ts";
 
 /** Messages of `pg.Client`, whose only timeout is that of the connect. */
 const MESSAGES: DriverMessages = {
@@ -71,6 +72,8 @@ export class ClientLink implements TrackedConnection {
   #choosing = false;
   /** The address to connect to, if it is known. */
   #wanted: string | undefined;
+  /** What the option `credentials` gave. */
+  #login: Login | undefined;
   /** Whether the server ended this client alone. */
   #endedAlone = false;
 
@@ -87,6 +90,8 @@ export class ClientLink implements TrackedConnection {
     client.on("error", (error) => this.#noteFailure(error));
     client.once("connect", () => {
       this.#limit?.clear();
+      if (this.#login) setLogin(client, { password: undefined });
+      this.#login = undefined;
       own.state.registration?.noteOpened();
     });
     adapter.onError!(client, (error) => {
@@ -185,6 +190,7 @@ export class ClientLink implements TrackedConnection {
     this.#choosing = true;
     try {
       const address = await this.#chooseAddress(host);
+      const login = this.#login = await host.login(end.signal);
       if (end.signal.aborted) {
         host.abandon();
         throw end.signal.reason;
@@ -192,6 +198,7 @@ export class ClientLink implements TrackedConnection {
       this.#choosing = false;
       state.registration = host.register(this, address);
       client.host = address;
+      if (login) setLogin(client, login);
       addServerName(client, name);
       end.signal.addEventListener("abort", () => {
         if (!isTimeout(end.signal.reason)) return;
@@ -211,6 +218,9 @@ export class ClientLink implements TrackedConnection {
     const verdict = this.#shared.adapter.classify!(error);
     const answered = verdict === undefined && typeof error === "object" && error !== null &&
       "severity" in error;
+    if (this.#login && this.#shared.adapter.refusesLogin!(error)) {
+      this.#host?.forgetLogin(this.#login);
+    }
     if (this.#endedAlone || verdict === "closed" || answered) return;
     const { registration } = this.#own.state;
     this.#host?.noteFailure(registration && { address: registration.address, error });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { internalsOf } from "../../adapters/pg/driver.ts";
 import { OBEYED } from "../../adapters/pg/options.ts";
 import { TLS_PARAMS } from "../../adapters/shared/params.ts";
 import { KEEPALIVE_MS } from "../../adapters/shared/socket.ts";
@@ -11,7 +12,13 @@ import type { Adapter } from "../../adapters/adapter.ts";
 import { lazyPgAdapter, type PgClient, type PgConfig, type PgModule } from "../../adapters/pg.ts";
 import { mustBe } from "../../internal/argument_error.ts";
 import type { DriverMessages } from "../shared/driver_errors.ts";
-import { copyOptions, type RawOptions, refuseIgnored, refuseOptions } from "../shared/options.ts";
+import {
+  copyOptions,
+  type RawOptions,
+  refuseIgnored,
+  refuseOptions,
+  refusePassword,
+} from "../shared/options.ts";
 import type { ConnectionTarget } from "../shared/tracked_hosts.ts";
 
 /** Receives an event of a pool or of a client. */
@@ -121,6 +128,7 @@ export function checkPgOptions(given: RawOptions): void {
     maxOverflow: 'it is part of "max" of pg',
     minIdle: 'use "min" of pg',
   });
+  refusePassword(given, given.connectionString);
   // A library that parses the URL by itself gives its parameters beside the `ssl` that it made of them.
   const tls = given.ssl === undefined ? [] : TLS_PARAMS;
   refuseIgnored(given, {
@@ -144,7 +152,7 @@ export const NO_CONNECTION: Readonly<Record<string, () => void>> = {
 
 /** What a client connects to. */
 export interface PgTarget extends ConnectionTarget {
-  /** The password; `undefined` if a function gives it. */
+  /** The password; `undefined` if a function gives it. The environment's does not count beside such a function. */
   readonly password: string | undefined;
 }
 
@@ -167,8 +175,25 @@ export function readTarget(Client: PgInternalDriver["Client"], given: RawOptions
     port,
     user: user ?? undefined,
     database: database ?? undefined,
-    password: typeof password === "string" ? password : undefined,
+    password: typeof password === "string" && given.credentials === undefined
+      ? password
+      : undefined,
   };
+}
+
+/** Sets the login of a client that is not connected yet, whatever its options and the environment say. */
+export function setLogin(
+  client: DropInClient,
+  { user, password }: {
+    readonly user?: string | undefined;
+    readonly password?: string | undefined;
+  },
+): void {
+  const { connectionParameters } = internalsOf(client);
+  for (const holder of [client, connectionParameters!]) {
+    if (user !== undefined) holder.user = user;
+    holder.password = password ?? null;
+  }
 }
 
 /** TCP keepalive, unless the options say otherwise. */
@@ -183,16 +208,19 @@ export const KEEPALIVE: {
  *
  * @param Client The class of the clients.
  * @param options Returns the current options of the clients.
+ * @param hasCredentials Returns whether user and password come from the option `credentials`.
  */
 export function pinningAdapter(
   Client: PgInternalDriver["Client"],
   options: () => RawOptions,
+  hasCredentials: () => boolean = () => options().credentials !== undefined,
 ): Adapter<DropInClient> {
-  const Pinned = function ({ host }: PgConfig) {
+  const Pinned = function ({ host, user, password }: PgConfig) {
     // The engine limits the attempt.
     const given = { ...KEEPALIVE, ...copyOptions(options()), connectionTimeoutMillis: 0 };
     const client = new Client(given);
     client.host = host;
+    if (hasCredentials()) setLogin(client, { user, password });
     return client;
   };
   const pg = { Client: Pinned as unknown } as PgModule<DropInClient>;

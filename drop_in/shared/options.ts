@@ -27,6 +27,7 @@ export interface DnsPoolOptions extends
     | "connectRetry"
     | "connectConcurrency"
     | "connectStagger"
+    | "credentials"
     | "poolPrePing"
     | "prePingAfter"
     | "poolResetOnReturn"
@@ -61,6 +62,7 @@ const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
   connectRetry: true,
   connectConcurrency: true,
   connectStagger: true,
+  credentials: true,
   poolPrePing: true,
   prePingAfter: true,
   poolResetOnReturn: true,
@@ -197,6 +199,24 @@ export function refuseIgnored(
   refuseLibpq(paramNames(uri), { obeyed: obeyed.inUri, nameOf, options });
 }
 
+/**
+ * Refuses a password beside the option `credentials`, which gives it.
+ *
+ * @param given The options.
+ * @param uri The connection string, if there is one.
+ * @throws {TypeError} if there are both.
+ */
+export function refusePassword(given: RawOptions, uri: unknown): void {
+  if (given.credentials === undefined) return;
+  const reason = 'the option "credentials" gives it';
+  for (const name of ["password", "password1", "passwordSha1"]) {
+    if (given[name] !== undefined && given[name] !== null) throw mustNotBeGiven(name, reason);
+  }
+  if (typeof uri === "string" && URL.canParse(uri) && new URL(uri).password !== "") {
+    throw mustNotBeGiven("password in the connection string", reason);
+  }
+}
+
 /** Returns the names of the parameters in a connection string; none if the driver gets to refuse it. */
 function paramNames(uri: unknown): string[] {
   if (typeof uri !== "string" || !uri.includes("?")) return [];
@@ -206,6 +226,7 @@ function paramNames(uri: unknown): string[] {
 /** Options that need an engine. */
 const NEED_ENGINE = [
   "allowAddress",
+  "credentials",
   "targetSessionAttrs",
   "loadBalance",
   "poolPrePing",

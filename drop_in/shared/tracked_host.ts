@@ -20,6 +20,7 @@ import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
 import { isOf, isTimeout } from "../../internal/thrown.ts";
 import { type ConnectAttempt, ConnectError } from "../../errors.ts";
 import { switchFamily } from "../../pool/connection/routes.ts";
+import type { Login } from "../../pool/connection/credentials.ts";
 import type { Dialer } from "../../pool/connection/dialer.ts";
 import type { EngineSettings } from "../../engine/options.ts";
 import { type View, viewOf } from "../../resolver.ts";
@@ -155,6 +156,30 @@ export class TrackedHost<C> {
         await delay(RETRY_DELAY_MS, signal);
       }
     }
+  }
+
+  /**
+   * Returns the login of a new connection; `undefined` if the connection's own options have it.
+   *
+   * @param signal Ends the wait.
+   * @throws {CredentialsError} if the option `credentials` gives none.
+   */
+  async login(signal: AbortSignal): Promise<Login | undefined> {
+    this.#choosing++;
+    try {
+      const login = await this.#dialer.login(signal);
+      this.#choosing--;
+      return login; // the caller registers its connection next
+    } catch (error) {
+      this.#choosing--;
+      this.#checkUnused();
+      throw error;
+    }
+  }
+
+  /** Forgets a login that the server refused. */
+  forgetLogin(refused: Login): void {
+    this.#dialer.forgetLogin(refused);
   }
 
   /** Notes that no connection is opened to the address that was chosen for it. */

@@ -58,6 +58,11 @@ export class TrackedHosts<C> {
     return ["standby", "read-only", "prefer-standby"].includes(this.#settings.targetSessionAttrs);
   }
 
+  /** Whether user and password come from the option `credentials`. */
+  get hasCredentials(): boolean {
+    return this.#settings.credentials !== undefined;
+  }
+
   /** Number of hosts that are kept. */
   get size(): number {
     return this.#entries.size;

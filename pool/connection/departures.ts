@@ -42,8 +42,7 @@ export class CurrentAddresses {
 
   /** Returns whether connections to an address may be used: by the clock, however late a timer is. */
   isCurrent(address: string): boolean {
-    const { addresses } = this.#answer;
-    if (addresses[0] === address || isListed(addresses, address)) return true;
+    if (isListed(this.#answer.addresses, address)) return true;
     const lingering = this.#lingering.get(address);
     return lingering !== undefined && now() < lingering.untilMs;
   }

@@ -6,21 +6,26 @@
  */
 
 import { deadline } from "../../internal/async.ts";
-import { awakeTimer, maintenanceTimer, now } from "../../internal/clock.ts";
+import { awakeTimer, maintenanceTimer, now, type Timer, timer } from "../../internal/clock.ts";
 import { type Endpoint, endpointName, endpointOf } from "../../internal/endpoint.ts";
 import { hostPort } from "../../internal/ip.ts";
-import { listForMessage } from "../../internal/listed.ts";
+import { isListed, listForMessage } from "../../internal/listed.ts";
+import { shuffled } from "../../internal/shuffled.ts";
 import { idOf } from "../../internal/object_id.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
 import { codeOf, isOf, isTimeout, messageOf } from "../../internal/thrown.ts";
 import { Secrets } from "../../internal/redact.ts";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
-import { type ConnectAttempt, ConnectError, DriverUnavailableError } from "../../errors.ts";
-import { AddressOrder, type Balance } from "./address_order.ts";
+import {
+  type ConnectAttempt,
+  ConnectError,
+  CredentialsError,
+  DriverUnavailableError,
+} from "../../errors.ts";
 import { closeConnection } from "./close.ts";
+import { type CredentialsFunction, gaveNothing, type Login, LoginSource } from "./credentials.ts";
 import { answers } from "./probes.ts";
-import { firstReady } from "./race.ts";
-import { matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
+import { isWriterRole, matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
 
 /** A connection that was opened. */
 export interface DialedConnection<C> {
@@ -34,6 +39,9 @@ export interface DialedConnection<C> {
   readonly endpoint: Endpoint;
 }
 
+/** Maximum number of attempts of one dial at the same time. */
+const MAX_ATTEMPTS_AT_ONCE = 3;
+
 /**
  * How long an attempt may go on after another one was first. A login that is cut off half-way counts against this
  * client at MySQL's servers (`max_connect_errors`), so it is completed and then closed.
@@ -42,6 +50,34 @@ const LOSER_GRACE_MS = 1000;
 
 /** Maximum number of characters of what the servers said, in the message of an error. */
 const MAX_SAID = 1500;
+
+/** Weight of the newest connect in the usual duration of a connect. */
+const USUAL_WEIGHT = 0.3;
+
+/** An address that failed is tried after the others for this long. */
+const FAILED_ADDRESS_COOLDOWN_MS = 5000;
+
+/**
+ * An address whose server lets clients in and then fails them is tried after the others for as long: at first, and at
+ * most. The time doubles each time that the next connection fails as well.
+ */
+const MIN_SUSPICION_MS = 5000;
+const MAX_SUSPICION_MS = 80_000;
+
+/** Begins the message for a connect whose time was over while it waited for user and password. */
+const GAVE_NOTHING = 'the function "credentials" gave nothing';
+
+/** What is held against an address. */
+interface Suspicion {
+  /** When one connection is tried again, or, if it was, when the address is trusted again. */
+  untilMs: number;
+  lengthMs: number;
+  /** Whether one connection was tried again. */
+  tried: boolean;
+}
+
+/** Which of several addresses comes first. */
+export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
 
 /** The options of a dialer; durations in milliseconds. */
 export interface DialerSettings {
@@ -56,10 +92,12 @@ export interface DialerSettings {
   /** Set on each new connection. */
   readonly isolationLevel: string | undefined;
   readonly resetOnReturn: "rollback" | "commit" | "reset" | null;
+  /** Gives user and password; `undefined`: the target has them. */
+  readonly credentials?: CredentialsFunction | undefined;
 }
 
 /** What to connect to, without the address. */
-export interface DialTarget extends Omit<Target, "signal"> {
+export interface DialTarget extends Omit<Target, "again" | "passing" | "signal"> {
   /**
    * Whether the addresses are names of endpoints, which have hosts and ports of their own; `host` is then for messages
    * alone. Default: no.
@@ -93,6 +131,8 @@ interface Round {
   readonly order: readonly string[];
   readonly role: WantedRole;
   readonly endMs: number;
+  /** Called when the attempt has a login. */
+  readonly onLogin?: () => void;
 }
 
 /** Opens the connections of one engine. */
@@ -101,9 +141,20 @@ export class Dialer<C> {
   readonly #target: DialTarget;
   readonly #settings: DialerSettings;
   readonly #secrets: Secrets;
-  readonly #order: AddressOrder;
+  /** Gives user and password; `undefined`: the target has them. */
+  readonly #logins: LoginSource | undefined;
+  /** Number of connections open or being opened, by address. */
+  readonly #counts: Map<string, number> = new Map();
   readonly #dials: Set<Dial> = new Set();
   readonly #closes: Set<Promise<void>> = new Set();
+  #turn = 0;
+  /** When the cooldown of a failed address is over, by address. */
+  readonly #failed: Map<string, number> = new Map();
+  readonly #suspicions: Map<string, Suspicion> = new Map();
+  /** The usual duration of a connect in milliseconds, by address. */
+  readonly #usualMs: Map<string, number> = new Map();
+  /** Where the server that takes writes was found last. */
+  #writer: string | undefined;
   /** Attempts that go on though another one was first. */
   readonly #losers: Map<Attempt, Promise<void>> = new Map();
 
@@ -123,7 +174,8 @@ export class Dialer<C> {
     this.#adapter = adapter;
     this.#target = target;
     this.#settings = settings;
-    this.#order = new AddressOrder(settings.loadBalance);
+    const { credentials } = settings;
+    this.#logins = credentials && new LoginSource(credentials, { ...target, secrets });
   }
 
   /**
@@ -136,11 +188,12 @@ export class Dialer<C> {
    * @param signal Ends the connect: no socket is left.
    * @returns The client, and the address that it is connected to.
    * @throws {ConnectError} if no address accepts a connection in time; or the signal's reason.
+   * @throws {CredentialsError} if there is no login for any host.
    * @throws {DriverUnavailableError} if the driver cannot be loaded.
    */
   async dial(addresses: readonly string[], signal: AbortSignal): Promise<DialedConnection<C>> {
     const endMs = now() + this.#settings.connectTimeoutMs;
-    const order = this.#order.of(addresses);
+    const order = this.#order(addresses);
     const { targetSessionAttrs } = this.#settings;
     // With "prefer-standby", a second round takes any server.
     const roles: WantedRole[] = targetSessionAttrs === "prefer-standby"
@@ -161,26 +214,72 @@ export class Dialer<C> {
     } finally {
       this.#dials.delete(dial);
     }
-    throw this.#connectError(dial.attempts);
+    const [first] = dial.attempts;
+    const reasons = dial.attempts.map(({ error }) => error);
+    throw first && reasons.every((reason) => isOf(reason, CredentialsError))
+      ? first.error
+      : this.#connectError(dial.attempts);
   }
 
+  /** Tries the addresses one after the other, without waiting for those that are silent; the first that is ready wins. */
   #race(dial: Dial, round: Round): Promise<DialedConnection<C> | undefined> {
-    return firstReady(round.order, {
-      attempt: (address) => this.#attempt(dial, address, round),
-      isSkipped: (address) => dial.departed.has(address),
-      staggerMs: (address, waiting) => {
-        const ownMs = Math.max(
-          this.#settings.connectStaggerMs,
-          2 * this.#order.usualMs(address),
-        );
-        return Math.min(ownMs, (round.endMs - now()) / (waiting + 1));
-      },
-      onDecided: () => {
+    return new Promise((resolve, reject) => {
+      const waiting = [...round.order];
+      let running = 0;
+      let isOver = false;
+      let stagger: Timer | undefined;
+      const end = () => {
+        isOver = true;
+        stagger?.clear();
         for (const attempt of [...dial.running]) this.#lose(attempt);
         dial.running.clear();
-      },
-      discard: (dialed) => this.#discard(dialed),
+      };
+      const start = (address: string, onLogin: () => void) => {
+        running++;
+        this.#attempt(dial, address, { ...round, onLogin }).then((dialed) => {
+          running--;
+          // Two may be ready in the same turn: neither has lost when it ends.
+          if (isOver) return dialed && this.#discard(dialed);
+          if (!dialed) return startNext();
+          end();
+          resolve(dialed);
+        }, (error) => {
+          running--;
+          if (isOver) return;
+          end();
+          reject(error);
+        });
+      };
+      const startNext = () => {
+        stagger?.clear();
+        stagger = undefined;
+        const address = waiting.find((address) => !dial.departed.has(address));
+        if (address === undefined) {
+          if (running > 0) return;
+          end();
+          return resolve(undefined);
+        }
+        waiting.splice(0, waiting.indexOf(address) + 1);
+        let own: Timer | undefined;
+        const wait = (silenceMs: number) => {
+          const shareMs = (round.endMs - now()) / (waiting.length + 1);
+          stagger = own = timer(Math.min(silenceMs, shareMs), startNext);
+        };
+        // A server can be silent only once there is a login for it.
+        start(address, () => {
+          if (isOver || own === undefined || stagger !== own) return;
+          own.clear();
+          wait(this.#staggerMs(address));
+        });
+        if (waiting.length === 0 || running >= MAX_ATTEMPTS_AT_ONCE) return;
+        wait(this.#logins ? Infinity : this.#staggerMs(address));
+      };
+      startNext();
     });
+  }
+
+  #staggerMs(address: string): number {
+    return Math.max(this.#settings.connectStaggerMs, 2 * (this.#usualMs.get(address) ?? 0));
   }
 
   /** Lets an attempt end by itself, or ends it after a while, because another one was first. */
@@ -212,12 +311,37 @@ export class Dialer<C> {
    * connection to it is tried, and only if nothing happens to that, more.
    */
   suspect(address: string): void {
-    this.#order.suspect(address);
+    const nowMs = now();
+    const known = this.#suspicions.get(address);
+    // What happens to the other connections that are open is the same failure.
+    if (known && !known.tried && nowMs < known.untilMs) return;
+    const lengthMs = known ? Math.min(known.lengthMs * 2, MAX_SUSPICION_MS) : MIN_SUSPICION_MS;
+    this.#suspicions.set(address, { untilMs: nowMs + lengthMs, lengthMs, tried: false });
+  }
+
+  /** Returns whether an address is to be tried after the others; if not, though it is suspect, this is its one try. */
+  #isSuspect(address: string, nowMs: number): boolean {
+    const suspicion = this.#suspicions.get(address);
+    if (suspicion === undefined) return false;
+    if (nowMs < suspicion.untilMs) return true;
+    if (suspicion.tried) {
+      this.#suspicions.delete(address);
+    } else {
+      suspicion.tried = true;
+      suspicion.untilMs = nowMs + suspicion.lengthMs;
+    }
+    return false;
+  }
+
+  #count(address: string): void {
+    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
   }
 
   /** Counts one connection less: one that `dial()` opened was closed or detached. */
   uncount(address: string): void {
-    this.#order.uncount(address);
+    const count = (this.#counts.get(address) ?? 1) - 1;
+    if (count > 0) this.#counts.set(address, count);
+    else this.#counts.delete(address);
   }
 
   /**
@@ -299,24 +423,69 @@ export class Dialer<C> {
     return this.#connectError([{ address, error }]);
   }
 
+  #order(addresses: readonly string[]): readonly string[] {
+    const nowMs = now();
+    for (const [address, untilMs] of this.#failed) {
+      if (untilMs <= nowMs || !isListed(addresses, address)) this.#failed.delete(address);
+    }
+    for (const known of [this.#suspicions, this.#usualMs]) {
+      for (const address of known.keys()) if (!isListed(addresses, address)) known.delete(address);
+    }
+    if (addresses.length < 2) return addresses;
+    const balanced = this.#writerFirst(this.#balance(addresses));
+    if (this.#failed.size === 0 && this.#suspicions.size === 0) return balanced;
+    const ranks: string[][] = [[], [], []];
+    for (const address of balanced) {
+      const rank = this.#failed.has(address) ? 2 : this.#isSuspect(address, nowMs) ? 1 : 0;
+      ranks[rank]!.push(address);
+    }
+    return ranks.flat();
+  }
+
+  #writerFirst(addresses: readonly string[]): readonly string[] {
+    const writer = this.#writer;
+    if (writer === undefined || !isListed(addresses, writer)) return addresses;
+    return [writer, ...addresses.filter((address) => address !== writer)];
+  }
+
+  #balance(addresses: readonly string[]): readonly string[] {
+    switch (this.#settings.loadBalance) {
+      case "ordered":
+        return addresses;
+      case "random":
+        return shuffled(addresses);
+      case "round-robin": {
+        // Sorted, because a DNS server may rotate its answer.
+        const sorted = [...addresses].sort();
+        const start = this.#turn++ % sorted.length;
+        return [...sorted.slice(start), ...sorted.slice(0, start)];
+      }
+      case "least-connections": {
+        const count = (address: string) => this.#counts.get(address) ?? 0;
+        return [...addresses].sort((a, b) => count(a) - count(b));
+      }
+    }
+  }
+
   /** Tries one address; if that fails, notes why and returns `undefined`. */
   async #attempt(
     dial: Dial,
     address: string,
-    { role, endMs }: Round,
+    { role, endMs, onLogin }: Round,
   ): Promise<DialedConnection<C> | undefined> {
     dial.signal.throwIfAborted();
     const attempt: Attempt = { address, controller: new AbortController(), onEnded: undefined };
     const beganMs = now();
     dial.running.add(attempt);
-    this.#order.count(address);
+    this.#count(address);
     try {
       const client = await this.#connect(address, {
         limitMs: endMs - beganMs,
         signal: AbortSignal.any([dial.signal, attempt.controller.signal]),
         prepare: (client) => this.#prepare(client, role),
+        onLogin,
       });
-      this.#order.noteSuccess(address, role, now() - beganMs);
+      this.#noteSuccess(address, role, now() - beganMs);
       const dialed = this.#dialed(client, address, role);
       if (attempt.onEnded === undefined) return dialed;
       this.#discard(dialed);
@@ -325,15 +494,29 @@ export class Dialer<C> {
       this.uncount(address);
       dial.signal.throwIfAborted();
       // It would be the same for every other address.
+      const hasNoLogin = isOf(error, CredentialsError);
       if (isOf(error, DriverUnavailableError)) throw error;
+      if (hasNoLogin && !this.#target.namesEndpoints) throw error;
       dial.attempts.push({ address, error });
-      if (!isOf(error, WrongRoleError)) this.#order.noteFailure(address);
-      else this.#order.noteWrongRole(address);
+      if (hasNoLogin) return undefined;
+      if (!isOf(error, WrongRoleError)) this.#noteFailure(address);
+      else if (this.#writer === address) this.#writer = undefined;
       return undefined;
     } finally {
       dial.running.delete(attempt);
       attempt.onEnded?.();
     }
+  }
+
+  #noteFailure(address: string): void {
+    this.#failed.set(address, now() + FAILED_ADDRESS_COOLDOWN_MS);
+  }
+
+  #noteSuccess(address: string, role: WantedRole, tookMs: number): void {
+    this.#failed.delete(address);
+    const usualMs = this.#usualMs.get(address) ?? tookMs;
+    this.#usualMs.set(address, usualMs + USUAL_WEIGHT * (tookMs - usualMs));
+    if (isWriterRole(role)) this.#writer = address;
   }
 
   /** Describes an open connection; its driver may have connected to another address of the same host. */
@@ -346,7 +529,7 @@ export class Dialer<C> {
     const other = { ...endpoint, address: connectedTo };
     const name = this.#target.namesEndpoints ? endpointName(other) : connectedTo;
     this.uncount(address);
-    this.#order.count(name);
+    this.#count(name);
     return { client, address: name, endpoint: other, role };
   }
 
@@ -357,8 +540,10 @@ export class Dialer<C> {
   }
 
   /** Returns what the adapter is told about a connection to one address. */
-  #targetOf({ port, host }: Endpoint, signal: AbortSignal): Target {
-    const target = this.#target;
+  #targetOf(endpoint: Endpoint, signal: AbortSignal): Target {
+    const { port, host } = endpoint;
+    const again: Target["again"] = (signal, open) => this.#withLogin(endpoint, { signal, open });
+    const target = { ...this.#target, again };
     if (!target.namesEndpoints) return { ...target, signal };
     const addresses = () =>
       target.addresses().map(endpointOf)
@@ -382,27 +567,80 @@ export class Dialer<C> {
   /** Connects and prepares within a limit of its own: a driver may have no timeout, or ignore it. */
   async #connect(
     address: string,
-    { limitMs, signal, prepare }: {
+    { limitMs, signal, prepare, onLogin }: {
       readonly limitMs: number;
       readonly signal: AbortSignal;
       readonly prepare: (client: C) => Promise<void>;
+      readonly onLogin: (() => void) | undefined;
     },
   ): Promise<C> {
     let connecting: Promise<C> | undefined;
+    let isAsking = false;
+    const endpoint = this.#endpointOf(address);
+    const what = () => isAsking ? GAVE_NOTHING : "no connection";
+    const onAsking = (asking: boolean) => {
+      isAsking = asking;
+      if (!asking) onLogin?.();
+    };
     try {
       return await deadline(limitMs, async (signal) => {
-        const endpoint = this.#endpointOf(address);
-        connecting = this.#adapter.connect(endpoint.address, this.#targetOf(endpoint, signal));
-        const client = await connecting;
+        const open = (target: Target) => {
+          return connecting = this.#adapter.connect(endpoint.address, target);
+        };
+        const client = await this.#withLogin(endpoint, { signal, open, onAsking });
         await prepare(client);
         return client;
-      }, { signal, what: "no connection", start: awakeTimer });
+      }, { signal, what, start: awakeTimer });
     } catch (error) {
+      if (isAsking && isTimeout(error)) throw gaveNothing(endpoint.host, error);
       // A driver that ignores the abort may still open a connection. A server of another role did nothing wrong.
       const how = isOf(error, WrongRoleError) ? "close" : "terminate";
       connecting?.then((client) => this.#end(client, address, how), () => {});
       throw error;
     }
+  }
+
+  /** Opens something with a target whose login is good now. */
+  #withLogin<T>(
+    endpoint: Endpoint,
+    { signal, open, onAsking }: {
+      readonly signal: AbortSignal;
+      readonly open: (target: Target) => Promise<T>;
+      readonly onAsking?: (asking: boolean) => void;
+    },
+  ): Promise<T> {
+    const target = this.#targetOf(endpoint, signal);
+    if (this.#logins === undefined) return open(target);
+    return this.#logins.open(endpoint, {
+      signal,
+      onAsking,
+      open: (login) => open({ ...target, ...login, passing: true }),
+      isRefused: (error) => this.#adapter.refusesLogin?.(error) === true,
+    });
+  }
+
+  /**
+   * Returns the login for a connection that something else opens; `undefined` if the target has it.
+   *
+   * @param signal Ends the wait; `connectTimeout` does so too.
+   * @throws {CredentialsError} if there is none.
+   */
+  async login(signal: AbortSignal): Promise<Login | undefined> {
+    const logins = this.#logins;
+    if (logins === undefined) return undefined;
+    const ask = (signal: AbortSignal) => logins.ask(this.#target, { signal });
+    try {
+      const limitMs = this.#settings.connectTimeoutMs;
+      return await deadline(limitMs, ask, { signal, what: GAVE_NOTHING, start: awakeTimer });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw isTimeout(error) ? gaveNothing(this.#target.host, error) : error;
+    }
+  }
+
+  /** Forgets a login that the server refused. */
+  forgetLogin(refused: Login): void {
+    this.#logins?.forget(this.#target, refused);
   }
 
   /** Closes a connection that is not needed, because another one was ready first. */
@@ -433,6 +671,7 @@ export class Dialer<C> {
     const isWhole = this.#adapter.local || namesEndpoints;
     const said = attempts.map(({ address, error }) => {
       const text = messageOf(error) || codeOf(error);
+      if (isOf(error, CredentialsError)) return text;
       const where = isWhole ? address : hostPort(address, port);
       return `${where} said: ${this.#redact(text)}`;
     });

@@ -8,7 +8,7 @@ import { deadline } from "../../internal/async.ts";
 import { ageClock, awakeTimer, now } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { callAdapter, isOf, messageOf } from "../../internal/thrown.ts";
-import { ConnectError } from "../../errors.ts";
+import { ConnectError, CredentialsError } from "../../errors.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import type { AnswerSource } from "../../resolver/answer_source.ts";
 import type {
@@ -188,6 +188,7 @@ export class ConnectionSource<C> implements Connections<C> {
         return await this.#dialer.dial(addresses, signal);
       } catch (error) {
         signal.throwIfAborted();
+        if (isOf(error, CredentialsError)) throw error;
         const attempts = isOf(error, ConnectError) ? error.attempts : [];
         if (maySwitch && await switchFamily(this.#answer, attempts, signal)) {
           maySwitch = false;
@@ -287,11 +288,9 @@ export class ConnectionSource<C> implements Connections<C> {
     return deadline(connectTimeoutMs, call, { signal, what: noEndOf(name), start: awakeTimer });
   }
 
-  needsCheck(slot: Slot<C>): boolean {
-    return this.#checks.needsCheck(slot);
-  }
-
   check(slot: Slot<C>): Promise<InvalidConnection | undefined> | undefined {
+    if (this.#adapter.ref !== undefined) this.#setRef("ref", slot);
+    if (this.#log.debugEnabled) this.#log.debug(`Checked out a connection to ${slot.address}`);
     return this.#checks.check(slot);
   }
 
@@ -301,11 +300,6 @@ export class ConnectionSource<C> implements Connections<C> {
 
   hasWantedRole(slot: Slot<C>): Promise<boolean> {
     return this.#checks.hasWantedRole(slot);
-  }
-
-  onTaken(slot: Slot<C>): void {
-    if (this.#adapter.ref !== undefined) this.#setRef("ref", slot);
-    if (this.#log.debugEnabled) this.#log.debug(`Checked out a connection to ${slot.address}`);
   }
 
   onIdle(slot: Slot<C>): void {

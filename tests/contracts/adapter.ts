@@ -30,6 +30,7 @@ import {
 import { once } from "node:events";
 import net from "node:net";
 import { messageOf } from "../../internal/thrown.ts";
+import { CREDENTIALS_TESTS } from "./credentials.ts";
 import { hungUp, withBlackhole, withMute } from "../support/bad_servers.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { inspected } from "../support/inspected.ts";
@@ -97,7 +98,7 @@ export interface SilentServer {
 }
 
 /** What each test gets. */
-interface TestContext<C> {
+export interface TestContext<C> {
   readonly subject: AdapterSubject<C>;
   readonly adapter: Adapter<C>;
   readonly dialect: Dialect;
@@ -274,6 +275,8 @@ export function textsOf(error: unknown): string {
 }
 
 const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<void>>> = {
+  ...CREDENTIALS_TESTS,
+
   "connect(): dials the given IP, whatever the host name": async (context) => {
     const { adapter, server, dialect } = context;
     for (const host of ["db.internal", "name.that.does.not.exist.invalid", "192.0.2.1"]) {

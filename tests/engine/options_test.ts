@@ -222,6 +222,7 @@ const TEXTS = ["isolationLevel", "loggingName", "poolLoggingName"];
 const OTHERS = [
   "adapter",
   "connectArgs",
+  "credentials",
   "dnsLookup",
   "allowAddress",
   "dnsNameservers",
@@ -282,6 +283,7 @@ Deno.test("readEngineOptions() returns the documented defaults, in milliseconds"
       connectConcurrency: 4,
       connectRetry: true,
       connectArgs: {},
+      credentials: undefined,
       keepAlive: true,
       retireGraceMs: Infinity,
       probeTimeoutMs: 1500,
@@ -402,6 +404,7 @@ Deno.test("readEngineOptions() converts seconds to milliseconds, and 0 and -1 to
     connectConcurrency: 1,
     connectRetry: false,
     connectArgs: { application_name: "x" },
+    credentials: undefined,
     keepAlive: false,
     retireGraceMs: 5000,
     probeTimeoutMs: 500,

@@ -28,7 +28,8 @@ export function fakeEngine(
 ): FakeEngine {
   const dns = fakeLookup(["10.0.0.1"], 10);
   const adapter = fakeAdapter(behavior);
-  const engine = getDnsEngine("fake://app:secret@db.internal/orders", {
+  const password = options.credentials === undefined ? ":secret" : "";
+  const engine = getDnsEngine(`fake://app${password}@db.internal/orders`, {
     adapter,
     dnsLookup: dns,
     dnsFallback: false,

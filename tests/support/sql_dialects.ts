@@ -44,6 +44,12 @@ export interface Dialect {
   readonly readOnly: readonly [on: string, off: string];
   /** Make the session, or a transaction of it, read-only. */
   readonly ownReadOnly: readonly string[];
+  /** Creates a user that may use the database. */
+  createUser(name: string, password: string): readonly string[];
+  /** Changes the password of a user. */
+  setPassword(name: string, password: string): string;
+  /** Removes a user. */
+  dropUser(name: string): string;
   /** Returns `level`, the isolation level with spaces, in any case. */
   readonly level: string;
   /** The server's default isolation level. */
@@ -74,6 +80,9 @@ export const POSTGRES: Dialect = {
   raise: "SELECT raiser($1)",
   table: "CREATE TABLE things (name text UNIQUE)",
   count: "SELECT count(*)::int AS n FROM things",
+  createUser: (name, password) => [`CREATE ROLE ${name} LOGIN PASSWORD '${password}'`],
+  setPassword: (name, password) => `ALTER ROLE ${name} PASSWORD '${password}'`,
+  dropUser: (name) => `DROP ROLE ${name}`,
   readOnly: [
     "ALTER DATABASE orders SET default_transaction_read_only = on",
     "ALTER DATABASE orders RESET default_transaction_read_only",
@@ -106,6 +115,12 @@ export const MARIADB: Dialect = {
     "CREATE OR REPLACE PROCEDURE raiser(value text) BEGIN SET @said = CONCAT('no credit for ', value, ' (', UPPER(value), ')'); SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @said; END",
   raise: "CALL raiser(?)",
   table: "CREATE TABLE things (name varchar(100) UNIQUE)",
+  createUser: (name, password) => [
+    `CREATE USER ${name} IDENTIFIED BY '${password}'`,
+    `GRANT ALL ON orders.* TO ${name}`,
+  ],
+  setPassword: (name, password) => `ALTER USER ${name} IDENTIFIED BY '${password}'`,
+  dropUser: (name) => `DROP USER ${name}`,
   count: "SELECT COUNT(*) AS n FROM things",
   readOnly: ["SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"],
   ownReadOnly: ["SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY"],
