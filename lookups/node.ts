@@ -2,21 +2,23 @@
  * The lookup of Node and Bun: `node:dns/promises`, with a new `Resolver` for each question.
  *
  * With its own `Resolver`, `cancel()` ends only this question, an edited `resolv.conf` is read, and Bun's cache is not
- * used. `node:dns` never reads the hosts file and adds no search domains. It cannot ask over TCP at once, and drops the zone
- * of a server's address: `wire` asks such servers. Nor does it ask for what an alias leads to if the server has left that
- * out: `wire` asks then.
+ * used. `node:dns` never reads the hosts file and adds no search domains. It drops the zone of a server's address, and asks
+ * over TCP only if the response over UDP was truncated. So `wire` asks a server with a zone, or over TCP: at once if the
+ * server's settings say so, and as well if the server is silent over UDP. Nor does `node:dns` ask for what an alias leads
+ * to if the server has left that out: `wire` asks then.
  *
  * @module
  */
 
 import { Resolver } from "node:dns/promises";
-import type { LookupError, LookupErrorKind } from "../errors.ts";
+import { LookupError, type LookupErrorKind } from "../errors.ts";
 import { canonicalIp, hostPort } from "../internal/ip.ts";
 import { formatService, NO_TARGET } from "../internal/srv.ts";
 import { codeOf, messageOf } from "../internal/thrown.ts";
 import { lookupFailure } from "./internal/failure.ts";
 import { wire } from "./internal/lazy.ts";
 import { systemServers } from "./internal/system_servers.ts";
+import { overFirstTransport } from "./internal/transport_race.ts";
 import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
 
 /**
@@ -24,6 +26,8 @@ import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
  */
 const NO_TIMEOUT_MS = 3_600_000;
 
+/** Errors without a response over UDP. */
+const UNREACHED = new Set(["ECONNREFUSED", "ETIMEOUT"]);
 const NOT_FOUND = new Set(["ENOTFOUND", "ENODATA"]);
 const CONFIG = new Set([
   "EBADNAME",
@@ -55,18 +59,62 @@ export function nodeLookup(notFound: "negative" | "ambiguous"): Lookup {
         return await wire.lookup(question);
       }
       try {
-        const { addresses, ttl } = question.family === "srv"
-          ? await nodeServices(question)
-          : await nodeAddressesWithTtl(question);
-        signal.throwIfAborted();
-        return { addresses, ttl, server: server && hostPort(server.host, server.port) };
+        return await (server ? askBothWays(question, server) : askNode(question));
       } catch (error) {
         signal.throwIfAborted();
         if (server && error instanceof NoAddress) return await wire.lookup(question);
+        if (error instanceof LookupError) throw error;
         throw toLookupError(error, question, notFound);
       }
     },
   };
+}
+
+/** How a question ended that a server answered. */
+type Outcome = { readonly answer: Answer } | { readonly error: unknown };
+
+/** Asks with `node:dns`, and with `wire` over TCP where that is silent or cannot reach the server. */
+async function askBothWays(question: Question, server: NameServer): Promise<Answer> {
+  const { signal, onWait } = question;
+  const outcome = await overFirstTransport<Outcome>({
+    ...{ server, signal, onWait },
+    overUdp(listener) {
+      const own = new AbortController();
+      askNode({ ...question, signal: own.signal }).then(
+        (answer) => listener.onResponse({ answer }),
+        (error) => {
+          if (UNREACHED.has(codeOf(error))) listener.onError(error);
+          else listener.onResponse({ error });
+        },
+      );
+      return () => own.abort();
+    },
+    async overTcp(signal) {
+      try {
+        const overTcp = { ...question, server: { ...server, tcp: true }, signal };
+        return { answer: await wire.lookup(overTcp) };
+      } catch (error) {
+        if (!isResponse(error)) throw error;
+        return { error };
+      }
+    },
+  });
+  if ("error" in outcome) throw outcome.error;
+  return outcome.answer;
+}
+
+/** Returns whether an error of `wire` is what the server said. */
+function isResponse(error: unknown): boolean {
+  return error instanceof LookupError && error.reason !== undefined &&
+    !error.reason.startsWith("E");
+}
+
+async function askNode(question: Question): Promise<Answer> {
+  const { family, server } = question;
+  const { addresses, ttl } = family === "srv"
+    ? await nodeServices(question)
+    : await nodeAddressesWithTtl(question);
+  return { addresses, ttl, server: server && hostPort(server.host, server.port) };
 }
 
 /** A success without a record: the name is an alias, and what that leads to has to be asked for. */

@@ -17,7 +17,6 @@ import {
   OPT,
   rawDns,
   reply,
-  tcpDns,
   TRUNCATED,
   udpDns,
 } from "../support/raw_dns.ts";
@@ -161,57 +160,6 @@ const TESTS: Readonly<Record<string, () => Promise<void>>> = {
       send(reply(message, { answers: RIGHT }));
     });
     assertEquals(outcome, ANSWER);
-  },
-
-  "asks over TCP as well if the server is silent over UDP, and over both at once the next time":
-    async () => {
-      const protocols: string[] = [];
-      const { server, close } = await rawDns(({ message, protocol, send }) => {
-        protocols.push(protocol);
-        if (protocol === "tcp") send(reply(message, { answers: RIGHT }));
-      });
-      assertEquals(await outcomeOf(server), ANSWER);
-      assertEquals(protocols, ["udp", "tcp"]);
-      const startMs = performance.now();
-      for (let round = 0; round < 20; round++) assertEquals(await outcomeOf(server), ANSWER);
-      assert(performance.now() - startMs < 20 * 450, "it waited for UDP each time");
-      assertEquals(protocols.filter((protocol) => protocol === "tcp").length, 21);
-      await close();
-    },
-
-  "asks over UDP alone again once the server answers over UDP": async () => {
-    let isSilent = true;
-    const protocols: string[] = [];
-    const { server, close } = await rawDns(({ message, protocol, send }) => {
-      protocols.push(protocol);
-      // Over TCP it answers only while it is silent over UDP.
-      if ((protocol === "tcp") === isSilent) send(reply(message, { answers: RIGHT }));
-    });
-    assertEquals(await outcomeOf(server), ANSWER);
-    isSilent = false;
-    for (let round = 0; round < 5; round++) assertEquals(await outcomeOf(server), ANSWER);
-    await close();
-    // The second question was asked over both, and may have been answered before the server read it over TCP.
-    const overTcp = protocols.filter((protocol) => protocol === "tcp").length;
-    assert(overTcp <= 2, `${overTcp} questions over TCP`);
-    assertEquals(protocols.length - overTcp, 6);
-  },
-
-  "asks over TCP only if the server's address says so": async () => {
-    const protocols: string[] = [];
-    const { server, close } = await rawDns(({ message, protocol, send }) => {
-      protocols.push(protocol);
-      send(reply(message, { answers: RIGHT }));
-    });
-    assertEquals(await outcomeOf({ ...server, tcp: true }), ANSWER);
-    await close();
-    assertEquals(protocols, ["tcp"]);
-  },
-
-  "asks over TCP if the port for UDP is closed": async () => {
-    const tcp = await tcpDns(({ message, send }) => send(reply(message, { answers: RIGHT })));
-    assertEquals(await outcomeOf(tcp.server), ANSWER);
-    await tcp.close();
   },
 
   "says that the response is truncated if TCP fails": async () => {

@@ -14,6 +14,7 @@ import { dohBridge } from "./doh_bridge.ts";
 import * as exceptions from "./lookup_exceptions.ts";
 import { dohContract } from "../contracts/doh.ts";
 import { type ContractTest, lookupContract, type Subject } from "../contracts/lookup.ts";
+import { transportContract } from "../contracts/transports.ts";
 import { wireContract } from "../contracts/wire.ts";
 
 const { deno, bun, node } = process.versions as Partial<Record<string, string>>;
@@ -93,6 +94,7 @@ const OS: Readonly<Record<string, () => Promise<void>>> = {
 export function contractTests(): ContractTest[] {
   return [
     ...SUBJECTS.flatMap(lookupContract),
+    ...(["system", "wire"] as const).flatMap((name) => transportContract(name, lookupByName(name))),
     ...wireContract(),
     ...dohContract(),
     ...Object.entries(OS).map(([name, run]) => ({ name: `os ${name}`, run })),
