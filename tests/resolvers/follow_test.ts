@@ -9,19 +9,25 @@ import { type Setup, SETUPS } from "./setups.ts";
 const TTL = 1;
 const MOVES = 3;
 /** The setups of the short form. */
-const SHORT = ["none", "bind", "unbound", "unbound-stale", "dnsmasq", "knot-min-0", "pdns"];
+const SHORT = [
+  "none",
+  "bind",
+  "bind-stale-0",
+  "unbound",
+  "unbound-stale",
+  "dnsmasq",
+  "knot-min-0",
+  "pdns",
+];
 
 const setups = SETUPS.filter(({ id }) => SHORT.includes(id));
 const programs = [
   ...new Set(setups.flatMap(({ program }): ResolverName[] => program ? [program] : [])),
 ];
 
-/**
- * Returns the longest time that a move may take, in seconds, where a timer of this process was late by `late` meanwhile: a
- * cache may count whole seconds, and its process may be late too.
- */
+/** Returns the longest time that a move may take, in seconds, where a timer was late by `late` meanwhile. */
 function limit({ extra = () => 0 }: Setup, late = 0): number {
-  return TTL + 1.3 + extra(TTL) + 2 * late;
+  return TTL + 0.3 + extra(TTL) + 0.2 + 2 * late;
 }
 
 resolverTest(programs)(

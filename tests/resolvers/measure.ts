@@ -57,7 +57,7 @@ export interface Cell {
   questions: number;
   /** Seconds that the longest checkout took. */
   wait: number;
-  /** Seconds that the timer of the driver was late, at most, before each move was followed. */
+  /** Seconds that a timer of the driver or of this process was late, at most, before each move was followed. */
   readonly late: number[];
   /** The codes of failed checkouts, with their number. */
   readonly failures: Record<string, number>;
@@ -99,7 +99,7 @@ class Followed {
   /** The address that checkouts give, and since when. */
   #given = "";
   #givenMs = 0;
-  /** The longest that the driver's timer was late since the move. */
+  /** The longest that a timer was late since the move: on a busy machine the name servers are as late. */
   #lateMs = 0;
   static #count = 0;
 
@@ -113,7 +113,7 @@ class Followed {
     return this.#given !== "" && this.#given === this.#wanted;
   }
 
-  /** Seconds that the timer of the driver was late, at most, since the record moved. */
+  /** Seconds that a timer was late, at most, since the record moved. */
   get late(): number {
     return this.#lateMs / 1000;
   }
@@ -142,8 +142,13 @@ class Followed {
    */
   async settled(): Promise<number | null> {
     const quietMs = Math.max(this.cell.ttl * 1000 + 1000, 3000);
+    let lastMs = Date.now();
+    let wasReady = false;
     for (;;) {
       const nowMs = Date.now();
+      if (!wasReady) this.#lateMs = Math.max(this.#lateMs, nowMs - lastMs - POLL_MS);
+      lastMs = nowMs;
+      wasReady = this.ready;
       if (this.ready && nowMs - this.#givenMs > quietMs && nowMs - this.#movedMs > quietMs) {
         return Math.max(0, this.#givenMs - this.#movedMs) / 1000;
       }

@@ -57,7 +57,7 @@ export const SETUPS: readonly Setup[] = [
       "stale-answer-enable yes;",
       "stale-answer-client-timeout 0;",
     ],
-    extra: () => 60,
+    extra: () => 1,
     why: `${WITH_TTL_30}: \`stale-answer-client-timeout off;\`, the default, or ${BIND_STALE}`,
     whyAfter: `${WITH_TTL_30}: ${BIND_STALE}`,
   },
