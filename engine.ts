@@ -14,11 +14,14 @@ import { DatabaseUrl } from "./engine/url.ts";
 export type {
   BeginOptions,
   CallOptions,
+  ChannelListener,
+  ChannelOptions,
   ConnectOptions,
   Engine,
   EngineEventMap,
   EngineStatus,
   ExecutionOptions,
+  ListenGap,
   ListenOptions,
 } from "./engine/types.ts";
 export type { AnswerStatus } from "./resolver/answer_source.ts";

@@ -37,6 +37,7 @@ export type {
   CancelOptions,
   Destination,
   NotCommitted,
+  Notifications,
   Role,
   Target,
   TlsState,

@@ -109,6 +109,41 @@ export interface CancelOptions {
   readonly terminated: boolean;
 }
 
+/** How a driver listens for notifications of its server, as {@linkcode Adapter.notifications} has it. */
+export interface Notifications<C> {
+  /**
+   * Checks a channel's name before anything is sent. Default: any non-empty string is allowed.
+   *
+   * @param channel The name.
+   * @throws {TypeError} if there can be no such channel.
+   */
+  check?(channel: string): void;
+  /**
+   * Calls `listener` for each notification, in the server's order. Called once per connection, right after the connect.
+   *
+   * @param client A client that was just opened, which is used for nothing else.
+   * @param listener Takes the channel, as it was passed to `listen`, and the payload, which may be empty.
+   */
+  onNotify(client: C, listener: (channel: string, payload: string) => void): void;
+  /**
+   * Begins to listen.
+   *
+   * @param client The client; no other statement is running on it.
+   * @param channel The channel, as `check` allows it: quote it.
+   * @returns Fulfilled when the server sends each notification that is committed from now on.
+   * @throws The driver's error.
+   */
+  listen(client: C, channel: string): Promise<void>;
+  /**
+   * Ends what `listen` began.
+   *
+   * @param client The client; no other statement is running on it.
+   * @param channel The channel.
+   * @throws The driver's error.
+   */
+  unlisten(client: C, channel: string): Promise<void>;
+}
+
 /** The state of an encrypted connection. */
 export interface TlsState {
   /**
@@ -436,6 +471,11 @@ export interface Adapter<C> {
    * @param listener Takes the error.
    */
   onError?(client: C, listener: (error: unknown) => void): void;
+  /**
+   * How notifications are listened for. Called by `engine.listen`, which needs it; `ping` is then called every 10 seconds,
+   * so that a server that is silent is noticed. Default: the driver has none.
+   */
+  readonly notifications?: Notifications<C>;
   /**
    * Runs one statement. Called by `engine.query` and `engine.begin`, which need it.
    *

@@ -45,6 +45,7 @@ import {
   postgresSessionMethods,
   refusesPostgresLogin,
 } from "./shared/postgres.ts";
+import { postgresNotifications } from "./shared/postgres_notifications.ts";
 import { cancelPostgres, secretOf } from "./shared/postgres_cancel.ts";
 import { statusOf } from "./shared/postgres_protocol.ts";
 import { postgresRoleMethods } from "./shared/postgres_role.ts";
@@ -147,6 +148,14 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     classify,
     refusesLogin: refusesPostgresLogin,
     onClose,
+    notifications: postgresNotifications<C>({
+      run: ask,
+      onNotify: (client, listener) =>
+        void internalsOf(client).on?.(
+          "notification",
+          ({ channel, payload }) => listener(channel, payload ?? ""),
+        ),
+    }),
 
     onError(client: C, listener: (error: unknown) => void): void {
       // Before the driver's own listener, which reports the last error as the end of the connection.

@@ -36,6 +36,7 @@ import {
 } from "./shared/postgres.ts";
 import { type BackendKey, cancelPostgres } from "./shared/postgres_cancel.ts";
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
+import { postgresNotifications } from "./shared/postgres_notifications.ts";
 import { postgresRoleMethods } from "./shared/postgres_role.ts";
 import { dialPostgres } from "./shared/postgres_socket.ts";
 import { probeSocket } from "./shared/socket.ts";
@@ -68,7 +69,11 @@ interface ConnectionRecord {
   readonly cancel: (key: BackendKey, signal: AbortSignal) => Promise<void>;
   readonly closeListeners: ((error?: unknown) => void)[];
   readonly errorListeners: ((error: unknown) => void)[];
+  readonly notifyListeners: NotifyListener[];
 }
+
+/** Takes a channel and a payload. */
+type NotifyListener = (channel: string, payload: string) => void;
 
 /** The driver's codes for a lost connection. */
 const DISCONNECTED = /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT)$/;
@@ -181,6 +186,11 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     onError: (sql: S, listener: (error: unknown) => void) =>
       void recordOf(sql).errorListeners.push(listener),
 
+    notifications: postgresNotifications<S>({
+      run: ask,
+      onNotify: (sql, listener) => void recordOf(sql).notifyListeners.push(listener),
+    }),
+
     async query(sql: S, text: string, values?: BindValues): Promise<readonly unknown[]> {
       return [...await sql.unsafe(text, listOf(values ?? []))];
     },
@@ -216,6 +226,7 @@ async function open<S extends PostgresjsSql>(
     cancel: (key, signal) => cancelPostgres(ip, { ...server, signal }, key),
     closeListeners: [],
     errorListeners: [],
+    notifyListeners: [],
     socket: new DriverSocket(connected, { host: ip, port }, {
       toError: (fields) => toError(sql as Internals, fields),
       onError: (error) => record.errorListeners.forEach((listener) => listener(error)),
@@ -227,7 +238,16 @@ async function open<S extends PostgresjsSql>(
     }),
   };
   const { socket } = record;
-  const sql = postgres({ ...options, host: ip, socket: () => socket.nextForDriver(dial) });
+  const { onnotify } = options as { onnotify?: NotifyListener };
+  const sql = postgres({
+    ...options,
+    host: ip,
+    socket: () => socket.nextForDriver(dial),
+    onnotify(channel, payload) {
+      for (const listener of record.notifyListeners) listener(channel, payload);
+      onnotify?.(channel, payload);
+    },
+  });
   const calls = followCalls(sql, {
     onUnsendable: () => socket.noteBegun(),
     onMade: () => socket.noteMade(),
@@ -261,14 +281,14 @@ function checkFunction(postgres: unknown): void {
 
 /** Refuses `listen` and `subscribe`: the driver would open a connection for them that the pool does not know. */
 function refuseListen(sql: Internals): void {
-  const refuse = (method: string) => () =>
+  const refuse = (method: string, instead: string) => () =>
     Promise.reject(
       new TypeError(
-        `Cannot call ${method}() on a connection of a pool: it opens another one, which would stay on its server when the name moves; use postgres() itself for it, or send LISTEN and give "onnotify" in "connectArgs"`,
+        `Cannot call ${method}() on a connection of a pool: it opens another one, which would stay on its server when the name moves; ${instead}`,
       ),
     );
-  sql.listen = refuse("listen");
-  sql.subscribe = refuse("subscribe");
+  sql.listen = refuse("listen", "use engine.listen()");
+  sql.subscribe = refuse("subscribe", "use postgres() itself for it");
 }
 
 function toError(sql: Internals, fields: ErrorFields): Error {

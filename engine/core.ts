@@ -9,7 +9,8 @@ import { keptAlive } from "../internal/async.ts";
 import { ageClock, maintenanceTimer, type Timer } from "../internal/clock.ts";
 import { Log } from "../internal/log.ts";
 import { redactingLogger } from "../internal/redact.ts";
-import type { Adapter } from "../adapters/adapter.ts";
+import type { Adapter, Notifications } from "../adapters/adapter.ts";
+import { PoolClosedError } from "../errors.ts";
 import { connectionLost } from "../pool/connection/close.ts";
 import {
   CurrentAddresses,
@@ -28,6 +29,7 @@ import { StaticPool } from "../pool/static_pool.ts";
 import type { AddressChange, AnswerSource } from "../resolver/answer_source.ts";
 import { answerFor } from "./answer.ts";
 import { displayHosts, isService } from "./destination.ts";
+import { Listening } from "./listening.ts";
 import type { EngineSettings } from "./options.ts";
 import type { EngineSetup } from "./setup.ts";
 import type { EngineEventMap } from "./types.ts";
@@ -73,6 +75,8 @@ export class EngineCore<C> {
   readonly #end: AbortController = new AbortController();
   /** Disposed pools with connections in use. */
   readonly #disposed: Set<PoolGeneration<C>> = new Set();
+  /** Made by the first listener. */
+  #listening: Listening<C> | undefined;
   #current: PoolGeneration<C>;
   #closing: Promise<void> | undefined;
 
@@ -130,6 +134,29 @@ export class EngineCore<C> {
     return this.#current.leaseSource.checkout(options);
   }
 
+  /**
+   * What listens for notifications.
+   *
+   * @param notifications The adapter's, which it has.
+   */
+  listening(notifications: Notifications<C>): Listening<C> {
+    if (this.#listening) return this.#listening;
+    const { connectTimeoutMs, targetSessionAttrs, hooks } = this.#settings;
+    const { firstConnect: _, ...others } = hooks;
+    const listening = new Listening<C>({
+      adapter: this.#adapter,
+      notifications,
+      connections: this.#createSource(() => {}, { ...this.#settings, hooks: others }),
+      answer: this.answer,
+      log: this.#poolLog,
+      roundTripMs: connectTimeoutMs,
+      wantsRole: targetSessionAttrs !== "any",
+      onError: (error, channel) => this.emit("listenerror", { error, channel }),
+    });
+    if (this.#closing) void listening.close(this.#closedError());
+    return this.#listening = listening;
+  }
+
   /** Changes limits of the pools. */
   changeLimits(limits: Partial<PoolLimits>): void {
     Object.assign(this.#poolSettings, limits);
@@ -169,7 +196,7 @@ export class EngineCore<C> {
 
   /** Closes an engine that the program refers to no more, once no caller waits for a connection. */
   closeForgotten(): void {
-    if (this.#pools.some((pool) => pool.isWaitedFor)) {
+    if (this.#listening?.isActive || this.#pools.some((pool) => pool.isWaitedFor)) {
       maintenanceTimer(FORGOTTEN_RETRY_MS, () => this.closeForgotten());
     } else {
       // Nothing awaits it, so it does not keep the process alive.
@@ -182,6 +209,7 @@ export class EngineCore<C> {
     for (const { pool } of generations) {
       pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
     }
+    const unlistened = this.#listening?.close(this.#closedError());
     const drained = Promise.all(generations.map(({ pool }) => pool.pendingCloses.drained()));
     let limit: Timer | undefined;
     await Promise.race([
@@ -199,6 +227,7 @@ export class EngineCore<C> {
     // Until now they went on: a lease on a server that no longer answers must not outlast `leaseProbeAfter`.
     for (const { housekeeper } of generations) housekeeper.stop();
     this.#end.abort();
+    await unlistened;
     await this.#dialer.closed();
     this.#departures.clear();
     this.#addresses.clear();
@@ -208,15 +237,7 @@ export class EngineCore<C> {
 
   #createPool(): PoolGeneration<C> {
     const settings = this.#settings;
-    const connections = new ConnectionSource<C>({
-      answer: this.answer,
-      addresses: this.#addresses,
-      dialer: this.#dialer,
-      adapter: this.#adapter,
-      log: this.#poolLog,
-      history: this.#history,
-      onOpened: () => housekeeper.start(),
-    }, settings);
+    const connections = this.#createSource(() => housekeeper.start(), settings);
     const parts = { answer: this.answer, connections };
     const pool = new Pool<C>(parts, this.#poolSettings);
     const housekeeper: Housekeeper<C> = new Housekeeper(pool, settings, {
@@ -225,6 +246,22 @@ export class EngineCore<C> {
     });
     const leaseSource = settings.poolClass === "static" ? new StaticPool(pool, parts) : pool;
     return { pool, housekeeper, leaseSource };
+  }
+
+  #createSource(onOpened: () => void, settings: EngineSettings<C>): ConnectionSource<C> {
+    return new ConnectionSource<C>({
+      answer: this.answer,
+      addresses: this.#addresses,
+      dialer: this.#dialer,
+      adapter: this.#adapter,
+      log: this.#poolLog,
+      history: this.#history,
+      onOpened,
+    }, settings);
+  }
+
+  #closedError(): PoolClosedError {
+    return new PoolClosedError(`Cannot listen on "${this.name}": the engine is closed`);
   }
 
   /** Is told that a resolution has ended. */
@@ -241,12 +278,14 @@ export class EngineCore<C> {
     }
     this.#addresses.update(change);
     for (const pool of this.#pools) pool.retryNow();
+    this.#listening?.retryNow();
     if (!isFirst) this.emit("addresschange", { ...change });
   }
 
   /** Is told that an address is no longer current. */
   #onDeparted(address: string): void {
     this.#dialer.abortAttempts(address);
+    this.#listening?.onDeparted(address);
     let inUse = 0;
     for (const pool of this.#pools) inUse += pool.retireAddress(address);
     if (inUse === 0) return;

@@ -15,6 +15,7 @@ import { isOf } from "../internal/thrown.ts";
 import type { CheckoutOptions, PoolLimits } from "../pool/contract.ts";
 import type { Lease } from "../pool/lease.ts";
 import { PoolLease } from "../pool/pool_lease.ts";
+import { readListenRequest } from "./channel_listener.ts";
 import { CallLimit, type Guard } from "./call_limit.ts";
 import type { EngineCore } from "./core.ts";
 import type { EngineSettings } from "./options.ts";
@@ -23,6 +24,8 @@ import { type Run, savepoint, statementLog, statementRunner, transaction } from 
 import type {
   BeginOptions,
   CallOptions,
+  ChannelListener,
+  ChannelOptions,
   ConnectOptions,
   Engine,
   EngineStatus,
@@ -139,6 +142,28 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
       hideData: asItIs,
       work: (lease, guard) => guard(() => run(lease, text, values), { keepsResult: true }),
     }) as readonly Row[];
+  }
+
+  async listen(
+    channel: string,
+    onNotify: (payload: string, channel: string) => unknown,
+    options?: ChannelOptions,
+  ): Promise<ChannelListener> {
+    const { notifications, name } = this.#adapter;
+    if (!notifications) {
+      throw new TypeError(`Cannot listen: the adapter "${name}" has no "notifications"`);
+    }
+    const { poolTimeoutMs, connectTimeoutMs, targetSessionAttrs } = this.#settings;
+    if (targetSessionAttrs === "standby" || targetSessionAttrs === "prefer-standby") {
+      throw new TypeError(
+        `Cannot listen with "targetSessionAttrs" "${targetSessionAttrs}": a standby has no notifications, use another engine for it`,
+      );
+    }
+    const request = readListenRequest(channel, onNotify, options, {
+      timeoutMs: poolTimeoutMs || connectTimeoutMs, // no connect ends at once
+      checkChannel: (channel) => notifications.check?.(channel),
+    });
+    return await this.#core.listening(notifications).listen(request);
   }
 
   isDisconnect(error: unknown): boolean {

@@ -59,6 +59,54 @@ export interface ListenOptions {
   signal?: AbortSignal;
 }
 
+/** Options of {@linkcode Engine.listen}. */
+export interface ChannelOptions {
+  /**
+   * Called when the channel is listened to again after the connection was lost, or after the name moved: what was sent
+   * meanwhile was not heard. So read what is new from a table.
+   */
+  onGap?(gap: ListenGap): unknown;
+  /** Whether the process stays alive for as long as the listener is open. Default `false`. */
+  keepProcessAlive?: boolean;
+  /** Ends the wait, and later the listener. */
+  signal?: AbortSignal;
+  /**
+   * Timeout in seconds until the channel is listened to for the first time: above 0, at most 3600, or `Infinity`. Default:
+   * `poolTimeout`.
+   */
+  timeout?: number;
+}
+
+/** A time in which notifications may have been missed. */
+export interface ListenGap {
+  /** The channel. */
+  readonly channel: string;
+  /** The address of the server that is listened to now. */
+  readonly address: string;
+  /** The address of the server that was listened to before; it may be the same. */
+  readonly previousAddress: string;
+  /** Seconds from the moment when the engine left the connection, or noticed its loss, to the new LISTEN. */
+  readonly seconds: number;
+  /** Why the connection was left: an error. */
+  readonly reason: unknown;
+}
+
+/** A listener on a channel, made by {@linkcode Engine.listen}. */
+export interface ChannelListener {
+  /** The channel's name. */
+  readonly channel: string;
+  /** Whether it was closed: by `close()`, by its signal, or with the engine. */
+  readonly closed: boolean;
+  /**
+   * Ends the listener: from now on, no callback is called. A second call waits for the first.
+   *
+   * @returns Fulfilled when the server no longer sends the channel to this listener. Never rejected.
+   */
+  close(): Promise<void>;
+  /** Ends the listener: `await using listener = await engine.listen(…)`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
 /** What `engine.status()` returns. */
 export interface EngineStatus extends PoolCounts {
   /** The URL's host. */
@@ -95,6 +143,11 @@ export interface EngineEventMap {
   >;
   /** A resolution failed; a stale answer may still be used. */
   lookuperror: CustomEvent<{ readonly error: unknown }>;
+  /**
+   * The connection of {@linkcode Engine.listen} was lost and could not be opened again at once: sent once per outage,
+   * while the engine goes on trying. With `channel`: a callback of a listener on it threw the error.
+   */
+  listenerror: CustomEvent<{ readonly error: unknown; readonly channel: string | undefined }>;
   /** The engine was closed for good, with all connections. */
   close: CustomEvent<undefined>;
 }
@@ -194,6 +247,54 @@ export interface Engine<C> extends EventTarget {
     values?: BindValues,
     options?: CallOptions,
   ): Promise<readonly Row[]>;
+
+  /**
+   * Listens for notifications on a channel (PostgreSQL, LISTEN; with `pg` and `postgres`), for as long as the listener is
+   * open. All listeners of the engine and its siblings share one connection, which takes no place in the pool. It is open
+   * to an address that the host has now: when the name moves, when the server loses its role, and when the connection is
+   * lost, another one is opened, with pauses of at most 5 seconds between failed attempts, and for ever. A server that is
+   * silent is noticed within 10 seconds and `connectTimeout`, because it is asked every 10 seconds. Each time, `onGap` tells
+   * that notifications may have been missed.
+   *
+   * The hook `connect` is called for the connection, `firstConnect` is not. What a callback throws, or its promise is
+   * rejected with, is logged, sent as the event `listenerror`, and harms no other listener.
+   *
+   * @param channel The channel's name as it is, not folded to lower case: 1 to 63 bytes, without NUL.
+   * @param onNotify Called with the payload of each notification, which may be empty, and the channel; in the server's
+   *   order. A promise that it returns is not waited for.
+   * @param options `onGap`, and how the listener ends.
+   * @returns The listener, when the server has confirmed LISTEN.
+   * @throws {TypeError} if the adapter cannot listen, or an argument is not valid; with `targetSessionAttrs` `"standby"` or
+   *   `"prefer-standby"`, because a standby has no notifications.
+   * @throws {DOMException} named `TimeoutError` after the timeout; its `cause` is what the last connect failed with. Or
+   *   the signal's reason.
+   * @throws {ConnectError} if no address accepts a connection, and waiting would not help.
+   * @throws {PoolClosedError} if the engine is closed, before or meanwhile.
+   * @throws The server's error, if it refuses LISTEN.
+   *
+   * @example
+   * ```ts
+   * import { getDnsEngine } from "@dnspool/dnspool";
+   * import { fakeAdapter } from "@dnspool/dnspool/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const adapter = fakeAdapter();
+   * const engine = getDnsEngine("fake://127.0.0.1/orders", { adapter });
+   * const heard: string[] = [];
+   * const listener = await engine.listen("orders", (payload) => void heard.push(payload), {
+   *   onGap: ({ reason }) => void heard.push(`gap: ${reason}`),
+   * });
+   * adapter.notify("orders", "42");
+   * assertEquals(heard, ["42"]);
+   * await listener.close();
+   * await engine.close();
+   * ```
+   */
+  listen(
+    channel: string,
+    onNotify: (payload: string, channel: string) => unknown,
+    options?: ChannelOptions,
+  ): Promise<ChannelListener>;
 
   /**
    * Returns whether an error says that a connection was lost while work was under way on it: the pool's own error, or

@@ -77,6 +77,8 @@ export interface FakeAdapter extends Adapter<FakeClient> {
   kill(client: FakeClient, error?: unknown): void;
   /** Lets the server report an error that the holder of the connection does not pass on. */
   report(client: FakeClient, error: unknown): void;
+  /** Sends a notification to the open connections that listen on its channel. */
+  notify(channel: string, payload?: string): void;
   /** Lets the server report that its role has changed. */
   reportRole(client: FakeClient): void;
 }
@@ -107,6 +109,8 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
   const listeners: Map<FakeClient, ((error?: unknown) => void)[]> = new Map();
   const observers: Map<FakeClient, (error: unknown) => void> = new Map();
   const roleListeners: Map<FakeClient, () => void> = new Map();
+  const channels: Map<FakeClient, Set<string>> = new Map();
+  const notifyListeners: Map<FakeClient, (channel: string, payload: string) => void> = new Map();
   const end = (client: FakeClient, entry: string) => {
     client.log.push(entry);
     client.open = false;
@@ -134,6 +138,11 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       for (const listener of listeners.get(client) ?? []) listener(error);
     },
     report: (client: FakeClient, error: unknown) => observers.get(client)?.(error),
+    notify(channel: string, payload = ""): void {
+      for (const client of clients.filter(({ open }) => open)) {
+        if (channels.get(client)?.has(channel)) notifyListeners.get(client)?.(channel, payload);
+      }
+    },
     reportRole: (client: FakeClient) => roleListeners.get(client)?.(),
     async connect(address: string, target: Target): Promise<FakeClient> {
       dials.push(address);
@@ -201,6 +210,21 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       void observers.set(client, listener),
     onRoleChange: (client: FakeClient, listener: () => void) =>
       void roleListeners.set(client, listener),
+    notifications: {
+      onNotify: (client, listener) => void notifyListeners.set(client, listener),
+      async listen(client: FakeClient, channel: string): Promise<void> {
+        const text = `LISTEN ${channel}`;
+        client.log.push(text);
+        await behavior.query?.(client, text, []);
+        channels.set(client, (channels.get(client) ?? new Set()).add(channel));
+      },
+      async unlisten(client: FakeClient, channel: string): Promise<void> {
+        const text = `UNLISTEN ${channel}`;
+        client.log.push(text);
+        await behavior.query?.(client, text, []);
+        channels.get(client)?.delete(channel);
+      },
+    },
     async query(
       client: FakeClient,
       text: string,

@@ -73,6 +73,10 @@ export interface PgInternals {
   _queryQueue?: readonly unknown[];
   /** In pipeline mode, the queries that are sent and wait for their turn to be answered. */
   _sentQueryQueue?: readonly unknown[];
+  on?(
+    event: "notification",
+    listener: (message: { channel: string; payload?: string }) => void,
+  ): unknown;
   once?(event: "drain" | "end", listener: () => void): unknown;
   off?(event: "drain" | "end", listener: () => void): unknown;
   getTransactionStatus?(): string | null;

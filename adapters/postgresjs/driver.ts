@@ -20,6 +20,8 @@ export interface PostgresjsOptions {
   connection: Record<string, string>;
   /** Takes the server's notices. */
   onnotice: (notice: object) => void;
+  /** Takes the notifications. */
+  onnotify: (channel: string, payload: string) => void;
   /** Number of connections: one per client. */
   max: 1;
   /** TLS is off in the driver: the socket is encrypted already. */

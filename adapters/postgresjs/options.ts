@@ -74,7 +74,9 @@ export function refuseEnvironment(): void {
  * @returns The options.
  * @throws {TypeError} for a URL parameter or an argument that is not allowed.
  */
-export function readOptions(destination: Destination): Omit<PostgresjsOptions, "host" | "socket"> {
+export function readOptions(
+  destination: Destination,
+): Omit<PostgresjsOptions, "host" | "socket" | "onnotify"> {
   const { user, password, database, params, connectArgs, port } = destination;
   refuseArgs(destination, REFUSED);
   refuseLibpqArgs(destination, ["sslnegotiation"]);

@@ -26,3 +26,12 @@ export function checkIsolationLevel(level: string): string {
 export function endStatement(how: "rollback" | "commit"): string {
   return how === "commit" ? "COMMIT" : "ROLLBACK";
 }
+
+/**
+ * Quotes a name for a statement of the SQL standard, with its case and whatever it contains.
+ *
+ * @param name The name, without NUL.
+ */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}

@@ -161,7 +161,8 @@ Deno.test("postgresjsAdapter().connect(): passes the IP address to the driver, o
   await using listening = await listen();
   const bare = { user: undefined, password: undefined, database: undefined };
   const client = await adapter.connect("127.0.0.1", targetOf({ ...bare, port: listening.port }));
-  const { socket, onnotice, ...passed } = options[0]!;
+  const { socket, onnotice, onnotify, ...passed } = options[0]!;
+  assertEquals(onnotify("orders", "nobody listens"), undefined);
   assertEquals<object>(passed, {
     host: "127.0.0.1",
     port: listening.port,

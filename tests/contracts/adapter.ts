@@ -1225,6 +1225,84 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     assertEquals([code, out.split("\n")], [0, ways], err);
   },
 
+  "listens on channels of any name, or refuses by the adapter's name": async (context) => {
+    const { adapter, dialect } = context;
+    const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+    if (!adapter.notifications) {
+      const refused = () => engine.listen("orders", () => {});
+      await assertRejects(refused, TypeError, `the adapter "${adapter.name}" has no`);
+      return;
+    }
+    const names = [
+      "orders",
+      "Orders",
+      '"; DROP TABLE things; --',
+      "a'b\\c",
+      "ключ",
+      "x".repeat(63),
+    ];
+    const heard: [string, string][] = [];
+    const listeners = await Promise.all(
+      names.map((name) =>
+        engine.listen(name, (payload, channel) => void heard.push([channel, payload]))
+      ),
+    );
+    await engine.use(async ({ client }) => { // the only place in the pool
+      for (const name of names) await context.ask(client, "SELECT pg_notify($1, $1)", [name]);
+      await context.ask(client, "NOTIFY orders");
+    });
+    await until(() => heard.length > names.length, "the notifications");
+    assertEquals(heard, [...names.map((name) => [name, name]), ["orders", ""]] as typeof heard);
+    await listeners[0]!.close();
+    await engine.query("SELECT pg_notify('orders', 'not heard'), pg_notify('Orders', 'last')");
+    await until(() => heard.length > names.length + 1, "the last one");
+    assertEquals(heard.at(-1), ["Orders", "last"]);
+    assertEquals(Number(((await engine.query(dialect.sessions))[0] as Row).n), 2);
+    for (const name of ["a\0b", "x".repeat(64), "é".repeat(32), "\ud800"]) {
+      await assertRejects(
+        () => engine.listen(name, () => {}),
+        TypeError,
+        '"channel" must be 1 to 63',
+      );
+    }
+    await engine.close();
+    await context.noSessions();
+  },
+
+  "listens on another connection when the server ended the session": async (context) => {
+    const { adapter, dialect } = context;
+    if (!adapter.notifications) return;
+    const engine = context.engine();
+    const heard: string[] = [];
+    let gaps = 0;
+    const onGap = () => void gaps++;
+    await engine.listen("orders", (payload) => void heard.push(payload), { onGap });
+    const listening = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    const [{ pid }] = await context.admin(listening) as [Row];
+    await context.admin(dialect.kill(pid));
+    await until(() => gaps === 1, "the gap");
+    await context.admin("NOTIFY orders, 'after it'");
+    await until(() => heard.length > 0, "the notification");
+    assertEquals(heard, ["after it"]);
+  },
+
+  "lets a program exit that listens, unless a listener keeps it alive": async (context) => {
+    const { subject, server, adapter } = context;
+    if (subject.scheme === undefined || !adapter.notifications) return;
+    const url = urlOf(subject, server).replace("db.internal", server.host);
+    const { code, out, err } = await runProgram(`
+      import { getDnsEngine } from "root/mod.ts";
+      const engine = getDnsEngine(${JSON.stringify(url)});
+      await engine.listen("orders", () => {});
+      const listener = await engine.listen("orders", (payload) => {
+        console.log(payload);
+        void listener.close();
+      }, { keepProcessAlive: true });
+      await engine.query("NOTIFY orders, 'heard'");
+    `);
+    assertEquals([code, out], [0, "heard"], err);
+  },
+
   "lets a program exit that leaves idle connections open": async (context) => {
     const { subject, server } = context;
     if (subject.scheme === undefined) return;

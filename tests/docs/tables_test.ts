@@ -180,6 +180,7 @@ const FIELDS: {
   terminate: { address: true, reason: true },
   longlease: { address: true, seconds: true, takenAt: true },
   lookuperror: { error: true },
+  listenerror: { error: true, channel: true },
   close: {} as never,
 };
 

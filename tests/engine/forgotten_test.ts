@@ -81,3 +81,21 @@ Deno.test("an engine to which nothing refers but the promise of a checkout stays
   await lease.release();
   await untilOpen(adapter, 0);
 });
+
+Deno.test("an engine to which nothing refers stays open while it has a listener", async () => {
+  const adapter = fakeAdapter();
+  const heard: string[] = [];
+  let isClosed = false;
+  const listen = () => {
+    const engine = getDnsEngine("fake://127.0.0.1/orders", { adapter });
+    engine.addEventListener("close", () => isClosed = true);
+    return engine.listen("orders", (payload) => void heard.push(payload));
+  };
+  const listener = await listen();
+  await collectSeveralTimes();
+  adapter.notify("orders", "1");
+  assertEquals([heard, adapter.open.length], [["1"], 1]);
+  await listener.close();
+  assertEquals(adapter.open, []);
+  await until(() => isClosed);
+});
