@@ -47,12 +47,12 @@ export type {
 export * from "./engine.ts";
 export * from "./errors.ts";
 export type { Alias, Answer, Lookup, LookupName, NameServer, Question } from "./lookups/lookup.ts";
+export type { Balance } from "./pool/connection/address_order.ts";
 export type {
   Credentials,
   CredentialsFunction,
   CredentialsRequest,
 } from "./pool/connection/credentials.ts";
-export type { Balance } from "./pool/connection/dialer.ts";
 export type { WantedRole } from "./pool/connection/server_role.ts";
 export type { DnsOptions, EngineOptions, Plugin } from "./engine/options.ts";
 export { type AddressChange, clearDnsCache, type GetIpOptions, getIpWithTtl } from "./resolver.ts";

@@ -72,6 +72,16 @@ const BASELINES: Readonly<Record<string, (operations: number) => Promise<void>>>
     };
     for (let i = 0; i < operations; i++) idle.push(await take());
   },
+  // deno-lint-ignore require-await -- the lower bound of what needs no promise
+  async "Map read, clock, Set check"(operations) {
+    const idle = new Map([["idle", { address: "127.0.0.2" }]]);
+    const current = new Set(["127.0.0.2"]);
+    const untilMs = performance.now() + 3_600_000;
+    for (let i = 0; i < operations; i++) {
+      const slot = idle.get("idle")!;
+      if (performance.now() >= untilMs || !current.has(slot.address)) throw new Error("stale");
+    }
+  },
 };
 
 /** A batch of a contender's thread, which replies with the nanoseconds for one operation. */

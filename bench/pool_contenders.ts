@@ -86,6 +86,25 @@ export const POOLS: Readonly<Record<string, (size: number) => ContenderPool>> = 
       end: () => engine.close(),
     };
   },
+  "dnspool, tryConnect"(size) {
+    const engine = makeEngine(size);
+    const take = async () => engine.tryConnect() ?? await engine.connect();
+    return {
+      name: "dnspool, tryConnect",
+      async work(budget) {
+        while (budget.left-- > 0) {
+          const lease = engine.tryConnect() ?? await engine.connect();
+          void lease.release();
+        }
+      },
+      async burst(count) {
+        const leases = await Promise.all(Array.from({ length: count }, take));
+        for (const lease of leases) void lease.release();
+      },
+      queue: (count) => queue(take, (held) => void held.release(), count),
+      end: () => engine.close(),
+    };
+  },
   tarn(size) {
     const pool = new TarnPool<Resource>({ create, destroy, min: 0, max: size });
     return {

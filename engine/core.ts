@@ -39,7 +39,7 @@ interface PoolGeneration<C> {
   readonly pool: Pool<C>;
   readonly housekeeper: Housekeeper<C>;
   /** The pool itself, or the one that shares its one connection. */
-  readonly leaseSource: { checkout(options?: CheckoutOptions): Promise<Lease<C>> };
+  readonly leaseSource: Pick<Pool<C>, "checkout" | "tryCheckout">;
 }
 
 /** Interval in which an engine that the program refers to no more is looked at while callers wait. */
@@ -155,6 +155,11 @@ export class EngineCore<C> {
     });
     if (this.#closing) void listening.close(this.#closedError());
     return this.#listening = listening;
+  }
+
+  /** Checks out a connection, or returns `undefined` if something would have to be awaited. */
+  tryCheckout(): Lease<C> | undefined {
+    return this.#current.leaseSource.tryCheckout();
   }
 
   /** Changes limits of the pools. */

@@ -10,7 +10,8 @@ import { hostPort } from "../internal/ip.ts";
 import { isSecretName, Secrets } from "../internal/redact.ts";
 import type { Adapter, Destination } from "../adapters/adapter.ts";
 import type { EngineSettings } from "./options.ts";
-import { checkService, type DatabaseUrl, isPort, PORT_RULE } from "./url.ts";
+import type { DatabaseUrl } from "./url.ts";
+import { checkService, isPort, PORT_RULE } from "./url_hosts.ts";
 import { driverParams } from "./url_options.ts";
 
 /**

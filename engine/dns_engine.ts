@@ -95,6 +95,10 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     return this.#connectWith(options);
   }
 
+  tryConnect(): Lease<C> | undefined {
+    return this.#execution.isolationLevel === undefined ? this.#core.tryCheckout() : undefined;
+  }
+
   use<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: ConnectOptions): Promise<T> {
     if (typeof fn !== "function") return Promise.reject(mustBe("fn", "a function", fn));
     return this.#useLease(this.connect(options), fn, this.#hideData);
@@ -135,8 +139,9 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   ): Promise<readonly Row[]> {
     const run = this.#runner("run a query");
     if (options === undefined) {
+      const checkout = this.tryConnect() ?? this.connect();
       const work = (lease: Lease<C>) => run(lease, text, values);
-      return await this.#useLease(this.connect(), work, asItIs) as readonly Row[];
+      return await this.#useLease(checkout, work, asItIs) as readonly Row[];
     }
     return await this.#limited("query", readLimit(options, "query"), {
       hideData: asItIs,
@@ -257,11 +262,11 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
 
   /** Runs a function with a connection, and gives the connection back whatever happens. */
   async #useLease<T>(
-    checkout: Promise<Lease<C>>,
+    checkout: Lease<C> | Promise<Lease<C>>,
     fn: (lease: Lease<C>) => T | Promise<T>,
     hideData: (error: unknown) => unknown,
   ): Promise<T> {
-    const lease = await checkout;
+    const lease = checkout instanceof Promise ? await checkout : checkout;
     let result: T;
     try {
       result = await lease.untilLost(fn(lease));

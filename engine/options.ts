@@ -13,10 +13,10 @@ import {
 } from "../internal/argument_error.ts";
 import type { Echo, Logger } from "../internal/log.ts";
 import { OptionReader } from "../internal/option_reader.ts";
+import type { Balance } from "../pool/connection/address_order.ts";
 import type { CredentialsFunction } from "../pool/connection/credentials.ts";
-import type { Balance } from "../pool/connection/dialer.ts";
 import { HOOK_NAMES, type PoolHooks } from "../pool/connection/hooks.ts";
-import type { WantedRole } from "../pool/connection/server_role.ts";
+import { WANTED_ROLES, type WantedRole } from "../pool/connection/server_role.ts";
 import { type EngineObserver, OBSERVER_NAMES, SafeObserver } from "../pool/observer.ts";
 import { type DnsOptions, type DnsSettings, dnsSettings } from "../resolver/options.ts";
 import type { DatabaseUrl } from "./url.ts";
@@ -241,14 +241,6 @@ const HOST_ARGS = ["host", "hostname", "hostaddr", "socketPath", "connectionStri
 const WRITER_RETIRE_GRACE = 2;
 
 const LOAD_BALANCE = ["ordered", "random", "round-robin", "least-connections"] as const;
-const SESSION_ATTRS = [
-  "any",
-  "read-write",
-  "read-only",
-  "primary",
-  "standby",
-  "prefer-standby",
-] as const;
 
 /**
  * Reads the option `adapter` alone.
@@ -275,7 +267,7 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
   for (const name of ["adapter", "plugins"]) reader.value(name, undefined, () => undefined);
   const poolSize = reader.number("poolSize", 5, { min: 0, whole: true });
   const maxOverflow = reader.number("maxOverflow", 10, { min: -1, whole: true, infinite: true });
-  const targetSessionAttrs = reader.oneOf<WantedRole>("targetSessionAttrs", "any", SESSION_ATTRS);
+  const targetSessionAttrs = reader.oneOf<WantedRole>("targetSessionAttrs", "any", WANTED_ROLES);
   const settings: EngineSettings<C> = {
     dns: dnsSettings(reader),
     srv: reader.oneOf<boolean | undefined>("dnsSrv", undefined, [true, false]),

@@ -181,6 +181,30 @@ export interface Engine<C> extends EventTarget {
   connect(options?: ConnectOptions): Promise<Lease<C>>;
 
   /**
+   * Checks out a connection without a wait: an idle one, if the answer is fresh. The checks are those of `connect()`;
+   * one that takes time, such as a ping that is due, a hook `checkout` or an isolation level, is left to `connect()`.
+   *
+   * @returns The lease; `undefined` if something would have to be awaited, other callers wait, or the engine is closed.
+   *
+   * @example
+   * ```ts
+   * import { getDnsEngine } from "@dnspool/dnspool";
+   * import { fakeAdapter } from "@dnspool/dnspool/testing";
+   * import { assert, assertEquals } from "@std/assert";
+   *
+   * const engine = getDnsEngine("fake://127.0.0.1/orders", { adapter: fakeAdapter() });
+   * assertEquals(engine.tryConnect(), undefined); // none is open yet
+   * await engine.warm();
+   * {
+   *   using lease = engine.tryConnect() ?? await engine.connect();
+   *   assert(lease.client.open);
+   * }
+   * await engine.close();
+   * ```
+   */
+  tryConnect(): Lease<C> | undefined;
+
+  /**
    * Runs a function with a connection, and takes the connection back whatever happens.
    *
    * @param fn The function.

@@ -4,25 +4,21 @@
  * @module
  */
 
-import {
-  mustBe,
-  mustBeUndisclosed,
-  mustNotBeGiven,
-  outOfRange,
-  outOfRangeUndisclosed,
-  show,
-} from "../internal/argument_error.ts";
-import { checkHost, isHost } from "../internal/host_name.ts";
-import { canonicalIp, hostPort, ipFamily } from "../internal/ip.ts";
+import { mustBe } from "../internal/argument_error.ts";
+import { hostPort } from "../internal/ip.ts";
 import { isSecretName } from "../internal/redact.ts";
+import {
+  changedHosts,
+  checkService,
+  hostsOfAuthority,
+  hostsOfParams,
+  type RawParts,
+  readHosts,
+  type UrlHost,
+} from "./url_hosts.ts";
+import { checkCharacters, checkText, checkWord, decode, encode, syntaxError } from "./url_text.ts";
 
-/** A host in a {@linkcode DatabaseUrl}. */
-export interface UrlHost {
-  /** The host name or IP address as it is spelled in the URL, an IPv6 address without brackets. */
-  readonly host: string;
-  /** The port, from 1 to 65535. Default: the driver's. */
-  readonly port?: number | undefined;
-}
+export type { UrlHost } from "./url_hosts.ts";
 
 /** The parts of a {@linkcode DatabaseUrl}. */
 export interface DatabaseUrlParts {
@@ -63,12 +59,6 @@ const URL_PATTERN = new RegExp(
   "is",
 );
 
-/** One host, with its port. */
-const HOST_PATTERN = /^(?:\[(?<ipv6>[^\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>.*))?$/s;
-
-/** Maximum number of hosts. */
-const MAX_HOSTS = 64;
-
 /** `sqlite:file` and `sqlite::memory:`, without `//`. */
 const SQLITE_PATTERN = new RegExp(
   [
@@ -78,15 +68,10 @@ const SQLITE_PATTERN = new RegExp(
   "is",
 );
 
-/** An `@` after the host that looks like the one before it: `…:password@host` or `…@host/database`. */
-const MISPLACED_AT = /^\/[^?]*(?::[^@?]*@|@[^/?]*\/)|[?&][^=&]*@/s;
 const DIALECT = /^[a-z][a-z\d]*$/i;
 const DRIVER = /^[a-z][\w-]*$/i;
 /** Names of the symbols whose method `console.log` calls, on Deno and on Node and Bun. */
 const INSPECT = ["Deno.customInspect", "nodejs.util.inspect.custom"];
-
-/** The parts that a pattern found, as they are spelled in the URL. */
-type RawParts = Readonly<Record<string, string | undefined>>;
 
 /**
  * A database URL and its parts: `dialect[+driver]://[user[:password]@][host][:port][/database][?query]`, with the
@@ -263,23 +248,6 @@ export class DatabaseUrl {
   }
 }
 
-/** Percent-encodes a string: as `encodeURIComponent`, and the characters `!'()*`, which some parsers do not accept. */
-function encode(text: string): string {
-  return encodeURIComponent(text).replace(
-    /[!'()*]/g,
-    (c) => "%" + c.charCodeAt(0).toString(16).toUpperCase(),
-  );
-}
-
-function decode<T extends string | undefined>(text: T, part: string): T {
-  try {
-    return (text && decodeURIComponent(text)) as T;
-  } catch {
-    const allowed = 'percent-encoded, with %25 in place of "%"';
-    throw mustBeUndisclosed(nameOf(part), allowed, 'a "%" that does not begin a valid code');
-  }
-}
-
 function parseParams(query = ""): Record<string, string[]> {
   decode(query, "query");
   const params = new URLSearchParams(query);
@@ -294,235 +262,4 @@ function freezeParams(params: DatabaseUrlParts["params"] & object): DatabaseUrl[
     return [name, list.length > 1 ? Object.freeze(list) : list[0]] as [string, string];
   });
   return Object.freeze(Object.fromEntries(pairs.filter(([, value]) => value !== undefined)));
-}
-
-/** The name of a part in messages. */
-function nameOf(part: string): string {
-  return `${part} of the database URL`;
-}
-
-/** Checks a part. The message does not show it: it may be the password. */
-function checkText<T extends string | undefined>(text: T, part: string): T {
-  if (text === undefined) return text;
-  if (typeof text !== "string") {
-    throw mustBeUndisclosed(nameOf(part), "a string", `a value of type ${typeof text}`);
-  }
-  if (text.includes("\0")) {
-    throw mustBeUndisclosed(nameOf(part), "without a NUL character", "one with U+0000");
-  }
-  try {
-    encodeURIComponent(text);
-    return text;
-  } catch {
-    throw mustBeUndisclosed(nameOf(part), "a string of whole characters", "a lone surrogate");
-  }
-}
-
-/** A control character anywhere, or a space at either end: from a file, a heredoc or a copied line. */
-const STRAY = /^\s|\s$|[\p{Cc}\u2028\u2029]/u;
-
-/** Refuses characters that would silently become part of a name, usually the database's. */
-function checkCharacters(text: string): void {
-  const index = text.search(STRAY);
-  if (index === -1) return;
-  const code = text.codePointAt(index)!.toString(16).toUpperCase().padStart(4, "0");
-  const where = index === 0 ? "at its start" : index === text.length - 1 ? "at its end" : "in it";
-  const kind = text[index] === "\n" ? "a line break" : `the character U+${code}`;
-  throw mustBeUndisclosed(
-    "database URL",
-    "without spaces around it and without control characters",
-    `${kind} ${where}`,
-  );
-}
-
-function checkWord(text: string, part: string, pattern: RegExp): string {
-  if (pattern.test(checkText(text, part) ?? "")) return text.toLowerCase();
-  throw mustBe(nameOf(part), "a string of letters and digits that begins with a letter", text);
-}
-
-/** A host as it is read, or a port without one. */
-type ReadHost = { readonly host?: string | undefined; readonly port?: number | undefined };
-
-/** Reads the hosts between user and database. */
-function hostsOfAuthority(raw: RawParts, text: string): ReadHost[] {
-  const pieces = raw.hosts!.split(",");
-  return pieces.map((piece) => {
-    const parts = HOST_PATTERN.exec(decodeHost(piece))?.groups;
-    if (!parts) throw syntaxError(text);
-    checkAuthority({ ...raw, ...parts });
-    const { ipv6, host, port } = parts;
-    const name = ipv6 ?? (host || undefined);
-    if (name === undefined && pieces.length > 1) throw emptyHostError();
-    return { host: name, port: port === undefined ? undefined : Number(port) };
-  });
-}
-
-/** Decodes the characters of a host that are not ASCII: a `URL` percent-encodes them, except for `http:` and the like. */
-function decodeHost(host: string): string {
-  return host.replace(/(?:%[89a-f][\da-f])+/gi, (encoded) => {
-    try {
-      return decodeURIComponent(encoded);
-    } catch {
-      return encoded;
-    }
-  });
-}
-
-/**
- * Reads the hosts in the parameters, of which the result has none: `host=db1,db2&port=5432,5433`, as libpq takes them,
- * and `host=db1:5432&host=db2:5433`, as SQLAlchemy does.
- *
- * @returns `undefined` if there are no hosts in the parameters, or there is one before them.
- */
-function hostsOfParams(
-  { host, port, hosts }: DatabaseUrlParts,
-  params: DatabaseUrl["params"],
-): Pick<DatabaseUrlParts, "hosts"> & { readonly params: DatabaseUrl["params"] } | undefined {
-  if (params.host === undefined || host !== undefined || port !== undefined || hosts) {
-    return undefined;
-  }
-  const split = (value: string | readonly string[]) =>
-    [value].flat().flatMap((text) => text.split(","));
-  const pieces = split(params.host);
-  const { host: _, port: ports, ...others } = params;
-  const given = ports === undefined ? [] : split(ports);
-  if (given.length > 1 && given.length !== pieces.length) {
-    const allowed = `one port, or one for each of the ${pieces.length} hosts`;
-    throw mustBeUndisclosed(nameOf("parameter port"), allowed, `${given.length} ports`);
-  }
-  const read = pieces.map((piece, index) => {
-    const text = given.length > 1 ? given[index] : given[0];
-    const outer = text === undefined || text === "" ? undefined : readPort(text);
-    if (piece === "") throw emptyHostError();
-    if (canonicalIp(piece) !== undefined) return { host: piece, port: outer };
-    const parts = HOST_PATTERN.exec(piece)?.groups ?? { host: piece };
-    const inner = parts.port === undefined ? undefined : readPort(parts.port);
-    if (inner !== undefined && outer !== undefined) {
-      const reason = "the parameter host has ports already";
-      throw mustNotBeGiven(nameOf("parameter port"), reason);
-    }
-    return { host: parts.ipv6 ?? parts.host!, port: inner ?? outer };
-  });
-  return { hosts: read, params: Object.freeze(others) };
-}
-
-function readPort(text: string): number {
-  if (/^\d+$/.test(text)) return checkPort(Number(text));
-  throw mustBe(nameOf("port"), PORT_RULE, text);
-}
-
-/** Checks and copies the hosts of a URL. */
-function readHosts(
-  { host, port, hosts }: DatabaseUrlParts,
-): Required<Pick<DatabaseUrl, "host" | "port" | "hosts">> {
-  if (hosts === undefined) {
-    const name = host === undefined ? undefined : checkHost(host);
-    const number = port === undefined ? undefined : checkPort(port);
-    const all = name === undefined ? [] : [urlHost(name, number)];
-    return { host: name, port: number, hosts: Object.freeze(all) };
-  }
-  if (!Array.isArray(hosts) || hosts.length === 0 || hosts.length > MAX_HOSTS) {
-    const found = Array.isArray(hosts) ? `${hosts.length} hosts` : show(hosts);
-    throw mustBeUndisclosed(nameOf("hosts"), `an array of 1 to ${MAX_HOSTS} hosts`, found);
-  }
-  if (host !== undefined || port !== undefined) {
-    throw mustNotBeGiven(nameOf(host === undefined ? "port" : "host"), "there are several hosts");
-  }
-  const all = hosts.map((each: UrlHost) => {
-    const { host, port } = Object(each) as UrlHost;
-    return urlHost(checkHost(host), port === undefined ? undefined : checkPort(port));
-  });
-  const [only] = all;
-  if (all.length === 1) return { host: only!.host, port: only!.port, hosts: Object.freeze(all) };
-  return { host: undefined, port: undefined, hosts: Object.freeze(all) };
-}
-
-function urlHost(host: string, port: number | undefined): UrlHost {
-  return Object.freeze({ host, ...(port !== undefined && { port }) });
-}
-
-/** Returns the hosts of a URL after a change. */
-function changedHosts(
-  { host, port, hosts }: DatabaseUrl,
-  changes: Partial<DatabaseUrlParts>,
-): Partial<DatabaseUrlParts> {
-  if (changes.hosts !== undefined) return {};
-  if ("host" in changes || hosts.length < 2) return { host, port, ...pick(changes) };
-  if (changes.port === undefined) return { hosts };
-  return { hosts: hosts.map(({ host }) => ({ host, port: changes.port })), port: undefined };
-}
-
-function pick(changes: Partial<DatabaseUrlParts>): Partial<DatabaseUrlParts> {
-  return {
-    ...("host" in changes && { host: changes.host }),
-    ...("port" in changes && { port: changes.port }),
-  };
-}
-
-/**
- * Checks that a URL names a service, and nothing that its SRV records say.
- *
- * @param url The URL.
- * @throws {TypeError} if there is a port, an IP address in place of the name, or more than one host.
- */
-export function checkService({ host, port, hosts }: DatabaseUrl): void {
-  const allowed = "one name of a service, such as _postgresql._tcp.db.example, beside SRV";
-  if (hosts.length > 1) throw mustBeUndisclosed(nameOf("host"), allowed, `${hosts.length} hosts`);
-  if (port !== undefined) throw mustNotBeGiven(nameOf("port"), "the ports are in the SRV records");
-  if (host !== undefined && canonicalIp(host) === undefined) return;
-  throw mustBeUndisclosed(nameOf("host"), allowed, host === undefined ? "none" : "an IP address");
-}
-
-function emptyHostError(): TypeError {
-  return mustBeUndisclosed(nameOf("host"), "a name or an IP address", "nothing between commas");
-}
-
-/** Checks one host and its port as they are spelled in the URL. The message does not show what may be a password. */
-function checkAuthority(raw: RawParts): void {
-  const { user, ipv6, host = "", port = "1", database = "", query = "" } = raw;
-  const isHostValid = ipv6 === undefined ? host === "" || isHost(host) : ipFamily(ipv6) === 6;
-  const isNumber = /^\d+$/.test(port);
-  const isPortValid = isNumber && isPort(Number(port));
-  const authority = host + port;
-  const isAtMisplaced = host !== "" && MISPLACED_AT.test(`/${database}?${query}`);
-  if (isAtMisplaced || authority.includes("@")) throw unencodedAtError();
-  if (isPortValid && isHostValid) return;
-  if (`${database}${query}`.includes("@")) throw unencodedAtError();
-  if (!isPortValid) {
-    // Without an "@" before it, this may be a password after which the host was forgotten.
-    const found = port === "" ? "nothing" : user === undefined ? "another value" : show(port);
-    const error = isNumber ? outOfRangeUndisclosed : mustBeUndisclosed;
-    throw error(nameOf("port"), PORT_RULE, found);
-  }
-  if (ipv6 !== undefined) {
-    const allowed = "an IPv6 address if it is in brackets";
-    throw mustBeUndisclosed(nameOf("host"), allowed, "another value in brackets");
-  }
-}
-
-/** The rule for a port, in messages. */
-export const PORT_RULE = "a whole number from 1 to 65535";
-
-/** Returns whether a number is a TCP port that can be connected to. */
-export function isPort(port: number): boolean {
-  return Number.isInteger(port) && port >= 1 && port <= 65535;
-}
-
-function checkPort(port: number): number {
-  if (isPort(port)) return port;
-  throw outOfRange(nameOf("port"), PORT_RULE, port);
-}
-
-function unencodedAtError(): TypeError {
-  const allowed = 'percent-encoded, with %40 in place of "@"';
-  return mustBeUndisclosed(nameOf("user name or password"), allowed, 'an "@"');
-}
-
-function syntaxError(text: string): TypeError {
-  const scheme = /^([a-z][\w+.-]*):\/\//i.exec(text)?.[1];
-  return mustBeUndisclosed(
-    "database URL",
-    "dialect[+driver]://[user[:password]@]host[:port][/database][?query]",
-    scheme ? `a string that begins with ${JSON.stringify(scheme + ":")}` : "another string",
-  );
 }

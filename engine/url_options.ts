@@ -5,17 +5,10 @@
  */
 
 import { mustBeUndisclosed, mustNotBeGiven, oneOf } from "../internal/argument_error.ts";
+import { WANTED_ROLES } from "../pool/connection/server_role.ts";
 import type { EngineOptions } from "./options.ts";
 import type { DatabaseUrl } from "./url.ts";
 
-const SESSION_ATTRS = [
-  "any",
-  "read-write",
-  "read-only",
-  "primary",
-  "standby",
-  "prefer-standby",
-] as const;
 const LOAD_BALANCE = { disable: "ordered", random: "random" } as const;
 const MAX_CONNECT_TIMEOUT = 3600;
 
@@ -37,7 +30,7 @@ export function readUrlOptions<C>(
   const { target_session_attrs, load_balance_hosts, connect_timeout } = url.params;
   const options: EngineOptions<C> = { ...given };
   if (target_session_attrs !== undefined) {
-    const wanted = oneOfParam("target_session_attrs", target_session_attrs, SESSION_ATTRS);
+    const wanted = oneOfParam("target_session_attrs", target_session_attrs, WANTED_ROLES);
     if (wanted !== (given.targetSessionAttrs ?? wanted)) {
       throw mustNotBeGiven(
         "targetSessionAttrs",

@@ -1,7 +1,7 @@
 /**
  * Two clocks and three kinds of timer. Waits are measured by the monotonic clock, ages by one that goes on while the
- * machine sleeps. Timers that a caller awaits keep the process alive; maintenance timers do not, nor do timers for the
- * silence of a server, which count only time in which the event loop ran.
+ * machine sleeps. Timers that a caller awaits keep the process alive; maintenance timers do not. Timers for the silence of
+ * a server count only time in which the event loop ran.
  *
  * @module
  */
@@ -136,30 +136,38 @@ const STEP_MS = 50;
 const BLOCKED_MS = 25;
 
 /**
- * Runs `callback` when `delayMs` have passed in which the event loop ran, without keeping the process alive: for the
- * silence of a server. While the loop is blocked, an answer may have arrived that was not read yet, so that time does not
- * count, and the last word is that of a turn of the loop that was not blocked.
+ * Runs `callback` when `delayMs` have passed in which the event loop ran: for the silence of a server. While the loop is
+ * blocked, an answer may have arrived that was not read yet, so that time does not count, and the last word is that of a
+ * turn of the loop that was not blocked.
+ *
+ * @param delayMs The delay, in milliseconds.
+ * @param callback The function to run.
+ * @param step The kind of timer. Default: {@linkcode maintenanceTimer}, which does not keep the process alive.
  */
-export function awakeTimer(delayMs: number, callback: () => void): Timer {
+export function awakeTimer(
+  delayMs: number,
+  callback: () => void,
+  step: typeof timer = maintenanceTimer,
+): Timer {
   let countedMs = 0;
   let isExtended = false;
   let current: Timer;
-  const step = () => {
+  const next = () => {
     const leftMs = delayMs - countedMs;
     const stepMs = leftMs > 0 ? Math.min(STEP_MS, leftMs) : isExtended ? STEP_MS : 0;
     const beganMs = now();
-    current = maintenanceTimer(stepMs, () => {
+    current = step(stepMs, () => {
       const tookMs = now() - beganMs;
       const isLate = tookMs - stepMs > BLOCKED_MS;
       countedMs += isLate ? stepMs : tookMs;
-      if (countedMs < delayMs) return step();
+      if (countedMs < delayMs) return next();
       // One more turn, in which what arrived is read.
       if (!isLate || isExtended) return callback();
       isExtended = true;
-      step();
+      next();
     });
   };
-  step();
+  next();
   return { clear: () => current.clear() };
 }
 

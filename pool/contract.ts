@@ -42,8 +42,10 @@ export interface Connections<C> extends Opener<OpenedConnection<C>> {
   timeoutError(lastError: unknown, waited: number): Error;
   /** Returns whether the host has this address now. */
   isCurrent(address: string): boolean;
+  /** Returns whether a connection has to be checked before it is handed out; fast, and without an effect. */
+  needsCheck(slot: Slot<C>): boolean;
   /**
-   * Prepares a connection to be handed out. Called at each handover, so it is fast if there is nothing to check.
+   * Checks a connection before it is handed out. Called at each handover, so it is fast if there is nothing to check.
    *
    * @returns `undefined` if the connection is usable; otherwise a promise of what is wrong with it, if anything.
    */
@@ -61,6 +63,8 @@ export interface Connections<C> extends Opener<OpenedConnection<C>> {
    * @returns Whether it is the wanted one. If the promise is rejected, the connection is to be closed.
    */
   hasWantedRole(slot: Slot<C>): Promise<boolean>;
+  /** Is told that a connection is about to be checked, or handed out without a check. */
+  onTaken(slot: Slot<C>): void;
   /** Is told that a connection has become idle. */
   onIdle(slot: Slot<C>): void;
   /** Is told that a connection proved invalid, and with it the others to the same server. */

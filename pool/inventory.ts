@@ -95,11 +95,17 @@ export class Inventory<C> {
 
   /** Takes the next usable connection from the idle ones, and closes the unusable ones before it. */
   takeIdle(): Slot<C> | undefined {
+    const slot = this.nextIdle();
+    if (slot !== undefined) this.slots.toInUse(slot);
+    return slot;
+  }
+
+  /** Returns the next usable connection of the idle ones, which stays idle, and closes the unusable ones before it. */
+  nextIdle(): Slot<C> | undefined {
     for (;;) {
       const slot = this.#settings.useLifo ? this.#idle.last : this.#idle.first;
-      if (slot === undefined) return undefined;
+      if (slot === undefined || this.isUsable(slot)) return slot;
       this.slots.toInUse(slot);
-      if (this.isUsable(slot)) return slot;
       this.#close(slot);
     }
   }

@@ -6,7 +6,7 @@
 
 /**
  * A caller's handle on a connection, from checkout to checkin. Give it back with `release()` in a `finally`, or take
- * it with `await using`.
+ * it with `await using` or `using`.
  *
  * @typeParam C The driver's client.
  *
@@ -82,4 +82,6 @@ export interface Lease<C> {
   untilLost<T>(work: T | Promise<T>): Promise<T>;
   /** Gives the connection back: `await using lease = await engine.connect()`. */
   [Symbol.asyncDispose](): Promise<void>;
+  /** Gives the connection back, and does not wait until it was reset: `using lease = engine.tryConnect()`. */
+  [Symbol.dispose](): void;
 }

@@ -147,19 +147,8 @@ export class Pool<C> implements LeaseOwner<C> {
    * @throws {PoolClosedError} if the pool is closed, before or meanwhile.
    */
   checkout(options?: CheckoutOptions): Promise<Lease<C>> {
-    if (options === undefined && this.#waiters.size === 0 && this.#closedBecause === undefined) {
-      const slot = this.#answer.isFresh() ? this.#inventory.takeIdle() : undefined;
-      if (slot !== undefined) {
-        const check = this.#connections.check(slot);
-        if (check === undefined) {
-          if (this.#observer !== undefined) this.#observer.served();
-          return Promise.resolve(this.#lend(slot, this.#uses?.stack()));
-        }
-        const waiter = this.#createWaiter(undefined);
-        this.#handOverChecked(waiter, slot, check);
-        return waiter.promise;
-      }
-    }
+    const lease = options === undefined ? this.tryCheckout() : undefined;
+    if (lease !== undefined) return Promise.resolve(lease);
     if (this.#closedBecause !== undefined) {
       return Promise.reject(new PoolClosedError(this.#closedBecause));
     }
@@ -180,6 +169,17 @@ export class Pool<C> implements LeaseOwner<C> {
     return waiter.promise;
   }
 
+  /** Takes a connection as `checkout()` does, but returns `undefined` if something would have to be awaited. */
+  tryCheckout(): Lease<C> | undefined {
+    if (this.#waiters.size > 0 || this.isClosed || !this.#answer.isFresh()) return undefined;
+    const slot = this.#inventory.nextIdle();
+    if (slot === undefined || this.#connections.needsCheck(slot)) return undefined;
+    this.#slots.toInUse(slot);
+    this.#connections.onTaken(slot);
+    if (this.#observer !== undefined) this.#observer.served();
+    return this.#lend(slot, this.#uses?.stack());
+  }
+
   /** Takes a connection back. Called once per lease. */
   checkin(slot: Slot<C>, error: unknown): Promise<void> {
     if (slot.cancel !== undefined) return slot.cancel.then(() => this.checkin(slot, error));
@@ -193,6 +193,7 @@ export class Pool<C> implements LeaseOwner<C> {
       }
     }
     const reset = slot.broken ? undefined : this.#connections.reset(slot);
+    if (reset === undefined && slot.doubt === undefined) return this.#putBack(slot);
     if (reset === undefined) return this.#giveBack(slot);
     return reset.then(() => this.#giveBack(slot), (reason) => {
       this.#inventory.closeInUse(slot, reason);
@@ -327,6 +328,7 @@ export class Pool<C> implements LeaseOwner<C> {
 
   /** Gives a usable connection to a waiter, at once or after its check. */
   #handOver(waiter: LeaseWaiter<C>, slot: Slot<C>): void {
+    this.#connections.onTaken(slot);
     const check = this.#connections.check(slot);
     if (check !== undefined) this.#handOverChecked(waiter, slot, check);
     else this.#waiters.serve(waiter, this.#lend(slot, waiter.stack));
@@ -336,8 +338,7 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#waiters.setAside(waiter);
     const outcome = await awaitCheck(check, waiter, { slot, answer: this.#answer });
     const { invalid, failure } = outcome;
-    const isUsable = (slot: Slot<C>) => this.#inventory.isUsable(slot);
-    switch (decide(outcome, waiter, { slot, isUsable })) {
+    switch (decide(outcome, waiter, { slot, isUsable: () => this.#inventory.isUsable(slot) })) {
       case "ok":
         return this.#waiters.serve(waiter, this.#lend(slot, waiter.stack));
       case "retry":

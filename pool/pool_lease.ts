@@ -192,4 +192,8 @@ export class PoolLease<C> implements Lease<C>, Holder {
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
   }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
 }

@@ -68,6 +68,16 @@ export class StaticPool<C> implements LeaseOwner<C> {
     }
   }
 
+  /** Takes a share as `checkout()` does, but returns `undefined` if something would have to be awaited. */
+  tryCheckout(): Lease<C> | undefined {
+    if (this.#waiters > 0 || !this.#answer.isFresh()) return undefined;
+    if (!this.#base) {
+      const lease = this.#pool.tryCheckout();
+      if (lease) this.#base = this.#makeBase(lease);
+    }
+    return this.#base && this.#canShare(this.#base) ? this.#share(this.#base) : undefined;
+  }
+
   checkin(slot: Slot<C>, error: unknown): Promise<void> {
     const base = this.#removeShare(slot);
     if (!base) return Promise.resolve();
@@ -122,14 +132,18 @@ export class StaticPool<C> implements LeaseOwner<C> {
 
   async #open(options: CheckoutOptions | undefined): Promise<void> {
     const { timeoutMs } = options ?? {};
-    const lease = await this.#pool.checkout({ timeoutMs });
-    const base: Base<C> = { lease, shares: new Set() };
-    lease.signal.addEventListener("abort", () => this.#endShares(base, lease.signal.reason));
+    const base = this.#makeBase(await this.#pool.checkout({ timeoutMs }));
     // One that could not be shared may be shareable again by now, and wait for callers.
     const former = this.#base;
     this.#base = base;
     if (former && !this.#isWanted(former)) this.#giveBack(former, undefined);
     this.#dropUnwanted();
+  }
+
+  #makeBase(lease: Lease<C>): Base<C> {
+    const base: Base<C> = { lease, shares: new Set() };
+    lease.signal.addEventListener("abort", () => this.#endShares(base, lease.signal.reason));
+    return base;
   }
 
   /** Returns whether one more caller may have the connection. Its age is looked at when it is back in the pool. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { now, timer } from "../internal/clock.ts";
+import { awakeTimer, now, timer } from "../internal/clock.ts";
 import type { Lookup } from "../lookups/lookup.ts";
 import {
   type CachedAnswer,
@@ -163,7 +163,7 @@ export class InFlightQuery {
   /**
    * Waits for the outcome.
    *
-   * @param endMs Time at which the wait ends.
+   * @param endMs Time at which the wait ends, or later by the time for which the event loop is blocked meanwhile.
    * @param signal Ends the wait: the promise is rejected with the signal's reason.
    * @param onTimeout Called at `endMs`, before the query may be cancelled because no other caller needs it.
    * @returns The outcome, or `"timedOut"` at `endMs`.
@@ -187,11 +187,12 @@ export class InFlightQuery {
         reject(signal!.reason);
         leave();
       };
-      const limit = timer(endMs - now(), () => {
+      const onLimit = () => {
         onTimeout?.();
         resolve("timedOut");
         leave();
-      });
+      };
+      const limit = awakeTimer(endMs - now(), onLimit, timer);
       signal?.addEventListener("abort", onAbort, { once: true });
       this.settled.then((outcome) => {
         resolve(outcome);

@@ -12,7 +12,6 @@ import type { Activity, TransactionStatus } from "../adapter.ts";
 
 /** A message begins with a type byte and a length that counts itself. */
 const HEADER_LENGTH = 5;
-const EMPTY = new Uint8Array();
 
 /** Messages of the server. */
 const DATA_ROW = charCode("D");
@@ -106,8 +105,11 @@ export class ProtocolState {
   #status: string | undefined;
   /** Number of answers that the server has ended; the start-up counts as one. */
   answers = 0;
-  /** The beginning of a message whose rest has not arrived. */
-  #incomplete: Uint8Array = EMPTY;
+  /** Copies of the parts of a message whose rest has not arrived: they are joined once, however many there are. */
+  #parts: Uint8Array[] = [];
+  #partsLength = 0;
+  /** The length that the parts must have at least before there is something to read. */
+  #neededLength = 0;
   /** Number of bytes to skip: the rest of a message that does not matter. */
   #skip = 0;
 
@@ -179,8 +181,10 @@ export class ProtocolState {
    */
   received(chunk: Uint8Array): ErrorFields[] {
     const errors: ErrorFields[] = [];
-    const bytes = this.#incomplete.length > 0 ? concat(this.#incomplete, chunk) : chunk;
+    const bytes = this.#parts.length > 0 ? this.#addPart(chunk) : chunk;
+    if (bytes === undefined) return errors;
     let at = this.#skip;
+    let neededLength = HEADER_LENGTH;
     while (at + HEADER_LENGTH <= bytes.length) {
       const type = bytes[at];
       const end = at + 1 + lengthAt(bytes, at + 1);
@@ -190,7 +194,10 @@ export class ProtocolState {
         this.#rows = true;
       } else {
         if (isKey || READ.has(type!)) {
-          if (end > bytes.length) break;
+          if (end > bytes.length) {
+            neededLength = end - at;
+            break;
+          }
           const body = bytes.subarray(at + HEADER_LENGTH, end);
           if (type === ERROR_RESPONSE) errors.push(readFields(body));
           else if (isKey) this.backendKey = readKey(body);
@@ -205,8 +212,22 @@ export class ProtocolState {
       at = end;
     }
     this.#skip = Math.max(0, at - bytes.length);
-    this.#incomplete = at < bytes.length ? bytes.slice(at) : EMPTY;
+    if (at < bytes.length) {
+      this.#parts = [new Uint8Array(bytes.subarray(at))];
+      this.#partsLength = bytes.length - at;
+      this.#neededLength = neededLength;
+    }
     return errors;
+  }
+
+  /** Adds to a message whose beginning has arrived; returns what there is to read, if that is enough. */
+  #addPart(chunk: Uint8Array): Uint8Array | undefined {
+    const parts = this.#parts;
+    parts.push(new Uint8Array(chunk));
+    this.#partsLength += chunk.length;
+    if (this.#partsLength < this.#neededLength) return undefined;
+    this.#parts = [];
+    return join(parts, this.#partsLength);
   }
 
   /**
@@ -246,10 +267,13 @@ function lengthAt(bytes: Uint8Array, at: number): number {
   return Math.max(4, length);
 }
 
-function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(first.length + second.length);
-  bytes.set(first);
-  bytes.set(second, first.length);
+function join(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
   return bytes;
 }
 

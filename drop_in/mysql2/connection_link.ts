@@ -19,7 +19,13 @@ import { type DepartureFlags, DepartureState } from "../shared/departure_state.t
 import { toDriverError } from "../shared/driver_errors.ts";
 import { ROLE_TIMEOUT_MS } from "../shared/options.ts";
 import type { TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
-import { type ConnectionConfig, type CoreConnection, makeReusable, MESSAGES } from "./module.ts";
+import {
+  type Callback,
+  type ConnectionConfig,
+  type CoreConnection,
+  makeReusable,
+  MESSAGES,
+} from "./module.ts";
 
 const FLAGS: DepartureFlags = {
   knex: { property: "__knex__disposed", value: (reason) => reason },
@@ -140,6 +146,7 @@ export class ConnectionLink implements TrackedConnection {
     this.#state.showOn(connection, FLAGS);
     // Without a listener, the event `error` of a connection ends the process.
     connection.on("error", (error) => this.noteFailure(error));
+    this.#tellOfConnect(connection);
     const { addCommand } = connection;
     connection.addCommand = (command) => {
       this.#state.registration?.noteUse();
@@ -152,6 +159,34 @@ export class ConnectionLink implements TrackedConnection {
     };
     if ("_handshakePacket" in connection && connection._handshakePacket) onOpen();
     else connection.once("connect", onOpen);
+  }
+
+  /**
+   * Tells the callbacks of `connect()` of a failure. mysql2 (3.24) leaves them without a word if a command with a callback
+   * is queued, and here a command is queued for longer than there, until the address is known.
+   */
+  #tellOfConnect(connection: CoreConnection): void {
+    const waiting = new Set<(error: unknown) => void>();
+    let isClosed = false;
+    const failAll = () => {
+      const error = connection._fatalError ?? connectionLost();
+      for (const fail of [...waiting]) fail(error);
+    };
+    const { connect } = connection;
+    connection.connect = (callback) => {
+      if (!callback) return connect.call(connection);
+      const settle: Callback<unknown> = (error, value) => {
+        if (waiting.delete(fail)) callback(error, value);
+      };
+      const fail = (error: unknown) => settle(error);
+      waiting.add(fail);
+      connect.call(connection, settle);
+      if (isClosed) queueMicrotask(failAll);
+    };
+    this.socket.once("close", () => {
+      isClosed = true;
+      failAll();
+    });
   }
 
   /** Connects the socket to an address that the host has now. */
@@ -200,6 +235,11 @@ export class ConnectionLink implements TrackedConnection {
     this.socket.setNoDelay(true);
     if (enableKeepAlive) this.socket.setKeepAlive(true, keepAliveInitialDelay || KEEPALIVE_MS);
   }
+}
+
+function connectionLost(): Error {
+  const message = "Connection lost: The server closed the connection.";
+  return Object.assign(new Error(message), { fatal: true, code: "PROTOCOL_CONNECTION_LOST" });
 }
 
 function writeAfterEnd(): Error {

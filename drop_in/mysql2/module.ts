@@ -62,6 +62,7 @@ export interface CoreConnection extends PacketSource {
   readonly _fatalError?: unknown;
   readonly _closing?: boolean;
   addCommand: (command: unknown) => unknown;
+  connect(callback?: Callback<unknown>): void;
   on(event: string, listener: Listener): unknown;
   once(event: string, listener: Listener): unknown;
   end(callback?: (error?: unknown) => void): void;

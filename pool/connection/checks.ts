@@ -81,12 +81,21 @@ export class ConnectionChecks<C> {
    * @throws What the hook throws, unless it is a `DisconnectionError`.
    */
   check(slot: Slot<C>): Promise<InvalidConnection | undefined> | undefined {
-    if (!this.#hasChecks) return undefined;
-    const { prePing, prePingAfterMs, hooks } = this.#settings;
+    if (!this.needsCheck(slot)) return undefined;
+    return this.#check(slot, this.#isPingDue(slot));
+  }
+
+  /** Returns whether `check()` has something to do, and does nothing. */
+  needsCheck(slot: Slot<C>): boolean {
+    if (!this.#hasChecks) return false;
+    return this.#settings.hooks.checkout !== undefined || this.#isPingDue(slot);
+  }
+
+  #isPingDue(slot: Slot<C>): boolean {
+    const { prePing, prePingAfterMs } = this.#settings;
+    if (!prePing) return false;
     const nowMs = ageClock();
-    const ping = prePing && !slot.isJustOpened(nowMs) &&
-      nowMs - slot.idleSinceMs >= prePingAfterMs;
-    return ping || hooks.checkout ? this.#check(slot, ping) : undefined;
+    return !slot.isJustOpened(nowMs) && nowMs - slot.idleSinceMs >= prePingAfterMs;
   }
 
   async #check(slot: Slot<C>, ping: boolean): Promise<InvalidConnection | undefined> {

@@ -42,7 +42,8 @@ export class CurrentAddresses {
 
   /** Returns whether connections to an address may be used: by the clock, however late a timer is. */
   isCurrent(address: string): boolean {
-    if (isListed(this.#answer.addresses, address)) return true;
+    const { addresses } = this.#answer;
+    if (addresses[0] === address || isListed(addresses, address)) return true;
     const lingering = this.#lingering.get(address);
     return lingering !== undefined && now() < lingering.untilMs;
   }

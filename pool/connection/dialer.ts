@@ -6,11 +6,10 @@
  */
 
 import { deadline } from "../../internal/async.ts";
-import { awakeTimer, maintenanceTimer, now, type Timer, timer } from "../../internal/clock.ts";
+import { awakeTimer, maintenanceTimer, now } from "../../internal/clock.ts";
 import { type Endpoint, endpointName, endpointOf } from "../../internal/endpoint.ts";
 import { hostPort } from "../../internal/ip.ts";
-import { isListed, listForMessage } from "../../internal/listed.ts";
-import { shuffled } from "../../internal/shuffled.ts";
+import { listForMessage } from "../../internal/listed.ts";
 import { idOf } from "../../internal/object_id.ts";
 import { isSocketError } from "../../internal/socket_errors.ts";
 import { codeOf, isOf, isTimeout, messageOf } from "../../internal/thrown.ts";
@@ -22,10 +21,12 @@ import {
   CredentialsError,
   DriverUnavailableError,
 } from "../../errors.ts";
+import { AddressOrder, type Balance } from "./address_order.ts";
 import { closeConnection } from "./close.ts";
 import { type CredentialsFunction, gaveNothing, type Login, LoginSource } from "./credentials.ts";
 import { answers } from "./probes.ts";
-import { isWriterRole, matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
+import { firstReady } from "./race.ts";
+import { matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
 
 /** A connection that was opened. */
 export interface DialedConnection<C> {
@@ -39,9 +40,6 @@ export interface DialedConnection<C> {
   readonly endpoint: Endpoint;
 }
 
-/** Maximum number of attempts of one dial at the same time. */
-const MAX_ATTEMPTS_AT_ONCE = 3;
-
 /**
  * How long an attempt may go on after another one was first. A login that is cut off half-way counts against this
  * client at MySQL's servers (`max_connect_errors`), so it is completed and then closed.
@@ -51,33 +49,8 @@ const LOSER_GRACE_MS = 1000;
 /** Maximum number of characters of what the servers said, in the message of an error. */
 const MAX_SAID = 1500;
 
-/** Weight of the newest connect in the usual duration of a connect. */
-const USUAL_WEIGHT = 0.3;
-
-/** An address that failed is tried after the others for this long. */
-const FAILED_ADDRESS_COOLDOWN_MS = 5000;
-
-/**
- * An address whose server lets clients in and then fails them is tried after the others for as long: at first, and at
- * most. The time doubles each time that the next connection fails as well.
- */
-const MIN_SUSPICION_MS = 5000;
-const MAX_SUSPICION_MS = 80_000;
-
 /** Begins the message for a connect whose time was over while it waited for user and password. */
 const GAVE_NOTHING = 'the function "credentials" gave nothing';
-
-/** What is held against an address. */
-interface Suspicion {
-  /** When one connection is tried again, or, if it was, when the address is trusted again. */
-  untilMs: number;
-  lengthMs: number;
-  /** Whether one connection was tried again. */
-  tried: boolean;
-}
-
-/** Which of several addresses comes first. */
-export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
 
 /** The options of a dialer; durations in milliseconds. */
 export interface DialerSettings {
@@ -143,18 +116,9 @@ export class Dialer<C> {
   readonly #secrets: Secrets;
   /** Gives user and password; `undefined`: the target has them. */
   readonly #logins: LoginSource | undefined;
-  /** Number of connections open or being opened, by address. */
-  readonly #counts: Map<string, number> = new Map();
+  readonly #order: AddressOrder;
   readonly #dials: Set<Dial> = new Set();
   readonly #closes: Set<Promise<void>> = new Set();
-  #turn = 0;
-  /** When the cooldown of a failed address is over, by address. */
-  readonly #failed: Map<string, number> = new Map();
-  readonly #suspicions: Map<string, Suspicion> = new Map();
-  /** The usual duration of a connect in milliseconds, by address. */
-  readonly #usualMs: Map<string, number> = new Map();
-  /** Where the server that takes writes was found last. */
-  #writer: string | undefined;
   /** Attempts that go on though another one was first. */
   readonly #losers: Map<Attempt, Promise<void>> = new Map();
 
@@ -174,6 +138,7 @@ export class Dialer<C> {
     this.#adapter = adapter;
     this.#target = target;
     this.#settings = settings;
+    this.#order = new AddressOrder(settings.loadBalance);
     const { credentials } = settings;
     this.#logins = credentials && new LoginSource(credentials, { ...target, secrets });
   }
@@ -193,7 +158,7 @@ export class Dialer<C> {
    */
   async dial(addresses: readonly string[], signal: AbortSignal): Promise<DialedConnection<C>> {
     const endMs = now() + this.#settings.connectTimeoutMs;
-    const order = this.#order(addresses);
+    const order = this.#order.of(addresses);
     const { targetSessionAttrs } = this.#settings;
     // With "prefer-standby", a second round takes any server.
     const roles: WantedRole[] = targetSessionAttrs === "prefer-standby"
@@ -221,65 +186,22 @@ export class Dialer<C> {
       : this.#connectError(dial.attempts);
   }
 
-  /** Tries the addresses one after the other, without waiting for those that are silent; the first that is ready wins. */
   #race(dial: Dial, round: Round): Promise<DialedConnection<C> | undefined> {
-    return new Promise((resolve, reject) => {
-      const waiting = [...round.order];
-      let running = 0;
-      let isOver = false;
-      let stagger: Timer | undefined;
-      const end = () => {
-        isOver = true;
-        stagger?.clear();
+    return firstReady(round.order, {
+      attempt: (address, onLogin) => this.#attempt(dial, address, { ...round, onLogin }),
+      isSkipped: (address) => dial.departed.has(address),
+      staggerMs: (address, waiting, hasBegun) => {
+        const shareMs = (round.endMs - now()) / (waiting + 1);
+        if (this.#logins && !hasBegun) return shareMs;
+        const { connectStaggerMs } = this.#settings;
+        return Math.min(shareMs, Math.max(connectStaggerMs, 2 * this.#order.usualMs(address)));
+      },
+      onDecided: () => {
         for (const attempt of [...dial.running]) this.#lose(attempt);
         dial.running.clear();
-      };
-      const start = (address: string, onLogin: () => void) => {
-        running++;
-        this.#attempt(dial, address, { ...round, onLogin }).then((dialed) => {
-          running--;
-          // Two may be ready in the same turn: neither has lost when it ends.
-          if (isOver) return dialed && this.#discard(dialed);
-          if (!dialed) return startNext();
-          end();
-          resolve(dialed);
-        }, (error) => {
-          running--;
-          if (isOver) return;
-          end();
-          reject(error);
-        });
-      };
-      const startNext = () => {
-        stagger?.clear();
-        stagger = undefined;
-        const address = waiting.find((address) => !dial.departed.has(address));
-        if (address === undefined) {
-          if (running > 0) return;
-          end();
-          return resolve(undefined);
-        }
-        waiting.splice(0, waiting.indexOf(address) + 1);
-        let own: Timer | undefined;
-        const wait = (silenceMs: number) => {
-          const shareMs = (round.endMs - now()) / (waiting.length + 1);
-          stagger = own = timer(Math.min(silenceMs, shareMs), startNext);
-        };
-        // A server can be silent only once there is a login for it.
-        start(address, () => {
-          if (isOver || own === undefined || stagger !== own) return;
-          own.clear();
-          wait(this.#staggerMs(address));
-        });
-        if (waiting.length === 0 || running >= MAX_ATTEMPTS_AT_ONCE) return;
-        wait(this.#logins ? Infinity : this.#staggerMs(address));
-      };
-      startNext();
+      },
+      discard: (dialed) => this.#discard(dialed),
     });
-  }
-
-  #staggerMs(address: string): number {
-    return Math.max(this.#settings.connectStaggerMs, 2 * (this.#usualMs.get(address) ?? 0));
   }
 
   /** Lets an attempt end by itself, or ends it after a while, because another one was first. */
@@ -311,37 +233,12 @@ export class Dialer<C> {
    * connection to it is tried, and only if nothing happens to that, more.
    */
   suspect(address: string): void {
-    const nowMs = now();
-    const known = this.#suspicions.get(address);
-    // What happens to the other connections that are open is the same failure.
-    if (known && !known.tried && nowMs < known.untilMs) return;
-    const lengthMs = known ? Math.min(known.lengthMs * 2, MAX_SUSPICION_MS) : MIN_SUSPICION_MS;
-    this.#suspicions.set(address, { untilMs: nowMs + lengthMs, lengthMs, tried: false });
-  }
-
-  /** Returns whether an address is to be tried after the others; if not, though it is suspect, this is its one try. */
-  #isSuspect(address: string, nowMs: number): boolean {
-    const suspicion = this.#suspicions.get(address);
-    if (suspicion === undefined) return false;
-    if (nowMs < suspicion.untilMs) return true;
-    if (suspicion.tried) {
-      this.#suspicions.delete(address);
-    } else {
-      suspicion.tried = true;
-      suspicion.untilMs = nowMs + suspicion.lengthMs;
-    }
-    return false;
-  }
-
-  #count(address: string): void {
-    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
+    this.#order.suspect(address);
   }
 
   /** Counts one connection less: one that `dial()` opened was closed or detached. */
   uncount(address: string): void {
-    const count = (this.#counts.get(address) ?? 1) - 1;
-    if (count > 0) this.#counts.set(address, count);
-    else this.#counts.delete(address);
+    this.#order.uncount(address);
   }
 
   /**
@@ -423,50 +320,6 @@ export class Dialer<C> {
     return this.#connectError([{ address, error }]);
   }
 
-  #order(addresses: readonly string[]): readonly string[] {
-    const nowMs = now();
-    for (const [address, untilMs] of this.#failed) {
-      if (untilMs <= nowMs || !isListed(addresses, address)) this.#failed.delete(address);
-    }
-    for (const known of [this.#suspicions, this.#usualMs]) {
-      for (const address of known.keys()) if (!isListed(addresses, address)) known.delete(address);
-    }
-    if (addresses.length < 2) return addresses;
-    const balanced = this.#writerFirst(this.#balance(addresses));
-    if (this.#failed.size === 0 && this.#suspicions.size === 0) return balanced;
-    const ranks: string[][] = [[], [], []];
-    for (const address of balanced) {
-      const rank = this.#failed.has(address) ? 2 : this.#isSuspect(address, nowMs) ? 1 : 0;
-      ranks[rank]!.push(address);
-    }
-    return ranks.flat();
-  }
-
-  #writerFirst(addresses: readonly string[]): readonly string[] {
-    const writer = this.#writer;
-    if (writer === undefined || !isListed(addresses, writer)) return addresses;
-    return [writer, ...addresses.filter((address) => address !== writer)];
-  }
-
-  #balance(addresses: readonly string[]): readonly string[] {
-    switch (this.#settings.loadBalance) {
-      case "ordered":
-        return addresses;
-      case "random":
-        return shuffled(addresses);
-      case "round-robin": {
-        // Sorted, because a DNS server may rotate its answer.
-        const sorted = [...addresses].sort();
-        const start = this.#turn++ % sorted.length;
-        return [...sorted.slice(start), ...sorted.slice(0, start)];
-      }
-      case "least-connections": {
-        const count = (address: string) => this.#counts.get(address) ?? 0;
-        return [...addresses].sort((a, b) => count(a) - count(b));
-      }
-    }
-  }
-
   /** Tries one address; if that fails, notes why and returns `undefined`. */
   async #attempt(
     dial: Dial,
@@ -477,7 +330,7 @@ export class Dialer<C> {
     const attempt: Attempt = { address, controller: new AbortController(), onEnded: undefined };
     const beganMs = now();
     dial.running.add(attempt);
-    this.#count(address);
+    this.#order.count(address);
     try {
       const client = await this.#connect(address, {
         limitMs: endMs - beganMs,
@@ -485,7 +338,7 @@ export class Dialer<C> {
         prepare: (client) => this.#prepare(client, role),
         onLogin,
       });
-      this.#noteSuccess(address, role, now() - beganMs);
+      this.#order.noteSuccess(address, role, now() - beganMs);
       const dialed = this.#dialed(client, address, role);
       if (attempt.onEnded === undefined) return dialed;
       this.#discard(dialed);
@@ -499,24 +352,13 @@ export class Dialer<C> {
       if (hasNoLogin && !this.#target.namesEndpoints) throw error;
       dial.attempts.push({ address, error });
       if (hasNoLogin) return undefined;
-      if (!isOf(error, WrongRoleError)) this.#noteFailure(address);
-      else if (this.#writer === address) this.#writer = undefined;
+      if (!isOf(error, WrongRoleError)) this.#order.noteFailure(address);
+      else this.#order.noteWrongRole(address);
       return undefined;
     } finally {
       dial.running.delete(attempt);
       attempt.onEnded?.();
     }
-  }
-
-  #noteFailure(address: string): void {
-    this.#failed.set(address, now() + FAILED_ADDRESS_COOLDOWN_MS);
-  }
-
-  #noteSuccess(address: string, role: WantedRole, tookMs: number): void {
-    this.#failed.delete(address);
-    const usualMs = this.#usualMs.get(address) ?? tookMs;
-    this.#usualMs.set(address, usualMs + USUAL_WEIGHT * (tookMs - usualMs));
-    if (isWriterRole(role)) this.#writer = address;
   }
 
   /** Describes an open connection; its driver may have connected to another address of the same host. */
@@ -529,7 +371,7 @@ export class Dialer<C> {
     const other = { ...endpoint, address: connectedTo };
     const name = this.#target.namesEndpoints ? endpointName(other) : connectedTo;
     this.uncount(address);
-    this.#count(name);
+    this.#order.count(name);
     return { client, address: name, endpoint: other, role };
   }
 

@@ -6,7 +6,7 @@
 
 import type { Role } from "../../adapters/adapter.ts";
 
-/** The role that a server must have. */
+/** The role that a server must have: libpq's `target_session_attrs`. */
 export type WantedRole =
   | "any"
   | "read-write"
@@ -14,6 +14,16 @@ export type WantedRole =
   | "primary"
   | "standby"
   | "prefer-standby";
+
+/** Every role that a server can be asked to have. */
+export const WANTED_ROLES: readonly WantedRole[] = [
+  "any",
+  "read-write",
+  "read-only",
+  "primary",
+  "standby",
+  "prefer-standby",
+];
 
 /** The error for a server that accepted a connection, but has another role than the wanted one. */
 export class WrongRoleError extends Error {

@@ -288,9 +288,11 @@ export class ConnectionSource<C> implements Connections<C> {
     return deadline(connectTimeoutMs, call, { signal, what: noEndOf(name), start: awakeTimer });
   }
 
+  needsCheck(slot: Slot<C>): boolean {
+    return this.#checks.needsCheck(slot);
+  }
+
   check(slot: Slot<C>): Promise<InvalidConnection | undefined> | undefined {
-    if (this.#adapter.ref !== undefined) this.#setRef("ref", slot);
-    if (this.#log.debugEnabled) this.#log.debug(`Checked out a connection to ${slot.address}`);
     return this.#checks.check(slot);
   }
 
@@ -300,6 +302,11 @@ export class ConnectionSource<C> implements Connections<C> {
 
   hasWantedRole(slot: Slot<C>): Promise<boolean> {
     return this.#checks.hasWantedRole(slot);
+  }
+
+  onTaken(slot: Slot<C>): void {
+    if (this.#adapter.ref !== undefined) this.#setRef("ref", slot);
+    if (this.#log.debugEnabled) this.#log.debug(`Checked out a connection to ${slot.address}`);
   }
 
   onIdle(slot: Slot<C>): void {

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
 import { ProtocolState } from "../../adapters/shared/postgres_protocol.ts";
 
 const encoder = new TextEncoder();
@@ -78,6 +78,31 @@ Deno.test("ProtocolState.received(): returns errors with named fields, however t
     }
     assertEquals(errors, expected, `in chunks of ${size} bytes`);
     assertEquals(state.transactionStatus, "failed", `in chunks of ${size} bytes`);
+  }
+});
+
+Deno.test("ProtocolState.received(): the parts of a long error are joined once, in whatever lengths they come", () => {
+  const text = "x".repeat(1 << 20);
+  const answer = concat(message("E", `SERROR\0C22000\0M${text}\0\0`), READY("E"), READY("I"));
+  const state = started();
+  state.sent(concat(QUERY, QUERY));
+  let copied = 0;
+  const { set } = Uint8Array.prototype;
+  Uint8Array.prototype.set = function (source, offset) {
+    copied += source.length;
+    set.call(this, source, offset);
+  };
+  try {
+    const messages: (string | undefined)[] = [];
+    for (let at = 0, part = 1; at < answer.length; at += part, part = part % 997 + 1) {
+      const errors = state.received(answer.subarray(at, at + part));
+      messages.push(...errors.map(({ message }) => message));
+    }
+    assertEquals(messages, [text]);
+    assertEquals(state.transactionStatus, "idle");
+    assertLess(copied, 1.01 * answer.length);
+  } finally {
+    Uint8Array.prototype.set = set;
   }
 });
 

@@ -2,7 +2,14 @@
  * `dnsMysql2(mysql2)`: a module like mysql2 whose pools and connections follow DNS, on real MariaDB servers.
  */
 
-import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import mysqlOfCallbacks from "npm:mysql2@^3.24";
 import * as callbackModule from "npm:mysql2@^3.24";
 import mysql from "npm:mysql2@^3.24/promise";
@@ -336,6 +343,29 @@ mariadbTest(
       const closed = new Promise<void>((resolve) => core.stream.once("close", resolve));
       core.destroy();
       await soon(closed);
+    }),
+);
+
+mariadbTest(
+  "dnsMysql2(): connect() is told of a failure, also if statements are queued, and after the end",
+  () =>
+    withModule(async ({ create }) => {
+      const core = create({ port: REFUSING_PORT });
+      const told = (call: (callback: (error: unknown) => void) => void) =>
+        soon(new Promise((resolve) => call(resolve)));
+      const connecting = told((callback) => core.connect(callback));
+      const asking = told((callback) => core.query("SELECT 1", callback));
+      for (const error of [await connecting, await asking]) {
+        assertEquals((error as { code?: string }).code, "ECONNREFUSED");
+      }
+      assertInstanceOf(await told((callback) => core.connect(callback)), Error);
+
+      const ended = create();
+      const closed = new Promise<void>((resolve) => ended.stream.once("close", resolve));
+      ended.destroy();
+      assertInstanceOf(await told((callback) => ended.connect(callback)), Error);
+      await closed;
+      assertInstanceOf(await told((callback) => ended.connect(callback)), Error);
     }),
 );
 

@@ -18,7 +18,7 @@ import { mariadbTest } from "../support/servers.ts";
 import { REFUSING_PORT, untilSocketsClosed } from "../support/sockets.ts";
 import { pause, soon } from "../support/waiting.ts";
 
-const SEEDS = Number(process.env.DNSPOOL_ORDERS ?? 12);
+const SEEDS = Number(process.env.DNSPOOL_ORDERS ?? 25);
 
 let server: PostgresServer;
 const pair = mariadbPair();

@@ -9,7 +9,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import type { Role } from "../../adapters/adapter.ts";
-import type { Balance } from "../../pool/connection/dialer.ts";
+import type { Balance } from "../../pool/connection/address_order.ts";
 import type { WantedRole } from "../../pool/connection/server_role.ts";
 import { ConnectError, ConnectionLostError, PoolClosedError, ResolveError } from "../../errors.ts";
 import { getDnsEngine } from "../../engine.ts";

@@ -314,6 +314,7 @@ Deno.test("poolPrePing: a prefilled connection that was idle for a while is ping
   assertEquals(await idOfNext(env), 2);
   assertEquals(env.adapter.clients[1]!.log, ["ping"]);
   await lease.release();
+  await time.settle();
   await closeAtRest(env);
 });
 

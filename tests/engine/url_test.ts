@@ -277,6 +277,11 @@ const EMPTY =
 const MANY = '"hosts of the database URL" must be an array of 1 to 64 hosts, got 65 hosts';
 const PORTS =
   '"parameter port of the database URL" must be one port, or one for each of the 3 hosts, got 2 ports';
+const HOST_PORTS =
+  '"parameter port of the database URL" must not be given: the hosts have ports already';
+const ONE_PORT = '"parameter port of the database URL" must be one port, got 2 ports';
+const TWO_PORTS =
+  '"parameter port of the database URL" must be one port, or one for each of the 2 hosts, got 3 ports';
 const BOTH_PORTS =
   '"parameter port of the database URL" must not be given: the parameter host has ports already';
 const SOCKET = `${HOST}a socket path`;
@@ -365,6 +370,11 @@ const REFUSES: readonly (readonly [text: string, message: string])[] = [
   ["postgresql://app:s3cret@/d?host=a,b&port=70000", `${PORT}70000`],
   ["postgresql://app:s3cret@/d?host=a,b&port=x", `${PORT}"x"`],
   ["postgresql://app:s3cret@/d?host=a:1,b&port=2", BOTH_PORTS],
+  ["postgresql://app:s3cret@a:1,b/d?port=2,3", HOST_PORTS],
+  ["postgresql://app:s3cret@a:1/d?port=2", HOST_PORTS],
+  ["postgresql://app:s3cret@a,b/d?port=1,2,3", TWO_PORTS],
+  ["postgresql://app:s3cret@a/d?port=1,2", ONE_PORT],
+  ["postgresql://app:s3cret@a,b/d?port=0", `${PORT}0`],
   ["postgresql://app:s3cret@/d?host=/var/run/postgresql", SOCKET],
   // Percent codes
   ["postgresql://a%:s3cret@h", `"user name of the database URL" ${PERCENT}`],
@@ -550,6 +560,10 @@ Deno.test("DatabaseUrl.parse() finds several hosts before the database, and in t
       { host: "::1", port: 9 },
     ]],
     ["postgresql://app@/d?host=db1&port=7", [{ host: "db1", port: 7 }]],
+    ["postgresql://app@db1,db2/d?port=5432,5433", db],
+    ["postgresql://app@db1,db2/d?port=5432&port=5433", db],
+    ["postgresql://app@db1,[::1]/d?port=7", [{ host: "db1", port: 7 }, { host: "::1", port: 7 }]],
+    ["postgresql://app@db1/d?port=7", [{ host: "db1", port: 7 }]],
     [`postgresql://app@${Array(64).fill("h")}/d`, Array(64).fill({ host: "h" })],
   ];
   for (const [text, hosts] of table) {
@@ -563,9 +577,9 @@ Deno.test("DatabaseUrl.parse() finds several hosts before the database, and in t
     assertFalse(/host=|port=/.test(url.render()), text);
   }
   assertEquals(String(DatabaseUrl.parse(table[1]![0])), "postgresql://app@db1:5432,db2:5433/d");
-  // Beside a host in its place, the parameters are the driver's.
+  // Beside a host in its place, and without any host, the parameters are the driver's.
   assertEquals(DatabaseUrl.parse("postgresql://a/d?host=b").params, { host: "b" });
-  assertEquals(DatabaseUrl.parse("postgresql://a/d?port=7").params, { port: "7" });
+  assertEquals(DatabaseUrl.parse("postgresql:///d?port=7").params, { port: "7" });
 });
 
 Deno.test("DatabaseUrl.with() changes one host to several and back; a port is for all of them", () => {

@@ -37,13 +37,13 @@ const FAULT = 2;
 const LEFT_MS = 1000;
 /** Milliseconds of the waits until callers were served. */
 const SERVED_LIMIT_MS = 60_000;
-/** Connections that an engine ends or that probe a server, beside those that it counts. */
-const MAX_UNCOUNTED = 12;
 /** Milliseconds by which timers are late on a machine that is too busy for a time limit of a second to mean anything. */
 const MAX_LAG_MS = 100;
 const MAX_TRIES = 3;
 
 const LIMITS: Limits = { poolSize: 6, poolTimeout: 30, connectTimeout: 8 };
+/** Connections beside those that an engine counts: it closes a whole pool of idle ones at a move, and probes two addresses. */
+const MAX_UNCOUNTED = LIMITS.poolSize + 2;
 /** Options of the probes, in seconds: shorter than the slow login. */
 const PROBES: DnsPoolOptions = { leaseProbeAfter: 0.5, probeTimeout: 1 };
 const SLOW_LOGIN_MS = 2000;
@@ -213,7 +213,7 @@ async function refuseOwnWrites(
   await dns.begin(dnsFault);
   let refused = 0;
   for (const endMs = performance.now() + FAULT * 1000; performance.now() < endMs;) {
-    const error = await caller.runOnOne(statements.refusedWrite);
+    const error = await caller.runOnOne(statements.refusedWrite).catch((lost) => lost);
     if (/read.only/i.test(String(error))) refused++;
     else problems.push(`the write was not refused: ${error}`);
     await pause(50);

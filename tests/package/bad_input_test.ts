@@ -283,7 +283,7 @@ Deno.test("DNS out of reach with nothing cached: an error that names the host, t
       assertInstanceOf(error, ResolveError);
       assertEquals(error.host, "db.internal");
       assertStringIncludes(error.message, 'Cannot resolve "db.internal": ');
-      if (lag.maxMs < 20) assertInstanceOf(error.cause, Error);
+      assertInstanceOf(error.cause, Error);
       assertNoPassword(error, engine, engine.status(), errors);
     }
     assertLess(performance.now() - startMs, lag.limit(2000));
@@ -300,9 +300,7 @@ Deno.test("DNS out of reach with nothing cached: an error that names the host, t
       ResolveError,
       'Cannot resolve "db.internal": ',
     );
-    // A resolution leaves out time in which the event loop was blocked, so that the caller's own may be over before it.
-    if (lag.maxMs < 20) assertInstanceOf(error.cause, Error);
-    else assertStringIncludes(error.message, error.cause ? "" : "no answer within 0.3 seconds");
+    assertInstanceOf(error.cause, Error);
     await engine.close();
   }
 });

@@ -20,6 +20,7 @@ const MEMBERS: { readonly [member in keyof Lease<FakeClient>]: true } = {
   detach: true,
   untilLost: true,
   [Symbol.asyncDispose]: true,
+  [Symbol.dispose]: true,
 };
 
 for (const poolClass of ["queue", "static"] as const) {

@@ -60,8 +60,10 @@ function setup(settings: Partial<PoolSettings> = {}) {
     keepFresh: () => () => {},
     timeoutError: (lastError) => lastError as Error,
     isCurrent: () => env.isCurrent,
+    needsCheck: () => env.check !== undefined,
     check: () => env.check?.(),
     reset: () => undefined,
+    onTaken() {},
     onIdle() {},
     classifyError: (error) => ({ error: error as Error, sameServer: true }),
     onExplained() {},
@@ -98,6 +100,24 @@ Deno.test("Pool.checkout() hands a freed connection to the oldest waiter", async
   assertEquals(waits[1]!.value!.client, 1);
   assertEquals(pool.slots.opened, 1);
   await waits[1]!.value!.release();
+});
+
+Deno.test("Pool.tryCheckout() does not overtake a waiter that is about to be served", async () => {
+  using time = fakeTime();
+  const env = setup({ poolSize: 1 });
+  await (await env.pool.checkout()).release();
+  const answered = resolvable<void>();
+  env.isFresh = false;
+  env.awaitAnswer = () => answered.promise;
+  const waiting = watch(env.pool.checkout());
+  await time.settle();
+  env.isFresh = true;
+  assertEquals([env.pool.tryCheckout(), env.pool.counts.idle], [undefined, 1]);
+  answered.resolve();
+  await time.settle();
+  assertEquals([waiting.value?.client, env.pool.tryCheckout()], [1, undefined]);
+  await waiting.value!.release();
+  assertEquals(env.pool.tryCheckout()?.client, 1);
 });
 
 Deno.test("Pool.checkout() replaces a connection that fails its check once, then fails itself", async () => {

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertMatch, assertRejects } from "@std/assert";
 import process from "node:process";
 import { ResolveError } from "../../errors.ts";
 import { type AddressChange, clearDnsCache, getIpWithTtl } from "../../resolver.ts";
@@ -221,6 +221,30 @@ Deno.test("View.waitUntilFresh() rejects when its dnsTimeout is over, and the qu
   await time.advance(2);
   await second;
   assertEquals(dns.questions.length, 1);
+});
+
+Deno.test("View.waitUntilFresh(): time in which the event loop is blocked does not count for a caller either", async () => {
+  // Blocked shortly before the time is over, as a whole, and again and again.
+  for (const stallsMs of [[0, 290], [1000], [70, 70, 70, 70, 70], [30, 200, 200, 200]]) {
+    for (const answers of [false, true]) {
+      using time = fakeTime();
+      const dns = fakeLookup(["10.0.0.1"], 10);
+      dns.delayMs = 20;
+      dns.respond = () => answers ? undefined : new Promise(() => {});
+      const view = viewBy(dns, { dnsMaxRetries: 1, dnsTimeout: 0.3 });
+      const waiting = Promise.allSettled([view.waitUntilFresh()]);
+      for (const stallMs of stallsMs) {
+        time.stall(stallMs / 1000);
+        await time.tick(5);
+      }
+      await time.advance(0.5);
+      const [outcome] = await waiting;
+      const failure = outcome!.status === "rejected" ? String(outcome!.reason.cause) : "";
+      if (answers) assertEquals(failure, "", `${stallsMs}`);
+      else assertMatch(failure, /did not answer within 0.3 s/, `${stallsMs}`);
+    }
+    clearDnsCache();
+  }
 });
 
 Deno.test("View.waitUntilFresh() rejects every waiting caller with the lookup's error as cause", async () => {

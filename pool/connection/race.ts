@@ -1,0 +1,96 @@
+/**
+ * Tries several addresses at once if the first is silent (after the idea of RFC 8305).
+ *
+ * @module
+ */
+
+import { type Timer, timer } from "../../internal/clock.ts";
+
+/** Maximum number of attempts of one race at the same time. */
+const MAX_ATTEMPTS_AT_ONCE = 3;
+
+/** The attempts of a race. */
+export interface Race<T> {
+  /**
+   * Tries one address.
+   *
+   * @param address The address.
+   * @param onBegun Called if the attempt waited for something else first, such as a login, and turns to the server now.
+   * @returns What it brought; `undefined` if it failed. Rejects if the others would fail as well.
+   */
+  attempt(address: string, onBegun: () => void): Promise<T | undefined>;
+  /** Returns whether an address is skipped. */
+  isSkipped(address: string): boolean;
+  /**
+   * Returns how long an attempt may be silent before the next one begins.
+   *
+   * @param address The address of the attempt.
+   * @param waiting Number of addresses after it.
+   * @param hasBegun Whether it has turned to the server for sure.
+   */
+  staggerMs(address: string, waiting: number, hasBegun: boolean): number;
+  /** Called once when it is decided, while other attempts may be running. */
+  onDecided(): void;
+  /** Takes what an attempt brings after that. */
+  discard(result: T): void;
+}
+
+/**
+ * Tries the addresses one after the other, without waiting for those that are silent; the first that is ready wins.
+ *
+ * @param order The addresses.
+ * @param race The attempts.
+ * @returns What the first one that was ready brought; `undefined` if all failed.
+ */
+export function firstReady<T>(order: readonly string[], race: Race<T>): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const waiting = [...order];
+    let running = 0;
+    let isOver = false;
+    let stagger: Timer | undefined;
+    const end = () => {
+      isOver = true;
+      stagger?.clear();
+      race.onDecided();
+    };
+    const start = (address: string, onBegun: () => void) => {
+      running++;
+      race.attempt(address, onBegun).then((result) => {
+        running--;
+        // Two may be ready in the same turn: neither has lost when it ends.
+        if (isOver) return result && race.discard(result);
+        if (!result) return startNext();
+        end();
+        resolve(result);
+      }, (error) => {
+        running--;
+        if (isOver) return;
+        end();
+        reject(error);
+      });
+    };
+    const startNext = () => {
+      stagger?.clear();
+      stagger = undefined;
+      const address = waiting.find((address) => !race.isSkipped(address));
+      if (address === undefined) {
+        if (running > 0) return;
+        end();
+        return resolve(undefined);
+      }
+      waiting.splice(0, waiting.indexOf(address) + 1);
+      let own: Timer | undefined;
+      const wait = (hasBegun: boolean) => {
+        stagger = own = timer(race.staggerMs(address, waiting.length, hasBegun), startNext);
+      };
+      start(address, () => {
+        if (isOver || own === undefined || stagger !== own) return;
+        own.clear();
+        wait(true);
+      });
+      if (waiting.length === 0 || running >= MAX_ATTEMPTS_AT_ONCE) return;
+      wait(false);
+    };
+    startNext();
+  });
+}
