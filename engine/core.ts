@@ -104,7 +104,7 @@ export class EngineCore<C> {
       namesEndpoints: srv || hosts.length > 1,
       ...(srv && settings.srvTlsName === "service" && { tlsHost: this.host }),
     };
-    this.#dialer = new Dialer(adapter, target, settings, secrets);
+    this.#dialer = new Dialer(adapter, target, settings, { secrets });
     this.#addresses = new CurrentAddresses(
       this.answer,
       settings.lingerMs,

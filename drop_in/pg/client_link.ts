@@ -98,6 +98,7 @@ export class ClientLink implements TrackedConnection {
       const verdict = adapter.classify!(error);
       own.state.noteError(verdict);
       if (verdict === "closed") this.#endedAlone = true;
+      if (this.#login && adapter.refusesLogin!(error)) this.#host!.forgetLogin(this.#login);
     });
     followReports(client);
     if (shared.hosts.wantsStandby) {
@@ -218,9 +219,6 @@ export class ClientLink implements TrackedConnection {
     const verdict = this.#shared.adapter.classify!(error);
     const answered = verdict === undefined && typeof error === "object" && error !== null &&
       "severity" in error;
-    if (this.#login && this.#shared.adapter.refusesLogin!(error)) {
-      this.#host?.forgetLogin(this.#login);
-    }
     if (this.#endedAlone || verdict === "closed" || answered) return;
     const { registration } = this.#own.state;
     this.#host?.noteFailure(registration && { address: registration.address, error });

@@ -5,7 +5,9 @@
  */
 
 import { canonicalHost } from "../../internal/host_name.ts";
+import { Secrets } from "../../internal/redact.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
+import { LoginSource } from "../../pool/connection/credentials.ts";
 import { Dialer } from "../../pool/connection/dialer.ts";
 import { type EngineSettings, readEngineOptions } from "../../engine/options.ts";
 import { TrackedHost } from "./tracked_host.ts";
@@ -28,6 +30,9 @@ interface Entry<C> {
 /** Maximum number of targets without a connection that are remembered because the last connection to them failed. */
 const MAX_SUSPECTS = 100;
 
+/** Maximum number of targets whose login is kept for the time that `credentials` said. */
+const MAX_LOGINS = 100;
+
 /** Tracked hosts by connection target, each kept while a connection is open or being opened. */
 export class TrackedHosts<C> {
   readonly #settings: EngineSettings<C>;
@@ -35,6 +40,8 @@ export class TrackedHosts<C> {
   readonly #entries: Map<string, Entry<C>> = new Map();
   /** Targets without a connection, the last of which failed: names only, no options. */
   readonly #suspects: Set<string> = new Set();
+  /** What the option `credentials` gave, also while no connection is open. */
+  readonly #logins: Map<string, LoginSource> = new Map();
 
   /**
    * @param options dnspool's options for all connections of the module.
@@ -56,11 +63,6 @@ export class TrackedHosts<C> {
   /** Whether connections are to be open to a standby, if there is one. */
   get wantsStandby(): boolean {
     return ["standby", "read-only", "prefer-standby"].includes(this.#settings.targetSessionAttrs);
-  }
-
-  /** Whether user and password come from the option `credentials`. */
-  get hasCredentials(): boolean {
-    return this.#settings.credentials !== undefined;
   }
 
   /** Number of hosts that are kept. */
@@ -95,11 +97,28 @@ export class TrackedHosts<C> {
       keepAlive: false,
       addresses: () => [],
     };
-    const dialer = new Dialer(this.#createAdapter(() => entry.given), target, this.#settings);
+    const dialer = new Dialer(this.#createAdapter(() => entry.given), target, this.#settings, {
+      logins: this.#loginsOf(key, target),
+    });
     const suspect = this.#suspects.delete(key);
     const onUnused = (suspect: boolean) => this.#remove(key, entry, suspect);
     entry.host = new TrackedHost(host, this.#settings, dialer, { suspect, onUnused });
     return entry;
+  }
+
+  #loginsOf(key: string, target: ConnectionTarget): LoginSource | undefined {
+    const { credentials } = this.#settings;
+    if (credentials === undefined) return undefined;
+    const logins = this.#logins.get(key) ??
+      new LoginSource(credentials, { ...target, secrets: new Secrets() });
+    // The target that was not used for longest is the first.
+    this.#logins.delete(key);
+    this.#logins.set(key, logins);
+    if (this.#logins.size > MAX_LOGINS) {
+      const [oldest] = this.#logins.keys();
+      this.#logins.delete(oldest!);
+    }
+    return logins;
   }
 
   #remove(key: string, entry: Entry<C>, suspect: boolean): void {

@@ -126,21 +126,24 @@ export class Dialer<C> {
    * @param adapter Opens the connections.
    * @param target What to connect to, without the address.
    * @param settings Order, role, timeouts.
-   * @param secrets What must not be in a message. Default: the password in the URL.
+   * @param shared `secrets`: what must not be in a message, by default the password in the URL; `logins`: what gives user
+   *   and password, by default `credentials` of the settings.
    */
   constructor(
     adapter: Adapter<C>,
     target: DialTarget,
     settings: DialerSettings,
-    secrets: Secrets = new Secrets([target.password]),
+    shared: { readonly secrets?: Secrets; readonly logins?: LoginSource | undefined } = {},
   ) {
+    const { secrets = new Secrets([target.password]) } = shared;
     this.#secrets = secrets;
     this.#adapter = adapter;
     this.#target = target;
     this.#settings = settings;
     this.#order = new AddressOrder(settings.loadBalance);
     const { credentials } = settings;
-    this.#logins = credentials && new LoginSource(credentials, { ...target, secrets });
+    this.#logins = shared.logins ??
+      (credentials && new LoginSource(credentials, { ...target, secrets }));
   }
 
   /**
