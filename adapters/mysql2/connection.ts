@@ -25,6 +25,7 @@ export interface CoreConnection extends PacketSource {
   readonly config: {
     readonly trace?: boolean;
     readonly user?: string;
+    password?: string | undefined;
     readonly namedPlaceholders?: boolean;
   };
   prepare(

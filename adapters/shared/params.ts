@@ -104,19 +104,19 @@ export function reopener<C>(
 }
 
 /**
- * Hides a password that was given for one login from those who inspect the driver's object, which needs it.
+ * Hides a password that was given for one login from those who print the driver's object, which needs it. It becomes a
+ * getter, because Bun prints properties that are not enumerable too.
  *
  * @param holder The object, if the driver has it where it is expected.
- * @param name The property.
  */
-export function hidePassword(holder: object | undefined, name = "password"): void {
-  const value = (holder as Record<string, unknown> | undefined)?.[name];
-  if (value === undefined) return;
-  Object.defineProperty(holder, name, {
-    value,
+export function hidePassword(holder: { password?: string | undefined } | undefined): void {
+  let password = holder?.password;
+  if (password === undefined) return;
+  Object.defineProperty(holder, "password", {
+    get: () => password,
+    set: (next: string | undefined) => void (password = next),
     enumerable: false,
     configurable: true,
-    writable: true,
   });
 }
 
