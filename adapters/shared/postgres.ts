@@ -7,7 +7,7 @@
 
 import { isSocketError } from "../../internal/socket_errors.ts";
 import type { Adapter, TransactionStatus, Verdict } from "../adapter.ts";
-import { matches } from "./driver_error.ts";
+import { asDriverError, matches } from "./driver_error.ts";
 import type { ParamTypes } from "./params.ts";
 import { checkIsolationLevel, endStatement } from "./sql.ts";
 
@@ -47,6 +47,9 @@ const LOGIN_REFUSED = /^(0A|22|28|3D|42)...$|^53300$/;
 
 /** 28000 and 28P01: user or password is refused; the first also by PAM, as with the tokens of a cloud. */
 const PASSWORD_REFUSED = /^28(000|P01)$/;
+/** PgBouncer's code for all that it refuses, and its text for a password, which is always English. */
+const PROXY_REFUSED = "08P01";
+const PROXY_PASSWORD_REFUSED = /authentication failed$/;
 
 /** The fields of a server's error by which it is classified; drivers give the severity different names. */
 interface ServerError {
@@ -59,7 +62,9 @@ interface ServerError {
 
 /** Returns whether the server refused user or password. */
 export function refusesPostgresLogin(error: unknown): boolean {
-  return matches(PASSWORD_REFUSED, (error as ServerError | null | undefined)?.code);
+  const { code, message } = asDriverError(error);
+  return matches(PASSWORD_REFUSED, code) ||
+    code === PROXY_REFUSED && matches(PROXY_PASSWORD_REFUSED, message);
 }
 
 /** Returns whether an error of the server ends the session, whatever its SQLSTATE. */

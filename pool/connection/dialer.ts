@@ -504,6 +504,7 @@ export class Dialer<C> {
   #isTransient(error: unknown): boolean {
     if (isTimeout(error) || isSocketError(error)) return true;
     try {
+      if (this.#adapter.refusesLogin?.(error)) return false;
       const verdict = this.#adapter.classify?.(error);
       return verdict === "disconnect" || verdict === "closed";
     } catch {

@@ -100,3 +100,29 @@ Deno.test("dnsPg(): a client that is refused brings no probe connection before t
   assertEquals(bouncer.logins, 3);
   await Promise.all([second, third].map((client) => client.end().catch(() => {})));
 });
+
+Deno.test("a password that PgBouncer refuses fails at once, and credentials are asked for again", async () => {
+  await using bouncer = await startFakePgBouncer();
+  const adapters = { pg: undefined, postgresjs: postgresjsAdapter(postgres) };
+  for (const [name, adapter] of Object.entries(adapters)) {
+    let calls = 0;
+    const engine = getDnsEngine(engineUrl(bouncer), {
+      ...engineLimits,
+      ...(adapter && { adapter, connectArgs: { fetch_types: false } }),
+      credentials: () => ({ password: `password ${++calls}`, expiresAt: Infinity }),
+    });
+    await engine.use((lease) => lease.invalidate());
+    // The texts of PgBouncer 1.18 with md5 and scram-sha-256.
+    for (const text of ["password authentication failed", "SASL authentication failed"]) {
+      const before = bouncer.logins;
+      bouncer.refusesLogin = () => text;
+      const error = await assertRejects(() => engine.connect(), Error, text);
+      assertEquals([error.name, bouncer.logins - before], ["ConnectError", 2], name);
+      bouncer.refusesLogin = () => bouncer.logins === before + 3 && text;
+      await engine.use((lease) => lease.invalidate()); // the third is refused, the fourth is not
+      bouncer.refusesLogin = () => false;
+    }
+    assertEquals(calls, 5);
+    await engine.close();
+  }
+});

@@ -17,8 +17,8 @@ export interface FakePgBouncer extends AsyncDisposable {
   refusals: number;
   /** Returns whether the next statement is refused, with `query_wait_timeout`, and its client disconnected. */
   refusesStatement: () => boolean;
-  /** Returns whether the next login is refused, with `no more connections allowed`. */
-  refusesLogin: () => boolean;
+  /** Returns whether the next login is refused, with `no more connections allowed`, or the text of the refusal. */
+  refusesLogin: () => boolean | string;
 }
 
 const SSL_REQUEST = 80877103;
@@ -80,7 +80,9 @@ function serve(socket: net.Socket, bouncer: FakePgBouncer): void {
     if (code === SSL_REQUEST) return void socket.write("N");
     bouncer.logins++;
     loggedIn = true;
-    if (bouncer.refusesLogin()) return refuse("no more connections allowed (max_client_conn)");
+    const refusal = bouncer.refusesLogin();
+    if (typeof refusal === "string") return refuse(refusal);
+    if (refusal) return refuse("no more connections allowed (max_client_conn)");
     socket.write(new Uint8Array(LOGGED_IN));
   };
   socket.on("data", (chunk) => {
