@@ -10,6 +10,7 @@ import { contenderHere, Isolate, serve } from "./isolates.ts";
 import { bareQueue, type ContenderPool, POOLS } from "./pool_contenders.ts";
 import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./report.ts";
 import { compare, type Contender, type Timing } from "./rounds.ts";
+import { compareWaiters, measureWaiters, WAITERS } from "./waiters.ts";
 
 /** Size of the pools. */
 const SIZE = 10;
@@ -192,6 +193,7 @@ async function memory(): Promise<Record<string, { slot: number; waiter: number }
 
 async function main(): Promise<void> {
   console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
+  if (process.argv.includes("--waiters")) finish(await compareWaiters(import.meta.url));
   const scenes = await runAll();
   const growth = await scaling();
   const counts = Object.keys(growth.connections!);
@@ -211,4 +213,6 @@ async function main(): Promise<void> {
   finish({ scenes, growth, bytes });
 }
 
-await (contenderHere === undefined ? main() : contend(contenderHere));
+if (contenderHere === undefined) await main();
+else if (contenderHere === WAITERS) serve(measureWaiters);
+else await contend(contenderHere);

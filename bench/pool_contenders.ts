@@ -193,7 +193,7 @@ interface PoolClient {
 }
 
 /** A client without a connection. */
-class FakeClient {
+export class FakeClient {
   /** Without it, pg-pool would close the client instead of keeping it. */
   readonly _queryable = true;
   readonly _ending = false;

@@ -58,7 +58,9 @@ try {
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
-const part = flags.includes("--names") ? `${name}_names` : name;
+const part = [name, ...["names", "waiters"].filter((each) => flags.includes(`--${each}`))].join(
+  "_",
+);
 const target = new URL(`bench/results/${part}.json`, ROOT);
 await Deno.mkdir(new URL(".", target), { recursive: true });
 const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
