@@ -32,7 +32,7 @@ export type DnsMysql2PoolOptions<M extends Mysql2Driver> =
 export interface DnsMysql2PoolExtras {
   /**
    * The engine behind the pool: `engine.status()`, and events such as `addresschange`. `undefined` if the host is a
-   * socket path or a list of hosts, for which the pool works as the original does.
+   * socket path, for which the pool works as the original does.
    */
   readonly engine: Engine<unknown> | undefined;
 }
@@ -131,7 +131,7 @@ export function dnsMysql2<M extends Mysql2Driver>(mysql2: M, options: DnsPoolOpt
   const createConnection = createConnectionFactory(driver, classes, options);
   const createPoolCluster = () => {
     throw new TypeError(
-      "Cannot make a pool cluster that follows DNS: make a pool for each name, or one for a name with several addresses",
+      "Cannot make a pool cluster that follows DNS: make a pool for each name, or one with several hosts",
     );
   };
   const overrides = { createPool, createConnection, createPoolCluster };

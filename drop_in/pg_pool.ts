@@ -23,7 +23,7 @@ export type DnsPgPoolOptions<P extends PgDriver> =
 export interface DnsPgPoolExtras {
   /**
    * The engine behind the pool: `engine.status()`, and events such as `addresschange`. `undefined` if the host is a
-   * socket path or a list of hosts, for which the pool works as the original does.
+   * socket path, for which the pool works as the original does.
    */
   readonly engine: Engine<unknown> | undefined;
 }

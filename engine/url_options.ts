@@ -12,6 +12,13 @@ import type { DatabaseUrl } from "./url.ts";
 const LOAD_BALANCE = { disable: "ordered", random: "random" } as const;
 const MAX_CONNECT_TIMEOUT = 3600;
 
+/** The parameters that are options of the engine. */
+export const LIBPQ_OPTIONS: readonly string[] = [
+  "target_session_attrs",
+  "load_balance_hosts",
+  "connect_timeout",
+];
+
 /**
  * Reads `target_session_attrs`, `load_balance_hosts` and `connect_timeout` of a PostgreSQL URL (PostgreSQL, chapter
  * "libpq", "Parameter Key Words"). An option that the caller gives counts more; the session's attributes must be the
@@ -53,8 +60,9 @@ export function readUrlOptions<C>(
 /** Returns the parameters of a URL that are for the driver. */
 export function driverParams({ dialect, params }: DatabaseUrl): DatabaseUrl["params"] {
   if (dialect !== "postgresql") return params;
-  const { target_session_attrs: _, load_balance_hosts: __, connect_timeout: ___, ...rest } = params;
-  return rest;
+  return Object.fromEntries(
+    Object.entries(params).filter(([name]) => !LIBPQ_OPTIONS.includes(name)),
+  );
 }
 
 function oneOfParam<T extends string>(

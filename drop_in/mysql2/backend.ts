@@ -26,6 +26,7 @@ import { engineOptions, readLimits } from "./pool_settings.ts";
 import { callUserCode } from "../../internal/thrown.ts";
 import { DnsEngine } from "../../engine/dns_engine.ts";
 import { driverCounts, followLimits, isFull } from "../shared/pool_counts.ts";
+import type { HostList } from "../shared/host_list.ts";
 import type { RawOptions } from "../shared/options.ts";
 
 /** The engine behind a pool. */
@@ -47,16 +48,24 @@ export class Mysql2Backend {
    * @param pool The pool.
    * @param classes The module's classes.
    * @param given The pool's options.
+   * @param list Several hosts, or a service.
    */
-  constructor(pool: CorePool, classes: Mysql2Classes, given: RawOptions) {
+  constructor(
+    pool: CorePool,
+    classes: Mysql2Classes,
+    given: RawOptions,
+    list: HostList | undefined,
+  ) {
     this.#pool = pool;
-    this.#adapter = this.#createAdapter(classes, given.credentials !== undefined);
+    this.#adapter = this.#createAdapter(classes, {
+      hasSeveral: list !== undefined,
+      hasCredentials: given.credentials !== undefined,
+    });
     const { host, port, user, database, password } = pool.config.connectionConfig;
     const url = new DatabaseUrl({
       dialect: "mysql",
       driver: "mysql2",
-      host,
-      port,
+      ...(list ?? { host, port }),
       user,
       database,
       password: typeof password === "string" ? password : undefined,
@@ -179,12 +188,21 @@ export class Mysql2Backend {
   }
 
   /** Creates the adapter that opens the pool's connections. */
-  #createAdapter({ PoolConnection }: Mysql2Classes, hasCredentials: boolean): Adapter<Pinned> {
+  #createAdapter(
+    { PoolConnection }: Mysql2Classes,
+    { hasSeveral, hasCredentials }: {
+      readonly hasSeveral: boolean;
+      readonly hasCredentials: boolean;
+    },
+  ): Adapter<Pinned> {
     const createConnection = (config: Mysql2Config) => {
       const { connectionConfig } = this.#pool.config;
-      const { stream, user = connectionConfig.user, password } = config;
-      const login = hasCredentials ? { user, password } : {};
-      const own = withSocket(connectionConfig, { stream, ...login });
+      const { stream, host, port, user = connectionConfig.user, password } = config;
+      const own = withSocket(connectionConfig, {
+        stream,
+        ...(hasSeveral && { host, port }),
+        ...(hasCredentials && { user, password }),
+      });
       const connection = new PoolConnection(this.#pool, { config: own });
       const { connectTimeout } = connectionConfig;
       const { remoteAddress } = config.stream;

@@ -24,6 +24,7 @@ import {
   type Mysql2Classes,
   type Mysql2Driver,
   optionsOf,
+  readList,
 } from "./module.ts";
 
 /**
@@ -39,36 +40,43 @@ export function createConnectionFactory(
   options: DnsPoolOptions,
 ): Mysql2Driver["createConnection"] {
   const hasCredentials = options.credentials !== undefined;
-  const createAdapter = (given: () => RawOptions) => probeAdapter(mysql2, given, hasCredentials);
+  const createAdapter = (given: () => RawOptions, hasSeveral: boolean) =>
+    probeAdapter(mysql2, given, { hasSeveral, hasCredentials });
   const hosts = new TrackedHosts<Mysql2Client>(options, createAdapter);
-  const { classify, refusesLogin } = createAdapter(() => ({}));
+  const { classify, refusesLogin } = createAdapter(() => ({}), false);
 
   return (own: unknown) => {
-    const given = driverOptions(optionsOf(own));
+    const { list, options: one } = readList(optionsOf(own), options.dnsSrv);
+    const given = driverOptions(one);
     checkMysql2Options(given);
     refusePassword({ ...given, credentials: options.credentials }, given.uri);
     const config = new PoolConfig({ ...given }).connectionConfig;
     const { socketPath, host } = config;
-    warnHostNotTracked(socketPath ?? host, "dnsMysql2");
-    if (socketPath || hostKind(host) !== "name" || isOwnStream(given.stream)) {
+    if (!list) warnHostNotTracked(socketPath ?? host, "dnsMysql2");
+    const isLeft = socketPath || !list && hostKind(host) !== "name";
+    if (isLeft || isOwnStream(given.stream)) {
       return withErrorHandler(mysql2.createConnection(given));
     }
     checkHost(host);
-    const link = new ConnectionLink(hosts.get(config, given), config, {
+    const { port, user, database } = config;
+    const target = { host, port, user, database, list };
+    const link = new ConnectionLink(hosts.get(target, given), config, {
+      hasSeveral: list !== undefined,
       classify: (error) => classify!(error),
       probeTimeoutMs: hosts.probeTimeoutMs,
       refusesLogin: (error) => refusesLogin!(error),
-      reopen: (address, login, signal) =>
-        createAdapter(() => given).connect(address, {
+      reopen: (address, { chosen, login }, signal) =>
+        createAdapter(() => given, list !== undefined).connect(address, {
           ...NO_SETTINGS,
           ...config,
+          host: chosen.tlsHost,
+          port: chosen.port,
           ...login,
           signal,
         }),
     });
     const created = mysql2.createConnection({
       ...given,
-      // Of the name in this form TLS checks the certificate.
       host: canonicalHost(host),
       stream: link.openSocket,
     });
@@ -101,14 +109,18 @@ function withErrorHandler<T>(created: T): T {
 function probeAdapter(
   { createConnection }: Mysql2Driver,
   given: () => RawOptions,
-  hasCredentials: boolean,
+  { hasSeveral, hasCredentials }: {
+    readonly hasSeveral: boolean;
+    readonly hasCredentials: boolean;
+  },
 ): Adapter<Mysql2Client> {
-  const create = ({ host, stream, user, password }: Mysql2Config) =>
+  const create = ({ host, port, stream, user, password }: Mysql2Config) =>
     createConnection({
       ...given(),
       ...(hasCredentials && user !== undefined && { user }),
       ...(hasCredentials && { password }),
       host,
+      ...(hasSeveral && { port }),
       stream,
       connectTimeout: 0,
     });

@@ -18,7 +18,7 @@ import type { TerminateOptions } from "../../pool/connection/close.ts";
 import { type DepartureFlags, DepartureState } from "../shared/departure_state.ts";
 import { toDriverError } from "../shared/driver_errors.ts";
 import { ROLE_TIMEOUT_MS } from "../shared/options.ts";
-import type { TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
+import type { ChosenEndpoint, TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
 import {
   type Callback,
   type ConnectionConfig,
@@ -46,12 +46,14 @@ export interface LinkParts {
   readonly classify: NonNullable<Adapter<Mysql2Client>["classify"]>;
   /** Maximum duration of a cancel on the server. */
   readonly probeTimeoutMs: number;
+  /** Whether there are several hosts, or a service. */
+  readonly hasSeveral: boolean;
   /** Returns whether the server refused user or password. */
   refusesLogin(error: unknown): boolean;
   /** Opens another connection to an address, with a login that takes the place of the connection's own. */
   reopen(
     address: string,
-    login: Login | undefined,
+    own: { readonly chosen: ChosenEndpoint; readonly login: Login | undefined },
     signal: AbortSignal,
   ): Promise<Mysql2Client>;
 }
@@ -69,8 +71,8 @@ export class ConnectionLink implements TrackedConnection {
   #ownConfig: ConnectionConfig | undefined;
   /** What the option `credentials` gave. */
   #login: Login | undefined;
-  /** The address that was chosen. */
-  #address: string | undefined;
+  /** Where the connection is opened to. */
+  #chosen: ChosenEndpoint | undefined;
   #packets: PacketObserver | undefined;
 
   /**
@@ -115,6 +117,7 @@ export class ConnectionLink implements TrackedConnection {
     if (!connection?.threadId) return;
     const { probeTimeoutMs, reopen } = this.#parts;
     const host = this.#host;
+    const chosen = this.#chosen!;
     await deadline(probeTimeoutMs, (signal) =>
       killQuery({
         client: connection.promise(),
@@ -122,7 +125,8 @@ export class ConnectionLink implements TrackedConnection {
         localPort,
         terminated: true,
         async open() {
-          const client = await reopen(address, await host.login(signal), signal);
+          const login = await host.login(chosen, signal);
+          const client = await reopen(address, { chosen, login }, signal);
           return { client, localPort: coreOf(client).stream.localPort };
         },
         ask,
@@ -140,7 +144,7 @@ export class ConnectionLink implements TrackedConnection {
   attach(connection: CoreConnection): void {
     this.#connection = connection;
     makeReusable(connection.config, {
-      address: () => this.#address,
+      address: () => this.#chosen?.address,
       connectTimeout: this.#config.connectTimeout,
     });
     this.#state.showOn(connection, FLAGS);
@@ -199,21 +203,24 @@ export class ConnectionLink implements TrackedConnection {
     // it goes on to log in.
     socket.end = () => socket.destroy(writeAfterEnd());
     try {
-      const { port, connectTimeout } = this.#config;
-      const address = await this.#host.chooseAddress(closed.signal, {
+      const { connectTimeout } = this.#config;
+      const chosen = await this.#host.chooseAddress(closed.signal, {
         timeoutMs: Math.min(connectTimeout || Infinity, ROLE_TIMEOUT_MS),
         // mysql2 has a timeout by default, so a timeout does not mean that the caller wants to wait for a server.
         retryUntilTimeout: false,
         closeProbe: async (probe) => void await probe.end(),
       });
-      const login = await this.#host.login(closed.signal);
+      const login = await this.#host.login(chosen, closed.signal);
       socket.end = end;
       if (socket.destroyed) return this.#host.abandon();
-      this.#address = address;
+      const { name, address, port, tlsHost } = chosen;
+      this.#chosen = chosen;
       if (login) this.#logInWith(login);
-      const registration = this.#state.registration = this.#host.register(this, address);
+      // Of the name in this form TLS checks the certificate.
+      if (this.#parts.hasSeveral) Object.assign(this.#ownConfig!, { host: tlsHost, port });
+      const registration = this.#state.registration = this.#host.register(this, name);
       socket.once("close", () => registration.remove());
-      socket.once("error", (error) => this.#host.refresh({ address, error }));
+      socket.once("error", (error) => this.#host.refresh({ address: name, error }));
       socket.once("connect", () => this.#configureSocket());
       socket.connect(port, address);
     } catch (error) {

@@ -11,9 +11,11 @@ import type { Mysql2Client, Mysql2Config } from "../../adapters/mysql2.ts";
 import type { EngineOptions } from "../../engine/options.ts";
 import { mustBe, mustBeUndisclosed, mustNotBeGiven } from "../../internal/argument_error.ts";
 import type { DriverMessages } from "../shared/driver_errors.ts";
+import { type DriverForm, type HostList, readHostList, withHost } from "../shared/host_list.ts";
 import {
   copyOptions,
   isDnsPoolOption,
+  paramNames,
   type RawOptions,
   refuseIgnored,
   refuseOptions,
@@ -221,27 +223,51 @@ export function checkMysql2Options(given: RawOptions): void {
  */
 export function optionsOf(given: unknown): RawOptions {
   const options = typeof given === "string" ? { uri: given } : copyOptions(given as RawOptions);
-  const { uri } = options;
-  if (typeof uri === "string" && URL.canParse(uri)) {
-    for (const name of new URL(uri).searchParams.keys()) {
-      if (!isDnsPoolOption(name) && !LIMIT_NAMES.includes(name)) continue;
-      throw mustNotBeGiven(`${name} in the URI`, 'give it as an option beside "uri"');
-    }
+  for (const name of paramNames(options.uri)) {
+    if (!isDnsPoolOption(name) && !LIMIT_NAMES.includes(name)) continue;
+    throw mustNotBeGiven(`${name} in the URI`, 'give it as an option beside "uri"');
   }
   return options;
+}
+
+/** How mysql2 takes hosts. */
+const FORM: DriverForm = {
+  dialect: "mysql",
+  uriOption: "uri",
+  optionsWin: true,
+  defaultPort: 3306,
+};
+
+/**
+ * Reads several hosts, or a service, which mysql2 cannot read.
+ *
+ * @param given The options of a pool or a connection.
+ * @param srv Whether the host of all connections is a service.
+ * @returns The hosts, and the options for the first one; `list` is `undefined` if there is one host.
+ */
+export function readList(
+  given: RawOptions,
+  srv: boolean = false,
+): { readonly list: HostList | undefined; readonly options: RawOptions } {
+  const { uri, host, port, socketPath, dnsSrv = srv } = given;
+  if (socketPath) return { list: undefined, options: given };
+  const list = readHostList({ uri, host, port, srv: dnsSrv === true }, FORM);
+  return { list, options: list ? withHost(given, list.hosts[0]!, FORM) : given };
 }
 
 /**
  * Copies a connection's settings for a connection on a given socket.
  *
  * @param config The settings.
- * @param own The socket, which is open; and user and password, if a function gave them.
+ * @param own `stream`: the socket, which is open; of several hosts, the one; and user and password, if a function gave
+ *   them.
  * @returns The copy, without a timeout: the engine limits the attempt.
  */
 export function withSocket(
   config: ConnectionConfig,
-  { stream, ...login }: {
-    readonly stream: Mysql2Config["stream"];
+  { stream, ...own }: Pick<Mysql2Config, "stream"> & {
+    readonly host?: string | undefined;
+    readonly port?: number | undefined;
     readonly user?: string | undefined;
     readonly password?: string | undefined;
   },
@@ -253,7 +279,7 @@ export function withSocket(
   );
   const { enableKeepAlive, keepAliveInitialDelay } = config;
   if (enableKeepAlive && keepAliveInitialDelay) stream.setKeepAlive(true, keepAliveInitialDelay);
-  return Object.assign(copy, login, { stream, connectTimeout: 0 });
+  return Object.assign(copy, own, { stream, connectTimeout: 0 });
 }
 
 const ownStreams: WeakSet<object> = new WeakSet();
@@ -278,8 +304,8 @@ export function makeReusable(
     readonly connectTimeout: number;
   },
 ): void {
-  const { host, port, enableKeepAlive, keepAliveInitialDelay } = config;
   const open = (): Socket => {
+    const { host, port, enableKeepAlive, keepAliveInitialDelay } = config;
     const other = connect({ port, host: address() ?? host, noDelay: true });
     if (enableKeepAlive) other.setKeepAlive(true, keepAliveInitialDelay);
     return other;

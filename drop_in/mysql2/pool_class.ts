@@ -17,6 +17,7 @@ import {
   optionsOf,
   type Pinned,
   type PooledConnection,
+  readList,
 } from "./module.ts";
 import { checkNumbers } from "./pool_settings.ts";
 import { hostKind, warnHostNotTracked } from "../shared/host_kind.ts";
@@ -52,19 +53,18 @@ function subclass(classes: Mysql2Classes): DnsMysql2PoolClass {
       const given = optionsOf(options);
       checkMysql2Options(given);
       checkNumbers(given);
-      super({ config: new classes.PoolConfig(mysql2Options(given)) });
+      const { list, options: one } = readList(given);
+      super({ config: new classes.PoolConfig(mysql2Options(one)) });
       const { socketPath, host: name } = this.config.connectionConfig;
-      const host = socketPath ?? name;
-      const kind = socketPath ? "socket" : hostKind(name);
-      warnHostNotTracked(host, "DnsMysql2Pool");
-      if (kind === "socket" || kind === "list") {
-        refuseWithoutEngine(given, kind);
+      if (!list) warnHostNotTracked(socketPath ?? name, "DnsMysql2Pool");
+      if (socketPath || hostKind(name) === "socket") {
+        refuseWithoutEngine(given, "socket");
         this.on("connection", (connection: CoreConnection) => connection.on("error", () => {}));
         return;
       }
       // The timer closes idle connections of the original pool, which has none.
       clearTimeout(this._removeIdleTimeoutConnectionsTimer as number);
-      this.#backend = new Mysql2Backend(this, classes, given);
+      this.#backend = new Mysql2Backend(this, classes, given, list);
     }
 
     /** The engine behind the pool: `status()` and events. */

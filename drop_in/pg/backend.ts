@@ -13,16 +13,13 @@ import { DnsEngine } from "../../engine/dns_engine.ts";
 import { type Engine, getDnsEngine } from "../../engine.ts";
 import { DatabaseUrl } from "../../engine/url.ts";
 import { type DriverMessages, toDriverError } from "../shared/driver_errors.ts";
-import {
-  type Deliver,
-  type DropInClient,
-  MESSAGES,
-  type PgPool,
-  type PgTarget,
-  pinningAdapter,
-  type Release,
-} from "./module.ts";
+import { type Deliver, type DropInClient, MESSAGES, type PgPool, type Release } from "./module.ts";
+import { serverOf } from "./client_link.ts";
 import type { Neighbors } from "./client_class.ts";
+import { pinningAdapter } from "./pinning_adapter.ts";
+import type { PgTarget } from "./target.ts";
+import type { Endpoint } from "../../internal/endpoint.ts";
+import { distinctServers } from "../shared/tracked_host.ts";
 import { asError, callUserCode } from "../../internal/thrown.ts";
 import { type PgPoolSettings, readMax, readPoolSettings } from "./pool_settings.ts";
 import { type DriverCounts, driverCounts, followLimits, isFull } from "../shared/pool_counts.ts";
@@ -81,16 +78,15 @@ export class PgBackend implements Neighbors {
    * @param target What its clients connect to.
    */
   constructor(pool: PgPool, target: PgTarget) {
-    const { host, port, user, database, password } = target;
+    const { host, port, list, user, database, password } = target;
     this.#pool = pool;
     const { Client, options } = pool;
-    this.#adapter = pinningAdapter(Client, () => options);
+    this.#adapter = pinningAdapter(Client, () => options, { hasSeveral: list !== undefined });
     this.#settings = readPoolSettings(pool.options);
     const url = new DatabaseUrl({
       dialect: "postgresql",
       driver: "pg",
-      host,
-      port,
+      ...(list ?? { host, port }),
       user,
       database,
       password,
@@ -110,19 +106,16 @@ export class PgBackend implements Neighbors {
     return driverCounts(this.engine.pool.counts);
   }
 
-  preferredAddress(): string | undefined {
+  preferredServer(): Endpoint | undefined {
     const inUse = [...this.#open].filter(({ lease }) => lease !== undefined);
-    const [address, other] = new Set(inUse.map(({ client }) => client.host));
-    return other === undefined ? address : undefined;
+    const [server, other] = distinctServers(inUse.map(({ client }) => serverOf(client)));
+    return other === undefined ? server : undefined;
   }
 
-  serversOf(sessionId: number): string[] {
-    const clients = [...this.#open].map(({ client }) => client);
-    return [
-      ...new Set(
-        clients.filter(({ processID }) => processID === sessionId).map(({ host }) => host),
-      ),
-    ];
+  serversOf(sessionId: number): Endpoint[] {
+    const clients = [...this.#open].map(({ client }) => client)
+      .filter(({ processID }) => processID === sessionId);
+    return distinctServers(clients.map(serverOf));
   }
 
   /** Number of clients that are in use and past their lifetime. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Endpoint } from "../../internal/endpoint.ts";
 import { checkHost } from "../../internal/host_name.ts";
 import { type DepartureFlags, DepartureState } from "../shared/departure_state.ts";
 import { hostKind, warnHostNotTracked } from "../shared/host_kind.ts";
@@ -14,18 +15,20 @@ import {
   type RawOptions,
   readNumber,
   refusePassword,
+  refuseWithoutEngine,
 } from "../shared/options.ts";
 import { TrackedHosts } from "../shared/tracked_hosts.ts";
-import { ClientLink, type SharedParts } from "./client_link.ts";
+import { ClientLink, serverOf, type SharedParts } from "./client_link.ts";
 import {
   checkPgOptions,
   type DropInClient,
   KEEPALIVE,
   NO_CONNECTION,
   type PgInternalDriver,
-  pinningAdapter,
 } from "./module.ts";
+import { pinningAdapter } from "./pinning_adapter.ts";
 import { statementArguments, targetSession } from "./statement.ts";
+import { forHost, readLibpq, readList } from "./target.ts";
 
 const FLAGS: DepartureFlags = {
   knex: { property: "__knex__disposed", value: (reason) => reason },
@@ -33,7 +36,7 @@ const FLAGS: DepartureFlags = {
 };
 
 /** What a pool knows of its clients, for a client class that goes to the same servers. */
-export type Neighbors = Required<Pick<SharedParts, "preferredAddress" | "serversOf">>;
+export type Neighbors = Required<Pick<SharedParts, "preferredServer" | "serversOf">>;
 
 /**
  * Creates the subclass.
@@ -50,10 +53,13 @@ export function clientClass(
   const hasCredentials = () => options.credentials !== undefined;
   const shared: SharedParts = {
     ...(neighbors && {
-      preferredAddress: () => neighbors.preferredAddress(),
+      preferredServer: () => neighbors.preferredServer(),
       serversOf: (sessionId) => neighbors.serversOf(sessionId),
     }),
-    hosts: new TrackedHosts(options, (given) => pinningAdapter(Base, given, hasCredentials)),
+    hosts: new TrackedHosts(
+      options,
+      (given, hasSeveral) => pinningAdapter(Base, given, { hasSeveral, hasCredentials }),
+    ),
     adapter: pinningAdapter(Base, () => ({})),
     retry: options.connectRetry !== false,
   };
@@ -71,21 +77,32 @@ export function clientClass(
 
     constructor(config?: unknown) {
       const given = readConfig(config);
-      refusePassword({ ...given, credentials: options.credentials }, given.connectionString);
-      super({ ...KEEPALIVE, ...given });
+      let list = readList(given, options.dnsSrv);
+      const one = list ? forHost(given, list.hosts[0]!) : given;
+      refusePassword({ ...one, credentials: options.credentials }, one.connectionString);
+      super({ ...KEEPALIVE, ...one });
       this.#given = given;
-      const timeoutMs = readNumber(given, "connectionTimeoutMillis", "milliseconds") || Infinity;
+      const libpq = readLibpq(given, options);
+      const timeoutMs = readNumber(given, "connectionTimeoutMillis", "milliseconds") ||
+        libpq.connectTimeoutMs || Infinity;
       const state = this.#state;
       state.showOn(this, FLAGS);
       // Without a listener, the event `error` of a client ends the process.
       this.on("error", () => {});
-      warnHostNotTracked(this.host, "dnsPg");
-      if (hostKind(this.host) !== "name" || given.connection === NO_CONNECTION) return;
-      checkHost(this.host);
+      if (given.connection === NO_CONNECTION) return;
+      if (!list) {
+        const kind = hostKind(this.host);
+        warnHostNotTracked(this.host, "dnsPg");
+        if (kind === "socket" && libpq.asksForRole) refuseWithoutEngine({ ...libpq.options }, kind);
+        if (kind === "name") checkHost(this.host);
+        else if (kind === "socket" || !libpq.asksForRole) return;
+        else list = { hosts: [{ host: this.host, port: this.port }], srv: false };
+      }
       // The link limits the whole, from the resolution on.
       Object.assign(this, { _connectionTimeoutMillis: 0 });
       const end = () => super.end();
-      this.#link = new ClientLink(this, shared, { given, timeoutMs, state, end });
+      const place = { list, options: libpq.options };
+      this.#link = new ClientLink(this, shared, { given, place, timeoutMs, state, end });
     }
 
     override connect(callback?: (error: unknown, client?: DropInClient) => void): Promise<this> {
@@ -112,8 +129,8 @@ export function clientClass(
     override query(...args: any[]): Promise<{ rows: unknown[] }> {
       const session = this.#link && targetSession(args);
       if (session !== undefined) {
-        const address = this.#link!.elsewhere(session);
-        if (address !== undefined) return this.#queryOn(address, args);
+        const server = this.#link!.elsewhere(session);
+        if (server !== undefined) return this.#queryOn(server, args);
       }
       // deno-lint-ignore no-explicit-any -- passes on the arguments
       const result = (super.query as any).apply(this, args);
@@ -122,11 +139,11 @@ export function clientClass(
     }
 
     /** Runs a statement on the server that it is meant for: the same number is another session's on another server. */
-    #queryOn(address: string, args: unknown[]): Promise<{ rows: unknown[] }> {
+    #queryOn(server: Endpoint, args: unknown[]): Promise<{ rows: unknown[] }> {
       const { statement, callback } = statementArguments(args);
       const run = async () => {
         const other = new DnsPgClient(this.#given);
-        other.#link!.want(address);
+        other.#link!.want(server);
         try {
           await other.connect();
           // deno-lint-ignore no-explicit-any -- passes on the arguments
@@ -143,7 +160,7 @@ export function clientClass(
 
     /** Cancels what another client runs; its server is that of the client. */
     cancel(client: DropInClient, query: unknown): void {
-      this.#link?.want(client.host);
+      this.#link?.want(serverOf(client));
       // deno-lint-ignore no-explicit-any -- the types of pg leave it out
       (Base.prototype as any).cancel.call(this, client, query);
     }

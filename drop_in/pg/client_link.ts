@@ -8,6 +8,8 @@ import type { Adapter } from "../../adapters/adapter.ts";
 import { addServerName } from "../../adapters/pg/driver.ts";
 import { followReports, reportedRoleOf } from "../../adapters/pg/protocol.ts";
 import { maintenanceTimer, type Timer } from "../../internal/clock.ts";
+import type { Endpoint } from "../../internal/endpoint.ts";
+import { hostPort } from "../../internal/ip.ts";
 import { isTimeout } from "../../internal/thrown.ts";
 import type { Login } from "../../pool/connection/credentials.ts";
 import { closeConnection, type TerminateOptions } from "../../pool/connection/close.ts";
@@ -15,8 +17,8 @@ import type { DepartureState } from "../shared/departure_state.ts";
 import { type DriverMessages, toDriverError } from "../shared/driver_errors.ts";
 import { hostKind } from "../shared/host_kind.ts";
 import { type RawOptions, ROLE_TIMEOUT_MS } from "../shared/options.ts";
-import type { TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
-import type { TrackedHosts } from "../shared/tracked_hosts.ts";
+import type { ChosenEndpoint, TrackedConnection, TrackedHost } from "../shared/tracked_host.ts";
+import type { ConnectionTarget, TrackedHosts } from "../shared/tracked_hosts.ts";
 import { type DropInClient, MESSAGES as POOL_MESSAGES, setLogin } from "./module.ts";
 
 /** Messages of `pg.Client`, whose only timeout is that of the connect. */
@@ -33,15 +35,17 @@ export interface SharedParts {
   readonly adapter: Adapter<DropInClient>;
   /** Whether a server that refuses may be tried again until the timeout. */
   readonly retry: boolean;
-  /** Returns the address to connect to; `undefined` if any address of the name will do. */
-  preferredAddress?(): string | undefined;
-  /** Returns the addresses of the servers on which clients have a session with a number. Default: all that are open. */
-  serversOf?(sessionId: number): string[];
+  /** Returns where to connect to; `undefined` if any address of the name will do. */
+  preferredServer?(): Endpoint | undefined;
+  /** Returns the servers on which clients have a session with a number. Default: those of all that are open. */
+  serversOf?(sessionId: number): Endpoint[];
 }
 
 /** What belongs to one client. */
 export interface ClientParts {
   readonly given: RawOptions;
+  /** Several hosts, or a service; and dnspool's options for this client. */
+  readonly place: Pick<ConnectionTarget, "list" | "options">;
   readonly timeoutMs: number;
   readonly state: DepartureState;
   /** Calls the original `end`. */
@@ -57,8 +61,12 @@ interface DialingStream {
 /** The part of the connection below a client that is used. */
 interface DialingConnection {
   readonly stream: DialingStream;
+  connect(port: number, host: string): unknown;
   once(event: "end", listener: () => void): unknown;
 }
+
+/** Given to pg as the host that TLS is for: with an address, it leaves the name to its options. */
+const NO_NAME = "0.0.0.0";
 
 /** The link between a client and its tracked host. */
 export class ClientLink implements TrackedConnection {
@@ -70,8 +78,8 @@ export class ClientLink implements TrackedConnection {
   #limit: Timer | undefined;
   /** Whether an address is being chosen for the socket. */
   #choosing = false;
-  /** The address to connect to, if it is known. */
-  #wanted: string | undefined;
+  /** Where to connect to, if it is known. */
+  #wanted: Endpoint | undefined;
   /** What the option `credentials` gave. */
   #login: Login | undefined;
   /** Whether the server ended this client alone. */
@@ -101,17 +109,22 @@ export class ClientLink implements TrackedConnection {
       if (this.#login && adapter.refusesLogin!(error)) this.#host!.forgetLogin(this.#login);
     });
     followReports(client);
-    if (shared.hosts.wantsStandby) {
+    if (shared.hosts.wantsStandby(own.place.options)) {
       adapter.onRoleChange!(client, () => own.state.promoted = reportedRoleOf(client)!.promoted);
     }
-    const { stream } = this.#connection;
+    const connection = this.#connection;
+    if (own.place.list) {
+      const { connect } = connection;
+      connection.connect = (port) => connect.call(connection, port, NO_NAME);
+    }
+    const { stream } = connection;
     const { connect } = stream;
     // The client goes through all its states by itself, whatever is called meanwhile. Only its socket waits.
     stream.connect = (port, host) => {
       stream.connect = connect;
       // A pool sets the address itself.
-      if (hostKind(client.host) !== "name") return stream.connect(port, host);
-      this.#dial(stream, port);
+      if (!own.place.list && hostKind(client.host) !== "name") return stream.connect(port, host);
+      this.#dial(stream);
       return stream;
     };
   }
@@ -146,23 +159,29 @@ export class ClientLink implements TrackedConnection {
     this.#connection.stream.destroy();
   }
 
-  /** Makes the next connect go to an address. */
-  want(address: string): void {
-    this.#wanted = address;
+  /** Makes the next connect go to a server. */
+  want(server: Endpoint): void {
+    this.#wanted = server;
   }
 
   /**
-   * Returns the address of the server that has a session, if that is another server than the client's.
+   * Returns the server that has a session, if that is another one than the client's.
    *
    * @throws {Error} if several servers have one with that number.
    */
-  elsewhere(sessionId: number): string | undefined {
+  elsewhere(sessionId: number): Endpoint | undefined {
     const servers = this.#shared.serversOf?.(sessionId) ?? this.#host?.serversOf(sessionId) ?? [];
     if (servers.length > 1) {
-      const named = servers.join(" and ");
+      const isOnePort = new Set(servers.map(({ port }) => port)).size === 1;
+      const named = servers.map(({ address, port }) =>
+        isOnePort ? address : hostPort(address, port)
+      )
+        .join(" and ");
       throw new Error(`Cannot end what session ${sessionId} runs: ${named} have such a session`);
     }
-    return servers[0] === this.#client.host ? undefined : servers[0];
+    const [server] = servers;
+    const { host, port } = this.#client;
+    return server?.address === host && server.port === port ? undefined : server;
   }
 
   get #connection(): DialingConnection {
@@ -170,11 +189,12 @@ export class ClientLink implements TrackedConnection {
   }
 
   /** Connects the client's socket to an address that its host's name has now. */
-  async #dial(stream: DialingStream, port: number): Promise<void> {
+  async #dial(stream: DialingStream): Promise<void> {
     const client = this.#client;
-    const { given, state, timeoutMs } = this.#own;
-    const { host: name } = client;
-    const host = this.#host = this.#shared.hosts.get(client, given);
+    const { given, state, timeoutMs, place } = this.#own;
+    const { host: name, port, user, database } = client;
+    const target = { host: name, port, user, database, ...place };
+    const host = this.#host = this.#shared.hosts.get(target, given);
     const end = this.#end;
     if (timeoutMs < Infinity) {
       this.#limit = maintenanceTimer(timeoutMs, () => {
@@ -190,22 +210,21 @@ export class ClientLink implements TrackedConnection {
     });
     this.#choosing = true;
     try {
-      const address = await this.#chooseAddress(host);
-      const login = this.#login = await host.login(end.signal);
+      const chosen = await this.#chooseAddress(host);
+      const login = this.#login = await host.login(chosen, end.signal);
       if (end.signal.aborted) {
         host.abandon();
         throw end.signal.reason;
       }
       this.#choosing = false;
-      state.registration = host.register(this, address);
-      client.host = address;
+      state.registration = host.register(this, chosen.name);
       if (login) setLogin(client, login);
-      addServerName(client, name);
+      nameEndpoint(client, chosen, { isOneOfSeveral: place.list !== undefined });
       end.signal.addEventListener("abort", () => {
         if (!isTimeout(end.signal.reason)) return;
         this.#connection.stream.destroy(toDriverError(end.signal.reason, MESSAGES));
       });
-      stream.connect(port, address);
+      stream.connect(chosen.port, chosen.address);
     } catch (error) {
       this.#choosing = false;
       if (end.signal.aborted && !isTimeout(end.signal.reason)) return;
@@ -224,9 +243,9 @@ export class ClientLink implements TrackedConnection {
     this.#host?.noteFailure(registration && { address: registration.address, error });
   }
 
-  async #chooseAddress(host: TrackedHost<DropInClient>): Promise<string> {
-    const address = this.#wanted ?? this.#shared.preferredAddress?.();
-    if (address !== undefined) return address;
+  async #chooseAddress(host: TrackedHost<DropInClient>): Promise<ChosenEndpoint> {
+    const wanted = this.#wanted ?? this.#shared.preferredServer?.();
+    if (wanted !== undefined) return host.endpointAt(wanted);
     const { timeoutMs } = this.#own;
     return await host.chooseAddress(this.#end.signal, {
       timeoutMs: Math.min(timeoutMs, ROLE_TIMEOUT_MS),
@@ -235,4 +254,23 @@ export class ClientLink implements TrackedConnection {
       closeProbe: (client: DropInClient) => client.end(),
     });
   }
+}
+
+/** Shows on a client where it connects to. Of several hosts, everything that reads its parameters gets the one. */
+function nameEndpoint(
+  client: DropInClient,
+  { address, port, host, tlsHost }: ChosenEndpoint,
+  { isOneOfSeveral }: { readonly isOneOfSeveral: boolean },
+): void {
+  client.host = address;
+  if (isOneOfSeveral) {
+    client.port = port;
+    Object.assign(client.connectionParameters ?? {}, { host, port });
+  }
+  addServerName(client, tlsHost);
+}
+
+/** Returns the server that a client is connected to. */
+export function serverOf({ host, port, connectionParameters }: DropInClient): Endpoint {
+  return { address: host, port, host: connectionParameters?.host ?? host };
 }

@@ -6,20 +6,18 @@
 
 import { internalsOf } from "../../adapters/pg/driver.ts";
 import { OBEYED } from "../../adapters/pg/options.ts";
+import { LIBPQ_OPTIONS } from "../../engine/url_options.ts";
 import { TLS_PARAMS } from "../../adapters/shared/params.ts";
 import { KEEPALIVE_MS } from "../../adapters/shared/socket.ts";
-import type { Adapter } from "../../adapters/adapter.ts";
-import { lazyPgAdapter, type PgClient, type PgConfig, type PgModule } from "../../adapters/pg.ts";
+import type { PgClient } from "../../adapters/pg.ts";
 import { mustBe } from "../../internal/argument_error.ts";
 import type { DriverMessages } from "../shared/driver_errors.ts";
 import {
-  copyOptions,
   type RawOptions,
   refuseIgnored,
   refuseOptions,
   refusePassword,
 } from "../shared/options.ts";
-import type { ConnectionTarget } from "../shared/tracked_hosts.ts";
 
 /** Receives an event of a pool or of a client. */
 // deno-lint-ignore no-explicit-any -- as in EventEmitter: each event has its own arguments
@@ -39,6 +37,7 @@ export interface DropInClient extends PgClient {
   database?: string;
   password?: unknown;
   connection?: unknown;
+  connectionParameters?: { host?: string };
   /** The number of the session. */
   processID?: number | null;
   release?: Release;
@@ -134,7 +133,10 @@ export function checkPgOptions(given: RawOptions): void {
   refuseIgnored(given, {
     own: ["keepAlive", "maxUses", "poolSize"],
     uri: given.connectionString,
-    obeyed: { asOption: [...OBEYED, ...tls], inUri: [...OBEYED, ...TLS_PARAMS] },
+    obeyed: {
+      asOption: [...OBEYED, ...LIBPQ_OPTIONS, ...tls],
+      inUri: [...OBEYED, ...LIBPQ_OPTIONS, ...TLS_PARAMS],
+    },
     options: {
       connectTimeout: "connectionTimeoutMillis",
       keepAlive: "keepAlive",
@@ -149,37 +151,6 @@ export const NO_CONNECTION: Readonly<Record<string, () => void>> = {
   once() {},
   removeListener() {},
 };
-
-/** What a client connects to. */
-export interface PgTarget extends ConnectionTarget {
-  /** The password; `undefined` if a function gives it. The environment's does not count beside such a function. */
-  readonly password: string | undefined;
-}
-
-/**
- * Reads what a client connects to, from options, connection string, environment and defaults, as `pg` itself does.
- *
- * @param Client The client's class.
- * @param given The client's options.
- * @throws {TypeError} if the class is not `pg`'s.
- */
-export function readTarget(Client: PgInternalDriver["Client"], given: RawOptions): PgTarget {
-  const connection = NO_CONNECTION;
-  const client = new Client({ ...copyOptions(given), connection });
-  const { host, port, user, database, password } = client;
-  if (client.connection !== connection || typeof host !== "string") {
-    throw mustBe("Client", "the client class of pg, or a subclass of it (not pg-native's)", Client);
-  }
-  return {
-    host,
-    port,
-    user: user ?? undefined,
-    database: database ?? undefined,
-    password: typeof password === "string" && given.credentials === undefined
-      ? password
-      : undefined,
-  };
-}
 
 /** Sets the login of a client that is not connected yet, whatever its options and the environment say. */
 export function setLogin(
@@ -201,28 +172,3 @@ export const KEEPALIVE: {
   readonly keepAlive: boolean;
   readonly keepAliveInitialDelayMillis: number;
 } = { keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS };
-
-/**
- * Creates an adapter whose clients connect to an address instead of their host. For everything else (TLS, `.pgpass`,
- * password function, tracing) their host remains the name.
- *
- * @param Client The class of the clients.
- * @param options Returns the current options of the clients.
- * @param hasCredentials Returns whether user and password come from the option `credentials`.
- */
-export function pinningAdapter(
-  Client: PgInternalDriver["Client"],
-  options: () => RawOptions,
-  hasCredentials: () => boolean = () => options().credentials !== undefined,
-): Adapter<DropInClient> {
-  const Pinned = function ({ host, user, password }: PgConfig) {
-    // The engine limits the attempt.
-    const given = { ...KEEPALIVE, ...copyOptions(options()), connectionTimeoutMillis: 0 };
-    const client = new Client(given);
-    client.host = host;
-    if (hasCredentials()) setLogin(client, { user, password });
-    return client;
-  };
-  const pg = { Client: Pinned as unknown } as PgModule<DropInClient>;
-  return lazyPgAdapter(() => Promise.resolve(pg));
-}

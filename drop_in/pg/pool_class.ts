@@ -14,8 +14,8 @@ import {
   MESSAGES,
   type PgInternalDriver,
   type PgPool,
-  readTarget,
 } from "./module.ts";
+import { readLibpq, readTarget } from "./target.ts";
 import { type HostKind, hostKind, warnHostNotTracked } from "../shared/host_kind.ts";
 import { dnsPoolOptions, type RawOptions, refuseWithoutEngine } from "../shared/options.ts";
 
@@ -50,11 +50,13 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
       super(options);
       pools.add(this);
       const target = readTarget(this.Client, this.options);
-      warnHostNotTracked(target.host, "DnsPgPool");
-      const kind = hostKind(target.host);
-      if (kind === "socket" || kind === "list") {
-        leaveToOriginal(this, kind);
-        return;
+      if (!target.list) {
+        warnHostNotTracked(target.host, "DnsPgPool");
+        const kind = hostKind(target.host);
+        if (kind === "socket") {
+          leaveToOriginal(this, kind);
+          return;
+        }
       }
       const backend = this.#backend = new PgBackend(this, target);
       const { Client, options: given } = this;
@@ -119,7 +121,7 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
 /** Prepares a pool that is entirely the original's: an `error` without a listener must not end the process here either. */
 function leaveToOriginal(pool: PgPool, kind: HostKind): void {
   checkPgOptions(pool.options);
-  refuseWithoutEngine(pool.options, kind);
+  refuseWithoutEngine({ ...pool.options, ...readLibpq(pool.options).options }, kind);
   pool.on("connect", (client: DropInClient) => client.on("error", () => {}));
   pool.on("error", () => {});
 }

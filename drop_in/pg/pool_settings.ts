@@ -7,9 +7,9 @@
 import type { EngineOptions } from "../../engine/options.ts";
 import { outOfRange } from "../../internal/argument_error.ts";
 import { checkPgOptions, type DropInClient } from "./module.ts";
+import { readLibpq } from "./target.ts";
 import {
   defaultTimeoutMs,
-  dnsPoolOptions,
   type RawOptions,
   readFunction,
   readNumber,
@@ -47,6 +47,7 @@ const DEFAULTS = { max: 10, idleTimeoutMillis: 10_000 };
  */
 export function readPoolSettings(given: RawOptions): PgPoolSettings {
   checkPgOptions(given);
+  const { options, connectTimeoutMs = Infinity } = readLibpq(given);
   const max = readMax(given);
   const min = readNumber(given, "min", "clients") ?? 0;
   if (min > max) throw outOfRange("min", `at most "max", which is ${max}`, min);
@@ -56,8 +57,10 @@ export function readPoolSettings(given: RawOptions): PgPoolSettings {
   const lifetime = readNumber(given, "maxLifetimeSeconds", "seconds");
   const lifetimeMs = lifetime ? lifetime * 1000 : Infinity;
   const timeoutMs = readNumber(given, "connectionTimeoutMillis", "milliseconds") ||
-    defaultTimeoutMs(given);
-  const { poolTimeout, connectTimeout } = toSeconds(timeoutMs);
+    defaultTimeoutMs({ ...options });
+  const { poolTimeout } = toSeconds(timeoutMs);
+  const attemptMs = readNumber(given, "connectionTimeoutMillis", "milliseconds") ||
+    Math.min(connectTimeoutMs, timeoutMs);
   return {
     timeoutMs,
     lifetimeMs,
@@ -70,7 +73,7 @@ export function readPoolSettings(given: RawOptions): PgPoolSettings {
       // Without a timeout, a caller would never learn of the failure.
       connectRetry: timeoutMs < Infinity,
       ...readLog(given),
-      ...dnsPoolOptions(given),
+      ...options,
       poolSize: max,
       maxOverflow: 0,
       minSize: min,
@@ -78,7 +81,7 @@ export function readPoolSettings(given: RawOptions): PgPoolSettings {
       idleTimeout: idleMs ? idleMs / 1000 : Infinity,
       poolRecycle: lifetimeMs / 1000,
       poolTimeout,
-      ...(timeoutMs < Infinity && { connectTimeout }),
+      ...(attemptMs < Infinity && { connectTimeout: toSeconds(attemptMs).connectTimeout }),
     },
   };
 }

@@ -9,10 +9,10 @@ import { canonicalHost, isHost } from "../../internal/host_name.ts";
 import { canonicalIp } from "../../internal/ip.ts";
 
 /**
- * A kind of host. Only a `name` is looked up in DNS. An `address` and `localhost` need no lookup; a `socket` (a path)
- * and a `list` (of several hosts) are left to the driver.
+ * A kind of host. Only a `name` is looked up in DNS. An `address` and `localhost` need no lookup; a `socket` (a path) is
+ * left to the driver.
  */
-export type HostKind = "name" | "address" | "local" | "socket" | "list";
+export type HostKind = "name" | "address" | "local" | "socket";
 
 /**
  * Returns the kind of a host.
@@ -22,7 +22,6 @@ export type HostKind = "name" | "address" | "local" | "socket" | "list";
  */
 export function hostKind(host: string): HostKind {
   if (host.startsWith("/")) return "socket";
-  if (host.includes(",")) return "list";
   if (canonicalIp(host) !== undefined) return "address";
   return isHost(host) && canonicalHost(host) === "localhost" ? "local" : "name";
 }
@@ -32,7 +31,6 @@ const DESCRIPTIONS: Readonly<Record<HostKind, string>> = {
   local: "is localhost",
   address: "is an IP address",
   socket: "is a socket path",
-  list: "is a list of hosts",
 };
 
 /** Describes a kind of host, after "a host that": `is a socket path`. */

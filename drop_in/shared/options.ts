@@ -17,6 +17,8 @@ export interface DnsPoolOptions extends
   Pick<
     EngineOptions,
     | "dnsRefresh"
+    | "dnsSrv"
+    | "dnsSrvTlsName"
     | "dnsAddressLinger"
     | "loadBalance"
     | "targetSessionAttrs"
@@ -52,6 +54,8 @@ const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
   dnsLookup: true,
   allowAddress: true,
   dnsRefresh: true,
+  dnsSrv: true,
+  dnsSrvTlsName: true,
   dnsAddressLinger: true,
   loadBalance: true,
   targetSessionAttrs: true,
@@ -78,8 +82,6 @@ const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
 const ENGINE_ONLY: Readonly<Record<Exclude<keyof EngineOptions, keyof DnsPoolOptions>, string>> = {
   adapter: "the driver is the module that the drop-in was given",
   connectArgs: "give the driver's options beside dnspool's",
-  dnsSrv: "a drop-in follows the host of the driver's options, use getDnsEngine()",
-  dnsSrvTlsName: "a drop-in follows the host of the driver's options, use getDnsEngine()",
   connectTimeout: "give the driver's own timeout",
   echo: 'statements do not go through the engine, use "echoPool" for connections',
   hideParameters: "statements do not go through the engine",
@@ -199,6 +201,9 @@ export function refuseIgnored(
   refuseLibpq(paramNames(uri), { obeyed: obeyed.inUri, nameOf, options });
 }
 
+/** A URI with a password; with several hosts, it is none for `URL`. */
+const PASSWORD_IN_URI = /^[a-z][a-z\d+.-]*:\/\/[^/?#:@]*:[^/?#]+@/i;
+
 /**
  * Refuses a password beside the option `credentials`, which gives it.
  *
@@ -212,13 +217,13 @@ export function refusePassword(given: RawOptions, uri: unknown): void {
   for (const name of ["password", "password1", "passwordSha1"]) {
     if (given[name] !== undefined && given[name] !== null) throw mustNotBeGiven(name, reason);
   }
-  if (typeof uri === "string" && URL.canParse(uri) && new URL(uri).password !== "") {
+  if (typeof uri === "string" && PASSWORD_IN_URI.test(uri)) {
     throw mustNotBeGiven("password in the connection string", reason);
   }
 }
 
 /** Returns the names of the parameters in a connection string; none if the driver gets to refuse it. */
-function paramNames(uri: unknown): string[] {
+export function paramNames(uri: unknown): string[] {
   if (typeof uri !== "string" || !uri.includes("?")) return [];
   return [...new URLSearchParams(uri.slice(uri.indexOf("?") + 1)).keys()];
 }

@@ -17,13 +17,15 @@ import {
 } from "../../pool/connection/departures.ts";
 import { delay } from "../../internal/async.ts";
 import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
+import type { Endpoint } from "../../internal/endpoint.ts";
+import { hostPort } from "../../internal/ip.ts";
 import { isOf, isTimeout } from "../../internal/thrown.ts";
 import { type ConnectAttempt, ConnectError } from "../../errors.ts";
 import { switchFamily } from "../../pool/connection/routes.ts";
 import type { Login } from "../../pool/connection/credentials.ts";
 import type { Dialer } from "../../pool/connection/dialer.ts";
 import type { EngineSettings } from "../../engine/options.ts";
-import { type View, viewOf } from "../../resolver.ts";
+import type { AnswerSource } from "../../resolver/answer_source.ts";
 
 /** A connection of the library. */
 export interface TrackedConnection {
@@ -52,9 +54,17 @@ const SWEEP_INTERVAL_MS = 5000;
 /** Delay before another try to find a server that fits. */
 const RETRY_DELAY_MS = 250;
 
-/** A host name, while connections to it are open or being opened. */
+/** Where a connection is opened to. */
+export interface ChosenEndpoint extends Endpoint {
+  /** The address that the answer has for it; with several hosts, its name. */
+  readonly name: string;
+  /** The name that a certificate is checked for. */
+  readonly tlsHost: string;
+}
+
+/** A host name, or several, while connections to it are open or being opened. */
 export class TrackedHost<C> {
-  readonly #view: View;
+  readonly #answer: AnswerSource;
   readonly #dialer: Dialer<C>;
   readonly #settings: EngineSettings<C>;
   readonly #current: CurrentAddresses;
@@ -70,14 +80,14 @@ export class TrackedHost<C> {
   #sweepTimer: Timer | undefined;
 
   /**
-   * @param host The name as it is looked up.
-   * @param settings How the name is resolved, and which address is chosen.
+   * @param answer The addresses of the name; with several hosts, or a service, the names of endpoints.
+   * @param settings Which address is chosen.
    * @param dialer Opens probe connections, and probes departed servers.
    * @param options `suspect`: whether the last connection to it failed. `onUnused`: called when there is no connection
    *   any more, with the same of now.
    */
   constructor(
-    host: string,
+    answer: AnswerSource,
     settings: EngineSettings<C>,
     dialer: Dialer<C>,
     { suspect, onUnused }: {
@@ -87,11 +97,11 @@ export class TrackedHost<C> {
   ) {
     this.#suspect = suspect;
     this.#onUnused = onUnused;
-    this.#view = viewOf(host, settings.dns);
+    this.#answer = answer;
     this.#settings = settings;
     this.#dialer = dialer;
     this.#current = new CurrentAddresses(
-      this.#view,
+      this.#answer,
       settings.lingerMs,
       (address) => this.#retire(address),
     );
@@ -108,17 +118,17 @@ export class TrackedHost<C> {
    *
    * @param signal Ends the search.
    * @param options The timeout, and how to retry.
-   * @returns The address.
+   * @returns Where to connect to.
    * @throws {ResolveError} if the name cannot be resolved.
    * @throws {ConnectError} if no address accepts a probe connection.
    */
-  async chooseAddress(signal: AbortSignal, options: ChooseOptions<C>): Promise<string> {
+  async chooseAddress(signal: AbortSignal, options: ChooseOptions<C>): Promise<ChosenEndpoint> {
     this.#choosing++;
     const failures: unknown[] = [];
     try {
       const address = await this.#choose(signal, failures, options);
       this.#choosing--;
-      return address; // the caller registers its connection next
+      return this.#endpointOf(address); // the caller registers its connection next
     } catch (error) {
       this.#choosing--;
       this.#checkUnused();
@@ -134,8 +144,8 @@ export class TrackedHost<C> {
   ): Promise<string> {
     const endMs = now() + timeoutMs;
     for (;;) {
-      if (!this.#view.isFresh()) await this.#view.waitUntilFresh(signal);
-      const { addresses } = this.#view;
+      if (!this.#answer.isFresh()) await this.#answer.waitUntilFresh(signal);
+      const addresses = this.#answer.inOrder?.() ?? this.#answer.addresses;
       const retry = retryUntilTimeout && this.#suspect;
       if (addresses.length === 1 && this.#settings.targetSessionAttrs === "any" && !retry) {
         return addresses[0]!;
@@ -150,8 +160,8 @@ export class TrackedHost<C> {
         signal.throwIfAborted();
         failures[0] = error;
         const attempts = isOf(error, ConnectError) ? error.attempts : [];
-        if (await switchFamily(this.#view, attempts, signal)) continue;
-        this.#view.refresh();
+        if (await switchFamily(this.#answer, attempts, signal)) continue;
+        this.#answer.refresh();
         if (!this.#dialer.isTransient(error, retry) || now() + RETRY_DELAY_MS >= endMs) throw error;
         await delay(RETRY_DELAY_MS, signal);
       }
@@ -161,13 +171,14 @@ export class TrackedHost<C> {
   /**
    * Returns the login of a new connection; `undefined` if the connection's own options have it.
    *
+   * @param endpoint Where it is opened to.
    * @param signal Ends the wait.
    * @throws {CredentialsError} if the option `credentials` gives none.
    */
-  async login(signal: AbortSignal): Promise<Login | undefined> {
+  async login(endpoint: Endpoint, signal: AbortSignal): Promise<Login | undefined> {
     this.#choosing++;
     try {
-      const login = await this.#dialer.login(signal);
+      const login = await this.#dialer.login(endpoint, signal);
       this.#choosing--;
       return login; // the caller registers its connection next
     } catch (error) {
@@ -180,6 +191,18 @@ export class TrackedHost<C> {
   /** Forgets a login that the server refused. */
   forgetLogin(refused: Login): void {
     this.#dialer.forgetLogin(refused);
+  }
+
+  /** Returns an endpoint that was chosen otherwise, by the name that the answer has for it. */
+  endpointAt({ address, port, host }: Endpoint): ChosenEndpoint {
+    const known = this.#answer.addresses.map((name) => this.#endpointOf(name));
+    const found = known.find((one) => one.address === address && one.port === port);
+    return found ?? { ...this.#dialer.describe({ address, port, host }), address, port, host };
+  }
+
+  #endpointOf(name: string): ChosenEndpoint {
+    const endpoint = this.#dialer.endpointOf(name);
+    return { ...this.#dialer.describe(endpoint), ...endpoint };
   }
 
   /** Notes that no connection is opened to the address that was chosen for it. */
@@ -203,12 +226,13 @@ export class TrackedHost<C> {
     this.#checkUnused();
   }
 
-  /** Returns the addresses of the servers on which connections have a session with a number. */
-  serversOf(sessionId: number): string[] {
+  /** Returns the servers on which connections have a session with a number. */
+  serversOf(sessionId: number): Endpoint[] {
     const all = [...this.#registrations].filter(({ connection }) =>
       connection.sessionId === sessionId
     );
-    return [...new Set(all.map(({ address }) => address))];
+    const names = new Set(all.map(({ address }) => address));
+    return distinctServers([...names].map((name) => this.#dialer.endpointOf(name)));
   }
 
   /**
@@ -217,8 +241,8 @@ export class TrackedHost<C> {
    * @param failed A connection attempt that failed: if there is no route to its address, the other family is asked for.
    */
   refresh(failed?: ConnectAttempt): void {
-    this.#view.refresh();
-    if (failed) switchFamily(this.#view, [failed], new AbortController().signal).catch(() => {});
+    this.#answer.refresh();
+    if (failed) switchFamily(this.#answer, [failed], new AbortController().signal).catch(() => {});
   }
 
   /**
@@ -252,8 +276,8 @@ export class TrackedHost<C> {
   }
 
   #watch(): () => void {
-    const unwatch = this.#view.watch({ onChange: (change) => this.#current.update(change) });
-    const stopRefreshing = this.#settings.refreshAhead ? this.#view.keepFresh() : () => {};
+    const unwatch = this.#answer.watch({ onChange: (change) => this.#current.update(change) });
+    const stopRefreshing = this.#settings.refreshAhead ? this.#answer.keepFresh() : () => {};
     return () => {
       unwatch();
       stopRefreshing();
@@ -372,6 +396,11 @@ export class Registration implements RetiredConnection {
   remove(): void {
     this.#host.unregister(this);
   }
+}
+
+/** Leaves out the endpoints of other hosts that are the same server. */
+export function distinctServers(endpoints: readonly Endpoint[]): Endpoint[] {
+  return [...new Map(endpoints.map((one) => [hostPort(one.address, one.port), one])).values()];
 }
 
 function departedEarly(address: string): Error {

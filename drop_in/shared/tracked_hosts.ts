@@ -9,7 +9,9 @@ import { Secrets } from "../../internal/redact.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { LoginSource } from "../../pool/connection/credentials.ts";
 import { Dialer } from "../../pool/connection/dialer.ts";
+import { answerFor } from "../../engine/answer.ts";
 import { type EngineSettings, readEngineOptions } from "../../engine/options.ts";
+import type { HostList } from "./host_list.ts";
 import { TrackedHost } from "./tracked_host.ts";
 import { checkDnsPoolOptions, type DnsPoolOptions, type RawOptions } from "./options.ts";
 
@@ -19,6 +21,10 @@ export interface ConnectionTarget {
   readonly port: number;
   readonly user?: string | undefined;
   readonly database?: string | undefined;
+  /** Several hosts, or a service, in place of host and port. */
+  readonly list?: HostList | undefined;
+  /** dnspool's options for this connection. Default: those of the module. */
+  readonly options?: DnsPoolOptions | undefined;
 }
 
 interface Entry<C> {
@@ -36,7 +42,8 @@ const MAX_LOGINS = 100;
 /** Tracked hosts by connection target, each kept while a connection is open or being opened. */
 export class TrackedHosts<C> {
   readonly #settings: EngineSettings<C>;
-  readonly #createAdapter: (given: () => RawOptions) => Adapter<C>;
+  readonly #options: DnsPoolOptions;
+  readonly #createAdapter: (given: () => RawOptions, hasSeveral: boolean) => Adapter<C>;
   readonly #entries: Map<string, Entry<C>> = new Map();
   /** Targets without a connection, the last of which failed: names only, no options. */
   readonly #suspects: Set<string> = new Set();
@@ -45,12 +52,14 @@ export class TrackedHosts<C> {
 
   /**
    * @param options dnspool's options for all connections of the module.
-   * @param createAdapter Creates the adapter that opens probe connections; `given` returns the driver's options.
+   * @param createAdapter Creates the adapter that opens probe connections; `given` returns the driver's options,
+   *   `hasSeveral` says whether they name several hosts, or a service.
    */
   constructor(
     options: DnsPoolOptions,
-    createAdapter: (given: () => RawOptions) => Adapter<C>,
+    createAdapter: (given: () => RawOptions, hasSeveral: boolean) => Adapter<C>,
   ) {
+    this.#options = options;
     this.#settings = readEngineOptions<C>(checkDnsPoolOptions(options));
     this.#createAdapter = createAdapter;
   }
@@ -60,9 +69,9 @@ export class TrackedHosts<C> {
     return this.#settings.probeTimeoutMs;
   }
 
-  /** Whether connections are to be open to a standby, if there is one. */
-  get wantsStandby(): boolean {
-    return ["standby", "read-only", "prefer-standby"].includes(this.#settings.targetSessionAttrs);
+  /** Returns whether a connection is to be open to a standby, if there is one. */
+  wantsStandby(options: DnsPoolOptions = this.#options): boolean {
+    return ["standby", "read-only", "prefer-standby"].includes(options.targetSessionAttrs ?? "any");
   }
 
   /** Number of hosts that are kept. */
@@ -71,38 +80,55 @@ export class TrackedHosts<C> {
   }
 
   /**
-   * Returns the host of a connection; the same one for all connections with the same host, port, user and database.
+   * Returns the host of a connection; the same one for all connections with the same host, port, user and database. A
+   * list of hosts, and a service, count as one.
    *
    * @param target What the connection is opened to.
    * @param given The connection's options.
    */
   get(target: ConnectionTarget, given: RawOptions): TrackedHost<C> {
-    const { host, port, user, database } = target;
-    const key = JSON.stringify([host.toLowerCase(), port, user, database]);
+    const { host, port, user, database, list, options } = target;
+    const place = list ? [list.srv, list.hosts] : [host.toLowerCase(), port];
+    const wanted = [options?.targetSessionAttrs, options?.loadBalance];
+    const key = JSON.stringify([...place, user, database, ...wanted]);
     let entry = this.#entries.get(key);
     if (!entry) this.#entries.set(key, entry = this.#create(target, key));
     entry.given = given;
     return entry.host;
   }
 
-  #create({ host, port, user, database }: ConnectionTarget, key: string): Entry<C> {
+  #create(target: ConnectionTarget, key: string): Entry<C> {
+    const { host, port, user, database, list, options } = target;
     const entry = {} as Entry<C>;
-    const target = {
-      host: canonicalHost(host),
+    const settings = options ? readEngineOptions<C>(options) : this.#settings;
+    const all = list?.hosts ?? [{ host, port }];
+    const hosts = all.map(({ host: name, port = 0 }) => ({
+      name,
+      host: canonicalHost(name),
       port,
+    }));
+    const srv = list?.srv === true;
+    const answer = answerFor(hosts, { dns: settings.dns, local: false, srv });
+    const display = hosts.map(({ host }) => host).join(",");
+    const dialTarget = {
+      host: display,
+      port: hosts[0]!.port,
       user,
       database,
       params: {},
       connectArgs: {},
       keepAlive: false,
       addresses: () => [],
+      namesEndpoints: srv || hosts.length > 1,
+      ...(srv && settings.srvTlsName === "service" && { tlsHost: display }),
     };
-    const dialer = new Dialer(this.#createAdapter(() => entry.given), target, this.#settings, {
-      logins: this.#loginsOf(key, target),
+    const adapter = this.#createAdapter(() => entry.given, list !== undefined);
+    const dialer = new Dialer(adapter, dialTarget, settings, {
+      logins: this.#loginsOf(key, dialTarget),
     });
     const suspect = this.#suspects.delete(key);
     const onUnused = (suspect: boolean) => this.#remove(key, entry, suspect);
-    entry.host = new TrackedHost(host, this.#settings, dialer, { suspect, onUnused });
+    entry.host = new TrackedHost(answer, settings, dialer, { suspect, onUnused });
     return entry;
   }
 

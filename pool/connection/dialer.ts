@@ -255,7 +255,7 @@ export class Dialer<C> {
    */
   probe(address: string, signal?: AbortSignal): Promise<boolean> {
     const kind = this.#adapter.probe ? this.#adapter.name : idOf(this.#adapter);
-    const endpoint = this.#endpointOf(address);
+    const endpoint = this.endpointOf(address);
     return answers({
       key: JSON.stringify([kind, endpoint.address, endpoint.port]),
       ask: (signal) => this.#ask(endpoint, signal),
@@ -366,7 +366,7 @@ export class Dialer<C> {
 
   /** Describes an open connection; its driver may have connected to another address of the same host. */
   #dialed(client: C, address: string, role: WantedRole): DialedConnection<C> {
-    const endpoint = this.#endpointOf(address);
+    const endpoint = this.endpointOf(address);
     const connectedTo = this.#adapter.address?.(client);
     if (connectedTo === undefined || connectedTo === endpoint.address) {
       return { client, address, endpoint, role };
@@ -378,10 +378,17 @@ export class Dialer<C> {
     return { client, address: name, endpoint: other, role };
   }
 
-  #endpointOf(address: string): Endpoint {
+  /** Returns the endpoint at an address. */
+  endpointOf(address: string): Endpoint {
     if (this.#target.namesEndpoints) return endpointOf(address);
     const { host, port } = this.#target;
     return { address, port, host };
+  }
+
+  /** Returns the name of an endpoint in the answer, and the name that its certificate is checked for. */
+  describe(endpoint: Endpoint): { readonly name: string; readonly tlsHost: string } {
+    const { namesEndpoints, tlsHost = endpoint.host } = this.#target;
+    return { name: namesEndpoints ? endpointName(endpoint) : endpoint.address, tlsHost };
   }
 
   /** Returns what the adapter is told about a connection to one address. */
@@ -421,7 +428,7 @@ export class Dialer<C> {
   ): Promise<C> {
     let connecting: Promise<C> | undefined;
     let isAsking = false;
-    const endpoint = this.#endpointOf(address);
+    const endpoint = this.endpointOf(address);
     const what = () => isAsking ? GAVE_NOTHING : "no connection";
     const onAsking = (asking: boolean) => {
       isAsking = asking;
@@ -467,19 +474,20 @@ export class Dialer<C> {
   /**
    * Returns the login for a connection that something else opens; `undefined` if the target has it.
    *
+   * @param endpoint Where it is opened to.
    * @param signal Ends the wait; `connectTimeout` does so too.
    * @throws {CredentialsError} if there is none.
    */
-  async login(signal: AbortSignal): Promise<Login | undefined> {
+  async login(endpoint: Endpoint, signal: AbortSignal): Promise<Login | undefined> {
     const logins = this.#logins;
     if (logins === undefined) return undefined;
-    const ask = (signal: AbortSignal) => logins.ask(this.#target, { signal });
+    const ask = (signal: AbortSignal) => logins.ask(endpoint, { signal });
     try {
       const limitMs = this.#settings.connectTimeoutMs;
       return await deadline(limitMs, ask, { signal, what: GAVE_NOTHING, start: awakeTimer });
     } catch (error) {
       signal.throwIfAborted();
-      throw isTimeout(error) ? gaveNothing(this.#target.host, error) : error;
+      throw isTimeout(error) ? gaveNothing(endpoint.host, error) : error;
     }
   }
 

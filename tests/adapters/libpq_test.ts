@@ -93,19 +93,19 @@ const PLACES: Readonly<Record<string, Place>> = {
   ...engine("mysql+mariadb", TLS, []),
   "connection string of DnsPgPool": {
     give: (...parameter) => new DnsPgPool(pg, { connectionString: uri("postgres", ...parameter) }),
-    obeyed: [...OF_PG, ...TLS],
+    obeyed: [...OF_ENGINE, ...OF_PG, ...TLS],
   },
   "options of DnsPgPool": {
     give: (name, value) => new DnsPgPool(pg, { host: "db.internal", [name]: value }),
-    obeyed: OF_PG,
+    obeyed: [...OF_ENGINE, ...OF_PG],
   },
   "connection string of a client of dnsPg": {
     give: (...parameter) => new (dnsPg(pg).Client)(uri("postgres", ...parameter)),
-    obeyed: [...OF_PG, ...TLS],
+    obeyed: [...OF_ENGINE, ...OF_PG, ...TLS],
   },
   "options of a client of dnsPg": {
     give: (name, value) => new (dnsPg(pg).Client)({ host: "db.internal", [name]: value }),
-    obeyed: OF_PG,
+    obeyed: [...OF_ENGINE, ...OF_PG],
   },
   "URI of DnsMysql2Pool": {
     give: (...parameter) => new DnsMysql2Pool(mysql, uri("mysql", ...parameter)),
@@ -149,8 +149,8 @@ Deno.test("refuseLibpq(): a refusal says what to use instead", () => {
     '"connectArgs.sslmode" must not be given: put sslmode, sslrootcert, sslcert and sslkey into the database URL, or give "connectArgs.ssl"',
   );
   assertEquals(
-    refused(() => new DnsPgPool(pg, { connectionString: `${url}?connect_timeout=5` })),
-    '"connect_timeout in the connection string" must not be given: use the option "connectionTimeoutMillis"',
+    refused(() => new DnsPgPool(pg, { connectionString: `${url}?keepalives=0` })),
+    '"keepalives in the connection string" must not be given: use the option "keepAlive"',
   );
   assertEquals(
     refused(() => new DnsMysql2Pool(mysql, "mysql://app@db.internal/orders?sslmode=require")),

@@ -32,7 +32,7 @@ Deno.test("TrackedHosts keeps no host whose last connection has ended, also if t
   const { hosts, get } = setup();
   for (let tenant = 0; tenant < 300; tenant++) {
     const host = get(`tenant_${tenant}`);
-    const registration = host.register(connection, await host.chooseAddress(signal, choice));
+    const registration = host.register(connection, (await host.chooseAddress(signal, choice)).name);
     if (tenant % 2 === 0) host.noteFailure();
     assertEquals(hosts.size, 1);
     registration.remove();
@@ -46,7 +46,7 @@ Deno.test("TrackedHosts: a connection after one that failed is preceded by a pro
     const host = get("orders");
     return {
       host,
-      registration: host.register(connection, await host.chooseAddress(signal, choice)),
+      registration: host.register(connection, (await host.chooseAddress(signal, choice)).name),
     };
   };
   const first = await connect();
@@ -65,7 +65,7 @@ Deno.test("TrackedHosts remembers a limited number of hosts to which the last co
   const { adapter, get } = setup();
   const use = async (database: string, fails: boolean) => {
     const host = get(database);
-    const registration = host.register(connection, await host.chooseAddress(signal, choice));
+    const registration = host.register(connection, (await host.chooseAddress(signal, choice)).name);
     if (fails) host.noteFailure();
     else registration.noteOpened();
     registration.remove();
@@ -80,10 +80,10 @@ Deno.test("TrackedHosts remembers a limited number of hosts to which the last co
 Deno.test("TrackedHosts: a host that ends late does not remove the newer one of its target", async () => {
   const { hosts, get } = setup();
   const first = get("orders");
-  const address = await first.chooseAddress(signal, choice);
+  const address = (await first.chooseAddress(signal, choice)).name;
   first.abandon();
   const second = get("orders");
-  const newer = second.register(connection, await second.chooseAddress(signal, choice));
+  const newer = second.register(connection, (await second.chooseAddress(signal, choice)).name);
   first.register(connection, address).remove();
   assertEquals([hosts.size, get("orders") === second], [1, true]);
   newer.remove();
@@ -125,11 +125,11 @@ Deno.test("TrackedHosts: after an address without a route, the next connection g
   const adapter = fakeAdapter();
   const hosts = new TrackedHosts<FakeClient>({ dnsLookup, dnsFallback: false }, () => adapter);
   const host = hosts.get({ host: "no-route.internal", port: 1, database: "d" }, {});
-  const failed = host.register(connection, await host.chooseAddress(signal, choice));
+  const failed = host.register(connection, (await host.chooseAddress(signal, choice)).name);
   assertEquals(failed.address, "10.0.0.1");
   const error = Object.assign(new Error("connect ENETUNREACH"), { code: "ENETUNREACH" });
   host.refresh({ address: failed.address, error });
-  const next = async () => await host.chooseAddress(signal, choice);
+  const next = async () => (await host.chooseAddress(signal, choice)).name;
   await until(async () => await next() === "fd00::1");
   assertEquals(dnsLookup.questions.map(({ family }) => family), [4, 6]);
   failed.remove();
