@@ -1,180 +1,234 @@
 /**
- * `deno task bench:connect`: how soon a new connection is open if there are three hosts, by dnspool, postgres.js and
- * libpq (psql), each with its own way to name several hosts, in interleaved rounds on real PostgreSQL servers.
+ * `deno task bench:connect`: how soon the first row is there if one of three hosts refuses, is silent or has the wrong
+ * role, by dnspool, the drivers, libpq and pgx, each with its own way to name several hosts or with one name that has
+ * several addresses. `--quick` makes fewer rounds; `--scene=dropped,mute` selects.
  *
- * A silent server accepts connections and says nothing. `--quick` makes fewer rounds.
+ * All run on the same real servers, in interleaved rounds, each in a process of its own. Like the drill, it needs Linux
+ * and root, for private namespaces in which packets are dropped (`apt-get install nftables`). It names and omits
+ * contenders that the machine lacks: libpq, pgx, MariaDB.
+ *
+ * Exit status: 0; 1 if a goal is missed; 2 if it cannot run.
  *
  * @module
  */
 
 import { createServer } from "node:net";
-import process from "node:process";
-// @ts-types="npm:@types/pg@^8"
-import pg from "npm:pg@^8.23";
-import postgres from "npm:postgres@^3.4";
-import { pgAdapter } from "../adapters/pg.ts";
-import { freePort, loopbackPair } from "../lab/free_port.ts";
+import { freePort } from "../lab/free_port.ts";
+import { findMariadb, startMariadb } from "../lab/mariadb.ts";
 import { startPostgres } from "../lab/postgres.ts";
-import { type EngineOptions, getDnsEngine } from "../mod.ts";
+import { ROOT } from "../scripts/check/run_deno.ts";
+import { DnsServer } from "../testing/mod.ts";
+import {
+  type Contender,
+  ContenderProcess,
+  CONTENDERS,
+  isPrepared,
+  prepareContenders,
+} from "./connect/contenders.ts";
+import {
+  ADDRESSES,
+  type ConnectTiming,
+  type Entry,
+  type Goal,
+  goalsOf,
+  type Scene,
+  SCENES,
+  type ServerName,
+} from "./connect/scenes.ts";
+import { type ConnectTask, LOGIN } from "./connect/task.ts";
+import {
+  canDropPackets,
+  dropPackets,
+  INSIDE,
+  NAMESERVER,
+  runInside,
+  setUpNamespace,
+  whyUnsupported,
+} from "./namespace.ts";
 import { figure, quick, table } from "./report.ts";
 import { quantile } from "./rounds.ts";
 
-const LOGIN = { user: "bench", password: "bench", database: "bench" };
-const ROUNDS = quick ? 5 : 31;
-/** Rounds of a scenario in which peers wait for a timeout. */
+/** Milliseconds after which a contender is no longer waited for. */
+const LIMIT_MS = quick ? 6_000 : 20_000;
+/** A contender that takes longer makes few rounds. */
+const SLOW_MS = 1000;
 const SLOW_ROUNDS = quick ? 1 : 3;
-/** Milliseconds after which a peer is no longer waited for. */
-const LIMIT_MS = quick ? 5_000 : 40_000;
+/** Rounds before those that count. */
+const WARM_ROUNDS = quick ? 2 : 5;
+const RESULT_FILE = new URL("bench/results/connect.json", ROOT);
 
-/** Opens a first connection, and closes everything. */
-type Connect = (hosts: readonly string[], role: "any" | "read-write") => Promise<void>;
+const hostOf = (server: ServerName) => `${server}.internal`;
+const nameOf = (servers: readonly ServerName[]) => `${servers.join("-")}.internal`;
 
-const [first] = await loopbackPair();
-const [a, b, c] = [first, next(first, 1), next(first, 2)];
-const port = await freePort([a, b, c]);
-
-function next(host: string, by: number): string {
-  const parts = host.split(".").map(Number);
-  return [...parts.slice(0, 3), (parts[3]! + by) % 250 + 1].join(".");
-}
-
-function urlOf(hosts: readonly string[], role: string): string {
-  const list = hosts.map((host) => `${host}:${port}`).join(",");
-  const query = role === "any" ? "" : `?target_session_attrs=${role}`;
-  return `postgresql://${LOGIN.user}:${LOGIN.password}@${list}/${LOGIN.database}${query}`;
-}
-
-function engineOf(hosts: readonly string[], role: string, options: EngineOptions<pg.Client> = {}) {
-  return getDnsEngine(urlOf(hosts, role), { adapter: pgAdapter(pg), ...options });
-}
-
-const CLIENTS: Readonly<Record<string, Connect>> = {
-  "dnspool, pg": async (hosts, role) => {
-    const engine = engineOf(hosts, role);
-    await (await engine.connect()).release();
-    await engine.close();
-  },
-  "postgres.js": async (hosts, role) => {
-    const several = { host: [...hosts], port: hosts.map(() => port) };
-    const sql = postgres({
-      ...LOGIN,
-      ...several as unknown as { host: string; port: number }, // the types know one host only
-      max: 1,
-      fetch_types: false,
-      ...(role !== "any" && { target_session_attrs: role }),
+/** Starts everything that the contenders connect to; returns the ports by database. */
+async function startServers(
+  stack: AsyncDisposableStack,
+): Promise<Readonly<Record<Contender["database"], number>>> {
+  const all = Object.values(ADDRESSES);
+  const ports = { postgres: await freePort(all), mariadb: await freePort(all) };
+  const readers = { default_transaction_read_only: "on" };
+  const { writer, reader, reader2, mute } = ADDRESSES;
+  stack.use(await startPostgres({ ...LOGIN, host: writer, port: ports.postgres }));
+  for (const host of [reader, reader2]) {
+    stack.use(
+      await startPostgres({ ...LOGIN, host, port: ports.postgres, settings: readers }),
+    );
+  }
+  if (findMariadb()) stack.use(await startMariadb({ ...LOGIN, host: writer, port: ports.mariadb }));
+  for (const port of Object.values(ports)) {
+    const held = new Set<{ destroy(): void }>();
+    const silent = createServer((socket) => {
+      held.add(socket);
+      socket.on("error", () => {});
     });
-    try {
-      await sql`SELECT 1`;
-    } finally {
-      await sql.end({ timeout: 0 });
-    }
-  },
-  "libpq (psql)": async (hosts, role) => {
-    const child = new Deno.Command("psql", {
-      args: ["-XAtq", "-c", "SELECT 1", urlOf(hosts, role)],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    const limit = setTimeout(() => child.kill(), LIMIT_MS);
-    const { success } = await child.status;
-    clearTimeout(limit);
-    if (!success) throw new Error("psql failed");
-  },
-};
-
-async function available(): Promise<[name: string, connect: Connect][]> {
-  const found = await new Deno.Command("psql", { args: ["--version"] }).output().catch(() =>
-    undefined
-  );
-  return Object.entries(CLIENTS).filter(([name]) => found !== undefined || !name.includes("psql"));
+    await new Promise<void>((resolve) => silent.listen(port, mute, resolve));
+    stack.defer(() => {
+      for (const socket of held) socket.destroy();
+      silent.close();
+    });
+  }
+  stack.use(await dropPackets(ADDRESSES.dropped));
+  const names = stack.use(await DnsServer.start({ host: NAMESERVER, port: 53 }));
+  const sets = SCENES.flatMap(({ servers, entries = [] }) => [
+    servers,
+    ...entries.map((entry) => entry.servers ?? servers),
+  ]);
+  for (const servers of sets) {
+    names.set(nameOf(servers), servers.map((server) => ADDRESSES[server]), { ttl: 60 });
+    for (const server of servers) names.set(hostOf(server), [ADDRESSES[server]], { ttl: 60 });
+  }
+  return ports;
 }
 
-/** Milliseconds of one connect; `LIMIT_MS` if it is not open by then, or fails. */
-async function time(connect: () => Promise<void>): Promise<number> {
-  const beganMs = performance.now();
-  let limit: ReturnType<typeof setTimeout> | undefined;
+function taskOf(
+  scene: Scene,
+  { servers = scene.servers }: Entry,
+  { way }: Contender,
+  port: number,
+): ConnectTask {
+  const hosts = way === "hosts" ? servers.map(hostOf) : [nameOf(servers)];
+  const role = scene.role ?? "any";
+  const list = hosts.map((host) => `${host}:${port}`).join(",");
+  const query = scene.role ? `?target_session_attrs=${scene.role}` : "";
+  const url = `postgresql://${LOGIN.user}:${LOGIN.password}@${list}/${LOGIN.database}${query}`;
+  return { hosts, port, role, url, keep: scene.keep ?? false };
+}
+
+/** One contender of a scene: its process, and its times. */
+interface Turn {
+  readonly label: string;
+  readonly connect: () => Promise<number | undefined>;
+  readonly times: number[];
+}
+
+async function runScene(
+  scene: Scene,
+  contenders: readonly Contender[],
+  ports: Readonly<Record<Contender["database"], number>>,
+): Promise<ConnectTiming[]> {
+  const entries = scene.entries ?? contenders.map(({ name }): Entry => ({ contender: name }));
+  const processes: ContenderProcess[] = [];
+  const turns = entries.flatMap((entry): Turn[] => {
+    const contender = contenders.find(({ name }) => name === entry.contender);
+    if (contender === undefined) return [];
+    const child = new ContenderProcess(contender);
+    processes.push(child);
+    const task = taskOf(scene, entry, contender, ports[contender.database]);
+    const connect = () => child.connect(task, LIMIT_MS);
+    return [{ label: entry.label ?? contender.name, connect, times: [] }];
+  });
   try {
-    await Promise.race([
-      connect(),
-      new Promise((_, reject) => limit = setTimeout(() => reject(new Error("too late")), LIMIT_MS)),
-    ]);
-    return performance.now() - beganMs;
-  } catch {
-    return LIMIT_MS;
+    return await compare(scene, turns);
   } finally {
-    clearTimeout(limit);
+    await Promise.all(processes.map((child) => child.end()));
   }
 }
 
-/** Runs a scenario, and shows the median of each client and the ratio to dnspool. */
-async function compare(
-  title: string,
-  clients: readonly (readonly [name: string, connect: () => Promise<void>])[],
-  rounds: number,
-): Promise<number[]> {
-  const times: number[][] = clients.map(() => []);
-  for (let round = 0; round < rounds; round++) {
-    for (const turn of clients.keys()) {
-      const index = (round + turn) % clients.length;
-      times[index]!.push(await time(clients[index]![1]));
+async function compare(scene: Scene, turns: readonly Turn[]): Promise<ConnectTiming[]> {
+  // Once at the same time: the programs start, and it shows who waits for a timeout.
+  const first = await Promise.all(turns.map(({ connect }) => connect()));
+  for (const [index, { connect }] of turns.entries()) {
+    if (first[index]! > SLOW_MS) first[index] = await connect();
+  }
+  const rounds = quick ? Math.ceil(scene.rounds / 10) : scene.rounds;
+  const left = first.map((ms) => ms === undefined ? 0 : ms > SLOW_MS ? SLOW_ROUNDS : rounds);
+  for (let round = -WARM_ROUNDS; round < rounds; round++) {
+    for (const turn of turns.keys()) {
+      const index = (Math.abs(round) + turn) % turns.length;
+      if (left[index]! < (round < 0 ? rounds : round + 1)) continue;
+      const ms = await turns[index]!.connect() ?? LIMIT_MS;
+      if (round >= 0) turns[index]!.times.push(ms);
     }
   }
-  const medians = times.map((each) => quantile(each, 0.5));
-  table(
-    title,
-    ["", "ms", "quartiles", "ratio"],
-    clients.map(([name], index) => {
-      const median = medians[index]!;
-      const spread = [0.25, 0.75].map((at) => figure(quantile(times[index]!, at))).join(" to ");
-      const text = median >= LIMIT_MS ? `above ${figure(LIMIT_MS)}` : figure(median);
-      return [name, text, spread, figure(median / medians[0]!)];
-    }),
-  );
-  return medians;
+  const base = turns[0]!.times;
+  return turns.map(({ label, times }) => {
+    if (times.length === 0) return { name: label, ms: null, spread: null, ratio: null };
+    const [low, ms, high] = [0.25, 0.5, 0.75].map((at) => quantile(times, at));
+    const pairs = times.slice(0, base.length).map((time, i) => time / base[i]!);
+    const ratio = pairs.length > 0 ? quantile(pairs, 0.5) : null;
+    return { name: label, ms: ms!, spread: [low!, high!], ratio };
+  });
 }
 
-const writer = await startPostgres({ ...LOGIN, host: c, port });
-const readers = { default_transaction_read_only: "on" };
-const reader = await startPostgres({ ...LOGIN, host: b, port, settings: readers });
-const held = new Set<{ destroy(): void }>();
-const silent = createServer((socket) => {
-  held.add(socket);
-  socket.on("error", () => {});
-});
-await new Promise<void>((resolve) => silent.listen(port, a, resolve));
-try {
-  const clients = await available();
-  const on = (hosts: readonly string[], role: "any" | "read-write" = "any") =>
-    clients.map(([name, connect]) => [name, () => connect(hosts, role)] as const);
-  const refusing = next(first, 3);
-  await compare("one host", on([c]), ROUNDS);
-  await compare("the first of three refuses", on([refusing, c, b]), ROUNDS);
-  await compare("the first of three is silent", on([a, c, b]), SLOW_ROUNDS);
-  await compare("the writer is the third of three", on([b, b, c], "read-write"), ROUNDS);
-  await compare(
-    "the writer is the third, the first is silent",
-    on([a, b, c], "read-write"),
-    SLOW_ROUNDS,
-  );
-
-  // The second connection of one engine, beside a direct one.
-  const several = engineOf([b, b, c], "read-write", { poolSize: 0 });
-  const direct = engineOf([c], "read-write", { poolSize: 0 });
-  const again = (engine: typeof several) => async () => {
-    const lease = await engine.connect();
-    lease.invalidate(new Error("the benchmark opens a new one"));
-  };
-  await compare("the next connection of an engine, the writer is the third of three", [
-    ["dnspool, the writer alone", again(direct)],
-    ["dnspool, three hosts", again(several)],
-  ], ROUNDS);
-  await several.close();
-  await direct.close();
-} finally {
-  for (const socket of held) socket.destroy();
-  silent.close();
-  await reader.stop();
-  await writer.stop();
+function show(title: string, timings: readonly ConnectTiming[]): void {
+  const rows = timings.map(({ name, ms, spread, ratio }) => [
+    name,
+    ms === null ? `above ${LIMIT_MS}` : figure(ms),
+    spread === null ? "" : spread.map(figure).join(" to "),
+    ratio === null ? "" : figure(ratio),
+  ]);
+  table(title, ["", "ms", "quartiles", "ratio"], rows);
 }
-process.exit(0);
+
+function showGoals(goals: readonly Goal[]): void {
+  const rows = goals.map(({ goal, measured, limit, met }) => [
+    met ? goal : `${goal} (missed)`,
+    figure(measured),
+    figure(limit),
+  ]);
+  table("Goals", ["", "measured", "limit"], rows);
+}
+
+async function main(scenes: readonly Scene[]): Promise<boolean> {
+  await using stack = new AsyncDisposableStack();
+  const contenders: Contender[] = [];
+  for (const contender of CONTENDERS) {
+    if (contender.database === "mariadb" && !findMariadb()) continue;
+    if (await isPrepared(contender)) contenders.push(contender);
+    else console.error(`Omitted: ${contender.name}`);
+  }
+  const ports = await startServers(stack);
+  const results: Record<string, readonly ConnectTiming[]> = {};
+  for (const scene of scenes) {
+    const timings = await runScene(scene, contenders, ports);
+    show(scene.title, timings);
+    results[scene.name] = timings;
+  }
+  const goals = goalsOf(results, LIMIT_MS, contenders);
+  showGoals(goals);
+  if (scenes.length === SCENES.length) {
+    const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
+    const json = JSON.stringify({ machine, quick, limitMs: LIMIT_MS, results, goals }, null, 2);
+    await Deno.writeTextFile(RESULT_FILE, json + "\n");
+  }
+  return goals.every(({ met }) => met);
+}
+
+const reason = whyUnsupported();
+if (reason !== undefined) {
+  console.error(`Cannot run: ${reason}`);
+  Deno.exit(2);
+}
+const inside = Deno.args.find((arg) => arg.startsWith(INSIDE))?.slice(INSIDE.length);
+if (inside === undefined) {
+  Deno.exit(await runInside("bench/connect.ts", Deno.args, prepareContenders));
+}
+await setUpNamespace(inside);
+if (!await canDropPackets()) {
+  console.error("Cannot drop packets here: apt-get install nftables");
+  Deno.exit(2);
+}
+const wanted = Deno.args.find((arg) => arg.startsWith("--scene="))?.slice(8).split(",");
+const met = await main(SCENES.filter(({ name }) => wanted?.includes(name) ?? true));
+console.log(met ? "\nEvery goal is met" : "\nA goal is missed");
+Deno.exit(met ? 0 : 1);

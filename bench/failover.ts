@@ -1,7 +1,7 @@
 /**
  * `deno task bench:failover`, the drill: measures what pools do when the record moves, on real servers, each pool
  * configured as its users do. `--quick` takes less than a minute; `--scenario=a,c` and `--lane=dnspool,postgres.js`
- * select; `--together=3` sets the number of lanes that run at the same time.
+ * select (with `--lane`, no results are written); `--together=3` sets the number of lanes that run at the same time.
  *
  * It needs Linux and root, for private mount and network namespaces in which the operating system resolves the name at
  * the DNS server of the drill. PgBouncer and MariaDB must be installed
@@ -19,24 +19,34 @@ import { type Figures, figuresOf, medianFigures, slicesOf } from "./failover/fig
 import { missedGoals } from "./failover/goals.ts";
 import { type LaneReport, LANES, type LaneSpec } from "./failover/lanes.ts";
 import {
+  bundle,
+  canDropPackets,
   INSIDE,
-  programs,
+  NODE,
+  PREPARED,
   runInside,
   setUpNamespace,
   whyUnsupported,
-} from "./failover/namespace.ts";
+} from "./namespace.ts";
 import { type Panel, picture, type Row, type Span } from "./failover/picture.ts";
 import { type LaneResult, type ScenarioResult, showScenario } from "./failover/report.ts";
-import { runScenario, type ScenarioRun } from "./failover/run.ts";
+import { type Programs, runScenario, type ScenarioRun } from "./failover/run.ts";
 import { type Scenario, SCENARIOS } from "./failover/scenarios.ts";
-import { canDropPackets, hasPgbouncer, Names } from "./failover/environment.ts";
+import { hasPgbouncer, Names } from "./failover/environment.ts";
 
 const RESULTS = new URL("bench/results/", ROOT);
-/** The scenarios and the period that the picture shows. */
-const PICTURED = ["a", "a-reads", "b", "c"];
+/** The scenarios that each picture shows, and their period. */
+const PICTURES = {
+  "failover.svg": ["a", "a-reads", "b", "c"],
+  "failover_hosts.svg": ["h", "h-kill", "i", "j"],
+};
 const SPAN: Span = { fromMs: -1000, toMs: 7000, stepMs: 50 };
 /** Number of runs of a lane that missed a goal. */
 const RUNS = 3;
+
+/** The bundle with the lanes. */
+const BUNDLE = "lane.mjs";
+const PROGRAMS: Programs = { bundle: PREPARED + BUNDLE, node: NODE, deno: Deno.execPath() };
 
 /** The selection of the command line. */
 interface Selection {
@@ -44,6 +54,8 @@ interface Selection {
   readonly scenarios: readonly Scenario[];
   readonly lanes: readonly LaneSpec[];
   readonly together: number;
+  /** Whether all lanes take part, so that the results are kept. */
+  readonly keepsResults: boolean;
 }
 
 function readArgs(args: readonly string[]): Selection {
@@ -67,6 +79,7 @@ function readArgs(args: readonly string[]): Selection {
     scenarios: pick(SCENARIOS, list("scenario")),
     lanes: pick(LANES, list("lane")),
     together: Number(list("together")?.[0] ?? (quick ? 5 : 3)),
+    keepsResults: list("lane") === undefined,
   };
 }
 
@@ -91,8 +104,13 @@ async function supported({ scenarios, lanes, ...rest }: Selection): Promise<Sele
   };
 }
 
+/** Returns the lanes that take part in a scenario. */
+function lanesOf(scenario: Scenario, { lanes }: Selection): LaneSpec[] {
+  return lanes.filter(({ name }) => scenario.lanes?.includes(name) ?? true);
+}
+
 /** Groups the lanes that run at the same time, on the same servers. */
-function groups({ lanes, together }: Selection): LaneSpec[][] {
+function groups(lanes: readonly LaneSpec[], together: number): LaneSpec[][] {
   const result: LaneSpec[][] = [];
   for (const database of ["postgres", "mariadb"]) {
     const own = lanes.filter((lane) => lane.database === database);
@@ -126,7 +144,10 @@ async function runLanes(
         missed(scenario, { ...each, all: each.all.slice(0, 1) }).length > 0
     );
     if (again.length === 0) break;
-    const run = await runScenario(scenario, again.map(({ lane }) => lane), { names, programs });
+    const run = await runScenario(scenario, again.map(({ lane }) => lane), {
+      names,
+      programs: PROGRAMS,
+    });
     for (const each of again) {
       const report = run.reports.get(each.lane.name)!;
       if (report instanceof Error) each.error = report.message;
@@ -185,34 +206,44 @@ const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 async function drill(selection: Selection): Promise<boolean> {
   await using names = await Names.start();
   const results: ScenarioResult[] = [];
-  const panels: Panel[] = [];
+  const panels = new Map<string, Panel>();
   for (const scenario of selection.scenarios) {
     const all: Runs[] = [];
-    for (const lanes of groups(selection)) {
+    for (const lanes of groups(lanesOf(scenario, selection), selection.together)) {
       all.push(...await runLanes(scenario, lanes, names));
     }
     const lanes = all.map((runs) => resultOf(scenario, runs));
     showScenario(scenario, lanes);
     results.push({ scenario: scenario.name, title: scenario.title, lanes });
-    if (PICTURED.includes(scenario.name)) panels.push(panelOf(scenario, all));
+    panels.set(scenario.name, panelOf(scenario, all));
     // After each scenario, so that an aborted run keeps its results.
-    await write(selection, results, panels);
+    if (selection.keepsResults) await write(selection, results, panels);
   }
   return results.every(({ lanes }) => lanes.every(({ missed }) => missed.length === 0));
 }
 
+/** Writes the results. A run of some scenarios keeps those of the others, and the pictures that lack one. */
 async function write(
-  selection: Selection,
+  { quick, together }: Selection,
   results: readonly ScenarioResult[],
-  panels: readonly Panel[],
+  panels: ReadonlyMap<string, Panel>,
 ): Promise<void> {
   const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
-  const { quick, together } = selection;
-  const json = JSON.stringify({ machine, quick, together, results }, null, 2);
+  const file = new URL("failover.json", RESULTS);
+  const before = JSON.parse(await Deno.readTextFile(file).catch(() => "{}"));
+  const kept: ScenarioResult[] = before.quick === quick ? before.results : [];
+  const all = SCENARIOS.flatMap(({ name }) =>
+    [results, kept].map((list) => list.find(({ scenario }) => scenario === name))
+      .find((result) => result !== undefined) ?? []
+  );
+  const json = JSON.stringify({ machine, quick, together, results: all }, null, 2);
   await Deno.mkdir(RESULTS, { recursive: true });
-  await Deno.writeTextFile(new URL("failover.json", RESULTS), json + "\n");
-  if (panels.length === 0) return;
-  await Deno.writeTextFile(new URL("failover.svg", RESULTS), picture(panels, SPAN));
+  await Deno.writeTextFile(file, json + "\n");
+  for (const [name, scenarios] of Object.entries(PICTURES)) {
+    const shown = scenarios.flatMap((scenario) => panels.get(scenario) ?? []);
+    if (shown.length < scenarios.length) continue;
+    await Deno.writeTextFile(new URL(name, RESULTS), picture(shown, SPAN));
+  }
 }
 
 const inside = Deno.args.find((arg) => arg.startsWith(INSIDE))?.slice(INSIDE.length);
@@ -222,7 +253,10 @@ if (reason !== undefined) {
   console.error(`Cannot run the drill: ${reason}`);
   Deno.exit(2);
 }
-if (inside === undefined) Deno.exit(await runInside(Deno.args));
+if (inside === undefined) {
+  const prepare = async () => void await bundle("bench/failover/lane.ts", BUNDLE);
+  Deno.exit(await runInside("bench/failover.ts", Deno.args, prepare));
+}
 await setUpNamespace(inside);
 const met = await drill(await supported(selection));
 console.log(met ? "\nEvery goal is met" : "\nA goal is missed");

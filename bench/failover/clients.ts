@@ -37,6 +37,14 @@ function common({ host, port, user, password, database }: LaneTask) {
   return { host, port, user, password, database };
 }
 
+function urlOf({ host, port, user, password, database, hosts, srv }: LaneTask, scheme: string) {
+  const login = `${user}:${password}@`;
+  if (srv !== undefined) return `${scheme}+srv://${login}${srv}/${database}`;
+  const list = (hosts ?? [host]).map((host) => `${host}:${port}`).join(",");
+  const role = hosts === undefined ? "" : "?target_session_attrs=read-write";
+  return `${scheme}://${login}${list}/${database}${role}`;
+}
+
 /** Creates an engine with the driver. */
 async function engineOn(
   task: LaneTask,
@@ -48,13 +56,11 @@ async function engineOn(
     mysql2: mysql2Adapter,
     mariadb: mariadbAdapter,
   };
-  const { host, port, user, password, database, linger } = task;
-  const scheme = driver === "pg" ? "postgresql" : "mysql";
-  const engine = getDnsEngine(`${scheme}://${user}:${password}@${host}:${port}/${database}`, {
+  const engine = getDnsEngine(urlOf(task, driver === "pg" ? "postgresql" : "mysql"), {
     adapter: adapters[driver]!(await load(driver)),
     poolSize: POOL_SIZE,
     maxOverflow: 0,
-    ...(linger !== undefined && { dnsAddressLinger: linger }),
+    ...task.options,
     ...options,
   });
   if (process.env.DRILL_VERBOSE) {
@@ -101,7 +107,7 @@ export const CLIENTS: Readonly<Record<string, (task: LaneTask) => Promise<LaneCl
       ...common(task),
       max: POOL_SIZE,
       connectionTimeoutMillis: 10_000, // as for pg.Pool, the default would be no timeout
-      ...(task.linger !== undefined && { dnsAddressLinger: task.linger }),
+      ...task.options,
     };
     const pool: Driver = new DnsPgPool(await load("pg"), options);
     pool.on("error", () => {});
@@ -133,7 +139,13 @@ export const CLIENTS: Readonly<Record<string, (task: LaneTask) => Promise<LaneCl
 
   async "postgres.js"(task) {
     const postgres = await load("postgres");
-    const sql = postgres({ ...common(task), max: POOL_SIZE, onnotice: () => {} });
+    const { hosts, port } = task;
+    const several = hosts && {
+      host: hosts,
+      port: hosts.map(() => port),
+      target_session_attrs: "read-write",
+    };
+    const sql = postgres({ ...common(task), ...several, max: POOL_SIZE, onnotice: () => {} });
     return { query: async (text) => valueOf(await sql.unsafe(text)) };
   },
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { lookup } from "node:dns/promises";
+import { lookup, resolveSrv } from "node:dns/promises";
 import mysql from "npm:mysql2@^3.24/promise";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
@@ -14,14 +14,18 @@ import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { ordinaryUser, pause } from "../../lab/processes.ts";
 import { DnsServer } from "../../testing/mod.ts";
+import { NAMESERVER } from "../namespace.ts";
 import { TTL_MS } from "./figures.ts";
 import { type LaneSpec, POOL_SIZE } from "./lanes.ts";
 
 /** The name that moves. */
 export const HOST = "db.internal";
 
-/** The name server in the /etc/resolv.conf of the drill's namespace. */
-export const NAMESERVER = "127.0.0.53";
+/** The names of the servers themselves, which never move. */
+export const SERVER_HOSTS: readonly string[] = ["db1.internal", "db2.internal", "db3.internal"];
+
+/** The name of the SRV records. */
+export const SERVICE = "_db._tcp.db.internal";
 
 /** The addresses of the old, the new and a third server. */
 const ADDRESSES = ["127.0.0.2", "127.0.0.3", "127.0.0.4"] as const;
@@ -45,6 +49,9 @@ export class Names implements AsyncDisposable {
   /** Starts both servers. */
   static async start(): Promise<Names> {
     const authority = await DnsServer.start();
+    for (const [index, host] of SERVER_HOSTS.entries()) {
+      authority.set(host, [ADDRESSES[index]!], { ttl: TTL_MS / 1000 });
+    }
     const cache = await DnsServer.start({ host: NAMESERVER, port: 53, cacheOf: authority });
     return new Names(authority, cache);
   }
@@ -54,6 +61,15 @@ export class Names implements AsyncDisposable {
     this.#authority.set(HOST, addresses, { ttl: TTL_MS / 1000 });
     const fromMs = Date.now();
     this.record.push({ fromMs, addresses });
+    return fromMs;
+  }
+
+  /** Points the SRV record to a server; returns the time. */
+  pointServiceTo({ host }: Server, port: number): number {
+    const target = SERVER_HOSTS[ADDRESSES.findIndex((address) => address === host)]!;
+    this.#authority.set(SERVICE, { srv: [{ port, target }] }, { ttl: TTL_MS / 1000 });
+    const fromMs = Date.now();
+    this.record.push({ fromMs, addresses: [host] });
     return fromMs;
   }
 
@@ -75,12 +91,22 @@ export class Names implements AsyncDisposable {
     this.#cache.clearFaults("*");
   }
 
-  /** Waits until the operating system resolves the name to `address`; resolves with the time, `undefined` after 10 seconds. */
-  async waitUntilShown(address: string): Promise<number | undefined> {
+  /**
+   * Waits until the caching resolver shows a server first.
+   *
+   * @param address The server's address.
+   * @param isService Whether it is the SRV record that shows it.
+   * @returns The time; `undefined` after 10 seconds.
+   */
+  async waitUntilShown(address: string, isService: boolean): Promise<number | undefined> {
+    const first = async () => {
+      if (!isService) return (await lookup(HOST, 4)).address;
+      const [record] = await resolveSrv(SERVICE);
+      return ADDRESSES[SERVER_HOSTS.indexOf(record!.name.replace(/\.$/, ""))];
+    };
     const untilMs = Date.now() + 10_000;
     while (Date.now() < untilMs) {
-      const found = await lookup(HOST, 4).then(({ address }) => address, () => undefined);
-      if (found === address) return Date.now();
+      if (await first().catch(() => undefined) === address) return Date.now();
       await pause(10);
     }
     return undefined;
@@ -113,16 +139,20 @@ export interface Servers {
   readonly port: number;
 }
 
-/** Starts servers and creates the table: two or three independent ones, or a primary and its replica. */
+/** Which servers there are: independent ones, a primary and its replica, or a primary and two. */
+export type ServersKind = "two" | "three" | "replica" | "cluster";
+
+/** Starts servers and creates the table. The first one is the old primary. */
 export async function startServers(
   stack: AsyncDisposableStack,
   database: LaneSpec["database"],
-  kind: "two" | "three" | "replica",
+  kind: ServersKind,
 ): Promise<Servers> {
-  const hosts = ADDRESSES.slice(0, kind === "three" ? 3 : 2);
+  const hosts = ADDRESSES.slice(0, kind === "three" || kind === "cluster" ? 3 : 2);
   const port = await freePort(hosts);
   const start = database === "postgres" ? postgresServers : mariadbServers;
-  return { all: await start(stack, { hosts, port, replica: kind === "replica" }), port };
+  const replica = kind === "replica" || kind === "cluster";
+  return { all: await start(stack, { hosts, port, replica }), port };
 }
 
 interface Plan {
@@ -144,8 +174,9 @@ async function postgresServers(stack: AsyncDisposableStack, plan: Plan): Promise
   if (replica) {
     const primary = servers[0]!;
     await primary.stop({ keep: true });
-    const host = hosts[1]!;
-    servers.push(stack.use(await startPostgres({ ...common, host, standbyOf: primary })));
+    for (const host of hosts.slice(1)) {
+      servers.push(stack.use(await startPostgres({ ...common, host, standbyOf: primary })));
+    }
     await primary.start();
   }
   return servers.map(postgresServer);
@@ -223,35 +254,6 @@ async function runOnMariadb(server: MariadbServer, sql: string): Promise<void> {
 
 /** The login and the database of the lanes. */
 export const CREDENTIALS = { ...LOGIN, database: DATABASE };
-
-/** Drops all packets to and from `address` until the result is disposed. */
-export async function dropPackets(address: string): Promise<AsyncDisposable> {
-  const rules = [
-    "add table ip drill",
-    "add chain ip drill input { type filter hook input priority 0; }",
-    `add rule ip drill input ip daddr ${address} drop`,
-    `add rule ip drill input ip saddr ${address} drop`,
-  ].join("\n");
-  await nft(rules);
-  return { [Symbol.asyncDispose]: () => nft("delete table ip drill") };
-}
-
-/** Returns whether {@linkcode dropPackets} works on this machine. */
-export async function canDropPackets(): Promise<boolean> {
-  try {
-    await (await dropPackets("127.0.0.99"))[Symbol.asyncDispose]();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function nft(rules: string): Promise<void> {
-  const { success, stderr } = await new Deno.Command("nft", { args: [rules] }).output();
-  if (!success) {
-    throw new Error(`Cannot set the packet filter: ${new TextDecoder().decode(stderr)}`);
-  }
-}
 
 /** Starts a PgBouncer that connects to the name; returns its port. */
 export async function startPgbouncer(

@@ -36,8 +36,8 @@ export interface Timeline {
   readonly record: readonly { readonly fromMs: number; readonly addresses: readonly string[] }[];
   /** The address of the old server. */
   readonly old: string;
-  /** The address of the new server. */
-  readonly new: string;
+  /** Time after the move in which the old server may be used. Default: TTL + 0.3 s. */
+  readonly graceMs?: number;
 }
 
 /** The figures of one lane in one run. Times are milliseconds after the move of the record; `null` means never. */
@@ -49,7 +49,7 @@ export interface Figures {
   readonly firstMs: number | null;
   /** Time until only the new server answered. */
   readonly allMs: number | null;
-  /** Operations that the old server answered, or refused as a write, later than TTL + 0.3 s after the move. */
+  /** Operations that the old server answered, or refused as a write, later than the grace after the move. */
   readonly misrouted: number;
   /** Those of the misrouted operations that also began later than that. */
   readonly startedOnOld: number;
@@ -99,12 +99,17 @@ function operationsOf({ operations, results }: LaneReport, timeline: Timeline): 
   });
 }
 
+const graceOf = ({ graceMs = TTL_MS + SLACK_MS }: Timeline) => graceMs;
+
+/** Returns whether an operation was answered by the new server, or one of several. */
+const isOnNew = ({ by }: Operation, { old }: Timeline) => by !== undefined && by !== old;
+
 /** Computes the figures of a lane. */
 export function figuresOf(report: LaneReport, timeline: Timeline): Figures {
   const { faultMs, faultDoneMs, movedMs, shownMs, endMs } = timeline;
   const operations = operationsOf(report, timeline);
   const count = (holds: (one: Operation) => boolean) => operations.filter(holds).length;
-  const lateMs = movedMs + TTL_MS + SLACK_MS;
+  const lateMs = movedMs + graceOf(timeline);
   const onOld = (one: Operation) => one.by === timeline.old;
   const failed = operations.filter(({ startMs, endMs, result }) =>
     result?.error !== undefined && (endMs ?? startMs) >= faultMs
@@ -131,7 +136,7 @@ export function figuresOf(report: LaneReport, timeline: Timeline): Figures {
 }
 
 function firstOnNew(operations: readonly Operation[], timeline: Timeline): number | undefined {
-  const ends = operations.filter(({ by }) => by === timeline.new).map(({ endMs }) => endMs!)
+  const ends = operations.filter((one) => isOnNew(one, timeline)).map(({ endMs }) => endMs!)
     .filter((endMs) => endMs >= timeline.movedMs);
   return minOf(ends);
 }
@@ -195,18 +200,19 @@ export function slicesOf(
     { length: Math.ceil((toMs - fromMs) / stepMs) },
     () => ({ old: 0, new: 0, misrouted: 0, failed: 0 }),
   );
-  for (const { endMs, result, by } of operationsOf(report, timeline)) {
+  for (const operation of operationsOf(report, timeline)) {
+    const { endMs, result, by } = operation;
     if (endMs === undefined) continue;
     const atMs = endMs - timeline.movedMs;
     const slice = slices[Math.floor((atMs - fromMs) / stepMs)];
     if (!slice) continue;
-    const late = by === timeline.old && atMs > TTL_MS + SLACK_MS;
+    const late = by === timeline.old && atMs > graceOf(timeline);
     slice[
       late
         ? "misrouted"
         : result?.error !== undefined
         ? "failed"
-        : by === timeline.new
+        : isOnNew(operation, timeline)
         ? "new"
         : "old"
     ]++;

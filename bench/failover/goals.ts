@@ -18,6 +18,9 @@ const maxProbes = (outageMs: number) => 5 + Math.ceil(outageMs / 250);
 
 const MAX_MOVE_MS = TTL_MS + SLACK_MS + NOISE_MS;
 
+/** Maximum time after a change of roles that DNS has no part in. */
+const MAX_ROLE_MS = 500;
+
 /** Conditions that some goals depend on. */
 export interface Conditions {
   /** Time without a server to connect to, or without one in the record. */
@@ -36,6 +39,8 @@ const atMost = (name: string, count: number, max: number) =>
 
 const first: Goal = ({ firstMs }) => within("first on the new server", firstMs, MAX_MOVE_MS);
 const all: Goal = ({ allMs }) => within("all on the new server", allMs, MAX_MOVE_MS);
+const allAfterRoles: Goal = ({ allMs }) =>
+  within("all on the new server", allMs, MAX_ROLE_MS + NOISE_MS);
 const startedOnOld: Goal = (figures) =>
   atMost("started on the old address afterwards", figures.startedOnOld, 0);
 const misrouted: Goal = (figures) => atMost("misrouted", figures.misrouted, 0);
@@ -66,6 +71,11 @@ const GOALS: Readonly<Record<string, readonly Goal[]>> = {
   "d": [startedOnOld, misrouted, stuck, notHung],
   "e": [(figures) => atMost("off the record", figures.offRecord, 0), noStorm, notHung],
   "f": [none, notHung],
+  "h": [allAfterRoles, misrouted, startedOnOld, inFlight, noStorm, notHung],
+  "h-kill": [allAfterRoles, misrouted, startedOnOld, inFlight, noStorm, notHung],
+  "i": [first, all, misrouted, startedOnOld, dials, inFlight, notHung],
+  "j": [startedOnOld, misrouted, stuck, notHung],
+  "j-stays": [stuck, inFlight, notHung],
   "g": [none, (figures) => atMost("dials", figures.dials, 0), notHung],
 };
 

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { EngineOptions } from "../../mod.ts";
+
 /** A lane: one pool, used in one way. */
 export interface LaneSpec {
   readonly name: string;
@@ -76,8 +78,12 @@ export interface LaneTask {
   readonly work: "write and read" | "read";
   /** Operations started per second, without waiting for earlier ones; without it, workers run in a closed loop. */
   readonly perSecond?: number | undefined;
-  /** `dnsAddressLinger` for dnspool. */
-  readonly linger?: number | undefined;
+  /** Several hosts in place of `host`, one of which takes writes. */
+  readonly hosts?: readonly string[] | undefined;
+  /** The name of SRV records in place of `host` and `port`. */
+  readonly srv?: string | undefined;
+  /** Options for dnspool. */
+  readonly options?: EngineOptions | undefined;
 }
 
 /** Marks the line with the report. */

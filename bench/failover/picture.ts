@@ -45,7 +45,7 @@ const SHADES = 5;
 const LEGEND: readonly (readonly [kind: string, text: string])[] = [
   ["old", "old server, in time"],
   ["new", "new server"],
-  ["misrouted", "old server, later than TTL + 0.3 s"],
+  ["misrouted", "old server, too late"],
   ["failed", "failed"],
   ["none", "no answer"],
 ];
@@ -116,11 +116,7 @@ function ticks(span: Span, y: number): string[] {
   const texts: string[] = [];
   const first = Math.ceil(span.fromMs / 1000);
   for (let second = first; second * 1000 <= span.toMs; second++) {
-    const text = second === 0
-      ? "the record moves"
-      : second < 0
-      ? `\u2212${-second}`
-      : `${second} s`;
+    const text = second === 0 ? "the move" : second < 0 ? `\u2212${-second}` : `${second} s`;
     texts.push(
       `<text class="faint" x="${xOf(second * 1000, span)}" y="${
         y + 12

@@ -46,19 +46,24 @@ const HEAD = [
 ];
 
 /** Returns whether the record moves. */
-const moves = (scenario: string) => scenario !== "f" && scenario !== "g";
+const moves = (scenario: string) => !["f", "g", "j-stays"].includes(scenario);
 /** Returns whether the record moves exactly once. */
 const settles = (scenario: string) => moves(scenario) && scenario !== "e";
 
 const seconds = (ms: number | null) => ms === null ? "never" : (ms / 1000).toFixed(2);
 
+/** Returns whether nothing shows the move but the servers. */
+const isHidden = ({ naming }: Scenario) => naming === "several hosts";
+
 /** Prints the table of one scenario: seconds after the record moved, and counts. */
-export function showScenario({ name, title }: Scenario, lanes: readonly LaneResult[]): void {
+export function showScenario(scenario: Scenario, lanes: readonly LaneResult[]): void {
+  const { name, title } = scenario;
   const rows = lanes.map(({ lane, figures, error, missed, runs }) => {
     if (!figures) return [lane, error ?? ""];
     return [
       missed.length > 0 ? `${lane} (missed)` : lane,
-      ...moves(name) ? [figures.shownMs, figures.firstMs].map(seconds) : ["", ""],
+      moves(name) && !isHidden(scenario) ? seconds(figures.shownMs) : "",
+      moves(name) ? seconds(figures.firstMs) : "",
       settles(name) ? seconds(figures.allMs) : "",
       String(settles(name) ? figures.misrouted : name === "e" ? figures.offRecord : ""),
       String(settles(name) ? figures.startedOnOld : ""),

@@ -7,8 +7,16 @@
 import { pause } from "../../lab/processes.ts";
 import type { Timeline } from "./figures.ts";
 import { type LaneReport, type LaneSpec, type LaneTask, READY, REPORT } from "./lanes.ts";
-import type { Environment, Scenario } from "./scenarios.ts";
-import { CREDENTIALS, HOST, type Names, startPgbouncer, startServers } from "./environment.ts";
+import { type Environment, graceMs, type Scenario } from "./scenarios.ts";
+import {
+  CREDENTIALS,
+  HOST,
+  type Names,
+  SERVER_HOSTS,
+  SERVICE,
+  startPgbouncer,
+  startServers,
+} from "./environment.ts";
 
 /** The programs that run the lanes. */
 export interface Programs {
@@ -56,7 +64,9 @@ export async function runScenario(
   const { doneMs, movedMs } = await scenario.run(environment);
   const stopMs = Date.now() + scenario.afterMs;
   const newHost = servers.all[1]!.host;
-  const shownMs = movedMs === undefined ? undefined : await names.waitUntilShown(newHost);
+  const shownMs = movedMs === undefined || scenario.naming === "several hosts"
+    ? undefined
+    : await names.waitUntilShown(newHost, scenario.naming === "SRV");
   await pause(stopMs - Date.now());
   const endMs = Date.now();
   for (const each of processes) each.send("stop");
@@ -71,7 +81,7 @@ export async function runScenario(
       endMs,
       record: names.record,
       old: servers.all[0]!.host,
-      new: newHost,
+      graceMs: graceMs(scenario),
     },
     reports: new Map(lanes.map(({ name }, index) => [name, reports[index]!])),
   };
@@ -94,7 +104,11 @@ async function start(
     ...CREDENTIALS,
     work: scenario.work,
     perSecond: scenario.perSecond,
-    linger: scenario.linger,
+    hosts: scenario.naming === "several hosts"
+      ? SERVER_HOSTS.slice(0, servers.all.length)
+      : undefined,
+    srv: scenario.naming === "SRV" ? SERVICE : undefined,
+    options: scenario.options,
   };
   const [program, ...args] = lane.runtime === "deno"
     ? [programs.deno, "run", "-A", "--no-lock", "--cached-only"]

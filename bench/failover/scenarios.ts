@@ -5,8 +5,11 @@
  */
 
 import { pause } from "../../lab/processes.ts";
+import type { EngineOptions } from "../../mod.ts";
 import type { LaneTask } from "./lanes.ts";
-import { dropPackets, type Names, type Servers } from "./environment.ts";
+import { dropPackets } from "../namespace.ts";
+import type { Names, Servers, ServersKind } from "./environment.ts";
+import { SLACK_MS, TTL_MS } from "./figures.ts";
 
 /** The environment of a scenario. */
 export interface Environment {
@@ -19,7 +22,7 @@ export interface Environment {
 export interface FaultTimes {
   /** End of the action that caused the fault. */
   readonly doneMs: number;
-  /** Move of the record to the new server; `undefined` if it did not move. */
+  /** Move of the record, or of the role, to the new server; `undefined` if nothing moved. */
   readonly movedMs?: number;
 }
 
@@ -28,10 +31,15 @@ export interface Scenario {
   /** The name on the command line. */
   readonly name: string;
   readonly title: string;
-  readonly servers: "two" | "three" | "replica";
+  readonly servers: ServersKind;
   readonly work: LaneTask["work"];
   readonly perSecond?: number;
-  readonly linger?: number;
+  /** Options for dnspool. */
+  readonly options?: EngineOptions;
+  /** How the servers are named. Default: by the name that moves. */
+  readonly naming?: "several hosts" | "SRV";
+  /** The lanes that take part. Default: those that know nothing but a name. */
+  readonly lanes?: readonly string[];
   /** Time without a server to connect to, or without answers from DNS. */
   readonly outageMs?: number;
   /** Time for which the lanes continue after the fault. */
@@ -63,6 +71,24 @@ async function freeze(environment: Environment): Promise<FaultTimes> {
   const doneMs = Date.now();
   return { doneMs, movedMs: move(environment) };
 }
+
+/** The time after a change of roles in which the old primary may be used. */
+const ROLE_GRACE_MS = 500;
+
+/** Returns the time after the move in which the old server may be used. */
+export const graceMs = ({ naming }: Pick<Scenario, "naming">): number =>
+  naming === "several hosts" ? ROLE_GRACE_MS : TTL_MS + SLACK_MS;
+
+/** The lanes of dnspool. */
+const OURS = ["dnspool", "dnspool on Deno", "dnspool with mysql2", "dnspool with mariadb"];
+const WITH_THREE_ADDRESSES = [
+  ...OURS,
+  "dnspool drop-in for pg",
+  "pg.Pool connect, release",
+  "postgres.js",
+  "mysql2 getConnection",
+  "mariadb",
+];
 
 /** Number and interval of the moves of a record that goes to and fro. */
 const FLAPS = { count: 10, everyMs: 2000 };
@@ -185,9 +211,86 @@ export const SCENARIOS: readonly Scenario[] = [
     title: "answers that name one of three healthy servers in turn",
     servers: "three",
     work: "write and read",
-    linger: 30,
+    options: { dnsAddressLinger: 30 },
     afterMs: 15_000,
     prepare: ({ names, servers }) => void names.rotate(...servers.all.map(({ host }) => host)),
     run: () => Promise.resolve({ doneMs: Date.now() }),
+  },
+  {
+    name: "h",
+    title: "three hosts in the URL: the primary is stopped, a standby promoted, and DNS stays",
+    servers: "cluster",
+    naming: "several hosts",
+    lanes: ["dnspool", "dnspool on Deno", "postgres.js"],
+    work: "write and read",
+    afterMs: 8000,
+    async run({ servers: { all: [old, fresh] } }) {
+      await old!.stop();
+      await fresh!.promote();
+      const movedMs = Date.now();
+      await old!.restartAsReplica(fresh!);
+      return { doneMs: movedMs, movedMs };
+    },
+  },
+  {
+    name: "h-kill",
+    title: "three hosts in the URL: the primary is killed, a standby promoted, and DNS stays",
+    servers: "cluster",
+    naming: "several hosts",
+    lanes: ["dnspool", "dnspool on Deno", "postgres.js"],
+    work: "write and read",
+    afterMs: 8000,
+    async run({ servers: { all: [old, fresh] } }) {
+      await old!.kill();
+      await fresh!.promote();
+      const movedMs = Date.now();
+      return { doneMs: movedMs, movedMs };
+    },
+  },
+  {
+    name: "i",
+    title: "SRV records: a planned switchover, the old server stays, read-only",
+    servers: "two",
+    naming: "SRV",
+    lanes: OURS,
+    work: "write and read",
+    afterMs: 8000,
+    prepare: ({ names, servers: { all, port } }) => void names.pointServiceTo(all[0]!, port),
+    async run({ names, servers: { all: [old, fresh], port } }) {
+      const turning = old!.turnReadOnly();
+      const movedMs = names.pointServiceTo(fresh!, port);
+      await turning;
+      return { doneMs: Date.now(), movedMs };
+    },
+  },
+  {
+    name: "j",
+    title: "three addresses: the packets of the first are dropped, and it leaves the record",
+    servers: "three",
+    lanes: WITH_THREE_ADDRESSES,
+    work: "write and read",
+    afterMs: 10_000,
+    filter: true,
+    prepare: ({ names, servers }) => void names.pointTo(...servers.all.map(({ host }) => host)),
+    async run({ names, servers: { all: [old, ...others] }, stack }) {
+      stack.use(await dropPackets(old!.host));
+      const doneMs = Date.now();
+      return { doneMs, movedMs: names.pointTo(...others.map(({ host }) => host)) };
+    },
+  },
+  {
+    name: "j-stays",
+    title: "three addresses: the packets of the first are dropped, and it stays in the record",
+    servers: "three",
+    options: { leaseProbeAfter: 1 },
+    lanes: WITH_THREE_ADDRESSES,
+    work: "write and read",
+    afterMs: 10_000,
+    filter: true,
+    prepare: ({ names, servers }) => void names.pointTo(...servers.all.map(({ host }) => host)),
+    async run({ servers: { all: [old] }, stack }) {
+      stack.use(await dropPackets(old!.host));
+      return { doneMs: Date.now() };
+    },
   },
 ];

@@ -27,7 +27,6 @@ const TIMELINE: Timeline = {
   endMs: 10_000,
   record: [{ fromMs: -1000, addresses: [OLD] }, { fromMs: 2000, addresses: [NEW] }],
   old: OLD,
-  new: NEW,
 };
 
 const RESULTS = [
@@ -64,6 +63,17 @@ Deno.test("figuresOf() has no time if the old server answered, or refused writes
 Deno.test("figuresOf() counts an operation that only ends late as misrouted, not as started on the old server", () => {
   const figures = figuresOf(report([[3200, 200, BY_OLD]]), TIMELINE);
   assertEquals([figures.misrouted, figures.startedOnOld], [1, 0]);
+});
+
+Deno.test("figuresOf() takes a shorter grace, and any server but the old one for a new one", () => {
+  const third = { ...report([[2100, 10, RESULTS.length], [2550, 10, BY_OLD]]) };
+  const results = [...RESULTS, { server: "127.0.0.4" }];
+  const figures = figuresOf({ ...third, results }, { ...TIMELINE, graceMs: 500 });
+  assertEquals([figures.firstMs, figures.allMs, figures.startedOnOld], [110, 560, 1]);
+  assertEquals(missedGoals("h", figures), [
+    "misrouted: 1 of 0",
+    "started on the old address afterwards: 1 of 0",
+  ]);
 });
 
 Deno.test("figuresOf() distinguishes failures in flight, refusals and hung calls", () => {
@@ -133,6 +143,7 @@ Deno.test("missedGoals() is empty for a switchover in time, and describes what i
   assertEquals(missedGoals("b", storm), ["dials in a second: 40 of 30"]);
   assertEquals(missedGoals("a", storm), ["dials: 40 of 15"]);
   assertEquals(missedGoals("a", storm, { outageMs: 6000 }), ["dials: 40 of 39"]);
+  assertEquals(missedGoals("h", late), ["all on the new server: 2010 of 600 ms"]);
   const refusing = { ...storm, failed: 25, refused: 25 };
   assertEquals(missedGoals("a", refusing, { closesOnError: true }), []);
 });
