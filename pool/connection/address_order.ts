@@ -146,7 +146,7 @@ export class AddressOrder {
     else this.#counts.delete(address);
   }
 
-  /** Notes that a connection could not be opened. */
+  /** Notes that a connection could not be opened, or not yet. */
   noteFailure(address: string): void {
     this.#failed.set(address, now() + FAILED_ADDRESS_COOLDOWN_MS);
   }
@@ -161,6 +161,7 @@ export class AddressOrder {
 
   /** Notes that a server has another role than the wanted one. */
   noteWrongRole(address: string): void {
+    this.#failed.delete(address);
     if (this.#writer === address) this.#writer = undefined;
   }
 }

@@ -199,6 +199,10 @@ export class Dialer<C> {
         const { connectStaggerMs } = this.#settings;
         return Math.min(shareMs, Math.max(connectStaggerMs, 2 * this.#order.usualMs(address)));
       },
+      onSilent: (address, hasBegun) => {
+        // Other dials do not wait for it as well. If it answers after all, its connect says so.
+        if (hasBegun || !this.#logins) this.#order.noteFailure(address);
+      },
       onDecided: () => {
         for (const attempt of [...dial.running]) this.#lose(attempt);
         dial.running.clear();

@@ -29,6 +29,13 @@ export interface Race<T> {
    * @param hasBegun Whether it has turned to the server for sure.
    */
   staggerMs(address: string, waiting: number, hasBegun: boolean): number;
+  /**
+   * Called when the next address is tried because an attempt was silent.
+   *
+   * @param address The address of the attempt.
+   * @param hasBegun Whether it has turned to the server for sure.
+   */
+  onSilent(address: string, hasBegun: boolean): void;
   /** Called once when it is decided, while other attempts may be running. */
   onDecided(): void;
   /** Takes what an attempt brings after that. */
@@ -81,7 +88,10 @@ export function firstReady<T>(order: readonly string[], race: Race<T>): Promise<
       waiting.splice(0, waiting.indexOf(address) + 1);
       let own: Timer | undefined;
       const wait = (hasBegun: boolean) => {
-        stagger = own = timer(race.staggerMs(address, waiting.length, hasBegun), startNext);
+        stagger = own = timer(race.staggerMs(address, waiting.length, hasBegun), () => {
+          race.onSilent(address, hasBegun);
+          startNext();
+        });
       };
       start(address, () => {
         if (isOver || own === undefined || stagger !== own) return;

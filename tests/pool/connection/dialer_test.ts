@@ -244,6 +244,31 @@ Deno.test("dial() takes the first server that is ready, and ends the others with
   assertEquals(await reached(balanced.dialer, 1), [A]);
 });
 
+Deno.test("dial() tries an address that was silent for connectStagger after the others, until it answers", async () => {
+  using time = fakeTime();
+  for (const role of ["any", "read-write"] as const) {
+    let loginMs = 600;
+    const wait = () => new Promise<void>((resolve) => setTimeout(resolve, loginMs));
+    const { dialer, adapter } = setup(
+      {
+        connect: (address) => address === A ? wait() : undefined,
+      },
+      { targetSessionAttrs: role },
+      (address) => ({ standby: address === A, readOnly: false }),
+    );
+    const first = dialer.dial([A, B], FOREVER);
+    await time.advance(0.25);
+    assertEquals((await first).address, B);
+    // The next one does not wait for A at all.
+    assertEquals(await reached(dialer, 1, [A, B]), [B]);
+    assertEquals(adapter.dials, [A, B, B]);
+    await time.advance(0.35);
+    loginMs = 0;
+    await Promise.all([dialer.dial([A, C], FOREVER), time.advance(0.1)]);
+    assertEquals(adapter.dials[3], A);
+  }
+});
+
 Deno.test("dial() closes the second of two servers that are ready in the same turn", async () => {
   using time = fakeTime();
   const login = resolvable<void>();
