@@ -109,6 +109,11 @@ export class EngineCore<C> {
       this.answer,
       settings.lingerMs,
       (address) => this.#onDeparted(address),
+      {
+        isWaitedFor: () => this.#pools.some((pool) => pool.isWaitedFor),
+        handedOut: () => this.#pools.reduce((sum, { slots }) => sum + slots.handedOut, 0),
+        connectMs: (address) => this.#dialer.usualMs(address) || settings.connectTimeoutMs / 2,
+      },
     );
     this.#retired = new RetiredConnections({
       list: (address) => this.#pools.flatMap((pool) => retiredConnections(pool, address)),

@@ -358,6 +358,7 @@ export class Pool<C> implements LeaseOwner<C> {
 
   #lend(slot: Slot<C>, stack: string | undefined): Lease<C> {
     slot.uses++;
+    this.#slots.handedOut++;
     this.#uses?.begin(slot, stack);
     const lease = new PoolLease<C>(this, slot);
     slot.holder = lease;
@@ -375,9 +376,7 @@ export class Pool<C> implements LeaseOwner<C> {
     // Its address need not be looked at: one that departs retires the connections in use.
     const isWorn = slot.evicted || slot.retired || slot.uses >= maxUses ||
       this.#closedBecause !== undefined;
-    if (isWorn || isSurplus) {
-      return this.#inventory.closeInUse(slot) ?? DONE;
-    }
+    if (isWorn || isSurplus) return this.#inventory.closeInUse(slot) ?? DONE;
     // Reading the clock dominates this path, so it is skipped unless the idle time is used.
     if (timesIdle || slot.uses === 0) slot.idleSinceMs = ageClock();
     // What `#dispatch()` would do, without the way through the idle list.

@@ -10,7 +10,8 @@ import { Slot, type SlotInit } from "./slot.ts";
 
 /** What others than the pool may read. */
 export type ReadonlySlots<C> = Readonly<
-  Pick<Slots<C>, "opened" | "closed" | "detached" | "size" | "byAddress" | "leased" | "toArray">
+  & Pick<Slots<C>, "opened" | "closed" | "detached" | "handedOut" | "size" | "byAddress">
+  & Pick<Slots<C>, "leased" | "toArray">
 >;
 
 /** The slots of one pool. A slot goes from `inUse` to `idle` and back, and leaves from either. */
@@ -19,6 +20,8 @@ export class Slots<C> {
   opened = 0;
   /** Number of connections ever closed. */
   closed = 0;
+  /** Number of times that a connection was handed out. */
+  handedOut = 0;
   /** Number of connections ever detached. */
   detached = 0;
   /** Number of connections in use whose address departed. */

@@ -17,11 +17,34 @@ export interface AnswerChange {
   readonly removed: readonly string[];
 }
 
+/**
+ * Number of departures in a row between which no waiting caller was served: from then on, the addresses change faster
+ * than connections can be opened, and without a linger time no caller would ever be served.
+ */
+const MAX_UNSERVED = 3;
+/** Linger time in that case at least. */
+const MIN_LINGER_MS = 250;
+
+/** What {@linkcode CurrentAddresses} needs to see that addresses change too fast. */
+export interface Progress {
+  /** Returns whether callers wait for a connection. */
+  isWaitedFor(): boolean;
+  /** Returns the number of connections handed out so far. */
+  handedOut(): number;
+  /** Returns how long a connect to an address usually takes, or may take at most if that is not known. */
+  connectMs(address: string): number;
+}
+
 /** The addresses that a host has now: those in the answer, and for a while those that left it. */
 export class CurrentAddresses {
   readonly #answer: Pick<AnswerSource, "addresses">;
   readonly #lingerMs: number;
   readonly #onDeparted: (address: string) => void;
+  readonly #progress: Progress | undefined;
+  /** Number of departures since a connection was handed out, while callers waited. */
+  #unserved = 0;
+  /** Number of connections that had been handed out at the last departure. */
+  #handedOut = 0;
   /** Addresses that left the answer and still count as current. */
   readonly #lingering: Map<string, { readonly untilMs: number; readonly timer: Timer }> = new Map();
 
@@ -29,15 +52,18 @@ export class CurrentAddresses {
    * @param answer The answer.
    * @param lingerMs How long an address that left the answer stays current.
    * @param onDeparted Called when an address is no longer current.
+   * @param progress Shows whether callers are served. Without it, addresses that change too fast do not linger longer.
    */
   constructor(
     answer: Pick<AnswerSource, "addresses">,
     lingerMs: number,
     onDeparted: (address: string) => void,
+    progress?: Progress,
   ) {
     this.#answer = answer;
     this.#lingerMs = lingerMs;
     this.#onDeparted = onDeparted;
+    this.#progress = progress;
   }
 
   /** Returns whether connections to an address may be used: by the clock, however late a timer is. */
@@ -54,10 +80,27 @@ export class CurrentAddresses {
       this.#lingering.get(address)?.timer.clear();
       this.#lingering.delete(address);
     }
+    if (removed.length > 0) this.#noteDeparture();
     for (const address of removed) {
-      if (this.#lingerMs === 0) this.#onDeparted(address);
-      else this.#linger(address);
+      const lingerMs = this.#lingerMsOf(address);
+      if (lingerMs === 0) this.#onDeparted(address);
+      else this.#linger(address, lingerMs);
     }
+  }
+
+  #noteDeparture(): void {
+    if (this.#progress === undefined) return;
+    const handedOut = this.#progress.handedOut();
+    const isStarving = handedOut === this.#handedOut && this.#progress.isWaitedFor();
+    this.#unserved = isStarving ? this.#unserved + 1 : 0;
+    this.#handedOut = handedOut;
+  }
+
+  /** Returns the linger time of an address that departs: long enough to be connected to, if callers starve. */
+  #lingerMsOf(address: string): number {
+    if (this.#unserved < MAX_UNSERVED) return this.#lingerMs;
+    const usefulMs = Math.max(MIN_LINGER_MS, 2 * this.#progress!.connectMs(address));
+    return Math.max(this.#lingerMs, usefulMs);
   }
 
   /** Forgets the addresses that left the answer, without a call of `onDeparted`. */
@@ -66,12 +109,12 @@ export class CurrentAddresses {
     this.#lingering.clear();
   }
 
-  #linger(address: string): void {
-    const timer = maintenanceTimer(this.#lingerMs, () => {
+  #linger(address: string, lingerMs: number): void {
+    const timer = maintenanceTimer(lingerMs, () => {
       this.#lingering.delete(address);
       this.#onDeparted(address);
     });
-    this.#lingering.set(address, { untilMs: now() + this.#lingerMs, timer });
+    this.#lingering.set(address, { untilMs: now() + lingerMs, timer });
   }
 }
 

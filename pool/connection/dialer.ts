@@ -243,6 +243,11 @@ export class Dialer<C> {
     this.#order.suspect(address);
   }
 
+  /** Returns the usual duration of a connect to an address in milliseconds; 0 if there was none. */
+  usualMs(address: string): number {
+    return this.#order.usualMs(address);
+  }
+
   /** Counts one connection less: one that `dial()` opened was closed or detached. */
   uncount(address: string): void {
     this.#order.uncount(address);

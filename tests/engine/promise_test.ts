@@ -2,6 +2,7 @@ import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { type AddressChange, getDnsEngine } from "../../mod.ts";
 import { fakeAdapter } from "../../testing/mod.ts";
 import { balanced, fakeEngine } from "../support/fake_engine.ts";
+import { watch } from "../support/checks.ts";
 import { fakeTime } from "../support/time.ts";
 
 Deno.test("Lease.address is the address that was dialed, even if the name has moved meanwhile", async () => {
@@ -239,4 +240,42 @@ Deno.test("localhost and IP addresses need no DNS; dnsFamily chooses the address
     assertEquals(engine.status().answer.freshFor, Infinity);
     await engine.close();
   }
+});
+
+for (const poolClass of ["queue", "null", "static"] as const) {
+  for (const [ttl, connectMs] of [[0, 1], [0, 400], [1, 1200]] as const) {
+    Deno.test(`a name that alternates is connected to, though a connect takes longer than its TTL: "${poolClass}", TTL ${ttl} s, connect ${connectMs} ms`, async () => {
+      using time = fakeTime();
+      const connect = () => new Promise<void>((resolve) => setTimeout(resolve, connectMs));
+      const env = fakeEngine({ poolClass, dnsMinTtl: connectMs === 1 ? 0 : 0.25 }, { connect });
+      env.dns.delayMs = 2;
+      env.dns.ttl = ttl;
+      env.dns.respond = () => {
+        env.dns.addresses = [`10.0.0.${1 + env.dns.questions.length % 2}`];
+        return undefined;
+      };
+      const work = Promise.all(Array.from({ length: 5 }, () => env.engine.use(() => {})));
+      const settled = watch(work);
+      for (let second = 0; second < 20 && settled.state === "pending"; second++) {
+        await time.advance(1);
+      }
+      assertEquals(settled.state, "fulfilled");
+      const closing = env.engine.close();
+      await time.advance(15);
+      await closing;
+    });
+  }
+}
+
+Deno.test("a name that moves while connects hang: nothing goes to the address that departed, however long callers wait", async () => {
+  using time = fakeTime();
+  const env = fakeEngine({ poolTimeout: 60, connectTimeout: 20 }, {
+    connect: (ip) => ip === "10.0.0.1" ? new Promise(() => {}) : undefined,
+  });
+  const waiting = watch(env.engine.use((lease) => lease.address));
+  await time.advance(3);
+  env.dns.addresses = ["10.0.0.2"];
+  await time.advance(10);
+  assertEquals(waiting.value, "10.0.0.2");
+  await env.engine.close();
 });

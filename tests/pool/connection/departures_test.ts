@@ -64,6 +64,37 @@ Deno.test("CurrentAddresses keeps an address that came back, and starts anew whe
   assertEquals([ended, current.isCurrent(A)], [[], false]);
 });
 
+Deno.test("CurrentAddresses lets an address linger if three departed in a row and no waiting caller was served", async () => {
+  using time = fakeTime();
+  const ended: string[] = [];
+  const progress = { waiting: true, handedOut: 0 };
+  const current = new CurrentAddresses(NONE, 0, (address) => ended.push(address), {
+    isWaitedFor: () => progress.waiting,
+    handedOut: () => progress.handedOut,
+    connectMs: () => 400,
+  });
+  const depart = () => {
+    const { length } = ended;
+    current.update({ added: [], removed: [A] });
+    return ended.length > length ? "departs" : "lingers";
+  };
+  assertEquals([depart(), depart(), depart()], ["departs", "departs", "lingers"]);
+  assertEquals([current.isCurrent(A), depart()], [true, "lingers"]);
+  await time.advance(0.799);
+  assert(current.isCurrent(A));
+  await time.advance(0.001);
+  assertEquals([current.isCurrent(A), ended.at(-1)], [false, A]);
+  // A caller was served, or none waits any longer: it begins anew.
+  progress.handedOut++;
+  assertEquals([depart(), depart(), depart(), depart()], [
+    ...["departs", "departs", "departs"],
+    "lingers",
+  ]);
+  progress.waiting = false;
+  assertEquals([depart(), depart(), depart(), depart()], Array(4).fill("departs"));
+  current.clear();
+});
+
 /** Creates a watch over connections to one address: when each was retired, and whether the server answers. */
 function watching(time: TestTime, graceSeconds = Infinity) {
   const lab = {
