@@ -125,9 +125,11 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   connectConcurrency?: number;
   /**
    * Whether a checkout whose connect fails temporarily waits and tries again until `poolTimeout` is over, instead of
-   * failing at once. An engine that has not connected yet always fails at once. Default `true`.
+   * failing at once. `true`: once the engine has connected; before that, it fails at once. `"always"`: the first connect
+   * too, and if the name cannot be resolved, so that a program may start before its database. A wrong password, an unknown
+   * database and the like fail at once. Default `true`.
    */
-  connectRetry?: boolean;
+  connectRetry?: boolean | "always";
   /**
    * Gives user and password, for passwords that change. It is called when a connection is dialled: once for all dials that
    * begin together, and not while what it gave last is kept (`expiresAt`). If the server refuses the login, it is called
@@ -212,7 +214,7 @@ export interface EngineSettings<C> {
   readonly connectTimeoutMs: number;
   readonly connectStaggerMs: number;
   readonly connectConcurrency: number;
-  readonly connectRetry: boolean;
+  readonly connectRetry: boolean | "always";
   readonly connectArgs: Readonly<Record<string, unknown>>;
   readonly credentials: CredentialsFunction | undefined;
   readonly keepAlive: boolean;
@@ -297,7 +299,7 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     connectTimeoutMs: reader.timeoutAsMs("connectTimeout", 10, { above: 0 }),
     connectStaggerMs: reader.secondsAsMs("connectStagger", 0.25, { above: 0, infinite: true }),
     connectConcurrency: reader.number("connectConcurrency", 4, { min: 1, whole: true }),
-    connectRetry: reader.boolean("connectRetry", true),
+    connectRetry: reader.oneOf<boolean | "always">("connectRetry", true, [true, false, "always"]),
     connectArgs: readConnectArgs(reader),
     credentials: reader.value<CredentialsFunction | undefined>(
       "credentials",

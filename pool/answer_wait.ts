@@ -4,9 +4,14 @@
  * @module
  */
 
+import { abortable } from "../internal/async.ts";
+import { type Timer, timer } from "../internal/clock.ts";
 import type { AnswerSource } from "../resolver/answer_source.ts";
 import type { Slot } from "./slot.ts";
 import type { Waiter } from "./wait_queue.ts";
+
+/** Pause after a resolution that failed in passing. */
+const PAUSE_MS = 1000;
 
 /** What becomes of a wait. */
 export interface AnswerWaitEvents {
@@ -14,51 +19,92 @@ export interface AnswerWaitEvents {
   onFresh(): void;
   /** There is no answer; without an error if the wait was canceled. */
   onFailed(error: unknown): void;
+  /** The wait is over, or pauses. Called last. */
+  onOver(): void;
 }
 
-/** The one wait for all waiters in the queue. */
+/** What is waited for. */
+export interface AnswerWaitParts {
+  readonly answer: Pick<AnswerSource, "refresh" | "waitUntilFresh">;
+  readonly connections: {
+    /** Returns whether a failure may be gone at the next try, so that waiters go on waiting. */
+    isTransient(error: unknown): boolean;
+  };
+}
+
+/** The one wait for all waiters in the queue. After a failure that may pass, it goes on. */
 export class AnswerWait {
-  readonly #answer: Pick<AnswerSource, "waitUntilFresh">;
+  /** What the last resolution failed with, if waiters go on waiting. */
+  lastError: unknown;
+
+  readonly #parts: AnswerWaitParts;
   readonly #events: AnswerWaitEvents;
   #controller: AbortController | undefined;
+  #pause: Timer | undefined;
 
   /**
-   * @param answer The answer.
+   * @param parts What is waited for.
    * @param events What becomes of the wait.
    */
-  constructor(answer: Pick<AnswerSource, "waitUntilFresh">, events: AnswerWaitEvents) {
-    this.#answer = answer;
+  constructor(parts: AnswerWaitParts, events: AnswerWaitEvents) {
+    this.#parts = parts;
     this.#events = events;
   }
 
-  /** Whether the wait is under way. */
+  /** Whether the wait is under way, and does not pause. */
   get isActive(): boolean {
     return this.#controller !== undefined;
   }
 
+  /** Whether the last resolution failed, and waiters go on waiting. */
+  get failing(): boolean {
+    return this.lastError !== undefined;
+  }
+
   /** Starts the wait, unless it is under way. */
   start(): void {
-    if (this.#controller) return;
-    const controller = this.#controller = new AbortController();
-    const { signal } = controller;
-    const done = () => {
-      if (this.#controller === controller) this.#controller = undefined;
-    };
-    this.#answer.waitUntilFresh(signal).then(
-      () => {
-        done();
-        this.#events.onFresh();
-      },
-      (error) => {
-        done();
-        this.#events.onFailed(signal.aborted ? undefined : error);
-      },
-    );
+    if (!this.#controller && !this.#pause) this.#wait(false);
   }
 
   /** Cancels the wait: the queue is empty. */
   cancel(): void {
     this.#controller?.abort(noLongerNeeded());
+    this.#endPause();
+    this.lastError = undefined;
+  }
+
+  async #wait(isNegative: boolean): Promise<void> {
+    const controller = this.#controller = new AbortController();
+    const { signal } = controller;
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      // Whatever the time for which the negative answer counts.
+      if (isNegative) await abortable(this.#parts.answer.refresh(), signal);
+      await this.#parts.answer.waitUntilFresh(signal);
+    } catch (error) {
+      failure = { error };
+    }
+    if (this.#controller === controller) this.#controller = undefined;
+    if (!failure) {
+      this.lastError = undefined;
+      this.#events.onFresh();
+    } else if (signal.aborted) {
+      this.#events.onFailed(undefined);
+    } else if (this.#parts.connections.isTransient(failure.error)) {
+      const { kind } = this.lastError = failure.error as { kind?: unknown };
+      this.#pause = timer(PAUSE_MS, () => {
+        this.#endPause();
+        this.#wait(kind === "negative");
+      });
+    } else {
+      this.#events.onFailed(failure.error);
+    }
+    this.#events.onOver();
+  }
+
+  #endPause(): void {
+    this.#pause?.clear();
+    this.#pause = undefined;
   }
 }
 

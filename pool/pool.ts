@@ -97,15 +97,13 @@ export class Pool<C> implements LeaseOwner<C> {
         this.#answerWait.cancel();
       },
     });
-    this.#answerWait = new AnswerWait(answer, {
-      onFresh: () => {
-        this.#dispatch(true);
-        this.#rejectLate();
-      },
+    this.#answerWait = new AnswerWait(parts, {
+      onFresh: () => this.#dispatch(true),
       onFailed: (error) => {
         if (error !== undefined) this.#waiters.rejectQueued(error);
         this.#dispatch();
       },
+      onOver: () => this.#rejectLate(),
     });
   }
 
@@ -442,7 +440,7 @@ export class Pool<C> implements LeaseOwner<C> {
   }
 
   #timeoutError(waited: number): Error {
-    const { failing, lastError } = this.#limiter;
+    const { failing, lastError } = this.#answerWait.failing ? this.#answerWait : this.#limiter;
     if (failing) return this.#connections.timeoutError(lastError, waited);
     return poolTimeoutError(this.#settings.name, this.counts, { waited, lastError });
   }

@@ -115,7 +115,12 @@ export class StaticPool<C> implements LeaseOwner<C> {
 
   async #waitUntilFresh(signal: AbortSignal | undefined): Promise<void> {
     const { closed } = this.#pool;
-    await this.#answer.waitUntilFresh(signal ? AbortSignal.any([signal, closed]) : closed);
+    try {
+      await this.#answer.waitUntilFresh(signal ? AbortSignal.any([signal, closed]) : closed);
+    } catch (error) {
+      // Without a connection to share, the checkout of one waits.
+      if (this.#base || !this.#connections.isTransient(error)) throw error;
+    }
   }
 
   /** Waits for the checkout of the connection, or starts it. */

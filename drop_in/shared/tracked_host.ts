@@ -20,7 +20,7 @@ import { maintenanceTimer, now, type Timer } from "../../internal/clock.ts";
 import type { Endpoint } from "../../internal/endpoint.ts";
 import { hostPort } from "../../internal/ip.ts";
 import { isOf, isTimeout } from "../../internal/thrown.ts";
-import { type ConnectAttempt, ConnectError } from "../../errors.ts";
+import { type ConnectAttempt, ConnectError, ResolveError } from "../../errors.ts";
 import { switchFamily } from "../../pool/connection/routes.ts";
 import type { Login } from "../../pool/connection/credentials.ts";
 import type { Dialer } from "../../pool/connection/dialer.ts";
@@ -143,10 +143,23 @@ export class TrackedHost<C> {
     { timeoutMs, retryUntilTimeout, closeProbe }: ChooseOptions<C>,
   ): Promise<string> {
     const endMs = now() + timeoutMs;
+    const always = this.#settings.connectRetry === "always";
     for (;;) {
-      if (!this.#answer.isFresh()) await this.#answer.waitUntilFresh(signal);
+      if (!this.#answer.isFresh()) {
+        try {
+          await this.#answer.waitUntilFresh(signal);
+        } catch (error) {
+          signal.throwIfAborted();
+          failures[0] = error;
+          const isFinal = !always || isOf(error, ResolveError) && error.kind === "config";
+          if (isFinal || now() + RETRY_DELAY_MS >= endMs) throw error;
+          await delay(RETRY_DELAY_MS, signal);
+          this.#answer.refresh();
+          continue;
+        }
+      }
       const addresses = this.#answer.inOrder?.() ?? this.#answer.addresses;
-      const retry = retryUntilTimeout && this.#suspect;
+      const retry = always || retryUntilTimeout && this.#suspect;
       if (addresses.length === 1 && this.#settings.targetSessionAttrs === "any" && !retry) {
         return addresses[0]!;
       }

@@ -8,7 +8,7 @@ import { deadline } from "../../internal/async.ts";
 import { ageClock, awakeTimer, now } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { callAdapter, isOf, messageOf } from "../../internal/thrown.ts";
-import { ConnectError, CredentialsError } from "../../errors.ts";
+import { ConnectError, CredentialsError, ResolveError } from "../../errors.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import type { AnswerSource } from "../../resolver/answer_source.ts";
 import type {
@@ -29,7 +29,7 @@ import { switchFamily } from "./routes.ts";
 /** How connections are opened and looked after; durations in milliseconds. */
 export interface SourceSettings<C> extends CheckSettings<C> {
   readonly refreshAhead: boolean;
-  readonly connectRetry: boolean;
+  readonly connectRetry: boolean | "always";
   readonly recycleMs: number;
   /** Maximum duration of a cancel on the server. */
   readonly probeTimeoutMs: number;
@@ -118,8 +118,11 @@ export class ConnectionSource<C> implements Connections<C> {
   }
 
   isTransient(error: unknown): boolean {
-    return this.#settings.connectRetry &&
-      this.#dialer.isTransient(error, this.#history.connected);
+    const { connectRetry } = this.#settings;
+    if (!connectRetry) return false;
+    const always = connectRetry === "always";
+    if (isOf(error, ResolveError)) return always && error.kind !== "config";
+    return this.#dialer.isTransient(error, always || this.#history.connected);
   }
 
   timeoutError(lastError: unknown, waited: number): Error {

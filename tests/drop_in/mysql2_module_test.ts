@@ -440,3 +440,19 @@ mariadbTest(
     }, { retireGrace: 0.1 });
   },
 );
+
+mariadbTest(
+  'dnsMysql2(): with connectRetry "always", the first connection waits for name and server until its own timeout',
+  () =>
+    withModule(async ({ dns, open }) => {
+      dns.failure = "negative";
+      const opening = open({ connectTimeout: 20_000 });
+      await until(() => Promise.resolve(dns.questions.length >= 3));
+      dns.addresses = ["127.0.0.1"]; // no server has this address and port
+      dns.failure = undefined;
+      const { length } = dns.questions;
+      await until(() => Promise.resolve(dns.questions.length >= length + 3));
+      dns.addresses = [pair.first.host];
+      assertEquals(await where(await opening), pair.first.host);
+    }, { connectRetry: "always", dnsGraceTtl: 0 }),
+);

@@ -517,3 +517,20 @@ Deno.test("dnsPg(): after a migration, a client whose named statement fails is n
     await client.query("DROP TABLE migrated");
   });
 });
+
+Deno.test('dnsPg(): with connectRetry "always", the first client waits for name and server until its own timeout', async () => {
+  await withModule(async ({ dns, make, pool }) => {
+    dns.failure = "negative";
+    const client = make({ connectionTimeoutMillis: 20_000 });
+    const connecting = client.connect();
+    const asking = where(pool({ connectionTimeoutMillis: 20_000, max: 1 }));
+    await until(() => Promise.resolve(dns.questions.length >= 3));
+    dns.addresses = ["127.0.0.1"]; // no server has this address and port
+    dns.failure = undefined;
+    const { length } = dns.questions;
+    await until(() => Promise.resolve(dns.questions.length >= length + 3));
+    dns.addresses = [first.host];
+    await connecting;
+    assertEquals([await where(client), await asking], [first.host, first.host]);
+  }, { connectRetry: "always", dnsGraceTtl: 0 });
+});

@@ -182,7 +182,6 @@ const NUMBERS: Readonly<Record<string, NumberOption>> = {
 };
 
 const BOOLEANS = [
-  "connectRetry",
   "dnsExtendGrace",
   "dnsFallback",
   "dnsHosts",
@@ -194,6 +193,7 @@ const BOOLEANS = [
 ];
 
 const CHOICES: Readonly<Record<string, readonly [good: readonly unknown[], wanted: string]>> = {
+  connectRetry: [[true, false, "always"], 'one of true, false, "always"'],
   dnsFamily: [["auto", 4, 6, "both"], 'one of "auto", 4, 6, "both"'],
   dnsSrvTlsName: [["target", "service"], 'one of "target", "service"'],
   dnsRefresh: [["ahead", "on-demand"], 'one of "ahead", "on-demand"'],
