@@ -180,9 +180,10 @@ export class LoginSource {
   }
 
   /** Forgets a login that is kept, because the server refused it. */
-  forget(server: LoginHost, refused: Login): void {
-    const entry = this.#entryOf(server);
-    if (entry.kept?.login === refused) entry.kept = undefined;
+  forget(refused: Login): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.kept?.login === refused) entry.kept = undefined;
+    }
   }
 
   #given(

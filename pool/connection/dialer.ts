@@ -502,7 +502,7 @@ export class Dialer<C> {
 
   /** Forgets a login that the server refused. */
   forgetLogin(refused: Login): void {
-    this.#logins?.forget(this.#target, refused);
+    this.#logins?.forget(refused);
   }
 
   /** Closes a connection that is not needed, because another one was ready first. */
