@@ -5,6 +5,7 @@
  */
 
 import { isHost } from "./host_name.ts";
+import { canonicalIp } from "./ip.ts";
 
 /** One SRV record. */
 export interface ServiceRecord {
@@ -16,17 +17,21 @@ export interface ServiceRecord {
   readonly port: number;
   /** The server's name. */
   readonly target: string;
+  /** Its addresses, if they came with the record. */
+  readonly addresses?: readonly string[] | undefined;
 }
 
 /** The target of a service that is not available (RFC 2782). */
 export const NO_TARGET = ".";
 
-const TEXT = /^(\d{1,5}) (\d{1,5}) (\d{1,5}) (\S+)$/;
+const TEXT = /^(\d{1,5}) (\d{1,5}) (\d{1,5}) (\S+)((?: \S+)*)$/;
 const MAX_UINT16 = 65535;
 
-/** Writes a record as a zone file does: `10 60 5432 db1.internal`. */
-export function formatService({ priority, weight, port, target }: ServiceRecord): string {
-  return `${priority} ${weight} ${port} ${target}`;
+/** Writes a record as a zone file does: `10 60 5432 db1.internal`, and behind it the addresses that came with it. */
+export function formatService(
+  { priority, weight, port, target, addresses = [] }: ServiceRecord,
+): string {
+  return [priority, weight, port, target, ...addresses].join(" ");
 }
 
 /**
@@ -45,7 +50,13 @@ export function parseService(text: string): ServiceRecord | string {
   }
   if (target === NO_TARGET) return { priority, weight, port, target };
   if (port === 0) return "its port is 0";
-  return isHost(target) ? { priority, weight, port, target } : "its target is not a host name";
+  if (!isHost(target)) return "its target is not a host name";
+  const listed = fields[4]!.split(" ").slice(1);
+  if (listed.length === 0) return { priority, weight, port, target };
+  const addresses = listed.flatMap((address) => canonicalIp(address) ?? []);
+  return addresses.length === listed.length
+    ? { priority, weight, port, target, addresses }
+    : "an address behind its target is not an IP address";
 }
 
 /**

@@ -64,7 +64,8 @@ export interface Alias {
 export interface Answer {
   /**
    * At least one address, in the server's order, each a valid IP of the family asked for, no duplicates; or SRV records
-   * as text, such as `"10 60 5432 db1.internal"`: priority, weight, port and target.
+   * as text, such as `"10 60 5432 db1.internal"`: priority, weight, port and target. Behind that may be all addresses of
+   * the target, if the server sent them along; `ttl` is then the minimum of theirs too, and they are not asked for.
    */
   readonly addresses: readonly string[];
   /** Seconds, the minimum over the CNAME chain; `undefined` if the source does not report it. */

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { KnownAnswer } from "./cache_entry.ts";
+
 /** What is known about the host's addresses. */
 export interface AnswerStatus {
   /** The addresses that the host has now; empty before the first resolution. */
@@ -69,6 +71,16 @@ export interface AnswerSource {
    * @returns Whether there are addresses of the other family now.
    */
   switchFamily?(family: 4 | 6, certain: boolean, signal: AbortSignal): Promise<boolean>;
+  /** The newest answer as it came, for addresses that came with it. */
+  readonly known?: KnownAnswer | undefined;
+  /**
+   * Takes over addresses that came with the answer for a service, so that they are not asked for.
+   *
+   * @param addresses All addresses of the host.
+   * @param source The answer that they came with.
+   * @returns Whether they are taken: an answer with these addresses alone would be complete, and is allowed.
+   */
+  takeOver?(addresses: readonly string[], source: KnownAnswer): boolean;
   /** Keeps the addresses fresh ahead of expiry until the returned function is called. */
   keepFresh(): () => void;
   /** Calls a watcher until the returned function is called. */

@@ -5,7 +5,8 @@
  */
 
 import { ageClock } from "../internal/clock.ts";
-import type { HostsUse } from "../lookups/hosts.ts";
+import { ipFamily } from "../internal/ip.ts";
+import { hostsAnswer, type HostsUse } from "../lookups/hosts.ts";
 import type { Lookup, NameServer } from "../lookups/lookup.ts";
 import type { AddressRule } from "./allow_address.ts";
 import { type Belief, BELIEVED, CopyDoubts } from "./copy_doubts.ts";
@@ -155,6 +156,29 @@ export class CacheEntry {
     });
   }
 
+  /**
+   * Takes over addresses that came with the answer for a service.
+   *
+   * @param given All addresses of the name, of both families.
+   * @param source The answer that they came with.
+   * @returns Whether they are taken.
+   */
+  takeOver(given: readonly string[], source: KnownAnswer): boolean {
+    const { key, preferred } = this;
+    const { name, family, hosts = "last", allow } = key;
+    if (family === "srv" || hostsAnswer(name, { family, preferred }, hosts)) return false;
+    const wanted = family === "auto" ? preferred : family;
+    const addresses = wanted === "both" ? given : given.filter((ip) => ipFamily(ip) === wanted);
+    // Of the other family, nothing is known.
+    const isWhole = wanted === "both"
+      ? new Set(given.map(ipFamily)).size === 2
+      : addresses.length > 0;
+    if (!isWhole || allow && !addresses.every((address) => isAllowed(address, allow))) return false;
+    this.askedAtMs = source.askedAtMs;
+    this.#takeAnswer(undefined, { ...source, addresses, server: undefined, details: {} });
+    return true;
+  }
+
   /** Forgets everything and cancels the query; its waiters start another one. */
   clear(): void {
     this.query?.cancel();
@@ -240,6 +264,15 @@ export class CacheEntry {
       ttl: ttls.length > 0 ? Math.min(...ttls) : undefined,
     });
     if (late.answer.halfFailure !== undefined) this.#events.onHalfFailure(late.answer.halfFailure);
+  }
+}
+
+/** Returns whether an address is allowed; one that the rule fails for is asked for, so that the failure is reported. */
+function isAllowed(address: string, allow: AddressRule): boolean {
+  try {
+    return allow.allows(address);
+  } catch {
+    return false;
   }
 }
 

@@ -7,12 +7,15 @@
 import { orderServices, parseService, type ServiceRecord } from "../internal/srv.ts";
 import type { AnswerSource, AnswerStatus, Watcher } from "./answer_source.ts";
 import { endpointNames, type HostAnswer, SeveralHosts } from "./several_hosts.ts";
+import { TargetAnswer } from "./target_answer.ts";
 
 /** Maximum number of servers of a service that are used. */
 const MAX_SERVERS = 64;
 
 /** A server of the service. */
-interface Server extends ServiceRecord, HostAnswer {}
+interface Server extends Omit<ServiceRecord, "addresses">, HostAnswer {
+  readonly answer: TargetAnswer;
+}
 
 /** The endpoints of a service, by name. An endpoint is in the list while the service has its server, and that its address. */
 export class ServiceHosts implements AnswerSource {
@@ -58,6 +61,10 @@ export class ServiceHosts implements AnswerSource {
     await Promise.all([this.#services.refresh(), this.#endpoints.refresh()]);
   }
 
+  switchFamily(family: 4 | 6, certain: boolean, signal: AbortSignal): Promise<boolean> {
+    return this.#endpoints.switchFamily(family, certain, signal);
+  }
+
   keepFresh(): () => void {
     const ends = [this.#services.keepFresh(), this.#endpoints.keepFresh()];
     return () => {
@@ -73,9 +80,11 @@ export class ServiceHosts implements AnswerSource {
         onChange: () => this.#update(),
         onAnswer: (askedAtMs) => {
           isReported = false;
+          this.#update();
           watcher.onAnswer?.(askedAtMs);
         },
         onError: (error, askedAtMs) => {
+          for (const { answer } of this.#servers) answer.leave();
           if (!isReported) watcher.onError?.(error, askedAtMs);
           isReported = true;
         },
@@ -108,9 +117,11 @@ export class ServiceHosts implements AnswerSource {
     const services = records.map(parseService).filter((record) => typeof record !== "string");
     const known = new Map(this.#servers.map((server) => [keyOf(server), server]));
     const servers = services.sort((a, b) => a.priority - b.priority).slice(0, MAX_SERVERS)
-      .map((record): Server => {
+      .map(({ addresses, ...record }): Server => {
         const { target, port } = record;
-        const answer = known.get(keyOf(record))?.answer ?? this.#answerFor(target);
+        const answer = known.get(keyOf(record))?.answer ??
+          new TargetAnswer(this.#answerFor(target));
+        answer.update(addresses, this.#services);
         return { ...record, host: target, port, answer };
       });
     this.#servers = servers;

@@ -97,6 +97,14 @@ export class View implements AnswerSource {
     if (entry.substitute && this.takesFallback) this.apply(entry.substitute);
   }
 
+  get known(): KnownAnswer | undefined {
+    return this.entry.answer;
+  }
+
+  takeOver(addresses: readonly string[], source: KnownAnswer): boolean {
+    return this.entry.takeOver(addresses, source);
+  }
+
   /** Whether an answer of the fallback is better than what the view has. */
   get takesFallback(): boolean {
     return this.#source === "os" || this.#freshness.isExpiredForGood(ageClock());

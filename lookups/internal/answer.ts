@@ -6,6 +6,7 @@
 
 import type { LookupError, LookupErrorOptions } from "../../errors.ts";
 import type { Owned } from "../../internal/dns/message_reader.ts";
+import { formatService, parseService } from "../../internal/srv.ts";
 import { clampTtl } from "../../internal/ttl.ts";
 import type { Alias, Answer, Question } from "../lookup.ts";
 import { lookupFailure } from "./failure.ts";
@@ -108,7 +109,30 @@ export function toAnswer(
   const isPart = chain.length > known.length && !isCircle && negativeTtl === undefined;
   const isAnswer = rcode === "NOERROR" && (addresses.length > 0 || isPart);
   if (!isAnswer) throw noAddress({ response, age }, asked, { chain, ttl });
-  return { addresses, ttl, ...(stale && { stale }), server: asked.server, chain };
+  const found = asked.family === "srv"
+    ? withTargets({ addresses, ttl }, response, age)
+    : { addresses, ttl };
+  return { ...found, ...(stale && { stale }), server: asked.server, chain };
+}
+
+/** Adds to each SRV record the addresses of its target that came along (RFC 2782), and counts their TTLs. */
+function withTargets(
+  { addresses, ttl }: Pick<Chain, "addresses" | "ttl">,
+  { targets }: Response,
+  age: number,
+): Pick<Chain, "addresses" | "ttl"> {
+  if (targets.length === 0) return { addresses, ttl };
+  const byOwner = groupByOwner(targets);
+  const ttls = [ttl];
+  const services = addresses.map((text) => {
+    const record = parseService(text);
+    const found = typeof record === "string" ? undefined : byOwner.get(record.target);
+    if (typeof record === "string" || !found) return text;
+    for (const { ttl } of found) ttls.push(Math.max(0, clampTtl(ttl) - age));
+    const distinct = [...new Set(found.map(({ address }) => address))];
+    return formatService({ ...record, addresses: distinct });
+  });
+  return { addresses: services, ttl: Math.min(...ttls) };
 }
 
 /** A chain, and the addresses at its end. */

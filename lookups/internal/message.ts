@@ -42,6 +42,8 @@ export interface Response {
   readonly stale: boolean;
   /** The records of the type asked for, in order, with any owner. */
   readonly addresses: readonly (Owned & { readonly address: string })[];
+  /** The addresses that came along with SRV records, with any owner. */
+  readonly targets: readonly (Owned & { readonly address: string })[];
   /** The CNAME records, in order, with any owner. */
   readonly aliases: readonly (Owned & { readonly target: string })[];
   /** Seconds for which a negative answer may be cached (RFC 2308 section 5), if the message says. */
@@ -52,6 +54,9 @@ export interface Response {
 
 /** RFC 6891 section 9. */
 const BADVERS = 16;
+
+/** Bytes of an address, by the type of its record. */
+const ADDRESS_SIZES: ReadonlyMap<number, number> = new Map([[TYPES.A, 4], [TYPES.AAAA, 16]]);
 
 /** Maximum characters of a name (RFC 1035 section 2.3.4). */
 const MAX_NAME = 253;
@@ -105,13 +110,14 @@ export function readResponse(message: Uint8Array, query: Query): Response {
   checkQuestion(reader, query, questions, rcode);
   // A response that reports an error is complete, even if it is marked as truncated.
   if (flags & FLAGS.TRUNCATED && isDefinitive(rcode)) {
-    const found = { addresses: [], aliases: [], negativeTtl: undefined, referral: false };
+    const none = { addresses: [], targets: [], aliases: [] };
+    const found = { ...none, negativeTtl: undefined, referral: false };
     return { ...found, rcode: RCODES[rcode]!, truncated: true, edns: false, stale: false };
   }
   return {
     ...readAnswers(reader, answers, query.family),
     ...readAuthorities(reader, authorities),
-    ...readAdditionals(reader, additionals, rcode),
+    ...readAdditionals(reader, additionals, { rcode, family: query.family }),
     truncated: false,
   };
 }
@@ -184,13 +190,18 @@ function readAuthorities(
 function readAdditionals(
   reader: MessageReader,
   count: number,
-  rcode: number,
-): Pick<Response, "edns" | "rcode" | "stale"> {
+  { rcode, family }: { readonly rcode: number; readonly family: Question["family"] },
+): Pick<Response, "edns" | "rcode" | "stale" | "targets"> {
+  const targets: (Owned & { address: string })[] = [];
   let edns = false;
   let stale = false;
   let extended = rcode;
   for (let index = 0; index < count; index++) {
     reader.record((record) => {
+      const size = ADDRESS_SIZES.get(record.type);
+      if (family === "srv" && record.size === size && record.class === CLASS_IN) {
+        targets.push({ owner: record.owner, ttl: record.ttl, address: reader.address(record) });
+      }
       if (record.type !== TYPES.OPT) return;
       edns = true;
       extended = rcode | (record.ttl >>> 24) << 4; // RFC 6891 section 6.1.3
@@ -201,5 +212,5 @@ function readAdditionals(
     });
   }
   const name = RCODES[extended] ?? (extended === BADVERS ? "BADVERS" : `RCODE${extended}`);
-  return { edns, rcode: name, stale };
+  return { edns, rcode: name, stale, targets };
 }

@@ -70,6 +70,8 @@ export interface ZoneAnswer {
   readonly rcode: Rcode;
   readonly answers: readonly ResourceRecord[];
   readonly authorities: readonly ResourceRecord[];
+  /** Addresses that are sent along. */
+  readonly additionals: readonly ResourceRecord[];
   /** Whether it comes from the zone itself, not from a cache. */
   readonly authoritative: boolean;
 }
@@ -135,16 +137,17 @@ function refusal(message: Uint8Array, rcode: Rcode): Uint8Array {
 
 /** Writes a response of any size. */
 function write(query: Query, answer: ZoneAnswer, changes: ResponseChanges): Uint8Array {
-  const { answers, authorities, authoritative, rcode } = answer;
+  const { answers, authorities, additionals, authoritative, rcode } = answer;
   const edns = query.udpSize !== undefined;
   const flags = FLAGS.RESPONSE | FLAGS.RECURSION_AVAILABLE | SERVER_RCODES.indexOf(rcode) |
     query.flags & (FLAGS.RECURSION_DESIRED | FLAGS.CHECKING_DISABLED) |
     (authoritative ? FLAGS.AUTHORITATIVE : 0) | (changes.truncated ? FLAGS.TRUNCATED : 0);
   const writer = new MessageWriter();
-  const counts = [1, answers.length, authorities.length, edns ? 1 : 0] as const;
+  const more = additionals.length + (edns ? 1 : 0);
+  const counts = [1, answers.length, authorities.length, more] as const;
   writer.header(changes.id ?? query.id, flags, counts);
   writer.question(changes.questionName ?? query.name, query.typeNumber);
-  for (const record of [...answers, ...authorities]) writeRecord(writer, record);
+  for (const record of [...answers, ...authorities, ...additionals]) writeRecord(writer, record);
   if (edns) writer.opt();
   return writer.toBytes();
 }
@@ -161,6 +164,9 @@ function writeRecord(writer: MessageWriter, record: ResourceRecord): void {
   });
 }
 
+/** The answer in place of one that no message can hold. */
+const EMPTY = { rcode: "SERVFAIL", answers: [], authorities: [], additionals: [] } as const;
+
 /**
  * Writes the response that fits the transport. Over UDP, one that is too large is cut to the records that fit and
  * marked as truncated (RFC 2181 section 9); over TCP, one that is too large becomes a SERVFAIL.
@@ -175,15 +181,18 @@ export function writeResponse(
   if (protocol === "tcp") {
     return whole.length <= MAX_TCP_SIZE
       ? whole
-      : write(query, { ...answer, rcode: "SERVFAIL", answers: [], authorities: [] }, changes);
+      : write(query, { ...EMPTY, authoritative: answer.authoritative }, changes);
   }
   const limit = Math.min(Math.max(query.udpSize ?? 0, PLAIN_UDP_SIZE), MAX_UDP_SIZE);
   if (whole.length <= limit) return whole;
-  let bytes = whole;
+  // What is sent along may be left out, and that is no truncation (RFC 2181 section 9).
+  let bytes = write(query, { ...answer, additionals: [] }, changes);
+  if (bytes.length <= limit) return bytes;
   // Skips most of the records that cannot fit.
   let kept = Math.min(answer.answers.length, Math.floor(limit / MIN_RECORD_SIZE));
   for (; kept >= 0 && bytes.length > limit; kept--) {
-    const fitting = { ...answer, answers: answer.answers.slice(0, kept), authorities: [] };
+    const answers = answer.answers.slice(0, kept);
+    const fitting = { ...answer, answers, authorities: [], additionals: [] };
     bytes = write(query, fitting, { ...changes, truncated: true });
   }
   return bytes;

@@ -33,6 +33,8 @@ export interface DnsServices {
     readonly port: number;
     readonly target: string;
   }[];
+  /** Whether the addresses of the targets that the server has are sent along. Default `true`. */
+  readonly additional?: boolean | undefined;
 }
 
 /** Addresses that rotate: each question for a family starts one address later. */
@@ -70,7 +72,14 @@ export type DnsRecords =
   | DnsSchedule;
 
 /** The records of a name at one moment, for one family; SRV records as text. */
-type Contents = readonly string[] | DnsAlias | { readonly services: readonly string[] };
+type Contents = readonly string[] | DnsAlias | Services;
+
+/** SRV records as text. */
+interface Services {
+  readonly services: readonly string[];
+  /** Whether addresses are sent along. */
+  readonly additional: boolean;
+}
 
 /** Returns the records of a name at this moment. */
 type ReadContents = (family: 4 | 6 | undefined) => Contents;
@@ -78,7 +87,13 @@ type ReadContents = (family: 4 | 6 | undefined) => Contents;
 /** One step from a question towards its answer. */
 export type Step =
   | { readonly kind: "alias"; readonly target: string; readonly ttl: number }
-  | { readonly kind: "addresses"; readonly addresses: readonly string[]; readonly ttl: number }
+  | {
+    readonly kind: "addresses";
+    readonly addresses: readonly string[];
+    readonly ttl: number;
+    /** Whether the addresses of the targets in SRV records are sent along. */
+    readonly additional?: boolean;
+  }
   | { readonly kind: "none"; readonly exists: boolean; readonly ttl: number };
 
 /** Takes one step from a name, in the form of {@linkcode nameKey}, for records of a type. */
@@ -138,9 +153,12 @@ export class Zone {
     const addresses = "services" in contents
       ? type === "SRV" ? contents.services : []
       : ofFamily(contents, family);
-    return addresses.length === 0
-      ? { kind: "none", exists: true, ttl: this.#negativeTtl }
-      : { kind: "addresses", addresses, ttl: entry.ttl };
+    return addresses.length === 0 ? { kind: "none", exists: true, ttl: this.#negativeTtl } : {
+      kind: "addresses",
+      addresses,
+      ttl: entry.ttl,
+      ...("services" in contents && { additional: contents.additional }),
+    };
   }
 }
 
@@ -183,8 +201,9 @@ function readServices(records: unknown): ReadContents {
     if (!Array.isArray(value)) throw mustBe(argument, "an array of SRV records", value);
     return value.map((item: unknown, index) => readService(item, `${argument}[${index}]`));
   });
+  const additional = reader.boolean("additional", true);
   reader.done();
-  return () => ({ services });
+  return () => ({ services, additional });
 }
 
 function readService(item: unknown, argument: string): string {
@@ -298,6 +317,7 @@ export function answerFrom(
   authoritative: boolean,
 ): ZoneAnswer {
   const answers: ResourceRecord[] = [];
+  const additionals: ResourceRecord[] = [];
   const seen = new Set<string>();
   let owner = name;
   while (!seen.has(nameKey(owner))) {
@@ -305,9 +325,11 @@ export function answerFrom(
     const found = step(nameKey(owner), type);
     if (found.kind === "none") {
       const authorities = [startOfAuthority(found.ttl)];
-      return { rcode: found.exists ? "NOERROR" : "NXDOMAIN", answers, authorities, authoritative };
+      const rcode = found.exists ? "NOERROR" : "NXDOMAIN";
+      return { rcode, answers, authorities, additionals, authoritative };
     }
     if (found.kind === "addresses") {
+      if (found.additional) additionals.push(...targetAddresses(step, found.addresses));
       for (const data of found.addresses) {
         answers.push({ name: owner, type: type as "A" | "AAAA" | "SRV", ttl: found.ttl, data });
       }
@@ -317,5 +339,17 @@ export function answerFrom(
     if (type === "CNAME") break;
     owner = found.target;
   }
-  return { rcode: "NOERROR", answers, authorities: [], authoritative };
+  return { rcode: "NOERROR", answers, authorities: [], additionals, authoritative };
+}
+
+/** Returns the addresses of the targets in SRV records, as far as the server has them. */
+function targetAddresses(step: Stepper, services: readonly string[]): ResourceRecord[] {
+  const targets = new Set(services.map((text) => text.split(" ").at(-1)!));
+  return [...targets].flatMap((name) =>
+    (["A", "AAAA"] as const).flatMap((type) => {
+      const found = step(nameKey(name), type);
+      if (found.kind !== "addresses") return [];
+      return found.addresses.map((data) => ({ name, type, ttl: found.ttl, data }));
+    })
+  );
 }

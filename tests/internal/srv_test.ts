@@ -11,6 +11,7 @@ Deno.test("parseService() reads what formatService() writes", () => {
     { priority: 0, weight: 0, port: 1, target: "a" },
     { priority: 65535, weight: 65535, port: 65535, target: "db1.internal" },
     { priority: 0, weight: 0, port: 0, target: "." },
+    { priority: 1, weight: 2, port: 3, target: "a", addresses: ["10.0.0.1", "fd00::1"] },
   ];
   for (const record of records) assertEquals(parseService(formatService(record)), record);
   assertEquals(parseService("1 2 3 DB1.Internal."), {
@@ -25,7 +26,9 @@ Deno.test("parseService() says what is wrong with a record", () => {
   const table: [text: string, reason: string][] = [
     ["", "it is not PRIORITY WEIGHT PORT TARGET"],
     ["1 2 3", "it is not PRIORITY WEIGHT PORT TARGET"],
-    ["1 2 3 a b", "it is not PRIORITY WEIGHT PORT TARGET"],
+    ["1 2 3 a b", "an address behind its target is not an IP address"],
+    ["1 2 3 a 10.0.0.1 10.0.0.1:1", "an address behind its target is not an IP address"],
+    ["1 2 3 a ", "it is not PRIORITY WEIGHT PORT TARGET"],
     ["-1 2 3 a", "it is not PRIORITY WEIGHT PORT TARGET"],
     ["65536 2 3 a", "its priority is above 65535"],
     ["1 65536 3 a", "its weight is above 65535"],

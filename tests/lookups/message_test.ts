@@ -87,6 +87,7 @@ Deno.test("readResponse() reads what npm:dns-packet wrote", () => {
     aliases: [{ owner: NAME, ttl: 9, target: "a.internal" }],
     negativeTtl: undefined,
     referral: true,
+    targets: [],
   });
 });
 

@@ -170,6 +170,7 @@ Deno.test("SRV records: the very next checkout after a switchover by another por
     await changed;
     for (let i = 0; i < 10; i++) assertEquals(await portOf(), second);
     assertEquals(Object.keys(engine.status().byAddress), [`${host}:${second} (db1.internal)`]);
+    assertEquals(dns.count("db1.internal"), 0, "the address comes along with the records");
   } finally {
     await engine.close();
   }

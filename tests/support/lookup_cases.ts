@@ -317,6 +317,24 @@ export const CASES = {
     family: "srv",
     expected: SERVICES,
   },
+  "returns the addresses that come along with SRV records, and the smallest TTL": {
+    server: (dns) => {
+      services(dns, SERVICE);
+      dns.set("a.internal", ["127.0.0.2", "127.0.0.3", "fd00::2"], { ttl: 50 });
+      dns.set("c.internal", ["127.0.0.4"], { ttl: 40 });
+      dns.set("d.internal", ["127.0.0.5"], { ttl: 1 });
+    },
+    name: SERVICE,
+    family: "srv",
+    expected: {
+      addresses: [
+        "10 60 5432 a.internal 127.0.0.2 127.0.0.3 fd00::2",
+        "10 40 5433 b.internal",
+        "20 0 65535 c.internal 127.0.0.4",
+      ],
+      ttl: 40,
+    },
+  },
   "returns SRV records at the end of an alias": {
     server: (dns) => {
       dns.set(SERVICE, { cname: "service.internal" }, { ttl: 90 });

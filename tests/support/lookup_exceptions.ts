@@ -56,6 +56,7 @@ function without(cases: readonly CaseName[], exceptions: Exceptions): Exceptions
 
 const SERVICES: readonly CaseName[] = [
   "returns SRV records",
+  "returns the addresses that come along with SRV records, and the smallest TTL",
   "returns SRV records at the end of an alias",
   "returns the SRV record of a service that is not available",
   "reports a name without SRV records as NODATA",

@@ -71,12 +71,19 @@ Deno.test("writeResponse() writes the same bytes as npm:dns-packet", () => {
   const rcodes = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"] as const;
   const answers: readonly ZoneAnswer[] = [
     ...[addresses, addresses6, chain, []].map((answers) =>
-      ({ rcode: "NOERROR", answers, authorities: [], authoritative: true }) as const
+      ({
+        rcode: "NOERROR",
+        answers,
+        authorities: [],
+        additionals: answers.slice(0, 1),
+        authoritative: true,
+      }) as const
     ),
     ...rcodes.map((rcode) => ({
       rcode,
       answers: [],
       authorities: [startOfAuthority(7)],
+      additionals: [],
       authoritative: rcode === "NXDOMAIN",
     })),
   ];
@@ -92,7 +99,7 @@ Deno.test("writeResponse() writes the same bytes as npm:dns-packet", () => {
           questions: [{ name, type }],
           answers: answer.answers.map(rawRecord),
           authorities: answer.authorities.map(rawRecord),
-          additionals: edns ? [OPT] : [],
+          additionals: [...answer.additionals.map(rawRecord), ...(edns ? [OPT] : [])],
         });
         assertEquals(writeResponse(query, answer, "tcp"), expected);
       }
