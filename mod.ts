@@ -39,8 +39,12 @@ export type {
   NotCommitted,
   Notifications,
   Role,
+  SettingValue,
+  Statement,
   Target,
   TlsState,
+  TransactionPlan,
+  TransactionSettings,
   TransactionStatus,
   Verdict,
 } from "./adapters/adapter.ts";

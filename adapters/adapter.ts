@@ -109,6 +109,39 @@ export interface CancelOptions {
   readonly terminated: boolean;
 }
 
+/** A value of a setting: an array is a list of names, as for `search_path`. */
+export type SettingValue = string | number | bigint | boolean | readonly string[];
+
+/** What `engine.begin` is to set for one transaction. */
+export interface TransactionSettings {
+  /** The isolation level, such as `"serializable"`. */
+  readonly isolationLevel?: string | undefined;
+  /** Whether the transaction refuses writes. */
+  readonly readOnly?: boolean | undefined;
+  /** Whether it waits for a snapshot with which it cannot fail (PostgreSQL, serializable and read-only). */
+  readonly deferrable?: boolean | undefined;
+  /** Settings of the session by name, in the order of the call; empty if there are none. */
+  readonly settings: Readonly<Record<string, SettingValue>>;
+}
+
+/** A statement and its bind values. */
+export type Statement = readonly [text: string, values?: readonly unknown[]];
+
+/** The statements of a transaction with settings, as {@linkcode Adapter.planTransaction} returns them. */
+export interface TransactionPlan {
+  /** Statements before the transaction begins. */
+  readonly before: readonly Statement[];
+  /** The statement that begins it, without values. */
+  readonly begin: string;
+  /** Statements in the transaction, before the caller's. */
+  readonly after: readonly Statement[];
+  /**
+   * Statements that put back what `before` changed in the session, after the end of the transaction, however that was.
+   * They are sent if the first statement of `before` was done; if one fails, the connection is closed when it comes back.
+   */
+  readonly end: readonly Statement[];
+}
+
 /** How a driver listens for notifications of its server, as {@linkcode Adapter.notifications} has it. */
 export interface Notifications<C> {
   /**
@@ -347,8 +380,17 @@ export interface Adapter<C> {
    * Begins a transaction. Called by `engine.begin`. Default: `BEGIN` by `query`.
    *
    * @param client A leased client.
+   * @param statement The statement that begins it, if `planTransaction` gave one. Default: `BEGIN`.
    */
-  begin?(client: C): Promise<void>;
+  begin?(client: C, statement?: string): Promise<void>;
+  /**
+   * Returns the statements of a transaction with settings. Called by `engine.begin`, before the checkout, if its options
+   * have any; they need it. The statements are run by `query`, but for `begin`.
+   *
+   * @param settings The settings; at least one is given.
+   * @throws {TypeError} if the server cannot have one of them for a transaction alone.
+   */
+  planTransaction?(settings: TransactionSettings): TransactionPlan;
   /**
    * Commits the transaction that `engine.begin` began, and finds out whether the server did it: some servers answer
    * COMMIT without an error although they roll back. Default: `COMMIT` by `query`, which counts as done unless it

@@ -17,6 +17,7 @@ import {
   postgresSessionMethods,
   refusesPostgresLogin,
 } from "./shared/postgres.ts";
+import { planPostgresTransaction } from "./shared/postgres_transaction.ts";
 import { postgresRoleMethods } from "./shared/postgres_role.ts";
 import { probeSocket } from "./shared/socket.ts";
 import { listOf } from "./shared/values.ts";
@@ -131,6 +132,7 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
       send: async (client) => (await client.queryArray("COMMIT")).command,
     }),
 
+    planTransaction: planPostgresTransaction,
     classify,
     refusesLogin: (error: unknown) => {
       const { fields = error } = (error ?? {}) as { fields?: unknown };

@@ -48,6 +48,7 @@ import {
 import { postgresNotifications } from "./shared/postgres_notifications.ts";
 import { cancelPostgres, secretOf } from "./shared/postgres_cancel.ts";
 import { statusOf } from "./shared/postgres_protocol.ts";
+import { planPostgresTransaction } from "./shared/postgres_transaction.ts";
 import { postgresRoleMethods } from "./shared/postgres_role.ts";
 import { onlyOnce, probeSocket } from "./shared/socket.ts";
 import { checkTls, readTls, withServerName } from "./shared/tls.ts";
@@ -148,6 +149,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     classify,
     refusesLogin: refusesPostgresLogin,
     onClose,
+    planTransaction: planPostgresTransaction,
     notifications: postgresNotifications<C>({
       run: ask,
       onNotify: (client, listener) =>

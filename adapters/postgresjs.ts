@@ -37,6 +37,7 @@ import {
 import { type BackendKey, cancelPostgres } from "./shared/postgres_cancel.ts";
 import type { ErrorFields } from "./shared/postgres_protocol.ts";
 import { postgresNotifications } from "./shared/postgres_notifications.ts";
+import { planPostgresTransaction } from "./shared/postgres_transaction.ts";
 import { postgresRoleMethods } from "./shared/postgres_role.ts";
 import { dialPostgres } from "./shared/postgres_socket.ts";
 import { probeSocket } from "./shared/socket.ts";
@@ -186,6 +187,7 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
     onError: (sql: S, listener: (error: unknown) => void) =>
       void recordOf(sql).errorListeners.push(listener),
 
+    planTransaction: planPostgresTransaction,
     notifications: postgresNotifications<S>({
       run: ask,
       onNotify: (sql, listener) => void recordOf(sql).notifyListeners.push(listener),

@@ -8,7 +8,7 @@
 import type { Adapter } from "../adapters/adapter.ts";
 import { delay } from "../internal/async.ts";
 import { now, type Timer, timer } from "../internal/clock.ts";
-import { messageOf } from "../internal/thrown.ts";
+import { isOf, messageOf } from "../internal/thrown.ts";
 import { cancelStatement, connectionLost } from "../pool/connection/close.ts";
 import type { CheckoutOptions } from "../pool/contract.ts";
 import type { Lease } from "../pool/lease.ts";
@@ -177,7 +177,7 @@ export class CallLimit<C> {
   /** Returns what a call throws whose statement was cancelled. */
   #interrupted(error: unknown): unknown {
     const { reason } = this.#controller.signal;
-    if (error !== reason && this.#given.signal?.aborted !== true) {
+    if (!isCausedBy(error, reason) && this.#given.signal?.aborted !== true) {
       setCause(reason, error);
     }
     return reason;
@@ -195,6 +195,19 @@ export class CallLimit<C> {
       this.#controller.abort(error);
     });
   }
+}
+
+/** Maximum number of causes that are looked at. */
+const MAX_CAUSES = 10;
+
+/** Returns whether an error is another one, or that is among its causes, as for a connection that was terminated for it. */
+function isCausedBy(error: unknown, reason: unknown): boolean {
+  for (let depth = 0; depth < MAX_CAUSES; depth++) {
+    if (error === reason) return true;
+    if (!isOf(error, Error)) return false;
+    error = error.cause;
+  }
+  return false;
 }
 
 /** Sets the cause of an error that was made without one; `undefined` is none. */

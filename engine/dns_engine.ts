@@ -15,6 +15,7 @@ import { isOf } from "../internal/thrown.ts";
 import type { CheckoutOptions, PoolLimits } from "../pool/contract.ts";
 import type { Lease } from "../pool/lease.ts";
 import { PoolLease } from "../pool/pool_lease.ts";
+import { readBeginOptions, readLimit } from "./begin_options.ts";
 import { readListenRequest } from "./channel_listener.ts";
 import { CallLimit, type Guard } from "./call_limit.ts";
 import type { EngineCore } from "./core.ts";
@@ -108,11 +109,12 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     fn: (lease: Lease<C>) => T | Promise<T>,
     options?: BeginOptions<C>,
   ): Promise<T> {
-    const { within, limit } = readBeginOptions(options);
+    const { within, limit, plan } = readBeginOptions(options, this.#adapter);
     const parts = {
       adapter: this.#adapter,
       run: this.#runner("begin a transaction"),
       note: statementLog(this.#core.log, this.#execution.loggingToken),
+      plan,
     };
     if (typeof fn !== "function") throw mustBe("fn", "a function", fn);
     if (limit === undefined) {
@@ -143,7 +145,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
       const work = (lease: Lease<C>) => run(lease, text, values);
       return await this.#useLease(checkout, work, asItIs) as readonly Row[];
     }
-    return await this.#limited("query", readLimit(options, "query"), {
+    return await this.#limited("query", readCallOptions(options), {
       hideData: asItIs,
       work: (lease, guard) => guard(() => run(lease, text, values), { keepsResult: true }),
     }) as readonly Row[];
@@ -357,31 +359,9 @@ function readConnectOptions(options: ConnectOptions | undefined): CheckoutOption
   return { signal, timeoutMs: Number.isNaN(timeoutMs) ? undefined : timeoutMs };
 }
 
-/** Reads the options of a call whose timeout is for the work too, so that 0 makes no sense. */
-function readLimit(options: CallOptions, where: "query" | "begin"): CheckoutOptions {
-  const reader = new OptionReader(options, where);
-  const limit = limitOf(reader);
+function readCallOptions(options: CallOptions): CheckoutOptions {
+  const reader = new OptionReader(options, "query");
+  const limit = readLimit(reader);
   reader.done();
   return limit;
-}
-
-function limitOf(reader: OptionReader): CheckoutOptions {
-  const signal = reader.signal();
-  const timeoutMs = reader.timeoutAsMs("timeout", NaN, { above: 0, infinite: true });
-  return { signal, timeoutMs: Number.isNaN(timeoutMs) ? undefined : timeoutMs };
-}
-
-/** Reads the options of a transaction; `limit` is `undefined` if it has neither signal nor timeout. */
-function readBeginOptions<C>(
-  options: BeginOptions<C> | undefined,
-): { readonly within: Lease<C> | undefined; readonly limit: CheckoutOptions | undefined } {
-  const reader = new OptionReader(options, "begin");
-  const within = reader.value<Lease<C> | undefined>("within", undefined, (value) => {
-    if (PoolLease.isLease(value)) return value as Lease<C>;
-    throw mustBe("within", "a lease", value);
-  });
-  const limit = limitOf(reader);
-  reader.done();
-  const isLimited = limit.signal !== undefined || limit.timeoutMs !== undefined;
-  return { within, limit: isLimited ? limit : undefined };
 }

@@ -5,7 +5,13 @@
  * @module
  */
 
-import type { Adapter, BindValues, NotCommitted, TransactionStatus } from "../adapters/adapter.ts";
+import type {
+  Adapter,
+  BindValues,
+  NotCommitted,
+  TransactionPlan,
+  TransactionStatus,
+} from "../adapters/adapter.ts";
 import { TransactionAbortedError } from "../errors.ts";
 import type { Log } from "../internal/log.ts";
 import { redactValues } from "../internal/redact.ts";
@@ -91,10 +97,39 @@ export interface TransactionParts<C> {
   readonly run: Run<C>;
   /** Logs what the adapter does by itself. */
   readonly note: (text: string) => void;
+  /** The statements of a transaction with settings; `undefined` for one without. */
+  readonly plan: TransactionPlan | undefined;
 }
 
-/** Runs a function in a transaction of the lease's session. */
+/** Runs a function in a transaction of the lease's session. What its plan changes in the session is put back. */
 export async function transaction<C, T>(
+  lease: Lease<C>,
+  fn: (lease: Lease<C>) => T | Promise<T>,
+  parts: TransactionParts<C>,
+): Promise<T> {
+  const [first, ...others] = parts.plan?.before ?? [];
+  if (first === undefined) return await plainTransaction(lease, fn, parts);
+  await parts.run(lease, ...first);
+  PoolLease.borrowSettings(lease, true);
+  try {
+    for (const statement of others) await parts.run(lease, ...statement);
+    return await plainTransaction(lease, fn, parts);
+  } finally {
+    if (!lease.released) await putBack(lease, parts);
+  }
+}
+
+/** Puts the settings of the session back. If that fails, the connection is closed when it comes back. */
+async function putBack<C>(lease: Lease<C>, { run, plan }: TransactionParts<C>): Promise<void> {
+  try {
+    for (const statement of plan?.end ?? []) await run(lease, ...statement);
+    PoolLease.borrowSettings(lease, false);
+  } catch {
+    // The transaction has ended, and how it did so counts.
+  }
+}
+
+async function plainTransaction<C, T>(
   lease: Lease<C>,
   fn: (lease: Lease<C>) => T | Promise<T>,
   parts: TransactionParts<C>,
@@ -103,6 +138,7 @@ export async function transaction<C, T>(
   PoolLease.takeServerError(lease);
   await begin(lease, parts);
   try {
+    for (const statement of parts.plan?.after ?? []) await parts.run(lease, ...statement);
     const result = await fn(lease);
     await commit(lease, parts);
     return result;
@@ -117,11 +153,12 @@ export async function transaction<C, T>(
 
 async function begin<C>(
   lease: Lease<C>,
-  { adapter, run, note }: TransactionParts<C>,
+  { adapter, run, note, plan }: TransactionParts<C>,
 ): Promise<void> {
-  if (!adapter.begin) return void await run(lease, "BEGIN");
-  note("BEGIN");
-  await adapter.begin(lease.client);
+  const statement = plan?.begin;
+  if (!adapter.begin) return void await run(lease, statement ?? "BEGIN");
+  note(statement ?? "BEGIN");
+  await adapter.begin(lease.client, statement);
 }
 
 async function commit<C>(

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { BindValues } from "../adapters/adapter.ts";
+import type { BindValues, SettingValue } from "../adapters/adapter.ts";
 import type { PoolCounts } from "../errors.ts";
 import type { Lease } from "../pool/lease.ts";
 import type { AddressChange, AnswerStatus } from "../resolver/answer_source.ts";
@@ -35,8 +35,28 @@ export interface CallOptions {
 
 /** Options of a transaction. */
 export interface BeginOptions<C> extends CallOptions {
-  /** A lease with an open transaction: the call is a savepoint in it, instead of a transaction of its own. */
+  /**
+   * A lease with an open transaction: the call is a savepoint in it, instead of a transaction of its own. Not beside the
+   * options below.
+   */
   within?: Lease<C>;
+  /** Isolation level of this transaction, such as `"serializable"`. Default: the session's. */
+  isolationLevel?: string;
+  /** Whether this transaction refuses writes. Default: as the session is set. */
+  readOnly?: boolean;
+  /**
+   * Whether this transaction waits at its first statement until it cannot fail; for one that is serializable and read-only
+   * (PostgreSQL alone). Default: as the session is set.
+   */
+  deferrable?: boolean;
+  /**
+   * Settings of the session for this transaction, by name: `{ role: "tenant", "app.tenant": 42 }`. Values and names are sent
+   * so that they cannot become part of a statement; an array is a list of names (`search_path: ["tenant 1", "public"]`).
+   * They are gone after the transaction, however it ends. With PostgreSQL they are those of SET LOCAL, and `role` is set last;
+   * with MySQL and MariaDB, system variables of the session, and user variables (`"@tenant"`), which are put back to what
+   * they were. Default: none.
+   */
+  settings?: Readonly<Record<string, SettingValue>>;
 }
 
 /** Options in which a sibling engine differs. */
@@ -228,12 +248,25 @@ export interface Engine<C> extends EventTarget {
    * for, for as long.
    *
    * @param fn The function.
-   * @param options Signal and timeout of the whole call, and `within`.
+   * @param options Signal and timeout of the whole call; `within`, or what is set for this transaction.
    * @returns What `fn` returned, after the commit.
    * @throws What `fn` throws, after the rollback; what the commit throws; {@linkcode TransactionAbortedError} if `fn`
    *   handled an error that had ended the transaction, or ended it itself: nothing was committed; the signal's reason or
    *   a `TimeoutError`, after the rollback; {@linkcode ConnectionLostError} if the connection was lost, or terminated
    *   because the rollback or the commit did not end in time, and then it is not known whether the work was done.
+   *   {@linkcode TypeError} before anything is sent, if the adapter's server cannot have a setting for one transaction alone.
+   *
+   * @example The rows of one tenant (row-level security)
+   * ```ts
+   * import type { Engine } from "@dnspool/dnspool";
+   *
+   * export async function ordersOf(engine: Engine<unknown>, tenant: string) {
+   *   const settings = { role: "tenants", "app.tenant": tenant };
+   *   return await engine.begin(async ({ client }) => {
+   *     return await (client as import("npm:pg@^8.23").Client).query("SELECT * FROM orders");
+   *   }, { settings, readOnly: true });
+   * }
+   * ```
    */
   begin<T>(fn: (lease: Lease<C>) => T | Promise<T>, options?: BeginOptions<C>): Promise<T>;
 

@@ -372,7 +372,7 @@ export class Pool<C> implements LeaseOwner<C> {
     const isSurplus = this.#slots.counted > this.#inventory.limit ||
       waiter === undefined && this.#idle.size >= poolSize;
     // Its address need not be looked at: one that departs retires the connections in use.
-    const isWorn = slot.evicted || slot.retired || slot.uses >= maxUses ||
+    const isWorn = slot.evicted || slot.retired || slot.borrowed || slot.uses >= maxUses ||
       this.#closedBecause !== undefined;
     if (isWorn || isSurplus) return this.#inventory.closeInUse(slot) ?? DONE;
     // Reading the clock dominates this path, so it is skipped unless the idle time is used.

@@ -95,6 +95,11 @@ export class PoolLease<C> implements Lease<C>, Holder {
     if (#slot in lease) lease.#slot.isolationLevel = level;
   }
 
+  /** Notes that the session has settings of a transaction, or that they are put back. */
+  static borrowSettings(lease: Lease<unknown>, borrowed: boolean): void {
+    if (#slot in lease) lease.#slot.borrowed = borrowed;
+  }
+
   /** Returns the server's last error on a lease's connection, if it reported any since the last call, and forgets it. */
   static takeServerError(lease: Lease<unknown>): unknown {
     if (!(#slot in lease)) return undefined;

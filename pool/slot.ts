@@ -89,6 +89,8 @@ export class Slot<C> implements Linked<Slot<C>> {
   reported = false;
   /** The isolation level that the current lease has set, to be taken back at checkin. */
   isolationLevel: string | undefined = undefined;
+  /** Whether the session has settings of a transaction that are still to be put back: if it comes back so, it is closed. */
+  borrowed = false;
   /** A cancel that is under way on the server: until its end, the connection is not handed on. */
   cancel: Promise<void> | undefined = undefined;
   /** The last error that the server reported, for a transaction that turns out to have failed. */

@@ -9,6 +9,7 @@ import type {
   Adapter,
   Role,
   Target,
+  TransactionPlan,
   TransactionStatus,
   Verdict,
 } from "../adapters/adapter.ts";
@@ -210,6 +211,19 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       void observers.set(client, listener),
     onRoleChange: (client: FakeClient, listener: () => void) =>
       void roleListeners.set(client, listener),
+    planTransaction({ isolationLevel, readOnly, deferrable, settings }): TransactionPlan {
+      const names = Object.keys(settings);
+      const begin = ["BEGIN"];
+      if (isolationLevel !== undefined) begin.push(isolationLevel);
+      if (readOnly !== undefined) begin.push(readOnly ? "read only" : "read write");
+      if (deferrable !== undefined) begin.push(deferrable ? "deferrable" : "not deferrable");
+      return {
+        before: names.length > 0 ? [["keep settings"], ["set", Object.entries(settings)]] : [],
+        begin: begin.join(" "),
+        after: [],
+        end: names.length > 0 ? [["put settings back"]] : [],
+      };
+    },
     notifications: {
       onNotify: (client, listener) => void notifyListeners.set(client, listener),
       async listen(client: FakeClient, channel: string): Promise<void> {

@@ -7,6 +7,7 @@
 
 import type { Adapter, NotCommitted, TransactionStatus } from "../adapter.ts";
 import { asDriverError } from "./driver_error.ts";
+import { planMysqlTransaction } from "./mysql_transaction.ts";
 import { endStatement } from "./sql.ts";
 
 /** SERVER_STATUS_IN_TRANS. */
@@ -124,8 +125,8 @@ export class MysqlSession {
   }
 
   /** Begins a transaction. */
-  async begin(): Promise<void> {
-    await this.#driver.run("BEGIN");
+  async begin(statement = "BEGIN"): Promise<void> {
+    await this.#driver.run(statement);
     this.#transaction = { ended: false };
   }
 
@@ -182,7 +183,8 @@ export function mysqlTransactionMethods<C>(sessionOf: (client: C) => MysqlSessio
     transactionStatus: (client: C) => sessionOf(client).transactionStatus,
     keepSettings: (client: C) => sessionOf(client).keepSettings(),
     reset: (client: C, how: "rollback" | "commit") => sessionOf(client).reset(how),
-    begin: (client: C) => sessionOf(client).begin(),
+    begin: (client: C, statement?: string) => sessionOf(client).begin(statement),
+    planTransaction: planMysqlTransaction,
     commit: (client: C) => sessionOf(client).commit(),
   } satisfies Partial<Adapter<C>>;
 }

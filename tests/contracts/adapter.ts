@@ -20,11 +20,13 @@ import {
 } from "@std/assert";
 import type { Adapter, Target, TransactionStatus } from "../../adapters/adapter.ts";
 import {
+  type BeginOptions,
   ConnectError,
   ConnectionLostError,
   type Engine,
   type EngineOptions,
   getDnsEngine,
+  type Lease,
   TransactionAbortedError,
 } from "../../mod.ts";
 import { once } from "node:events";
@@ -734,6 +736,91 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
       assertEquals(Number(((await engine.query(dialect.count))[0] as Row).n), expected);
       await context.admin("DELETE FROM things");
     },
+
+  "begin() has settings for its transaction, which are gone however it ends": async <C>(
+    context: TestContext<C>,
+  ) => {
+    const { adapter, dialect } = context;
+    const { settings, read, inside, outside } = dialect.transaction;
+    const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+    const textOf = async (client: C) => (await context.ask(client, read)).t;
+    const after = () => engine.use(({ client }) => textOf(client));
+    const before = await after();
+    assertStringIncludes(String(before), outside);
+    const ends: [string, (lease: Lease<C>) => unknown, RegExp | undefined][] = [
+      ["returns", () => {}, undefined],
+      ["throws", () => Promise.reject(new Error("mine")), /mine/],
+      ["fails", ({ client }) => context.ask(client, "SELECT no_such_column"), /no_such_column/],
+      ["is late", ({ client }) => context.ask(client, dialect.sleep), /no end of the transaction/],
+      [
+        "ends it itself",
+        async ({ client }) => void await context.ask(client, "ROLLBACK"),
+        undefined,
+      ],
+      ["releases", async (lease) => await lease.release(), undefined],
+      ["ends the session", async (lease) => {
+        const { id } = await context.ask(lease.client, dialect.session);
+        await context.admin(dialect.kill(id));
+        await context.ask(lease.client, dialect.sleep); // not every driver notices it before
+      }, /./],
+    ];
+    for (const [name, end, error] of ends) {
+      const { error: thrown } = await outcomeOf(engine.begin(async (lease) => {
+        assertEquals(await textOf(lease.client), inside, name);
+        await end(lease);
+      }, { settings, ...(name === "is late" && { timeout: 1 }) }));
+      if (error) assertMatch(textsOf(thrown), error, name);
+      assertEquals(await after(), before, name);
+    }
+    // None of it was sent as a part of a statement.
+    await context.admin(dialect.count);
+    // What cannot be set leaves the session as it was.
+    const id = await sessionOf(engine, context);
+    await assertRejects(() => engine.begin(() => {}, { settings: { ...settings, no_such: 1 } }));
+    assertEquals([await after(), await sessionOf(engine, context)], [before, id]);
+    if (adapter.transactionStatus) {
+      await engine.use(({ client }) => assertEquals(adapter.transactionStatus!(client), "idle"));
+    }
+  },
+
+  "begin() has an isolation level, and is read-only, for its transaction alone": async <C>(
+    context: TestContext<C>,
+  ) => {
+    const { dialect } = context;
+    const { deferrable } = dialect.transaction;
+    const engine = context.engine({ poolSize: 1, maxOverflow: 0 });
+    const countOf = async (client: C) => Number((await context.ask(client, dialect.count)).n);
+    const sees = (options?: BeginOptions<C>) =>
+      engine.begin(async ({ client }) => {
+        const n = await countOf(client);
+        await context.admin(`INSERT INTO things (name) VALUES ('${crypto.randomUUID()}')`);
+        return await countOf(client) > n;
+      }, options);
+    const byDefault = dialect.defaultLevel === "read committed";
+    assertEquals(await sees({ isolationLevel: "read committed" }), true);
+    assertEquals(await sees(), byDefault);
+    assertEquals(await sees({ isolationLevel: "REPEATABLE_READ", readOnly: true }), false);
+    assertEquals(await sees(), byDefault);
+    const insert = (readOnly: boolean) =>
+      engine.begin(({ client }) => context.adapter.query!(client, dialect.insert, ["x"]), {
+        readOnly,
+      });
+    await assertRejects(() => insert(true));
+    await insert(false);
+    await engine.query(dialect.insert, ["y"]);
+    await context.admin("DELETE FROM things");
+
+    const safe = { isolationLevel: "serializable", readOnly: true, deferrable: true } as const;
+    const text = "SELECT current_setting('transaction_deferrable') AS d";
+    const deferred = engine.begin(({ client }) => context.ask(client, text), safe);
+    if (deferrable) assertEquals((await deferred).d, "on");
+    else await assertRejects(() => deferred, TypeError, '"deferrable" must not be given');
+    await assertRejects(
+      () => engine.begin(() => {}, { isolationLevel: "snapshot" }),
+      TypeError,
+      '"isolationLevel" must be one of',
+    );
+  },
 
   "begin() after a ROLLBACK of its function: PostgreSQL rejects, and nothing is there": async (
     context,

@@ -448,7 +448,7 @@ Deno.test("Engine.begin(), use() and connect() refuse invalid options, and the p
       '"signal" must be an AbortSignal, got an object',
     ],
     [{ timeOut: 1 }, TypeError, 'did you mean "timeout"?'],
-    [{ isolationLevel: "serializable" }, TypeError, '"isolationLevel" is not an option of'],
+    [{ isolation: "serializable" }, TypeError, '"isolation" is not an option of'],
   ];
   for (const [options, kind, message] of refused) {
     for (const [name, call] of Object.entries(calls)) {

@@ -4,6 +4,11 @@
  * @module
  */
 
+import type { SettingValue } from "../../adapters/adapter.ts";
+
+/** A text that is no part of a statement. */
+const HOSTILE = "'; DROP TABLE things; -- \\ \" ` $1 ? :a %s é😀";
+
 /** The SQL of one kind of server. Each statement returns one row, or none, with the columns that are named here. */
 export interface Dialect {
   /** Returns `ip` and `port`, the server's own address as it knows it. */
@@ -54,6 +59,15 @@ export interface Dialect {
   readonly level: string;
   /** The server's default isolation level. */
   readonly defaultLevel: string;
+  /** Settings for one transaction, and the statement that returns `t`, the present values with `|` between. */
+  readonly transaction: {
+    readonly settings: Readonly<Record<string, SettingValue>>;
+    readonly read: string;
+    readonly inside: string;
+    readonly outside: string;
+    /** Whether there are deferrable transactions. */
+    readonly deferrable: boolean;
+  };
   /** Matches the server's log line about a client that closed its socket without a message. */
   readonly abortedLogLine: RegExp;
 }
@@ -90,6 +104,20 @@ export const POSTGRES: Dialect = {
   ownReadOnly: ["SET default_transaction_read_only = on", "BEGIN READ ONLY"],
   level: "SELECT current_setting('transaction_isolation') AS level",
   defaultLevel: "read committed",
+  transaction: {
+    settings: {
+      role: "pg_monitor", // the first, although it could not set the next one
+      log_statement: "none",
+      "app.tenant": HOSTILE,
+      search_path: ['a "b", c', "public"],
+      "app.n": 42,
+    },
+    read:
+      "SELECT concat_ws('|', nullif(current_setting('app.tenant', true), ''), current_setting('search_path'), nullif(current_setting('app.n', true), ''), current_user) AS t",
+    inside: `${HOSTILE}|"a ""b"", c", "public"|42|pg_monitor`,
+    outside: '"$user", public|app',
+    deferrable: true,
+  },
   abortedLogLine: /unexpected EOF|could not receive data|Connection reset/i,
 };
 
@@ -126,5 +154,21 @@ export const MARIADB: Dialect = {
   ownReadOnly: ["SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY"],
   level: "SELECT REPLACE(@@tx_isolation, '-', ' ') AS level",
   defaultLevel: "repeatable read",
+  transaction: {
+    settings: {
+      "@ten`ant": HOSTILE,
+      sql_mode: "ANSI_QUOTES,NO_BACKSLASH_ESCAPES",
+      sort_buffer_size: 262144,
+      max_statement_time: 12.5,
+      sql_safe_updates: true,
+      lock_wait_timeout: 77n,
+    },
+    read:
+      "SELECT CONCAT_WS('|', @`ten``ant`, @@sql_mode, @@sort_buffer_size, FORMAT(@@max_statement_time, 1), @@sql_safe_updates, @@lock_wait_timeout) AS t",
+    inside: `${HOSTILE}|ANSI_QUOTES,NO_BACKSLASH_ESCAPES|262144|12.5|ON|77`,
+    outside:
+      "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION|2097152|0.0|OFF|86400",
+    deferrable: false,
+  },
   abortedLogLine: /aborted connection/i,
 };
