@@ -12,6 +12,8 @@ export interface Opener<T> {
   open(signal: AbortSignal): Promise<T>;
   /** Returns whether an error of `open()` may be gone at the next try, so that waiters go on waiting. */
   isTransient(error: unknown): boolean;
+  /** Returns whether an error says that a server is well, and has another role than the wanted one. */
+  awaitsRole(error: unknown): boolean;
   /** Keeps the host's addresses fresh until the returned function is called. */
   keepFresh(): () => void;
 }
@@ -39,6 +41,8 @@ export interface Demand {
 /** Pauses between failed connects: the maximum doubles from one to the next, each is drawn from its upper half. */
 const MIN_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 500;
+/** The maximum while servers answer and none has the wanted role: nothing reports when one is promoted. */
+const MAX_ROLE_BACKOFF_MS = 250;
 
 /** Opens several connections at once, but one at a time, with pauses, while the server is failing. */
 export class ConnectLimiter<T> {
@@ -148,14 +152,15 @@ export class ConnectLimiter<T> {
         this.#connects.delete(controller);
         this.lastError = error;
         const transient = this.#opener.isTransient(error);
-        this.#notBeforeMs = now() + (transient ? this.#nextBackoffMs() : MAX_BACKOFF_MS);
+        this.#notBeforeMs = now() + (transient ? this.#nextBackoffMs(error) : MAX_BACKOFF_MS);
         this.#events.onFailed(error, transient);
       },
     );
   }
 
-  #nextBackoffMs(): number {
-    const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** this.#failures++, MAX_BACKOFF_MS);
+  #nextBackoffMs(error: unknown): number {
+    const maxMs = this.#opener.awaitsRole(error) ? MAX_ROLE_BACKOFF_MS : MAX_BACKOFF_MS;
+    const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** this.#failures++, maxMs);
     return backoffMs * (0.5 + Math.random() / 2);
   }
 }

@@ -92,21 +92,24 @@ export class Names implements AsyncDisposable {
   }
 
   /**
-   * Waits until the caching resolver shows a server first.
+   * Waits until the caching resolver no longer shows a server.
    *
    * @param address The server's address.
    * @param isService Whether it is the SRV record that shows it.
    * @returns The time; `undefined` after 10 seconds.
    */
-  async waitUntilShown(address: string, isService: boolean): Promise<number | undefined> {
-    const first = async () => {
-      if (!isService) return (await lookup(HOST, 4)).address;
-      const [record] = await resolveSrv(SERVICE);
-      return ADDRESSES[SERVER_HOSTS.indexOf(record!.name.replace(/\.$/, ""))];
+  async waitUntilGone(address: string, isService: boolean): Promise<number | undefined> {
+    const shown = async () => {
+      if (!isService) {
+        return (await lookup(HOST, { family: 4, all: true })).map(({ address }) => address);
+      }
+      const targets = (await resolveSrv(SERVICE)).map(({ name }) => name.replace(/\.$/, ""));
+      return targets.map((name) => ADDRESSES[SERVER_HOSTS.indexOf(name)]);
     };
     const untilMs = Date.now() + 10_000;
     while (Date.now() < untilMs) {
-      if (await first().catch(() => undefined) === address) return Date.now();
+      const addresses: unknown[] = await shown().catch(() => []);
+      if (addresses.length > 0 && !addresses.includes(address)) return Date.now();
       await pause(10);
     }
     return undefined;

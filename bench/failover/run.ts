@@ -63,10 +63,10 @@ export async function runScenario(
   const faultMs = Date.now();
   const { doneMs, movedMs } = await scenario.run(environment);
   const stopMs = Date.now() + scenario.afterMs;
-  const newHost = servers.all[1]!.host;
+  const oldHost = servers.all[0]!.host;
   const shownMs = movedMs === undefined || scenario.naming === "several hosts"
     ? undefined
-    : await names.waitUntilShown(newHost, scenario.naming === "SRV");
+    : await names.waitUntilGone(oldHost, scenario.naming === "SRV");
   await pause(stopMs - Date.now());
   const endMs = Date.now();
   for (const each of processes) each.send("stop");
@@ -80,7 +80,7 @@ export async function runScenario(
       shownMs,
       endMs,
       record: names.record,
-      old: servers.all[0]!.host,
+      old: oldHost,
       graceMs: graceMs(scenario),
     },
     reports: new Map(lanes.map(({ name }, index) => [name, reports[index]!])),

@@ -298,8 +298,7 @@ export class Dialer<C> {
   isTransient(error: unknown, connectedBefore: boolean): boolean {
     if (!isOf(error, ConnectError)) return false;
     const reasons = error.attempts.map(({ error }) => error);
-    const waitsForRole = reasons.some((reason) => isOf(reason, WrongRoleError));
-    return (waitsForRole || connectedBefore) && reasons.length > 0 &&
+    return (awaitsRole(error) || connectedBefore) && reasons.length > 0 &&
       reasons.every((reason) => isOf(reason, WrongRoleError) || this.#isTransient(reason));
   }
 
@@ -548,4 +547,14 @@ export class Dialer<C> {
   #redact(text: string): string {
     return this.#secrets.redact(text);
   }
+}
+
+/**
+ * Returns whether a connect failed because a server has another role than the wanted one.
+ *
+ * @param error What `dial()` threw.
+ */
+export function awaitsRole(error: unknown): boolean {
+  return isOf(error, ConnectError) &&
+    error.attempts.some(({ error }) => isOf(error, WrongRoleError));
 }

@@ -22,7 +22,7 @@ import type { Slot } from "../slot.ts";
 import { type CheckSettings, ConnectionChecks } from "./checks.ts";
 import { callCloseHook, closeConnection, type TerminateOptions } from "./close.ts";
 import type { CurrentAddresses } from "./departures.ts";
-import type { DialedConnection, Dialer } from "./dialer.ts";
+import { awaitsRole, type DialedConnection, type Dialer } from "./dialer.ts";
 import { type HookedConnection, noEndOf } from "./hooks.ts";
 import { switchFamily } from "./routes.ts";
 
@@ -123,6 +123,10 @@ export class ConnectionSource<C> implements Connections<C> {
     const always = connectRetry === "always";
     if (isOf(error, ResolveError)) return always && error.kind !== "config";
     return this.#dialer.isTransient(error, always || this.#history.connected);
+  }
+
+  awaitsRole(error: unknown): boolean {
+    return awaitsRole(error);
   }
 
   timeoutError(lastError: unknown, waited: number): Error {

@@ -57,6 +57,7 @@ function setup(settings: Partial<PoolSettings> = {}) {
       });
     },
     isTransient: () => false,
+    awaitsRole: () => false,
     keepFresh: () => () => {},
     timeoutError: (lastError) => lastError as Error,
     isCurrent: () => env.isCurrent,
