@@ -112,7 +112,8 @@ export class EngineCore<C> {
       {
         isWaitedFor: () => this.#pools.some((pool) => pool.isWaitedFor),
         handedOut: () => this.#pools.reduce((sum, { slots }) => sum + slots.handedOut, 0),
-        connectMs: (address) => this.#dialer.usualMs(address) || settings.connectTimeoutMs / 2,
+        connectMs: (address) =>
+          Math.min(this.#dialer.usualMs(address) || Infinity, settings.connectTimeoutMs / 2),
       },
     );
     this.#retired = new RetiredConnections({
