@@ -68,6 +68,8 @@ const COMMANDS: Readonly<Record<CommandName, Readonly<Record<string, Flag>>>> = 
     ...DNS_FLAGS,
     "connect-timeout": { type: "string" },
     "target-session-attrs": { type: "string" },
+    "password-file": { type: "string", guarded: true },
+    "credentials": { type: "string", guarded: true },
   },
 };
 const NAMES = Object.keys(COMMANDS) as CommandName[];

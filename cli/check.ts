@@ -21,6 +21,7 @@ import { resolveByWire, servicesViewOf } from "../resolver.ts";
 import { answerFor, answerJson, answerLines, type HostAnswer, hostOf } from "./answer.ts";
 import type { Flags } from "./args.ts";
 import type { CommandContext } from "./context.ts";
+import { CheckedCredentials, credentialsOf, type CredentialsReport } from "./credentials.ts";
 import { dnsOptions, secondsOf, toUsageError } from "./dns_flags.ts";
 import { type Facts, type Finding, findingsOf } from "./findings.ts";
 import { type Cell, rounded, span, table, type Tone } from "./format.ts";
@@ -28,11 +29,16 @@ import { inspectServers, type ServerReport, type TlsVerdict } from "./servers.ts
 
 const URL_RULE = "a database URL, on the command line or in DATABASE_URL";
 
+/** Default of `connectTimeout`, in seconds. */
+const DEFAULT_CONNECT_TIMEOUT = 10;
+
 /** The target of a check. */
 interface Target {
   readonly url: DatabaseUrl;
   readonly adapter: Adapter<unknown>;
   readonly settings: EngineSettings<unknown>;
+  /** The function that gives user and password, if a flag asks for one. */
+  readonly credentials: CheckedCredentials | undefined;
 }
 
 /**
@@ -66,7 +72,8 @@ export async function check(
     if (error instanceof DnsPoolError) throw error;
     // An unexpected error may hold the password.
     const text = error instanceof Error ? error.stack ?? error.message : String(error);
-    throw new Error(redactPassword(text, target.url.password));
+    const redacted = redactPassword(text, target.url.password);
+    throw new Error(target.credentials?.redact(redacted) ?? redacted);
   }
 }
 
@@ -132,14 +139,19 @@ async function readTarget(text: string | undefined, flags: Flags): Promise<Targe
       throw mustBeUndisclosed("URL", "a database URL with a host", `a ${url.dialect} URL without`);
     }
     const adapter = adapterByUrl(url.dialect, url.driver);
+    const give = await credentialsOf(flags);
+    const limitMs = 1000 * (connectTimeout ?? DEFAULT_CONNECT_TIMEOUT);
+    const credentials = give && new CheckedCredentials(give, limitMs);
     const options: EngineOptions = {
       ...dns,
+      ...(credentials && { credentials: credentials.give }),
       ...(connectTimeout !== undefined && { connectTimeout }),
       ...(wanted !== undefined && { targetSessionAttrs: wanted as WantedRole }),
     };
     // Refuses everything that an engine refuses, with the same errors.
     await getDnsEngine(url, { ...options, adapter }).close();
-    return { url, adapter, settings: readEngineOptions(readUrlOptions(url, options)) };
+    const settings = readEngineOptions(readUrlOptions(url, options));
+    return { url, adapter, settings, credentials };
   } catch (error) {
     throw toUsageError(error);
   }
@@ -161,7 +173,7 @@ async function resolveTwice(
 }
 
 function reportJson(
-  { url, adapter }: Target,
+  { url, adapter, credentials }: Target,
   { hosts, servers, wanted }: Facts,
   findings: readonly Finding[],
 ): Record<string, unknown> {
@@ -185,12 +197,26 @@ function reportJson(
       version: version ?? null,
       error: error ? { code: error.code ?? null, message: error.message } : null,
     })),
+    ...(credentials && { credentials: credentials.reports.map(credentialsJson) }),
     findings,
   };
 }
 
+function credentialsJson(
+  { host, port, took, user, expiresIn }: CredentialsReport,
+): Record<string, unknown> {
+  const expires = expiresIn === undefined || expiresIn === Infinity ? null : rounded(expiresIn);
+  return { host, port, took: rounded(took), user: user ?? null, expiresIn: expires };
+}
+
+function credentialsLine({ host, took, user, expiresIn }: CredentialsReport): string {
+  const given = `for ${user === undefined ? "" : `user ${user} at `}${host} in ${span(took)}`;
+  if (expiresIn === undefined) return `${given}, not kept`;
+  return expiresIn === Infinity ? `${given}, kept` : `${given}, expires in ${span(expiresIn)}`;
+}
+
 function reportLines(
-  { url }: Target,
+  { url, credentials }: Target,
   facts: Facts,
   findings: readonly Finding[],
   { paint }: CommandContext,
@@ -209,6 +235,7 @@ function reportLines(
   return [
     paint(url.render(), "bold"),
     ...answers,
+    ...(credentials?.reports ?? []).map((report) => `  password   ${credentialsLine(report)}`),
     "",
     ...rows,
     "",

@@ -97,8 +97,13 @@ function* aboutName({ answer, exactTtl }: HostFacts, isOnly: boolean): Generator
 }
 
 function* aboutServers({ servers }: Facts): Generator<Finding> {
+  let lacksLogin = false;
   for (const { address, error, tls } of servers) {
-    if (error) {
+    if (error?.code === "CREDENTIALS_FAILED") {
+      // The function is called once for all addresses.
+      if (!lacksLogin) yield { level: "failure", code: "no-credentials", message: error.message };
+      lacksLogin = true;
+    } else if (error) {
       const code = FAILED_TLS.includes(tls) ? "certificate" : "no-connection";
       yield { level: "failure", code, address, message: error.message };
     } else if (tls === "nothing" || tls === "chain") {

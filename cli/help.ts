@@ -94,6 +94,9 @@ can see the command line. No output shows the password.
                          primary, standby or prefer-standby. Default: any
   --connect-timeout SECONDS
                          for each address. Default: 10
+  --password-file FILE   a file with the password, in place of one in the URL
+  --credentials MODULE   a module whose default export is the function of the option
+                         "credentials". It is called once for each host
 ${DNS_FLAGS}
   --timeout SECONDS      for the resolution. Default: 12
   --json                 one JSON object; times in it are seconds

@@ -59,6 +59,7 @@ interface Report {
     readonly version: string | null;
     readonly error: { readonly code: string | null; readonly message: string } | null;
   }[];
+  readonly credentials?: readonly unknown[];
   readonly findings: readonly {
     readonly level: string;
     readonly code: string;
@@ -309,6 +310,101 @@ onEach("check reads the URL from DATABASE_URL", async (runtime) => {
   assertEquals([code, err], [0, ""]);
   assertMatch(out, /^postgresql:\/\/app:\*\*\*@db\.internal:/);
 });
+
+onEach("check logs in with the password of a file", async (runtime) => {
+  const { dns, primary, port } = lab;
+  dns.set(HOST, [primary.host], { ttl: 5 });
+  const url = `postgresql://app@${HOST}:${port}/orders`;
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-@" });
+  try {
+    const file = `${dir}/password`;
+    await Deno.writeTextFile(file, `${PASSWORD}\n`);
+    const good = await report(runtime, url, "--password-file", file);
+    assertEquals([good.code, good.codes], [0, []]);
+    const both = await check(runtime, [urlOf(), "--password-file", file]);
+    assertEquals(both.code, 2);
+    assertMatch(both.err, /^"password of the database URL" must not be given: /);
+    await Deno.writeTextFile(file, "wr0ng-P@55");
+    const wrong = await report(runtime, url, "--password-file", file);
+    assertEquals([wrong.code, wrong.servers[0]!.error!.code], [1, "28P01"]);
+    await Deno.writeTextFile(file, "\n");
+    for (const path of [file, `${dir}/missing`]) {
+      const { code, err } = await check(runtime, [url, "--password-file", path]);
+      assertEquals(code, 2);
+      assertMatch(err, /^"--password-file" must be a file (with a password|that can be read)/);
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+onEach(
+  "check logs in with what a function gives, and reports it without the password",
+  async (runtime) => {
+    const { dns, primary, standby, port } = lab;
+    dns.set(HOST, [primary.host, standby.host], { ttl: 5 });
+    const url = `postgresql://nobody@${HOST}:${port}/orders`;
+    const role = ["--target-session-attrs", "read-write"];
+    const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
+    const moduleOf = async (name: string, body: string) => {
+      await Deno.writeTextFile(`${dir}/${name}.mjs`, body);
+      return ["--credentials", `${dir}/${name}.mjs`];
+    };
+    try {
+      const given = `user: "app", password: ${JSON.stringify(PASSWORD)}`;
+      const good = await moduleOf(
+        "good",
+        `let calls = 0;
+      export default ({ host, port, user, database }) => {
+        if (++calls > 1) throw new Error("called twice");
+        if (host + user + database !== "${HOST}nobodyorders" || port !== ${port}) throw new Error("wrong");
+        return { ${given}, expiresAt: Date.now() + 900_000 };
+      };`,
+      );
+      const { code, codes, credentials } = await report(runtime, url, ...good, ...role);
+      assertEquals([code, codes], [0, []]);
+      const [{ took, expiresIn, ...rest }] = credentials as [{ took: number; expiresIn: number }];
+      assertEquals(rest, { host: HOST, port, user: "app" } as object);
+      assert(took >= 0 && expiresIn > 800 && expiresIn < 900.1);
+      const { out } = await check(runtime, [url, ...good, ...role]);
+      assertMatch(
+        out,
+        /\n {2}password {3}for user app at db\.internal in \d+\.\d ms, expires in 1[45] min \d+ s\n/,
+      );
+
+      const fails = await moduleOf(
+        "fails",
+        `export default () => { throw new RangeError(${JSON.stringify(PASSWORD)}); };`,
+      );
+      const failed = await report(runtime, url, ...fails, ...role);
+      assertEquals([failed.code, failed.codes], [1, ["failure no-credentials"]]);
+      assertMatch(
+        failed.findings[0]!.message,
+        /the function "credentials" failed with RangeError$/,
+      );
+      const wrong = await moduleOf("wrong", `export default () => ({ password: 12345678 });`);
+      const refused = await check(runtime, [url, ...wrong, ...role]);
+      assertEquals(refused.code, 1);
+      assertMatch(refused.out, /"password" must be a string, got a value of type number/);
+      assertEquals(refused.out.includes("12345678"), false);
+
+      for (
+        const flags of [
+          ["--credentials", `${dir}/missing.mjs`],
+          await moduleOf("none", "export {}"),
+        ]
+      ) {
+        const { code, err } = await check(runtime, [url, ...flags]);
+        assertEquals(code, 2);
+        assertMatch(err, /^"--credentials" must be a module whose default export is a function/);
+      }
+      const both = await check(runtime, [url, ...good, "--password-file", `${dir}/good.mjs`]);
+      assertEquals([both.code, both.err.split(":")[0]], [2, '"--password-file" must not be given']);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+);
 
 /** Checks without the driver, on Node only: Deno fetches it. */
 async function withoutDriver(): Promise<void> {
