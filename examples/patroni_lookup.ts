@@ -1,0 +1,108 @@
+/**
+ * A lookup that asks Patroni itself: the REST API of the members says which of them is the leader and which are replicas,
+ * so that an engine follows a switchover without any DNS record.
+ *
+ *     MEMBERS=http://10.0.0.1:8008,http://10.0.0.2:8008,http://10.0.0.3:8008 DATABASE_URL=postgresql://app:secret@leader.orders/orders deno run -A examples/patroni_lookup.ts
+ *
+ * The host in the URL is no DNS name. Its first label is the role: `leader` or `replicas`.
+ */
+
+import { getDnsEngine, type Lookup, LookupError } from "@dnspool/dnspool";
+import { pgAdapter } from "@dnspool/dnspool/adapters/pg";
+import { isIP } from "node:net";
+import process from "node:process";
+// @ts-types="npm:@types/pg@^8"
+import pg from "npm:pg@^8.23";
+
+/** A member in the answer to `GET /cluster` (Patroni 2.1 to 4.0). */
+interface Member {
+  readonly name: string;
+  readonly role: string;
+  readonly state: string;
+  /** The address in `postgresql.connect_address`. */
+  readonly host: string;
+  readonly timeline?: number | string;
+}
+
+/** Roles by the first label of the name. A leader of a standby cluster takes no writes. */
+const ROLES: Readonly<Record<string, (member: Member) => boolean>> = {
+  leader: ({ role }) => role === "leader" || role === "master",
+  replicas: ({ role }) => ["replica", "sync_standby", "quorum_standby"].includes(role),
+};
+/** States in which a member takes connections. */
+const READY = ["running", "streaming", "in archive recovery"];
+/** Milliseconds after the first answer in which another member may know a later leader. */
+const LATER_MS = 50;
+const TIMEOUT_MS = 1000;
+
+/**
+ * Makes the lookup.
+ *
+ * @param members The URLs of the REST API of the members, as far as they are known.
+ * @param ttl Seconds for which an answer is good: a switchover is followed within them. Default 1.
+ */
+export function patroniLookup(members: readonly string[], ttl = 1): Lookup {
+  return {
+    name: "patroni",
+    async lookup({ name, family, signal }) {
+      const isWanted = ROLES[name.split(".")[0]!];
+      if (!isWanted) throw new LookupError(`No role of Patroni: "${name}"`, { kind: "config" });
+      const cluster = await latestCluster(members, signal);
+      const hosts = cluster.filter((member) => isWanted(member) && READY.includes(member.state))
+        .map(({ host }) => host);
+      const addresses = hosts.filter((host) => isIP(host) === family);
+      if (addresses.length > 0) return { addresses: [...new Set(addresses)], ttl };
+      const named = hosts.find((host) => isIP(host) === 0);
+      if (named !== undefined) {
+        const message = `Patroni's connect_address must be an IP address, got "${named}"`;
+        throw new LookupError(message, { kind: "config" });
+      }
+      // Of the other family there is none for good; a cluster without a leader will have one.
+      const kind = hosts.length > 0 ? "negative" : "transient";
+      throw new LookupError(`Patroni knows no such member: "${name}"`, { kind });
+    },
+  };
+}
+
+/** Asks all members; of those that answer in time, the one that knows the latest leader is right. */
+async function latestCluster(urls: readonly string[], signal: AbortSignal): Promise<Member[]> {
+  const over = new AbortController();
+  const limits = [signal, over.signal, AbortSignal.timeout(TIMEOUT_MS)];
+  const answers: Member[][] = [];
+  const asked = urls.map(async (url) => {
+    const response = await fetch(new URL("/cluster", url), { signal: AbortSignal.any(limits) });
+    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+    answers.push(((await response.json()) as { members: Member[] }).members);
+  });
+  const all = Promise.allSettled(asked);
+  try {
+    await Promise.any(asked);
+    let timer;
+    await Promise.race([all, new Promise((resolve) => timer = setTimeout(resolve, LATER_MS))]);
+    clearTimeout(timer);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new LookupError("No member of Patroni answered", { kind: "transient", cause: error });
+  } finally {
+    over.abort();
+    await all;
+  }
+  return answers.reduce((best, next) => timelineOf(next) > timelineOf(best) ? next : best);
+}
+
+/** Each leader begins a timeline. */
+function timelineOf(members: readonly Member[]): number {
+  return Math.max(0, ...members.filter(ROLES.leader!).map(({ timeline }) => Number(timeline) || 0));
+}
+
+if (import.meta.main) {
+  await using engine = getDnsEngine(process.env.DATABASE_URL!, {
+    adapter: pgAdapter(pg),
+    dnsLookup: patroniLookup(process.env.MEMBERS!.split(",")),
+    dnsFallback: false,
+    targetSessionAttrs: "read-write",
+  });
+  engine.addEventListener("addresschange", ({ detail }) => console.log("leader", detail.addresses));
+  const [row] = await engine.query<{ server: string }>("SELECT inet_server_addr() AS server");
+  console.log("written by", row!.server);
+}
