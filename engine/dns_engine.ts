@@ -84,6 +84,11 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     (engine as DnsEngine<C>).#core.changeLimits(limits);
   }
 
+  /** Returns whether a lease may serve another statement that begins now, for a drop-in that shares it. */
+  static mayShare<C>(engine: Engine<C>, lease: Lease<C>): boolean {
+    return (engine as DnsEngine<C>).#core.answer.isFresh() && PoolLease.isGood(lease);
+  }
+
   get pool(): { readonly counts: PoolCounts; invalidate(): void } {
     const { pool } = this.#core;
     return { counts: pool.counts, invalidate: () => pool.evictAll() };

@@ -100,6 +100,13 @@ export class PoolLease<C> implements Lease<C>, Holder {
     if (#slot in lease) lease.#slot.borrowed = borrowed;
   }
 
+  /** Returns whether the connection of a lease could be handed out again, as far as is known of it. */
+  static isGood(lease: Lease<unknown>): boolean {
+    if (!(#slot in lease) || lease.#slot.holder !== lease) return false;
+    const { evicted, retired, broken, doubt } = lease.#slot;
+    return !evicted && !retired && !broken && doubt === undefined;
+  }
+
   /** Returns the server's last error on a lease's connection, if it reported any since the last call, and forgets it. */
   static takeServerError(lease: Lease<unknown>): unknown {
     if (!(#slot in lease)) return undefined;

@@ -16,6 +16,9 @@ import { type ErrorFields, ProtocolState } from "../shared/postgres_protocol.ts"
 import type { ReportedRole } from "../shared/postgres_role.ts";
 import { CancelSocket, type RemoteAddress } from "./cancel_socket.ts";
 
+/** The letter of the message Sync. */
+const SYNC = "S".charCodeAt(0);
+
 /** The events of a connection. */
 export interface SocketEvents {
   /** Makes an error from the fields that the server sent. */
@@ -38,6 +41,8 @@ export class DriverSocket extends EventEmitter {
   readonly #socket: Socket;
   readonly #events: SocketEvents;
   readonly #protocol: ProtocolState = new ProtocolState();
+  /** Called when the server has answered all and the driver has nothing to send, and when the connection has ended. */
+  onIdle: (() => void) | undefined;
   /** Whether `noteMade` and `noteBuilt` are called. */
   followsStatements = false;
   /** Whether the driver has a statement that it has not sent. */
@@ -53,6 +58,8 @@ export class DriverSocket extends EventEmitter {
   #closedByDriver = false;
   /** Number of statements that the driver has begun. */
   #statements = 0;
+  /** Whether the statement that the driver begins now is counted when it has. */
+  #isCounting = false;
   /** Number of answers that belong to no statement of these: those of the handshake. */
   #earlierAnswers = 0;
   /** Whether the driver has stopped reading, because what it read was not taken from it. */
@@ -96,7 +103,10 @@ export class DriverSocket extends EventEmitter {
     let onDone!: () => void;
     const done = new Promise<void>((resolve) => onDone = resolve);
     this.#cancels.add(done);
-    done.then(() => this.#cancels.delete(done));
+    done.then(() => {
+      this.#cancels.delete(done);
+      this.#tellIdle();
+    });
     return new CancelSocket(this, { dial, ended: this.#ended.signal, onDone });
   }
 
@@ -158,9 +168,35 @@ export class DriverSocket extends EventEmitter {
     return this.#protocol.role;
   }
 
-  /** Records that the driver began a statement that it cannot send. */
+  /** Records that the driver began a statement that it cannot send; or, once it is described, cannot go on with. */
   noteBegun(): void {
-    this.#statements++;
+    // Of one that nothing precedes, an answer comes all the same: the driver sends Sync for it.
+    if (this.#hasBegun && !this.#isCounting && !(this.#reading && this.#protocol.isDescribed)) {
+      this.#statements++;
+    }
+  }
+
+  /** Whether the driver has a statement that it has not sent, or that is not answered. */
+  get #hasBegun(): boolean {
+    return this.#unsent === "yes" || this.#protocol.activity !== "none";
+  }
+
+  /**
+   * Begins one statement.
+   *
+   * @param begin Makes the driver begin it; returns whether it has: if it cannot send one that follows others, it waits
+   *   for an answer that will not come.
+   */
+  beginOne(begin: () => boolean): void {
+    const statements = this.#statements;
+    const unsent = this.#unsent;
+    const isFirst = !this.#hasBegun;
+    this.#isCounting = true;
+    const hasBegun = begin();
+    this.#isCounting = false;
+    if (!hasBegun) this.#unsent = unsent;
+    // If it is first and was not built, its Sync counts when it is sent.
+    if (!isFirst || this.#unsent === "yes") this.#statements = statements + (hasBegun ? 1 : 0);
   }
 
   /** Waits until the statements that the driver made are turned into bytes, if they are executed. */
@@ -219,6 +255,7 @@ export class DriverSocket extends EventEmitter {
   /** Sends bytes; called by the driver. */
   write(bytes: Uint8Array, callback?: (error?: Error | null) => void): boolean {
     if (this.readyState === "open") {
+      if (!this.#hasBegun && isSync(bytes)) this.#statements++;
       this.#protocol.sent(bytes);
       this.#unsent = "no"; // the driver sends all that it has
       if (!this.#isBehind) return this.#socket.write(bytes, callback);
@@ -251,6 +288,7 @@ export class DriverSocket extends EventEmitter {
   resume(): void {
     this.#paused = false;
     this.#socket.resume();
+    if (this.onIdle !== undefined) queueMicrotask(() => this.#tellIdle());
   }
 
   #receive(chunk: Uint8Array): void {
@@ -271,6 +309,13 @@ export class DriverSocket extends EventEmitter {
       if (!isInFailedTransaction((error as { code?: unknown }).code)) this.#events.onError(error);
     }
     if (this.#isBehind) this.terminate(outOfStep());
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    if (this.onIdle === undefined || this.readyState === "closed" || this.#paused) return;
+    const { activity } = this.#protocol;
+    if (activity === "none" && this.#unsent !== "yes" && this.#cancels.size === 0) this.onIdle();
   }
 
   #end(error: Error): void {
@@ -284,7 +329,13 @@ export class DriverSocket extends EventEmitter {
     if (this.#closedByDriver) this.emitClose();
     else if (this.#givenToDriver) this.emit("error", error);
     this.#events.onEnd(error);
+    this.onIdle?.();
   }
+}
+
+/** Returns whether bytes are the message Sync alone. */
+function isSync(bytes: Uint8Array): boolean {
+  return bytes.length === 5 && bytes[0] === SYNC;
 }
 
 /** The driver begins a statement one microtask after the call, and a COPY after a few. */

@@ -130,6 +130,11 @@ export class ProtocolState {
     return this.#unanswered + (this.#unsynced === undefined ? 0 : 1);
   }
 
+  /** Whether a statement was sent to be described, and the driver has not gone on with it. */
+  get isDescribed(): boolean {
+    return this.#unsynced === "statement";
+  }
+
   /** What the connection has still to do, as far as the messages on it tell. */
   get activity(): Activity {
     if (this.#unsynced === "portal" || this.#copy !== undefined) return "stuck";

@@ -21,6 +21,8 @@ export interface PostgresDial extends Pick<Target, "port" | "keepAlive" | "signa
   readonly tls: TlsOptions | false | undefined;
   /** Whether TLS starts at once, without the request (PostgreSQL 17, `sslnegotiation=direct`). */
   readonly direct?: boolean;
+  /** Whether a server that does not support TLS is spoken to in plain text. Default: no. */
+  readonly optional?: boolean | undefined;
 }
 
 /**
@@ -34,12 +36,13 @@ export interface PostgresDial extends Pick<Target, "port" | "keepAlive" | "signa
  */
 export async function dialPostgres(ip: string, dial: PostgresDial): Promise<Socket> {
   const socket = await dialSocket(ip, dial);
-  const { tls, direct = false, signal } = dial;
+  const { tls, direct = false, optional = false, signal } = dial;
   if (!tls) return socket;
   return await completeHandshake(socket, {
     signal,
     async run() {
       if (!direct && !await askForTls(socket)) {
+        if (optional) return socket;
         throw new Error("The server does not support TLS");
       }
       return await encrypt(socket, tls, direct);

@@ -117,6 +117,11 @@ export function withServerName(host: string, options: TlsOptions): TlsOptions {
   return Object.defineProperties({ ...name }, Object.getOwnPropertyDescriptors(options));
 }
 
+/** Returns whether a socket is encrypted. */
+export function isEncrypted(socket: unknown): boolean {
+  return ((socket ?? {}) as SecuredSocket).encrypted === true;
+}
+
 /**
  * Verifies a socket that a driver has secured: not every driver does all that it is told, in every version and on every
  * runtime.

@@ -214,7 +214,7 @@ const PASSWORD_IN_URI = /^[a-z][a-z\d+.-]*:\/\/[^/?#:@]*:[^/?#]+@/i;
 export function refusePassword(given: RawOptions, uri: unknown): void {
   if (given.credentials === undefined) return;
   const reason = 'the option "credentials" gives it';
-  for (const name of ["password", "password1", "passwordSha1"]) {
+  for (const name of ["password", "pass", "password1", "passwordSha1"]) {
     if (given[name] !== undefined && given[name] !== null) throw mustNotBeGiven(name, reason);
   }
   if (typeof uri === "string" && PASSWORD_IN_URI.test(uri)) {

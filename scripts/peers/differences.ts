@@ -10,6 +10,10 @@ const SLOT = "the slot of a client that died in use is free at once";
 const LIFETIME = "an idle client is closed at its idle timeout, not at its lifetime";
 const TIMER = "one timer closes idle clients, a moment later";
 
+const SOCKET = 'gives "socket", which is refused: the address comes from DNS';
+const AT_ONCE = "an option that cannot be used is refused at once";
+const SUBSCRIBE = "subscribe() is refused: its replication slot stays on the server";
+
 /** Reasons, by suite and test. */
 export const DIFFERENCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "pg-pool": {
@@ -43,5 +47,18 @@ export const DIFFERENCES: Readonly<Record<string, Readonly<Record<string, string
       "counts the listeners of a connection, which has two more",
     "test/integration/graceful-end/test-pool-release-idle-with-default-config.test.mts":
       "an idle connection is closed with a message to the server",
+  },
+  "postgres.js": {
+    "Proper handling of non object Errors": SOCKET,
+    "Proper handling of null Errors": SOCKET,
+    "Ensure reserve on connection throws proper error": SOCKET,
+    "Custom socket": SOCKET,
+    "requests works after single connect_timeout":
+      "gives an object that is another number each time",
+    "Catches connection config errors": AT_ONCE,
+    "Catches connection config errors with end": AT_ONCE,
+    "subscribe": SUBSCRIBE,
+    "subscribe with transform": SUBSCRIBE,
+    "subscribe reconnects and calls onsubscribe": SUBSCRIBE,
   },
 };

@@ -3,7 +3,7 @@
  * in its place, and the difference. Fetches nothing: it is given checkouts of their repositories, with their
  * dependencies installed and, for Kysely, built.
  *
- *     deno task peers --node-postgres=DIR --mysql2=DIR --kysely=DIR --knex=DIR
+ *     deno task peers --node-postgres=DIR --mysql2=DIR --kysely=DIR --knex=DIR --postgresjs=DIR
  *
  * Node is that of the PATH, the servers are those of the lab. Exit status: 0; 1 if a test has another outcome with the
  * drop-in that `differences.ts` does not list.
@@ -11,13 +11,14 @@
  * @module
  */
 
+import { makeAuthority } from "../../lab/certificates.ts";
 import { startMariadb } from "../../lab/mariadb.ts";
 import { startPostgres } from "../../lab/postgres.ts";
 import { bundleForPrograms } from "../test/runtimes/bundle.ts";
 import { DIFFERENCES } from "./differences.ts";
 import { type Checkouts, type Outcomes, type Suite, suitesOf } from "./suites.ts";
 
-const OPTIONS = ["node-postgres", "mysql2", "kysely", "knex"] as const;
+const OPTIONS = ["node-postgres", "mysql2", "kysely", "knex", "postgresjs"] as const;
 
 function readCheckouts(args: readonly string[]): Checkouts {
   const checkouts: Record<string, string> = {};
@@ -77,8 +78,36 @@ await using mariadb = await startMariadb({
   password: "kysely",
   database: "kysely_test",
 });
+await using replicating = await startPostgres({
+  host: "127.0.0.1",
+  port: 5432, // its tests have the port and the path of the socket in their text
+  user: "postgres",
+  password: "postgres",
+  settings: {
+    wal_level: "logical",
+    max_wal_senders: 10,
+    max_prepared_transactions: 10,
+    synchronous_commit: true,
+    unix_socket_directories: "/tmp",
+  },
+  tls: await (await makeAuthority()).issue({ names: ["localhost"], ips: ["127.0.0.1"] }),
+  hba: [
+    "local all all trust",
+    "host all postgres samehost trust",
+    "host postgres_js_test postgres_js_test samehost trust",
+    "host postgres_js_test postgres_js_test_md5 samehost md5",
+    "host postgres_js_test postgres_js_test_scram samehost scram-sha-256",
+  ],
+});
+await using _second = await startPostgres({
+  host: "127.0.0.1",
+  port: 5433,
+  user: "postgres",
+  password: "postgres",
+  hba: ["host all postgres samehost trust"],
+});
 let unlisted = 0;
-for (const suite of suitesOf(checkouts, { postgres, mariadb, dir })) {
+for (const suite of suitesOf(checkouts, { postgres, mariadb, replicating, dir })) {
   const original = await run(suite, {});
   const preload = {
     NODE_OPTIONS: `--import ${new URL("substitute.mjs", import.meta.url)}`,

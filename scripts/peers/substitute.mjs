@@ -10,6 +10,7 @@ import process from "node:process";
 
 const { package: directory, targets } = JSON.parse(process.env.DNSPOOL_PEERS);
 const { dnsPg } = await import(`${directory}/drop_in/pg_pool.js`);
+const { dnsPostgres } = await import(`${directory}/drop_in/postgresjs.js`);
 const { dnsMysql2 } = await import(`${directory}/drop_in/mysql2_pool.js`);
 
 const NAME = "db.internal";
@@ -78,7 +79,21 @@ function ofMysql2(mysql2) {
   });
 }
 
-const MAKERS = { pg: ofPg, "pg-pool": ofPgPool, mysql2: ofMysql2 };
+function ofPostgresjs(postgres) {
+  const made = dnsPostgres(postgres, dns);
+  const isGiven = ({ host, hostname, path } = {}) => host || hostname || path;
+  const named = (first, second) => {
+    if (typeof first === "string") {
+      return isGiven(second)
+        ? [first, second]
+        : [first.replace("//localhost", `//${NAME}`), second];
+    }
+    return isGiven(first) ? [first, second] : [{ ...first, host: NAME }, second];
+  };
+  return Object.assign((...args) => made(...named(...args)), postgres);
+}
+
+const MAKERS = { pg: ofPg, "pg-pool": ofPgPool, mysql2: ofMysql2, postgresjs: ofPostgresjs };
 const made = new Map();
 
 /** Returns the drop-in for a module. */

@@ -13,6 +13,7 @@ export interface Checkouts {
   readonly mysql2?: string;
   readonly kysely?: string;
   readonly knex?: string;
+  readonly postgresjs?: string;
 }
 
 /** What became of each test: `passed`, `failed` or `skipped`. */
@@ -27,7 +28,7 @@ export interface Suite {
   /** The modules that the drop-in replaces for the tests; `esm` is the file that `import` resolves to. */
   readonly targets: readonly {
     readonly file: string;
-    readonly kind: "pg" | "pg-pool" | "mysql2";
+    readonly kind: "pg" | "pg-pool" | "mysql2" | "postgresjs";
     readonly esm?: string;
     /** A directory whose files get the drop-in too, beside the tests. */
     readonly by?: string;
@@ -39,6 +40,8 @@ export interface Suite {
 export interface Lab {
   readonly postgres: { readonly host: string; readonly port: number };
   readonly mariadb: { readonly host: string; readonly port: number };
+  /** A server with TLS and logical replication, for the tests of postgres.js. */
+  readonly replicating: { readonly host: string; readonly port: number };
   readonly dir: string;
 }
 
@@ -61,7 +64,7 @@ async function node({ cwd, args, env, limitMs }: Command): Promise<boolean> {
     env: { ...env, NODE_NO_WARNINGS: "1" },
     stdin: "null",
     stdout: "null",
-    stderr: "null",
+    stderr: Deno.env.get("DNSPOOL_SHOW") ? "inherit" : "null",
     signal: AbortSignal.timeout(limitMs),
   }).output();
   return success;
@@ -116,6 +119,39 @@ function program(
   };
 }
 
+/** The tests of postgres.js, in a copy: their own harness ends at the first failure. */
+function postgresjsTests(checkout: string, { replicating, dir }: Lab): Part {
+  const copy = `${dir}/postgresjs`;
+  Deno.mkdirSync(`${copy}/tests`, { recursive: true });
+  for (const { name } of Deno.readDirSync(`${checkout}/tests`)) {
+    Deno.copyFileSync(`${checkout}/tests/${name}`, `${copy}/tests/${name}`);
+  }
+  Deno.copyFileSync(
+    new URL("postgresjs_harness.mjs", import.meta.url),
+    `${copy}/tests/test.js`,
+  );
+  Deno.symlinkSync(`${checkout}/src`, `${copy}/src`);
+  Deno.writeTextFileSync(`${copy}/package.json`, '{"type":"module"}');
+  return async (preload) => {
+    const file = await Deno.makeTempFile({ dir, suffix: ".json" });
+    await node({
+      cwd: copy,
+      args: ["tests/index.js"],
+      env: {
+        PGHOST: "localhost",
+        PGPORT: String(replicating.port),
+        PGUSER: "postgres",
+        PGDATABASE: "postgres",
+        DNSPOOL_OUTCOMES: file,
+        ...preload,
+      },
+      limitMs: SUITE_LIMIT_MS,
+    });
+    const text = await Deno.readTextFile(file);
+    return text === "" ? { "(the whole suite)": "failed" } : JSON.parse(text);
+  };
+}
+
 /** Returns the suites of the checkouts. */
 export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
   const suites: Suite[] = [];
@@ -127,7 +163,7 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
     PGPASSWORD: LOGIN.password,
     PGDATABASE: LOGIN.database,
   };
-  const { "node-postgres": nodePostgres, mysql2, kysely, knex } = checkouts;
+  const { "node-postgres": nodePostgres, mysql2, kysely, knex, postgresjs } = checkouts;
   if (nodePostgres) {
     const pool = `${nodePostgres}/packages/pg-pool`;
     suites.push({
@@ -215,6 +251,17 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
         dir,
       })],
     })));
+  }
+  if (postgresjs) {
+    suites.push({
+      name: "postgres.js",
+      targets: [{
+        kind: "postgresjs",
+        file: `${postgresjs}/cjs/src/index.js`,
+        esm: `${postgresjs}/src/index.js`,
+      }],
+      parts: [postgresjsTests(postgresjs, lab)],
+    });
   }
   return suites;
 }

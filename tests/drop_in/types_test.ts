@@ -5,6 +5,7 @@
 import { assert } from "@std/assert";
 import { drizzle } from "npm:drizzle-orm@^0.45/node-postgres";
 import { drizzle as drizzleOnMysql2 } from "npm:drizzle-orm@^0.45/mysql2";
+import { drizzle as drizzleOnPostgresjs } from "npm:drizzle-orm@^0.45/postgres-js";
 import { MysqlDialect, type MysqlPool, PostgresDialect, type PostgresPool } from "npm:kysely@^0.29";
 import mysqlOfCallbacks from "npm:mysql2@^3.24";
 import mysql from "npm:mysql2@^3.24/promise";
@@ -12,8 +13,10 @@ import mysql from "npm:mysql2@^3.24/promise";
 import pg from "npm:pg@^8.23";
 // @ts-types="npm:@types/pg@^8"
 import * as pgModule from "npm:pg@^8.23";
+import postgres from "npm:postgres@^3.4";
 import { dnsMysql2, DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
 import { dnsPg, DnsPgPool } from "../../drop_in/pg_pool.ts";
+import { dnsPostgres } from "../../drop_in/postgresjs.ts";
 import type { EngineStatus } from "../../engine.ts";
 import type { Same } from "../support/target.ts";
 
@@ -108,4 +111,34 @@ Deno.test("dnsMysql2(mysql2) has the type of what was passed in", () => {
   same<typeof module, typeof mysql>(true);
   const ofCallbacks = dnsMysql2(mysqlOfCallbacks);
   same<typeof ofCallbacks, typeof mysqlOfCallbacks>(true);
+});
+
+Deno.test("dnsPostgres(postgres) has the type of postgres, with an engine and dnspool's options", async () => {
+  const made = dnsPostgres(postgres, { dnsNameservers: ["10.0.0.2"] });
+  const original: typeof postgres = made;
+  const sql = made("postgres://app@db.internal/orders", {
+    max: 5,
+    transform: postgres.camel,
+    targetSessionAttrs: "read-write",
+    poolTimeout: 10,
+  });
+  const plain: postgres.Sql = sql;
+  const typed = made("postgres://app@db.internal/orders", { types: { bigint: postgres.BigInt } });
+  same<ReturnType<typeof status>, EngineStatus | undefined>(true);
+  same<Awaited<ReturnType<typeof rows>>, { n: number }[]>(true);
+  same<ReturnType<typeof value>, postgres.Parameter<bigint>>(true);
+  drizzleOnPostgresjs({ client: sql });
+  await plain.end();
+  await typed.end();
+  await original({ host: "db.internal" }).end();
+
+  function status() {
+    return sql.engine?.status();
+  }
+  async function rows() {
+    return [...await sql<{ n: number }[]>`SELECT 1 AS n`];
+  }
+  function value() {
+    return typed.types.bigint(1n);
+  }
 });

@@ -8,6 +8,7 @@ import config from "../../deno.json" with { type: "json" };
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import mysql2 from "npm:mysql2@^3.24/promise";
+import postgres from "npm:postgres@^3.4";
 import { dbPostgresAdapter } from "../../adapters/db_postgres.ts";
 import { mariadbAdapter } from "../../adapters/mariadb.ts";
 import { mysql2Adapter } from "../../adapters/mysql2.ts";
@@ -16,6 +17,7 @@ import { postgresjsAdapter } from "../../adapters/postgresjs.ts";
 import { sqliteAdapter } from "../../adapters/sqlite.ts";
 import { dnsMysql2, DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
 import { dnsPg, DnsPgPool } from "../../drop_in/pg_pool.ts";
+import { dnsPostgres } from "../../drop_in/postgresjs.ts";
 import { dohLookup } from "../../lookups/doh.ts";
 import {
   DatabaseUrl,
@@ -61,7 +63,7 @@ const STATE_ERRORS: readonly { file: string; message: string; because: string }[
     because: "the driver would run the first statement only",
   },
   {
-    file: "adapters/postgresjs.ts",
+    file: "adapters/postgresjs/clients.ts",
     message: "Cannot call ${method}() on a connection of a pool",
     because: "the method of the driver's client is not available",
   },
@@ -69,6 +71,11 @@ const STATE_ERRORS: readonly { file: string; message: string; because: string }[
     file: "drop_in/mysql2_pool.ts",
     message: "Cannot make a pool cluster",
     because: "the driver's function is not available",
+  },
+  {
+    file: "drop_in/postgresjs/sql.ts",
+    message: "Cannot call subscribe() on a pool that follows DNS",
+    because: "the method of the driver is not available",
   },
   {
     file: "testing/dns_server.ts",
@@ -357,7 +364,23 @@ Deno.test("drop-ins refuse arguments with messages of the three forms", async ()
     const make = (own: object) => new DnsMysql2Pool(mysql2, { ...host, ...own } as never);
     await checkArgument(`new DnsMysql2Pool(${JSON.stringify(given)})`, make, [given]);
   }
+  const postgresjsOptions = [
+    ...options.filter(({ stream }) => stream === undefined),
+    { socket: () => {} },
+    { max: -1 },
+    { max: "many" },
+    { idle_timeout: "x" },
+    { connect_timeout: -1 },
+    { poolTimeout: "x" },
+    { host: "no host" },
+  ];
+  for (const given of postgresjsOptions) {
+    const make = (own: object) => dnsPostgres(postgres)({ ...host, ...own } as never);
+    await checkArgument(`dnsPostgres(postgres)(${JSON.stringify(given)})`, make, [given]);
+  }
   await checkArgument("dnsPg()", (own) => dnsPg(pg, own), options.slice(0, 1));
+  await checkArgument("dnsPostgres()", (own) => dnsPostgres(postgres, own), options.slice(0, 1));
+  await checkArgument("dnsPostgres()", (driver) => dnsPostgres(driver), [null, 7, {}]);
   await checkArgument("dnsMysql2()", (own) => dnsMysql2(mysql2, own), options.slice(0, 1));
 });
 

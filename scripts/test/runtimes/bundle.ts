@@ -18,7 +18,12 @@ const NEEDS_DENO = /\bDeno\.(?!test\b)|"(?:\.\.\/)+scripts\/|"npm:drizzle-orm|"j
 const INSTALLED = ["pg@^8.23", "postgres@^3.4", "mysql2@^3.24", "mariadb@^3.5", PROGRAMS];
 
 /** The modules of the repository that such programs import. */
-const FOR_PROGRAMS = ["mod.ts", "drop_in/mysql2_pool.ts", "drop_in/pg_pool.ts"];
+const FOR_PROGRAMS = [
+  "mod.ts",
+  "drop_in/mysql2_pool.ts",
+  "drop_in/pg_pool.ts",
+  "drop_in/postgresjs.ts",
+];
 
 /** Returns the test files, without `.ts`: those that run on every runtime, and those that are bound to Deno. */
 export async function sortTests(): Promise<{ portable: string[]; bound: string[] }> {
