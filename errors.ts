@@ -18,6 +18,7 @@ export type ErrorCode =
   | "POOL_CLOSED"
   | "CONNECTION_IN_USE"
   | "CONNECTION_LOST"
+  | "LEASE_TIMEOUT"
   | "TRANSACTION_ABORTED"
   | "DISCONNECTED";
 
@@ -275,6 +276,33 @@ export class ConnectionLostError extends DnsPoolError {
   constructor(message: string, options: ErrorOptions & { address: string }) {
     super("CONNECTION_LOST", message, options);
     this.address = options.address;
+  }
+}
+
+/**
+ * A lease took longer than `leaseTimeout`: its connection was terminated, and what it was running was cancelled on the
+ * server. The work may or may not have been done.
+ */
+export class LeaseTimeoutError extends ConnectionLostError {
+  override readonly code: ErrorCode = "LEASE_TIMEOUT";
+  /** The stack trace of the checkout. */
+  readonly takenAt: string | undefined;
+  /** Number of seconds that the lease took. */
+  readonly seconds: number;
+
+  /**
+   * Makes the error.
+   *
+   * @param message The connection, the seconds, and the stack trace of the checkout.
+   * @param options The address, the seconds and the stack trace.
+   */
+  constructor(
+    message: string,
+    options: ErrorOptions & { address: string; seconds: number; takenAt: string | undefined },
+  ) {
+    super(message, options);
+    this.seconds = options.seconds;
+    this.takenAt = options.takenAt;
   }
 }
 

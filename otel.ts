@@ -125,7 +125,8 @@ type StartSpan = (name: string, options?: { startTime?: number; root?: boolean }
  * Metrics, each with `db.client.connection.pool.name`: `db.client.connection.count` (by `db.client.connection.state`),
  * `.idle.max`, `.idle.min`, `.max`, `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`, `.use_time`, as in
  * the semantic conventions; `dnspool.checkout.failures` (by `error.type`), `dnspool.resolve.duration`,
- * `dnspool.resolve.failures`, `dnspool.address.changes`, `dnspool.connections.retired` and `dnspool.answer.age`.
+ * `dnspool.resolve.failures`, `dnspool.address.changes`, `dnspool.connections.retired`, `dnspool.lease.timeouts` and
+ * `dnspool.answer.age`.
  * Durations are in seconds. Spans: `dnspool.checkout` for a checkout that waits, `dnspool.connect`, `dnspool.resolve`.
  *
  * @typeParam C The driver's client.
@@ -283,8 +284,13 @@ function watch<C>(engine: Engine<C>, meter: OtelMeter, attributes: OtelAttribute
     unit: "{connection}",
     description: "Connections in use whose address departed",
   });
-  for (const one of [changes, retired]) one.add(0, attributes);
+  const expired = meter.createCounter("dnspool.lease.timeouts", {
+    unit: "{lease}",
+    description: "Leases that took longer than leaseTimeout and were terminated",
+  });
+  for (const one of [changes, retired, expired]) one.add(0, attributes);
   engine.addEventListener("addresschange", () => changes.add(1, attributes));
   engine.addEventListener("retire", ({ detail }) => retired.add(detail.inUse, attributes));
+  engine.addEventListener("leasetimeout", () => expired.add(1, attributes));
   engine.addEventListener("close", () => closed = true);
 }

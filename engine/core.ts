@@ -11,7 +11,7 @@ import { Log } from "../internal/log.ts";
 import { redactingLogger } from "../internal/redact.ts";
 import type { Adapter, Notifications } from "../adapters/adapter.ts";
 import { PoolClosedError } from "../errors.ts";
-import { connectionLost } from "../pool/connection/close.ts";
+import { connectionLost, leaseTimeoutError } from "../pool/connection/close.ts";
 import {
   CurrentAddresses,
   DepartureWatch,
@@ -253,6 +253,7 @@ export class EngineCore<C> {
     const pool = new Pool<C>(parts, this.#poolSettings);
     const housekeeper: Housekeeper<C> = new Housekeeper(pool, settings, {
       onLongLease: (slot, heldMs) => this.#onLongLease(slot, heldMs),
+      onExpiredLease: (slot, heldMs) => this.#onExpiredLease(pool, slot, heldMs),
       onSuspect: (address) => this.#onSuspect(address),
     });
     const leaseSource = settings.poolClass === "static" ? new StaticPool(pool, parts) : pool;
@@ -311,6 +312,16 @@ export class EngineCore<C> {
     this.emit("longlease", { address, seconds, takenAt });
   }
 
+  /** Terminates a lease that took too long. Another holder gets the place at once. */
+  #onExpiredLease(pool: Pool<C>, slot: Slot<C>, heldMs: number): void {
+    const { address, takenAt } = slot;
+    const seconds = heldMs / 1000;
+    const error = leaseTimeoutError({ address, seconds, takenAt });
+    this.#poolLog.warn(error.message);
+    pool.terminate(slot, error, { cancel: true });
+    this.emit("leasetimeout", { address, seconds, takenAt });
+  }
+
   /** Probes the server of a long lease. If it does not answer, all connections to it are given up. */
   async #onSuspect(address: string): Promise<void> {
     const alive = await this.#dialer.probe(address, this.#end.signal);
@@ -335,7 +346,8 @@ function retiredConnections<C>(pool: Pool<C>, address: string): RetiredConnectio
 }
 
 function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSettings {
-  const { poolClass, connectTimeoutMs, dns, leaseWarnAfterMs, leaseProbeAfterMs } = settings;
+  const { poolClass, connectTimeoutMs, dns } = settings;
+  const { leaseWarnAfterMs, leaseProbeAfterMs, leaseTimeoutMs } = settings;
   const sizes = {
     queue: { poolSize: settings.poolSize, maxOverflow: settings.maxOverflow },
     null: { poolSize: 0, maxOverflow: Infinity, maxUses: 1 },
@@ -351,6 +363,6 @@ function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSetting
     timesIdle: settings.prePing || settings.idleTimeoutMs < Infinity,
     single: poolClass === "assertion",
     traces: poolClass === "assertion" || leaseWarnAfterMs < Infinity ||
-      leaseProbeAfterMs < Infinity,
+      leaseProbeAfterMs < Infinity || leaseTimeoutMs < Infinity,
   };
 }

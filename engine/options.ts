@@ -160,6 +160,12 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   leaseProbeAfter?: number;
   /** Seconds after which a lease is reported, with the stack of its checkout: above 0. Default: off. */
   leaseWarnAfter?: number;
+  /**
+   * Seconds after which a lease is terminated, and what it is running cancelled on the server: above 0. Its holder gets a
+   * {@linkcode LeaseTimeoutError} with the stack of its checkout, and another caller the place. It counts from the checkout, for
+   * `use`, `begin` and `query` too, and is found out up to a second later. Default: off.
+   */
+  leaseTimeout?: number;
   /** Isolation level of each new connection, such as `"serializable"`. Default: the server's. */
   isolationLevel?: string;
   /** Callbacks for the life of a connection. */
@@ -222,6 +228,7 @@ export interface EngineSettings<C> {
   readonly probeTimeoutMs: number;
   readonly leaseProbeAfterMs: number;
   readonly leaseWarnAfterMs: number;
+  readonly leaseTimeoutMs: number;
   readonly isolationLevel: string | undefined;
   readonly hooks: PoolHooks<C>;
   readonly observer: SafeObserver | undefined;
@@ -323,6 +330,7 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
       infinite: true,
     }),
     leaseWarnAfterMs: reader.secondsAsMs("leaseWarnAfter", Infinity, { above: 0, infinite: true }),
+    leaseTimeoutMs: reader.secondsAsMs("leaseTimeout", Infinity, { above: 0, infinite: true }),
     isolationLevel: reader.string("isolationLevel"),
     hooks: readFunctions<PoolHooks<C>>(reader, "hooks", HOOK_NAMES),
     observer: readObserver(reader),

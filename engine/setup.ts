@@ -139,9 +139,13 @@ function checkCredentials<C>(
 /** Checks that limits are given only with the pool class that has them, as SQLAlchemy does. */
 function checkPoolClass<C>(
   options: EngineOptions<C> | undefined,
-  { poolClass }: EngineSettings<C>,
+  { poolClass, leaseTimeoutMs }: EngineSettings<C>,
 ): void {
   if (poolClass === "queue") return;
+  if (poolClass === "static" && leaseTimeoutMs < Infinity) {
+    const reason = 'leases of the pool class "static" share their connection, which has no holder';
+    throw mustNotBeGiven("leaseTimeout", reason);
+  }
   for (const name of ["poolSize", "maxOverflow", "minIdle", "minSize"] as const) {
     if (options?.[name] === undefined) continue;
     throw mustNotBeGiven(name, `it is for the pool class "queue", not for "${poolClass}"`);
@@ -189,8 +193,13 @@ function checkInMemory<C>(
     const value = options?.[name] ?? only;
     if (poolClass === "queue" && value !== only) throw mustBe(name, `${only} ${inMemory}`, value);
   }
-  const { recycleMs, idleTimeoutMs, maxUses } = settings;
-  const limits = { poolRecycle: recycleMs, idleTimeout: idleTimeoutMs, maxUses };
+  const { recycleMs, idleTimeoutMs, maxUses, leaseTimeoutMs } = settings;
+  const limits = {
+    poolRecycle: recycleMs,
+    idleTimeout: idleTimeoutMs,
+    maxUses,
+    leaseTimeout: leaseTimeoutMs,
+  };
   for (const [name, value] of Object.entries(limits)) {
     if (value === Infinity) continue;
     throw mustNotBeGiven(

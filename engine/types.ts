@@ -161,6 +161,10 @@ export interface EngineEventMap {
   longlease: CustomEvent<
     { readonly address: string; readonly seconds: number; readonly takenAt: string | undefined }
   >;
+  /** A lease took `leaseTimeout` seconds, and was terminated. */
+  leasetimeout: CustomEvent<
+    { readonly address: string; readonly seconds: number; readonly takenAt: string | undefined }
+  >;
   /** A resolution failed; a stale answer may still be used. */
   lookuperror: CustomEvent<{ readonly error: unknown }>;
   /**

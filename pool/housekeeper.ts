@@ -15,6 +15,7 @@ export interface HousekeeperSettings {
   readonly recycleMs: number;
   readonly leaseWarnAfterMs: number;
   readonly leaseProbeAfterMs: number;
+  readonly leaseTimeoutMs: number;
 }
 
 /** The pool that is maintained. */
@@ -33,6 +34,8 @@ export interface MaintainedPool<C> {
 export interface HousekeeperEvents<C> {
   /** A lease has taken `leaseWarnAfter`. Reported once per lease. */
   onLongLease(slot: Slot<C>, heldMs: number): void;
+  /** A lease has taken `leaseTimeout`: it is to be terminated. */
+  onExpiredLease(slot: Slot<C>, heldMs: number): void;
   /** A lease has taken `leaseProbeAfter`: its server is to be probed. */
   onSuspect(address: string): void;
 }
@@ -71,11 +74,13 @@ export class Housekeeper<C> {
     this.#pool = pool;
     this.#settings = settings;
     this.#events = events;
-    const { idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs, minIdle, recycleMs } = settings;
+    const { idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs, leaseTimeoutMs } = settings;
+    const { minIdle, recycleMs } = settings;
     const shortestMs = Math.min(
       idleTimeoutMs,
       leaseWarnAfterMs,
       leaseProbeAfterMs,
+      leaseTimeoutMs,
       minIdle > 0 ? recycleMs : Infinity,
     );
     const isIdle = shortestMs === Infinity && minIdle === 0;
@@ -100,11 +105,15 @@ export class Housekeeper<C> {
   }
 
   #run(): void {
-    const { leaseWarnAfterMs, leaseProbeAfterMs } = this.#settings;
+    const { leaseWarnAfterMs, leaseProbeAfterMs, leaseTimeoutMs } = this.#settings;
     this.#pool.maintain();
     const nowMs = now();
     for (const slot of this.#pool.slots.leased) {
       const heldMs = nowMs - slot.leasedAtMs;
+      if (heldMs >= leaseTimeoutMs) {
+        this.#events.onExpiredLease(slot, heldMs);
+        continue;
+      }
       if (heldMs >= leaseWarnAfterMs && !slot.reported) {
         slot.reported = true;
         this.#events.onLongLease(slot, heldMs);

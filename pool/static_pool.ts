@@ -84,6 +84,7 @@ export class StaticPool<C> implements LeaseOwner<C> {
     if (slot.isolationLevel !== undefined) {
       PoolLease.borrowIsolationLevel(base.lease, slot.isolationLevel);
     }
+    if (slot.borrowed) PoolLease.borrowSettings(base.lease, true);
     const invalid = error !== undefined && error !== null
       ? this.#connections.classifyError(error)
       : undefined;

@@ -26,6 +26,7 @@ export interface DnsPoolOptions extends
     | "probeTimeout"
     | "leaseProbeAfter"
     | "leaseWarnAfter"
+    | "leaseTimeout"
     | "connectRetry"
     | "connectConcurrency"
     | "connectStagger"
@@ -63,6 +64,7 @@ const NAMES: Readonly<Record<keyof DnsPoolOptions, true>> = {
   probeTimeout: true,
   leaseProbeAfter: true,
   leaseWarnAfter: true,
+  leaseTimeout: true,
   connectRetry: true,
   connectConcurrency: true,
   connectStagger: true,

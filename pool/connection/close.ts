@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ConnectionLostError } from "../../errors.ts";
+import { ConnectionLostError, LeaseTimeoutError } from "../../errors.ts";
 import { deadline } from "../../internal/async.ts";
 import { awakeTimer } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
@@ -172,4 +172,22 @@ export function connectionLost(
     `Lost the connection to ${address}: ${why}; work under way may or may not have been done`,
     { address, ...(cause !== undefined && { cause }) },
   );
+}
+
+/**
+ * Creates the error for the holder of a lease that took longer than `leaseTimeout`.
+ *
+ * @param lease The address, how long it took, and where it was taken.
+ */
+export function leaseTimeoutError(
+  lease: {
+    readonly address: string;
+    readonly seconds: number;
+    readonly takenAt: string | undefined;
+  },
+): LeaseTimeoutError {
+  const { address, seconds, takenAt } = lease;
+  const why = `its lease took ${Math.round(seconds * 10) / 10} seconds, longer than "leaseTimeout"`;
+  const text = connectionLost(address, why).message;
+  return new LeaseTimeoutError(`${text}; it was taken here:\n${takenAt}`, lease);
 }

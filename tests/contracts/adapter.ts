@@ -1312,6 +1312,30 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     assertEquals([code, out.split("\n")], [0, ways], err);
   },
 
+  "terminates a lease after leaseTimeout, cancels what it is running, and goes on": async (
+    context,
+  ) => {
+    const { adapter, dialect } = context;
+    const engine = context.engine({
+      poolSize: 1,
+      maxOverflow: 0,
+      leaseTimeout: 0.5,
+      logger: { debug() {}, info() {}, warn() {} },
+    });
+    const stuck = outcomeOf(engine.use(({ client }) => adapter.query!(client, dialect.sleep)));
+    const begun = performance.now();
+    assertEquals(((await soon(engine.query(dialect.whereAmI)))[0] as Row).ip, context.server.host);
+    assertLess(performance.now() - begun, 20_000);
+    assertEquals(((await stuck).error as { code?: string }).code, "LEASE_TIMEOUT");
+    if (!adapter.cancel) return;
+    await until(
+      async () =>
+        (await context.admin(dialect.running("SLEEP"))).length === 0 &&
+        (await context.admin(dialect.running("pg_sleep(30"))).length === 0,
+      "the end of the statement",
+    );
+  },
+
   "listens on channels of any name, or refuses by the adapter's name": async (context) => {
     const { adapter, dialect } = context;
     const engine = context.engine({ poolSize: 1, maxOverflow: 0 });

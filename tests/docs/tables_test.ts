@@ -104,7 +104,9 @@ Deno.test("docs/troubleshooting.md has every error code with its class, and no o
   const [, union = ""] = /type ErrorCode =([^;]*);/.exec(source)!;
   const codes = [...union.matchAll(/"(\w+)"/g)].map(([, code]) => code!);
   const classes = [
-    ...source.matchAll(/^export class (\w+) extends DnsPoolError[^]*?super\(\s*"(\w+)"/gm),
+    ...source.matchAll(
+      /^export class (\w+) extends \w+Error[^]*?(?:super\(\s*|ErrorCode = )"(\w+)"/gm,
+    ),
   ];
   const pairs = classes.map(([, name, code]) => [code!, name!]);
   assertEquals(pairs.map(([code]) => code).sort(), codes.sort());
@@ -179,6 +181,7 @@ const FIELDS: {
   retire: { address: true, inUse: true },
   terminate: { address: true, reason: true },
   longlease: { address: true, seconds: true, takenAt: true },
+  leasetimeout: { address: true, seconds: true, takenAt: true },
   lookuperror: { error: true },
   listenerror: { error: true, channel: true },
   close: {} as never,

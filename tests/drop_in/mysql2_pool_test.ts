@@ -570,6 +570,22 @@ mariadbTest("DnsMysql2Pool.end(), leaseProbeAfter: ends on a frozen server", asy
   await soon(query);
 });
 
+mariadbTest(
+  "DnsMysql2Pool: a connection that is held for longer than leaseTimeout is terminated, and another one handed out",
+  () =>
+    withMysql2Pools(async ({ make }) => {
+      const logger = { debug() {}, info() {}, warn() {} };
+      const pool = make({ connectionLimit: 1, leaseTimeout: 0.5, logger });
+      const connection = await pool.getConnection();
+      const query = connection.query("SELECT SLEEP(30)").then(() => undefined, (error) => error);
+      const [rows] = await soon(pool.query("SELECT 1 AS n"));
+      assertEquals(rows, [{ n: 1 }] as typeof rows);
+      assertEquals((await soon(query)).code, "LEASE_TIMEOUT");
+      connection.release();
+      await soon(pool.query("SELECT 2"));
+    }),
+);
+
 Deno.test("DnsMysql2Pool: options that need an engine are refused if the host is a socket path", () => {
   const options: Record<string, unknown>[] = [
     { targetSessionAttrs: "read-write" },

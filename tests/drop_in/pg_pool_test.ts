@@ -724,3 +724,16 @@ Deno.test('DnsPgPool: poolResetOnReturn "reset" makes the session like a new one
     await until(() => pool.idleCount === 1);
     assertEquals(connects.length, 1);
   }));
+
+Deno.test("DnsPgPool: a client that is held for longer than leaseTimeout is terminated, and another one handed out", () =>
+  withPgPools(async ({ make }) => {
+    const logger = { debug() {}, info() {}, warn() {} };
+    const pool = make({ max: 1, leaseTimeout: 0.5, logger } as Partial<Options>);
+    const client = await pool.connect();
+    const query = client.query("SELECT pg_sleep(30)").then(() => undefined, (error) => error);
+    const { rows: [row] } = await soon(pool.query("SELECT 1 AS n"));
+    assertEquals(row.n, 1);
+    assertEquals((await soon(query)).code, "LEASE_TIMEOUT");
+    client.release();
+    assertEquals((await pool.query("SELECT 2 AS n")).rows[0].n, 2);
+  }));

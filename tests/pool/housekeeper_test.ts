@@ -10,6 +10,7 @@ const OFF: HousekeeperSettings = {
   recycleMs: Infinity,
   leaseWarnAfterMs: Infinity,
   leaseProbeAfterMs: Infinity,
+  leaseTimeoutMs: Infinity,
 };
 
 /** Creates a housekeeper for a pool with one connection, leased now, and a record of what it does. */
@@ -28,6 +29,7 @@ function setup(settings: Partial<HousekeeperSettings>) {
   const slots = { size: 1, leased: [slot] };
   const pool = { slots, maintain: () => void log.push("maintain") };
   const housekeeper = new Housekeeper(pool, { ...OFF, ...settings }, {
+    onExpiredLease: () => {},
     onLongLease: (_, heldMs) => void log.push(`long lease: ${heldMs} ms`),
     onSuspect: (address) => void log.push(`suspect: ${address}`),
   });
