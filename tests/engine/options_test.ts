@@ -289,6 +289,7 @@ Deno.test("readEngineOptions() returns the documented defaults, in milliseconds"
       probeTimeoutMs: 1500,
       leaseProbeAfterMs: Infinity,
       leaseWarnAfterMs: Infinity,
+      leaseTimeoutMs: Infinity,
       isolationLevel: undefined,
       hooks: {},
       echo: false,
