@@ -164,6 +164,7 @@ const NUMBERS: Readonly<Record<string, NumberOption>> = {
   idleTimeout: ABOVE_0,
   leaseProbeAfter: ABOVE_0,
   leaseWarnAfter: ABOVE_0,
+  leaseTimeout: ABOVE_0,
   maxUses: {
     wanted: "a whole number of at least 1 or Infinity",
     good: [1, 1000, Infinity],
@@ -351,6 +352,7 @@ Deno.test("readEngineOptions() converts seconds to milliseconds, and 0 and -1 to
     probeTimeout: 0.5,
     leaseProbeAfter: 7,
     leaseWarnAfter: 8,
+    leaseTimeout: 9,
     isolationLevel: "serializable",
     hooks,
     echo: true,
@@ -411,6 +413,7 @@ Deno.test("readEngineOptions() converts seconds to milliseconds, and 0 and -1 to
     probeTimeoutMs: 500,
     leaseProbeAfterMs: 7000,
     leaseWarnAfterMs: 8000,
+    leaseTimeoutMs: 9000,
     isolationLevel: "serializable",
     hooks: settings.hooks,
     echo: true,
