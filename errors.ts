@@ -284,6 +284,7 @@ export class ConnectionLostError extends DnsPoolError {
  * server. The work may or may not have been done.
  */
 export class LeaseTimeoutError extends ConnectionLostError {
+  /** The stable code of this kind of error. */
   override readonly code: ErrorCode = "LEASE_TIMEOUT";
   /** The stack trace of the checkout. */
   readonly takenAt: string | undefined;
