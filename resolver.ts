@@ -134,15 +134,20 @@ interface KnownOptions {
  */
 const knownOptions: WeakMap<object, KnownOptions> = new WeakMap();
 
-async function resolve(host: string, options: GetIpOptions): Promise<[string, number]> {
-  const { settings, signal } = readDnsOptions(options, "getIpWithTtl");
-  const name = canonicalHost(checkHost(host));
-  const fixed = staticAddresses(name, settings.family);
-  if (fixed) return [fixed[0]!, Math.ceil(settings.maxTtlMs / 1000)];
-  const view = viewOf(host, settings);
-  remember(view, host, options);
-  if (!view.isFresh()) await view.waitUntilFresh(signal);
-  return firstOf(view, ageClock());
+/** Not an async function, whose state would be kept for as long as thousands of callers wait. */
+function resolve(host: string, options: GetIpOptions): Promise<[string, number]> {
+  try {
+    const { settings, signal } = readDnsOptions(options, "getIpWithTtl");
+    const name = canonicalHost(checkHost(host));
+    const fixed = staticAddresses(name, settings.family);
+    if (fixed) return Promise.resolve([fixed[0]!, Math.ceil(settings.maxTtlMs / 1000)]);
+    const view = viewOf(host, settings);
+    remember(view, host, options);
+    if (view.isFresh()) return Promise.resolve(firstOf(view, ageClock()));
+    return view.waitUntilFresh(signal).then(() => firstOf(view, ageClock()));
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 function remember(view: View, host: string, options: GetIpOptions): void {

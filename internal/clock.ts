@@ -64,6 +64,7 @@ export function timeAsleep(): number {
 export function forgetSleep(): void {
   lastWallMs = aheadMs = NaN;
   sleptMs = 0;
+  stepsOf.clear();
 }
 
 /**
@@ -149,41 +150,140 @@ export function awakeTimer(
   callback: () => void,
   step: typeof timer = maintenanceTimer,
 ): Timer {
-  let countedMs = 0;
-  let isExtended = false;
-  let current: Timer;
-  const next = () => {
-    const leftMs = delayMs - countedMs;
-    const stepMs = leftMs > 0 ? Math.min(STEP_MS, leftMs) : isExtended ? STEP_MS : 0;
-    const beganMs = now();
-    current = step(stepMs, () => {
-      const tookMs = now() - beganMs;
-      const isLate = tookMs - stepMs > BLOCKED_MS;
-      countedMs += isLate ? stepMs : tookMs;
-      if (countedMs < delayMs) return next();
-      // One more turn, in which what arrived is read.
-      if (!isLate || isExtended) return callback();
-      isExtended = true;
-      next();
-    });
-  };
-  next();
-  return { clear: () => current.clear() };
+  let steps = stepsOf.get(step);
+  if (!steps) stepsOf.set(step, steps = new Steps(step));
+  return new AwakeTimer(delayMs, callback, steps);
 }
 
+/** A timer that goes on in steps. */
+class AwakeTimer implements Timer {
+  readonly #delayMs: number;
+  readonly #callback: () => void;
+  readonly #steps: Steps;
+  #countedMs = 0;
+  #isExtended = false;
+  #beganMs = 0;
+  #stepMs = 0;
+
+  constructor(delayMs: number, callback: () => void, steps: Steps) {
+    this.#delayMs = delayMs;
+    this.#callback = callback;
+    this.#steps = steps;
+    this.#begin(now());
+    steps.add(this);
+  }
+
+  /** End of the step. */
+  get endMs(): number {
+    return this.#beganMs + this.#stepMs;
+  }
+
+  clear(): void {
+    this.#steps.remove(this);
+  }
+
+  /** Counts what has passed of the step, and begins the next one. */
+  count(nowMs: number): void {
+    // The turn in which what arrived is read is a whole step.
+    if (this.#isExtended && nowMs < this.endMs) return;
+    const tookMs = nowMs - this.#beganMs;
+    const isLate = tookMs - this.#stepMs > BLOCKED_MS;
+    this.#countedMs += isLate ? this.#stepMs : tookMs;
+    if (this.#countedMs >= this.#delayMs) {
+      if (!isLate || this.#isExtended) {
+        this.clear();
+        return this.#callback();
+      }
+      this.#isExtended = true;
+    }
+    this.#begin(nowMs);
+  }
+
+  #begin(nowMs: number): void {
+    const leftMs = this.#delayMs - this.#countedMs;
+    this.#beganMs = nowMs;
+    this.#stepMs = leftMs > 0 ? Math.min(STEP_MS, leftMs) : this.#isExtended ? STEP_MS : 0;
+  }
+}
+
+/** The timers that go on in steps, with one timer of the runtime for all: thousands of callers may wait. */
+class Steps {
+  readonly #start: typeof timer;
+  readonly #timers = new Set<AwakeTimer>();
+  #next: Timer | undefined;
+  #nextMs = Infinity;
+
+  constructor(start: typeof timer) {
+    this.#start = start;
+  }
+
+  add(timer: AwakeTimer): void {
+    this.#timers.add(timer);
+    this.#endBy(timer.endMs);
+  }
+
+  remove(timer: AwakeTimer): void {
+    if (this.#timers.delete(timer) && this.#timers.size === 0) this.#endBy(Infinity);
+  }
+
+  /** Sets the end of the step, if it is not earlier already; `Infinity`: there is none. */
+  #endBy(endMs: number): void {
+    if (endMs >= this.#nextMs && endMs < Infinity) return;
+    this.#next?.clear();
+    this.#nextMs = endMs;
+    this.#next = endMs < Infinity ? this.#start(endMs - now(), () => this.#count()) : undefined;
+  }
+
+  #count(): void {
+    this.#nextMs = Infinity;
+    const nowMs = now();
+    for (const timer of [...this.#timers]) {
+      if (this.#timers.has(timer)) timer.count(nowMs);
+    }
+    let endMs = Infinity;
+    for (const timer of this.#timers) endMs = Math.min(endMs, timer.endMs);
+    if (endMs < Infinity) this.#endBy(endMs);
+  }
+}
+
+const stepsOf: Map<typeof timer, Steps> = new Map();
+
 function start(delayMs: number, callback: () => void, unref: boolean): Timer {
-  const set = (run: () => void, waitMs: number) => {
-    const id = setTimeout(run, waitMs);
-    if (unref) (id as unknown as { unref?(): void }).unref?.();
+  return new PendingTimer(toDelay(delayMs), callback, unref);
+}
+
+/** A timer as an object: thousands of callers have one each, and closures would be larger. */
+class PendingTimer implements Timer {
+  readonly #callback: () => void;
+  readonly #unref: boolean;
+  readonly #dueMs: number;
+  #id: ReturnType<typeof setTimeout>;
+
+  constructor(waitMs: number, callback: () => void, unref: boolean) {
+    this.#callback = callback;
+    this.#unref = unref;
+    this.#dueMs = now() + waitMs;
+    this.#id = this.#set(PendingTimer.#onTime, waitMs);
+  }
+
+  static #onTime(timer: PendingTimer): void {
+    if (now() - timer.#dueMs < LATE_MS) timer.#callback();
+    else timer.#id = timer.#set(PendingTimer.#onLastTime, LATE_TURN_MS);
+  }
+
+  static #onLastTime(timer: PendingTimer): void {
+    timer.#callback();
+  }
+
+  clear(): void {
+    clearTimeout(this.#id);
+  }
+
+  #set(run: (timer: PendingTimer) => void, waitMs: number): ReturnType<typeof setTimeout> {
+    const id = setTimeout(run, waitMs, this);
+    if (this.#unref) (id as unknown as { unref?(): void }).unref?.();
     return id;
-  };
-  const waitMs = toDelay(delayMs);
-  const dueMs = now() + waitMs;
-  let id = set(() => {
-    if (now() - dueMs < LATE_MS) callback();
-    else id = set(callback, LATE_TURN_MS);
-  }, waitMs);
-  return { clear: () => clearTimeout(id) };
+  }
 }
 
 /** Rounds up to whole milliseconds: a timer that fires early would have to be set again. */

@@ -139,10 +139,10 @@ export class OptionReader {
 
   /** Throws for the first option that was not read. */
   done(): void {
-    const offered = [...this.#known].filter((name) => !this.#refused.has(name)).sort()
-      .map((name) => this.#prefix + name);
     for (const name of Object.keys(this.#given)) {
       if (this.#known.has(name)) continue;
+      const offered = [...this.#known].filter((name) => !this.#refused.has(name)).sort()
+        .map((name) => this.#prefix + name);
       throw unknownName(this.#prefix + name, `an option of ${this.#of}()`, offered);
     }
   }

@@ -1,8 +1,8 @@
 /**
- * The lookup of Node and Bun: `node:dns/promises`, with a new `Resolver` for each question.
+ * The lookup of Node and Bun: `node:dns/promises`, with a `Resolver` for each question that was never asked it before.
  *
- * With its own `Resolver`, `cancel()` ends only this question, an edited `resolv.conf` is read, and Bun's cache is not
- * used. `node:dns` never reads the hosts file and adds no search domains. It drops the zone of a server's address, and asks
+ * With its own `Resolver`, `cancel()` ends only this question, an edited `resolv.conf` is read, and no cache of Bun or
+ * c-ares is used. `node:dns` never reads the hosts file and adds no search domains. It drops the zone of a server's address, and asks
  * over TCP only if the response over UDP was truncated. So `wire` asks a server with a zone, or over TCP: at once if the
  * server's settings say so, and as well if the server is silent over UDP. Nor does `node:dns` ask for what an alias leads
  * to if the server has left that out: `wire` asks then.
@@ -70,6 +70,9 @@ export function nodeLookup(notFound: "negative" | "ambiguous"): Lookup {
   };
 }
 
+/** The reason that ends a question which is over: a signal without one makes an error, with a trace of the stack. */
+const IS_OVER = new Error("the question is over");
+
 /** How a question ended that a server answered. */
 type Outcome = { readonly answer: Answer } | { readonly error: unknown };
 
@@ -87,7 +90,7 @@ async function askBothWays(question: Question, server: NameServer): Promise<Answ
           else listener.onResponse({ error });
         },
       );
-      return () => own.abort();
+      return () => own.abort(IS_OVER);
     },
     async overTcp(signal) {
       try {
@@ -138,9 +141,10 @@ function needsWire({ host, tcp = false }: NameServer): boolean {
  * @returns At least one address, and the smallest TTL in seconds.
  */
 export async function nodeAddressesWithTtl(
-  { name, family, server, signal }: Question,
+  question: Question,
 ): Promise<{ addresses: string[]; ttl: number }> {
-  return await withResolver(server, signal, async (resolver) => {
+  const { name, family } = question;
+  return await withResolver(question, async (resolver) => {
     const records = family === 4
       ? await resolver.resolve4(name, { ttl: true })
       : await resolver.resolve6(name, { ttl: true });
@@ -160,10 +164,10 @@ export async function nodeAddressesWithTtl(
  * @returns At least one record, as text.
  */
 export async function nodeServices(
-  { name, server, signal }: Question,
+  question: Question,
 ): Promise<{ addresses: string[]; ttl: undefined }> {
-  return await withResolver(server, signal, async (resolver) => {
-    const records = await resolver.resolveSrv(name);
+  return await withResolver(question, async (resolver) => {
+    const records = await resolver.resolveSrv(question.name);
     if (records.length === 0) throw new NoAddress();
     const addresses = records.map(({ priority, weight, port, name }) =>
       formatService({ priority, weight, port, target: name || NO_TARGET })
@@ -172,20 +176,57 @@ export async function nodeServices(
   });
 }
 
-/** Asks with a resolver of its own, whose query the signal cancels. */
+/** A resolver, and the questions that it was asked: it may remember what was answered. */
+interface Used {
+  readonly resolver: Resolver;
+  readonly asked: Set<string>;
+}
+
+/**
+ * Resolvers without an open question, while others have one. Each has much memory outside the heap: if each of thousands
+ * of questions had a new one, that would be returned too late.
+ */
+let idle: Used[] = [];
+/** Number of resolvers with an open question. */
+let busy = 0;
+
+/** Returns a resolver that was never asked this question, and has no other. */
+function takeResolver(question: string): Used {
+  busy++;
+  if (idle.at(-1)?.asked.has(question) === false) return idle.pop()!;
+  return { resolver: newResolver(), asked: new Set() };
+}
+
+function giveBack(used: Used, isUsable: boolean): void {
+  if (--busy === 0) idle = [];
+  else if (isUsable) idle.push(used);
+}
+
+function newResolver(): Resolver {
+  return new Resolver({ timeout: NO_TIMEOUT_MS, tries: 1 });
+}
+
+/** Asks with a resolver that has no other question, and whose query the signal cancels. */
 async function withResolver<T>(
-  server: NameServer | undefined,
-  signal: AbortSignal,
+  { name, family, server, signal }: Question,
   ask: (resolver: Resolver) => Promise<T>,
 ): Promise<T> {
-  const resolver = new Resolver({ timeout: NO_TIMEOUT_MS, tries: 1 });
+  const question = `${family} ${name}`;
+  // Without a server, it asks those that were configured when it was made.
+  const used = server ? takeResolver(question) : undefined;
+  const resolver = used?.resolver ?? newResolver();
   if (server) resolver.setServers([hostPort(server.host, server.port)]);
+  used?.asked.add(question);
   const cancel = () => resolver.cancel();
   signal.addEventListener("abort", cancel, { once: true });
+  let isUsable = false;
   try {
-    return await ask(resolver);
+    const answer = await ask(resolver);
+    isUsable = true;
+    return answer;
   } finally {
     signal.removeEventListener("abort", cancel);
+    if (used) giveBack(used, isUsable);
   }
 }
 

@@ -13,6 +13,7 @@ import { type Belief, BELIEVED, CopyDoubts } from "./copy_doubts.ts";
 import {
   InFlightQuery,
   type LateHalf,
+  type QueryOwner,
   type QueryResult,
   type RetryBudget,
 } from "./in_flight_query.ts";
@@ -82,7 +83,7 @@ export interface Wish {
 }
 
 /** Answers and failures as they came: no caller's limits are applied. */
-export class CacheEntry {
+export class CacheEntry implements QueryOwner {
   /** The last answer of DNS. */
   answer: KnownAnswer | undefined;
   /** The last answer of the fallback, if DNS has given none since. */
@@ -148,12 +149,7 @@ export class CacheEntry {
       preferred: this.preferred,
       without: this.#halfOpen && answer?.missing,
     };
-    return this.#query = new InFlightQuery(request, {
-      demand,
-      fallback: key.fallback,
-      onResult: (query, result) => this.#take(query, result),
-      onLateHalf: (late) => this.#takeLateHalf(late),
-    });
+    return this.#query = new InFlightQuery(request, demand, this);
   }
 
   /**
@@ -189,16 +185,11 @@ export class CacheEntry {
     this.#doubts.clear();
   }
 
-  #take(query: InFlightQuery, result: QueryResult): void {
+  onResult(query: InFlightQuery, result: QueryResult): void {
     if (result.kind === "failed") return this.#takeFailure(query, result.error);
     const { answer } = result;
     if (answer.failure !== undefined) return this.#takeSubstitute(query, answer);
-    if (answer.rest) {
-      this.#halfOpen = query;
-      query.finished.then(() => {
-        if (this.#halfOpen === query) this.#halfOpen = undefined;
-      });
-    }
+    if (answer.rest) this.#halfOpen = query;
     this.#takeAnswer(query, { ...answer, ...this.#beliefIn(answer) });
     if (answer.halfFailure !== undefined) this.#events.onHalfFailure(answer.halfFailure);
   }
@@ -246,8 +237,13 @@ export class CacheEntry {
     }
   }
 
+  onFinished(query: InFlightQuery): void {
+    if (this.#query === query) this.#query = undefined;
+    if (this.#halfOpen === query) this.#halfOpen = undefined;
+  }
+
   /** Adds the family that came later to the answer, unless it is there by now. */
-  #takeLateHalf(late: LateHalf): void {
+  onLateHalf(late: LateHalf): void {
     if (late.kind === "failed") return this.#events.onHalfFailure(late.error);
     const { answer } = this;
     if (!answer?.missing) return;

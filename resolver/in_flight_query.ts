@@ -4,11 +4,13 @@
  * @module
  */
 
-import { awakeTimer, now, timer } from "../internal/clock.ts";
+import { awakeTimer, now, type Timer, timer } from "../internal/clock.ts";
 import type { Lookup } from "../lookups/lookup.ts";
+import { type Resolution, Turns } from "./question_limit.ts";
 import {
   type CachedAnswer,
   type Effort,
+  isInHosts,
   kindOf,
   resolveName,
   type ResolveRequest,
@@ -46,55 +48,56 @@ export type LateHalf = QueryResult;
 /** How a query ended for its callers. What a cancelled one still brings is ignored. */
 export type Outcome = QueryResult | { readonly kind: "cancelled" };
 
-/** What a query is for. */
-export interface QuerySettings {
-  /** How hard it tries at first. */
-  readonly demand: Demand;
-  /** The lookup that is asked after DNS, if a caller demands it. */
-  readonly fallback: Lookup | undefined;
+/** Who is told what a query brings. */
+export interface QueryOwner {
   /** Called with the result before any caller gets it, unless the query was cancelled. */
   onResult(query: InFlightQuery, result: QueryResult): void;
   /** Called with what the second of two families brought, if that came later. */
   onLateHalf(result: LateHalf): void;
+  /** Called when nothing of the query goes on: it is over, and both families have answered or failed. */
+  onFinished(query: InFlightQuery): void;
+}
+
+/** What to resolve. */
+export interface QueryRequest extends Omit<ResolveRequest, "signal" | "open" | keyof Effort> {
+  /** The lookup that is asked after DNS, if a caller demands it. */
+  readonly fallback: Lookup | undefined;
 }
 
 /** A query, and the number of callers that need it. The last one to leave cancels it. */
-export class InFlightQuery {
+export class InFlightQuery implements Resolution {
   /** Fulfilled when the query is over; never rejected. */
   readonly settled: Promise<Outcome>;
-  /** Fulfilled when nothing of the query goes on: it is over, and both families have answered or failed. */
-  readonly finished: Promise<unknown>;
 
   /** Time since which it waits for an answer, by `now()`. */
   startedAtMs = 0;
 
-  readonly #request: Omit<ResolveRequest, "signal" | "open" | keyof Effort>;
-  readonly #settings: QuerySettings;
+  readonly #request: QueryRequest;
+  readonly #owner: QueryOwner;
   #combined: Combined;
-  #controller = new AbortController();
+  /** Its turns, while it waits for one. */
+  #queue: Turns | undefined;
+  /** Ends what goes on; `undefined` before the query's turn. */
+  #controller: AbortController | undefined;
   /** Functions that repeat the questions that are open. */
-  readonly #open = new Set<() => void>();
+  #open: Set<() => void> | undefined;
   #settle!: (outcome: Outcome) => void;
-  #finish!: () => void;
   #refCount = 0;
   #isOver = false;
+  #isFinished = false;
 
   /**
-   * Starts the query.
+   * Starts the query: in its turn, if servers are asked.
    *
    * @param request What to resolve.
-   * @param settings What the query is for.
+   * @param demand How hard it tries at first.
+   * @param owner Who is told.
    */
-  constructor(
-    request: Omit<ResolveRequest, "signal" | "open" | keyof Effort>,
-    settings: QuerySettings,
-  ) {
+  constructor(request: QueryRequest, demand: Demand, owner: QueryOwner) {
     this.#request = request;
-    this.#settings = settings;
-    const { demand } = settings;
+    this.#owner = owner;
     this.#combined = { ...demand, paceMs: paceOf(demand) };
     this.settled = new Promise((resolve) => this.#settle = resolve);
-    this.finished = new Promise<void>((resolve) => this.#finish = resolve);
     this.#start();
   }
 
@@ -103,9 +106,19 @@ export class InFlightQuery {
     return this.#isOver;
   }
 
+  /** Whether nothing of it goes on: it is over, and both families have answered or failed. */
+  get isFinished(): boolean {
+    return this.#isFinished;
+  }
+
+  /** Whether it goes before the queries of names without an answer. */
+  get goesFirst(): boolean {
+    return this.#request.previous !== undefined;
+  }
+
   /** Whether every source is asked: there is no fallback, or it is asked as well. */
   get triesFallback(): boolean {
-    return this.#settings.fallback === undefined || this.#combined.beforeFallbackMs !== undefined;
+    return this.#request.fallback === undefined || this.#combined.beforeFallbackMs !== undefined;
   }
 
   /** Makes the query try as hard as another caller wants. If it has tried less hard so far, it begins anew. */
@@ -113,34 +126,60 @@ export class InFlightQuery {
     const combined = combine(this.#combined, wanted);
     if (combined === this.#combined || this.#isOver) return;
     this.#combined = combined;
-    const weaker = this.#controller;
-    this.#controller = new AbortController();
-    weaker.abort(new DOMException("Another caller wants more attempts", "AbortError"));
+    // One that waits for its turn has not tried yet.
+    if (this.#queue) return;
+    this.#end("Another caller wants more attempts");
     this.#start();
   }
 
   /** Repeats the questions that are open. */
   repeat(): void {
-    for (const repeat of this.#open) repeat();
+    for (const repeat of this.#open ?? []) repeat();
   }
 
   #start(): void {
-    const controller = this.#controller;
     this.startedAtMs = now();
+    const { lookup, servers } = this.#request;
+    if (isInHosts(this.#request)) return this.#resolve();
+    const turns = Turns.at(lookup, servers.map(({ host, port }) => `${host} ${port}`).join());
+    this.#queue = turns;
+    turns.take(this);
+  }
+
+  /** Called by the queue in the query's turn: its time limits begin. */
+  begin(): void {
+    const turns = this.#queue;
+    this.#queue = undefined;
+    this.#resolve(turns);
+  }
+
+  #resolve(turns?: Turns): void {
+    const controller = this.#controller = new AbortController();
     const { timeoutMs, maxRetries, beforeFallbackMs, paceMs } = this.#combined;
+    const onEnd = (result: QueryResult) => {
+      turns?.giveBack(!controller.signal.aborted);
+      this.#take(controller, result);
+    };
     resolveName({
       ...this.#request,
       rounds: maxRetries,
       timeoutMs,
       paceMs,
       dnsTimeoutMs: beforeFallbackMs ?? Infinity,
-      fallback: beforeFallbackMs === undefined ? undefined : this.#settings.fallback,
-      open: this.#open,
+      fallback: beforeFallbackMs === undefined ? undefined : this.#request.fallback,
+      open: this.#open ??= new Set(),
       signal: controller.signal,
     }).then(
-      (answer) => this.#end(controller, { kind: "answered", answer }),
-      (error) => this.#end(controller, { kind: "failed", error }),
+      (answer) => onEnd({ kind: "answered", answer }),
+      (error) => onEnd({ kind: "failed", error }),
     );
+  }
+
+  /** Ends what goes on. */
+  #end(why: string): void {
+    if (this.#isFinished) return;
+    if (this.#queue?.leave(this)) this.#queue = undefined;
+    this.#controller?.abort(new DOMException(why, "AbortError"));
   }
 
   /**
@@ -173,31 +212,8 @@ export class InFlightQuery {
     signal: AbortSignal | undefined,
     onTimeout?: () => void,
   ): Promise<Outcome | "timedOut"> {
-    this.retain();
     return new Promise((resolve, reject) => {
-      let hasLeft = false;
-      const leave = () => {
-        if (hasLeft) return;
-        hasLeft = true;
-        limit.clear();
-        signal?.removeEventListener("abort", onAbort);
-        this.release();
-      };
-      const onAbort = () => {
-        reject(signal!.reason);
-        leave();
-      };
-      const onLimit = () => {
-        onTimeout?.();
-        resolve("timedOut");
-        leave();
-      };
-      const limit = awakeTimer(endMs - now(), onLimit, timer);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      this.settled.then((outcome) => {
-        resolve(outcome);
-        leave();
-      });
+      new Waiter(this, { endMs, signal, onTimeout, resolve, reject });
     });
   }
 
@@ -213,8 +229,7 @@ export class InFlightQuery {
 
   /** Cancels the query: what it still brings is ignored. */
   cancel(): void {
-    const reason = new DOMException("The resolution was given up", "AbortError");
-    this.#controller.abort(reason);
+    this.#end("The resolution was given up");
     if (!this.#isOver) {
       this.#isOver = true;
       this.#settle({ kind: "cancelled" });
@@ -222,22 +237,77 @@ export class InFlightQuery {
     this.#finish();
   }
 
-  #end(controller: AbortController, result: QueryResult): void {
+  #take(controller: AbortController, result: QueryResult): void {
     // A weaker attempt that was given up, or a cancelled query.
     if (controller.signal.aborted) return;
     this.#isOver = true;
-    this.#settings.onResult(this, result);
+    this.#owner.onResult(this, result);
     this.#settle(result);
     const rest = result.kind === "answered" ? result.answer.rest : undefined;
     if (!rest) return this.#finish();
     const onLateHalf = (late: LateHalf) => {
-      if (!controller.signal.aborted) this.#settings.onLateHalf(late);
+      if (!controller.signal.aborted) this.#owner.onLateHalf(late);
       this.#finish();
     };
     rest.then(
       (answer) => onLateHalf({ kind: "answered", answer }),
       (error) => onLateHalf({ kind: "failed", error }),
     );
+  }
+
+  #finish(): void {
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    this.#owner.onFinished(this);
+  }
+}
+
+/** How one caller waits. */
+interface Wait {
+  readonly endMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onTimeout: (() => void) | undefined;
+  resolve(outcome: Outcome | "timedOut"): void;
+  reject(reason: unknown): void;
+}
+
+/** A caller that waits for a query: an object, because there may be thousands, and closures would be larger. */
+class Waiter {
+  readonly #query: InFlightQuery;
+  readonly #wait: Wait;
+  readonly #limit: Timer;
+  #hasLeft = false;
+
+  constructor(query: InFlightQuery, wait: Wait) {
+    this.#query = query;
+    this.#wait = wait;
+    query.retain();
+    this.#limit = awakeTimer(wait.endMs - now(), () => this.#onLimit(), timer);
+    wait.signal?.addEventListener("abort", this, { once: true });
+    query.settled.then((outcome) => {
+      wait.resolve(outcome);
+      this.#leave();
+    });
+  }
+
+  /** Called when the caller's signal is aborted. */
+  handleEvent(): void {
+    this.#wait.reject(this.#wait.signal!.reason);
+    this.#leave();
+  }
+
+  #onLimit(): void {
+    this.#wait.onTimeout?.();
+    this.#wait.resolve("timedOut");
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.#limit.clear();
+    this.#wait.signal?.removeEventListener("abort", this);
+    this.#query.release();
   }
 }
 

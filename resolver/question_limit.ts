@@ -12,49 +12,63 @@ export const MAX_UNDER_WAY = 64;
 /** Milliseconds without any end of a resolution after which the limit is doubled: the server does not answer. */
 const SILENCE_MS = 100;
 
-/** A resolution's place in the queue. */
-interface Turn {
-  /** Ends the wait for the turn. */
-  readonly signal: AbortSignal;
+/** A resolution that takes its turn. */
+export interface Resolution {
   /** Whether it goes before those that do not, as one does whose last answer is in use. */
   readonly goesFirst: boolean;
+  /** Begins it. */
+  begin(): void;
 }
 
-/** The turns of the resolutions at the same servers. */
-class Turns {
+/** The turns of the resolutions at the same servers. A resolution that waits for its turn costs no more than its place. */
+export class Turns {
   #limit = MAX_UNDER_WAY;
   #underWay = 0;
-  /** The callbacks that begin the resolutions that wait, in order of arrival: those that go first, and the others. */
-  readonly #first = new Set<() => void>();
-  readonly #others = new Set<() => void>();
+  /** The resolutions that wait, in order of arrival: those that go first, and the others. */
+  readonly #first = new Set<Resolution>();
+  readonly #others = new Set<Resolution>();
   #silence: Timer | undefined;
+  /** Called when nothing is under way any more. */
+  readonly #onIdle: () => void;
 
-  /** Whether nothing is under way. */
-  get isIdle(): boolean {
-    return this.#underWay === 0;
+  private constructor(onIdle: () => void) {
+    this.#onIdle = onIdle;
   }
 
-  /** Takes a turn: returns nothing if that is possible at once, else a promise. */
-  take({ signal, goesFirst }: Turn): Promise<void> | undefined {
+  /**
+   * Returns the turns at some servers.
+   *
+   * @param lookup The lookup that is asked.
+   * @param servers The servers, as text.
+   */
+  static at(lookup: object, servers: string): Turns {
+    let byServers = turnsOf.get(lookup);
+    if (!byServers) turnsOf.set(lookup, byServers = new Map());
+    let turns = byServers.get(servers);
+    if (!turns) {
+      const forget = () => {
+        if (byServers.delete(servers) && byServers.size === 0) turnsOf.delete(lookup);
+      };
+      byServers.set(servers, turns = new Turns(forget));
+    }
+    return turns;
+  }
+
+  /** Begins a resolution, before it returns if no other has to end first. Each that has begun gives its turn back. */
+  take(resolution: Resolution): void {
     if (this.#underWay < this.#limit) {
       this.#underWay++;
-      return undefined;
+      return resolution.begin();
     }
-    const waiting = goesFirst ? this.#first : this.#others;
-    return new Promise((resolve, reject) => {
-      const begin = () => {
-        signal.removeEventListener("abort", leave);
-        resolve();
-      };
-      const leave = () => {
-        waiting.delete(begin);
-        if (!this.#isAwaited) this.#endWatch();
-        reject(signal.reason);
-      };
-      signal.addEventListener("abort", leave, { once: true });
-      waiting.add(begin);
-      this.#watch();
-    });
+    (resolution.goesFirst ? this.#first : this.#others).add(resolution);
+    this.#watch();
+  }
+
+  /** Takes a resolution out of the queue, if it has not begun; returns whether it was there. */
+  leave(resolution: Resolution): boolean {
+    const left = this.#first.delete(resolution) || this.#others.delete(resolution);
+    if (left && !this.#isAwaited) this.#endWatch();
+    return left;
   }
 
   /**
@@ -69,6 +83,7 @@ class Turns {
       this.#endWatch();
     }
     this.#beginNext();
+    if (this.#underWay === 0) this.#onIdle();
   }
 
   get #isAwaited(): boolean {
@@ -77,11 +92,11 @@ class Turns {
 
   #beginNext(): void {
     for (const waiting of [this.#first, this.#others]) {
-      for (const begin of waiting) {
+      for (const resolution of waiting) {
         if (this.#underWay >= this.#limit) break;
-        waiting.delete(begin);
+        waiting.delete(resolution);
         this.#underWay++;
-        begin();
+        resolution.begin();
       }
     }
     if (this.#isAwaited) this.#watch();
@@ -105,33 +120,3 @@ class Turns {
 
 /** The turns of each lookup and its servers, while any is taken. */
 const turnsOf = new Map<object, Map<string, Turns>>();
-
-/**
- * Runs a resolution in its turn.
- *
- * @param lookup The lookup that is asked.
- * @param servers The servers, as text.
- * @param turn Its place in the queue, and the signal that ends the wait.
- * @param resolve Begins the resolution; called before the function returns if no other has to end first.
- * @returns What `resolve` returned.
- * @throws What `resolve` threw; the signal's reason if it is aborted before the turn.
- */
-export async function inTurn<T>(
-  lookup: object,
-  servers: string,
-  turn: Turn,
-  resolve: () => Promise<T>,
-): Promise<T> {
-  let byServers = turnsOf.get(lookup);
-  if (!byServers) turnsOf.set(lookup, byServers = new Map());
-  let turns = byServers.get(servers);
-  if (!turns) byServers.set(servers, turns = new Turns());
-  const wait = turns.take(turn);
-  if (wait) await wait;
-  try {
-    return await resolve();
-  } finally {
-    turns.giveBack(!turn.signal.aborted);
-    if (turns.isIdle && byServers.delete(servers) && byServers.size === 0) turnsOf.delete(lookup);
-  }
-}

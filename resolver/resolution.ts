@@ -18,7 +18,6 @@ import { LookupError, type LookupErrorKind } from "../errors.ts";
 import { answersWithoutHosts, hostsAnswer, type HostsUse } from "../lookups/hosts.ts";
 import type { Answer, Lookup, NameServer, Question } from "../lookups/lookup.ts";
 import type { AddressRule } from "./allow_address.ts";
-import { inTurn } from "./question_limit.ts";
 
 /** Which address records are asked for. */
 export type Family = "auto" | 4 | 6 | "both";
@@ -133,20 +132,21 @@ const MAX_HALF_ANSWER_TTL = 5;
 const NOT_ALLOWED = "ADDRESS_NOT_ALLOWED";
 
 /**
- * Resolves a name.
+ * Resolves a name. The time limits begin now.
  *
  * @param request The name, and how hard to try.
  * @returns The answer.
  * @throws The last lookup's error, or the signal's reason.
  */
 export async function resolveName(request: ResolveRequest): Promise<CachedAnswer> {
-  const { lookup, servers, previous, signal } = request;
-  const known = fromHosts(request);
-  if (known) return known;
-  const asked = servers.map(({ host, port }) => `${host} ${port}`).join();
-  // The time limits begin with the turn.
-  const turn = { signal, goesFirst: previous !== undefined };
-  return await inTurn(lookup, asked, turn, () => resolveInTime(request));
+  return fromHosts(request) ?? await resolveInTime(request);
+}
+
+/** Returns whether the hosts file has the answer, so that no server is asked. */
+export function isInHosts(
+  { name, family, preferred = 4, hosts = "last" }: Omit<ResolveRequest, "signal" | keyof Effort>,
+): boolean {
+  return family !== "srv" && hostsAnswer(name, { family, preferred }, hosts) !== undefined;
 }
 
 /** Returns what the hosts file says; `undefined` if DNS has to be asked. */
@@ -173,7 +173,7 @@ function fromHosts(
   };
 }
 
-/** Resolves a name within the time limits, which begin now. */
+/** Asks DNS, and the fallback if that has no answer, within the time limits. */
 async function resolveInTime(request: ResolveRequest): Promise<CachedAnswer> {
   const { name, hosts, fallback, timeoutMs, dnsTimeoutMs, signal } = request;
   const startMs = now();
@@ -533,13 +533,15 @@ function askRepeatedly(
   const others = new AbortController();
   return new Promise((resolve, reject) => {
     let sent = 0;
+    let waiting = 0;
     let lastSentAtMs = -Infinity;
     let next: Timer | undefined;
     const end = (settle: () => void, reason?: unknown) => {
       next?.clear();
       open?.delete(repeat);
       signal.removeEventListener("abort", onAbort);
-      others.abort(reason);
+      // An abort makes an error, with a trace of the stack.
+      if (waiting > 0) others.abort(reason);
       settle();
     };
     const onAbort = () => end(() => reject(signal.reason), signal.reason);
@@ -552,11 +554,18 @@ function askRepeatedly(
         next = maintenanceTimer(pauseMs, send);
       }
       sent++;
+      waiting++;
       // A lookup of the user's own may throw at once.
       const asked = async () => await lookup.lookup({ ...question, signal: others.signal });
       asked().then(
-        (answer) => end(() => resolve({ answer, askedAtMs, sentAtMs })),
-        (error) => end(() => reject(error)),
+        (answer) => {
+          waiting--;
+          end(() => resolve({ answer, askedAtMs, sentAtMs }));
+        },
+        (error) => {
+          waiting--;
+          end(() => reject(error));
+        },
       );
     };
     const repeat = () => {

@@ -48,6 +48,9 @@ const MIN_REFRESH_GAP_MS = 1000;
 /** Minimum interval in which the other family is asked for, because the one in the answer has no route. */
 const MIN_SWITCH_GAP_MS = 5000;
 
+/** The watchers of all views without any: a set is larger than the rest of a view. */
+const NO_WATCHERS: Set<Watcher> = new Set();
+
 /** The options of a view; durations in milliseconds. */
 export interface ViewSettings extends RetryBudget, FreshnessSettings {}
 
@@ -71,7 +74,7 @@ export class View implements AnswerSource {
 
   readonly #freshness: Freshness;
   readonly #schedule: RefreshSchedule = new RefreshSchedule();
-  readonly #watchers: Set<Watcher> = new Set();
+  #watchers: Set<Watcher> = NO_WATCHERS;
   /** Number of callers of `keepFresh()`. */
   #refCount = 0;
   #waiting = 0;
@@ -80,7 +83,7 @@ export class View implements AnswerSource {
   #backgroundQuery: InFlightQuery | undefined;
   /** Time from which the other family may be asked for again. */
   #nextSwitchMs = -Infinity;
-  /** The query that this view retains for the second of two families. */
+  /** The query that this view retains for the second of two families, even if that has answered. */
   #rest: InFlightQuery | undefined;
   /** Where the addresses are from. */
   #source: CachedAnswer["source"] = "dns";
@@ -263,6 +266,7 @@ export class View implements AnswerSource {
    * @returns Ends it; calling it twice is harmless.
    */
   watch(watcher: Watcher): () => void {
+    if (this.#watchers === NO_WATCHERS) this.#watchers = new Set();
     this.#watchers.add(watcher);
     return () => {
       if (this.#watchers.delete(watcher)) this.#releaseIfUnwatched();
@@ -361,9 +365,6 @@ export class View implements AnswerSource {
     this.#rest?.release();
     this.#rest = query;
     query.retain();
-    query.finished.then(() => {
-      if (this.#rest === query) this.#rest = undefined;
-    });
   }
 
   /** Begins grace after a failed query, unless a query of these options would have tried harder. */

@@ -11,6 +11,9 @@ import { canonicalIp, ipFamily, withoutZone } from "../../internal/ip.ts";
 import type { NameServer } from "../lookup.ts";
 import { withZoneNumber } from "./zone.ts";
 
+/** Bytes of the buffer that Deno allocates for each message, in place of 64 KB; it doubles them, as Linux does. */
+const DENO_BUFFER = 4096;
+
 /** Maximum number of questions that share a UDP socket. */
 const MAX_QUESTIONS = 8;
 
@@ -82,7 +85,11 @@ class UdpSocket {
     this.#key = key;
     const address = canonicalIp(withoutZone(host));
     // Not bound to a port: the system picks one at random.
-    const socket = createSocket(ipFamily(withoutZone(host)) === 6 ? "udp6" : "udp4");
+    const socket = createSocket({
+      type: ipFamily(withoutZone(host)) === 6 ? "udp6" : "udp4",
+      // Elsewhere, it is the buffer of the kernel, for all messages that have not been read yet.
+      ...("Deno" in globalThis && { recvBufferSize: DENO_BUFFER }),
+    });
     this.#socket = socket;
     if (unref) socket.unref();
     socket.on("error", (error) => this.#fail(error));

@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { LookupError } from "../../errors.ts";
 import type { Answer, Lookup, NameServer } from "../../lookups/lookup.ts";
-import { a, FLAGS, rawDns, reply, tcpDns } from "../support/raw_dns.ts";
+import { a, decode, FLAGS, rawDns, reply, tcpDns } from "../support/raw_dns.ts";
 import type { ContractTest } from "./lookup.ts";
 
 const NAME = "db.internal";
@@ -90,6 +90,27 @@ const TESTS: Readonly<Record<string, (lookup: Lookup) => Promise<void>>> = {
         if (protocol === "tcp") send(reply(message, { flags: FLAGS | rcode }));
       });
       assertEquals((await outcomeOf(lookup, server) as { kind: unknown }).kind, kind);
+      await close();
+    }
+  },
+  "gives what the server says now, while other questions are open": async (lookup) => {
+    let count = 0;
+    const { server, close } = await rawDns(({ message, send }) => {
+      if (decode(message).questions[0]!.name !== NAME) return;
+      send(reply(message, { answers: [a(NAME, `127.0.0.${++count}`)] }));
+    });
+    const others = new AbortController();
+    const reason = new Error("the test is over");
+    const other = { name: "other.internal", family: 4, server, signal: others.signal } as const;
+    const open = lookup.lookup(other).catch((error) => error);
+    try {
+      for (let round = 1; round <= 3; round++) {
+        const { addresses } = await outcomeOf(lookup, server) as Pick<Answer, "addresses">;
+        assertEquals(addresses, [`127.0.0.${round}`]);
+      }
+    } finally {
+      others.abort(reason);
+      assertEquals(await open, reason);
       await close();
     }
   },

@@ -114,7 +114,7 @@ Deno.test("CachedName.viewWith() removes views beyond 50, but not those in use",
   assertEquals([remainingMs[0], remainingMs[199]], [1000, 199_000]);
   assertEquals(dns.questions.length, 1);
   for (let n = 0; n < 500; n++) cached.viewWith({ ...SETTINGS, maxTtlMs: n * 1000 + 500 });
-  assert(cached.views.size <= 51);
+  assert(cached.views.length <= 51);
   assert(cached.viewWith({ ...SETTINGS, graceMs: 7000 }) === watched);
   assertFalse(views[0] === cached.viewWith(views[0]!.settings));
   unwatch();

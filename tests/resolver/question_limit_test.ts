@@ -1,6 +1,6 @@
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { inTurn, MAX_UNDER_WAY } from "../../resolver/question_limit.ts";
-import { resolveName, type ResolveRequest } from "../../resolver/resolution.ts";
+import { assert, assertEquals } from "@std/assert";
+import { InFlightQuery } from "../../resolver/in_flight_query.ts";
+import { MAX_UNDER_WAY, type Resolution, Turns } from "../../resolver/question_limit.ts";
 import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
@@ -10,73 +10,60 @@ import { fakeTime } from "../support/time.ts";
 class Resolutions {
   readonly lookup = {};
   readonly ends: (() => void)[] = [];
-  readonly #controller = new AbortController();
 
-  begin(
-    { servers = "", signal = this.#controller.signal, goesFirst = false } = {},
-  ): Promise<void> {
-    const resolve = () => new Promise<void>((end) => this.ends.push(end));
-    return inTurn(this.lookup, servers, { signal, goesFirst }, resolve);
+  /** Takes a turn; the resolution ends when the test says so. */
+  take({ servers = "", goesFirst = false } = {}): Resolution {
+    const turns = Turns.at(this.lookup, servers);
+    const resolution = {
+      goesFirst,
+      begin: () => void this.ends.push(() => turns.giveBack(true)),
+    };
+    turns.take(resolution);
+    return resolution;
   }
 
-  beginMany(count: number): Promise<void>[] {
-    return Array.from({ length: count }, () => this.begin());
+  takeMany(count: number): void {
+    for (let taken = 0; taken < count; taken++) this.take();
   }
 
-  async endAll(): Promise<void> {
-    for (let ended = 0; ended < this.ends.length; ended++) {
-      this.ends[ended]!();
-      await turn();
-    }
+  /** Ends all, and those that begin meanwhile. */
+  endAll(from = 0): void {
+    for (let ended = from; ended < this.ends.length; ended++) this.ends[ended]!();
   }
 }
 
-/** Runs the microtasks of an end. */
-async function turn(): Promise<void> {
-  for (let count = 0; count < 5; count++) await Promise.resolve();
-}
-
-Deno.test("inTurn() begins a resolution before it returns, and each further one when another ends", async () => {
+Deno.test("Turns.take() begins a resolution before it returns, and each further one when another ends", () => {
   const all = new Resolutions();
-  const asked = all.beginMany(MAX_UNDER_WAY + 2);
+  all.takeMany(MAX_UNDER_WAY + 2);
   assertEquals(all.ends.length, MAX_UNDER_WAY);
-  all.ends[5]!();
-  await asked[5];
-  await turn();
+  all.ends[0]!();
   assertEquals(all.ends.length, MAX_UNDER_WAY + 1);
-  await all.endAll();
-  await Promise.all(asked);
+  all.endAll(1);
   assertEquals(all.ends.length, MAX_UNDER_WAY + 2);
 });
 
-Deno.test("inTurn() counts each lookup and each list of servers by itself", async () => {
+Deno.test("Turns.take() counts each lookup and each list of servers by itself", () => {
   const all = new Resolutions();
-  const asked = all.beginMany(MAX_UNDER_WAY);
-  asked.push(all.begin({ servers: "127.0.0.2 53" }));
+  all.takeMany(MAX_UNDER_WAY);
+  all.take({ servers: "127.0.0.2 53" });
   assertEquals(all.ends.length, MAX_UNDER_WAY + 1);
   const other = new Resolutions();
-  asked.push(other.begin());
+  other.take();
   assertEquals(other.ends.length, 1);
-  await all.endAll();
-  await other.endAll();
-  await Promise.all(asked);
+  all.endAll();
+  other.endAll();
 });
 
-Deno.test("inTurn() begins one that goes first before the others", async () => {
+Deno.test("Turns.take() begins one that goes first before the others", () => {
   const all = new Resolutions();
-  const asked = all.beginMany(MAX_UNDER_WAY + 3);
+  all.takeMany(MAX_UNDER_WAY + 3);
   let hasBegun = false;
-  const first = inTurn(
-    all.lookup,
-    "",
-    { signal: new AbortController().signal, goesFirst: true },
-    () => Promise.resolve(void (hasBegun = true)),
-  );
+  const turns = Turns.at(all.lookup, "");
+  turns.take({ goesFirst: true, begin: () => void (hasBegun = true) });
   all.ends[0]!();
-  await first;
   assertEquals(hasBegun, true);
-  await all.endAll();
-  await Promise.all(asked);
+  turns.giveBack(true);
+  all.endAll(1);
 });
 
 Deno.test("getIpWithTtl() asks again for a known name before hundreds of unknown ones", async () => {
@@ -100,24 +87,21 @@ Deno.test("getIpWithTtl() asks again for a known name before hundreds of unknown
   await Promise.all(others);
 });
 
-Deno.test("inTurn() lets an aborted resolution leave the queue, and gives its turn to the next", async () => {
+Deno.test("Turns.leave() takes a resolution out of the queue, and the next one has its turn", () => {
   const all = new Resolutions();
-  const asked = all.beginMany(MAX_UNDER_WAY);
-  const controller = new AbortController();
-  const left = all.begin({ signal: controller.signal });
-  asked.push(all.begin());
-  const reason = new Error("The caller has left");
-  controller.abort(reason);
-  assertStrictEquals(await assertRejects(() => left, Error), reason);
-  await all.endAll();
-  await Promise.all(asked);
+  all.takeMany(MAX_UNDER_WAY);
+  const first = all.take();
+  all.take();
+  const turns = Turns.at(all.lookup, "");
+  assertEquals([turns.leave(first), turns.leave(first)], [true, false]);
+  all.endAll();
   assertEquals(all.ends.length, MAX_UNDER_WAY + 1);
 });
 
-Deno.test("inTurn() doubles the number every 100 ms without an end, until the next end", async () => {
+Deno.test("Turns double the number every 100 ms without an end, until the next end", async () => {
   using time = fakeTime();
   const all = new Resolutions();
-  const asked = all.beginMany(8 * MAX_UNDER_WAY);
+  all.takeMany(8 * MAX_UNDER_WAY);
   await time.tick(99);
   assertEquals(all.ends.length, MAX_UNDER_WAY);
   await time.tick(1);
@@ -128,25 +112,55 @@ Deno.test("inTurn() doubles the number every 100 ms without an end, until the ne
   await time.tick(99);
   // The server answers again.
   assertEquals(all.ends.length, 4 * MAX_UNDER_WAY);
-  await all.endAll();
-  await Promise.all(asked);
+  all.endAll(1);
 });
 
-Deno.test("resolveName() counts its time limits from its turn", async () => {
-  using time = fakeTime();
+/** Starts queries whose lookup takes 80 ms. */
+function startQueries(count: number, demand: { timeoutMs: number }) {
   const slow = fakeLookup(["127.0.0.2"], 60);
   slow.delayMs = 80;
-  const request: Omit<ResolveRequest, "name"> = {
-    ...{ family: 4, lookup: slow, servers: [], rounds: 1, timeoutMs: 1000, dnsTimeoutMs: 1000 },
-    ...{ previous: undefined, trustNegative: false, fallback: undefined },
-    signal: new AbortController().signal,
+  const results: Record<string, number> = {};
+  const owner = {
+    onResult: (_: InFlightQuery, { kind }: { kind: string }) => {
+      results[kind] = (results[kind] ?? 0) + 1;
+    },
+    onLateHalf: () => {},
+    onFinished: () => {},
   };
+  const queries = Array.from({ length: count }, (_, index) =>
+    new InFlightQuery(
+      {
+        ...{ name: `n${index}.internal`, family: 4, lookup: slow, servers: [] },
+        ...{ previous: undefined, trustNegative: false, fallback: undefined },
+      },
+      { ...demand, maxRetries: 1, beforeFallbackMs: undefined },
+      owner,
+    ));
+  for (const query of queries) query.retain();
+  return { slow, queries, results };
+}
+
+Deno.test("InFlightQuery counts its time limits from its turn", async () => {
+  using time = fakeTime();
   // Of 20 turns, one after the other, each takes 80 ms.
-  const names = Array.from({ length: 20 * MAX_UNDER_WAY }, (_, index) => `n${index}.internal`);
-  const asked = Promise.all(names.map((name) => resolveName({ ...request, name })));
+  const { slow, results } = startQueries(20 * MAX_UNDER_WAY, { timeoutMs: 1000 });
   await time.advance(3);
-  await asked;
+  assertEquals(results, { answered: 20 * MAX_UNDER_WAY });
   assertEquals(slow.mostAtOnce, MAX_UNDER_WAY);
+});
+
+Deno.test("InFlightQuery.release() by the last caller takes the query out of the queue; what a caller demands of one that waits counts in its turn", async () => {
+  using time = fakeTime();
+  const { slow, queries, results } = startQueries(MAX_UNDER_WAY + 2, { timeoutMs: 50 });
+  queries[MAX_UNDER_WAY]!.release();
+  assertEquals(await queries[MAX_UNDER_WAY]!.settled, { kind: "cancelled" });
+  queries[MAX_UNDER_WAY + 1]!.demand({
+    ...{ timeoutMs: 100, maxRetries: 1, beforeFallbackMs: undefined },
+  });
+  await time.advance(1);
+  // The others gave up after 50 ms.
+  assertEquals(results, { failed: MAX_UNDER_WAY, answered: 1 });
+  assertEquals(slow.questions.length, MAX_UNDER_WAY + 1);
 });
 
 for (const dnsLookup of ["wire", "system"] as const) {

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { ResolveError } from "../../errors.ts";
+import { wireLookup } from "../../lookups/wire.ts";
 import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
+import { resolveName, type ResolveRequest } from "../../resolver/resolution.ts";
 import { DnsServer } from "../../testing/mod.ts";
 
 const NAME = "db.internal";
@@ -17,14 +18,18 @@ Deno.test("getIpWithTtl() with wire gets an answer where only TCP gets through",
   }
 });
 
-Deno.test("getIpWithTtl() with wire says that the response was truncated if the server is silent over TCP", async () => {
+Deno.test("resolveName() with wire says that the response was truncated if the server is silent over TCP", async () => {
   await using dns = await DnsServer.start();
   dns.set(NAME, ["127.0.0.2"], { ttl: 60 });
   dns.fault(NAME, [{ protocol: "udp", truncate: true }, { protocol: "tcp", drop: true }]);
-  const options = { dnsLookup: "wire", dnsNameservers: [dns.address], dnsFallback: false } as const;
+  const request: ResolveRequest = {
+    ...{ name: NAME, family: 4, lookup: wireLookup, servers: [dns] },
+    ...{ rounds: 1, timeoutMs: 1000, dnsTimeoutMs: Infinity, fallback: undefined },
+    ...{ previous: undefined, trustNegative: false, signal: new AbortController().signal },
+  };
   await assertRejects(
-    () => getIpWithTtl(NAME, { ...options, dnsTimeout: 1, dnsMaxRetries: 1 }),
-    ResolveError,
+    () => resolveName(request),
+    DOMException,
     "the response is truncated, and the server did not answer over TCP",
   );
 });
