@@ -359,6 +359,7 @@ function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSetting
     ...sizes[poolClass],
     name,
     maxIdle: Infinity,
+    minOpen: 0,
     maxOpenMs: connectTimeoutMs + dns.timeoutMs,
     timesIdle: settings.prePing || settings.idleTimeoutMs < Infinity,
     single: poolClass === "assertion",

@@ -99,6 +99,8 @@ export interface PoolLimits {
   readonly poolSize: number;
   /** Number of idle connections to which `maintain()` closes those that are idle for the longest time. */
   readonly maxIdle: number;
+  /** Number of connections, idle or in use, that are opened ahead of need, also before the first use. */
+  readonly minOpen: number;
   /** Maximum duration of a connect with the resolution before it: added to the timeout of a waiter that waits for one. */
   readonly maxOpenMs: number;
 }

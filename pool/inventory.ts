@@ -209,10 +209,17 @@ export class Inventory<C> {
     );
   }
 
-  /** Number of connections by which the idle ones that are good for a while are fewer than `minIdle`. */
-  get missingIdle(): number {
-    const { minIdle } = this.#settings;
-    return this.#connections.hasConnected ? minIdle - this.#idle.size + this.#expiring : 0;
+  /**
+   * Returns the number of connections to be opened ahead of need: by which the idle ones that are good for a while are
+   * fewer than `minIdle`, or all of them fewer than `minOpen`.
+   *
+   * @param waiting Number of callers that wait for a connection.
+   * @param warming Number of connections that are opened ahead of need already.
+   */
+  missing(waiting: number, warming: number): number {
+    const { minIdle, minOpen } = this.#settings;
+    const idle = this.#connections.hasConnected ? minIdle - this.#idle.size + this.#expiring : 0;
+    return Math.max(0, idle - warming, minOpen - this.slots.counted - waiting);
   }
 
   /**

@@ -414,7 +414,7 @@ export class Pool<C> implements LeaseOwner<C> {
 
   /** Number of connections to be opened ahead of need. */
   get #prefill(): number {
-    return Math.max(0, this.#inventory.missingIdle - this.#warming);
+    return this.#inventory.missing(this.#waiters.size, this.#warming);
   }
 
   /** Number of connections that may be opened. */

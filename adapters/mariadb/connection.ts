@@ -11,7 +11,7 @@ import type { BindValues, Destination } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
 import type { MysqlSession, SessionDriver } from "../shared/mysql_session.ts";
 import { checkValueCount, hasValues, isList } from "../shared/values.ts";
-import { ignoreErrors, socketClosed } from "../shared/socket.ts";
+import { keepListener, socketClosed } from "../shared/socket.ts";
 import type { MariadbClient, MariadbConfig, MariadbLogger, MariadbPrepared } from "./driver.ts";
 
 /** The lowest number of the driver's own errors. */
@@ -65,16 +65,34 @@ export function streamOf(
   dial: (signal: AbortSignal) => Promise<Socket>,
 ): MariadbConfig["stream"] {
   let first = true;
+  const another = dialingStream(dial);
   return (callback) => {
-    const give = (socket: Socket) => {
-      callback!(undefined, socket);
-      // The driver sets its timeouts at this event.
-      socket.emit("connect");
-    };
-    if (!first) return void dial(new AbortController().signal).then(give, callback);
+    if (!first) return another(callback);
     first = false;
-    give(socket);
+    give(socket, callback!);
   };
+}
+
+/**
+ * Makes the driver's option `stream` for connections that open a socket each.
+ *
+ * @param dial Opens a socket.
+ */
+export function dialingStream(
+  dial: (signal: AbortSignal) => Promise<Socket>,
+): MariadbConfig["stream"] {
+  return (callback) =>
+    void dial(new AbortController().signal)
+      .then((socket) => give(socket, callback!), callback);
+}
+
+function give(
+  socket: Socket,
+  callback: NonNullable<Parameters<MariadbConfig["stream"]>[0]>,
+): void {
+  callback(undefined, socket);
+  // The driver sets its timeouts at this event.
+  socket.emit("connect");
 }
 
 /**
@@ -101,8 +119,41 @@ export function loggerOf(
   };
 }
 
+/**
+ * Calls a function of the driver that makes an emitter, and shows the emitter at once. The driver shows it to its base
+ * class alone, whose methods its constructor calls.
+ *
+ * @param members The members by which the emitter is told from others.
+ * @param onMade Called with the emitter, before its first listener is added.
+ * @param create Makes the emitter before it returns.
+ * @returns What `create` returns.
+ */
+export function whileMaking<T>(
+  members: readonly string[],
+  onMade: (emitter: EventEmitter) => void,
+  create: () => T,
+): T {
+  const base = EventEmitter.prototype;
+  const { on } = base;
+  base.on = function (this: EventEmitter, ...args: Parameters<typeof on>) {
+    if (args[0] !== "error" && members.every((name) => name in this)) {
+      base.on = on;
+      onMade(this);
+    }
+    return on.apply(this, args);
+  };
+  try {
+    return create();
+  } finally {
+    base.on = on;
+  }
+}
+
 /** The members of {@linkcode CoreConnection} by which it is told from other emitters. */
-const OF_CONNECTION: readonly (keyof CoreConnection)[] = ["receiveQueue", "fatalError"];
+export const OF_CONNECTION: readonly string[] = [
+  "receiveQueue",
+  "fatalError",
+] satisfies (keyof CoreConnection)[];
 
 /**
  * Calls a function of the driver that makes a connection, and gives the connection a listener for its errors at once.
@@ -113,22 +164,10 @@ const OF_CONNECTION: readonly (keyof CoreConnection)[] = ["receiveQueue", "fatal
  * @returns What `create` returns.
  */
 export function withErrorListener<T>(create: () => T): T {
-  // The driver shows the connection to its base class alone, whose methods its constructor calls.
-  const base = EventEmitter.prototype;
-  const { on } = base;
-  base.on = function (this: EventEmitter, ...args: Parameters<typeof on>) {
-    if (args[0] !== "error" && OF_CONNECTION.every((name) => name in this)) {
-      base.on = on;
-      this.on("error", () => {});
-      guardSockets(this as CoreConnection);
-    }
-    return on.apply(this, args);
-  };
-  try {
-    return create();
-  } finally {
-    base.on = on;
-  }
+  return whileMaking(OF_CONNECTION, (emitter) => {
+    emitter.on("error", () => {});
+    guardSockets(emitter as CoreConnection);
+  }, create);
 }
 
 /** Gives each socket that a connection uses, also the one for TLS, a listener for its errors for its whole life. */
@@ -140,7 +179,7 @@ function guardSockets(core: CoreConnection): void {
     get: () => socket,
     set(next: Socket | undefined) {
       socket = next;
-      if (next) alwaysIgnoreErrors(next);
+      if (next) keepListener(next, "error", () => {});
     },
   });
 }
@@ -154,17 +193,6 @@ export function coreOf(client: MariadbClient): CoreConnection {
   // Without a listener, the `error` of an idle connection ends the process.
   emitterOf(client).on("error", () => {});
   return core ?? {};
-}
-
-/** Keeps a listener for the errors of a socket, also when the driver, which ends with it, removes all listeners. */
-function alwaysIgnoreErrors(socket: Socket): void {
-  const { removeAllListeners } = socket;
-  ignoreErrors(socket);
-  socket.removeAllListeners = (...events: [event?: string | symbol]) => {
-    removeAllListeners.apply(socket, events);
-    if (events.length === 0 || events[0] === "error") ignoreErrors(socket);
-    return socket;
-  };
 }
 
 /** Returns whether a command waits for an answer; `undefined` if that cannot be seen. */

@@ -186,6 +186,23 @@ export function ignoreErrors(socket: Socket): void {
   socket.on("error", () => {});
 }
 
+/**
+ * Adds a listener to a socket for its whole life: mariadb removes all listeners of a socket that it destroys.
+ *
+ * @param socket The socket.
+ * @param event The event.
+ * @param listener The listener.
+ */
+export function keepListener(socket: Socket, event: string, listener: () => void): void {
+  const { removeAllListeners } = socket;
+  socket.on(event, listener);
+  socket.removeAllListeners = (...events: [event?: string | symbol]) => {
+    removeAllListeners.apply(socket, events);
+    if (events.length === 0 || events[0] === event) socket.on(event, listener);
+    return socket;
+  };
+}
+
 /** Waits until a socket is closed. */
 export function socketClosed(socket: Socket): Promise<void> {
   return new Promise((resolve) => {

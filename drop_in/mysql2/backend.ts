@@ -4,8 +4,6 @@
  * @module
  */
 
-import { maintenanceTimer } from "../../internal/clock.ts";
-import { MAX_CLOSE_MS } from "../../pool/connection/close.ts";
 import type { Lease } from "../../pool/lease.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { lazyMysql2Adapter, type Mysql2Config } from "../../adapters/mysql2.ts";
@@ -27,6 +25,7 @@ import { callUserCode } from "../../internal/thrown.ts";
 import { DnsEngine } from "../../engine/dns_engine.ts";
 import { driverCounts, followLimits, isFull } from "../shared/pool_counts.ts";
 import type { HostList } from "../shared/host_list.ts";
+import { PooledLeases } from "../shared/pooled_leases.ts";
 import type { RawOptions } from "../shared/options.ts";
 
 /** The engine behind a pool. */
@@ -35,14 +34,8 @@ export class Mysql2Backend {
   readonly engine: Engine<Pinned>;
 
   readonly #pool: CorePool;
-  readonly #adapter: Adapter<Pinned>;
-  /** Leases of the connections that are in use. */
-  readonly #leases: Map<PooledConnection, Lease<Pinned>> = new Map();
+  readonly #leases: PooledLeases<PooledConnection, Pinned>;
   readonly #handedOutBefore: WeakSet<PooledConnection> = new WeakSet();
-  /** Connections that have left the pool: mysql2 itself is closing them. */
-  readonly #removed: WeakSet<PooledConnection> = new WeakSet();
-  /** Connections on which the server refused a write. */
-  readonly #readOnly: WeakSet<PooledConnection> = new WeakSet();
 
   /**
    * @param pool The pool.
@@ -57,9 +50,13 @@ export class Mysql2Backend {
     list: HostList | undefined,
   ) {
     this.#pool = pool;
-    this.#adapter = this.#createAdapter(classes, {
-      hasSeveral: list !== undefined,
-      hasCredentials: given.credentials !== undefined,
+    this.#leases = new PooledLeases({
+      adapter: this.#createAdapter(classes, {
+        hasSeveral: list !== undefined,
+        hasCredentials: given.credentials !== undefined,
+      }),
+      connectionOf: ({ connection }) => connection,
+      socketOf: ({ stream }) => stream,
     });
     const { host, port, user, database, password } = pool.config.connectionConfig;
     const url = new DatabaseUrl({
@@ -72,7 +69,7 @@ export class Mysql2Backend {
     });
     this.engine = getDnsEngine<Pinned>(url, {
       ...engineOptions(given, pool.config),
-      adapter: this.#adapter,
+      adapter: this.#leases.adapter,
     });
     const limits = readLimits(pool.config);
     DnsEngine.changeLimits(this.engine, { maxIdle: limits.maxIdle(pool.config.maxIdle).maxIdle! });
@@ -110,23 +107,17 @@ export class Mysql2Backend {
 
   /** Frees the slot of a connection that died, or that was destroyed or ended by its holder. */
   remove(connection: PooledConnection): void {
-    const lease = this.#leases.get(connection);
-    this.#leases.delete(connection);
-    this.#removed.add(connection);
-    lease?.invalidate();
+    this.#leases.remove(connection);
   }
 
   /** Closes all connections, each once the statements sent on it are done, and waits for their sockets to close. */
   async close(): Promise<void> {
-    for (const [connection, lease] of this.#leases) {
+    for (const connection of this.#leases.inUse) {
       const { stream } = connection;
-      const onClosed = () => lease.released || lease.invalidate();
-      if (stream.destroyed) onClosed();
-      else stream.once("close", onClosed);
+      const onClosed = this.#leases.releaseOnClose(connection);
       // mysql2 calls back before it sends the packet.
       connection._realEnd((error) => error ? onClosed() : queueMicrotask(() => stream.end()));
     }
-    this.#leases.clear();
     await this.engine.close({ drain: Infinity });
   }
 
@@ -155,7 +146,7 @@ export class Mysql2Backend {
     const { connection } = lease.client;
     const isNew = !this.#handedOutBefore.has(connection);
     this.#handedOutBefore.add(connection);
-    this.#leases.set(connection, lease);
+    this.#leases.add(connection, lease);
     connection._released = false;
     if (isNew) this.#pool.emit("connection", connection);
     // mysql2 emits neither `acquire` nor `release` for a connection that goes directly to the next waiter.
@@ -164,27 +155,13 @@ export class Mysql2Backend {
   }
 
   #release(connection: PooledConnection): void {
-    const lease = this.#leases.get(connection);
+    const lease = this.#leases.take(connection);
     if (!lease) return;
-    this.#leases.delete(connection);
     const { waiting } = this.engine.pool.counts;
     const { _fatalError, _closing } = connection;
     if (_fatalError || _closing) lease.invalidate(undefined, { soft: true });
-    if (this.#readOnly.has(connection)) this.#releaseIfWritable(lease);
-    else lease.release();
+    this.#leases.giveBack(connection, lease);
     if (waiting === 0) this.#pool.emit("release", connection);
-  }
-
-  /** Gives back a connection that had a write refused. In a transaction that is read-only by itself, that is no fault of the server. */
-  async #releaseIfWritable(lease: Lease<Pinned>): Promise<void> {
-    try {
-      const { readOnly } = await this.#adapter.role!(lease.client);
-      if (readOnly) lease.invalidate(undefined, { soft: true });
-      else this.#readOnly.delete(lease.client.connection);
-    } catch {
-      lease.invalidate(undefined, { soft: true });
-    }
-    lease.release();
   }
 
   /** Creates the adapter that opens the pool's connections. */
@@ -214,26 +191,7 @@ export class Mysql2Backend {
       };
     };
     const module = { createConnection, Connection: PoolConnection };
-    // Without `unref`: as with mysql2, idle connections keep the process alive.
-    const { ref: _ref, unref: _unref, ...adapter } = lazyMysql2Adapter<Pinned>(() =>
-      Promise.resolve(module)
-    );
-    return {
-      ...adapter,
-      terminate: (client, reason) => {
-        if (!this.#removed.has(client.connection)) return adapter.terminate!(client, reason);
-        // The error that mysql2 reports is its own. A server that is silent must not keep the socket open.
-        const { stream } = client.connection;
-        const limit = maintenanceTimer(MAX_CLOSE_MS, () => adapter.terminate!(client));
-        if (stream.destroyed) limit.clear();
-        else stream.once("close", () => limit.clear());
-      },
-      onError: (client, listener) =>
-        adapter.onError!(client, (error) => {
-          if (adapter.classify!(error) === "read-only") this.#readOnly.add(client.connection);
-          listener(error);
-        }),
-    };
+    return lazyMysql2Adapter<Pinned>(() => Promise.resolve(module));
   }
 }
 

@@ -15,7 +15,7 @@ export interface DepartureFlag {
 }
 
 /** The properties of a driver's connections in which libraries look, by library. */
-export type DepartureFlags = Readonly<Record<"knex" | "sequelize", DepartureFlag>>;
+export type DepartureFlags = Readonly<Partial<Record<"knex" | "sequelize", DepartureFlag>>>;
 
 /** Whether one connection may be handed out again. */
 export class DepartureState {

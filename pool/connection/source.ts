@@ -189,6 +189,8 @@ export class ConnectionSource<C> implements Connections<C> {
 
   async #dial(signal: AbortSignal): Promise<DialedConnection<C>> {
     let maySwitch = true;
+    // A connection that is opened ahead of need may be the first use of the name.
+    if (this.#answer.addresses.length === 0) await this.#answer.waitUntilFresh(signal);
     for (;;) {
       const addresses = this.#answer.inOrder?.() ?? this.#answer.addresses;
       try {

@@ -4,10 +4,12 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import * as mariadb from "npm:mariadb@^3.5";
 import mysql from "npm:mysql2@^3.24";
 import process from "node:process";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
+import { dnsMariadb } from "../../drop_in/mariadb_pool.ts";
 import { dnsMysql2 } from "../../drop_in/mysql2_pool.ts";
 import { dnsPg } from "../../drop_in/pg_pool.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
@@ -248,11 +250,10 @@ testOrders("dnsPg(): Pool", Deno.test, (follows, seed) => {
   };
 });
 
-const mysqlModules = () =>
-  [
-    mysql,
-    dnsMysql2(mysql, { dnsLookup: fakeLookup([pair.first.host], 60), dnsFallback: false }),
-  ] as const;
+const mysqlDns = () =>
+  ({ dnsLookup: fakeLookup([pair.first.host], 60), dnsFallback: false }) as const;
+
+const mysqlModules = () => [mysql, dnsMysql2(mysql, mysqlDns())] as const;
 
 const mysqlTarget = (follows: boolean, seed: number) => ({
   ...LOGIN,
@@ -301,6 +302,49 @@ testOrders("dnsMysql2(): createPool", mariadbTest, (follows, seed) => {
     finish(calls) {
       for (const connection of held) connection.release();
       end(calls);
+    },
+  };
+});
+
+testOrders("dnsMariadb(): createPool", mariadbTest, (follows, seed) => {
+  const options = { ...mysqlTarget(follows, seed), connectionLimit: 2, acquireTimeout: 300 };
+  const module = follows ? dnsMariadb(mariadb, mysqlDns()) : mariadb;
+  const pool = module.createPool({ ...options, minimumIdle: seed % 3 });
+  const held: mariadb.PoolConnection[] = [];
+  let finished = false;
+  const answerOf = (n: number) => (rows: Rows) => `${rows[0]!.n} of ${n}`;
+  const take = async () => {
+    const connection = await pool.getConnection();
+    if (finished) await connection.release();
+    else held.push(connection);
+    return "connected";
+  };
+  const end = (calls: Calls) => {
+    if (!pool.closed) calls.make(() => pool.end().then(() => "ended"));
+  };
+  return {
+    steps: [
+      [3, (calls) => calls.make(take)],
+      [3, (calls, n) => calls.make(() => pool.query(`SELECT ${n} AS n`).then(answerOf(n)))],
+      [
+        1,
+        (calls, n) =>
+          calls.make(() => pool.execute("SELECT CAST(? AS int) AS n", [n]).then(answerOf(n))),
+      ],
+      [1, (calls) => calls.make(() => pool.query("SELECT nope"))],
+      [
+        1,
+        (calls, n) =>
+          calls.make(async () => await held[0]?.query(`SELECT ${n} AS n`).then(answerOf(n))),
+      ],
+      [3, (calls) => calls.make(async () => await held.shift()?.release())],
+      [1, () => held.shift()?.destroy()],
+      [0.3, end],
+    ],
+    async finish(calls) {
+      finished = true;
+      end(calls);
+      for (const connection of held) await connection.release();
     },
   };
 });

@@ -12,6 +12,7 @@ const SETTINGS: PoolSettings = {
   name: "orders",
   poolSize: 2,
   maxIdle: Infinity,
+  minOpen: 0,
   maxOverflow: 0,
   poolTimeoutMs: 30_000,
   useLifo: false,
