@@ -20,16 +20,19 @@ export type { DnsPoolOptions } from "./shared/options.ts";
 export type { MariadbDriver, MariadbPoolExtras } from "./mariadb/module.ts";
 
 /** Options of the module's own pool. */
-type OwnOptions<M extends MariadbDriver> = Exclude<Parameters<M["createPool"]>[0], string>;
+export type MariadbOwnOptions<M extends MariadbDriver> = Exclude<
+  Parameters<M["createPool"]>[0],
+  string
+>;
 
 /** Options of the module's own pool, and dnspool's. */
 export type DnsMariadbPoolOptions<M extends MariadbDriver> =
-  & Omit<OwnOptions<M>, "logger">
+  & Omit<MariadbOwnOptions<M>, "logger">
   & Omit<DnsPoolOptions, "logger">
   & MariadbPoolExtras
   & {
     /** The logger of mariadb, or dnspool's, which has the methods `debug`, `info`, `warn` and `error`. */
-    logger?: OwnOptions<M>["logger"] | DnsPoolOptions["logger"];
+    logger?: MariadbOwnOptions<M>["logger"] | DnsPoolOptions["logger"];
   };
 
 /** Members of a {@linkcode DnsMariadbPool} beside those of mariadb's pool. */
