@@ -179,6 +179,11 @@ export class LoginSource {
     return login;
   }
 
+  /** Forgets everything that is kept: the program may go on to refer to a closed engine. */
+  clear(): void {
+    this.#entries.clear();
+  }
+
   /** Forgets a login that is kept, because the server refused it. */
   forget(refused: Login): void {
     for (const entry of this.#entries.values()) {

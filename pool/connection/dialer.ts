@@ -286,6 +286,7 @@ export class Dialer<C> {
     for (const [{ controller }] of losers) controller.abort(new Error("the engine was closed"));
     await Promise.all(losers.map(([, ended]) => ended));
     await Promise.all(this.#closes);
+    this.#logins?.clear();
   }
 
   /**
