@@ -243,7 +243,10 @@ function forgetPassword(client: PgClient): void {
 }
 
 function terminate(client: PgClient, reason?: unknown): void {
-  internalsOf(client).connection?.stream?.destroy(asError(reason));
+  const stream = internalsOf(client).connection?.stream;
+  // A subclass may do something else before it connects, such as asking for a password: the driver does not listen yet.
+  stream?.on?.("error", () => {});
+  stream?.destroy(asError(reason));
 }
 
 async function cancel(client: PgClient, { signal }: CancelOptions): Promise<void> {

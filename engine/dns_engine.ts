@@ -15,6 +15,7 @@ import { isOf } from "../internal/thrown.ts";
 import type { CheckoutOptions, PoolLimits } from "../pool/contract.ts";
 import type { Lease } from "../pool/lease.ts";
 import { PoolLease } from "../pool/pool_lease.ts";
+import type { Slot } from "../pool/slot.ts";
 import { readBeginOptions, readLimit } from "./begin_options.ts";
 import { readListenRequest } from "./channel_listener.ts";
 import { CallLimit, type Guard } from "./call_limit.ts";
@@ -87,6 +88,13 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   /** Returns whether a lease may serve another statement that begins now, for a drop-in that shares it. */
   static mayShare<C>(engine: Engine<C>, lease: Lease<C>): boolean {
     return (engine as DnsEngine<C>).#core.answer.isFresh() && PoolLease.isGood(lease);
+  }
+
+  /** Returns the clients of an engine's pool, and those of them that are idle, for the drop-ins. */
+  static clients<C>(engine: Engine<C>): { readonly all: C[]; readonly idle: C[] } {
+    const { slots } = (engine as DnsEngine<C>).#core.pool;
+    const clientsOf = (list: readonly Slot<C>[]) => list.map(({ client }) => client);
+    return { all: clientsOf(slots.toArray()), idle: clientsOf(slots.idle.toArray()) };
   }
 
   get pool(): { readonly counts: PoolCounts; invalidate(): void } {

@@ -68,8 +68,8 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   /** Timeout of a checkout in seconds: from 0 (fail at once) to 3600, or `Infinity`. Default 30. */
   poolTimeout?: number;
   /**
-   * Seconds after which a connection is replaced at its next checkout, less up to 2.5 % so that a fleet does not
-   * reconnect at once: above 0. Default `Infinity`.
+   * Maximum age of a connection in seconds, less up to 2.5 % so that a fleet does not reconnect at once: above 0. An
+   * idle one is closed then, one in use when it comes back. Default `Infinity`.
    */
   poolRecycle?: number;
   /** Whether a connection is pinged before it is handed out again. Default `false`. */
@@ -121,7 +121,10 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
    * `Infinity`. If its connects usually take longer, it is twice their usual time. Default 0.25.
    */
   connectStagger?: number;
-  /** Maximum number of connections that open at once: from 1. Default 4; 1 while the server is failing. */
+  /**
+   * Maximum number of connections that open at once: from 1, or `Infinity`. While the server is failing it is 1, then 4,
+   * and 1 more with each that has opened. Default 4.
+   */
   connectConcurrency?: number;
   /**
    * Whether a checkout whose connect fails temporarily waits and tries again until `poolTimeout` is over, instead of
@@ -305,7 +308,11 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     minSize: reader.number("minSize", 0, { min: 0, max: poolSize || Infinity, whole: true }),
     connectTimeoutMs: reader.timeoutAsMs("connectTimeout", 10, { above: 0 }),
     connectStaggerMs: reader.secondsAsMs("connectStagger", 0.25, { above: 0, infinite: true }),
-    connectConcurrency: reader.number("connectConcurrency", 4, { min: 1, whole: true }),
+    connectConcurrency: reader.number("connectConcurrency", 4, {
+      min: 1,
+      whole: true,
+      infinite: true,
+    }),
     connectRetry: reader.oneOf<boolean | "always">("connectRetry", true, [true, false, "always"]),
     connectArgs: readConnectArgs(reader),
     credentials: reader.value<CredentialsFunction | undefined>(

@@ -22,8 +22,12 @@ export interface Opener<T> {
 export interface ConnectLimiterEvents<T> {
   /** A connection was opened. */
   onOpened(opened: T): void;
-  /** A connect failed; a transient failure is tried again. */
-  onFailed(error: unknown, transient: boolean): void;
+  /**
+   * A connect failed; a transient failure is tried again.
+   *
+   * @param newest The order of the newest waiter when the connect began: later ones did not wait for it.
+   */
+  onFailed(error: unknown, transient: boolean, newest: number): void;
   /** A pause is over. */
   onRetry(): void;
 }
@@ -36,6 +40,8 @@ export interface Demand {
   readonly prefill: number;
   /** Number of connections that may be opened. */
   readonly capacity: number;
+  /** The order of the newest waiter. */
+  readonly newest: number;
 }
 
 /** Pauses between failed connects: the maximum doubles from one to the next, each is drawn from its upper half. */
@@ -44,7 +50,13 @@ const MAX_BACKOFF_MS = 500;
 /** The maximum while servers answer and none has the wanted role: nothing reports when one is promoted. */
 const MAX_ROLE_BACKOFF_MS = 250;
 
-/** Opens several connections at once, but one at a time, with pauses, while the server is failing. */
+/** Maximum number of connects at once after an outage; each that succeeds raises it by one. */
+const CONNECTS_AFTER_OUTAGE = 4;
+
+/**
+ * Opens several connections at once, but one at a time, with pauses, while the server is failing. A server that is back
+ * gets more and more of them at once.
+ */
 export class ConnectLimiter<T> {
   /** The error of the last connect, if it failed. */
   lastError: unknown;
@@ -58,6 +70,8 @@ export class ConnectLimiter<T> {
   #failures = 0;
   /** Whether one connect shall show that the server is well before there are several at once. */
   #halfOpen = false;
+  /** Maximum number of connects at once unless the server is failing. */
+  #limit: number;
   #pause: Timer | undefined;
   /** The earliest time of the next connect. */
   #notBeforeMs = -Infinity;
@@ -69,7 +83,7 @@ export class ConnectLimiter<T> {
    */
   constructor(opener: Opener<T>, concurrency: number, events: ConnectLimiterEvents<T>) {
     this.#opener = opener;
-    this.#concurrency = concurrency;
+    this.#concurrency = this.#limit = concurrency;
     this.#events = events;
   }
 
@@ -89,8 +103,10 @@ export class ConnectLimiter<T> {
   }
 
   /** Begins as many connects as are needed and allowed. */
-  start({ waiting, prefill, capacity }: Demand): void {
-    const limit = this.failing || this.#halfOpen ? 1 : this.#concurrency;
+  start({ waiting, prefill, capacity, newest }: Demand): void {
+    const isFailing = this.failing || this.#halfOpen;
+    if (isFailing) this.#limit = Math.min(this.#concurrency, CONNECTS_AFTER_OUTAGE);
+    const limit = isFailing ? 1 : this.#limit;
     const wanted = Math.min(waiting + prefill, this.size + capacity, limit);
     while (this.size < wanted) {
       const pauseMs = this.#notBeforeMs - now();
@@ -99,7 +115,7 @@ export class ConnectLimiter<T> {
         this.#pause ??= this.#startPause(pauseMs, waiting > 0);
         return;
       }
-      this.#open();
+      this.#open(newest);
     }
   }
 
@@ -136,12 +152,13 @@ export class ConnectLimiter<T> {
     };
   }
 
-  #open(): void {
+  #open(newest: number): void {
     const controller = new AbortController();
     this.#connects.add(controller);
     this.#opener.open(controller.signal).then(
       (opened) => {
         this.#connects.delete(controller);
+        if (!this.failing && !this.#halfOpen && this.#limit < this.#concurrency) this.#limit++;
         this.#failures = 0;
         this.#halfOpen = false;
         this.#notBeforeMs = -Infinity;
@@ -153,7 +170,7 @@ export class ConnectLimiter<T> {
         this.lastError = error;
         const transient = this.#opener.isTransient(error);
         this.#notBeforeMs = now() + (transient ? this.#nextBackoffMs(error) : MAX_BACKOFF_MS);
-        this.#events.onFailed(error, transient);
+        this.#events.onFailed(error, transient, newest);
       },
     );
   }

@@ -1,11 +1,12 @@
 /**
- * Regular maintenance of a pool: closes connections that were idle for too long, keeps `minIdle` and renews it, and finds
- * leases that take long. Its timer does not keep the process alive.
+ * Regular maintenance of a pool: closes connections that were idle for too long or are too old, keeps `minIdle` and renews
+ * it, and finds leases that take long. Its timer does not keep the process alive.
  *
  * @module
  */
 
-import { maintenanceTimer, now, type Timer } from "../internal/clock.ts";
+import { ageClock, maintenanceTimer, now, type Timer } from "../internal/clock.ts";
+import type { LinkedList } from "./linked_list.ts";
 import type { Slot } from "./slot.ts";
 
 /** When something is due; durations in milliseconds, `Infinity` for never. */
@@ -25,6 +26,8 @@ export interface MaintainedPool<C> {
     readonly size: number;
     /** The connections that are leased. */
     readonly leased: readonly Slot<C>[];
+    /** The connections that are idle. */
+    readonly idle: Pick<LinkedList<Slot<C>>, "first">;
   };
   /** Closes connections that were idle for too long or are about to become too old, and opens missing ones. */
   maintain(): void;
@@ -43,6 +46,8 @@ export interface HousekeeperEvents<C> {
 /** Number of rounds within the shortest duration. */
 const ROUNDS = 4;
 const MIN_PERIOD_MS = 10;
+/** For durations that are shorter than {@linkcode MIN_PERIOD_MS}, and for what is due before the next round. */
+const MIN_DELAY_MS = 1;
 const MAX_PERIOD_MS = 1000;
 
 /** Returns the time between two rounds for what is due after a duration, in milliseconds. */
@@ -81,16 +86,18 @@ export class Housekeeper<C> {
       leaseWarnAfterMs,
       leaseProbeAfterMs,
       leaseTimeoutMs,
-      minIdle > 0 ? recycleMs : Infinity,
+      recycleMs,
     );
     const isIdle = shortestMs === Infinity && minIdle === 0;
-    this.#periodMs = isIdle ? Infinity : periodWithin(shortestMs);
+    this.#periodMs = isIdle
+      ? Infinity
+      : Math.min(periodWithin(shortestMs), Math.max(shortestMs, MIN_DELAY_MS));
   }
 
   /** Starts the timer, unless it runs or nothing is ever due: a connection was opened. */
   start(): void {
     if (this.#timer || this.#isStopped || this.#periodMs === Infinity) return;
-    this.#timer = maintenanceTimer(this.#periodMs, () => {
+    this.#timer = maintenanceTimer(Math.min(this.#periodMs, this.#dueInMs), () => {
       this.#timer = undefined;
       this.#run();
       if (this.#pool.slots.size > 0 || this.#settings.minIdle > 0) this.start();
@@ -102,6 +109,19 @@ export class Housekeeper<C> {
     this.#isStopped = true;
     this.#timer?.clear();
     this.#timer = undefined;
+  }
+
+  /** Milliseconds until an idle connection is past its maximum age or its maximum idle time; those kept are not due. */
+  get #dueInMs(): number {
+    const { idleTimeoutMs } = this.#settings;
+    const nowMs = ageClock();
+    let dueInMs = Infinity;
+    for (let slot = this.#pool.slots.idle.first; slot; slot = slot.after) {
+      for (const dueMs of [slot.expiresAtMs, slot.idleSinceMs + idleTimeoutMs]) {
+        if (dueMs > nowMs) dueInMs = Math.min(dueInMs, dueMs - nowMs);
+      }
+    }
+    return Math.max(dueInMs, MIN_DELAY_MS);
   }
 
   #run(): void {

@@ -25,6 +25,9 @@ import type { UseRecorder } from "./use_recorder.ts";
 /** Number of rounds of the housekeeper ahead of the maximum age in which a connection of `minIdle` is replaced. */
 const RENEWAL_ROUNDS = 2;
 
+/** Time for which a connection above `maxIdle` is idle before it is closed. */
+const SURPLUS_IDLE_MS = 1000;
+
 /** What an inventory asks and reports. */
 export interface InventoryEvents {
   /** Returns whether connections are being opened. */
@@ -198,15 +201,19 @@ export class Inventory<C> {
     }
   }
 
-  /** Closes connections that were idle for too long, down to `minIdle` and `minSize`, and those above `maxIdle`. */
+  /**
+   * Closes idle connections that are past their maximum age; that were idle for too long, down to `minIdle` and
+   * `minSize`; and those above `maxIdle` that no caller needed for a while.
+   */
   closeSurplus(): void {
     const { idleTimeoutMs, maxIdle, minIdle, minSize } = this.#settings;
     const nowMs = ageClock();
-    this.closeIdle((slot) =>
-      slot.evicted || this.#idle.size > maxIdle ||
-      nowMs - slot.idleSinceMs >= idleTimeoutMs && this.#idle.size > minIdle &&
-        this.slots.size > minSize
-    );
+    this.closeIdle((slot) => {
+      const idleMs = nowMs - slot.idleSinceMs;
+      return slot.evicted || slot.expiresAtMs <= nowMs && !slot.isJustOpened(nowMs) ||
+        this.#idle.size > maxIdle && idleMs >= SURPLUS_IDLE_MS ||
+        idleMs >= idleTimeoutMs && this.#idle.size > minIdle && this.slots.size > minSize;
+    });
   }
 
   /**

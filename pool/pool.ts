@@ -86,7 +86,7 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#idle = this.#slots.idle;
     this.#limiter = new ConnectLimiter(connections, settings.connectConcurrency, {
       onOpened: (opened) => this.#onOpened(opened),
-      onFailed: (error, transient) => this.#onConnectFailed(error, transient),
+      onFailed: (...failure) => this.#onConnectFailed(...failure),
       onRetry: () => this.#dispatch(),
     });
     this.#waiters = new WaitQueue({
@@ -318,6 +318,7 @@ export class Pool<C> implements LeaseOwner<C> {
       waiting: this.#waiters.size,
       prefill: this.#prefill,
       capacity: this.#capacity,
+      newest: this.#waiters.created,
     });
     if (this.#waiters.size === 0 && this.#idle.size > this.#settings.poolSize) {
       this.#inventory.closeIdle(() => this.#idle.size > this.#settings.poolSize);
@@ -401,12 +402,12 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#rejectLate();
   }
 
-  /** Rejects the waiter of a failed connect, unless the failure is transient. */
-  #onConnectFailed(error: unknown, transient: boolean): void {
+  /** Rejects the waiter of a failed connect, unless the failure is transient or the waiter came later. */
+  #onConnectFailed(error: unknown, transient: boolean, newest: number): void {
     this.pendingCloses.notify();
     if (this.#closedBecause !== undefined) return;
     if (!transient && this.#waiters.size > this.#limiter.size) {
-      this.#waiters.reject(this.#waiters.first!, error);
+      this.#waiters.rejectFirst(error, newest);
     }
     this.#rejectLate();
     this.#dispatch();

@@ -63,6 +63,8 @@ export interface WaitQueueOptions {
 export class WaitQueue<T extends { readonly address: string }> {
   /** The tick of the waiter added last; `undefined` while the queue is empty. */
   newest: Tick | undefined = undefined;
+  /** Number of waiters created: the order of the newest one. */
+  created = 0;
 
   readonly #queue: ChunkedQueue<Waiter<T>> = new ChunkedQueue();
   /** Waiters outside the queue that go on waiting. */
@@ -70,8 +72,6 @@ export class WaitQueue<T extends { readonly address: string }> {
   readonly #observer: SafeObserver | undefined;
   readonly #onLate: () => void;
   readonly #onEmpty: () => void;
-  /** Number of waiters created. */
-  #created = 0;
   /** What waiters are rejected with since `close()`. */
   #end: Rejection | undefined;
   #timer: Timer | undefined;
@@ -116,7 +116,7 @@ export class WaitQueue<T extends { readonly address: string }> {
    */
   create(timeoutMs: number, signal?: AbortSignal): Waiter<T> {
     const waiter = new Waiter<T>(timeoutMs);
-    waiter.order = ++this.#created;
+    waiter.order = ++this.created;
     if (this.#observer !== undefined) observe(waiter, this.#observer);
     if (signal) this.#abortOn(waiter, signal);
     return waiter;
@@ -173,6 +173,12 @@ export class WaitQueue<T extends { readonly address: string }> {
   /** Ends a wait with an error; one that has ended is ignored. */
   reject(waiter: Waiter<T>, error: unknown): void {
     if (waiter.waiting) this.#settle(waiter, new Rejection(error));
+  }
+
+  /** Rejects the first waiter, if its order is at most `newest`. */
+  rejectFirst(error: unknown, newest: number): void {
+    const { first } = this;
+    if (first !== undefined && first.order <= newest) this.reject(first, error);
   }
 
   /** Rejects all waiters in the queue. */

@@ -100,6 +100,7 @@ export interface PgConnection {
 /** A socket; the last two properties are those of a TLS socket. */
 interface PgStream {
   destroy(error?: Error): void;
+  on?(event: "error", listener: () => void): unknown;
   writable?: boolean;
   encrypted?: boolean;
   authorized?: boolean;

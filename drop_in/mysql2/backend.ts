@@ -23,10 +23,14 @@ import {
 import { engineOptions, readLimits } from "./pool_settings.ts";
 import { callUserCode } from "../../internal/thrown.ts";
 import { DnsEngine } from "../../engine/dns_engine.ts";
+import { QueueView } from "./queue_view.ts";
 import { driverCounts, followLimits, isFull } from "../shared/pool_counts.ts";
 import type { HostList } from "../shared/host_list.ts";
 import { PooledLeases } from "../shared/pooled_leases.ts";
 import type { RawOptions } from "../shared/options.ts";
+
+/** The names of the queues of mysql2's pool. */
+const QUEUES = ["_allConnections", "_freeConnections", "_connectionQueue"] as const;
 
 /** The engine behind a pool. */
 export class Mysql2Backend {
@@ -74,6 +78,23 @@ export class Mysql2Backend {
     const limits = readLimits(pool.config);
     DnsEngine.changeLimits(this.engine, { maxIdle: limits.maxIdle(pool.config.maxIdle).maxIdle! });
     followLimits(pool.config, this.engine, limits);
+  }
+
+  /** What mysql2's pool shows of its state. A connection that is being opened counts, and is `undefined`. */
+  get queues(): Readonly<Record<(typeof QUEUES)[number], QueueView>> {
+    const { engine } = this;
+    const listed = (clients: readonly Pinned[]) =>
+      clients.map(({ connection }) => connection).filter(({ _pool }) => _pool);
+    const places = (length: number) => Array.from<undefined>({ length });
+    return {
+      _allConnections: new QueueView(() => {
+        const { inUse, idle } = engine.pool.counts;
+        const { total } = driverCounts(engine.pool.counts);
+        return [...listed(DnsEngine.clients(engine).all), ...places(total - inUse - idle)];
+      }),
+      _freeConnections: new QueueView(() => listed(DnsEngine.clients(engine).idle)),
+      _connectionQueue: new QueueView(() => places(driverCounts(engine.pool.counts).waiting)),
+    };
   }
 
   /**

@@ -64,7 +64,8 @@ function subclass(classes: Mysql2Classes): DnsMysql2PoolClass {
       }
       // The timer closes idle connections of the original pool, which has none.
       clearTimeout(this._removeIdleTimeoutConnectionsTimer as number);
-      this.#backend = new Mysql2Backend(this, classes, given, list);
+      const backend = this.#backend = new Mysql2Backend(this, classes, given, list);
+      Object.assign(this, backend.queues);
     }
 
     /** The engine behind the pool: `status()` and events. */

@@ -81,6 +81,7 @@ export function engineOptions(given: RawOptions, config: PoolConfig): EngineOpti
   return {
     poolUseLifo: true,
     poolResetOnReturn: null,
+    connectConcurrency: Infinity,
     // Without a timeout, a caller would never learn of the failure.
     connectRetry: poolTimeout !== Infinity,
     ...dnsPoolOptions(given),

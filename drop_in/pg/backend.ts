@@ -68,6 +68,8 @@ export class PgBackend implements Neighbors {
   readonly #states: WeakMap<DropInClient, ClientState> = new WeakMap();
   /** States of the clients that were announced and are not being closed. */
   readonly #open: Set<ClientState> = new Set();
+  /** States of the clients that died in use: they count until they are released, or until a caller needs the slot. */
+  readonly #lost: Set<ClientState> = new Set();
   /** Number of callers that wait for a client. */
   #waiting = 0;
   /** Called when there is none any more, if the pool is to close then. */
@@ -103,7 +105,13 @@ export class PgBackend implements Neighbors {
 
   /** The pool's counters. */
   get counts(): DriverCounts {
-    return driverCounts(this.engine.pool.counts);
+    const counts = driverCounts(this.engine.pool.counts);
+    return { ...counts, total: counts.total + this.#lost.size };
+  }
+
+  /** The clients, in use or idle. */
+  get clients(): DropInClient[] {
+    return [...this.#open, ...this.#lost].map(({ client }) => client);
   }
 
   preferredServer(): Endpoint | undefined {
@@ -134,7 +142,9 @@ export class PgBackend implements Neighbors {
     const waits = this.#settings.timeoutMs < Infinity && isFull(this.engine.pool.counts);
     const messages = waits ? MESSAGES : MESSAGES_OF_NEW;
     this.#waiting++;
-    this.engine.connect().then(
+    const checkout = this.engine.connect();
+    this.#takeLostSlots();
+    checkout.then(
       (lease) => callUserCode(() => this.#handOut(lease, deliver)),
       (error) =>
         callUserCode(() => deliver(toDriverError(error, messages), undefined, RELEASE_NOTHING)),
@@ -185,13 +195,14 @@ export class PgBackend implements Neighbors {
       if (released) throw new Error(RELEASED_TWICE);
       released = true;
       if (state.lease === lease) state.lease = undefined;
+      const isLost = this.#lost.delete(state);
       client.on("error", state.idleListener);
       client._poolUseCount = (client._poolUseCount ?? 0) + 1;
       this.#pool.emit("release", error, client);
       const mustClose = error || client._queryable === false ||
         client._ending || ageClock() - state.sinceMs >= this.#settings.lifetimeMs;
       // If the pool has closed it already, no second error follows.
-      if (client._queryable === false) this.#end(state);
+      if (client._queryable === false || isLost) this.#end(state);
       if (mustClose) lease.invalidate(undefined, { soft: true });
       else if (state.readOnly) return void this.#releaseIfWritable(lease, client, state);
       lease.release(asError(error));
@@ -229,15 +240,32 @@ export class PgBackend implements Neighbors {
       closed: new Promise((resolve) => {
         client.once("end", () => {
           resolve();
-          // Frees the slot at once: some libraries never release a client that died.
-          state.lease?.invalidate();
-          this.#emitRemove(state);
+          if (!state.lease) return this.#emitRemove(state);
+          state.lease.invalidate();
+          this.#countAsLost(state);
         });
       }),
       idleListener: (error) => this.#onIdleError(state, error),
     };
     this.#states.set(client, state);
     client.on("error", state.idleListener);
+  }
+
+  /** Counts a client that died in use until it is released. */
+  #countAsLost(state: ClientState): void {
+    this.#open.delete(state);
+    if (state.announced) this.#lost.add(state);
+    this.#takeLostSlots();
+  }
+
+  /** Lets the clients that died first leave the pool if others need their slots: some libraries never release them. */
+  #takeLostSlots(): void {
+    for (const state of this.#lost) {
+      const { retired, poolSize } = this.engine.pool.counts;
+      if (this.counts.total - retired <= poolSize) return;
+      this.#lost.delete(state);
+      this.#emitRemove(state);
+    }
   }
 
   /** Prepares and announces a new client, before it is handed out. One whose session was reset is prepared again. */
@@ -294,6 +322,7 @@ export class PgBackend implements Neighbors {
       const limit = maintenanceTimer(MAX_CLOSE_MS, () => terminate!(client));
       return void state.closed.then(() => limit.clear());
     }
+    if (state?.lease) this.#countAsLost(state);
     // An error of the client itself goes on to the holder.
     if (!state || client._queryable === false) return terminate!(client);
     const isBusy = !state.endedByServer && ["running", "stuck"].includes(activity!(client)!);

@@ -59,6 +59,7 @@ function subclass({ Pool }: PgInternalDriver): DnsPgPoolClass {
         }
       }
       const backend = this.#backend = new PgBackend(this, target);
+      Object.defineProperty(this, "_clients", { get: () => backend.clients });
       const { Client, options: given } = this;
       // Libraries cancel a statement on a client of this class.
       Object.defineProperty(this, "Client", {

@@ -70,6 +70,7 @@ export function readPoolSettings(given: RawOptions): PgPoolSettings {
     engine: {
       poolUseLifo: true,
       poolResetOnReturn: null,
+      connectConcurrency: Infinity,
       // Without a timeout, a caller would never learn of the failure.
       connectRetry: timeoutMs < Infinity,
       ...readLog(given),

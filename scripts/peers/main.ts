@@ -1,9 +1,10 @@
 /**
  * `deno task peers`: the tests of drivers and ORMs, each suite once with the driver's own pool and once with the drop-in
  * in its place, and the difference. Fetches nothing: it is given checkouts of their repositories, with their
- * dependencies installed and, for Kysely, built.
+ * dependencies installed and, for Kysely and Drizzle, built.
  *
  *     deno task peers --node-postgres=DIR --mysql2=DIR --kysely=DIR --knex=DIR --postgresjs=DIR
+ *         --drizzle=DIR
  *
  * Node is that of the PATH, the servers are those of the lab. Exit status: 0; 1 if a test has another outcome with the
  * drop-in that `differences.ts` does not list.
@@ -18,7 +19,7 @@ import { bundleForPrograms } from "../test/runtimes/bundle.ts";
 import { DIFFERENCES } from "./differences.ts";
 import { type Checkouts, type Outcomes, type Suite, suitesOf } from "./suites.ts";
 
-const OPTIONS = ["node-postgres", "mysql2", "kysely", "knex", "postgresjs"] as const;
+const OPTIONS = ["node-postgres", "mysql2", "kysely", "knex", "postgresjs", "drizzle"] as const;
 
 function readCheckouts(args: readonly string[]): Checkouts {
   const checkouts: Record<string, string> = {};
@@ -109,11 +110,18 @@ await using _second = await startPostgres({
 let unlisted = 0;
 for (const suite of suitesOf(checkouts, { postgres, mariadb, replicating, dir })) {
   const original = await run(suite, {});
+  const used = await Deno.makeTempFile({ dir });
   const preload = {
     NODE_OPTIONS: `--import ${new URL("substitute.mjs", import.meta.url)}`,
-    DNSPOOL_PEERS: JSON.stringify({ package: `${dir}/package`, targets: suite.targets }),
+    DNSPOOL_PEERS: JSON.stringify({ package: `${dir}/package`, targets: suite.targets, used }),
   };
   unlisted += compare(suite, original, await run(suite, preload));
+  const replaced = (await Deno.readTextFile(used)).split("\n");
+  for (const kind of suite.replaces) {
+    if (replaced.includes(kind)) continue;
+    console.log(`${suite.name}: the drop-in for ${kind} was never used`);
+    unlisted++;
+  }
 }
 await Deno.remove(dir, { recursive: true });
 if (unlisted > 0) Deno.exitCode = 1;

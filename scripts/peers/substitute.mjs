@@ -2,13 +2,14 @@
  * Loaded by Node before the tests of a driver or an ORM: tests that import the driver get the drop-in.
  *
  * `DNSPOOL_PEERS` holds JSON: `package`, the directory of the bundled package; `targets`, the modules to replace, each
- * with its `file` and its `kind`.
+ * with its `file` and its `kind`; `used`, a file that gets a line for each module that a process replaced.
  */
 
+import { appendFileSync } from "node:fs";
 import Module, { createRequire, register } from "node:module";
 import process from "node:process";
 
-const { package: directory, targets } = JSON.parse(process.env.DNSPOOL_PEERS);
+const { package: directory, targets, used } = JSON.parse(process.env.DNSPOOL_PEERS);
 const { dnsPg } = await import(`${directory}/drop_in/pg_pool.js`);
 const { dnsPostgres } = await import(`${directory}/drop_in/postgresjs.js`);
 const { dnsMysql2 } = await import(`${directory}/drop_in/mysql2_pool.js`);
@@ -29,7 +30,9 @@ function named(config) {
     return config.replace(/(@|\/\/)(localhost|127\.0\.0\.1)/, `$1${NAME}`);
   }
   const { host, connectionString, uri, socketPath } = config ?? {};
-  if (connectionString || uri || socketPath) return config;
+  if (connectionString) return { ...config, connectionString: named(connectionString) };
+  if (uri) return { ...config, uri: named(uri) };
+  if (socketPath) return config;
   if (host && host !== "localhost" && host !== "127.0.0.1") return config;
   const copy = Object.create(Object.getPrototypeOf(config ?? {}));
   return Object.defineProperties(copy, {
@@ -98,7 +101,10 @@ const made = new Map();
 
 /** Returns the drop-in for a module. */
 function substituteOf({ file, kind }) {
-  if (!made.has(file)) made.set(file, MAKERS[kind](createRequire(file)(file), file));
+  if (!made.has(file)) {
+    made.set(file, MAKERS[kind](createRequire(file)(file), file));
+    appendFileSync(used, `${kind}\n`);
+  }
   return made.get(file);
 }
 
@@ -132,10 +138,12 @@ const HOOKS = `
   export async function resolve(specifier, context, next) {
     const resolved = await next(specifier, context);
     const parent = context.parentURL ?? "";
-    if (!/\\/tests?\\//.test(parent) || parent.includes("/node_modules/")) return resolved;
-    if (!resolved.url.startsWith("file:")) return resolved;
+    if (!resolved.url.startsWith("file:") || !parent.startsWith("file:")) return resolved;
+    const isTest = /\\/tests?\\//.test(parent) && !parent.includes("/node_modules/");
     const path = fileURLToPath(resolved.url);
-    const target = targets.find(({ file, esm }) => file === path || esm === path);
+    const target = targets.find(({ file, esm, by }) =>
+      (file === path || esm === path) && (isTest || by && fileURLToPath(parent).startsWith(by))
+    );
     return target ? { url: "dnspool-peer:" + target.file, format: "module", shortCircuit: true } : resolved;
   }
   export async function load(url, context, next) {

@@ -5,6 +5,7 @@
  */
 
 import { createRequire } from "node:module";
+import { dirname } from "node:path";
 import { walk } from "./walk.ts";
 
 /** The checkouts that were given. */
@@ -14,6 +15,7 @@ export interface Checkouts {
   readonly kysely?: string;
   readonly knex?: string;
   readonly postgresjs?: string;
+  readonly drizzle?: string;
 }
 
 /** What became of each test: `passed`, `failed` or `skipped`. */
@@ -22,17 +24,23 @@ export type Outcomes = Readonly<Record<string, string>>;
 /** Runs a part of a suite with additional environment variables. */
 type Part = (env: Record<string, string>) => Promise<Outcomes>;
 
+/** A module that the drop-in replaces. */
+interface Target {
+  readonly file: string;
+  readonly kind: "pg" | "pg-pool" | "mysql2" | "postgresjs";
+  /** The file that `import` resolves to, if it is another one. */
+  readonly esm?: string;
+  /** A directory whose files get the drop-in too, beside the tests. */
+  readonly by?: string;
+}
+
 /** A suite. */
 export interface Suite {
   readonly name: string;
-  /** The modules that the drop-in replaces for the tests; `esm` is the file that `import` resolves to. */
-  readonly targets: readonly {
-    readonly file: string;
-    readonly kind: "pg" | "pg-pool" | "mysql2" | "postgresjs";
-    readonly esm?: string;
-    /** A directory whose files get the drop-in too, beside the tests. */
-    readonly by?: string;
-  }[];
+  /** The modules that the drop-in replaces for the tests. */
+  readonly targets: readonly Target[];
+  /** The kinds of which one at least must have been replaced. */
+  readonly replaces: readonly Target["kind"][];
   readonly parts: readonly Part[];
 }
 
@@ -49,6 +57,20 @@ const LOGIN = { user: "kysely", password: "kysely", database: "kysely_test" };
 /** Milliseconds that one file of tests may take, or one whole suite of Mocha. */
 const FILE_LIMIT_MS = 60_000;
 const SUITE_LIMIT_MS = 500_000;
+/** The files of Drizzle's tests whose driver is replaced. */
+const DRIZZLE_FILES = [
+  ...[
+    "tests/pg/node-postgres",
+    "tests/pg/pg-custom",
+    "tests/pg/pg-proxy",
+    "tests/relational/pg.test",
+  ],
+  ...["tests/mysql/mysql.test", "tests/mysql/mysql-custom", "tests/mysql/mysql-prefixed"],
+  ...["tests/mysql/mysql-proxy", "tests/mysql-returning", "tests/relational/mysql.test"],
+  ...["tests/relational/issues-schemas", "js-tests/driver-init/module/node-pg"],
+  ...["js-tests/driver-init/module/mysql2", "js-tests/driver-init/commonjs/node-pg"],
+  "js-tests/driver-init/commonjs/mysql2",
+];
 
 interface Command {
   readonly cwd: string;
@@ -75,6 +97,11 @@ function resolve(file: string, from: string): string {
   return createRequire(`${from}/package.json`).resolve(file);
 }
 
+/** Returns the file that `import` of pg resolves to. */
+function esmOf(pg: string): string {
+  return pg.replace("lib/index.js", "esm/index.mjs");
+}
+
 /** A suite of Mocha. */
 function mocha(
   { cwd, args, env, dir }: Omit<Command, "limitMs"> & { readonly dir: string },
@@ -98,6 +125,50 @@ function mocha(
     return Object.fromEntries(
       Object.entries(outcomes).flatMap(([outcome, tests]) =>
         tests.map(({ fullTitle }) => [fullTitle, outcome])
+      ),
+    );
+  };
+}
+
+/** Drizzle's tests, by Vitest. */
+function vitest(
+  { cwd, args, env, dir }: Omit<Command, "limitMs"> & { readonly dir: string },
+): Part {
+  const config = `${dir}/vitest.config.mjs`;
+  // MariaDB obeys what MySQL ignores: REFERENCES beside a column, here with a column of another type.
+  Deno.writeTextFileSync(
+    config,
+    `import base from ${JSON.stringify(`${cwd}/vitest.config.ts`)};
+    const references = /\\b((?:big)?int(?: not null)?) references \\S+?\\(\\S+?\\)(?: on delete cascade)?/gi;
+    const transform = (code, id) => id.includes("mysql") ? code.replace(references, "$1") : code;
+    export default { ...base, plugins: [...base.plugins, { name: "mariadb", transform }] };`,
+  );
+  return async (preload) => {
+    const file = await Deno.makeTempFile({ dir, suffix: ".json" });
+    await node({
+      cwd,
+      args: [
+        `${cwd}/node_modules/vitest/vitest.mjs`,
+        ...["run", "--config", config, "--root", cwd, "--reporter=json", `--outputFile=${file}`],
+        ...args,
+      ],
+      env: { ...env, ...preload },
+      limitMs: SUITE_LIMIT_MS,
+    });
+    const text = await Deno.readTextFile(file);
+    if (text === "") return { "(the whole suite)": "failed" };
+    const { testResults } = JSON.parse(text) as {
+      testResults: {
+        name: string;
+        assertionResults: { fullName: string; status: string }[];
+      }[];
+    };
+    return Object.fromEntries(
+      testResults.flatMap(({ name, assertionResults }) =>
+        assertionResults.map(({ fullName, status }) => [
+          `${name.slice(cwd.length + 1)}: ${fullName}`,
+          status === "pending" ? "skipped" : status,
+        ])
       ),
     );
   };
@@ -163,11 +234,12 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
     PGPASSWORD: LOGIN.password,
     PGDATABASE: LOGIN.database,
   };
-  const { "node-postgres": nodePostgres, mysql2, kysely, knex, postgresjs } = checkouts;
+  const { "node-postgres": nodePostgres, mysql2, kysely, knex, postgresjs, drizzle } = checkouts;
   if (nodePostgres) {
     const pool = `${nodePostgres}/packages/pg-pool`;
     suites.push({
       name: "pg-pool",
+      replaces: ["pg-pool"],
       targets: [
         { kind: "pg-pool", file: `${pool}/index.js` },
         { kind: "pg", file: resolve("pg", pool) },
@@ -178,6 +250,7 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
     const files = [...walk(`${pg}/test/integration`, /-tests\.js$/)];
     suites.push({
       name: "pg (integration)",
+      replaces: ["pg"],
       targets: [{ kind: "pg", file: `${pg}/lib/index.js` }],
       parts: files.map((file) =>
         program(file.slice(pg.length + 1), { cwd: pg, args: [file], env: pgEnv })
@@ -188,6 +261,7 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
     const files = [...walk(`${mysql2}/test/integration`, /pool.*\.test\.mts$/)];
     suites.push({
       name: "mysql2 (pools)",
+      replaces: ["mysql2"],
       targets: ["index.js", "promise.js"].map((file) => ({
         kind: "mysql2" as const,
         file: `${mysql2}/${file}`,
@@ -211,11 +285,12 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
   if (kysely) {
     suites.push(...(["postgres", "mysql"] as const).map((dialect): Suite => ({
       name: `kysely (${dialect})`,
+      replaces: [dialect === "mysql" ? "mysql2" : "pg"],
       targets: [
         {
           kind: "pg",
           file: resolve("pg", kysely),
-          esm: resolve("pg", kysely).replace("lib/index.js", "esm/index.mjs"),
+          esm: esmOf(resolve("pg", kysely)),
         },
         { kind: "mysql2", file: resolve("mysql2", kysely) },
       ],
@@ -240,6 +315,7 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
     );
     suites.push(...(["postgres", "mysql2"] as const).map((db): Suite => ({
       name: `knex (${db})`,
+      replaces: [db === "postgres" ? "pg" : db],
       targets: [
         { kind: "pg", file: resolve("pg", knex), by },
         { kind: "mysql2", file: resolve("mysql2", knex), by },
@@ -255,12 +331,38 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
   if (postgresjs) {
     suites.push({
       name: "postgres.js",
+      replaces: ["postgresjs"],
       targets: [{
         kind: "postgresjs",
         file: `${postgresjs}/cjs/src/index.js`,
         esm: `${postgresjs}/src/index.js`,
       }],
       parts: [postgresjsTests(postgresjs, lab)],
+    });
+  }
+  if (drizzle) {
+    const cwd = `${drizzle}/integration-tests`;
+    const url = (protocol: string, { host, port }: Lab["postgres"]) =>
+      `${protocol}://${LOGIN.user}:${LOGIN.password}@${host}:${port}/${LOGIN.database}`;
+    // What tests and Drizzle import is loaded by Vite.
+    const by = dirname(createRequire(resolve("vitest", cwd)).resolve("vite-node/client"));
+    suites.push({
+      name: "drizzle (node-postgres, mysql2)",
+      replaces: ["pg", "mysql2"],
+      targets: [cwd, `${drizzle}/drizzle-orm`].flatMap((from): Target[] => [
+        { kind: "pg", by, file: resolve("pg", from), esm: esmOf(resolve("pg", from)) },
+        { kind: "mysql2", by, file: resolve("mysql2", from) },
+        { kind: "mysql2", by, file: resolve("mysql2/promise", from) },
+      ]),
+      parts: [vitest({
+        cwd,
+        args: DRIZZLE_FILES,
+        env: {
+          PG_CONNECTION_STRING: url("postgres", postgres),
+          MYSQL_CONNECTION_STRING: url("mysql", mariadb),
+        },
+        dir,
+      })],
     });
   }
   return suites;

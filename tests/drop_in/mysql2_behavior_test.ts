@@ -2,7 +2,7 @@
  * The observable behavior of mysql2's pools, tested on the originals and on `DnsMysql2Pool` with a real MariaDB.
  */
 
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import mysql from "npm:mysql2@^3.24";
 import mysqlOfPromises from "npm:mysql2@^3.24/promise";
 import { DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
@@ -11,6 +11,7 @@ import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
 import { REFUSING_PORT } from "../support/sockets.ts";
 import { type Subject, testBehaviors } from "../support/drop_in_suite.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
+import { listen } from "../support/peers.ts";
 import { ON_MARIADB } from "../support/servers.ts";
 import { pause, soon, until } from "../support/waiting.ts";
 
@@ -428,6 +429,53 @@ const releasing: Record<string, Run> = {
       }
       return sessions.size === 8;
     });
+  },
+
+  "maxIdle: one that was used a moment ago is not closed at once": async ({ make }) => {
+    const pool = make({ connectionLimit: 3, maxIdle: 0, idleTimeout: 60_000 });
+    const connection = await pool.getConnection();
+    connection.release();
+    await until(() => streamOf(connection.connection).destroyed);
+  },
+
+  "opens as many connections at once as callers ask for": async ({ make }) => {
+    await using listener = await listen();
+    const pool = make({ host: "127.0.0.1", port: listener.port, connectionLimit: 8 });
+    const all = Array.from({ length: 8 }, () => pool.getConnection().catch(() => {}));
+    for (let n = 0; n < 8; n++) await listener.accept();
+    for (const peer of listener.peers) await peer.close();
+    await Promise.all(all);
+  },
+
+  "the queues that monitoring reads": async ({ make }) => {
+    const pool = make({ connectionLimit: 2 });
+    type Queue = { length: number; get(index: number): unknown; toArray(): unknown[] };
+    const queues = pool.pool as unknown as Record<
+      "_allConnections" | "_freeConnections" | "_connectionQueue",
+      Queue
+    >;
+    const { _allConnections: all, _freeConnections: free, _connectionQueue: queue } = queues;
+    const lengths = () => [all.length, free.length, queue.length];
+    assertEquals(lengths(), [0, 0, 0]);
+    const opening = [pool.getConnection(), pool.getConnection()];
+    assertEquals(lengths(), [2, 0, 0]);
+    const [one, other] = await Promise.all(opening);
+    const waiter = pool.getConnection();
+    assertEquals(lengths(), [2, 0, 1]);
+    one!.release();
+    (await waiter).release();
+    assertEquals(lengths(), [2, 1, 0]);
+    assertStrictEquals(free.get(0), one!.connection);
+    assertEquals([free.get(1), free.toArray().length], [undefined, 1]);
+    assert(all.toArray().includes(other!.connection));
+    one!.connection.destroy();
+    assertEquals(lengths(), [1, 0, 0]);
+    other!.destroy();
+    assertEquals(lengths(), [0, 0, 0]);
+    const fresh = await pool.getConnection();
+    assertEquals(lengths(), [1, 0, 0]);
+    fresh.release();
+    assertEquals(lengths(), [1, 1, 0]);
   },
 
   "connectionLimit may be changed at any time": async ({ make }) => {

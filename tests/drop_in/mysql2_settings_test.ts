@@ -17,6 +17,7 @@ function read(options: Record<string, unknown>, ours: Record<string, unknown> = 
 const DEFAULTS = {
   poolUseLifo: true,
   poolResetOnReturn: null,
+  connectConcurrency: Infinity,
   connectRetry: false,
   poolTimeout: Infinity,
   poolSize: 10,

@@ -216,7 +216,7 @@ Deno.test("DnsPgPool: errors of clients without a listener do not end the proces
       await pool.end();
     }
   `);
-  assertEquals([code, out], [0, "0 0\n1\n0 0\n1"], err);
+  assertEquals([code, out], [0, "1 0\n1\n1 0\n1"], err);
 });
 
 Deno.test("DnsPgPool: allowExitOnIdle lets the process exit; without it, idle clients keep it alive, as with pg.Pool", async () => {
@@ -294,16 +294,25 @@ Deno.test("DnsPgPool: a name that cannot be resolved rejects with an error like 
     }
   }));
 
-Deno.test("DnsPgPool: a client that died and is never released takes up no slot, and end() does not wait for it", () =>
+Deno.test("DnsPgPool: a client that died and is never released gives its slot to the next caller, and end() does not wait for it", () =>
   withPgPools(async ({ make }) => {
     const [pool, killer] = [make({ max: 1 }), make()];
+    let removed = 0;
+    let late: pg.PoolClient;
+    pool.on("remove", () => removed++);
     for (let i = 0; i < 3; i++) {
-      const id = await pid(await pool.connect());
+      const client = await pool.connect();
+      assertEquals([pool.totalCount, removed], [1, i]);
       const waiter = i === 2 ? where(pool) : undefined;
-      await killer.query("SELECT pg_terminate_backend($1)", [id]);
+      await killer.query("SELECT pg_terminate_backend($1)", [await pid(client)]);
       if (waiter) assertEquals(await waiter, first.host);
-      else await until(() => pool.totalCount === 0);
+      else await new Promise((resolve) => client.once("end", resolve));
+      assertEquals([pool.totalCount, removed], [1, waiter ? 3 : i]);
+      if (i === 1) late = client;
     }
+    // A release that comes after that changes nothing.
+    late!.release();
+    assertEquals([pool.totalCount, removed], [1, 3]);
     await pool.connect().then(async (client) => {
       await killer.query("SELECT pg_terminate_backend($1)", [await pid(client)]);
     });

@@ -6,6 +6,7 @@ Deno.test("readPoolSettings() converts pg.Pool's options: defaults, milliseconds
   assertEquals(engine as unknown, {
     poolUseLifo: true,
     poolResetOnReturn: null,
+    connectConcurrency: Infinity,
     connectRetry: false,
     poolSize: 10,
     maxOverflow: 0,
@@ -39,6 +40,7 @@ Deno.test("readPoolSettings() converts pg.Pool's options: defaults, milliseconds
   assertEquals(given.engine as unknown, {
     poolUseLifo: true,
     poolResetOnReturn: null,
+    connectConcurrency: Infinity,
     connectRetry: true,
     dnsTimeout: 3,
     loadBalance: "random",

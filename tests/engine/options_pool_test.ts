@@ -627,6 +627,7 @@ Deno.test("minIdle with poolRecycle: a connection is replaced ahead of its maxim
     // In half the time of the rounds, each connection was replaced about once per maximum age.
     assertGreater(env.adapter.dials.length, 4 * size.minIdle);
     assertLess(env.adapter.dials.length, 16 * size.minIdle);
+    while (env.engine.status().connecting > 0) await time.advance(0.2);
     await closeAtRest(env);
   }
 });
@@ -651,11 +652,95 @@ Deno.test("minIdle with poolRecycle: without room for a second connection, the f
   await time.advance(90);
   assertEquals([env.adapter.dials.length, env.engine.status().idle], [2, 1]);
   await closeAtRest(env);
-  const without = fakeEngine({ poolRecycle: 100 });
-  await without.engine.use(() => {});
-  await time.advance(300);
-  assertEquals([without.adapter.dials.length, without.engine.status().idle], [1, 1]);
-  await closeAtRest(without);
+});
+
+Deno.test("poolRecycle: an idle connection is closed at its maximum age, and no other is opened without minIdle", async () => {
+  using time = fakeTime();
+  const env = fakeEngine({ poolRecycle: 100.0625 });
+  await env.engine.use(() => {});
+  const lease = await env.engine.connect();
+  await env.engine.use(() => {});
+  await time.advance(97.5);
+  assertEquals([env.adapter.dials.length, env.engine.status().idle], [2, 1]);
+  await time.advance(2.563);
+  assertEquals([env.adapter.dials.length, env.engine.status().idle], [2, 0]);
+  assertEquals(env.engine.status().inUse, 1);
+  await lease.release();
+  await closeAtRest(env);
+});
+
+Deno.test("idleTimeout: an idle connection is closed when it is over, however long the time between two looks is", async () => {
+  using time = fakeTime();
+  const env = fakeEngine({ idleTimeout: 10 });
+  await time.advance(0.4);
+  await env.engine.use(() => {});
+  await time.advance(9.999);
+  assertEquals(env.engine.status().idle, 1);
+  await time.advance(0.003);
+  assertEquals(env.engine.status().idle, 0);
+  await closeAtRest(env);
+});
+
+Deno.test("idleTimeout: a few milliseconds are kept as exactly", async () => {
+  using time = fakeTime();
+  for (const idleTimeout of [0.001, 0.005, 0.02]) {
+    const env = fakeEngine({ idleTimeout });
+    await env.engine.use(() => {});
+    await time.advance(idleTimeout + 0.002);
+    assertEquals([idleTimeout, env.engine.status().idle], [idleTimeout, 0]);
+    await closeAtRest(env);
+  }
+});
+
+Deno.test("a connect that fails rejects no caller that came after its begin", async () => {
+  using time = fakeTime();
+  let dials = 0;
+  const env = fakeEngine({ poolSize: 1, maxOverflow: 0 }, {
+    async connect() {
+      if (++dials > 1) return;
+      await delay(200);
+      throw new Error("wrong password");
+    },
+  });
+  const end = new AbortController();
+  const early = watch(env.engine.connect({ signal: end.signal }));
+  await time.advance(0.1);
+  end.abort(new Error("not needed any more"));
+  const late = watch(env.engine.connect());
+  await time.advance(0.2);
+  assertEquals([early.state, late.state, dials], ["rejected", "fulfilled", 2]);
+  await late.value!.release();
+  await closeAtRest(env);
+});
+
+Deno.test("connectConcurrency: after an outage four connections open at once, and one more with each that has opened", async () => {
+  using time = fakeTime();
+  let opening = 0;
+  let down = false;
+  const env = fakeEngine({ poolSize: 40, maxOverflow: 0, connectConcurrency: Infinity }, {
+    async connect() {
+      if (down) throw refused();
+      opening++;
+      await delay(100);
+      opening--;
+    },
+  });
+  const open = async () => {
+    const leases = Promise.all(Array.from({ length: 40 }, () => env.engine.connect()));
+    const steps: number[] = [];
+    await time.settle();
+    while (opening === 0) {
+      down = false;
+      await time.advance(0.01);
+    }
+    for (; opening > 0; await time.advance(0.1)) steps.push(opening);
+    for (const lease of await leases) lease.invalidate();
+    return steps;
+  };
+  assertEquals(await open(), [40]);
+  down = true;
+  assertEquals(await open(), [1, 4, 8, 16, 11]);
+  await closeAtRest(env);
 });
 
 Deno.test("minIdle: after dispose(), the new pool is filled before its first use, if the engine was used", async () => {

@@ -143,9 +143,9 @@ const NUMBERS: Readonly<Record<string, NumberOption>> = {
   },
   connectStagger: ABOVE_0,
   connectConcurrency: {
-    wanted: "a whole number of at least 1",
-    good: [1, 1000],
-    bad: [0, 1.5, -1, -Infinity, Infinity],
+    wanted: "a whole number of at least 1 or Infinity",
+    good: [1, 1000, Infinity],
+    bad: [0, 1.5, -1, -Infinity],
   },
   dnsAddressLinger: {
     wanted: "a number of seconds, at least 0",

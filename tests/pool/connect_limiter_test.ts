@@ -34,9 +34,9 @@ function setup(passes: boolean, awaitsRole = false) {
 Deno.test("ConnectLimiter: a pause for prefill does not keep the process alive, nor the answer fresh", async () => {
   using time = fakeTime();
   const { limiter, log } = setup(false);
-  limiter.start({ waiting: 0, prefill: 1, capacity: 1 });
+  limiter.start({ waiting: 0, prefill: 1, capacity: 1, newest: 0 });
   await time.settle();
-  limiter.start({ waiting: 0, prefill: 1, capacity: 1 });
+  limiter.start({ waiting: 0, prefill: 1, capacity: 1, newest: 0 });
   assertEquals(log, ["failed", "timer", "unref"]);
   limiter.clearPause();
 });
@@ -44,9 +44,9 @@ Deno.test("ConnectLimiter: a pause for prefill does not keep the process alive, 
 Deno.test("ConnectLimiter: a pause that a caller waits for keeps the process alive and the answer fresh", async () => {
   using time = fakeTime();
   const { limiter, log } = setup(true);
-  limiter.start({ waiting: 1, prefill: 0, capacity: 1 });
+  limiter.start({ waiting: 1, prefill: 0, capacity: 1, newest: 0 });
   await time.settle();
-  limiter.start({ waiting: 1, prefill: 0, capacity: 1 });
+  limiter.start({ waiting: 1, prefill: 0, capacity: 1, newest: 0 });
   assertEquals(log, ["failed for now", "kept fresh", "timer"]);
   limiter.resetBackoff();
   assertEquals(log.slice(3), ["let go"]);
@@ -56,7 +56,7 @@ Deno.test("ConnectLimiter: the pauses grow to half a second, to a quarter while 
   for (const [awaitsRole, maxMs] of [[false, 500], [true, 250]] as const) {
     using time = fakeTime();
     const { limiter } = setup(true, awaitsRole);
-    const need = { waiting: 1, prefill: 0, capacity: 1 };
+    const need = { waiting: 1, prefill: 0, capacity: 1, newest: 0 };
     const pauses: number[] = [];
     for (let tries = 0; tries < 60; tries++) {
       const beganMs = time.nowMs;

@@ -26,7 +26,7 @@ function setup(settings: Partial<HousekeeperSettings>) {
   });
   slot.leasedAtMs = performance.now();
   const log: string[] = [];
-  const slots = { size: 1, leased: [slot] };
+  const slots = { size: 1, leased: [slot], idle: { first: undefined } };
   const pool = { slots, maintain: () => void log.push("maintain") };
   const housekeeper = new Housekeeper(pool, { ...OFF, ...settings }, {
     onExpiredLease: () => {},
