@@ -11,13 +11,17 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
+import * as mariadbDriver from "npm:mariadb@^3.5";
 import mysqlCallbacks from "npm:mysql2@^3.24";
 import mysql from "npm:mysql2@^3.24/promise";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
+import postgresjs from "npm:postgres@^3.4";
 import { promisify } from "node:util";
+import { dnsMariadb, DnsMariadbPool } from "../../drop_in/mariadb_pool.ts";
 import { dnsMysql2, DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
 import { dnsPg, DnsPgPool } from "../../drop_in/pg_pool.ts";
+import { dnsPostgres } from "../../drop_in/postgresjs.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
@@ -153,6 +157,85 @@ const WAYS: Record<string, Way> = {
         end: () => Promise.resolve(),
       });
     },
+  },
+};
+
+WAYS.dnsPostgres = {
+  kind: "postgres",
+  isPool: true,
+  open: (given, ours) => {
+    // As the driver reads it, the URL is the first argument.
+    const { connectionString, ...own } = given as { connectionString?: string };
+    const options = { ...own, ...ours, max: 1 };
+    const dns = dnsPostgres(postgresjs);
+    const sql = connectionString ? dns(connectionString, options) : dns(options);
+    const shown: unknown[] = [sql, sql.engine, sql.options];
+    return Promise.resolve({
+      async who() {
+        const reserved = await sql.reserve();
+        try {
+          shown.push(reserved);
+          const [{ id, who }] = await reserved
+            .unsafe("SELECT pg_backend_pid() AS id, current_user AS who") as unknown as [
+              { id: number; who: string },
+            ];
+          await reserved.unsafe(`SELECT pg_terminate_backend(${id})`).catch(() => {});
+          return who;
+        } finally {
+          reserved.release();
+        }
+      },
+      shown,
+      end: () => sql.end({ timeout: 1 }),
+    });
+  },
+};
+
+WAYS.DnsMariadbPool = {
+  kind: "mariadb",
+  isPool: true,
+  open: (given, ours) => {
+    const pool = new DnsMariadbPool(mariadbDriver, {
+      ...given,
+      ...ours,
+      connectionLimit: 1,
+      minimumIdle: 0,
+      acquireTimeout: 1000, // mariadb's pool tries again until then
+    });
+    const shown: unknown[] = [pool, pool.engine];
+    return Promise.resolve({
+      async who() {
+        const connection = await pool.getConnection();
+        shown.push(connection);
+        try {
+          return (await connection.query(MYSQL_WHO))[0].who;
+        } finally {
+          connection.destroy();
+        }
+      },
+      shown,
+      end: () => pool.end(),
+    });
+  },
+};
+
+WAYS["createConnection of dnsMariadb"] = {
+  kind: "mariadb",
+  isPool: false,
+  open: (given, ours) => {
+    const { createConnection } = dnsMariadb(mariadbDriver, ours);
+    const shown: unknown[] = [];
+    return Promise.resolve({
+      async who() {
+        const connection = await createConnection(given);
+        shown.push(connection);
+        const [{ who }] = await connection.query(MYSQL_WHO);
+        await connection.end();
+        return who;
+      },
+      shown,
+      end: () => Promise.resolve(),
+    });
   },
 };
 
