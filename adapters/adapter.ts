@@ -249,6 +249,14 @@ export interface Adapter<C> {
    */
   readonly local?: boolean;
   /**
+   * Returns the path of the Unix socket of a host that begins with `/`. Called when the engine is made; `connect` and
+   * `probe` then get that path as `ip`. Default: such a host is refused.
+   *
+   * @param host The path in the URL: of a directory or of the socket, as is usual for the server.
+   * @param port The port in the URL, or else `defaultPort`.
+   */
+  socketPath?(host: string, port: number): string;
+  /**
    * Returns whether the data are lost when their connection is closed, as with a database in memory. Called when the
    * engine is made. If it returns `true`, the engine keeps one connection and refuses the options that would close
    * it or open a second one. Default: `false`.
@@ -269,7 +277,7 @@ export interface Adapter<C> {
    * connection, and without `probe` for a probe. The pool limits the time by `connectTimeout` with `target.signal`; a
    * connection that comes after the end of the attempt is passed to `terminate`.
    *
-   * @param ip Address to connect to.
+   * @param ip Address to connect to; the path of a Unix socket, if `socketPath` returned one.
    * @param target Everything else about the connection.
    * @returns The driver's client, ready for statements.
    * @throws {DriverUnavailableError} if the driver cannot be loaded: no other address is tried.

@@ -154,6 +154,8 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
       refuseOtherServers(destination, ["stream", "permitRedirect"]);
     },
 
+    socketPath: (path: string) => path,
+
     async connect(ip: string, target: Target): Promise<C> {
       const mariadb = await load();
       checkModule(mariadb);

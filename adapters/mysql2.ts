@@ -135,6 +135,8 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
       refuseOtherServers(destination, ["stream"]);
     },
 
+    socketPath: (path: string) => path,
+
     async connect(ip: string, target: Target): Promise<C> {
       const mysql2 = await load();
       checkModule(mysql2);

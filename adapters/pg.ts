@@ -5,6 +5,7 @@
  */
 
 import { mustBe } from "../internal/argument_error.ts";
+import { isSocketPath } from "../internal/host_name.ts";
 import { asError, captureStackHere } from "../internal/thrown.ts";
 import type {
   Adapter,
@@ -43,6 +44,7 @@ import {
   isUnconfirmed,
   postgresCommit,
   postgresSessionMethods,
+  postgresSocketPath,
   refusesPostgresLogin,
 } from "./shared/postgres.ts";
 import { postgresNotifications } from "./shared/postgres_notifications.ts";
@@ -104,6 +106,8 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       readOptions(destination);
       checkTls(destination);
     },
+
+    socketPath: postgresSocketPath,
 
     async connect(ip: string, target: Target): Promise<C> {
       const pg = await load();
@@ -196,7 +200,8 @@ async function open<C extends PgClient>(
   const client = new pg.Client({
     ...readOptions(target),
     ...(ssl !== undefined && { ssl }),
-    host: ip,
+    // The driver takes the directory, and adds the name of the socket.
+    host: isSocketPath(ip) ? target.host : ip,
   });
   nameForPassword(client, { ip, host: target.host });
   // The environment may ask for TLS (`PGSSLMODE`).
@@ -260,7 +265,8 @@ async function cancel(client: PgClient, { signal }: CancelOptions): Promise<void
   const secret = typeof secretKey === "number" ? secretOf(secretKey) : secretKey!;
   // The driver makes the key of a client certificate non-enumerable.
   const options = tls ? { ...tls, ...(tls.key !== undefined && { key: tls.key }) } : undefined;
-  await cancelPostgres(host, { port, keepAlive: false, signal, tls: options, direct }, {
+  const address = isSocketPath(host) ? postgresSocketPath(host, port) : host;
+  await cancelPostgres(address, { port, keepAlive: false, signal, tls: options, direct }, {
     processId: processID,
     secret,
   });

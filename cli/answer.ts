@@ -5,7 +5,7 @@
  */
 
 import type { DnsSettings } from "../resolver/options.ts";
-import { canonicalHost, checkHost } from "../internal/host_name.ts";
+import { canonicalHost, checkHost, isSocketPath } from "../internal/host_name.ts";
 import type { CachedAnswer } from "../resolver/resolution.ts";
 import type { Alias } from "../lookups/lookup.ts";
 import { staticAddresses } from "../lookups/static.ts";
@@ -32,6 +32,7 @@ export interface HostAnswer {
 
 /** Returns the host to look up. A trailing dot stays: it keeps search domains out. */
 export function hostOf(text: string): string {
+  if (isSocketPath(text)) return text;
   const name = canonicalHost(checkHost(text));
   return text.endsWith(".") && !staticAddresses(name, "auto") ? `${name}.` : name;
 }
@@ -42,6 +43,7 @@ export function hostOf(text: string): string {
  * @param host A host that `hostOf` returned.
  * @param settings The settings of the resolution.
  * @param signal Ends the wait.
+ * @param socket The path of the Unix socket, if the host is one: there is nothing to resolve.
  * @returns The answer.
  * @throws {ResolveError} if there is none.
  */
@@ -49,9 +51,10 @@ export async function answerFor(
   host: string,
   settings: DnsSettings,
   signal: AbortSignal,
+  socket?: string,
 ): Promise<HostAnswer> {
   const lookup = lookupLabel(settings);
-  const fixed = staticAddresses(host, settings.family);
+  const fixed = socket === undefined ? staticAddresses(host, settings.family) : [socket];
   if (fixed) {
     const nothing = { ttl: undefined, chain: undefined, server: undefined, took: 0 };
     return { host, addresses: fixed, ...nothing, source: "none", lookup };

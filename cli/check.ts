@@ -6,6 +6,7 @@
 
 import { destinationOf, type EngineHost, hostsOf, isService } from "../engine/destination.ts";
 import { mustBeUndisclosed } from "../internal/argument_error.ts";
+import { isSocketPath } from "../internal/host_name.ts";
 import { hostPort } from "../internal/ip.ts";
 import { redactPassword } from "../internal/redact.ts";
 import { parseService, type ServiceRecord } from "../internal/srv.ts";
@@ -86,7 +87,7 @@ async function collectFacts(
     : hostsOf(url, adapter, settings);
   const inspected = await Promise.all(
     hosts.map(async (host) => {
-      const { answer, exact } = await resolveTwice(hostOf(host.name), settings, signal);
+      const { answer, exact } = await resolveTwice(host, settings, signal);
       const servers = await inspectServers(answer.addresses, {
         adapter,
         destination: destinationOf(url, host, settings),
@@ -159,10 +160,14 @@ async function readTarget(text: string | undefined, flags: Flags): Promise<Targe
 
 /** Resolves the host as a pool does, and by `wire` too if the runtime's lookup may report another TTL. */
 async function resolveTwice(
-  host: string,
+  { name, socket }: EngineHost,
   { dns }: EngineSettings<unknown>,
   signal: AbortSignal,
 ): Promise<{ answer: HostAnswer; exact: Awaited<ReturnType<typeof resolveByWire>> }> {
+  const host = hostOf(name);
+  if (socket !== undefined) {
+    return { answer: await answerFor(host, dns, signal, socket), exact: undefined };
+  }
   const before = dns.lookup === "system" ? await resolveByWire(host, dns, signal) : undefined;
   const answer = await answerFor(host, dns, signal);
   if (!before || answer.source !== "dns") return { answer, exact: undefined };
@@ -268,7 +273,10 @@ const TLS: Readonly<Record<TlsVerdict, readonly [text: string, tone: Tone | unde
 function row({ address, port, connect, tls, role, version, error }: ServerReport): Cell[] {
   const [tlsText, tone] = TLS[tls];
   return [
-    { text: hostPort(address, port), tone: error ? "bad" : "good" },
+    {
+      text: isSocketPath(address) ? address : hostPort(address, port),
+      tone: error ? "bad" : "good",
+    },
     { text: connect === undefined ? "failed" : span(connect), right: true },
     { text: tlsText, tone },
     { text: role ? roleText(role) : "-" },

@@ -48,10 +48,11 @@ export function answerFor(hosts: readonly EngineHost[], options: AnswerOptions):
 }
 
 function answerForHost(
-  { name, host }: EngineHost,
+  { name, host, socket }: EngineHost,
   { dns, local }: AnswerOptions,
 ): AnswerSource {
   if (local) return fixedAnswer([host]);
+  if (socket !== undefined) return fixedAnswer([socket]);
   const fixed = staticAddresses(host, dns.family);
   return fixed ? fixedAnswer(fixed) : viewOf(name, dns);
 }

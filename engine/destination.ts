@@ -5,7 +5,7 @@
  */
 
 import { mustBe, mustBeUndisclosed, mustNotBeGiven } from "../internal/argument_error.ts";
-import { canonicalHost } from "../internal/host_name.ts";
+import { canonicalHost, isSocketPath } from "../internal/host_name.ts";
 import { hostPort } from "../internal/ip.ts";
 import { isSecretName, Secrets } from "../internal/redact.ts";
 import type { Adapter, Destination } from "../adapters/adapter.ts";
@@ -108,6 +108,8 @@ export interface EngineHost {
   readonly host: string;
   /** TCP port. */
   readonly port: number;
+  /** The path of the Unix socket, if the host is one. */
+  readonly socket?: string | undefined;
 }
 
 /**
@@ -137,11 +139,19 @@ export function hostsOf<C>(
     const reason = "the database URL has several hosts, put the ports there";
     throw mustNotBeGiven("connectArgs.port", reason);
   }
-  return url.hosts.map(({ host, port }) => ({
-    name: host,
-    host: canonicalHost(host),
-    port: portOf(port, adapter, settings),
-  }));
+  return url.hosts.map(({ host, port: given }) => {
+    const port = portOf(given, adapter, settings);
+    if (!isSocketPath(host)) return { name: host, host: canonicalHost(host), port };
+    return { name: host, host, port, socket: socketOf(host, port, adapter) };
+  });
+}
+
+/** Returns the path of a Unix socket. */
+function socketOf<C>(host: string, port: number, adapter: Adapter<C>): string {
+  const path = adapter.socketPath?.(host, port);
+  if (path !== undefined) return path;
+  const name = `host ${JSON.stringify(host)} of the database URL`;
+  throw mustNotBeGiven(name, `the adapter "${adapter.name}" has no Unix sockets`);
 }
 
 /**

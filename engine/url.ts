@@ -5,6 +5,7 @@
  */
 
 import { mustBe } from "../internal/argument_error.ts";
+import { isSocketPath } from "../internal/host_name.ts";
 import { hostPort } from "../internal/ip.ts";
 import { isSecretName } from "../internal/redact.ts";
 import {
@@ -30,7 +31,10 @@ export interface DatabaseUrlParts {
   user?: string | undefined;
   /** The password, decoded. */
   password?: string | undefined;
-  /** The host name or IP address as it is spelled in the URL, an IPv6 address without brackets. */
+  /**
+   * The host name or IP address as it is spelled in the URL, an IPv6 address without brackets; or the path of a Unix
+   * socket: of its directory with PostgreSQL, of the socket itself with MySQL and MariaDB.
+   */
   host?: string | undefined;
   /** The port, from 1 to 65535; with several hosts, for each of them. */
   port?: number | undefined;
@@ -76,7 +80,9 @@ const INSPECT = ["Deno.customInspect", "nodejs.util.inspect.custom"];
 /**
  * A database URL and its parts: `dialect[+driver]://[user[:password]@][host][:port][/database][?query]`, with the
  * rules of SQLAlchemy. There may be several hosts: `db1:5432,db2:5433`, or in the query, as libpq and SQLAlchemy take
- * them, `?host=db1,db2&port=5432,5433` or `?host=db1:5432&host=db2:5433`. With `+srv` at the end of the scheme, the host
+ * them, `?host=db1,db2&port=5432,5433` or `?host=db1:5432&host=db2:5433`. A Unix socket is a host that begins with `/`:
+ * `postgresql://app@/orders?host=/var/run/postgresql`, `mysql://app@/orders?socketPath=/run/mysqld/mysqld.sock`, or with `%2F`
+ * before the database. With `+srv` at the end of the scheme, the host
  * is a service with SRV records. Immutable. `toString`, JSON and `console.log` show `***` in place of the password and of secret
  * parameters; a spread, `Object.entries` and `structuredClone` leave out the password and all parameters.
  *
@@ -98,7 +104,10 @@ export class DatabaseUrl {
   readonly driver: string | undefined;
   /** The user name, decoded. */
   readonly user: string | undefined;
-  /** The host name or IP address, an IPv6 address without brackets; `undefined` with several hosts. */
+  /**
+   * The host name or IP address, an IPv6 address without brackets, or the path of a Unix socket; `undefined` with several
+   * hosts.
+   */
   readonly host: string | undefined;
   /** The port, from 1 to 65535; `undefined` with several hosts. */
   readonly port: number | undefined;
@@ -215,7 +224,9 @@ export class DatabaseUrl {
       if (this.#password !== undefined) text += ":" + (hide ? "***" : encode(this.#password));
       text += "@";
     }
-    text += this.hosts.map(({ host, port }) => hostPort(host, port)).join(",");
+    text += this.hosts.map(({ host, port }) =>
+      hostPort(isSocketPath(host) ? encode(host) : host, port)
+    ).join(",");
     if (this.hosts.length === 0 && this.port !== undefined) text += `:${this.port}`;
     if (this.database !== undefined) {
       text += "/" + encode(this.database).replace(/%2F|%3A/g, (c) => decodeURIComponent(c));

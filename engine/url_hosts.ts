@@ -12,13 +12,16 @@ import {
   outOfRangeUndisclosed,
   show,
 } from "../internal/argument_error.ts";
-import { checkHost, isHost } from "../internal/host_name.ts";
+import { checkHost, isHost, isSocketPath } from "../internal/host_name.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
-import { nameOf, syntaxError } from "./url_text.ts";
+import { checkText, decode, nameOf, syntaxError } from "./url_text.ts";
 
 /** A host in a {@linkcode DatabaseUrl}. */
 export interface UrlHost {
-  /** The host name or IP address as it is spelled in the URL, an IPv6 address without brackets. */
+  /**
+   * The host name or IP address as it is spelled in the URL, an IPv6 address without brackets; or the path of a Unix
+   * socket.
+   */
   readonly host: string;
   /** The port, from 1 to 65535. Default: the driver's. */
   readonly port?: number | undefined;
@@ -42,6 +45,9 @@ export type UrlParams = Readonly<Record<string, string | readonly string[]>>;
 /** One host, with its port. */
 const HOST_PATTERN = /^(?:\[(?<ipv6>[^\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>.*))?$/s;
 
+/** The path of a Unix socket, percent-encoded. */
+const SOCKET_PATTERN = /^(?<path>%2f[^:]*)(?::(?<port>.*))?$/is;
+
 /** Maximum number of hosts. */
 const MAX_HOSTS = 64;
 
@@ -58,6 +64,12 @@ type ReadHost = { readonly host?: string | undefined; readonly port?: number | u
 export function hostsOfAuthority(raw: RawParts, text: string): ReadHost[] {
   const pieces = raw.hosts!.split(",");
   return pieces.map((piece) => {
+    const socket = SOCKET_PATTERN.exec(piece)?.groups;
+    if (socket) {
+      checkAuthority({ ...raw, port: socket.port });
+      const port = socket.port === undefined ? undefined : Number(socket.port);
+      return { host: decode(socket.path, "host"), port };
+    }
     const parts = HOST_PATTERN.exec(decodeHost(piece))?.groups;
     if (!parts) throw syntaxError(text);
     checkAuthority({ ...raw, ...parts });
@@ -86,9 +98,12 @@ function decodeHost(host: string): string {
  * @returns `undefined` if there are none in the parameters, or there are hosts in both places.
  */
 export function hostsOfParams(
-  { host, port, hosts }: HostParts,
+  { dialect, host, port, hosts }: HostParts & { readonly dialect?: string },
   params: UrlParams,
 ): HostParts & { readonly params: UrlParams } | undefined {
+  if (SOCKET_PARAMS.some((name) => name in params) && dialect !== "postgresql") {
+    return socketOfParams({ host, port, hosts }, params);
+  }
   const { host: names, port: ports, ...others } = params;
   const before = hosts ?? (host === undefined ? [] : [{ host, port }]);
   if (!Array.isArray(before)) return undefined;
@@ -113,6 +128,32 @@ export function hostsOfParams(
   return { host: undefined, port: undefined, hosts: read, params: Object.freeze(others) };
 }
 
+/** The parameters of MySQL's URLs that name a Unix socket: the drivers' own, and SQLAlchemy's. */
+const SOCKET_PARAMS = ["socketPath", "unix_socket"];
+
+/** Reads the path of a Unix socket in the parameters. The host beside it may be `localhost`, and the port is ignored. */
+function socketOfParams(
+  { host, port, hosts }: HostParts,
+  params: UrlParams,
+): HostParts & { readonly params: UrlParams } {
+  const [name, another] = SOCKET_PARAMS.filter((name) => name in params);
+  const { [name!]: path, ...others } = params;
+  if (another !== undefined) {
+    throw mustNotBeGiven(nameOf(`parameter ${another}`), `there is "${name}" already`);
+  }
+  if (typeof path !== "string" || !isSocketPath(path)) {
+    const allowed = 'the path of a Unix socket, which begins with "/"';
+    throw mustBeUndisclosed(nameOf(`parameter ${name}`), allowed, "another value");
+  }
+  if (hosts !== undefined || host !== undefined && host.toLowerCase() !== "localhost") {
+    throw mustNotBeGiven(
+      nameOf(`parameter ${name}`),
+      "there is a host, which has no Unix socket here",
+    );
+  }
+  return { host: path, port, hosts: undefined, params: Object.freeze(others) };
+}
+
 function split(value: string | readonly string[]): string[] {
   return [value].flat().flatMap((text) => text.split(","));
 }
@@ -120,7 +161,7 @@ function split(value: string | readonly string[]): string[] {
 /** Reads one host in a parameter. */
 function readPiece(piece: string): ReadHost {
   if (piece === "") throw emptyHostError();
-  if (canonicalIp(piece) !== undefined) return { host: piece };
+  if (canonicalIp(piece) !== undefined || isSocketPath(piece)) return { host: piece };
   const { ipv6, host, port } = HOST_PATTERN.exec(piece)?.groups ?? { host: piece };
   return { host: ipv6 ?? host, port: port === undefined ? undefined : readPort(port) };
 }
@@ -135,7 +176,7 @@ export function readHosts(
   { host, port, hosts }: HostParts,
 ): AllHosts {
   if (hosts === undefined) {
-    const name = host === undefined ? undefined : checkHost(host);
+    const name = host === undefined ? undefined : checkUrlHost(host);
     const number = port === undefined ? undefined : checkPort(port);
     const all = name === undefined ? [] : [urlHost(name, number)];
     return { host: name, port: number, hosts: Object.freeze(all) };
@@ -149,11 +190,21 @@ export function readHosts(
   }
   const all = hosts.map((each: UrlHost) => {
     const { host, port } = Object(each) as UrlHost;
-    return urlHost(checkHost(host), port === undefined ? undefined : checkPort(port));
+    return urlHost(checkUrlHost(host), port === undefined ? undefined : checkPort(port));
   });
   const [only] = all;
+  if (all.length > 1 && all.some(({ host }) => isSocketPath(host))) {
+    const allowed = "one Unix socket alone, or names and addresses";
+    throw mustBeUndisclosed(nameOf("host"), allowed, "a Unix socket beside other hosts");
+  }
   if (all.length === 1) return { host: only!.host, port: only!.port, hosts: Object.freeze(all) };
   return { host: undefined, port: undefined, hosts: Object.freeze(all) };
+}
+
+/** Checks a host: what a DNS name may be, or the path of a Unix socket. */
+function checkUrlHost(host: string): string {
+  const isPath = typeof host === "string" && isSocketPath(host);
+  return isPath ? checkText(host, "host") : checkHost(host);
 }
 
 function urlHost(host: string, port: number | undefined): UrlHost {
@@ -188,8 +239,10 @@ export function checkService({ host, port, hosts }: AllHosts): void {
   const allowed = "one name of a service, such as _postgresql._tcp.db.example, beside SRV";
   if (hosts.length > 1) throw mustBeUndisclosed(nameOf("host"), allowed, `${hosts.length} hosts`);
   if (port !== undefined) throw mustNotBeGiven(nameOf("port"), "the ports are in the SRV records");
-  if (host !== undefined && canonicalIp(host) === undefined) return;
-  throw mustBeUndisclosed(nameOf("host"), allowed, host === undefined ? "none" : "an IP address");
+  const isPath = host !== undefined && isSocketPath(host);
+  if (host !== undefined && !isPath && canonicalIp(host) === undefined) return;
+  const found = host === undefined ? "none" : isPath ? "a Unix socket" : "an IP address";
+  throw mustBeUndisclosed(nameOf("host"), allowed, found);
 }
 
 function emptyHostError(): TypeError {
@@ -199,7 +252,8 @@ function emptyHostError(): TypeError {
 /** Checks one host and its port as they are spelled in the URL. The message does not show what may be a password. */
 function checkAuthority(raw: RawParts): void {
   const { user, ipv6, host = "", port = "1", database = "", query = "" } = raw;
-  const isHostValid = ipv6 === undefined ? host === "" || isHost(host) : ipFamily(ipv6) === 6;
+  const isName = host === "" || isSocketPath(host) || isHost(host);
+  const isHostValid = ipv6 === undefined ? isName : ipFamily(ipv6) === 6;
   const isNumber = /^\d+$/.test(port);
   const isPortValid = isNumber && isPort(Number(port));
   const authority = host + port;

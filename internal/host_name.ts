@@ -56,6 +56,11 @@ export function checkHost(host: string): string {
   throw mustBe("host", HOST, host);
 }
 
+/** Returns whether a host is the path of a Unix socket, or of its directory. */
+export function isSocketPath(host: string): boolean {
+  return host.startsWith("/");
+}
+
 /** Returns whether a string is a name that DNS can be asked for, or an IP address. */
 export function isHost(text: string): boolean {
   if (canonicalIp(text) !== undefined) return true;

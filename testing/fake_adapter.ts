@@ -145,6 +145,7 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       }
     },
     reportRole: (client: FakeClient) => roleListeners.get(client)?.(),
+    socketPath: (path: string) => path,
     async connect(address: string, target: Target): Promise<FakeClient> {
       dials.push(address);
       await behavior.connect?.(address, target);

@@ -25,6 +25,7 @@ import {
   DEFAULT_PORT,
   postgresCommit,
   postgresSessionMethods,
+  postgresSocketPath,
   refusesPostgresLogin,
 } from "../shared/postgres.ts";
 import { type BackendKey, cancelPostgres } from "../shared/postgres_cancel.ts";
@@ -119,6 +120,7 @@ export function adapterOf<S extends PostgresjsSql>(maker: ClientMaker<S>): Postg
   const adapter: Adapter<S> = {
     name: "postgresjs",
     defaultPort: DEFAULT_PORT,
+    socketPath: postgresSocketPath,
 
     check: (destination: Destination) => maker.check(destination),
 

@@ -10,6 +10,8 @@ import { asDriverError } from "./driver_error.ts";
 
 /** Time that a statement has to end before it is cancelled once more. */
 const KILL_INTERVAL_MS = 100;
+/** What the server calls the other side of a Unix socket. */
+const LOCAL = "localhost";
 /** No such thread: the session has ended, and its statement with it. */
 const NO_SUCH_THREAD = 1094;
 /** The statement was interrupted. */
@@ -118,6 +120,10 @@ async function isSession<C>(
   const own = rows.find((row) => Number(row.own) === 1)?.host;
   const session = rows.find((row) => Number(row.own) !== 1)?.host;
   if (session === undefined) return false;
+  // By a Unix socket.
+  if (localPort === undefined && other.localPort === undefined) {
+    if (own === LOCAL && session === LOCAL) return true;
+  }
   const host = own?.slice(0, -`${other.localPort}`.length);
   if (own === `${host}${other.localPort}` && session === `${host}${localPort}`) return true;
   throw new Error(

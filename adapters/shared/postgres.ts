@@ -14,6 +14,11 @@ import { checkIsolationLevel, endStatement } from "./sql.ts";
 /** The port of PostgreSQL. */
 export const DEFAULT_PORT = 5432;
 
+/** Returns the path of a server's Unix socket in a directory (PostgreSQL, `unix_socket_directories`). */
+export function postgresSocketPath(directory: string, port: number): string {
+  return `${directory.replace(/\/$/, "")}/.s.PGSQL.${port}`;
+}
+
 /** URL parameters that a driver passes on to the server. */
 export const SESSION_PARAMS: ParamTypes = {
   application_name: "string",

@@ -1,11 +1,12 @@
 /**
- * Opens a TCP socket to a given address, for drivers that take one.
+ * Opens a TCP socket to a given address, or a Unix socket, for drivers that take one.
  *
  * @module
  */
 
 import type { Socket } from "node:net";
 import { maintenanceTimer, type Timer } from "../../internal/clock.ts";
+import { isSocketPath } from "../../internal/host_name.ts";
 import type { Target } from "../adapter.ts";
 
 /** Milliseconds before the first keepalive probe. */
@@ -14,7 +15,7 @@ export const KEEPALIVE_MS = 30_000;
 /**
  * Opens a socket to an address, whatever the target's host.
  *
- * @param ip The address.
+ * @param ip The address, or the path of a Unix socket.
  * @param target The port, whether to enable keepalive, the signal that ends the attempt, and whether the socket may still
  *   receive when it has ended its own side.
  * @returns The socket, connected. The caller must close it.
@@ -32,7 +33,11 @@ export async function dialSocket(
     signal.throwIfAborted();
     const options = { host: ip, port, noDelay: true, allowHalfOpen };
     const socket = connect(
-      keepAlive ? { ...options, keepAlive, keepAliveInitialDelay: KEEPALIVE_MS } : options,
+      isSocketPath(ip)
+        ? { path: ip, allowHalfOpen }
+        : keepAlive
+        ? { ...options, keepAlive, keepAliveInitialDelay: KEEPALIVE_MS }
+        : options,
     );
     const settle = (end: () => void) => {
       signal.removeEventListener("abort", onAbort);

@@ -10,7 +10,7 @@
 import process from "node:process";
 import type { PeerCertificate } from "node:tls";
 import { mustBe, mustNotBeGiven, oneOf } from "../../internal/argument_error.ts";
-import { canonicalHost } from "../../internal/host_name.ts";
+import { canonicalHost, isSocketPath } from "../../internal/host_name.ts";
 import { canonicalIp } from "../../internal/ip.ts";
 import type { Destination, TlsState } from "../adapter.ts";
 import { argName, paramName, singleParam, TLS_PARAMS } from "./params.ts";
@@ -49,9 +49,10 @@ interface SecuredSocket {
  * @param destination What the URL and `connectArgs` say.
  * @throws {TypeError} if a setting is not allowed, or if two settings contradict each other.
  */
-export function checkTls({ params, connectArgs }: Destination): void {
+export function checkTls({ host, params, connectArgs }: Destination): void {
   const mode = singleParam(params, "sslmode");
   const { ssl } = connectArgs;
+  if (ssl && isSocketPath(host)) throw mustNotBeGiven(argName("ssl"), "a Unix socket has no TLS");
   if (mode !== undefined && !MODES.includes(mode)) {
     throw mustBe(paramName("sslmode"), `${oneOf(MODES)} (no fallback to plain text)`, mode);
   }
@@ -100,7 +101,8 @@ export async function readTls(destination: Destination): Promise<TlsOptions | fa
   const { host, params, connectArgs } = destination;
   const mode = singleParam(params, "sslmode");
   const ssl = connectArgs.ssl as TlsOptions | boolean | undefined;
-  if (mode === "disable" || ssl === false) return false;
+  // As in libpq, sslmode says nothing about a Unix socket.
+  if (mode === "disable" || ssl === false || isSocketPath(host)) return false;
   if (mode === undefined && ssl === undefined) return undefined;
   const own = typeof ssl === "object" ? ssl : {};
   return withServerName(host, {

@@ -8,6 +8,7 @@
 import { deadline } from "../../internal/async.ts";
 import { awakeTimer, maintenanceTimer, now } from "../../internal/clock.ts";
 import { type Endpoint, endpointName, endpointOf } from "../../internal/endpoint.ts";
+import { isSocketPath } from "../../internal/host_name.ts";
 import { hostPort } from "../../internal/ip.ts";
 import { listForMessage } from "../../internal/listed.ts";
 import { idOf } from "../../internal/object_id.ts";
@@ -45,6 +46,9 @@ export interface DialedConnection<C> {
  * client at MySQL's servers (`max_connect_errors`), so it is completed and then closed.
  */
 const LOSER_GRACE_MS = 1000;
+
+/** Codes for a Unix socket that is not there, as while its server starts, or whose queue is full. */
+const NO_SOCKET = new Set(["ENOENT", "EAGAIN"]);
 
 /** Maximum number of characters of what the servers said, in the message of an error. */
 const MAX_SAID = 1500;
@@ -298,9 +302,11 @@ export class Dialer<C> {
    */
   isTransient(error: unknown, connectedBefore: boolean): boolean {
     if (!isOf(error, ConnectError)) return false;
-    const reasons = error.attempts.map(({ error }) => error);
-    return (awaitsRole(error) || connectedBefore) && reasons.length > 0 &&
-      reasons.every((reason) => isOf(reason, WrongRoleError) || this.#isTransient(reason));
+    return (awaitsRole(error) || connectedBefore) && error.attempts.length > 0 &&
+      error.attempts.every(({ address, error }) =>
+        isOf(error, WrongRoleError) || this.#isTransient(error) ||
+        isSocketPath(address) && NO_SOCKET.has(codeOf(error))
+      );
   }
 
   /**
@@ -535,7 +541,7 @@ export class Dialer<C> {
     const said = attempts.map(({ address, error }) => {
       const text = messageOf(error) || codeOf(error);
       if (isOf(error, CredentialsError)) return text;
-      const where = isWhole ? address : hostPort(address, port);
+      const where = isWhole || isSocketPath(address) ? address : hostPort(address, port);
       return `${where} said: ${this.#redact(text)}`;
     });
     return new ConnectError(`Cannot connect to "${host}": ${listForMessage(said, MAX_SAID)}`, {

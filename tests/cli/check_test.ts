@@ -30,7 +30,14 @@ async function startLab(): Promise<Lab> {
   const port = await freePort([first, second]);
   const common = { ...WHO, port };
   stack.use(await preparePostgres());
-  const primary = stack.use(await startPostgres({ ...common, host: first }));
+  const primary = stack.use(
+    await startPostgres({
+      ...common,
+      host: first,
+      settings: { unix_socket_directories: "." },
+      hba: ["local all all scram-sha-256"],
+    }),
+  );
   await primary.stop({ keep: true });
   const standby = stack.use(await startPostgres({ ...common, host: second, standbyOf: primary }));
   await primary.start();
@@ -301,6 +308,20 @@ onEach("check warns if the URL names an IP address", async (runtime) => {
   const { primary } = lab;
   const { code, codes } = await report(runtime, primary.url());
   assertEquals([code, codes], [3, ["warning no-name"]]);
+});
+
+onEach("check connects to a Unix socket", async (runtime) => {
+  const { primary } = lab;
+  const login = `app:${encodeURIComponent(PASSWORD)}`;
+  const query = new URLSearchParams({ host: primary.dataDir, port: String(primary.port) });
+  const url = `postgresql://${login}@/orders?${query}`;
+  const { code, codes, servers } = await report(runtime, url);
+  assertEquals([code, codes], [3, ["warning no-name"]]);
+  const [{ address, connect, tls, role }] = servers as [Report["servers"][0]];
+  assertEquals(address, `${primary.dataDir}/.s.PGSQL.${primary.port}`);
+  assertEquals([typeof connect, tls, role?.standby], ["number", "none", false]);
+  const { out } = await check(runtime, [url]);
+  assertStringIncludes(out, `${address}  `);
 });
 
 onEach("check reads the URL from DATABASE_URL", async (runtime) => {
