@@ -83,6 +83,11 @@ const STATE_ERRORS: readonly { file: string; message: string; because: string }[
     because: "the driver's function is not available",
   },
   {
+    file: "drop_in/mariadb_pool.ts",
+    message: "Cannot make a pool cluster",
+    because: "the driver's function is not available",
+  },
+  {
     file: "drop_in/postgresjs/sql.ts",
     message: "Cannot call subscribe() on a pool that follows DNS",
     because: "the method of the driver is not available",
