@@ -89,7 +89,7 @@ const STATE_ERRORS: readonly { file: string; message: string; because: string }[
   },
   {
     file: "drop_in/postgresjs/sql.ts",
-    message: "Cannot call subscribe() on a pool that follows DNS",
+    message: "NO_SUBSCRIBE",
     because: "the method of the driver is not available",
   },
   {
