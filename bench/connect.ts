@@ -89,9 +89,9 @@ async function startServers(
   }
   stack.use(await dropPackets(ADDRESSES.dropped));
   const names = stack.use(await DnsServer.start({ host: NAMESERVER, port: 53 }));
-  const sets = SCENES.flatMap(({ servers, entries = [] }) => [
+  const sets = SCENES.flatMap(({ servers, entries = [], beside = [] }) => [
     servers,
-    ...entries.map((entry) => entry.servers ?? servers),
+    ...[...entries, ...beside].map((entry) => entry.servers ?? servers),
   ]);
   for (const servers of sets) {
     names.set(nameOf(servers), servers.map((server) => ADDRESSES[server]), { ttl: 60 });
@@ -126,7 +126,8 @@ async function runScene(
   contenders: readonly Contender[],
   ports: Readonly<Record<Contender["database"], number>>,
 ): Promise<ConnectTiming[]> {
-  const entries = scene.entries ?? contenders.map(({ name }): Entry => ({ contender: name }));
+  const all = scene.entries ?? contenders.map(({ name }): Entry => ({ contender: name }));
+  const entries = [...all, ...scene.beside ?? []];
   const processes: ContenderProcess[] = [];
   const turns = entries.flatMap((entry): Turn[] => {
     const contender = contenders.find(({ name }) => name === entry.contender);
