@@ -50,8 +50,9 @@ import { quantile } from "./rounds.ts";
 
 /** Milliseconds after which a contender is no longer waited for. */
 const LIMIT_MS = quick ? 6_000 : 20_000;
-/** A contender that takes longer makes few rounds. */
+/** A contender that takes longer makes few rounds; one that waits for the timeout of a pool, none but the first. */
 const SLOW_MS = 1000;
+const VERY_SLOW_MS = 5000;
 const SLOW_ROUNDS = quick ? 1 : 3;
 /** Rounds before those that count. */
 const WARM_ROUNDS = quick ? 2 : 5;
@@ -149,10 +150,15 @@ async function compare(scene: Scene, turns: readonly Turn[]): Promise<ConnectTim
   // Once at the same time: the programs start, and it shows who waits for a timeout.
   const first = await Promise.all(turns.map(({ connect }) => connect()));
   for (const [index, { connect }] of turns.entries()) {
-    if (first[index]! > SLOW_MS) first[index] = await connect();
+    if (first[index]! > SLOW_MS && first[index]! < VERY_SLOW_MS) first[index] = await connect();
   }
   const rounds = quick ? Math.ceil(scene.rounds / 10) : scene.rounds;
-  const left = first.map((ms) => ms === undefined ? 0 : ms > SLOW_MS ? SLOW_ROUNDS : rounds);
+  const left = first.map((ms = LIMIT_MS) =>
+    ms > VERY_SLOW_MS ? 0 : ms > SLOW_MS ? SLOW_ROUNDS : rounds
+  );
+  for (const [index, ms] of first.entries()) {
+    if (left[index] === 0 && ms !== undefined) turns[index]!.times.push(ms);
+  }
   for (let round = -WARM_ROUNDS; round < rounds; round++) {
     for (const turn of turns.keys()) {
       const index = (Math.abs(round) + turn) % turns.length;

@@ -1,7 +1,7 @@
 /**
  * `deno task bench:failover`, the drill: measures what pools do when the record moves, on real servers, each pool
  * configured as its users do. `--quick` takes less than a minute; `--scenario=a,c` and `--lane=dnspool,postgres.js`
- * select (with `--lane`, no results are written); `--together=3` sets the number of lanes that run at the same time.
+ * select (with `--lane`, no results are written); `--together=6` sets the number of lanes that run at the same time.
  *
  * It needs Linux and root, for private mount and network namespaces in which the operating system resolves the name at
  * the DNS server of the drill. PgBouncer and MariaDB must be installed
@@ -78,7 +78,7 @@ function readArgs(args: readonly string[]): Selection {
     quick,
     scenarios: pick(SCENARIOS, list("scenario")),
     lanes: pick(LANES, list("lane")),
-    together: Number(list("together")?.[0] ?? (quick ? 5 : 3)),
+    together: Number(list("together")?.[0] ?? (quick ? 5 : 6)),
     keepsResults: list("lane") === undefined,
   };
 }

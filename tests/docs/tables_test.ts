@@ -271,6 +271,67 @@ Deno.test("README.md and docs/comparison.md have the figures of the last full be
   assertEquals(rowsOf(page("docs/comparison.md")), await comparisonRows(all));
 });
 
+/** The scenarios of the table in docs/several_hosts.md, and their titles there. */
+const HOSTS_SCENARIOS = [
+  ["h", "three hosts: the primary is stopped, a standby promoted"],
+  ["h-kill", "three hosts: the primary is killed, a standby promoted"],
+  ["i", "SRV: the old server stays, read-only"],
+  ["j", "three addresses: the first falls silent and leaves the record"],
+] as const;
+
+/** The pools of that table. */
+const HOSTS_LANES = ["dnspool", "dnspool with mysql2", "postgres.js", "mysql2 getConnection"];
+
+Deno.test("docs/several_hosts.md has the figures of the last full bench:failover", async () => {
+  const { quick, results } = JSON.parse(await read("bench/results/failover.json"));
+  assertEquals(quick, false);
+  const expected = HOSTS_SCENARIOS.flatMap(([scenario, title]) => {
+    const { lanes }: { lanes: Lane[] } = results.find((one: { scenario: string }) =>
+      one.scenario === scenario
+    );
+    return lanes.filter(({ lane }) => HOSTS_LANES.includes(lane)).map(
+      ({ lane, figures }, index) => {
+        const { allMs, misrouted, hung, failed } = figures;
+        const counts = [misrouted, hung, failed].map((count) => count.toLocaleString("en-US"));
+        const moved = allMs === null ? "never" : `${(allMs / 1000).toFixed(1)} s`;
+        return [index === 0 ? title : "", lane.replace(" getConnection", ""), moved, ...counts];
+      },
+    );
+  });
+  const section = sectionOf(page("docs/several_hosts.md"), "## What a failover looks like");
+  assertEquals(rowsOf(section), expected);
+});
+
+/** The scenes of the table of connects, and their titles there. */
+const CONNECT_SCENES = [
+  ["one", "one host"],
+  ["refuses", "the first of three refuses"],
+  ["next-refuses", "the same, later connections"],
+  ["dropped", "the first drops all packets"],
+  ["mute", "the first accepts and is silent"],
+  ["writer", "the writer is the third"],
+  ["writer-dropped", "the same, the first drops all packets"],
+] as const;
+
+const CONNECT_POOLS = ["dnspool", "pg, one name", "postgres.js", "libpq", "pgx"];
+
+Deno.test("docs/several_hosts.md has the figures of the last full bench:connect", async () => {
+  const { quick, limitMs, results } = JSON.parse(await read("bench/results/connect.json"));
+  assertEquals(quick, false);
+  const shown = (scene: string, name: string) => {
+    const timing = results[scene].find((one: { name: string }) => one.name === name);
+    if (timing === undefined) return "";
+    if (timing.ms === null) return `over ${limitMs / 1000} s`;
+    return timing.ms < 100 ? `${Math.round(timing.ms)} ms` : `${(timing.ms / 1000).toFixed(2)} s`;
+  };
+  const expected = CONNECT_SCENES.map(([scene, title]) => [
+    title,
+    ...CONNECT_POOLS.map((name) => shown(scene, name)),
+  ]);
+  const section = sectionOf(page("docs/several_hosts.md"), "## How soon a connection is open");
+  assertEquals(rowsOf(section), expected);
+});
+
 Deno.test("README.md has the figures of the last full bench:pool", async () => {
   const { flags, results } = JSON.parse(await read("bench/results/pool.json"));
   assertEquals(flags, []);
