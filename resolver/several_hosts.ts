@@ -27,6 +27,9 @@ export interface HostAnswer {
  */
 const RESOLUTION_DELAY_MS = 50;
 
+/** How long a host whose answer expired does: that it is late says less, for it is the one that was preferred so far. */
+const EXPIRED_DELAY_MS = 250;
+
 /** A host, and what became of its resolution. */
 interface HostState extends HostAnswer {
   /** The addresses that `names` is of. */
@@ -51,7 +54,8 @@ const NONE: readonly string[] = Object.freeze([]);
  */
 export class SeveralHosts implements AnswerSource {
   #hosts: readonly HostState[] = [];
-  readonly #end: AbortController = new AbortController();
+  /** Ends the waits that begin while the answer is watched; it is replaced then. */
+  #end: AbortController = new AbortController();
   readonly #watchers: Set<Watcher> = new Set();
   /** Number of callers of `keepFresh()`. */
   #refCount = 0;
@@ -69,22 +73,27 @@ export class SeveralHosts implements AnswerSource {
    * @param hosts The hosts, in order of preference.
    */
   update(hosts: readonly HostAnswer[]): void {
-    const before = this.addresses;
     const former = this.#hosts;
+    const before = former.flatMap(namesOf);
     this.#hosts = hosts.map((host) => {
-      const same = former.find((one) => one.host === host.host && one.port === host.port);
-      return same ?? createState(host);
+      const known = former.filter((one) => one.host === host.host);
+      // Another port is the same outage.
+      const { late = false, reported = false } = known[0] ?? {};
+      const same = known.find((one) => one.port === host.port);
+      return same ?? { ...createState(host), late, reported };
     });
     for (const host of this.#hosts) if (!former.includes(host)) this.#follow(host);
     for (const host of former) if (!this.#hosts.includes(host)) unfollow(host);
     this.#tellChange(before);
   }
 
+  /** Tells what came and went with the hosts, also of those that cannot be used for now: watchers know their endpoints. */
   #tellChange(before: readonly string[]): void {
-    const { addresses } = this;
-    const added = Object.freeze(addresses.filter((name) => !before.includes(name)));
-    const removed = Object.freeze(before.filter((name) => !addresses.includes(name)));
+    const after = this.#hosts.flatMap(namesOf);
+    const added = Object.freeze(after.filter((name) => !before.includes(name)));
+    const removed = Object.freeze(before.filter((name) => !after.includes(name)));
     if (added.length + removed.length === 0) return;
+    const { addresses } = this;
     const ttl = Math.max(0, this.status().freshFor);
     const change: AddressChange = { added, removed, addresses, ttl, source: "dns" };
     for (const watcher of this.#watchers) watcher.onChange?.(change, before.length === 0);
@@ -92,7 +101,8 @@ export class SeveralHosts implements AnswerSource {
 
   get addresses(): readonly string[] {
     const listed = this.#hosts.map((host) => isDead(host) ? NONE : namesOf(host));
-    if (listed.some((names, index) => names !== this.#listed[index])) {
+    const { length } = this.#listed;
+    if (listed.length !== length || listed.some((names, index) => names !== this.#listed[index])) {
       this.#listed = listed;
       this.#addresses = Object.freeze([...new Set(listed.flat())]);
     }
@@ -102,23 +112,50 @@ export class SeveralHosts implements AnswerSource {
   isFresh(): boolean {
     let isUsable = false;
     for (const host of this.#hosts) {
-      if (host.answer.isFresh()) isUsable = true;
-      else if (isAwaited(host)) return false;
+      if (host.answer.isFresh()) {
+        isUsable = true;
+        host.late = false;
+      } else if (isAwaited(host)) return false;
     }
     return isUsable;
   }
 
   /**
-   * Waits until the endpoints of at least one host may be used, and those of the others as far as they are about to be.
+   * Waits until the endpoints of at least one host may be used, and those of the others as far as they are about to be:
+   * beside one that may be used, a host is waited for 50 milliseconds, and 250 if it had an answer.
    *
    * @param signal Ends the wait.
    * @throws {ResolveError} if no host has an answer.
    */
   async waitUntilFresh(signal?: AbortSignal): Promise<void> {
     const over = signal ? AbortSignal.any([signal, this.#end.signal]) : this.#end.signal;
+    const done = new AbortController();
+    try {
+      await this.#waitUntilFresh(over, AbortSignal.any([over, done.signal]));
+    } finally {
+      done.abort();
+    }
+  }
+
+  /**
+   * Waits for the hosts.
+   *
+   * @param over Ends the wait.
+   * @param done Aborted when the wait is over, however that ended.
+   */
+  async #waitUntilFresh(over: AbortSignal, done: AbortSignal): Promise<void> {
     const errors = new Map<HostState, unknown>();
     const waits = new Map<HostState, Promise<void>>();
-    let delayed: Promise<void> | undefined;
+    const delays = new Set<Promise<unknown>>();
+    const giveUp = (afterMs: number, isLate: (host: HostState) => boolean) => {
+      const given: Promise<unknown> = delay(afterMs, done).then(() => {
+        for (const host of this.#hosts) {
+          if (!host.answer.isFresh() && isLate(host)) this.#leave(host);
+        }
+      }, () => {}).finally(() => delays.delete(given));
+      delays.add(given);
+    };
+    let isHurried = false;
     for (;;) {
       over.throwIfAborted();
       if (this.isFresh()) return;
@@ -136,20 +173,22 @@ export class SeveralHosts implements AnswerSource {
         if (waits.has(host)) continue;
         const wait = host.answer.waitUntilFresh(over)
           .catch((error) => {
+            if (over.aborted) return;
             errors.set(host, error);
-            host.late = true;
+            this.#leave(host);
           })
           .finally(() => waits.delete(host));
         waits.set(host, wait);
       }
-      const next: Promise<void>[] = [...waits.values()];
-      if (isOneUsable) {
-        delayed ??= delay(RESOLUTION_DELAY_MS, over).catch(() => {}).then(() => {
-          for (const host of this.#hosts) if (host.answer.addresses.length === 0) host.late = true;
-        });
-        next.push(delayed);
+      if (isOneUsable && !isHurried) {
+        isHurried = true;
+        giveUp(RESOLUTION_DELAY_MS, ({ answer }) => answer.addresses.length === 0);
+        giveUp(EXPIRED_DELAY_MS, () => true);
+      } else if (isOneUsable && delays.size === 0) {
+        for (const host of open) this.#leave(host);
+        continue;
       }
-      await Promise.race(next);
+      await Promise.race([...waits.values(), ...delays]);
     }
   }
 
@@ -184,7 +223,9 @@ export class SeveralHosts implements AnswerSource {
       this.#watchers.delete(watcher);
       if (this.#watchers.size > 0) return;
       for (const host of this.#hosts) unfollow(host);
-      this.#end.abort(new Error("the answer is needed no more"));
+      const end = this.#end;
+      this.#end = new AbortController();
+      end.abort(new Error("the answer is needed no more"));
     };
   }
 
@@ -199,18 +240,36 @@ export class SeveralHosts implements AnswerSource {
       },
       onAnswer: (askedAtMs) => {
         host.late = host.reported = false;
+        this.#setKept(host);
         for (const watcher of this.#watchers) watcher.onAnswer?.(askedAtMs);
       },
       onError: (error, askedAtMs) => {
-        if (host.reported) return;
+        this.#setKept(host);
+        // A host with several ports has one outage.
+        const wasReported = this.#hosts.some((one) => one.host === host.host && one.reported);
         host.reported = true;
+        if (wasReported) return;
         for (const watcher of this.#watchers) watcher.onError?.(error, askedAtMs);
       },
     });
   }
 
+  /** Lets callers go on without a host. */
+  #leave(host: HostState): void {
+    host.late = true;
+    this.#setKept(host);
+    // Nothing may be due, before the first answer and after the cache was cleared.
+    if (this.#isFollowed(host)) host.answer.refresh().catch(() => {});
+  }
+
+  #isFollowed(host: HostState): boolean {
+    return this.#watchers.size > 0 && this.#hosts.includes(host);
+  }
+
+  /** Keeps a host fresh that is to be; or that is not answered: while the others can be used, no caller asks for it. */
   #setKept(host: HostState): void {
-    if (this.#refCount > 0) {
+    const isSought = this.#isFollowed(host) && (host.late || host.answer.status().failures > 0);
+    if (this.#refCount > 0 || isSought) {
       host.unkeep ??= host.answer.keepFresh();
     } else {
       host.unkeep?.();

@@ -124,6 +124,8 @@ export class TrackedHost<C> {
    */
   async chooseAddress(signal: AbortSignal, options: ChooseOptions<C>): Promise<ChosenEndpoint> {
     this.#choosing++;
+    // While an address is chosen, too: of several hosts, those that do not resolve are asked for again.
+    this.#stopWatching ??= this.#watch();
     const failures: unknown[] = [];
     try {
       const address = await this.#choose(signal, failures, options);
@@ -233,10 +235,7 @@ export class TrackedHost<C> {
 
   /** Removes a connection that was closed. */
   unregister(registration: Registration): void {
-    if (!this.#registrations.delete(registration) || this.#registrations.size > 0) return;
-    this.#stopWatching?.();
-    this.#stopWatching = undefined;
-    this.#checkUnused();
+    if (this.#registrations.delete(registration)) this.#checkUnused();
   }
 
   /** Returns the servers on which connections have a session with a number. */
@@ -302,7 +301,10 @@ export class TrackedHost<C> {
   }
 
   #checkUnused(): void {
-    if (this.#choosing === 0 && this.#registrations.size === 0) this.#onUnused(this.#suspect);
+    if (this.#choosing > 0 || this.#registrations.size > 0) return;
+    this.#stopWatching?.();
+    this.#stopWatching = undefined;
+    this.#onUnused(this.#suspect);
   }
 
   #at(address: string): Registration[] {

@@ -1,6 +1,6 @@
 /**
  * `deno task stress`: the long versions of the random tests: 200,000 malformed responses, 20,000 runs of the resolver
- * against its model, 100,000 random actions on pools. Each prints its seed.
+ * against its model and as many of several hosts, 100,000 random actions on pools. Each prints its seed.
  *
  * @module
  */
@@ -13,6 +13,7 @@ const PARTS: readonly {
 }[] = [
   { args: ["test", "tests/stress/lookups_test.ts"], env: { DNSPOOL_STRESS: "200000" } },
   { args: ["run", "tests/stress/resolver_model.ts"] },
+  { args: ["run", "tests/stress/hosts_model.ts"] },
   { args: ["test", "tests/stress/pool_random.ts"] },
 ];
 
