@@ -3,6 +3,9 @@
  */
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { inspect } from "node:util";
 import * as mariadb from "npm:mariadb@^3.5";
 import defaultModule from "npm:mariadb@^3.5";
@@ -162,11 +165,9 @@ mariadbTest(
   "dnsMariadb(): importFile runs on an address of the name",
   () =>
     withModule(async ({ module, callbacks, config }) => {
-      const file = await Deno.makeTempFile({ suffix: ".sql" });
-      await Deno.writeTextFile(
-        file,
-        "INSERT INTO orders (customer, server) VALUES (77, @@bind_address);",
-      );
+      const dir = await mkdtemp(join(tmpdir(), "dnspool-"));
+      const file = join(dir, "orders.sql");
+      await writeFile(file, "INSERT INTO orders (customer, server) VALUES (77, @@bind_address);");
       await module.importFile({ ...config, file });
       await new Promise<void>((resolve, reject) =>
         callbacks.importFile({ ...config, file }, (error) => error ? reject(error) : resolve())
@@ -178,7 +179,7 @@ mariadbTest(
         pair.first.host,
       ]);
       await connection.end();
-      await Deno.remove(file);
+      await rm(dir, { recursive: true });
     }),
 );
 

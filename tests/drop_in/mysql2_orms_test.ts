@@ -3,6 +3,7 @@
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
+import { MikroORM as MikroOrmOfMariadb } from "npm:@mikro-orm/mariadb@^7.2";
 import { MikroORM } from "npm:@mikro-orm/mysql@^7.2";
 import { drizzle } from "npm:drizzle-orm@^0.45/mysql2";
 import knex31 from "npm:knex@~3.1";
@@ -19,6 +20,7 @@ import * as drizzleExample from "../../examples/drop_in_drizzle_mysql.ts";
 import * as knexClientExample from "../../examples/drop_in_knex_client_mysql.ts";
 import * as knexExample from "../../examples/drop_in_knex_mysql.ts";
 import * as kyselyExample from "../../examples/drop_in_kysely_mysql.ts";
+import * as mikroMariadbExample from "../../examples/drop_in_mikro_orm_mariadb.ts";
 import * as mikroExample from "../../examples/drop_in_mikro_orm_mysql.ts";
 import * as sequelizeExample from "../../examples/drop_in_sequelize_mysql.ts";
 import * as typeormExample from "../../examples/drop_in_typeorm_mysql.ts";
@@ -164,6 +166,21 @@ const orms: Record<string, Orm> = {
       });
       return { transaction: () => mikroExample.order(orm, 1), close: () => orm.close() };
     },
+  },
+};
+
+orms["MikroORM for MariaDB"] = {
+  async dropIn({ url, options }) {
+    const orm = await mikroMariadbExample.openDatabase(url, options);
+    return { transaction: () => mikroMariadbExample.order(orm, 1), close: () => orm.close() };
+  },
+  async ordinary(where) {
+    const orm = await MikroOrmOfMariadb.init({
+      clientUrl: where.url,
+      entities: [mikroMariadbExample.Orders],
+      driverOptions: ordinary(where),
+    });
+    return { transaction: () => mikroMariadbExample.order(orm, 1), close: () => orm.close() };
   },
 };
 
