@@ -35,6 +35,9 @@ function ordinary({ url, stream }: Whereabouts) {
     password,
     database: "orders",
     connectionLimit: 4,
+    // On a slow machine the defaults would replace connections, which then follow the name.
+    connectTimeout: 10_000,
+    minDelayValidation: 60_000,
     stream: (callback: (error?: Error, socket?: net.Socket) => void) => {
       callback(undefined, stream().connect(Number(port), host));
     },
