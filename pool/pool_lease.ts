@@ -4,7 +4,8 @@
  * @module
  */
 
-import { delay } from "../internal/async.ts";
+import { keptAlive } from "../internal/async.ts";
+import { awakeTimer } from "../internal/clock.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import type { Lease } from "./lease.ts";
 import type { Holder, Slot } from "./slot.ts";
@@ -26,6 +27,12 @@ export interface LeaseOwner<C> {
 const DONE: Promise<void> = Promise.resolve();
 
 /**
+ * Time in which a driver reports the end of a connection to the work on it, once its socket has ended: some drivers do so
+ * when the socket is closed, some turns of the event loop later.
+ */
+const DRIVER_REPORTS_MS = 50;
+
+/**
  * A lease. What only the pool and the engine may do with it is static: a caller has the lease and not the class. There
  * are no private methods, which would cost each lease a field.
  */
@@ -33,8 +40,8 @@ export class PoolLease<C> implements Lease<C>, Holder {
   readonly #owner: LeaseOwner<C>;
   readonly #slot: Slot<C>;
   #controller: AbortController | undefined = undefined;
-  /** Called if the connection is terminated. */
-  #watchers: Set<(reason: unknown) => void> | undefined = undefined;
+  /** Called if the connection is terminated, each with the end of the work that it is about. */
+  #watchers: Map<(reason: unknown) => void, Promise<unknown>> | undefined = undefined;
 
   /**
    * @param owner Takes the connection back.
@@ -180,10 +187,11 @@ export class PoolLease<C> implements Lease<C>, Holder {
 
   untilLost<T>(work: T | Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const watchers = this.#watchers ??= new Set();
-      watchers.add(reject);
+      const watchers = this.#watchers ??= new Map();
       // Only these two handlers on that promise: so the stack of an error leads on to what awaits the returned one.
-      Promise.resolve(work).then(resolve, reject).then(() => watchers.delete(reject));
+      const ended = Promise.resolve(work).then(resolve, reject);
+      watchers.set(reject, ended);
+      ended.then(() => watchers.delete(reject));
       if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);
     });
   }
@@ -192,11 +200,20 @@ export class PoolLease<C> implements Lease<C>, Holder {
     if (closed) this.#slot.lostUnder = this;
     const watchers = this.#watchers;
     const tell = () => {
-      for (const watcher of watchers ?? []) watcher(reason);
+      for (const watcher of watchers?.keys() ?? []) watcher(reason);
     };
     let told: Promise<void> | undefined;
-    if (closed && watchers?.size) told = delay(0).then(tell);
-    else tell();
+    if (closed && watchers?.size) {
+      told = keptAlive(
+        new Promise((resolve) => {
+          const limit = awakeTimer(DRIVER_REPORTS_MS, () => resolve(tell()));
+          Promise.all(watchers.values()).then(() => {
+            limit.clear();
+            resolve();
+          });
+        }),
+      );
+    } else tell();
     (this.#controller ??= new AbortController()).abort(reason);
     return told;
   }
