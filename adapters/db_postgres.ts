@@ -32,7 +32,7 @@ export type {
 /** What the adapter keeps about an open connection. */
 interface ConnectionRecord {
   readonly observer: ClientObserver;
-  /** The address that it is connected to, if it was dialled by name. */
+  /** The address that it is connected to, if it was dialed by name. */
   readonly address: string | undefined;
   readonly tls: TlsState | undefined;
 }

@@ -66,7 +66,7 @@ export type {
 /** What the adapter keeps about an open connection. */
 interface ConnectionRecord<C = unknown> {
   readonly core: CoreConnection;
-  /** The socket that was dialled; with TLS, `core.stream` is another one. */
+  /** The socket that was dialed; with TLS, `core.stream` is another one. */
   readonly socket: Socket;
   /** The port of that socket on this side, which a closed socket no longer tells. */
   readonly localPort: number | undefined;

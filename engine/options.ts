@@ -134,7 +134,7 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
    */
   connectRetry?: boolean | "always";
   /**
-   * Gives user and password, for passwords that change. It is called when a connection is dialled: once for all dials that
+   * Gives user and password, for passwords that change. It is called when a connection is dialed: once for all dials that
    * begin together, and not while what it gave last is kept (`expiresAt`). If the server refuses the login, it is called
    * again, once. `connectTimeout` limits the wait. A password in the URL or in `connectArgs` is refused beside it. Default:
    * the URL has the password.

@@ -26,7 +26,7 @@ export const askSystem: LookupAll = async (host) =>
 /** A client, and what the dial found out about it. */
 export interface DialedClient<C> {
   readonly client: C;
-  /** The address that it is connected to, if it was dialled by name. */
+  /** The address that it is connected to, if it was dialed by name. */
   readonly address: string | undefined;
   /** How it is protected. */
   readonly tls: TlsState | undefined;
@@ -124,7 +124,7 @@ async function dialByName<C extends DbPostgresClient>(
   );
 }
 
-/** Asks the server for its own address. Behind address translation, it is not the one that was dialled. */
+/** Asks the server for its own address. Behind address translation, it is not the one that was dialed. */
 async function ownAddress(client: DbPostgresClient): Promise<string> {
   const { rows } = await client.queryObject("SELECT host(inet_server_addr()) AS own");
   const { own } = rows[0] as { own: string };
@@ -133,7 +133,7 @@ async function ownAddress(client: DbPostgresClient): Promise<string> {
 
 /**
  * Checks that a name has one address only, by DNS and by the operating system. If the server does not know the address
- * that it was dialled at, this makes it certain.
+ * that it was dialed at, this makes it certain.
  */
 async function checkOnlyAddress(
   ip: string,

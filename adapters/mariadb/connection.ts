@@ -21,7 +21,7 @@ const ERROR = 0xff;
 
 /** The connection below a client. It is private to the driver, so every member may be missing. */
 export interface CoreConnection {
-  /** The socket that was dialled, or the TLS socket around it. */
+  /** The socket that was dialed, or the TLS socket around it. */
   readonly socket?: Socket;
   /** The commands that wait for an answer. */
   readonly receiveQueue?: {
@@ -253,7 +253,7 @@ export function emitterOf(client: MariadbClient): Emitter {
   return client as unknown as Emitter;
 }
 
-/** A client's connection, and the socket that was dialled. */
+/** A client's connection, and the socket that was dialed. */
 interface Sockets {
   readonly core: CoreConnection;
   readonly socket: Socket;

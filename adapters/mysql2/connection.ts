@@ -85,7 +85,7 @@ export async function openClient<C extends Mysql2Client>(
  * Closes a client. mysql2 sends COM_QUIT and leaves it to the server to close the socket.
  *
  * @param client The client.
- * @param sockets `core` is its connection, `socket` the socket that was dialled.
+ * @param sockets `core` is its connection, `socket` the socket that was dialed.
  */
 export async function closeClient(
   client: Mysql2Client,

@@ -420,7 +420,7 @@ export function loginOf(
 /** The client of the adapter: a connection with promises, which is not that of a pool. */
 export interface Pinned extends MariadbClient {
   readonly core: CoreConnection;
-  /** The socket that was dialled. */
+  /** The socket that was dialed. */
   readonly socket: Socket | undefined;
 }
 

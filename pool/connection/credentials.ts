@@ -1,5 +1,5 @@
 /**
- * Gets user and password from a function when a connection is dialled: once for all dials that begin together, and
+ * Gets user and password from a function when a connection is dialed: once for all dials that begin together, and
  * again only when what it gave is about to expire, or when a server refused it.
  *
  * @module
@@ -80,8 +80,8 @@ interface Given {
   readonly keptUntilMs: number;
 }
 
-/** A call of the function, for all dials that wait for it. */
-interface Flight {
+/** A call of the function that has not returned, for all dials that wait for it. */
+interface PendingCall {
   readonly given: Promise<Given>;
   readonly controller: AbortController;
   /** The refused login that it is to replace. */
@@ -93,7 +93,7 @@ interface Flight {
 /** What is known about one server. */
 interface Entry {
   kept: Given | undefined;
-  flight: Flight | undefined;
+  pending: PendingCall | undefined;
 }
 
 /** The function is asked again when this share of the time is left, at most as long before the end. */
@@ -197,12 +197,12 @@ export class LoginSource {
     refused: Login | undefined,
   ): Given | Promise<Given> {
     const entry = this.#entryOf(server);
-    const { kept, flight } = entry;
+    const { kept, pending } = entry;
     if (kept && kept.login !== refused && ageClock() < kept.keptUntilMs) return kept;
     entry.kept = undefined;
     // A call that began before the refusal may give the same again.
-    const isCurrent = flight && (refused === undefined || flight.instead === refused);
-    return this.#join(entry, isCurrent ? flight : this.#start(entry, server, refused), signal);
+    const isCurrent = pending && (refused === undefined || pending.instead === refused);
+    return this.#join(entry, isCurrent ? pending : this.#start(entry, server, refused), signal);
   }
 
   #entryOf({ host, port }: LoginHost): Entry {
@@ -210,14 +210,14 @@ export class LoginSource {
     let entry = this.#entries.get(key);
     if (entry) return entry;
     // The servers of a service come and go.
-    for (const [key, { kept, flight }] of this.#entries) {
-      if (!flight && !(kept && ageClock() < kept.keptUntilMs)) this.#entries.delete(key);
+    for (const [key, { kept, pending }] of this.#entries) {
+      if (!pending && !(kept && ageClock() < kept.keptUntilMs)) this.#entries.delete(key);
     }
-    this.#entries.set(key, entry = { kept: undefined, flight: undefined });
+    this.#entries.set(key, entry = { kept: undefined, pending: undefined });
     return entry;
   }
 
-  #start(entry: Entry, { host, port }: LoginHost, instead: Login | undefined): Flight {
+  #start(entry: Entry, { host, port }: LoginHost, instead: Login | undefined): PendingCall {
     const controller = new AbortController();
     const request = {
       host,
@@ -227,27 +227,27 @@ export class LoginSource {
       signal: controller.signal,
     };
     const given = this.#call(request);
-    const flight: Flight = { given, controller, instead, waiting: 0, isOver: false };
-    entry.flight = flight;
+    const pending: PendingCall = { given, controller, instead, waiting: 0, isOver: false };
+    entry.pending = pending;
     const end = (given?: Given) => {
-      flight.isOver = true;
-      if (entry.flight !== flight) return;
-      entry.flight = undefined;
+      pending.isOver = true;
+      if (entry.pending !== pending) return;
+      entry.pending = undefined;
       if (given && given.keptUntilMs > ageClock()) entry.kept = given;
     };
     given.then(end, () => end());
-    return flight;
+    return pending;
   }
 
   /** Waits for a call; it is aborted when nothing waits for it any more. */
-  async #join(entry: Entry, flight: Flight, signal: AbortSignal): Promise<Given> {
-    flight.waiting++;
+  async #join(entry: Entry, pending: PendingCall, signal: AbortSignal): Promise<Given> {
+    pending.waiting++;
     try {
-      return await abortable(flight.given, signal);
+      return await abortable(pending.given, signal);
     } finally {
-      if (--flight.waiting === 0 && !flight.isOver) {
-        if (entry.flight === flight) entry.flight = undefined;
-        flight.controller.abort(new DOMException("No connect waits any more", "AbortError"));
+      if (--pending.waiting === 0 && !pending.isOver) {
+        if (entry.pending === pending) entry.pending = undefined;
+        pending.controller.abort(new DOMException("No connect waits any more", "AbortError"));
       }
     }
   }

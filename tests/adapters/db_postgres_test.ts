@@ -297,7 +297,7 @@ Deno.test("dbPostgresAdapter().connect(): with TLS, passes name and authorities 
       caCertificates,
     }]);
   }
-  // An IP address in the URL is dialled as it is.
+  // An IP address in the URL is dialed as it is.
   const host = "127.0.0.1";
   const client = await adapter.connect(
     host,
@@ -392,7 +392,7 @@ Deno.test("dbPostgresAdapter().connect(): dials the name again if its addresses 
   assertEquals(logs, ["connect end", "connect end", "connect end"]);
 });
 
-Deno.test("dbPostgresAdapter().address(): returns the dialled address for another own address only if the name has no other", async () => {
+Deno.test("dbPostgresAdapter().address(): returns the dialed address for another own address only if the name has no other", async () => {
   const translated = { own: "10.0.0.1", answers: [[FIRST]] };
   assertEquals(await dialByName({ ...translated, system: [FIRST] }), {
     address: FIRST,

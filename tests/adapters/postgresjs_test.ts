@@ -392,7 +392,7 @@ Deno.test("postgresjsAdapter().connect(): returns a client whose failed cancel l
     );
     await own.freeze();
     query.cancel();
-    await pause(50); // until the cancel has dialled
+    await pause(50); // until the cancel has dialed
     adapter.terminate!(sql);
     await own.thaw();
     assertEquals(adapter.classify!(await soon(outcome)), "disconnect");

@@ -70,7 +70,7 @@ function accepting(password: () => string): FakeBehavior {
   };
 }
 
-Deno.test("credentials: is asked when a connection is dialled, and told the host's name, port, user and database", async () => {
+Deno.test("credentials: is asked when a connection is dialed, and told the host's name, port, user and database", async () => {
   using _time = fakeTime();
   const env = setup((call) => `password ${call}`);
   assertEquals(env.requests.length, 0);

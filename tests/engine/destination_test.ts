@@ -12,7 +12,7 @@ const DRIVERS = [
 ];
 
 for (const driver of DRIVERS) {
-  Deno.test(`destinationOf(): the port in connectArgs is dialled, and named in errors, by ${driver}`, async () => {
+  Deno.test(`destinationOf(): the port in connectArgs is dialed, and named in errors, by ${driver}`, async () => {
     let port = 0;
     {
       await using closed = await listen();

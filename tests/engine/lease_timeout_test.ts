@@ -60,7 +60,7 @@ Deno.test("leaseTimeout: a lease that is not released is terminated, its holder 
   assertEquals(engine.isDisconnect(error), true);
   assertEquals(lease.signal.reason, error);
   assertThrows(() => lease.client, LeaseTimeoutError);
-  await lease.release(); // which harms nobody
+  await lease.release(); // which has no effect
   assertEquals(adapter.clients[0]!.log, ["terminate"]);
   const { opened, closed, idle } = engine.status();
   assertEquals({ opened, closed, idle }, { opened: 2, closed: 1, idle: 1 });

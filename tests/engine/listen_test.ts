@@ -63,7 +63,7 @@ Deno.test("Engine.listen() listens again where the name moved to, and tells each
   await engine.close();
 });
 
-Deno.test("Engine.listen() follows the name although dnsRefresh is on demand and nobody checks out", async () => {
+Deno.test("Engine.listen() follows the name although dnsRefresh is on demand and there is no checkout", async () => {
   using time = fakeTime();
   const { engine, adapter, dns } = fakeEngine({ dnsRefresh: "on-demand" });
   await engine.listen("orders", () => {});

@@ -1,6 +1,6 @@
 /**
  * A listener and what it is told, while the name moves and servers and sessions are killed. Each message is a row and a
- * notification of one transaction; whoever hears notifications, and reads the table at each gap, knows all rows.
+ * notification of one transaction; a listener that hears notifications, and reads the table at each gap, knows all rows.
  *
  * `DNSPOOL_LISTEN_ROUNDS` sets the number of accidents.
  */
