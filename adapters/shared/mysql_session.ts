@@ -173,12 +173,22 @@ export class MysqlSession {
   }
 }
 
+/** The adapter methods for transactions and their end. */
+type TransactionMethods<C> = Required<
+  Pick<
+    Adapter<C>,
+    "transactionStatus" | "keepSettings" | "reset" | "begin" | "planTransaction" | "commit"
+  >
+>;
+
 /**
  * Makes the adapter methods for transactions and their end.
  *
  * @param sessionOf Returns the session of a client.
  */
-export function mysqlTransactionMethods<C>(sessionOf: (client: C) => MysqlSession) {
+export function mysqlTransactionMethods<C>(
+  sessionOf: (client: C) => MysqlSession,
+): TransactionMethods<C> {
   return {
     transactionStatus: (client: C) => sessionOf(client).transactionStatus,
     keepSettings: (client: C) => sessionOf(client).keepSettings(),
@@ -186,5 +196,5 @@ export function mysqlTransactionMethods<C>(sessionOf: (client: C) => MysqlSessio
     begin: (client: C, statement?: string) => sessionOf(client).begin(statement),
     planTransaction: planMysqlTransaction,
     commit: (client: C) => sessionOf(client).commit(),
-  } satisfies Partial<Adapter<C>>;
+  };
 }
