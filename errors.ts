@@ -155,6 +155,22 @@ export class ConnectError extends DnsPoolError {
 /**
  * The function of the option `credentials` failed, or gave nothing that can be used. `cause` is what it threw, whose
  * message is not repeated here: it may hold a secret.
+ *
+ * @example Tell a missing token from a database that is down
+ * ```ts
+ * import { CredentialsError, getDnsEngine } from "@dnspool/dnspool";
+ * import { fakeAdapter } from "@dnspool/dnspool/testing";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * const engine = getDnsEngine("fake://app@127.0.0.1/orders", {
+ *   adapter: fakeAdapter(),
+ *   credentials: () => Promise.reject(new Error("the token service is down")),
+ * });
+ * const error = await engine.connect().catch((error) => error);
+ * assert(error instanceof CredentialsError);
+ * assertEquals([error.code, error.host], ["CREDENTIALS_FAILED", "127.0.0.1"]);
+ * await engine.close();
+ * ```
  */
 export class CredentialsError extends DnsPoolError {
   /** The host name of the server that the credentials were for. */

@@ -44,7 +44,27 @@ export interface Credentials {
   readonly expiresAt?: Date | number | undefined;
 }
 
-/** Gives user and password of new connections. A string is a password for the user of the URL. */
+/**
+ * Gives user and password of new connections. A string is a password for the user of the URL.
+ *
+ * @example A token that is used for 14 of its 15 minutes
+ * ```ts
+ * import { type CredentialsFunction, getDnsEngine } from "@dnspool/dnspool";
+ * import { fakeAdapter } from "@dnspool/dnspool/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const credentials: CredentialsFunction = ({ host, port, user }) => ({
+ *   password: `a token for ${user} at ${host}:${port}`, // such as `await signer.getAuthToken()`
+ *   expiresAt: Date.now() + 15 * 60_000,
+ * });
+ * const passwords: unknown[] = [];
+ * const adapter = fakeAdapter({ connect: (_ip, target) => void passwords.push(target.password) });
+ * const engine = getDnsEngine("fake://app@127.0.0.1:5432/orders", { adapter, credentials });
+ * await engine.use(() => {});
+ * assertEquals(passwords, ["a token for app at 127.0.0.1:5432"]);
+ * await engine.close();
+ * ```
+ */
 export type CredentialsFunction = (
   request: CredentialsRequest,
 ) => string | Credentials | Promise<string | Credentials>;

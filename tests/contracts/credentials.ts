@@ -173,7 +173,7 @@ export const CREDENTIALS_TESTS: Readonly<
   "credentials: cancel() logs in with those of that moment": async (context) => {
     if (context.adapter.cancel === undefined) return;
     await withUser(context, "cancels", async ({ user, engine }) => {
-      const own = engine();
+      const own = engine({ probeTimeout: 20 }); // which limits the cancel
       const { dialect } = context;
       const [before] = await own.query(dialect.session);
       await user.rotate();

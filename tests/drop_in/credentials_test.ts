@@ -27,6 +27,7 @@ import { type MariadbServer, startMariadb } from "../../lab/mariadb.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { CredentialsError, type CredentialsFunction, type CredentialsRequest } from "../../mod.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
+import { keepLines } from "../support/checks.ts";
 import { inspected } from "../support/inspected.ts";
 import { administer, coreOf } from "../support/drop_in_mariadb.ts";
 import { ALWAYS, ON_MARIADB, type Registration } from "../support/servers.ts";
@@ -38,41 +39,42 @@ const LOGIN = { user: "app", password: "s3cret 0", database: "orders" };
 const PG_WHO = "SELECT current_user AS who";
 const MYSQL_WHO = "SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AS who";
 
+/** What opens connections to the name. */
+interface Opener {
+  /** Asks on a new connection, which is shown to `see`. */
+  who(see: (shown: unknown) => void): Promise<string>;
+  /** What a program may print. */
+  readonly shown?: readonly unknown[];
+  end?(): Promise<void>;
+}
+
 interface Way {
   readonly kind: "postgres" | "mariadb";
   /** Whether a refused login is tried again: a client that connects by itself cannot. */
   readonly isPool: boolean;
-  /** Opens connections to the name; `given` are the options of the driver. */
-  open(given: object, ours: { credentials: CredentialsFunction }): Promise<{
-    /** Asks on a new connection. */
-    who(): Promise<string>;
-    readonly shown: unknown[];
-    end(): Promise<void>;
-  }>;
+  /** `given` are the options of the driver, `ours` those of dnspool. */
+  open(given: object, ours: { credentials: CredentialsFunction }): Opener;
 }
 
 const dnsOptions = (host: string) => ({ dnsLookup: fakeLookup([host], 60), dnsFallback: false });
 
-const WAYS: Record<string, Way> = {
+const nameOf = ([rows]: [unknown, unknown]): string => (rows as { who: string }[])[0]!.who;
+
+const WAYS: Readonly<Record<string, Way>> = {
   DnsPgPool: {
     kind: "postgres",
     isPool: true,
     open: (given, ours) => {
       const pool = new DnsPgPool(pg, { ...given, ...ours, max: 1 });
-      const shown: unknown[] = [pool, pool.engine, pool.options];
-      return Promise.resolve({
-        async who() {
+      return {
+        async who(see) {
           const client = await pool.connect();
-          try {
-            shown.push(client);
-            return (await client.query(PG_WHO)).rows[0].who;
-          } finally {
-            client.release(true);
-          }
+          see(client);
+          return (await client.query(PG_WHO).finally(() => client.release(true))).rows[0].who;
         },
-        shown,
+        shown: [pool, pool.engine, pool.options],
         end: () => pool.end(),
-      });
+      };
     },
   },
   "Client of dnsPg": {
@@ -80,21 +82,47 @@ const WAYS: Record<string, Way> = {
     isPool: false,
     open: (given, ours) => {
       const { Client } = dnsPg(pg, ours);
-      const shown: unknown[] = [];
-      return Promise.resolve({
-        async who() {
+      return {
+        async who(see) {
           const client = new Client(given);
           try {
             await client.connect();
-            shown.push(client);
+            see(client);
             return (await client.query(PG_WHO)).rows[0].who;
           } finally {
             await client.end().catch(() => {});
           }
         },
-        shown,
-        end: () => Promise.resolve(),
-      });
+      };
+    },
+  },
+  dnsPostgres: {
+    kind: "postgres",
+    isPool: true,
+    open: (given, ours) => {
+      // As the driver reads it, the URL is the first argument.
+      const { connectionString, ...own } = given as { connectionString?: string };
+      const options = { ...own, ...ours, max: 1, logger: keepLines() };
+      const dns = dnsPostgres(postgresjs);
+      const sql = connectionString ? dns(connectionString, options) : dns(options);
+      return {
+        async who(see) {
+          const reserved = await sql.reserve();
+          try {
+            see(reserved);
+            const [{ id, who }] = await reserved
+              .unsafe("SELECT pg_backend_pid() AS id, current_user AS who") as unknown as [
+                { id: number; who: string },
+              ];
+            await reserved.unsafe(`SELECT pg_terminate_backend(${id})`).catch(() => {});
+            return who;
+          } finally {
+            reserved.release();
+          }
+        },
+        shown: [sql, sql.engine, sql.options],
+        end: () => sql.end({ timeout: 1 }),
+      };
     },
   },
   DnsMysql2Pool: {
@@ -102,21 +130,15 @@ const WAYS: Record<string, Way> = {
     isPool: true,
     open: (given, ours) => {
       const pool = new DnsMysql2Pool(mysql, { ...given, ...ours, connectionLimit: 1 });
-      const shown: unknown[] = [pool, pool.engine];
-      return Promise.resolve({
-        async who() {
+      return {
+        async who(see) {
           const connection = await pool.getConnection();
-          shown.push(connection);
-          try {
-            const [rows] = await connection.query<mysql.RowDataPacket[]>(MYSQL_WHO);
-            return rows[0]!.who;
-          } finally {
-            connection.destroy();
-          }
+          see(connection);
+          return nameOf(await connection.query(MYSQL_WHO).finally(() => connection.destroy()));
         },
-        shown,
+        shown: [pool, pool.engine],
         end: () => pool.end(),
-      });
+      };
     },
   },
   "createConnection of dnsMysql2(mysql2/promise)": {
@@ -124,18 +146,13 @@ const WAYS: Record<string, Way> = {
     isPool: false,
     open: (given, ours) => {
       const { createConnection } = dnsMysql2(mysql, ours);
-      const shown: unknown[] = [];
-      return Promise.resolve({
-        async who() {
+      return {
+        async who(see) {
           const connection = await createConnection(given);
-          shown.push(connection, coreOf(connection));
-          const [rows] = await connection.query<mysql.RowDataPacket[]>(MYSQL_WHO);
-          await connection.end();
-          return rows[0]!.who;
+          [connection, coreOf(connection)].forEach(see);
+          return nameOf(await connection.query(MYSQL_WHO).finally(() => connection.end()));
         },
-        shown,
-        end: () => Promise.resolve(),
-      });
+      };
     },
   },
   "createConnection of dnsMysql2(mysql2)": {
@@ -143,99 +160,48 @@ const WAYS: Record<string, Way> = {
     isPool: false,
     open: (given, ours) => {
       const { createConnection } = dnsMysql2(mysqlCallbacks, ours);
-      const shown: unknown[] = [];
-      return Promise.resolve({
-        async who() {
+      return {
+        async who(see) {
           const connection = createConnection(given);
           await promisify(connection.connect.bind(connection))();
-          shown.push(connection);
-          const [rows] = await connection.promise().query<mysql.RowDataPacket[]>(MYSQL_WHO);
-          await promisify((done) => connection.end(done))();
-          return rows[0]!.who;
+          see(connection);
+          const asked = connection.promise().query(MYSQL_WHO);
+          return nameOf(await asked.finally(promisify((done) => connection.end(done))));
         },
-        shown,
-        end: () => Promise.resolve(),
-      });
+      };
     },
   },
-};
-
-WAYS.dnsPostgres = {
-  kind: "postgres",
-  isPool: true,
-  open: (given, ours) => {
-    // As the driver reads it, the URL is the first argument.
-    const { connectionString, ...own } = given as { connectionString?: string };
-    const options = { ...own, ...ours, max: 1 };
-    const dns = dnsPostgres(postgresjs);
-    const sql = connectionString ? dns(connectionString, options) : dns(options);
-    const shown: unknown[] = [sql, sql.engine, sql.options];
-    return Promise.resolve({
-      async who() {
-        const reserved = await sql.reserve();
-        try {
-          shown.push(reserved);
-          const [{ id, who }] = await reserved
-            .unsafe("SELECT pg_backend_pid() AS id, current_user AS who") as unknown as [
-              { id: number; who: string },
-            ];
-          await reserved.unsafe(`SELECT pg_terminate_backend(${id})`).catch(() => {});
-          return who;
-        } finally {
-          reserved.release();
-        }
-      },
-      shown,
-      end: () => sql.end({ timeout: 1 }),
-    });
+  DnsMariadbPool: {
+    kind: "mariadb",
+    isPool: true,
+    open: (given, ours) => {
+      // mariadb's pool tries again until `acquireTimeout`.
+      const limits = { connectionLimit: 1, minimumIdle: 0, acquireTimeout: 1000 };
+      const pool = new DnsMariadbPool(mariadbDriver, { ...given, ...ours, ...limits });
+      return {
+        async who(see) {
+          const connection = await pool.getConnection();
+          see(connection);
+          return (await connection.query(MYSQL_WHO).finally(() => connection.destroy()))[0].who;
+        },
+        shown: [pool, pool.engine],
+        end: () => pool.end(),
+      };
+    },
   },
-};
-
-WAYS.DnsMariadbPool = {
-  kind: "mariadb",
-  isPool: true,
-  open: (given, ours) => {
-    const pool = new DnsMariadbPool(mariadbDriver, {
-      ...given,
-      ...ours,
-      connectionLimit: 1,
-      minimumIdle: 0,
-      acquireTimeout: 1000, // mariadb's pool tries again until then
-    });
-    const shown: unknown[] = [pool, pool.engine];
-    return Promise.resolve({
-      async who() {
-        const connection = await pool.getConnection();
-        shown.push(connection);
-        try {
-          return (await connection.query(MYSQL_WHO))[0].who;
-        } finally {
-          connection.destroy();
-        }
-      },
-      shown,
-      end: () => pool.end(),
-    });
-  },
-};
-
-WAYS["createConnection of dnsMariadb"] = {
-  kind: "mariadb",
-  isPool: false,
-  open: (given, ours) => {
-    const { createConnection } = dnsMariadb(mariadbDriver, ours);
-    const shown: unknown[] = [];
-    return Promise.resolve({
-      async who() {
-        const connection = await createConnection(given);
-        shown.push(connection);
-        const [{ who }] = await connection.query(MYSQL_WHO);
-        await connection.end();
-        return who;
-      },
-      shown,
-      end: () => Promise.resolve(),
-    });
+  "createConnection of dnsMariadb": {
+    kind: "mariadb",
+    isPool: false,
+    open: (given, ours) => {
+      const { createConnection } = dnsMariadb(mariadbDriver, ours);
+      return {
+        async who(see) {
+          const connection = await createConnection(given);
+          see(connection);
+          return (await connection.query(MYSQL_WHO).finally(() => connection.end()))[0].who;
+        },
+      };
+    },
   },
 };
 
@@ -281,24 +247,26 @@ for (const [name, way] of Object.entries(WAYS)) {
     };
     const ours = { ...dnsOptions(server().host), credentials };
     await untilSocketsClosed(async () => {
-      const opened = await way.open(given(), ours);
+      const opened = way.open(given(), ours);
+      const seen: unknown[] = [...opened.shown ?? []];
+      const who = () => opened.who((shown) => seen.push(shown));
       try {
-        for (let i = 0; i < 3; i++) assertEquals(await opened.who(), "app");
+        for (let i = 0; i < 3; i++) assertEquals(await who(), "app");
         const [{ signal: _, ...told }] = requests as [CredentialsRequest];
         const { port, user, database } = given();
         assertEquals(told, { host: NAME, port, user, database });
         assertEquals(requests.length, 1);
         await setPassword(way.kind, "s3cret 1");
         if (!way.isPool) {
-          const error = await assertRejects(() => opened.who()) as Error & { code: string };
+          const error = await assertRejects(who) as Error & { code: string };
           assertEquals(error.code, way.kind === "mariadb" ? "ER_ACCESS_DENIED_ERROR" : "28P01");
         }
-        assertEquals(await opened.who(), "app");
+        assertEquals(await who(), "app");
         assertEquals(requests.length, 2);
-        const shown = inspected(opened.shown);
+        const shown = inspected(seen);
         assertFalse(/s3cret [01]/.test(shown), shown.slice(0, 5000));
       } finally {
-        await opened.end();
+        await opened.end?.();
         await setPassword(way.kind, LOGIN.password);
       }
     });
@@ -314,14 +282,15 @@ for (const [name, way] of Object.entries(WAYS)) {
       return { user: "app", password };
     };
     await untilSocketsClosed(async () => {
-      const opened = await way.open(given(), { ...dnsOptions(server().host), credentials });
-      const error = await assertRejects(() => opened.who());
+      const opened = way.open(given(), { ...dnsOptions(server().host), credentials });
+      const who = () => opened.who(() => {});
+      const error = await assertRejects(who);
       const own = error instanceof CredentialsError ? error : (error as Error).cause;
       assertInstanceOf(own, CredentialsError);
       assertEquals(own.cause, cause);
       fails = false;
-      await until(async () => await opened.who() === "app", "a login");
-      await opened.end();
+      await until(async () => await who() === "app", "a login");
+      await opened.end?.();
     });
   });
 
@@ -333,11 +302,11 @@ for (const [name, way] of Object.entries(WAYS)) {
     }];
     for (const own of both) {
       const error = await assertRejects(async () => {
-        const opened = await way.open({ ...given(), ...own }, {
+        const opened = way.open({ ...given(), ...own }, {
           ...dnsOptions("127.0.0.1"),
           ...ours,
         });
-        await opened.who();
+        await opened.who(() => {});
       }, TypeError);
       assertFalse(error.message.includes("hunter2"));
       assertEquals(

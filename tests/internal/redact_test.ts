@@ -224,3 +224,14 @@ Deno.test("Secrets.redact() removes each secret, plain and encoded: strings, byt
   secrets.add("later");
   assertEquals(secrets.redact("later"), "***");
 });
+
+Deno.test("Secrets.addPassing() remembers the newest passwords only", () => {
+  const secrets = new Secrets(["kept/1"]);
+  for (let number = 1; number <= 1000; number++) secrets.addPassing(`p@ss ${number}.`);
+  secrets.addPassing("p@ss 990."); // is the newest now
+  const text = (number: number) => secrets.redact(`p@ss ${number}. p%40ss%20${number}. kept/1`);
+  for (const number of [985, 990, 1000]) assertEquals(text(number), "*** *** ***");
+  assertEquals(text(1), "p@ss 1. p%40ss%201. ***");
+  for (const nothing of ["", undefined, 5]) secrets.addPassing(nothing);
+  assertEquals(text(1000), "*** *** ***");
+});
