@@ -162,21 +162,61 @@ Deno.test("SRV: dnsSrvTlsName chooses the name for the certificate", async () =>
 
 Deno.test("SRV: records that cannot be used are a reported failure", async () => {
   using time = fakeTime();
-  const table: [records: readonly string[], message: string][] = [
-    [["0 0 0 ."], 'the SRV target ".": the service is not available there'],
-    [["10 0 0 a.internal"], 'with the SRV record "10 0 0 a.internal": its port is 0'],
-    [["70000 0 1 a.internal"], "its priority is above 65535"],
-    [["10.0.0.1"], "it is not PRIORITY WEIGHT PORT TARGET"],
-    [[], "no SRV record"],
+  const with_ = (text: string, why: string): [readonly string[], string] => [
+    [text],
+    `with the SRV record ${JSON.stringify(text)}: ${why}`,
   ];
-  for (const [given, message] of table) {
+  const form = "it is not PRIORITY WEIGHT PORT TARGET";
+  const table: [records: readonly string[], message: string][] = [
+    [["0 0 0 ."], 'with the SRV target ".": the service is not available there'],
+    with_("10 0 0 a.internal", "its port is 0"),
+    with_("70000 0 1 a.internal", "its priority is above 65535"),
+    with_("0 70000 1 a.internal", "its weight is above 65535"),
+    with_("0 0 70000 a.internal", "its port is above 65535"),
+    with_("0 0 1 a..internal", "its target is not a host name"),
+    with_("-1 0 1 a.internal", form),
+    with_("0 -1 1 a.internal", form),
+    with_("0 0 1.5 a.internal", form),
+    with_("0 0 1", form),
+    with_("10.0.0.1", form),
+    [["10 0 5432 a.internal", "10.0.0.1"], `with the SRV record "10.0.0.1": ${form}`],
+    [[], "with no SRV record"],
+  ];
+  for (const [given, what] of table) {
     const { engine, records } = setup({ dnsTimeout: 1, dnsMaxRetries: 1 });
+    let errors = 0;
+    engine.addEventListener("lookuperror", () => errors++);
     records[SERVICE] = given;
-    const failing = assertRejects(() => engine.connect(), ResolveError, message);
+    const failing = assertRejects(() => engine.connect(), ResolveError);
     await time.advance(2);
-    await failing;
+    assertEquals(
+      (await failing).message,
+      `Cannot resolve "${SERVICE}": The lookup "fake" answered "${SERVICE}" ${what}`,
+    );
+    assertEquals(errors, 1, what);
     await engine.close();
   }
+});
+
+Deno.test("SRV: a target that leads to nothing is a reported failure that names it", async () => {
+  using time = fakeTime();
+  const { engine, records } = setup({ dnsTimeout: 1, dnsMaxRetries: 1 });
+  const errors: unknown[] = [];
+  engine.addEventListener("lookuperror", ({ detail: { error } }) => {
+    errors.push((error as Error).message);
+  });
+  records[SERVICE] = ["10 0 5432 gone.internal"];
+  const failing = assertRejects(() => engine.connect(), ResolveError);
+  await time.advance(2);
+  assertEquals(
+    (await failing).message,
+    'Cannot resolve any of the hosts "gone.internal": Cannot resolve "gone.internal": NXDOMAIN',
+  );
+  assertEquals(errors, ["NXDOMAIN"]);
+  records["gone.internal"] = [A];
+  await time.advance(5);
+  assertEquals(await endpointOf(engine), [A, 5432, "gone.internal"]);
+  await engine.close();
 });
 
 Deno.test("DatabaseUrl and getDnsEngine() refuse what contradicts SRV records", () => {

@@ -171,6 +171,10 @@ Deno.test("SRV records: the very next checkout after a switchover by another por
     for (let i = 0; i < 10; i++) assertEquals(await portOf(), second);
     assertEquals(Object.keys(engine.status().byAddress), [`${host}:${second} (db1.internal)`]);
     assertEquals(dns.count("db1.internal"), 0, "the address comes along with the records");
+    // An alias, which the RFC does not allow, is followed.
+    dns.set(service, { srv: [{ port: second, target: "alias.internal" }] }, { ttl: 1 });
+    dns.set("alias.internal", { cname: "db1.internal" }, { ttl: 1 });
+    await until(async () => await engine.use(({ host }) => host) === "alias.internal");
   } finally {
     await engine.close();
   }
