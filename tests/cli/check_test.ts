@@ -196,6 +196,27 @@ onEach("check reports each of several hosts", async (runtime) => {
   assertMatch(out, /^db2\.internal$/m);
 });
 
+onEach("check refuses hosts that cannot be used, by name", async (runtime) => {
+  const host = '"host of the database URL" must be';
+  const service = `${host} one name of a service, such as _postgresql._tcp.db.example, beside SRV`;
+  const table: [url: string, message: string][] = [
+    ["postgresql://app@a,,b/d", `${host} a name or an IP address, got nothing between commas`],
+    [
+      "postgresql://app@a,b/d?port=1,2,3",
+      '"parameter port of the database URL" must be one port, or one for each of the 2 hosts, got 3 ports',
+    ],
+    ["postgresql+srv://app@10.0.0.1/d", `${service}, got an IP address`],
+    [
+      "postgresql+srv://app@a:1/d",
+      '"port of the database URL" must not be given: the ports are in the SRV records',
+    ],
+  ];
+  await Promise.all(table.map(async ([url, message]) => {
+    const { code, err } = await check(runtime, [url]);
+    assertEquals([code, err.split("\n")[0]], [2, message]);
+  }));
+});
+
 onEach("check reports the servers of a service with SRV records", async (runtime) => {
   const { dns, primary, standby, port } = lab;
   dns.set("a.internal", [primary.host], { ttl: 30 });
