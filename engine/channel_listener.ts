@@ -86,7 +86,7 @@ export class Listener implements ChannelListener {
 
   readonly #request: ListenRequest;
   readonly #events: ListenerEvents;
-  readonly #limit: Timer;
+  readonly #limit: Timer | undefined;
   readonly #onAbort: () => void;
   #settle!: { resolve(listener: ChannelListener): void; reject(error: unknown): void };
 
@@ -102,7 +102,9 @@ export class Listener implements ChannelListener {
     this.started = new Promise((resolve, reject) => this.#settle = { resolve, reject });
     this.#onAbort = () => this.fail(request.signal!.reason);
     request.signal?.addEventListener("abort", this.#onAbort, { once: true });
-    this.#limit = timer(request.timeoutMs, () => this.#onLate());
+    if (request.timeoutMs < Infinity) {
+      this.#limit = timer(request.timeoutMs, () => this.#onLate());
+    }
   }
 
   get closed(): boolean {
@@ -133,7 +135,7 @@ export class Listener implements ChannelListener {
   end(error: unknown): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#limit.clear();
+    this.#limit?.clear();
     this.#request.signal?.removeEventListener("abort", this.#onAbort);
     this.#settle.reject(error);
   }
@@ -149,7 +151,7 @@ export class Listener implements ChannelListener {
     const isFirst = this.#connection === undefined;
     this.#connection = connection;
     if (isFirst) {
-      this.#limit.clear();
+      this.#limit?.clear();
       this.#settle.resolve(this);
     } else if (gap) {
       this.#call(() => this.#request.onGap?.(gap));

@@ -280,7 +280,7 @@ export class Listening<C> {
     if (connection.channels.size > 0) {
       this.#outage ??= { reason, address: slot.address, sinceMs: now() };
     }
-    if (connection.hasDeparted) return;
+    if (connection.hasDeparted && connection.channels.size > 0) return;
     if (!connection.isComplete) this.#onFailed(reason, true);
     else if (now() - connection.openedAtMs >= GOOD_AFTER_MS) this.#failures = 0;
     else this.#failures++;

@@ -361,3 +361,26 @@ Deno.test("Engine.listen() refuses what it cannot do", async () => {
   assertEquals(adapter.clients, []);
   await good.close();
 });
+
+Deno.test("Engine.listen() with an infinite timeout waits for weeks", async () => {
+  using time = fakeTime();
+  let down = false;
+  const { engine } = fakeEngine({}, {
+    connect: () => {
+      if (down) throw refused();
+    },
+  });
+  await engine.use(() => {});
+  down = true;
+  let settled = false;
+  const listening = engine.listen("orders", () => {}, { timeout: Infinity })
+    .catch(() => {}).finally(() => settled = true);
+  await time.advance(30);
+  for (let part = 0; part < 2; part++) {
+    time.stall(20 * 86400); // a timer lasts for 24.8 days at most
+    await time.advance(1);
+  }
+  assertEquals(settled, false);
+  await engine.close();
+  await listening;
+});
