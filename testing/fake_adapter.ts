@@ -78,8 +78,10 @@ export interface FakeAdapter extends Adapter<FakeClient> {
   kill(client: FakeClient, error?: unknown): void;
   /** Lets the server report an error that the holder of the connection does not pass on. */
   report(client: FakeClient, error: unknown): void;
-  /** Sends a notification to the open connections that listen on its channel. */
-  notify(channel: string, payload?: string): void;
+  /**
+   * Sends a notification to the open connections that listen on its channel; with `address`, to those to that server.
+   */
+  notify(channel: string, payload?: string, address?: string): void;
   /** Lets the server report that its role has changed. */
   reportRole(client: FakeClient): void;
 }
@@ -139,8 +141,9 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       for (const listener of listeners.get(client) ?? []) listener(error);
     },
     report: (client: FakeClient, error: unknown) => observers.get(client)?.(error),
-    notify(channel: string, payload = ""): void {
+    notify(channel: string, payload = "", address?: string): void {
       for (const client of clients.filter(({ open }) => open)) {
+        if (address !== undefined && client.address !== address) continue;
         if (channels.get(client)?.has(channel)) notifyListeners.get(client)?.(channel, payload);
       }
     },

@@ -110,6 +110,28 @@ Deno.test("Engine.begin() with settings puts them back after its signal and its 
   await engine.close();
 });
 
+Deno.test("Engine.begin() with settings that is aborted at any moment leaves none to the next holder", async () => {
+  let begun = 0;
+  for (let turns = 0; turns < 120; turns++) {
+    const { engine } = single({ query: async () => (await undefined, []) });
+    await engine.use(() => {});
+    const stop = new AbortController();
+    const outcome = engine.begin(() => {}, { settings, signal: stop.signal })
+      .then(() => "done", (error) => error);
+    for (let turn = 0; turn < turns; turn++) await undefined;
+    stop.abort("stop");
+    const settled = await outcome;
+    assert(settled === "done" || settled === "stop", `after ${turns} turns: ${settled}`);
+    await engine.use(({ client: { log } }) => {
+      if (log.includes("set")) begun++;
+      assert(log.lastIndexOf("set") <= log.lastIndexOf("put settings back"), log.join());
+      assertEquals(log.includes("BEGIN"), log.includes("COMMIT") || log.includes("ROLLBACK"));
+    });
+    await engine.close();
+  }
+  assert(begun > 0);
+});
+
 Deno.test("Engine.begin() refuses settings before it opens a connection", async () => {
   const { engine, adapter } = single();
   const wrong: [BeginOptions<FakeClient>, string][] = [
