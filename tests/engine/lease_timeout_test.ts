@@ -8,11 +8,13 @@ import {
 } from "@std/assert";
 import {
   ConnectionLostError,
+  type Engine,
   type EngineEventMap,
   getDnsEngine,
+  type Lease,
   LeaseTimeoutError,
 } from "../../mod.ts";
-import { fakeAdapter } from "../../testing/mod.ts";
+import { fakeAdapter, type FakeClient } from "../../testing/mod.ts";
 import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
 
@@ -33,11 +35,15 @@ function impatient(options: Parameters<typeof fakeEngine>[0] = {}) {
   return { ...env, events, lines };
 }
 
+/** Takes a lease; its name is in the stack. */
+async function takeForEver(engine: Engine<FakeClient>): Promise<Lease<FakeClient>> {
+  return await engine.connect();
+}
+
 Deno.test("leaseTimeout: a lease that is not released is terminated, its holder told where it was taken, and its place given on", async () => {
   using time = fakeTime();
   const { engine, adapter, events, lines } = impatient();
-  const takeForEver = async () => await engine.connect(); // Bun leaves out what makes a tail call
-  const lease = await takeForEver();
+  const lease = await takeForEver(engine);
   const running = lease.untilLost(new Promise(() => {})).catch((error) => error);
   let served = 0;
   const next = engine.use(({ client }) => {
