@@ -6,7 +6,7 @@
 
 import type { DnsSettings } from "../resolver/options.ts";
 import { canonicalHost, checkHost, isSocketPath } from "../internal/host_name.ts";
-import type { CachedAnswer } from "../resolver/resolution.ts";
+import type { CachedAnswer } from "../resolver/question.ts";
 import type { Alias } from "../lookups/lookup.ts";
 import { staticAddresses } from "../lookups/static.ts";
 import { viewOf } from "../resolver.ts";

@@ -38,7 +38,8 @@ export interface DohOptions {
  * bytes, is refused before it is read.
  *
  * A connection is kept for further questions and closed after 30 seconds without one. A question that fails, or that is
- * given up while nothing comes back, lets the next one get a new connection. HTTP/2 is spoken on every runtime, by
+ * open for a quarter of a second and longer than usual while nothing comes back, lets the next one get a new connection. The
+ * resolver asks again while a question is open, so that a connection which is dead costs that long. HTTP/2 is spoken on every runtime, by
  * `fetch` on Deno and by `node:http2` on Node and Bun, and HTTP/1.1 if the server knows no other; without TLS, HTTP/1.1.
  *
  * @param url The server's URL. It begins with `https://`; with `http://` only if its host is a loopback address.
@@ -76,6 +77,7 @@ export function dohLookup(url: string, options: DohOptions = {}): Lookup {
   };
   return {
     name: "doh",
+    repeats: "sparingly",
 
     async lookup(question: Question): Promise<Answer> {
       const { family, signal, onWait, unref = false } = question;

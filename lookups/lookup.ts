@@ -117,9 +117,10 @@ export interface Lookup {
   /**
    * Whether a question is asked again while it is open, after 200 milliseconds and then less and less often, because its
    * messages may be lost: the first answer counts, and the other calls are aborted. With several servers, the next one
-   * is asked after 200 milliseconds as well. Default `false`: a call is waited for.
+   * is asked after 200 milliseconds as well. `"sparingly"`: after 250, 500, 1000, and then every 2000 milliseconds, because
+   * a question costs more than a packet. Default `false`: a call is waited for.
    */
-  readonly repeats?: boolean | undefined;
+  readonly repeats?: boolean | "sparingly" | undefined;
   /** Returns the servers that it asks by default; none if they are unknown. */
   servers?(): readonly NameServer[];
 }

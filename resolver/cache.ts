@@ -9,7 +9,7 @@ import { idOf } from "../internal/object_id.ts";
 import { lookupByName, osLookup } from "../lookups/system.ts";
 import { CachedName } from "./cached_name.ts";
 import type { DnsSettings } from "./options.ts";
-import type { Records } from "./resolution.ts";
+import type { Records } from "./question.ts";
 import type { View } from "./view.ts";
 
 /** Maximum number of names that are not in use; beyond it, those that were not used for longest are removed. */

@@ -17,13 +17,8 @@ import {
   type QueryResult,
   type RetryBudget,
 } from "./in_flight_query.ts";
-import {
-  type CachedAnswer,
-  kindOf,
-  readTtl,
-  type Records,
-  SHARE_BEFORE_FALLBACK,
-} from "./resolution.ts";
+import { type CachedAnswer, kindOf, readTtl, type Records } from "./question.ts";
+import { SHARE_BEFORE_FALLBACK } from "./resolution.ts";
 
 /**
  * Time that DNS gets, in milliseconds, if the last answer came from the operating system's resolver. That resolver is
@@ -116,7 +111,7 @@ export class CacheEntry implements QueryOwner {
    */
   constructor(readonly key: CacheKey, events: EntryEvents) {
     this.#events = events;
-    this.#doubts = new CopyDoubts(key.lookup.repeats === true);
+    this.#doubts = new CopyDoubts(Boolean(key.lookup.repeats));
   }
 
   /** The query under way, if any: there is never more than one. */

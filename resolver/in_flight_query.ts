@@ -7,11 +7,10 @@
 import { awakeTimer, now, type Timer, timer } from "../internal/clock.ts";
 import type { Lookup } from "../lookups/lookup.ts";
 import { type Resolution, Turns } from "./question_limit.ts";
+import { type CachedAnswer, kindOf } from "./question.ts";
 import {
-  type CachedAnswer,
   type Effort,
   isInHosts,
-  kindOf,
   resolveName,
   type ResolveRequest,
   SHARE_BEFORE_FALLBACK,

@@ -17,7 +17,7 @@ import { DOH_URL_RULE, readDohUrl } from "../lookups/internal/doh_url.ts";
 import type { HostsUse } from "../lookups/hosts.ts";
 import type { Lookup, LookupName, NameServer } from "../lookups/lookup.ts";
 import { type AddressRule, type AllowAddress, readAllowAddress } from "./allow_address.ts";
-import type { Family } from "./resolution.ts";
+import type { Family } from "./question.ts";
 
 /** How a host name is resolved. All durations are in seconds, fractions allowed. */
 export interface DnsOptions {

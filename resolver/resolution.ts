@@ -8,64 +8,22 @@
  * @module
  */
 
-import { deadline, delay } from "../internal/async.ts";
-import { ageClock, awakeTimer, maintenanceTimer, now, type Timer } from "../internal/clock.ts";
-import { canonicalIp, ipFamily } from "../internal/ip.ts";
-import { formatService, NO_TARGET, parseService } from "../internal/srv.ts";
-import { messageOf } from "../internal/thrown.ts";
-import { clampTtl } from "../internal/ttl.ts";
-import { LookupError, type LookupErrorKind } from "../errors.ts";
-import { answersWithoutHosts, hostsAnswer, type HostsUse } from "../lookups/hosts.ts";
-import type { Answer, Lookup, NameServer, Question } from "../lookups/lookup.ts";
-import type { AddressRule } from "./allow_address.ts";
-
-/** Which address records are asked for. */
-export type Family = "auto" | 4 | 6 | "both";
-
-/** Which records are asked for. */
-export type Records = Family | "srv";
-
-/** An answer as it came: the limits of `dnsMinTtl` and `dnsMaxTtl` are not applied yet. */
-export interface CachedAnswer {
-  /** At least one address, in the server's order; or SRV records as text. */
-  readonly addresses: readonly string[];
-  /** Addresses of a family that failed this time (`"both"`), or did not answer yet, from an earlier answer. */
-  readonly carriedOver: CarriedOver | undefined;
-  /** The family that has not answered yet (`"both"`). */
-  readonly missing?: 4 | 6 | undefined;
-  /** The rest of the answer, if one of two families has not answered yet; rejected if that family fails. */
-  readonly rest?: Promise<CachedAnswer> | undefined;
-  /** Why one of two families is missing, if it failed for a time. */
-  readonly halfFailure?: unknown;
-  /**
-   * Why this is only a substitute for an answer: DNS failed and the operating system's resolver answered, or the
-   * servers repeated what has expired.
-   */
-  readonly failure?: unknown;
-  /** Seconds, 0 for a TTL that DNS does not allow; `undefined` if the lookup does not know it. */
-  readonly ttl: number | undefined;
-  /** Time of the query by `ageClock()`. The TTL counts from here. */
-  readonly askedAtMs: number;
-  /** Time of the answer. */
-  readonly answeredAtMs: number;
-  /** Duration of the resolution, with the attempts that failed. */
-  readonly tookMs: number;
-  /** Time that the answer needed, by the monotonic clock: without the time for which the machine slept. */
-  readonly waitedMs: number;
-  /** The server that answered, if it was one of a list. */
-  readonly server: NameServer | undefined;
-  /** `"dns"`; `"hosts"`, the hosts file; or `"os"` if the operating system's resolver answered in place of DNS. */
-  readonly source: "dns" | "hosts" | "os";
-  /** What else the lookup said. Shown, never used. */
-  readonly details: Pick<Answer, "server" | "chain">;
-}
-
-/** Addresses from a family's last answer, while that family fails. */
-export interface CarriedOver {
-  readonly addresses: readonly string[];
-  /** Time since which the family fails. */
-  readonly sinceMs: number;
-}
+import { delay } from "../internal/async.ts";
+import { ageClock, maintenanceTimer, now, type Timer } from "../internal/clock.ts";
+import { ipFamily } from "../internal/ip.ts";
+import { answersWithoutHosts, hostsAnswer } from "../lookups/hosts.ts";
+import type { Lookup, NameServer, Question } from "../lookups/lookup.ts";
+import { askBoth } from "./both_families.ts";
+import {
+  askOnce,
+  type CachedAnswer,
+  checkAllowed,
+  kindOf,
+  NOT_ALLOWED,
+  type QuestionRequest,
+  reasonOf,
+  type Records,
+} from "./question.ts";
 
 /** How hard to try. */
 export interface Effort {
@@ -82,31 +40,18 @@ export interface Effort {
 }
 
 /** What to resolve, and how hard to try. */
-export interface ResolveRequest extends Effort {
-  /** The name in lower case, without a trailing dot. */
-  readonly name: string;
-  /** Whether search domains are left out, because the name was given with a trailing dot. */
-  readonly absolute?: boolean | undefined;
+export interface ResolveRequest extends QuestionRequest, Effort {
   readonly family: Records;
-  readonly lookup: Lookup;
   /** The servers to ask, in order; if empty, the lookup's own. */
   readonly servers: readonly NameServer[];
   /** With `"auto"`, the family that is asked for first. Default 4. */
   readonly preferred?: 4 | 6 | undefined;
-  /** When the hosts file is read. Default `"last"`. */
-  readonly hosts?: HostsUse | undefined;
-  /** The last answer: its server is asked first, and a family that fails keeps its addresses. */
+  /** The last answer: its server is asked first, and with `"both"` a family that fails keeps its addresses. */
   readonly previous: CachedAnswer | undefined;
   /** Whether an ambiguous "not found" is treated as negative, whatever the last answer was. */
   readonly trustNegative: boolean;
   /** The family that is not asked for, because an earlier question for it is still open (`"both"`). */
   readonly without?: 4 | 6 | undefined;
-  /** Is given functions that repeat a question while it is open. */
-  readonly open?: Set<() => void> | undefined;
-  /** The addresses that an answer may hold, whichever lookup gave it; if absent, any. */
-  readonly allow?: AddressRule | undefined;
-  /** Ends the resolution: it rejects with the signal's reason. */
-  readonly signal: AbortSignal;
 }
 
 /** First pause between rounds, in milliseconds. Each pause doubles, less a random part of up to its half. */
@@ -117,20 +62,8 @@ const MAX_DOUBLINGS = 2;
 const MIN_ATTEMPT_MS = 100;
 /** Share of the time that DNS gets if a fallback follows. */
 export const SHARE_BEFORE_FALLBACK = 0.75;
-/** Times after which an open question is repeated, each after the one before; the last goes on. */
-const REPEATS_MS: readonly number[] = [200, 200, 200, 200, 400, 800, 1000];
-/** Minimum interval of repetitions that a caller asks for; the second is for a lookup that repeats nothing by itself. */
-const MIN_REPEAT_MS = 200;
-const MIN_SECOND_CALL_MS = 1000;
 /** Time after which the next server is asked while the one before is silent. */
 const NEXT_SERVER_MS = 200;
-/** Time that one of two families waits for the other: the resolution delay of RFC 8305 section 3. */
-const OTHER_FAMILY_MS = 50;
-/** Maximum TTL, in seconds, of an answer in which one of two families is missing. */
-const MAX_HALF_ANSWER_TTL = 5;
-/** The `reason` of an answer that `allowAddress` refused. */
-const NOT_ALLOWED = "ADDRESS_NOT_ALLOWED";
-
 /**
  * Resolves a name. The time limits begin now.
  *
@@ -351,308 +284,4 @@ async function askServer(
       throw kindOf(otherError) === "negative" ? error : otherError;
     }
   }
-}
-
-/** The records of a question, for messages. */
-const RECORDS = { 4: "A", 6: "AAAA", srv: "SRV" } as const;
-
-/** One of two families. */
-type Half = PromiseSettledResult<CachedAnswer>;
-
-/**
- * Asks for A and AAAA at once. One family is enough: one that fails temporarily keeps its addresses, and one that does
- * not answer soon follows as the rest of the answer.
- */
-async function askBoth(
-  ask: (family: 4 | 6) => Promise<CachedAnswer>,
-  { previous, without }: ResolveRequest,
-): Promise<CachedAnswer> {
-  const halves: (Half | undefined)[] = [undefined, undefined];
-  const noted = ([4, 6] as const).map(async (family, index) => {
-    if (family !== without) halves[index] = await settled(ask(family));
-    return halves[index];
-  });
-  if (without === undefined) {
-    const first = await Promise.race(noted);
-    // A family that was silent the last time is not waited for.
-    if (first?.status !== "fulfilled") await Promise.all(noted);
-    else if (!previous?.missing) await inTime(Promise.all(noted), OTHER_FAMILY_MS);
-  } else await Promise.all(noted);
-  const answer = together(halves, previous);
-  if (halves[0] && halves[1] || without !== undefined) return answer;
-  const silent = halves[0] ? 1 : 0;
-  const rest = noted[silent]!.then((half) => {
-    if (half?.status === "rejected") throw half.reason;
-    return together(halves, previous);
-  });
-  // It may be left alone, if no caller needs it any more.
-  rest.catch(() => {});
-  return { ...answer, rest };
-}
-
-async function settled(promise: Promise<CachedAnswer>): Promise<Half> {
-  const [half] = await Promise.allSettled([promise]);
-  return half!;
-}
-
-/** Waits for a promise, but no longer than `limitMs`. */
-async function inTime(promise: Promise<unknown>, limitMs: number): Promise<void> {
-  let limit: Timer | undefined;
-  const over = new Promise((resolve) =>
-    limit = maintenanceTimer(limitMs, () => resolve(undefined))
-  );
-  await Promise.race([promise, over]);
-  limit?.clear();
-}
-
-/** Puts the families together. One that is still `undefined` has not answered yet. */
-function together(
-  halves: readonly (Half | undefined)[],
-  previous: CachedAnswer | undefined,
-): CachedAnswer {
-  const found = halves.flatMap((half) => half?.status === "fulfilled" ? [half.value] : []);
-  const failed = halves.map((half) => half?.status === "rejected" ? half.reason : undefined);
-  const first = found[0];
-  const refused = failed.find((error) => reasonOf(error) === NOT_ALLOWED);
-  if (refused !== undefined) throw refused;
-  if (!first) {
-    const error = failed.find((error) => error !== undefined && kindOf(error) !== "negative") ??
-      failed.find((error) => error !== undefined);
-    // The other family may have an address.
-    if (halves.includes(undefined) && kindOf(error) === "negative") throw asTransient(error);
-    throw error;
-  }
-  const askedAtMs = Math.min(...found.map(({ askedAtMs }) => askedAtMs));
-  const isCarriedOver = (address: string) => {
-    const index = address.includes(":") ? 1 : 0;
-    if (!halves[index]) return true;
-    const error = failed[index];
-    const kind = error === undefined ? "negative" : kindOf(error);
-    // The second ambiguous "not found" in a row is treated as negative.
-    return kind === "transient" || (kind === "ambiguous" && !previous?.carriedOver);
-  };
-  const known = previous?.source === "dns" ? previous : undefined;
-  const knownAddresses = [...known?.addresses ?? [], ...known?.carriedOver?.addresses ?? []];
-  const carried = [...new Set(knownAddresses.filter(isCarriedOver))];
-  const sinceMs = known?.carriedOver?.sinceMs ?? askedAtMs;
-  const ttls = found.map(({ ttl }) => ttl);
-  const ttl = ttls.includes(undefined) ? undefined : Math.min(...ttls as number[]);
-  const isHalf = carried.length > 0 || halves.includes(undefined);
-  return {
-    ...first,
-    addresses: found.flatMap(({ addresses }) => addresses),
-    carriedOver: carried.length ? { addresses: carried, sinceMs } : undefined,
-    ttl: isHalf ? Math.min(ttl ?? MAX_HALF_ANSWER_TTL, MAX_HALF_ANSWER_TTL) : ttl,
-    askedAtMs,
-    answeredAtMs: Math.max(...found.map(({ answeredAtMs }) => answeredAtMs)),
-    waitedMs: Math.max(...found.map(({ waitedMs }) => waitedMs)),
-    missing: halves.includes(undefined) ? (halves[0] ? 6 : 4) : undefined,
-    halfFailure: failed.find((error) => error !== undefined && kindOf(error) === "transient"),
-    failure: found.find(({ failure }) => failure !== undefined)?.failure,
-  };
-}
-
-function asTransient(cause: unknown): LookupError {
-  return new LookupError(`${messageOf(cause)}; the other address family has not answered`, {
-    kind: "transient",
-    cause,
-  });
-}
-
-/** Asks one question, with a deadline of its own: the runtimes' timeouts differ. */
-async function askOnce(
-  request: ResolveRequest,
-  family: Question["family"],
-  server: NameServer | undefined,
-  endMs: number,
-): Promise<CachedAnswer> {
-  const { name, absolute, hosts, lookup, allow, signal } = request;
-  const startMs = now();
-  let what = "the server did not answer";
-  const readsHosts = hosts === "first" || hosts === "configured";
-  const question = {
-    name,
-    ...(absolute && { absolute }),
-    ...(readsHosts && { hosts: true }),
-    family,
-    server,
-    onWait: (text: string) => void (what = text),
-  };
-  const limitMs = (server?.timeout ?? Infinity) * 1000;
-  const { answer, askedAtMs, sentAtMs } = await deadline(
-    Math.min(endMs - startMs, limitMs),
-    (signal) => askRepeatedly(lookup, question, signal, request.open),
-    {
-      signal,
-      what: () => `Cannot look up ${RECORDS[family]} of "${name}": ${what}`,
-      start: awakeTimer,
-    },
-  );
-  const answeredAtMs = ageClock();
-  const addresses = addressesOf(answer, name, family, lookup);
-  // The addresses of the targets are checked when these are resolved.
-  if (allow && family !== "srv") {
-    checkAllowed(addresses, name, `The lookup "${lookup.name}"`, allow);
-  }
-  return {
-    addresses,
-    carriedOver: undefined,
-    ttl: readTtl(answer.ttl),
-    askedAtMs,
-    answeredAtMs,
-    tookMs: now() - startMs,
-    waitedMs: now() - sentAtMs,
-    server,
-    source: "dns",
-    ...(answer.stale && { failure: staleError(name, lookup) }),
-    details: { server: answer.server, chain: answer.chain },
-  };
-}
-
-function staleError(name: string, lookup: Lookup): LookupError {
-  return new LookupError(
-    `The lookup "${lookup.name}" answered "${name}" with data that have expired: the server could get no others`,
-    { kind: "transient", reason: "STALE" },
-  );
-}
-
-/**
- * Sends a question, and again while it is open if the lookup's messages may be lost. The first outcome counts.
- *
- * @param lookup The lookup.
- * @param question The question.
- * @param signal Ends it.
- * @param open Is given a function that repeats the question at once.
- */
-function askRepeatedly(
-  lookup: Lookup,
-  question: Omit<Question, "signal">,
-  signal: AbortSignal,
-  open: Set<() => void> | undefined,
-): Promise<{ answer: Answer; askedAtMs: number; sentAtMs: number }> {
-  const others = new AbortController();
-  return new Promise((resolve, reject) => {
-    let sent = 0;
-    let waiting = 0;
-    let lastSentAtMs = -Infinity;
-    let next: Timer | undefined;
-    const end = (settle: () => void, reason?: unknown) => {
-      next?.clear();
-      open?.delete(repeat);
-      signal.removeEventListener("abort", onAbort);
-      // An abort makes an error, with a trace of the stack.
-      if (waiting > 0) others.abort(reason);
-      settle();
-    };
-    const onAbort = () => end(() => reject(signal.reason), signal.reason);
-    const send = () => {
-      const askedAtMs = ageClock();
-      const sentAtMs = lastSentAtMs = now();
-      next?.clear();
-      if (lookup.repeats) {
-        const pauseMs = REPEATS_MS[Math.min(sent, REPEATS_MS.length - 1)]!;
-        next = maintenanceTimer(pauseMs, send);
-      }
-      sent++;
-      waiting++;
-      // A lookup of the user's own may throw at once.
-      const asked = async () => await lookup.lookup({ ...question, signal: others.signal });
-      asked().then(
-        (answer) => {
-          waiting--;
-          end(() => resolve({ answer, askedAtMs, sentAtMs }));
-        },
-        (error) => {
-          waiting--;
-          end(() => reject(error));
-        },
-      );
-    };
-    const repeat = () => {
-      const quietMs = now() - lastSentAtMs;
-      if (lookup.repeats ? quietMs >= MIN_REPEAT_MS : sent < 2 && quietMs >= MIN_SECOND_CALL_MS) {
-        send();
-      }
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    open?.add(repeat);
-    send();
-  });
-}
-
-/** Returns the valid addresses of the requested family, without duplicates. A lookup may be the user's own. */
-function addressesOf(
-  answer: Answer,
-  name: string,
-  family: Question["family"],
-  lookup: Lookup,
-): string[] {
-  const given = answer.addresses ?? [];
-  if (family === "srv") return servicesOf(given, name, lookup);
-  const valid = given.flatMap((address) => canonicalIp(String(address)) ?? []);
-  const wanted = valid.filter((address) => address.includes(":") === (family === 6));
-  if (wanted.length > 0) return [...new Set(wanted)];
-  // A response without an error and without a record of the type is NODATA (RFC 2308 section 2.2).
-  const isNoData = valid.length === given.length;
-  throw new LookupError(
-    `The lookup "${lookup.name}" answered "${name}" without an IPv${family} address`,
-    { kind: isNoData ? "negative" : "transient" },
-  );
-}
-
-/** Returns valid SRV records, without duplicates. */
-function servicesOf(given: readonly string[], name: string, lookup: Lookup): string[] {
-  const refuse = (what: string, kind: LookupErrorKind) =>
-    new LookupError(`The lookup "${lookup.name}" answered "${name}" with ${what}`, { kind });
-  const records = given.map((text) => {
-    const record = parseService(String(text));
-    if (typeof record !== "string") return record;
-    throw refuse(`the SRV record ${JSON.stringify(text)}: ${record}`, "transient");
-  });
-  const available = records.filter(({ target }) => target !== NO_TARGET);
-  if (available.length > 0) return [...new Set(available.map(formatService))];
-  const none = "no SRV record";
-  const gone = 'the SRV target ".": the service is not available there';
-  throw refuse(records.length === 0 ? none : gone, "negative");
-}
-
-/**
- * Refuses the whole answer for one address that is not allowed: an attacker who put it there may have put in the
- * others as well, or takes them out next (DNS rebinding mixes answers).
- */
-function checkAllowed(
-  addresses: readonly string[],
-  name: string,
-  source: string,
-  allow: AddressRule,
-): void {
-  for (const address of addresses) {
-    const refused = (why: string, options?: ErrorOptions) =>
-      new LookupError(
-        `${source} answered "${name}" with ${address}: ${why}`,
-        { ...options, kind: "transient", reason: NOT_ALLOWED },
-      );
-    let isAllowed: boolean;
-    try {
-      isAllowed = allow.allows(address);
-    } catch (error) {
-      throw refused(`the function "allowAddress" threw`, { cause: error });
-    }
-    if (!isAllowed) throw refused(`"allowAddress" does not allow that address`);
-  }
-}
-
-/** Returns a TTL in seconds as DNS allows it, `undefined` for a value that is not a number. */
-export function readTtl(ttl: unknown): number | undefined {
-  return typeof ttl === "number" && Number.isFinite(ttl) ? clampTtl(ttl) : undefined;
-}
-
-/** Returns what a lookup's error means. It is read by its field, so that a lookup need not use our class. */
-export function kindOf(error: unknown): LookupErrorKind {
-  const kind = (error as { kind?: unknown } | null)?.kind;
-  return kind === "negative" || kind === "ambiguous" || kind === "config" ? kind : "transient";
-}
-
-function reasonOf(error: unknown): unknown {
-  return (error as { reason?: unknown } | null)?.reason;
 }

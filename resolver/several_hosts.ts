@@ -9,7 +9,7 @@ import { endpointName } from "../internal/endpoint.ts";
 import { messageOf } from "../internal/thrown.ts";
 import { ResolveError } from "../errors.ts";
 import type { AddressChange, AnswerSource, AnswerStatus, Watcher } from "./answer_source.ts";
-import { kindOf } from "./resolution.ts";
+import { kindOf } from "./question.ts";
 
 /** One of several hosts. */
 export interface HostAnswer {

@@ -36,7 +36,7 @@ import type { CacheEntry, KnownAnswer, Wish } from "./cache_entry.ts";
 import { Freshness, type FreshnessSettings } from "./freshness.ts";
 import type { InFlightQuery, RetryBudget } from "./in_flight_query.ts";
 import { RefreshSchedule } from "./refresh_schedule.ts";
-import { type CachedAnswer, kindOf } from "./resolution.ts";
+import { type CachedAnswer, kindOf } from "./question.ts";
 
 /** Time after which a stale answer is used while DNS is silent: the client response timer of RFC 8767 section 5. */
 const RESPONSE_TIMER_MS = 1800;

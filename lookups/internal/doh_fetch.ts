@@ -27,7 +27,8 @@ export function fetchClient({ url, ca }: DohClientOptions): DohClient {
     close: (client) => client.close(),
   });
   return {
-    post: (question) => clients.use((client, heard) => post(url, question, { client, heard })),
+    post: (question) =>
+      clients.use((client, heard) => post(url, question, { client, heard }), question.signal),
   };
 }
 

@@ -64,7 +64,7 @@ export function http2Client({ url, ca }: DohClientOptions): DohClient {
         } finally {
           if (!question.unref && --connection.refs === 0) connection.socket.unref();
         }
-      });
+      }, question.signal);
       return answer ?? await overHttp1(question);
     },
   };

@@ -28,7 +28,10 @@ const dohByUrl: Map<string, Lookup> = new Map();
 export function doh(url: string): Lookup {
   let lookup = dohByUrl.get(url);
   if (!lookup) {
-    lookup = lazy("doh", async () => (await import("../doh.ts")).dohLookup(url));
+    lookup = {
+      ...lazy("doh", async () => (await import("../doh.ts")).dohLookup(url)),
+      repeats: "sparingly",
+    };
     dohByUrl.set(url, lookup);
   }
   return lookup;

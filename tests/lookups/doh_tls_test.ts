@@ -9,7 +9,7 @@ import { type Authority as Ca, type Certificate, makeAuthority } from "../../lab
 import { dohLookup } from "../../lookups/doh.ts";
 import { KeptConnection } from "../../lookups/internal/kept_connection.ts";
 import type { Lookup } from "../../lookups/lookup.ts";
-import { clearDnsCache } from "../../resolver.ts";
+import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
 import { a, reply } from "../support/raw_dns.ts";
 import { fakeTime } from "../support/time.ts";
 
@@ -168,9 +168,24 @@ Deno.test("dohLookup() replaces a connection that has gone silent after the firs
   const lookup = lookupAt(router.port);
   assertEquals(await ask(lookup), ANSWER);
   router.forget();
-  await assertRejects(() => ask(lookup, 300), Error, "no answer in time");
+  await assertRejects(() => ask(lookup, 1000), Error, "no answer in time");
   assertEquals(await ask(lookup), ANSWER);
   assertEquals(server.connections(), 2);
+});
+
+Deno.test("getIpWithTtl() with DNS over HTTPS asks again over another connection while the first is silent", async () => {
+  clearDnsCache();
+  const { server, lookupAt } = await start("HTTP/2 only");
+  await using _ = server;
+  await using router = await Router.start(server.port);
+  const dnsLookup = lookupAt(router.port);
+  assertEquals(await ask(dnsLookup), ANSWER);
+  router.forget();
+  // One attempt: no timeout helps.
+  const options = { dnsLookup, dnsFallback: false, dnsMaxRetries: 1, dnsTimeout: 60 };
+  assertEquals((await getIpWithTtl(NAME, options))[0], ANSWER.addresses[0]);
+  assertEquals(server.connections(), 2);
+  clearDnsCache();
 });
 
 Deno.test("dohLookup() replaces a connection that the server has closed", async () => {
@@ -283,5 +298,68 @@ Deno.test("KeptConnection.use() keeps a connection on which another question was
   opened[0]!.usable = false;
   await kept.use((_, heard) => Promise.resolve(heard()));
   assertEquals(opened.map(({ closed }) => closed), [true, false]);
+  await time.advance(31);
+});
+
+/** Asks a question that is answered `delayMs` later; never, without it. */
+function answeredAfter(kept: ReturnType<typeof keptConnection>["kept"], delayMs?: number) {
+  const { signal } = new AbortController();
+  const wait = () =>
+    new Promise<void>((resolve) => {
+      if (delayMs === 0) resolve();
+      else if (delayMs !== undefined) setTimeout(resolve, delayMs);
+    });
+  return kept.use((_, heard) => wait().then(heard), signal);
+}
+
+Deno.test("KeptConnection.use() takes another connection while one is silent, each time after twice as long", async () => {
+  using time = fakeTime();
+  const { kept, opened } = keptConnection();
+  answeredAfter(kept);
+  for (const [seconds, count] of [[0.199, 1], [0.001, 2], [0.399, 2], [0.001, 3], [0.799, 3]]) {
+    await time.advance(seconds!);
+    answeredAfter(kept);
+    assertEquals(opened.length, count);
+  }
+  await time.advance(0.001);
+  await answeredAfter(kept, 0);
+  assertEquals(opened.length, 4);
+  // It was heard: the pauses are short again.
+  answeredAfter(kept);
+  await time.advance(0.2);
+  answeredAfter(kept);
+  assertEquals(opened.length, 5);
+  await time.advance(31);
+});
+
+Deno.test("KeptConnection.use() takes a server for slow, not for dead, if its answers usually take as long", async () => {
+  using time = fakeTime();
+  const { kept, opened } = keptConnection();
+  for (let question = 0; question < 20; question++) {
+    const first = answeredAfter(kept, 300);
+    await time.advance(0.25);
+    const again = answeredAfter(kept, 300);
+    await time.advance(0.3);
+    await Promise.all([first, again]);
+  }
+  assert(opened.length <= 3, `${opened.length} connections`);
+  await time.advance(31);
+});
+
+Deno.test("KeptConnection.use() keeps a connection whose question is given up at once", async () => {
+  using time = fakeTime();
+  const { kept, opened } = keptConnection();
+  for (const [seconds, count] of [[0.1, 1], [0.2, 2]]) {
+    const controller = new AbortController();
+    const left = kept.use(
+      () => new Promise((_, reject) => controller.signal.onabort = () => reject("left")),
+      controller.signal,
+    ).catch((error) => error);
+    await time.advance(seconds!);
+    controller.abort();
+    assertEquals(await left, "left");
+    await answeredAfter(kept, 0);
+    assertEquals(opened.length, count);
+  }
   await time.advance(31);
 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type CachedAnswer, resolveName, type ResolveRequest } from "../../resolver/resolution.ts";
+import type { CachedAnswer } from "../../resolver/question.ts";
+import { resolveName, type ResolveRequest } from "../../resolver/resolution.ts";
 import { LookupError, type LookupErrorKind } from "../../errors.ts";
 import type { Answer, Question } from "../../lookups/lookup.ts";
 import { fail, type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
@@ -465,6 +466,17 @@ Deno.test("resolveName() repeats a question less and less often, and takes a lat
   const sentMs = dns.askedAtMs.map((ms) => ms - startMs);
   assertEquals(sentMs, [0, 200, 400, 600, 800, 1200, 2000, 3000, 4000]);
   assertEquals(dns.running, 0);
+});
+
+Deno.test("resolveName() repeats a question sparingly if the lookup says so", async () => {
+  using time = fakeTime();
+  const startMs = time.nowMs;
+  const { dns, resolve } = requestWith(losing(1, 2, 3, 4, 5), { rounds: 1, timeoutMs: 8000 });
+  Object.assign(dns, { repeats: "sparingly" });
+  const found = resolve();
+  await time.advance(6);
+  assertEquals((await found).addresses, ["10.0.0.1"]);
+  assertEquals(dns.askedAtMs.map((ms) => ms - startMs), [0, 250, 750, 1750, 3750, 5750]);
 });
 
 Deno.test("resolveName() is not deaf in its last attempt: a lost question is repeated after two failures", async () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { CachedName } from "../../resolver/cached_name.ts";
 import type { View, ViewSettings } from "../../resolver/view.ts";
-import type { Family } from "../../resolver/resolution.ts";
+import type { Family } from "../../resolver/question.ts";
 import { ResolveError } from "../../errors.ts";
 import { type FakeLookup, fakeLookup, viewBy } from "../support/fake_lookup.ts";
 import { fakeTime } from "../support/time.ts";

@@ -31,6 +31,7 @@ const PROBING =
   "a server that was silent is asked again after growing pauses: `infra-host-ttl: 1`, `infra-keep-probing: yes`";
 const FAILURES =
   "a failure is kept for 60 s, and so is a server that failed: `packetcache-servfail-ttl=1` and `server-down-max-fails=0` mend it in part";
+const FAILURE_OF_DNSDIST = "a failure is kept for 60 s: `temporaryFailureTTL = 1` of the cache";
 const BIND_STALE = "`stale-answer-ttl 1;`, `stale-refresh-time 0;`";
 /** Settings that keep every copy for 10 seconds. */
 const kept = (setting: string) =>
@@ -213,6 +214,7 @@ export const SETUPS: readonly Setup[] = [
     id: "dnsdist-cache",
     program: "dnsdist",
     settings: ['getPool(""):setCache(newPacketCache(10000))'],
+    whyAfter: FAILURE_OF_DNSDIST,
   },
   {
     id: "dnsdist-stale",
@@ -221,6 +223,7 @@ export const SETUPS: readonly Setup[] = [
       'getPool(""):setCache(newPacketCache(10000, { staleTTL = 60 }))',
       "setStaleCacheEntriesTTL(3600)",
     ],
+    whyAfter: FAILURE_OF_DNSDIST,
   },
   {
     id: "dnsdist-stale-1",
