@@ -228,6 +228,7 @@ Deno.test("dohLookup() rejects with the signal's reason while it connects", asyn
   const { port } = open.address() as AddressInfo;
   const lookup = dohLookup(`https://${HOST}:${port}/dns-query`);
   await assertRejects(() => ask(lookup, 200), Error, "no answer in time");
+  clearDnsCache(); // which closes the connection, if it was not given up
   open.close();
 });
 
