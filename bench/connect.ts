@@ -49,7 +49,7 @@ import { figure, quick, table } from "./report.ts";
 import { quantile } from "./rounds.ts";
 
 /** Milliseconds after which a contender is no longer waited for. */
-const LIMIT_MS = quick ? 6_000 : 20_000;
+const LIMIT_MS = quick ? 5_000 : 20_000;
 /** A contender that takes longer makes few rounds; one that waits for the timeout of a pool, none but the first. */
 const SLOW_MS = 1000;
 const VERY_SLOW_MS = 5000;

@@ -209,7 +209,8 @@ async function drill(selection: Selection): Promise<boolean> {
   const panels = new Map<string, Panel>();
   for (const scenario of selection.scenarios) {
     const all: Runs[] = [];
-    for (const lanes of groups(lanesOf(scenario, selection), selection.together)) {
+    const together = scenario.allTogether ? Infinity : selection.together;
+    for (const lanes of groups(lanesOf(scenario, selection), together)) {
       all.push(...await runLanes(scenario, lanes, names));
     }
     const lanes = all.map((runs) => resultOf(scenario, runs));

@@ -24,9 +24,9 @@ import { finish, quick, runtimeName, table } from "./report.ts";
 import { compare, quantile, type RoundOptions, type Timing } from "./rounds.ts";
 
 const POOL_SIZE = 10;
-const CONCURRENCY = [1, 8, 64];
+const CONCURRENCY = quick ? [1, 64] : [1, 8, 64];
 const ROUNDS: RoundOptions = quick
-  ? { rounds: 4, batchMs: 20, sameBatch: true }
+  ? { rounds: 3, batchMs: 20, sameBatch: true }
   : { rounds: 21, batchMs: 100, sameBatch: true };
 const WARM_UPS = quick ? 1 : 5;
 const QUERIES = {

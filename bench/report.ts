@@ -15,7 +15,7 @@ export const quick: boolean = process.argv.includes("--quick");
 
 /** The length of each comparison. */
 export const ROUNDS: RoundOptions = quick
-  ? { rounds: 5, batchMs: 12 }
+  ? { rounds: 3, batchMs: 12 }
   : { rounds: 15, batchMs: 100 };
 
 /** Returns the runtime and its version, such as `"node 22.23.1"`. */

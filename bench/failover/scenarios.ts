@@ -42,6 +42,8 @@ export interface Scenario {
   readonly lanes?: readonly string[];
   /** Time without a server to connect to, or without answers from DNS. */
   readonly outageMs?: number;
+  /** Whether all lanes of a database run at the same time, because it takes long and no pool has much to do. */
+  readonly allTogether?: true;
   /** Time for which the lanes continue after the fault. */
   readonly afterMs: number;
   /** Whether `--quick` includes it. */
@@ -159,7 +161,7 @@ export const SCENARIOS: readonly Scenario[] = [
     servers: "two",
     work: "write and read",
     perSecond: 100,
-    afterMs: 30_000,
+    afterMs: 20_000,
     run: freeze,
   },
   {
@@ -194,6 +196,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: "f",
     title: "no answer from DNS for 60 s",
+    allTogether: true,
     servers: "two",
     work: "write and read",
     afterMs: 5000,
