@@ -259,17 +259,15 @@ export class SeveralHosts implements AnswerSource {
     host.late = true;
     this.#setKept(host);
     // Nothing may be due, before the first answer and after the cache was cleared.
-    if (this.#isFollowed(host)) host.answer.refresh().catch(() => {});
-  }
-
-  #isFollowed(host: HostState): boolean {
-    return this.#watchers.size > 0 && this.#hosts.includes(host);
+    if (host.unkeep) host.answer.refresh().catch(() => {});
   }
 
   /** Keeps a host fresh that is to be; or that is not answered: while the others can be used, no caller asks for it. */
   #setKept(host: HostState): void {
-    const isSought = this.#isFollowed(host) && (host.late || host.answer.status().failures > 0);
-    if (this.#refCount > 0 || isSought) {
+    const isSought = this.#watchers.size > 0 &&
+      (host.late || host.answer.status().failures > 0);
+    // A wait for a host that was removed may end later.
+    if (this.#hosts.includes(host) && (this.#refCount > 0 || isSought)) {
       host.unkeep ??= host.answer.keepFresh();
     } else {
       host.unkeep?.();

@@ -231,6 +231,32 @@ Deno.test("SeveralHosts.update() keeps what it knows of hosts that stay, and tel
   assertEquals([several.addresses, several.isFresh()], [[], false]);
 });
 
+Deno.test("SeveralHosts.update(): a host that was removed while callers waited for it is not asked for any more", async () => {
+  using time = fakeTime();
+  const { several, a, all } = setup(new FakeAnswer());
+  listen(several);
+  several.keepFresh();
+  wait(several, time);
+  await time.settle();
+  several.update([all[1]!]);
+  a.fail(new Error("SERVFAIL"));
+  await time.settle();
+  assertEquals([a.kept, a.refreshes, a.watchers.size], [0, 0, 0]);
+});
+
+Deno.test("SeveralHosts: a wait that is over leaves no host behind later", async () => {
+  using time = fakeTime();
+  const { several, a } = setup(new FakeAnswer([A], false));
+  const first = wait(several, time);
+  await time.tick(10);
+  a.answer([A]);
+  await time.settle();
+  assertEquals(first.tookMs, 10);
+  a.fresh = false;
+  await time.tick(1000);
+  assertEquals(several.isFresh(), false, "the next caller waits for it");
+});
+
 Deno.test("SeveralHosts: two hosts with the same endpoint list it once", () => {
   const { several, all, host } = setup();
   several.update([...all, host("a", 1, new FakeAnswer([A]))]);
