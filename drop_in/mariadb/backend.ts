@@ -33,6 +33,7 @@ import {
   ownOptions,
   type Pinned,
   type ReleaseMethod,
+  securedFor,
   withLogger,
 } from "./module.ts";
 import { type CallParam, PoolErrors } from "./pool_errors.ts";
@@ -343,6 +344,7 @@ export class MariadbBackend {
         ...connOptions,
         ...(hasCredentials && loginOf(config, connOptions)),
         host,
+        ...securedFor(connOptions, host),
         ...(hasSeveral && { port }),
         stream,
         logger: withLogger(connOptions.logger, logger),

@@ -25,6 +25,7 @@ import {
   mariadbOptions,
   optionsOf,
   type Pinned,
+  securedFor,
   withLogger,
 } from "./module.ts";
 
@@ -128,6 +129,7 @@ function probeAdapter(
       ...options,
       ...(hasCredentials && loginOf(config, options)),
       host,
+      ...securedFor(options, host),
       ...(hasSeveral && { port }),
       stream,
       logger: withLogger(options.logger, logger),

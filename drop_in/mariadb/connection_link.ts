@@ -20,6 +20,7 @@ import {
   makeReusable,
   MESSAGES,
   type Pinned,
+  securedFor,
 } from "./module.ts";
 
 /** What the links of one module share, and how to reach the server of this one. */
@@ -105,8 +106,9 @@ export class ConnectionLink extends MysqlLink<Pinned> {
   }
 
   protected setEndpoint({ tlsHost: host, port }: ChosenEndpoint): void {
+    const { opts } = this.#core!;
     // Of the name in this form TLS checks the certificate.
-    if (this.#hasSeveral) Object.assign(this.#core!.opts, { host, port });
+    Object.assign(opts, securedFor(opts, host), this.#hasSeveral && { host, port });
   }
 
   protected setLogin({ user, password }: Login): void {

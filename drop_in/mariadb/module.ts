@@ -12,6 +12,7 @@ import {
   whileMaking,
 } from "../../adapters/mariadb/connection.ts";
 import type { MariadbClient, MariadbConfig, MariadbLogger } from "../../adapters/mariadb.ts";
+import { type TlsOptions, withServerName } from "../../adapters/shared/tls.ts";
 import type { EngineOptions } from "../../engine/options.ts";
 import { mustBe, mustBeUndisclosed, mustNotBeGiven } from "../../internal/argument_error.ts";
 import type { DriverMessages } from "../shared/driver_errors.ts";
@@ -40,6 +41,7 @@ export interface ConnectionOptions {
   readonly keepAliveDelay?: number | undefined;
   readonly logger: MariadbLogger;
   readonly stream?: unknown;
+  ssl?: boolean | TlsOptions | undefined;
 }
 
 /** The options of a pool as mariadb reads them. Durations are in milliseconds, `idleTimeout` is in seconds. */
@@ -392,6 +394,20 @@ export function withLogger(own: MariadbLogger, tap: MariadbLogger): MariadbLogge
       own.error?.(error);
     },
   };
+}
+
+/**
+ * Returns the TLS settings of a connection, with the name that the certificate is checked for. Without one, TLS would
+ * take the name to which the socket was connected, which here is an address.
+ *
+ * @param host The name.
+ */
+export function securedFor(
+  { ssl }: Pick<ConnectionOptions, "ssl">,
+  host: string,
+): Pick<ConnectionOptions, "ssl"> {
+  if (!ssl || typeof ssl === "string") return { ssl };
+  return { ssl: withServerName(host, ssl === true ? {} : ssl) };
 }
 
 /**
