@@ -4,7 +4,7 @@
  * dependencies installed and, for Kysely and Drizzle, built.
  *
  *     deno task peers --node-postgres=DIR --mysql2=DIR --kysely=DIR --knex=DIR --postgresjs=DIR
- *         --drizzle=DIR
+ *         --drizzle=DIR --mariadb=DIR
  *
  * Node is that of the PATH, the servers are those of the lab. Exit status: 0; 1 if a test has another outcome with the
  * drop-in that `differences.ts` does not list.
@@ -19,7 +19,15 @@ import { bundleForPrograms } from "../test/runtimes/bundle.ts";
 import { DIFFERENCES } from "./differences.ts";
 import { type Checkouts, type Outcomes, type Suite, suitesOf } from "./suites.ts";
 
-const OPTIONS = ["node-postgres", "mysql2", "kysely", "knex", "postgresjs", "drizzle"] as const;
+const OPTIONS = [
+  "node-postgres",
+  "mysql2",
+  "kysely",
+  "knex",
+  "postgresjs",
+  "drizzle",
+  "mariadb",
+] as const;
 
 function readCheckouts(args: readonly string[]): Checkouts {
   const checkouts: Record<string, string> = {};

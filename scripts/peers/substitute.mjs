@@ -13,6 +13,7 @@ const { package: directory, targets, used } = JSON.parse(process.env.DNSPOOL_PEE
 const { dnsPg } = await import(`${directory}/drop_in/pg_pool.js`);
 const { dnsPostgres } = await import(`${directory}/drop_in/postgresjs.js`);
 const { dnsMysql2 } = await import(`${directory}/drop_in/mysql2_pool.js`);
+const { dnsMariadb } = await import(`${directory}/drop_in/mariadb_pool.js`);
 
 const NAME = "db.internal";
 const dns = {
@@ -124,6 +125,17 @@ Module._load = function (request, parent, ...rest) {
     if (target) return substituteOf(target);
   }
   return load.call(this, request, parent, ...rest);
+};
+
+// For mariadb's own tests, whose modules Vite loads.
+globalThis[Symbol.for("dnspool.peers.mariadb")] = (mariadb) => {
+  // One of the tests needs a name that does not exist.
+  const lookup = (question) =>
+    question.name === NAME ? dns.dnsLookup.lookup(question) : Promise.resolve({ addresses: [] });
+  const options = { ...dns, dnsLookup: { name: "peers", lookup } };
+  const { createPool } = dnsMariadb(mariadb, options);
+  appendFileSync(used, "mariadb\n");
+  return { createPool: (config) => createPool(named(config)) };
 };
 
 // For import.

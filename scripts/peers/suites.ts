@@ -16,6 +16,7 @@ export interface Checkouts {
   readonly knex?: string;
   readonly postgresjs?: string;
   readonly drizzle?: string;
+  readonly mariadb?: string;
 }
 
 /** What became of each test: `passed`, `failed` or `skipped`. */
@@ -27,7 +28,7 @@ type Part = (env: Record<string, string>) => Promise<Outcomes>;
 /** A module that the drop-in replaces. */
 interface Target {
   readonly file: string;
-  readonly kind: "pg" | "pg-pool" | "mysql2" | "postgresjs";
+  readonly kind: "pg" | "pg-pool" | "mysql2" | "mariadb" | "postgresjs";
   /** The file that `import` resolves to, if it is another one. */
   readonly esm?: string;
   /** A directory whose files get the drop-in too, beside the tests. */
@@ -130,19 +131,48 @@ function mocha(
   };
 }
 
-/** Drizzle's tests, by Vitest. */
-function vitest(
-  { cwd, args, env, dir }: Omit<Command, "limitMs"> & { readonly dir: string },
-): Part {
-  const config = `${dir}/vitest.config.mjs`;
+/** The configuration of Vitest for Drizzle's tests. */
+function drizzleConfig(cwd: string): string {
   // MariaDB obeys what MySQL ignores: REFERENCES beside a column, here with a column of another type.
-  Deno.writeTextFileSync(
-    config,
-    `import base from ${JSON.stringify(`${cwd}/vitest.config.ts`)};
+  return `import base from ${JSON.stringify(`${cwd}/vitest.config.ts`)};
     const references = /\\b((?:big)?int(?: not null)?) references \\S+?\\(\\S+?\\)(?: on delete cascade)?/gi;
     const transform = (code, id) => id.includes("mysql") ? code.replace(references, "$1") : code;
-    export default { ...base, plugins: [...base.plugins, { name: "mariadb", transform }] };`,
-  );
+    export default { ...base, plugins: [...base.plugins, { name: "mariadb", transform }] };`;
+}
+
+/**
+ * The configuration of Vitest for mariadb's tests, which import the driver's own files: with the preload, what the tests
+ * get instead takes the place of these.
+ */
+function mariadbConfig(cwd: string, dir: string): string {
+  const aliases = ["promise", "callback"].map((name) => {
+    const file = `${dir}/mariadb_${name}.mjs`;
+    const original = JSON.stringify(`${cwd}/${name}.js`);
+    Deno.writeTextFileSync(
+      file,
+      `import * as original from ${original};
+      import errors from ${JSON.stringify(`${cwd}/lib/misc/errors.js`)};
+      const make = globalThis[Symbol.for("dnspool.peers.mariadb")];
+      // What Vite makes of the module has no class where the module exports one.
+      const made = make ? make({ ...original, SqlError: errors.default ?? errors }) : original;
+      export * from ${original};
+      export const { createPool } = made;
+      export default { ...original.default, createPool };`,
+    );
+    return `{ find: /^(\\.\\.\\/)+${name}\\.js$/, replacement: ${JSON.stringify(file)} }`;
+  });
+  return `export default { resolve: { alias: [${aliases.join(", ")}] } };`;
+}
+
+/** Tests that run by Vitest. */
+function vitest(
+  { cwd, args, env, dir, config: text }: Omit<Command, "limitMs"> & {
+    readonly dir: string;
+    readonly config: string;
+  },
+): Part {
+  const config = `${Deno.makeTempDirSync({ dir })}/vitest.config.mjs`;
+  Deno.writeTextFileSync(config, text);
   return async (preload) => {
     const file = await Deno.makeTempFile({ dir, suffix: ".json" });
     await node({
@@ -234,7 +264,15 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
     PGPASSWORD: LOGIN.password,
     PGDATABASE: LOGIN.database,
   };
-  const { "node-postgres": nodePostgres, mysql2, kysely, knex, postgresjs, drizzle } = checkouts;
+  const {
+    "node-postgres": nodePostgres,
+    mysql2,
+    kysely,
+    knex,
+    postgresjs,
+    drizzle,
+    mariadb: connector,
+  } = checkouts;
   if (nodePostgres) {
     const pool = `${nodePostgres}/packages/pg-pool`;
     suites.push({
@@ -302,6 +340,31 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
       })],
     })));
   }
+  if (connector) {
+    suites.push({
+      name: "mariadb (pools)",
+      replaces: ["mariadb"],
+      targets: [],
+      parts: [vitest({
+        cwd: connector,
+        args: [
+          "--no-file-parallelism",
+          ...["pool", "pool-event", "pool-callback", "pool-callback-event"].map((name) =>
+            `test/integration/${name}.test.js`
+          ),
+        ],
+        config: mariadbConfig(connector, dir),
+        env: {
+          TEST_DB_HOST: "localhost",
+          TEST_DB_PORT: String(mariadb.port),
+          TEST_DB_USER: LOGIN.user,
+          TEST_DB_PASSWORD: LOGIN.password,
+          TEST_DB_DATABASE: LOGIN.database,
+        },
+        dir,
+      })],
+    });
+  }
   if (knex) {
     const by = `${knex}/lib/dialects/`;
     const config = `${dir}/knex.json`;
@@ -357,6 +420,7 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
       parts: [vitest({
         cwd,
         args: DRIZZLE_FILES,
+        config: drizzleConfig(cwd),
         env: {
           PG_CONNECTION_STRING: url("postgres", postgres),
           MYSQL_CONNECTION_STRING: url("mysql", mariadb),

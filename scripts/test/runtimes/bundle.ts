@@ -20,6 +20,7 @@ const INSTALLED = ["pg@^8.23", "postgres@^3.4", "mysql2@^3.24", "mariadb@^3.5", 
 /** The modules of the repository that such programs import. */
 const FOR_PROGRAMS = [
   "mod.ts",
+  "drop_in/mariadb_pool.ts",
   "drop_in/mysql2_pool.ts",
   "drop_in/pg_pool.ts",
   "drop_in/postgresjs.ts",
