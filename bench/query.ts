@@ -17,8 +17,10 @@ import postgres from "npm:postgres@^3.4";
 import { mariadbAdapter } from "../adapters/mariadb.ts";
 import { mysql2Adapter } from "../adapters/mysql2.ts";
 import { pgAdapter } from "../adapters/pg.ts";
+import { DnsMysql2Pool } from "../drop_in/mysql2_pool.ts";
 import { DnsPgPool } from "../drop_in/pg_pool.ts";
 import { type Adapter, type EngineOptions, getDnsEngine, type Lookup } from "../mod.ts";
+import { delay } from "../internal/async.ts";
 import { contenderHere, Isolate, serve } from "./isolates.ts";
 import { finish, quick, runtimeName, table } from "./report.ts";
 import { compare, quantile, type RoundOptions, type Timing } from "./rounds.ts";
@@ -128,8 +130,29 @@ function onPg(server: Server): Clients {
 function onMysql2(server: Server): Clients {
   return {
     ...server.engines(mysql2Adapter(mysql)),
+    "dnspool's drop-in"() {
+      const { config, dnsLookup } = server;
+      const options = { ...config, host: HOST, connectionLimit: POOL_SIZE, dnsLookup };
+      const pool = new DnsMysql2Pool(mysql, options);
+      return { query: async (sql) => (await pool.query(sql))[0] };
+    },
     "mysql2's pool"() {
       const pool = mysql.createPool({ ...server.config, connectionLimit: POOL_SIZE });
+      return { query: async (sql) => (await pool.query(sql))[0] };
+    },
+  };
+}
+
+/** Pools that keep few of their connections idle, for workers that pause between two statements. */
+function onMysql2Churn({ config, dnsLookup }: Server): Clients {
+  const limits = { connectionLimit: 20, maxIdle: 5 };
+  return {
+    "dnspool's drop-in"() {
+      const pool = new DnsMysql2Pool(mysql, { ...config, ...limits, host: HOST, dnsLookup });
+      return { query: async (sql) => (await pool.query(sql))[0] };
+    },
+    "mysql2's pool"() {
+      const pool = mysql.createPool({ ...config, ...limits });
       return { query: async (sql) => (await pool.query(sql))[0] };
     },
   };
@@ -151,11 +174,23 @@ const DRIVERS: Readonly<Record<string, () => Clients>> = {
   "mariadb": () => onMariadb(new Server("BENCH_MARIADB")),
 };
 
+/** 20 workers that pause between two statements: most connections are idle at times, and more than `maxIdle`. */
+const CHURN = "mysql2, maxIdle 5";
+const CHURN_WORKERS = 20;
+const MAX_PAUSE_MS = 40;
+const CHURN_ROUNDS: RoundOptions = {
+  rounds: quick ? 2 : 7,
+  batchMs: quick ? 500 : 3000,
+  sameBatch: true,
+};
+
 /** A batch of a contender's thread. */
 interface Batch {
   readonly sql: string;
   readonly concurrency: number;
   readonly operations: number;
+  /** Maximum pause after each call, in milliseconds; the pauses are drawn at random. */
+  readonly maxPauseMs: number;
 }
 
 /** The result of a batch. */
@@ -170,7 +205,7 @@ interface Outcome {
 
 /** Runs a contender's thread: in each batch, workers run the statement until its number of operations is reached. */
 function contend(client: Client): void {
-  serve(async ({ sql, concurrency, operations }: Batch): Promise<Outcome> => {
+  serve(async ({ sql, concurrency, operations, maxPauseMs }: Batch): Promise<Outcome> => {
     let left = operations;
     const tookMs: number[] = [];
     const work = async () => {
@@ -178,6 +213,7 @@ function contend(client: Client): void {
         const startMs = performance.now();
         await client.query(sql);
         tookMs.push(performance.now() - startMs);
+        if (maxPauseMs > 0) await delay(Math.random() * maxPauseMs);
       }
     };
     const before = process.cpuUsage();
@@ -193,14 +229,18 @@ function contend(client: Client): void {
 async function compareAll(
   isolates: readonly Isolate<Batch, Outcome>[],
   sql: string,
-  concurrency: number,
+  { concurrency, maxPauseMs = 0, rounds = ROUNDS }: {
+    concurrency: number;
+    maxPauseMs?: number;
+    rounds?: RoundOptions;
+  },
 ): Promise<Result[]> {
   const outcomes: Outcome[][] = isolates.map(() => []);
   const contenders = isolates.map((isolate, index) => ({
     name: isolate.name.slice(isolate.name.indexOf("/") + 1),
     unit: concurrency,
     async run(operations: number) {
-      const outcome = await isolate.run({ sql, concurrency, operations });
+      const outcome = await isolate.run({ sql, concurrency, operations, maxPauseMs });
       outcomes[index]!.push(outcome);
       return outcome.ns;
     },
@@ -208,9 +248,9 @@ async function compareAll(
   for (let turn = 0; turn < WARM_UPS; turn++) { // opens the connections and compiles the code
     for (const { run } of contenders) await run(POOL_SIZE * 40);
   }
-  const timings = await compare(contenders, ROUNDS);
+  const timings = await compare(contenders, rounds);
   return timings.map((timing, index) => {
-    const timed = outcomes[index]!.slice(-ROUNDS.rounds);
+    const timed = outcomes[index]!.slice(-rounds.rounds);
     return {
       ...timing,
       p99Ms: quantile(timed.flatMap(({ tookMs }) => tookMs), 0.99),
@@ -242,12 +282,24 @@ async function main(): Promise<void> {
     for (const [query, sql] of Object.entries(QUERIES)) {
       for (const concurrency of CONCURRENCY) {
         const title = `${driver}: ${query}, ${concurrency} at a time`;
-        results[title] = await compareAll(isolates, sql, concurrency);
+        results[title] = await compareAll(isolates, sql, { concurrency });
         show(title, results[title]);
       }
     }
     for (const isolate of isolates) await isolate.end();
   }
+  const isolates = Object.keys(onMysql2Churn(new Server("BENCH_MARIADB"))).map((name) =>
+    new Isolate<Batch, Outcome>(import.meta.url, `${CHURN}/${name}`)
+  );
+  const title =
+    `${CHURN}: SELECT 1, ${CHURN_WORKERS} at a time with pauses of up to ${MAX_PAUSE_MS} ms`;
+  results[title] = await compareAll(isolates, QUERIES["SELECT 1"], {
+    concurrency: CHURN_WORKERS,
+    maxPauseMs: MAX_PAUSE_MS,
+    rounds: CHURN_ROUNDS,
+  });
+  show(title, results[title]);
+  for (const isolate of isolates) await isolate.end();
   finish(results);
 }
 
@@ -255,5 +307,8 @@ if (contenderHere === undefined) {
   await main();
 } else {
   const [driver = "", name = ""] = contenderHere.split("/");
-  contend(DRIVERS[driver]!()[name]!());
+  const clients = driver === CHURN
+    ? onMysql2Churn(new Server("BENCH_MARIADB"))
+    : DRIVERS[driver]!();
+  contend(clients[name]!());
 }
