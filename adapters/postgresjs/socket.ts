@@ -9,6 +9,7 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import type { Activity, TransactionStatus } from "../adapter.ts";
+import { maintenanceTimer } from "../../internal/clock.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
 import type { BackendKey } from "../shared/postgres_cancel.ts";
 import { isFatal, isInFailedTransaction } from "../shared/postgres.ts";
@@ -16,8 +17,8 @@ import { type ErrorFields, ProtocolState } from "../shared/postgres_protocol.ts"
 import type { ReportedRole } from "../shared/postgres_role.ts";
 import { CancelSocket, type RemoteAddress } from "./cancel_socket.ts";
 
-/** The letter of the message Sync. */
-const SYNC = "S".charCodeAt(0);
+/** Time after which the driver will not send Sync for a statement. */
+const MAX_SYNC_MS = 50;
 
 /** The events of a connection. */
 export interface SocketEvents {
@@ -41,8 +42,8 @@ export class DriverSocket extends EventEmitter {
   readonly #socket: Socket;
   readonly #events: SocketEvents;
   readonly #protocol: ProtocolState = new ProtocolState();
-  /** Called when the server has answered all and the driver has nothing to send, and when the connection has ended. */
-  onIdle: (() => void) | undefined;
+  /** Called after each part of an answer, and when a cancel or the connection has ended. */
+  onProgress: (() => void) | undefined;
   /** Whether `noteMade` and `noteBuilt` are called. */
   followsStatements = false;
   /** Whether the driver has a statement that it has not sent. */
@@ -58,6 +59,8 @@ export class DriverSocket extends EventEmitter {
   #closedByDriver = false;
   /** Number of statements that the driver has begun. */
   #statements = 0;
+  /** Whether the driver is about to send Sync for a statement that it could not send. */
+  #expectsSync = false;
   /** Whether the statement that the driver begins now is counted when it has. */
   #isCounting = false;
   /** Number of answers that belong to no statement of these: those of the handshake. */
@@ -105,7 +108,7 @@ export class DriverSocket extends EventEmitter {
     this.#cancels.add(done);
     done.then(() => {
       this.#cancels.delete(done);
-      this.#tellIdle();
+      this.onProgress?.();
     });
     return new CancelSocket(this, { dial, ended: this.#ended.signal, onDone });
   }
@@ -170,15 +173,23 @@ export class DriverSocket extends EventEmitter {
 
   /** Records that the driver began a statement that it cannot send; or, once it is described, cannot go on with. */
   noteBegun(): void {
-    // Of one that nothing precedes, an answer comes all the same: the driver sends Sync for it.
-    if (this.#hasBegun && !this.#isCounting && !(this.#reading && this.#protocol.isDescribed)) {
-      this.#statements++;
-    }
+    if (this.#isCounting || this.#reading && this.#protocol.isDescribed) return;
+    if (this.#hasBegun) this.#statements++;
+    else this.#expectSync();
   }
 
   /** Whether the driver has a statement that it has not sent, or that is not answered. */
   get #hasBegun(): boolean {
-    return this.#unsent === "yes" || this.#protocol.activity !== "none";
+    return this.#unsent === "yes" || this.#expectsSync || this.#protocol.activity !== "none";
+  }
+
+  /** Records that the driver sends Sync for a statement that it cannot send, before the turn of the event loop ends. */
+  #expectSync(): void {
+    this.#expectsSync = true;
+    maintenanceTimer(MAX_SYNC_MS, () => {
+      this.#expectsSync = false;
+      this.onProgress?.();
+    });
   }
 
   /**
@@ -186,17 +197,20 @@ export class DriverSocket extends EventEmitter {
    *
    * @param begin Makes the driver begin it; returns whether it has: if it cannot send one that follows others, it waits
    *   for an answer that will not come.
+   * @returns Whether the driver can send it.
    */
-  beginOne(begin: () => boolean): void {
-    const statements = this.#statements;
-    const unsent = this.#unsent;
-    const isFirst = !this.#hasBegun;
+  beginOne(begin: () => boolean): boolean {
+    const [statements, unsent, isFirst] = [this.#statements, this.#unsent, !this.#hasBegun];
     this.#isCounting = true;
     const hasBegun = begin();
     this.#isCounting = false;
     if (!hasBegun) this.#unsent = unsent;
-    // If it is first and was not built, its Sync counts when it is sent.
-    if (!isFirst || this.#unsent === "yes") this.#statements = statements + (hasBegun ? 1 : 0);
+    if (isFirst && this.#unsent !== "yes") {
+      this.#expectSync();
+      return false;
+    }
+    this.#statements = statements + (hasBegun ? 1 : 0);
+    return hasBegun;
   }
 
   /** Waits until the statements that the driver made are turned into bytes, if they are executed. */
@@ -214,6 +228,12 @@ export class DriverSocket extends EventEmitter {
     if (this.#isBehind) return "stuck";
     // After a failure, the driver (3.4) puts the rows of the next result behind those that had arrived.
     return failedAfterRows ? "running" : "none";
+  }
+
+  /** Whether nothing is under way: the server has answered all, and the driver has nothing to send or to pass on. */
+  get isQuiet(): boolean {
+    return this.readyState === "closed" ||
+      !this.#paused && !this.#hasBegun && this.#cancels.size === 0;
   }
 
   /**
@@ -255,7 +275,10 @@ export class DriverSocket extends EventEmitter {
   /** Sends bytes; called by the driver. */
   write(bytes: Uint8Array, callback?: (error?: Error | null) => void): boolean {
     if (this.readyState === "open") {
-      if (!this.#hasBegun && isSync(bytes)) this.#statements++;
+      if (this.#expectsSync) {
+        this.#expectsSync = false;
+        this.#statements++;
+      }
       this.#protocol.sent(bytes);
       this.#unsent = "no"; // the driver sends all that it has
       if (!this.#isBehind) return this.#socket.write(bytes, callback);
@@ -288,7 +311,7 @@ export class DriverSocket extends EventEmitter {
   resume(): void {
     this.#paused = false;
     this.#socket.resume();
-    if (this.onIdle !== undefined) queueMicrotask(() => this.#tellIdle());
+    if (this.onProgress !== undefined) queueMicrotask(() => this.onProgress?.());
   }
 
   #receive(chunk: Uint8Array): void {
@@ -309,13 +332,7 @@ export class DriverSocket extends EventEmitter {
       if (!isInFailedTransaction((error as { code?: unknown }).code)) this.#events.onError(error);
     }
     if (this.#isBehind) this.terminate(outOfStep());
-    this.#tellIdle();
-  }
-
-  #tellIdle(): void {
-    if (this.onIdle === undefined || this.readyState === "closed" || this.#paused) return;
-    const { activity } = this.#protocol;
-    if (activity === "none" && this.#unsent !== "yes" && this.#cancels.size === 0) this.onIdle();
+    this.onProgress?.();
   }
 
   #end(error: Error): void {
@@ -329,13 +346,8 @@ export class DriverSocket extends EventEmitter {
     if (this.#closedByDriver) this.emitClose();
     else if (this.#givenToDriver) this.emit("error", error);
     this.#events.onEnd(error);
-    this.onIdle?.();
+    this.onProgress?.();
   }
-}
-
-/** Returns whether bytes are the message Sync alone. */
-function isSync(bytes: Uint8Array): boolean {
-  return bytes.length === 5 && bytes[0] === SYNC;
 }
 
 /** The driver begins a statement one microtask after the call, and a COPY after a few. */

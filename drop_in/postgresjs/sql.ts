@@ -112,16 +112,19 @@ function queriesOf(original: DriverSql, run: Handler): Pick<DriverSql, "unsafe" 
 /** Takes a connection until its `release()` is called. */
 function reserve(statements: Statements): Promise<ReservedSql> {
   return new Promise((resolve, reject) => {
-    statements.runAlone((client, lost) =>
+    statements.runAlone((client, { signal }, ended) =>
       new Promise<void>((done, failed) => {
-        lost.addEventListener("abort", () => done());
+        signal.addEventListener("abort", () => done());
         client.reserve().then((reserved) => {
           const { release } = reserved;
           reserved.release = () => {
             reserved.release = () => {};
-            release();
-            reserved.release = () => {};
-            done();
+            // Before, the driver would send the next statement into the middle of one that it describes.
+            ended().then(() => {
+              release();
+              reserved.release = () => {};
+              done();
+            });
           };
           resolve(reserved);
         }, failed);

@@ -111,19 +111,24 @@ export class Statements {
   /**
    * Calls a function with a connection that no other call has.
    *
-   * @param work Uses the connection; its signal is aborted if that is lost.
-   * @returns What the function returns. The connection is given back when that is settled.
+   * @param work Uses the connection; `ended` waits until what runs on it has ended.
+   * @returns What the function returns. The connection is given back when that is settled, and what runs on it has ended.
    */
-  runAlone<T>(work: (client: Client, lost: AbortSignal) => Promise<T>): Promise<T> {
+  runAlone<T>(
+    work: (client: Client, lease: Lease<Client>, ended: () => Promise<void>) => Promise<T>,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const serve = (lease: Lease<Client>) => {
         this.#exclusive.add(lease);
-        const done = () => {
-          this.#exclusive.delete(lease);
-          lease.release();
-          this.#checkDone();
-        };
-        work(lease.client, lease.signal).finally(done).then(resolve, reject);
+        const { socket } = this.#clients.partsOf(lease.client);
+        const ended = () => untilEnded(socket);
+        const done = () =>
+          ended().then(() => {
+            this.#exclusive.delete(lease);
+            lease.release();
+            this.#checkDone();
+          });
+        work(lease.client, lease, ended).finally(() => void done()).then(resolve, reject);
       };
       this.#queue.push({ exclusive: true, serve, reject });
       this.#serve();
@@ -170,22 +175,28 @@ export class Statements {
       this.#queue.shift();
       this.#begin(shared, first);
     }
-    const wanted = Math.min(this.#queue.size, this.#settings.max);
-    while (this.#checkouts < wanted) this.#checkout();
+    const { max } = this.#settings;
+    while (this.#checkouts < Math.min(this.#queue.size, max)) {
+      const lease = this.#engine.tryConnect();
+      if (lease === undefined) this.#checkout();
+      else this.#use(lease);
+    }
   }
 
   #checkout(): void {
     this.#checkouts++;
     this.#engine.connect().then((lease) => {
       this.#checkouts--;
-      this.#onLease(lease);
+      this.#use(lease);
+      this.#serve();
     }, (error) => {
       this.#checkouts--;
       this.#onFailed(error);
     });
   }
 
-  #onLease(lease: Lease<Client>): void {
+  /** Begins statements on a connection, or a call that has it for itself. */
+  #use(lease: Lease<Client>): void {
     const first = this.#queue.first;
     if (first === undefined) return void lease.release();
     if (isExclusive(first)) {
@@ -202,7 +213,9 @@ export class Statements {
         outOfStep: false,
       };
       this.#shared.add(shared);
-      parts.socket.onIdle = () => this.#onIdle(shared);
+      parts.socket.onProgress = () => {
+        if (parts.socket.isQuiet) this.#onIdle(shared);
+      };
       // The rest is for the other connections that are being taken.
       let share = this.#pipelines ? Math.ceil(this.#queue.size / (this.#checkouts + 1)) : 1;
       for (; share > 0 && shared.takesMore; share--) {
@@ -213,7 +226,6 @@ export class Statements {
       }
       if (shared.begun.length === 0) this.#release(shared);
     }
-    this.#serve();
   }
 
   #onFailed(error: unknown): void {
@@ -253,10 +265,11 @@ export class Statements {
     const running = begun.find(({ active }) => active);
     let more: unknown;
     if (running === undefined) {
-      parts.socket.beginOne(() => {
+      const isSent = parts.socket.beginOne(() => {
         more = connection.execute(query);
         return true;
       });
+      more &&= isSent;
     } else more = this.#beginBehind(running, shared, query);
     begun.push(query);
     shared.streams = query.streaming === true;
@@ -298,12 +311,21 @@ export class Statements {
 
   #release(shared: Shared): void {
     const { lease, parts, outOfStep } = shared;
-    parts.socket.onIdle = undefined;
+    parts.socket.onProgress = undefined;
     this.#shared.delete(shared);
     if (outOfStep) lease.invalidate(new Error("the driver has lost track of its statements"));
     else lease.release();
     this.#checkDone();
   }
+}
+
+/** Waits until what runs on a connection has ended, or needs its holder to go on. */
+async function untilEnded(socket: ClientParts["socket"]): Promise<void> {
+  await socket.settle();
+  while (!socket.isQuiet && socket.activity === "running") {
+    await new Promise<void>((resolve) => socket.onProgress = resolve);
+  }
+  socket.onProgress = undefined;
 }
 
 /** Returns whether statements have left a transaction open. */

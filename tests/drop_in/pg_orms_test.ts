@@ -2,17 +2,21 @@
  * ORMs on PostgreSQL in a real switchover, with the examples of docs/drop_in_orms.md.
  */
 
+import { once } from "node:events";
 import { MikroORM } from "npm:@mikro-orm/postgresql@^7.2";
 import { PrismaPg } from "npm:@prisma/adapter-pg@7.10.0";
 import { drizzle } from "npm:drizzle-orm@^0.45/node-postgres";
+import { drizzle as drizzleOnPostgresjs } from "npm:drizzle-orm@^0.45/postgres-js";
 import { Kysely, PostgresDialect } from "npm:kysely@^0.29";
 import knex31 from "npm:knex@~3.1";
 import knex from "npm:knex@^3.3";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
+import postgres from "npm:postgres@^3.4";
 import { Sequelize } from "npm:sequelize@^6.37";
 import { DataSource } from "npm:typeorm@^1.1";
 import * as drizzleExample from "../../examples/drop_in_drizzle.ts";
+import * as postgresjsExample from "../../examples/drop_in_drizzle_postgresjs.ts";
 import * as knexExample from "../../examples/drop_in_knex.ts";
 import * as knexClientExample from "../../examples/drop_in_knex_client.ts";
 import * as kyselyExample from "../../examples/drop_in_kysely.ts";
@@ -74,6 +78,30 @@ const orms: Record<string, Orm> = {
       const db = drizzle({ client: new pg.Pool(ordinary(where)) });
       return {
         transaction: () => drizzleExample.order(db, 1),
+        close: () => db.$client.end(),
+      };
+    },
+  },
+
+  "Drizzle on postgres.js": {
+    dropIn({ url, options }) {
+      const db = postgresjsExample.openDatabase(url, options);
+      return {
+        transaction: () => postgresjsExample.order(db, 1),
+        close: () => db.$client.end(),
+      };
+    },
+    ordinary({ url, stream }) {
+      const { hostname, port } = new URL(url);
+      const socket = async () => {
+        const connected = stream();
+        connected.connect(Number(port), hostname);
+        await once(connected, "connect");
+        return connected;
+      };
+      const db = drizzleOnPostgresjs({ client: postgres(url, { max: 4, socket } as object) });
+      return {
+        transaction: () => postgresjsExample.order(db, 1),
         close: () => db.$client.end(),
       };
     },
@@ -184,8 +212,8 @@ for (const [name, orm] of Object.entries(orms)) {
     })));
 }
 
-// One ORM that uses the pool, and one that uses the client.
-for (const name of ["Drizzle", "Sequelize"]) {
+// One ORM for each drop-in that an ORM may use: the pool, the function and the client.
+for (const name of ["Drizzle", "Drizzle on postgres.js", "Sequelize"]) {
   Deno.test(`${name}: the old server is killed when the record moves, and only running transactions fail`, async () => {
     const mortal = await start();
     try {

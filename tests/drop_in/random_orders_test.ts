@@ -5,13 +5,17 @@
 
 import { assert, assertEquals } from "@std/assert";
 import * as mariadb from "npm:mariadb@^3.5";
+import { once } from "node:events";
+import net from "node:net";
 import mysql from "npm:mysql2@^3.24";
 import process from "node:process";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
+import postgres from "npm:postgres@^3.4";
 import { dnsMariadb } from "../../drop_in/mariadb_pool.ts";
 import { dnsMysql2 } from "../../drop_in/mysql2_pool.ts";
 import { dnsPg } from "../../drop_in/pg_pool.ts";
+import { dnsPostgres } from "../../drop_in/postgresjs.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, startPostgres } from "../../lab/postgres.ts";
 import { LOGIN, mariadbPair } from "../support/drop_in_mariadb.ts";
@@ -98,6 +102,8 @@ interface World {
   readonly steps: readonly (readonly [weight: number, step: Step])[];
   /** Ends everything. */
   finish(calls: Calls): unknown;
+  /** Ends what the original may leave behind. */
+  leave?(): void;
 }
 
 /** Makes calls in an order that a seed decides, with random waits between them. */
@@ -124,6 +130,7 @@ function testOrders(
   name: string,
   register: (name: string, test: () => Promise<void>) => void,
   make: (follows: boolean, seed: number) => World,
+  seeds = SEEDS,
 ): void {
   register(
     `${name}: settles what the original settles, in random orders of calls`,
@@ -136,9 +143,11 @@ function testOrders(
         };
         globalThis.addEventListener?.("unhandledrejection", onUnhandled);
         try {
-          for (let seed = 1; seed <= SEEDS; seed++) {
-            const original = await run(seed, make(false, seed));
+          for (let seed = 1; seed <= seeds; seed++) {
+            const world = make(false, seed);
+            const original = await run(seed, world);
             await original.untilQuiet();
+            world.leave?.();
             const dropIn = await run(seed, make(true, seed));
             try {
               await dropIn.untilSettled(original);
@@ -249,6 +258,111 @@ testOrders("dnsPg(): Pool", Deno.test, (follows, seed) => {
     },
   };
 });
+
+testOrders("dnsPostgres()", Deno.test, (follows, seed) => {
+  const dns = { dnsLookup: fakeLookup([server.host], 60), dnsFallback: false };
+  const max = 1 + seed % 3;
+  const target = pgTarget(follows, seed);
+  const options = { ...target, max, onnotice: () => {} };
+  // Some orders keep the original from ending: its sockets are closed for it.
+  const sockets: net.Socket[] = [];
+  const socket = async () => {
+    const socket = net.connect(target.port, target.host);
+    sockets.push(socket);
+    await once(socket, "connect");
+    return socket;
+  };
+  const original = { ...options, backoff: false, socket };
+  const sql: postgres.Sql = follows ? dnsPostgres(postgres, dns)(options) : postgres(original);
+  const held: postgres.ReservedSql[] = [];
+  let finished = false;
+  let reserving = 0;
+  let ended = false;
+  const end = (calls: Calls) => {
+    if (!ended) calls.make(() => sql.end().then(() => "ended"));
+    ended = true;
+  };
+  const answer = (n: number) => (rows: Iterable<{ n: number }>) => `${[...rows][0]!.n} of ${n}`;
+  const select = (sql: postgres.Sql | postgres.TransactionSql, n: number) =>
+    sql<{ n: number }[]>`SELECT ${n}::int AS n`.then(answer(n));
+  return {
+    steps: [
+      [3, (calls, n) => calls.make(() => select(sql, n))],
+      [
+        2,
+        (calls, n) =>
+          calls.make(() => sql.unsafe<{ n: number }[]>(`SELECT ${n} AS n`).then(answer(n))),
+      ],
+      [1, (calls) => calls.make(() => sql`SELECT nope`)],
+      // Begun behind another one, it would take that one's answers from the original.
+      [
+        0.7,
+        (calls) =>
+          calls.untilQuiet().then(() =>
+            calls.make(() => sql`SELECT ${undefined as unknown as string}`)
+          ),
+      ],
+      [1, (calls, n) =>
+        calls.make(() =>
+          sql.begin(async (sql) => {
+            await select(sql, n);
+            return await sql.savepoint((sql) => select(sql, n));
+          })
+        )],
+      [0.7, (calls) =>
+        calls.make(() =>
+          sql.begin(async (sql) => {
+            await sql`SELECT nope`;
+          })
+        )],
+      [1, (calls) => {
+        // More of them than connections would wait for each other.
+        if (ended || reserving++ > 0) return;
+        calls.make(() =>
+          sql.reserve().then((reserved) => {
+            if (finished) reserved.release();
+            else held.push(reserved);
+            return "reserved";
+          })
+        );
+      }],
+      [1, (calls, n) => held[0] && calls.make(() => select(held[0]!, n))],
+      [2, () => {
+        const reserved = held.shift();
+        if (reserved) reserving--;
+        reserved?.release();
+      }],
+      [0.7, (calls, n) =>
+        calls.make(async () => {
+          let last: { n: number } | undefined;
+          for await (const [row] of sql<{ n: number }[]>`SELECT ${n}::int AS n`.cursor(1)) {
+            last = row;
+          }
+          return answer(n)([last!]);
+        })],
+      [0.5, (calls) => {
+        const query = sql`SELECT pg_sleep(0.01)`.execute();
+        calls.make(() => query);
+        return pause(2).then(() => query.cancel());
+      }],
+      [
+        0.3,
+        (calls) =>
+          calls.untilQuiet().then(() =>
+            calls.make(() => sql`SELECT pg_terminate_backend(pg_backend_pid())`)
+          ),
+      ],
+      [0.3, end],
+    ],
+    async finish(calls) {
+      await calls.untilQuiet();
+      finished = true;
+      for (const reserved of held) reserved.release();
+      end(calls);
+    },
+    leave: () => sockets.forEach((socket) => socket.destroy()),
+  };
+}, Math.ceil(SEEDS / 2));
 
 const mysqlDns = () =>
   ({ dnsLookup: fakeLookup([pair.first.host], 60), dnsFallback: false }) as const;
