@@ -118,7 +118,7 @@ export async function resolveByWire(
 
 const NO_OPTIONS: GetIpOptions = Object.freeze({});
 
-/** Maximum number of hosts that are remembered for an options object. */
+/** Maximum number of hosts that are remembered for an options object, without those in use. */
 const MAX_HOSTS = 1000;
 
 /** The views that an options object led to, by host; and what was in the options then. */
@@ -126,6 +126,8 @@ interface KnownOptions {
   readonly names: readonly string[];
   readonly values: readonly unknown[];
   readonly views: Map<string, View>;
+  /** Number of views from which those that are not in use are forgotten. */
+  limit: number;
 }
 
 /**
@@ -151,16 +153,21 @@ function resolve(host: string, options: GetIpOptions): Promise<[string, number]>
 }
 
 function remember(view: View, host: string, options: GetIpOptions): void {
-  let views = viewsOf(options);
-  if (!views || views.size >= MAX_HOSTS) {
-    views = new Map();
+  let known = viewsOf(options) && knownOptions.get(options);
+  if (!known) {
     const names = Object.keys(options) as (keyof GetIpOptions)[];
     const values = names.map((name) => {
       const value = options[name];
       // An array may be changed and stay the same object.
       return Array.isArray(value) ? [...value] : value;
     });
-    knownOptions.set(options, { names, values, views });
+    known = { names, values, views: new Map(), limit: MAX_HOSTS };
+    knownOptions.set(options, known);
+  }
+  const { views } = known;
+  if (views.size >= known.limit) {
+    for (const [host, view] of views) if (!view.isInUse) views.delete(host);
+    known.limit = Math.max(MAX_HOSTS, 2 * views.size);
   }
   views.set(host, view);
 }

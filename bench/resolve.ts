@@ -2,7 +2,7 @@
  * `deno task bench:resolve`: the cost of a fresh answer, compared with cacheable-lookup and undici.
  *
  * Every lookup is answered at once from memory with a TTL of an hour, so only cache hits are timed. `bench/rounds.ts`
- * says how it is measured. With `--names`: `bench/names.ts`.
+ * says how it is measured. With `--names`: `bench/names.ts`; with `--hits`: `bench/hits.ts`.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import process from "node:process";
 import type { Lookup } from "../lookups/lookup.ts";
 import { readDnsOptions } from "../engine/options.ts";
 import { clearDnsCache, getIpWithTtl, viewOf } from "../resolver.ts";
+import { runHits } from "./hits.ts";
 import { runNames } from "./names.ts";
 import { finish, quick, ROUNDS, runtimeName, show } from "./report.ts";
 import { compare, type Contender } from "./rounds.ts";
@@ -21,6 +22,8 @@ if (process.argv.includes("--names")) {
   await runNames();
   await new Promise(() => {}); // the server's process goes on
 }
+
+if (process.argv.includes("--hits")) await runHits();
 
 const HOST = "db.internal";
 const ADDRESS = "127.0.0.2";

@@ -58,9 +58,10 @@ try {
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
-const part = [name, ...["names", "waiters"].filter((each) => flags.includes(`--${each}`))].join(
-  "_",
-);
+const part = [name, ...["names", "hits", "waiters"].filter((each) => flags.includes(`--${each}`))]
+  .join(
+    "_",
+  );
 const target = new URL(`bench/results/${part}.json`, ROOT);
 await Deno.mkdir(new URL(".", target), { recursive: true });
 const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };

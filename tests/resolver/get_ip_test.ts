@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { LookupError, ResolveError } from "../../errors.ts";
 import { lookupByName } from "../../lookups/system.ts";
-import { clearDnsCache, getIpWithTtl } from "../../resolver.ts";
+import { clearDnsCache, getIpWithTtl, viewOf } from "../../resolver.ts";
+import { readDnsOptions } from "../../resolver/options.ts";
 import { fakeLookup, viewBy } from "../support/fake_lookup.ts";
 import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
@@ -144,4 +145,27 @@ Deno.test("getIpWithTtl() without options asks the system's lookup once per TTL,
     system.lookup = real;
     clearDnsCache();
   }
+});
+
+Deno.test("getIpWithTtl() reads the options of a followed name once, with more than a thousand names too", async () => {
+  clearDnsCache();
+  let reads = 0;
+  const options = {
+    dnsLookup: fakeLookup(["127.0.0.2"], 60),
+    dnsFallback: false,
+    get dnsTimeout() {
+      reads++;
+      return 12;
+    },
+  };
+  const { settings } = readDnsOptions(options, "test");
+  const names = Array.from({ length: 1500 }, (_, index) => `n${index}.internal`);
+  const ends = names.map((name) => viewOf(name, settings).keepFresh());
+  for (const name of names) await getIpWithTtl(name, options);
+  reads = 0;
+  for (const name of names) await getIpWithTtl(name, options);
+  // A look at whether it has changed.
+  assertEquals(reads, names.length);
+  for (const end of ends) end();
+  clearDnsCache();
 });

@@ -48,6 +48,8 @@ const LATE_ANSWER_MS = 1000;
 const TIMER_LATE_MS = 50;
 /** A timer that a blocked event loop delays waits this long for answers that were received meanwhile. */
 const LATE_TURN_MS = 10;
+/** One that counts only time in which the loop ran then waits for a whole turn of a loop that is not blocked. */
+const WHOLE_TURN_MS = 50;
 
 type Said = "answer" | "negative" | "ambiguous" | "transient" | "config" | "silence";
 
@@ -436,7 +438,7 @@ class Trial {
       open[step.which % open.length]?.abort(new Error("changed its mind"));
     } else if (step.do === "advance") return await this.#time.tick(step.ms);
     else if (step.do === "stall") {
-      this.#stalledMs += step.ms + LATE_TURN_MS;
+      this.#stalledMs += step.ms + LATE_TURN_MS + WHOLE_TURN_MS;
       this.#time.stall(step.ms / 1000);
     } else if (step.do === "step") {
       this.#clock.step(step.seconds);
