@@ -8,7 +8,7 @@ import type { Adapter, BindValues } from "../adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "../errors.ts";
 import { mustBe, outOfRange } from "../internal/argument_error.ts";
 import { deadline } from "../internal/async.ts";
-import { awakeTimer } from "../internal/clock.ts";
+import { awakeTimer, now } from "../internal/clock.ts";
 import { redactServerErrors } from "../internal/redact.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import { isOf } from "../internal/thrown.ts";
@@ -87,7 +87,12 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
 
   /** Returns whether a lease may serve another statement that begins now, for a drop-in that shares it. */
   static mayShare<C>(engine: Engine<C>, lease: Lease<C>): boolean {
-    return (engine as DnsEngine<C>).#core.answer.isFresh() && PoolLease.isGood(lease);
+    const { settings } = (engine as DnsEngine<C>).#setup;
+    const { answer } = (engine as DnsEngine<C>).#core;
+    if (!answer.isFresh() || !PoolLease.isGood(lease)) return false;
+    // A lease that always has another statement would look like one that hangs.
+    const maxMs = Math.min(settings.leaseTimeoutMs, settings.leaseWarnAfterMs) / 2;
+    return maxMs === Infinity || now() - PoolLease.takenAtMs(lease) < maxMs;
   }
 
   /** Returns the clients of an engine's pool, and those of them that are idle, for the drop-ins. */

@@ -107,6 +107,11 @@ export class PoolLease<C> implements Lease<C>, Holder {
     if (#slot in lease) lease.#slot.borrowed = borrowed;
   }
 
+  /** Returns when the connection of a lease was handed out, by the clock of timers; 0 if long leases are not reported. */
+  static takenAtMs(lease: Lease<unknown>): number {
+    return #slot in lease ? lease.#slot.leasedAtMs : 0;
+  }
+
   /** Returns whether the connection of a lease could be handed out again, as far as is known of it. */
   static isGood(lease: Lease<unknown>): boolean {
     if (!(#slot in lease) || lease.#slot.holder !== lease) return false;

@@ -128,7 +128,9 @@ export class Statements {
             lease.release();
             this.#checkDone();
           });
-        work(lease.client, lease, ended).finally(() => void done()).then(resolve, reject);
+        // The driver would tell that its ROLLBACK failed, and not why.
+        lease.untilLost(work(lease.client, lease, ended)).finally(() => void done())
+          .then(resolve, reject);
       };
       this.#queue.push({ exclusive: true, serve, reject });
       this.#serve();

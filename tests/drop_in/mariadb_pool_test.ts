@@ -361,3 +361,56 @@ mariadbTest(
     assertThrows(() => new DnsMariadbPool(mariadb, refused), TypeError, "socket path");
   },
 );
+
+mariadbTest(
+  "DnsMariadbPool: a connection that is held for longer than leaseTimeout is terminated, what it runs is cancelled, and another one handed out",
+  () =>
+    withMariadbPools(async ({ make }) => {
+      const logger = { debug() {}, info() {}, warn() {} };
+      const own = { connectionLimit: 1, minimumIdle: 0, leaseTimeout: 0.5, logger };
+      const pool = make(own as unknown as Partial<Options>);
+      const admin = make({ connectionLimit: 1 });
+      let events = 0;
+      pool.engine!.addEventListener("leasetimeout", () => void events++);
+      const seen: string[] = [];
+      for (const name of ["acquire", "connection", "release"] as const) {
+        pool.on(name as "acquire", () => void seen.push(name));
+      }
+      const code = (promise: Promise<unknown>) =>
+        soon(promise).then(() => "done", (error) => error.code);
+      const ways: (() => Promise<unknown>)[] = [
+        async () => {
+          const connection = await pool.getConnection();
+          try {
+            await connection.query("SELECT SLEEP(31)");
+          } finally {
+            await connection.release();
+          }
+        },
+        () => pool.query("SELECT SLEEP(31)"),
+        () => pool.execute("SELECT SLEEP(31)"),
+      ];
+      for (const [index, way] of ways.entries()) {
+        seen.length = 0;
+        const failed = code(way());
+        await until(() => pool.activeConnections() === 1);
+        const [row] = await soon(pool.query("SELECT 1 AS n"));
+        assertEquals(row.n, 1);
+        assertEquals([await failed, events], ["LEASE_TIMEOUT", index + 1], `${index}`);
+        assertEquals(seen.filter((name) => name === "acquire").length, 2);
+        await until(async () => {
+          const list = await admin.query(
+            "SELECT id FROM information_schema.processlist WHERE info LIKE '%SLEEP(3%' AND id <> CONNECTION_ID()",
+          );
+          return list.length === 0;
+        }, "the end of the statement");
+      }
+      const idle = await pool.getConnection(); // nothing runs on it
+      await until(() => events === ways.length + 1);
+      assertEquals(idle.isValid(), false);
+      await idle.release();
+      await soon(pool.query("SELECT 2"));
+      await until(() => String(counts(pool)) === "0,1");
+      await soon(pool.end());
+    }),
+);

@@ -399,6 +399,69 @@ Deno.test("dnsPostgres: credentials give the login of each connection", () =>
     assertThrows(() => make({ credentials: () => "s3cret" }), TypeError, '"password"');
   }));
 
+/** Number of statements that are running on the first server with a text in them. */
+async function running(sql: Sql, text: string): Promise<number> {
+  const [row] = await sql`
+    SELECT count(*)::int AS n FROM pg_stat_activity
+    WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE ${`%${text}%`}`;
+  return row!.n;
+}
+
+Deno.test("dnsPostgres: what is held for longer than leaseTimeout is terminated and cancelled, and its place given on", () =>
+  withSqls(async ({ make }) => {
+    const logger = { debug() {}, info() {}, warn() {} };
+    const closed: number[] = [];
+    const options = { max: 1, leaseTimeout: 0.5, logger, onclose: (id: number) => closed.push(id) };
+    const sql = make(options as Partial<Options>);
+    const events: { readonly takenAt?: string | undefined }[] = [];
+    sql.engine!.addEventListener("leasetimeout", ({ detail }) => void events.push(detail));
+    const admin = make({ max: 1 });
+    const ways: (() => Promise<unknown>)[] = [
+      async () => await sql`SELECT pg_sleep(31)`,
+      async () => await sql.begin((sql) => sql`SELECT pg_sleep(31)`),
+      async () => await sql.begin(() => new Promise(() => {})),
+      async () => {
+        const reserved = await sql.reserve();
+        try {
+          await reserved`SELECT pg_sleep(31)`;
+        } finally {
+          reserved.release();
+        }
+      },
+    ];
+    for (const [index, way] of ways.entries()) {
+      const failed = assertRejects(way);
+      await until(() => sql.engine!.status().inUse === 1);
+      const [row] = await soon(sql.begin((sql) => sql`SELECT 1 AS n`));
+      assertEquals(row!.n, 1);
+      const error = await soon(failed);
+      assertEquals((error as { code?: string }).code, "LEASE_TIMEOUT", `${index}`);
+      assertEquals(events.length, index + 1);
+      await until(
+        async () => await running(admin, "pg_sleep(31") === 0,
+        "the end of the statement",
+      );
+    }
+    await until(() => closed.length === ways.length);
+    await soon(sql.end());
+  }));
+
+Deno.test("dnsPostgres: a connection that many short statements share is not reported, and not terminated, as one that is held", () =>
+  withSqls(async ({ make }) => {
+    const lines: string[] = [];
+    const logger = { debug() {}, info() {}, warn: (line: string) => void lines.push(line) };
+    const endMs = performance.now() + 3000;
+    const share = async (options: DnsPostgresOptions) => {
+      const sql = make({ max: 1, logger, ...options } as Partial<Options>);
+      const work = async () => {
+        while (performance.now() < endMs) await sql`SELECT pg_sleep(0.005)`;
+      };
+      await Promise.all(Array.from({ length: 5 }, work));
+      assertEquals([lines, sql.engine!.status().opened], [[], 1]);
+    };
+    await Promise.all([share({ leaseTimeout: 2 }), share({ leaseWarnAfter: 2 })]);
+  }));
+
 Deno.test("dnsPostgres: options that cannot be used are refused, dnspool's and the driver's", () =>
   withSqls(({ make }) => {
     const refused = (options: object, message: string) =>
