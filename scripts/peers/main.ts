@@ -7,7 +7,7 @@
  *         --drizzle=DIR --mariadb=DIR
  *
  * Node is that of the PATH, the servers are those of the lab. Exit status: 0; 1 if a test has another outcome with the
- * drop-in that `differences.ts` does not list.
+ * drop-in that `differences.ts` does not list, and a second time as well.
  *
  * @module
  */
@@ -54,17 +54,17 @@ async function run(suite: Suite, preload: Record<string, string>): Promise<Outco
 const count = (outcomes: Outcomes, wanted: string) =>
   Object.values(outcomes).filter((outcome) => outcome === wanted).length;
 
-/** Compares two runs of a suite; returns the number of differences that are not listed. */
-function compare({ name }: Suite, original: Outcomes, dropIn: Outcomes): number {
+/** Compares two runs of a suite; returns the tests with another outcome for which no reason is listed. */
+function compare({ name }: Suite, original: Outcomes, dropIn: Outcomes): string[] {
   const describe = (outcomes: Outcomes) =>
     `${count(outcomes, "passed")} passed, ${count(outcomes, "failed")} failed`;
   console.log(`${name}: original ${describe(original)}; drop-in ${describe(dropIn)}`);
-  let unlisted = 0;
+  const unlisted: string[] = [];
   for (const test of new Set([...Object.keys(original), ...Object.keys(dropIn)])) {
     const [before = "missing", now = "missing"] = [original[test], dropIn[test]];
     if (before === now) continue;
     const reason = DIFFERENCES[name]?.[test];
-    if (reason === undefined) unlisted++;
+    if (reason === undefined) unlisted.push(test);
     console.log(`  ${test}: ${before}, ${now}${reason ? ` (${reason})` : ""}`);
   }
   return unlisted;
@@ -123,7 +123,13 @@ for (const suite of suitesOf(checkouts, { postgres, mariadb, replicating, dir })
     NODE_OPTIONS: `--import ${new URL("substitute.mjs", import.meta.url)}`,
     DNSPOOL_PEERS: JSON.stringify({ package: `${dir}/package`, targets: suite.targets, used }),
   };
-  unlisted += compare(suite, original, await run(suite, preload));
+  const differing = compare(suite, original, await run(suite, preload));
+  if (differing.length > 0) {
+    // On a busy machine, tests with short times fail with the original as well.
+    console.log(`${suite.name}: once more`);
+    const again = compare(suite, await run(suite, {}), await run(suite, preload));
+    unlisted += again.filter((test) => differing.includes(test)).length;
+  }
   const replaced = (await Deno.readTextFile(used)).split("\n");
   for (const kind of suite.replaces) {
     if (replaced.includes(kind)) continue;
