@@ -205,7 +205,7 @@ export class DriverSocket extends EventEmitter {
     const hasBegun = begin();
     this.#isCounting = false;
     if (!hasBegun) this.#unsent = unsent;
-    if (isFirst && this.#unsent !== "yes") {
+    if (isFirst && !this.#hasBegun) { // a long statement is sent at once
       this.#expectSync();
       return false;
     }

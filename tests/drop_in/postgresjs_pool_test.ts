@@ -295,6 +295,16 @@ Deno.test("dnsPostgres: a reserved connection that is released while its stateme
     }
   }));
 
+Deno.test("dnsPostgres: a long statement gives its connection back when it is answered", () =>
+  withSqls(async ({ make }) => {
+    const sql = make({ max: 1 });
+    await where(sql);
+    for (const text of [`SELECT '${"x".repeat(5000)}'`, "SELECT 1"]) {
+      await sql.unsafe(text);
+      assertEquals(sql.engine!.status().inUse, 0);
+    }
+  }));
+
 Deno.test("dnsPostgres: a transaction begun by a statement of its own goes on if there is one connection, and is refused otherwise", () =>
   withSqls(async ({ make }) => {
     const one = make({ max: 1 });
