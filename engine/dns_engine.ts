@@ -133,6 +133,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
       run: this.#runner("begin a transaction"),
       note: statementLog(this.#core.log, this.#execution.loggingToken),
       plan,
+      guard: <T>(work: () => T | Promise<T>) => work(),
     };
     if (typeof fn !== "function") throw mustBe("fn", "a function", fn);
     if (limit === undefined) {
@@ -145,9 +146,8 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
       within,
       hideData: this.#hideData,
       work: (lease, guard) => {
-        const guarded = (lease: Lease<C>) => guard(() => fn(lease));
         const body = within === undefined ? transaction : savepoint;
-        return body(lease, guarded, parts);
+        return body(lease, fn, { ...parts, guard });
       },
     });
   }

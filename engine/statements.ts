@@ -9,6 +9,7 @@ import type {
   Adapter,
   BindValues,
   NotCommitted,
+  Statement,
   TransactionPlan,
   TransactionStatus,
 } from "../adapters/adapter.ts";
@@ -17,6 +18,7 @@ import type { Log } from "../internal/log.ts";
 import { redactValues } from "../internal/redact.ts";
 import type { Lease } from "../pool/lease.ts";
 import { PoolLease } from "../pool/pool_lease.ts";
+import type { GuardOptions } from "./call_limit.ts";
 
 /** Runs one statement on a lease. */
 export type Run<C> = (
@@ -99,6 +101,8 @@ export interface TransactionParts<C> {
   readonly note: (text: string) => void;
   /** The statements of a transaction with settings; `undefined` for one without. */
   readonly plan: TransactionPlan | undefined;
+  /** Runs what the call's signal and timeout cancel. */
+  guard<T>(work: () => T | Promise<T>, options?: GuardOptions): T | Promise<T>;
 }
 
 /** Runs a function in a transaction of the lease's session. What its plan changes in the session is put back. */
@@ -109,14 +113,23 @@ export async function transaction<C, T>(
 ): Promise<T> {
   const [first, ...others] = parts.plan?.before ?? [];
   if (first === undefined) return await plainTransaction(lease, fn, parts);
-  await parts.run(lease, ...first);
+  await set(lease, first, parts);
   PoolLease.borrowSettings(lease, true);
   try {
-    for (const statement of others) await parts.run(lease, ...statement);
+    for (const statement of others) await set(lease, statement, parts);
     return await plainTransaction(lease, fn, parts);
   } finally {
     if (!lease.released) await putBack(lease, parts);
   }
+}
+
+/** Runs a statement that sets something. If it is done in spite of an abort, what follows is done or undone as well. */
+async function set<C>(
+  lease: Lease<C>,
+  statement: Statement,
+  { run, guard }: TransactionParts<C>,
+): Promise<void> {
+  await guard(() => run(lease, ...statement), { keepsResult: true });
 }
 
 /** Puts the settings of the session back. If that fails, the connection is closed when it comes back. */
@@ -138,8 +151,8 @@ async function plainTransaction<C, T>(
   PoolLease.takeServerError(lease);
   await begin(lease, parts);
   try {
-    for (const statement of parts.plan?.after ?? []) await parts.run(lease, ...statement);
-    const result = await fn(lease);
+    for (const statement of parts.plan?.after ?? []) await set(lease, statement, parts);
+    const result = await parts.guard(() => fn(lease));
     await commit(lease, parts);
     return result;
   } catch (error) {
@@ -200,12 +213,12 @@ export async function savepoint<C, T>(
   fn: (lease: Lease<C>) => T | Promise<T>,
   parts: TransactionParts<C>,
 ): Promise<T> {
-  const { run } = parts;
+  const { run, guard } = parts;
   const name = `dnspool_${++savepoints}`;
   PoolLease.takeServerError(lease);
   await run(lease, `SAVEPOINT ${name}`);
   try {
-    const result = await fn(lease);
+    const result = await guard(() => fn(lease));
     await release(lease, name, parts);
     return result;
   } catch (error) {

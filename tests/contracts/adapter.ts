@@ -18,7 +18,12 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import type { Adapter, Target, TransactionStatus } from "../../adapters/adapter.ts";
+import type {
+  Adapter,
+  Target,
+  TransactionPlan,
+  TransactionStatus,
+} from "../../adapters/adapter.ts";
 import {
   type BeginOptions,
   ConnectError,
@@ -1143,6 +1148,36 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
       assertEquals((await soon(aborted)).error, reason);
       assertEquals(await context.admin("SELECT name FROM things WHERE name = 'undone'"), []);
       assertEquals(await sessionOf(engine, context), session);
+    },
+
+  "cancel(): ends a setting of a transaction after its timeout, before it and in it, and the session is reused":
+    async <C>(context: TestContext<C>) => {
+      const { adapter, dialect } = context;
+      if (!adapter.cancel) return;
+      const plans: Pick<TransactionPlan, "before" | "after">[] = [
+        { before: [[dialect.insert, ["before"]], [dialect.sleep]], after: [] },
+        { before: [], after: [[dialect.insert, ["undone"]], [dialect.sleep]] },
+      ];
+      for (const plan of plans) {
+        const planTransaction = () => ({ begin: "BEGIN", end: [], ...plan });
+        const engine = context.engine({
+          adapter: { ...adapter, planTransaction },
+          poolSize: 1,
+          maxOverflow: 0,
+          probeTimeout: 5,
+        });
+        const session = await sessionOf(engine, context);
+        let called = false;
+        const late = await assertRejects(() =>
+          soon(
+            engine.begin(() => void (called = true), { readOnly: false, timeout: 0.3 }),
+          )
+        );
+        assert(late instanceof DOMException && late.name === "TimeoutError", inspected(late));
+        assertEquals([called, await context.admin(dialect.running("(30)"))], [false, []]);
+        assertEquals(await sessionOf(engine, context), session);
+      }
+      assertEquals(await context.admin("SELECT name FROM things WHERE name = 'undone'"), []);
     },
 
   "cancel(): in 100 races with the end of the statement, never hits the next one": async (

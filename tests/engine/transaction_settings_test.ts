@@ -110,6 +110,35 @@ Deno.test("Engine.begin() with settings puts them back after its signal and its 
   await engine.close();
 });
 
+Deno.test("Engine.begin() with settings cancels the statement that sets them after its signal and its timeout", async () => {
+  using time = fakeTime();
+  const { engine, adapter } = single({
+    query: (_, text) => text === "set" ? new Promise(() => {}) : [],
+  });
+  await engine.use(() => {});
+  const never = () => assert(false, "the function is called");
+  const late = assertRejects(
+    () => engine.begin(never, { settings, timeout: 1 }),
+    DOMException,
+    "no end of the transaction within 1 seconds",
+  );
+  await time.advance(1.01);
+  await late;
+  const stop = new AbortController();
+  const aborted = assertRejects(
+    () => engine.begin(never, { settings, signal: stop.signal }),
+    Error,
+    "stop",
+  );
+  await time.advance(0);
+  stop.abort(new Error("stop"));
+  await time.advance(0);
+  await aborted;
+  const way = ["keep settings", "set", "cancel", "put settings back"];
+  assertEquals(adapter.clients.map(({ log }) => log), [[...way, ...way]]);
+  await engine.close();
+});
+
 Deno.test("Engine.begin() with settings that is aborted at any moment leaves none to the next holder", async () => {
   let begun = 0;
   for (let turns = 0; turns < 120; turns++) {
