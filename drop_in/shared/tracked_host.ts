@@ -177,7 +177,9 @@ export class TrackedHost<C> {
         const attempts = isOf(error, ConnectError) ? error.attempts : [];
         if (await switchFamily(this.#answer, attempts, signal)) continue;
         this.#answer.refresh();
-        if (!this.#dialer.isTransient(error, retry) || now() + RETRY_DELAY_MS >= endMs) throw error;
+        if (!this.#dialer.errors.isTransient(error, retry) || now() + RETRY_DELAY_MS >= endMs) {
+          throw error;
+        }
         await delay(RETRY_DELAY_MS, signal);
       }
     }

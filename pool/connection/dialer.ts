@@ -1,6 +1,5 @@
 /**
- * Opens a connection to one of the endpoints: chooses the order, tries several at once if the first is silent, and
- * describes the failure if none accepts one.
+ * Opens a connection to one of the endpoints: chooses the order, tries several at once if the first is silent.
  *
  * @module
  */
@@ -8,22 +7,14 @@
 import { deadline } from "../../internal/async.ts";
 import { awakeTimer, maintenanceTimer, now } from "../../internal/clock.ts";
 import { type Endpoint, endpointName, endpointOf } from "../../internal/endpoint.ts";
-import { isSocketPath } from "../../internal/host_name.ts";
-import { hostPort } from "../../internal/ip.ts";
-import { listForMessage } from "../../internal/listed.ts";
 import { idOf } from "../../internal/object_id.ts";
-import { isSocketError } from "../../internal/socket_errors.ts";
-import { codeOf, isOf, isTimeout, messageOf } from "../../internal/thrown.ts";
+import { isOf, isTimeout } from "../../internal/thrown.ts";
 import { Secrets } from "../../internal/redact.ts";
 import type { Adapter, Target } from "../../adapters/adapter.ts";
-import {
-  type ConnectAttempt,
-  ConnectError,
-  CredentialsError,
-  DriverUnavailableError,
-} from "../../errors.ts";
+import { type ConnectAttempt, CredentialsError, DriverUnavailableError } from "../../errors.ts";
 import { AddressOrder, type Balance } from "./address_order.ts";
 import { closeConnection } from "./close.ts";
+import { ConnectErrors } from "./connect_errors.ts";
 import { type CredentialsFunction, gaveNothing, type Login, LoginSource } from "./credentials.ts";
 import { answers } from "./probes.ts";
 import { firstReady } from "./race.ts";
@@ -46,12 +37,6 @@ export interface DialedConnection<C> {
  * client at MySQL's servers (`max_connect_errors`), so it is completed and then closed.
  */
 const LOSER_GRACE_MS = 1000;
-
-/** Codes for a Unix socket that is not there, as while its server starts, or whose queue is full. */
-const NO_SOCKET = new Set(["ENOENT", "EAGAIN"]);
-
-/** Maximum number of characters of what the servers said, in the message of an error. */
-const MAX_SAID = 1500;
 
 /** Begins the message for a connect whose time was over while it waited for user and password. */
 const GAVE_NOTHING = 'the function "credentials" gave nothing';
@@ -114,10 +99,11 @@ interface Round {
 
 /** Opens the connections of one engine. */
 export class Dialer<C> {
+  /** Describes failed connects. */
+  readonly errors: ConnectErrors;
   readonly #adapter: Adapter<C>;
   readonly #target: DialTarget;
   readonly #settings: DialerSettings;
-  readonly #secrets: Secrets;
   /** Gives user and password; `undefined`: the target has them. */
   readonly #logins: LoginSource | undefined;
   readonly #order: AddressOrder;
@@ -140,7 +126,7 @@ export class Dialer<C> {
     shared: { readonly secrets?: Secrets; readonly logins?: LoginSource | undefined } = {},
   ) {
     const { secrets = new Secrets([target.password]) } = shared;
-    this.#secrets = secrets;
+    this.errors = new ConnectErrors(adapter, target, secrets);
     this.#adapter = adapter;
     this.#target = target;
     this.#settings = settings;
@@ -190,7 +176,7 @@ export class Dialer<C> {
     const reasons = dial.attempts.map(({ error }) => error);
     throw first && reasons.every((reason) => isOf(reason, CredentialsError))
       ? first.error
-      : this.#connectError(dial.attempts);
+      : this.errors.ofAttempts(dial.attempts);
   }
 
   #race(dial: Dial, round: Round): Promise<DialedConnection<C> | undefined> {
@@ -291,51 +277,6 @@ export class Dialer<C> {
     await Promise.all(losers.map(([, ended]) => ended));
     await Promise.all(this.#closes);
     this.#logins?.clear();
-  }
-
-  /**
-   * Returns whether a failed connect may succeed later: the server is down, starting, unreachable or has another role.
-   * With a wrong password it will not, nor if one of several addresses refuses the password.
-   *
-   * @param error What `dial()` threw.
-   * @param connectedBefore Whether a connection was ever opened; before that, only a role is waited for.
-   */
-  isTransient(error: unknown, connectedBefore: boolean): boolean {
-    if (!isOf(error, ConnectError)) return false;
-    return (awaitsRole(error) || connectedBefore) && error.attempts.length > 0 &&
-      error.attempts.every(({ address, error }) =>
-        isOf(error, WrongRoleError) || this.#isTransient(error) ||
-        isSocketPath(address) && NO_SOCKET.has(codeOf(error))
-      );
-  }
-
-  /**
-   * Creates the error for waiters whose timeout was over while connects kept failing.
-   *
-   * @param last What the last connect failed with.
-   * @param waited The wait in seconds.
-   */
-  timeoutError(last: unknown, waited: number): ConnectError {
-    const { host } = this.#target;
-    const text = this.#redact(messageOf(last));
-    const attempts = isOf(last, ConnectError) ? last.attempts : [];
-    return new ConnectError(
-      `Cannot connect to "${host}" within ${Number(waited.toFixed(3))} seconds: ${text}`,
-      { host, attempts, cause: isOf(last, ConnectError) ? last.cause : last },
-    );
-  }
-
-  /**
-   * Creates the error for a connection that was closed before it could be used.
-   *
-   * @param address The address that the connection was open to.
-   * @param cause The driver's error, if there was one.
-   */
-  closedDuringConnect(address: string, cause: unknown): ConnectError {
-    const error = Object.assign(new Error("the connection was closed at once", { cause }), {
-      code: "ECONNRESET",
-    });
-    return this.#connectError([{ address, error }]);
   }
 
   /** Tries one address; if that fails, notes why and returns `undefined`. */
@@ -523,45 +464,4 @@ export class Dialer<C> {
     this.#closes.add(closing);
     closing.then(() => this.#closes.delete(closing));
   }
-
-  #isTransient(error: unknown): boolean {
-    if (isTimeout(error) || isSocketError(error)) return true;
-    try {
-      if (this.#adapter.refusesLogin?.(error)) return false;
-      const verdict = this.#adapter.classify?.(error);
-      return verdict === "disconnect" || verdict === "closed";
-    } catch {
-      return false;
-    }
-  }
-
-  #connectError(attempts: readonly ConnectAttempt[]): ConnectError {
-    const { host, port, namesEndpoints } = this.#target;
-    const isWhole = this.#adapter.local || namesEndpoints;
-    const said = attempts.map(({ address, error }) => {
-      const text = messageOf(error) || codeOf(error);
-      if (isOf(error, CredentialsError)) return text;
-      const where = isWhole || isSocketPath(address) ? address : hostPort(address, port);
-      return `${where} said: ${this.#redact(text)}`;
-    });
-    return new ConnectError(`Cannot connect to "${host}": ${listForMessage(said, MAX_SAID)}`, {
-      host,
-      attempts,
-      cause: attempts.at(-1)?.error,
-    });
-  }
-
-  #redact(text: string): string {
-    return this.#secrets.redact(text);
-  }
-}
-
-/**
- * Returns whether a connect failed because a server has another role than the wanted one.
- *
- * @param error What `dial()` threw.
- */
-export function awaitsRole(error: unknown): boolean {
-  return isOf(error, ConnectError) &&
-    error.attempts.some(({ error }) => isOf(error, WrongRoleError));
 }

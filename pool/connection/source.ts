@@ -21,8 +21,9 @@ import type { SafeObserver } from "../observer.ts";
 import type { Slot } from "../slot.ts";
 import { type CheckSettings, ConnectionChecks } from "./checks.ts";
 import { callCloseHook, closeConnection, type TerminateOptions } from "./close.ts";
+import { awaitsRole } from "./connect_errors.ts";
 import type { CurrentAddresses } from "./departures.ts";
-import { awaitsRole, type DialedConnection, type Dialer } from "./dialer.ts";
+import type { DialedConnection, Dialer } from "./dialer.ts";
 import { type HookedConnection, noEndOf } from "./hooks.ts";
 import { switchFamily } from "./routes.ts";
 
@@ -122,7 +123,7 @@ export class ConnectionSource<C> implements Connections<C> {
     if (!connectRetry) return false;
     const always = connectRetry === "always";
     if (isOf(error, ResolveError)) return always && error.kind !== "config";
-    return this.#dialer.isTransient(error, always || this.#history.connected);
+    return this.#dialer.errors.isTransient(error, always || this.#history.connected);
   }
 
   awaitsRole(error: unknown): boolean {
@@ -130,7 +131,7 @@ export class ConnectionSource<C> implements Connections<C> {
   }
 
   timeoutError(lastError: unknown, waited: number): Error {
-    return this.#dialer.timeoutError(lastError, waited);
+    return this.#dialer.errors.timeoutError(lastError, waited);
   }
 
   keepFresh(): () => void {
@@ -222,7 +223,9 @@ export class ConnectionSource<C> implements Connections<C> {
     try {
       await this.#callConnectHooks(connection, signal);
       this.#adapter.keepSettings?.(client);
-      if (closeWatch.closed) throw this.#dialer.closedDuringConnect(address, closeWatch.error);
+      if (closeWatch.closed) {
+        throw this.#dialer.errors.closedDuringConnect(address, closeWatch.error);
+      }
       return closeWatch;
     } catch (error) {
       if (closeWatch.closed) this.#answer.refresh();
