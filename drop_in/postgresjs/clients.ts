@@ -111,8 +111,11 @@ function clientOptions(
   max: number,
 ): Record<string, unknown> {
   let reads = 0;
+  // The driver obeys `sslrootcert=system`, and sends it to the server too, which refuses it.
+  const { sslrootcert: _, ...connection } = options.connection;
   const all = {
     ...options,
+    connection,
     ...own,
     path: false,
     ssl: false,

@@ -56,13 +56,17 @@ function sourceOf(program: string): string {
  *
  * @param program Its source, as a module in JavaScript. `"root/mod.ts"` is the module of the repository; imports from npm
  * are written as for Deno.
+ * @param env Variables of its environment, beside those of this process.
  * @returns Its outcome.
  */
-export async function runProgram(program: string): Promise<Outcome> {
+export async function runProgram(
+  program: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
   const startMs = performance.now();
   const child = spawn(process.execPath, argsFor(), {
     cwd: fileURLToPath(ROOT),
-    env: { ...process.env, NO_COLOR: "1" },
+    env: { ...process.env, NO_COLOR: "1", ...env },
     signal: AbortSignal.timeout(LIMIT_MS),
   });
   child.on("error", () => {}); // of the signal: the exit code tells
