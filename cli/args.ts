@@ -70,6 +70,8 @@ const COMMANDS: Readonly<Record<CommandName, Readonly<Record<string, Flag>>>> = 
     "target-session-attrs": { type: "string" },
     "password-file": { type: "string", guarded: true },
     "credentials": { type: "string", guarded: true },
+    "listen": { type: "string" },
+    "setting": { type: "string", multiple: true, guarded: true },
   },
 };
 const NAMES = Object.keys(COMMANDS) as CommandName[];

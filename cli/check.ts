@@ -27,6 +27,7 @@ import { dnsOptions, secondsOf, toUsageError } from "./dns_flags.ts";
 import { type Facts, type Finding, findingsOf } from "./findings.ts";
 import { type Cell, rounded, span, table, type Tone } from "./format.ts";
 import { inspectServers, type ServerReport, type TlsVerdict } from "./servers.ts";
+import { type Outcome, readTrials, type Trials } from "./trials.ts";
 
 const URL_RULE = "a database URL, on the command line or in DATABASE_URL";
 
@@ -40,6 +41,8 @@ interface Target {
   readonly settings: EngineSettings<unknown>;
   /** The function that gives user and password, if a flag asks for one. */
   readonly credentials: CheckedCredentials | undefined;
+  /** What is tried on each server because flags ask for it. */
+  readonly trials: Trials;
 }
 
 /**
@@ -79,7 +82,7 @@ export async function check(
 }
 
 async function collectFacts(
-  { url, adapter, settings }: Target,
+  { url, adapter, settings, trials }: Target,
   signal: AbortSignal,
 ): Promise<Facts> {
   const hosts: readonly InspectedHost[] = isService(url, settings)
@@ -93,6 +96,7 @@ async function collectFacts(
         destination: destinationOf(url, host, settings),
         settings: { ...settings, targetSessionAttrs: "any" },
         signal,
+        trials,
       });
       const chain = answer.chain ?? exact?.chain;
       const facts = { answer: { ...answer, chain }, exactTtl: exact?.ttl };
@@ -103,6 +107,7 @@ async function collectFacts(
     hosts: inspected.map(({ facts }) => facts),
     servers: inspected.flatMap(({ servers }) => servers),
     wanted: settings.targetSessionAttrs,
+    listens: trials.channel !== undefined,
   };
 }
 
@@ -152,7 +157,7 @@ async function readTarget(text: string | undefined, flags: Flags): Promise<Targe
     // Refuses everything that an engine refuses, with the same errors.
     await getDnsEngine(url, { ...options, adapter }).close();
     const settings = readEngineOptions(readUrlOptions(url, options));
-    return { url, adapter, settings, credentials };
+    return { url, adapter, settings, credentials, trials: readTrials(flags, adapter) };
   } catch (error) {
     throw toUsageError(error);
   }
@@ -178,7 +183,7 @@ async function resolveTwice(
 }
 
 function reportJson(
-  { url, adapter, credentials }: Target,
+  { url, adapter, credentials, trials }: Target,
   { hosts, servers, wanted }: Facts,
   findings: readonly Finding[],
 ): Record<string, unknown> {
@@ -192,7 +197,9 @@ function reportJson(
       ...answerJson(answer),
       exactTtl: exactTtl ?? null,
     })),
-    servers: servers.map(({ host, address, port, connect, tls, role, version, error }) => ({
+    servers: servers.map((
+      { host, address, port, connect, tls, role, version, error, listen, settings },
+    ) => ({
       host,
       address,
       port,
@@ -200,11 +207,24 @@ function reportJson(
       tls,
       role: role ?? null,
       version: version ?? null,
-      error: error ? { code: error.code ?? null, message: error.message } : null,
+      error: errorJson(error),
+      ...(trials.channel !== undefined && { listen: outcomeJson(listen) }),
+      ...(trials.plan && { settings: outcomeJson(settings) }),
     })),
     ...(credentials && { credentials: credentials.reports.map(credentialsJson) }),
     findings,
   };
+}
+
+function errorJson(error: ServerReport["error"]): Record<string, unknown> | null {
+  return error ? { code: error.code ?? null, message: error.message } : null;
+}
+
+/** Returns the outcome of a trial; `null` for one that was not made. */
+function outcomeJson(outcome: Outcome | undefined): Record<string, unknown> | null {
+  if (outcome === undefined) return null;
+  const { took, error } = outcome;
+  return { took: took === undefined ? null : rounded(took), error: errorJson(error) };
 }
 
 function credentialsJson(
@@ -221,18 +241,30 @@ function credentialsLine({ host, took, user, expiresIn }: CredentialsReport): st
 }
 
 function reportLines(
-  { url, credentials }: Target,
+  { url, credentials, trials }: Target,
   facts: Facts,
   findings: readonly Finding[],
   { paint }: CommandContext,
 ): string[] {
   const { hosts, servers } = facts;
-  const head = ["address", "connect", "TLS", "role", "server"].map((text, at) => ({
+  const tried = [
+    ...(trials.channel === undefined ? [] : ["listen" as const]),
+    ...(trials.plan ? ["settings" as const] : []),
+  ];
+  const head = ["address", "connect", "TLS", "role", "server", ...tried].map((text, at) => ({
     text,
     tone: "dim" as const,
-    right: at === 1,
+    right: at === 1 || at > 4,
   }));
-  const rows = table([head, ...servers.map(row)], paint);
+  const rows = table(
+    [
+      head,
+      ...servers.map((
+        server,
+      ) => [...row(server), ...tried.map((name) => outcomeCell(server[name]))]),
+    ],
+    paint,
+  );
   const answers = hosts.flatMap(({ answer, exactTtl, service }) => [
     ...(hosts.length > 1 || service ? [paint(hostTitle(answer, service), "bold")] : []),
     ...answerLines(answer, paint, exactTtl),
@@ -282,6 +314,12 @@ function row({ address, port, connect, tls, role, version, error }: ServerReport
     { text: role ? roleText(role) : "-" },
     { text: version ?? "-" },
   ];
+}
+
+function outcomeCell(outcome: Outcome | undefined): Cell {
+  if (outcome === undefined) return { text: "-", right: true };
+  if (outcome.error) return { text: "failed", tone: "bad", right: true };
+  return { text: span(outcome.took), tone: "good", right: true };
 }
 
 function roleText({ standby, readOnly }: Role): string {

@@ -16,6 +16,8 @@ const FLAGS: Readonly<Record<string, string>> = {
   dnsTimeout: "--timeout",
   connectTimeout: "--connect-timeout",
   targetSessionAttrs: "--target-session-attrs",
+  channel: "--listen",
+  settings: "--setting",
 };
 
 /**

@@ -26,6 +26,8 @@ export interface Facts {
   readonly servers: readonly ServerReport[];
   /** The role that the pool requires. */
   readonly wanted: WantedRole;
+  /** Whether notifications were to be tried. */
+  readonly listens?: boolean;
 }
 
 /** A problem that exists, or would occur at a failover. */
@@ -56,7 +58,7 @@ const FAILED_TLS: readonly TlsVerdict[] = ["wrong name", "expired", "not trusted
 export function findingsOf(facts: Facts): Finding[] {
   const isOnly = facts.hosts.length === 1;
   const names = facts.hosts.flatMap((host) => [...aboutName(host, isOnly)]);
-  const found = [...names, ...aboutServers(facts), ...aboutRoles(facts)];
+  const found = [...names, ...aboutServers(facts), ...aboutTrials(facts), ...aboutRoles(facts)];
   const failures = found.filter(({ level }) => level === "failure");
   return [...failures, ...found.filter(({ level }) => level === "warning")];
 }
@@ -111,6 +113,23 @@ function* aboutServers({ servers }: Facts): Generator<Finding> {
       const message = `The certificate of ${address} ${what}: another server could take its place`;
       yield { ...warning("certificate-unchecked", message), address };
     }
+  }
+}
+
+function* aboutTrials({ servers, listens }: Facts): Generator<Finding> {
+  for (const { address, listen, settings } of servers) {
+    if (listen?.error) {
+      const message = `LISTEN at ${address} failed: ${listen.error.message}`;
+      yield { level: "failure", code: "no-notification", address, message };
+    }
+    if (settings?.error) {
+      const message = `The settings cannot be set at ${address}: ${settings.error.message}`;
+      yield { level: "failure", code: "no-setting", address, message };
+    }
+  }
+  if (listens && servers.length > 0 && servers.every(({ role }) => role?.standby)) {
+    const message = "Each server behind the name is a standby, which has no notifications";
+    yield { level: "failure", code: "no-notification", message };
   }
 }
 

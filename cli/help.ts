@@ -97,6 +97,10 @@ can see the command line. No output shows the password.
   --password-file FILE   a file with the password, in place of one in the URL
   --credentials MODULE   a module whose default export is the function of the option
                          "credentials". It is called once for each host
+  --listen CHANNEL       listens on the channel, by a connection of its own to each server
+                         but standbys, and sends a notification to it
+  --setting NAME=VALUE   sets it in a transaction, which is rolled back, such as
+                         role=tenants or app.tenant=7; may be given several times
 ${DNS_FLAGS}
   --timeout SECONDS      for the resolution. Default: 12
   --json                 one JSON object; times in it are seconds
@@ -105,11 +109,13 @@ ${OUTPUT_FLAGS}
 For TLS, the URL has sslmode=verify-full, and sslrootcert=FILE for your own authority.
 
 The driver that the URL names must be installed, for example with "npm install pg". The
-check reads the server's role and version, and changes nothing.
+check reads the server's role and version, and changes nothing. The notification of
+--listen reaches other listeners of the channel too; its payload is "dnspool check", and
+an ID.
 
-Exit status: 0 without findings; 1 if a connection failed, no server has the required role
-or the name has no address; 2 if the command line is wrong; 3 with only warnings; 130
-after Ctrl-C.`;
+Exit status: 0 without findings; 1 if a connection, a notification or a setting failed, no
+server has the required role or the name has no address; 2 if the command line is wrong; 3
+with only warnings; 130 after Ctrl-C.`;
 
 const BY_COMMAND: Readonly<Record<CommandName, string>> = {
   resolve: RESOLVE,

@@ -13,6 +13,7 @@ import { closeConnection } from "../pool/connection/close.ts";
 import { Dialer, type DialerSettings } from "../pool/connection/dialer.ts";
 import { ConnectError, DriverUnavailableError } from "../errors.ts";
 import { printable } from "./format.ts";
+import { type Outcome, type Trials, tryListen, trySettings } from "./trials.ts";
 
 /** The report on the server at one address. */
 export interface ServerReport {
@@ -30,6 +31,10 @@ export interface ServerReport {
   readonly version: string | undefined;
   /** The reason that there is no connection, or that it could not be used. */
   readonly error: { readonly code: string | undefined; readonly message: string } | undefined;
+  /** How a notification arrived; missing if that was not tried. */
+  readonly listen?: Outcome | undefined;
+  /** How the settings of a transaction were set; missing if that was not tried. */
+  readonly settings?: Outcome | undefined;
 }
 
 /**
@@ -52,6 +57,8 @@ export interface Inspection<C> {
   readonly destination: Destination;
   readonly settings: DialerSettings;
   readonly signal: AbortSignal;
+  /** What is tried on each server. */
+  readonly trials?: Trials;
 }
 
 /**
@@ -107,7 +114,8 @@ async function inspectServer<C>(
       signal,
       what: `${address} did not report its role`,
     });
-    return { ...unknown, connect, tls: tlsOf(client, adapter), ...found };
+    const tried = await tryAll(client, { ...inspection, dialer, address, role: found.role });
+    return { ...unknown, connect, tls: tlsOf(client, adapter), ...found, ...tried };
   } catch (error) {
     signal.throwIfAborted();
     const { error: reason } = failureOf(error, destination);
@@ -115,6 +123,40 @@ async function inspectServer<C>(
   } finally {
     await closeConnection({ client, address, info: {} }, { adapter, how: "close" });
   }
+}
+
+/** Tries what the flags ask for. A standby has no notifications. */
+async function tryAll<C>(
+  client: C,
+  { adapter, destination, settings, signal, trials = {}, dialer, address, role }: Inspection<C> & {
+    readonly dialer: Dialer<C>;
+    readonly address: string;
+    readonly role: Role | undefined;
+  },
+): Promise<Pick<ServerReport, "listen" | "settings">> {
+  const { channel, plan } = trials;
+  const limits = { adapter, limitMs: settings.connectTimeoutMs, signal };
+  const outcomeOf = async (trial: () => Promise<number>): Promise<Outcome> => {
+    try {
+      return { took: await trial() };
+    } catch (error) {
+      signal.throwIfAborted();
+      return { error: failureOf(error, destination).error! };
+    }
+  };
+  const listen = async () => {
+    const { client: listener } = await dialer.dial([address], signal);
+    try {
+      return await tryListen(listener, client, { ...limits, channel: channel! });
+    } finally {
+      await closeConnection({ client: listener, address, info: {} }, { adapter, how: "close" });
+    }
+  };
+  const listens = channel !== undefined && !role?.standby;
+  return {
+    ...(listens && { listen: await outcomeOf(listen) }),
+    ...(plan && { settings: await outcomeOf(() => trySettings(client, { ...limits, plan })) }),
+  };
 }
 
 const UNKNOWN = {

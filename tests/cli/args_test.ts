@@ -160,6 +160,31 @@ Deno.test("a wrong command line ends with status 2, and an error that says what 
       '"--target-session-attrs" must be one of "any", "read-write"',
     ],
     ["check postgresql://x/y --connect-timeout 0", '"--connect-timeout" must be a number'],
+    ["check postgresql://x/y --listen", '"--listen" must be followed by a value, got none'],
+    [
+      `check postgresql://x/y --listen ${"x".repeat(64)}`,
+      '"--listen" must be 1 to 63 bytes of UTF-8 without NUL, got 64 bytes',
+    ],
+    ["check postgresql://x/y --listen a --listen b", '"--listen" must be given once'],
+    [
+      "check mysql://x/y --listen a",
+      '"--listen" must not be given: the adapter "mysql2" has no notifications',
+    ],
+    [
+      "check mariadb://x/y --listen a",
+      '"--listen" must not be given: the adapter "mariadb" has no notifications',
+    ],
+    [
+      "check postgresql+db-postgres://x/y --listen a",
+      '"--listen" must not be given: the adapter "db-postgres" has no notifications',
+    ],
+    ["check postgresql://x/y --setting role", '"--setting" must be NAME=VALUE, got another form'],
+    ["check postgresql://x/y --setting =x", '"--setting" must be NAME=VALUE, got another form'],
+    [
+      "check mysql://x/y --setting role=a",
+      '"settings["role"]" must not be given: MySQL and MariaDB have none for one transaction',
+    ],
+    ["check mysql://x/y --setting a-b=1", '"--setting" must be named after system variables'],
   ];
   for (const [line, expected] of table) {
     const { code, out, err } = await call(line.split(" ").filter((arg) => arg !== ""));
@@ -198,6 +223,9 @@ Deno.test("an error about the command line shows no password", async () => {
     ["check", URL_WITH_PASSWORD, "--timeout", URL_WITH_PASSWORD],
     ["check", URL_WITH_PASSWORD, "--target-session-attrs", URL_WITH_PASSWORD],
     ["check", URL_WITH_PASSWORD, "--connect-timeout", URL_WITH_PASSWORD],
+    ["check", URL_WITH_PASSWORD, "--listen", URL_WITH_PASSWORD],
+    ["check", URL_WITH_PASSWORD, "--setting", URL_WITH_PASSWORD],
+    ["check", URL_WITH_PASSWORD, "--setting", PASSWORD],
   ];
   for (const args of lines) {
     const { code, out, err } = await call(args);

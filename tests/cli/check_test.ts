@@ -8,9 +8,11 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import pg from "npm:pg@^8.23";
 import { type Certificate, makeAuthority } from "../../lab/certificates.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
+import { startMariadb } from "../../lab/mariadb.ts";
 import { type PostgresServer, preparePostgres, startPostgres } from "../../lab/postgres.ts";
 import { DnsServer } from "../../testing/mod.ts";
 import { onDeno, onNode, type Outcome, runProgram, type Runtime } from "../support/cli.ts";
+import { mariadbTest } from "../support/servers.ts";
 
 const PASSWORD = "s3cret/P@55?";
 const WHO = { user: "app", password: PASSWORD, database: "orders" };
@@ -53,6 +55,11 @@ let runtimes: readonly Runtime[];
 /** The output of all programs. */
 const written: string[] = [];
 
+interface Trial {
+  readonly took: number | null;
+  readonly error: { readonly code: string | null; readonly message: string } | null;
+}
+
 interface Report {
   readonly url: string;
   readonly hosts: readonly Record<string, unknown>[];
@@ -65,6 +72,8 @@ interface Report {
     readonly role: { readonly standby: boolean; readonly readOnly: boolean } | null;
     readonly version: string | null;
     readonly error: { readonly code: string | null; readonly message: string } | null;
+    readonly listen?: Trial | null;
+    readonly settings?: Trial | null;
   }[];
   readonly credentials?: readonly unknown[];
   readonly findings: readonly {
@@ -447,6 +456,73 @@ onEach(
     }
   },
 );
+
+onEach(
+  "check listens, and sets settings in a transaction, if flags ask for it",
+  async (runtime) => {
+    const { dns, primary, standby } = lab;
+    dns.set(HOST, [primary.host, standby.host], { ttl: 5 });
+    await execute(primary, "DROP ROLE IF EXISTS tenants");
+    await execute(primary, "CREATE ROLE tenants");
+    const role = ["--target-session-attrs", "read-write"];
+    const settings = ["--setting", "role=tenants", "--setting", "app.tenant=a=b@c"];
+    const flags = [...role, "--listen", "Orders; --", ...settings];
+    const good = await report(runtime, urlOf(), ...flags);
+    assertEquals([good.code, good.codes], [0, []]);
+    const [first, second] = good.servers;
+    for (const trial of [first!.listen, first!.settings, second!.settings]) {
+      assertEquals(trial!.error, null);
+      assert(trial!.took! > 0 && trial!.took! < 10, `${trial!.took}`);
+    }
+    assertEquals(second!.listen, null);
+    const { out } = await check(runtime, [urlOf(), ...flags]);
+    assertMatch(
+      out,
+      /\n(address) .* server +listen +settings\n.* \d+\.\d ms +\d+\.\d ms\n.* - +\d+\.\d ms\n/,
+    );
+    assertEquals(out.includes("a=b@c"), false);
+
+    const wrong = await report(runtime, urlOf(), ...role, "--setting", "role=absent");
+    assertEquals([wrong.code, wrong.codes], [
+      1,
+      [primary, standby].map(({ host }) => `failure no-setting ${host}`),
+    ]);
+    assertMatch(wrong.findings[0]!.message, /^The settings cannot be set at .*: .*"absent"/);
+    assertEquals("listen" in wrong.servers[0]!, false);
+    dns.set(HOST, [standby.host], { ttl: 5 });
+    const none = await report(
+      runtime,
+      urlOf(),
+      "--target-session-attrs",
+      "standby",
+      "--listen",
+      "x",
+    );
+    assertEquals([none.code, none.codes], [1, ["failure no-notification"]]);
+  },
+);
+
+mariadbTest("dnspool check --setting, on MariaDB with both drivers", async () => {
+  await using deno = onDeno();
+  await using server = await startMariadb({
+    host: "127.0.0.1",
+    port: await freePort(["127.0.0.1"]),
+    ...WHO,
+  });
+  const checked = async (driver: string, ...settings: string[]) => {
+    const url = `${driver}://app:${encodeURIComponent(PASSWORD)}@127.0.0.1:${server.port}/orders`;
+    const flags = settings.flatMap((setting) => ["--setting", setting]);
+    const { out, err } = await runProgram(deno, ["check", url, "--json", ...flags]);
+    assertEquals(err, "");
+    return (JSON.parse(out) as Report).servers[0]!.settings!;
+  };
+  await Promise.all(["mysql", "mariadb"].map(async (driver) => {
+    const good = await checked(driver, "max_statement_time=1.5", "sql_mode=ANSI", "@tenant=7");
+    assertEquals([typeof good.took, good.error], ["number", null]);
+    const { error } = await checked(driver, "no_such_variable=1");
+    assertStringIncludes(error!.message, "no_such_variable");
+  }));
+});
 
 /** Checks without the driver, on Node only: Deno fetches it. */
 async function withoutDriver(): Promise<void> {

@@ -169,3 +169,21 @@ Deno.test("versionOf() returns name and version of each server", () => {
   ];
   for (const [version, expected] of table) assertEquals(versionOf(version), expected);
 });
+
+Deno.test("findingsOf() reports trials that failed, and that no server has notifications", () => {
+  const failed = { error: { code: undefined, message: "no answer" } };
+  const done = { took: 0.1 };
+  const wanted = "standby";
+  const servers = [{ ...STANDBY, settings: failed }, {
+    ...PRIMARY,
+    listen: failed,
+    settings: done,
+  }];
+  assertEquals(codes({ servers, wanted, listens: true }), [
+    "failure no-setting 10.0.0.2",
+    "failure no-notification 10.0.0.1",
+  ]);
+  assertEquals(codes({ servers: [STANDBY], wanted, listens: true }), ["failure no-notification"]);
+  assertEquals(codes({ servers: [STANDBY], wanted }), []);
+  assertEquals(codes({ servers: [REFUSING], listens: true }), ["failure no-connection 10.0.0.3"]);
+});
