@@ -195,7 +195,7 @@ export class TrackedHost<C> {
   async login(endpoint: Endpoint, signal: AbortSignal): Promise<Login | undefined> {
     this.#choosing++;
     try {
-      const login = await this.#dialer.login(endpoint, signal);
+      const login = await this.#dialer.destination.login(endpoint, signal);
       this.#choosing--;
       return login; // the caller registers its connection next
     } catch (error) {
@@ -207,19 +207,20 @@ export class TrackedHost<C> {
 
   /** Forgets a login that the server refused. */
   forgetLogin(refused: Login): void {
-    this.#dialer.forgetLogin(refused);
+    this.#dialer.destination.forgetLogin(refused);
   }
 
   /** Returns an endpoint that was chosen otherwise, by the name that the answer has for it. */
   endpointAt({ address, port, host }: Endpoint): ChosenEndpoint {
     const known = this.#answer.addresses.map((name) => this.#endpointOf(name));
     const found = known.find((one) => one.address === address && one.port === port);
-    return found ?? { ...this.#dialer.describe({ address, port, host }), address, port, host };
+    return found ??
+      { ...this.#dialer.destination.describe({ address, port, host }), address, port, host };
   }
 
   #endpointOf(name: string): ChosenEndpoint {
-    const endpoint = this.#dialer.endpointOf(name);
-    return { ...this.#dialer.describe(endpoint), ...endpoint };
+    const endpoint = this.#dialer.destination.endpointOf(name);
+    return { ...this.#dialer.destination.describe(endpoint), ...endpoint };
   }
 
   /** Notes that no connection is opened to the address that was chosen for it. */
@@ -246,7 +247,7 @@ export class TrackedHost<C> {
       connection.sessionId === sessionId
     );
     const names = new Set(all.map(({ address }) => address));
-    return distinctServers([...names].map((name) => this.#dialer.endpointOf(name)));
+    return distinctServers([...names].map((name) => this.#dialer.destination.endpointOf(name)));
   }
 
   /**

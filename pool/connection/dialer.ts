@@ -6,7 +6,7 @@
 
 import { deadline } from "../../internal/async.ts";
 import { awakeTimer, maintenanceTimer, now } from "../../internal/clock.ts";
-import { type Endpoint, endpointName, endpointOf } from "../../internal/endpoint.ts";
+import { type Endpoint, endpointName } from "../../internal/endpoint.ts";
 import { idOf } from "../../internal/object_id.ts";
 import { isOf, isTimeout } from "../../internal/thrown.ts";
 import { Secrets } from "../../internal/redact.ts";
@@ -15,7 +15,8 @@ import { type ConnectAttempt, CredentialsError, DriverUnavailableError } from ".
 import { AddressOrder, type Balance } from "./address_order.ts";
 import { closeConnection } from "./close.ts";
 import { ConnectErrors } from "./connect_errors.ts";
-import { type CredentialsFunction, gaveNothing, type Login, LoginSource } from "./credentials.ts";
+import { type CredentialsFunction, gaveNothing, LoginSource } from "./credentials.ts";
+import { Destination, type DialTarget, GAVE_NOTHING } from "./destination.ts";
 import { answers } from "./probes.ts";
 import { firstReady } from "./race.ts";
 import { matchesRole, type WantedRole, WrongRoleError } from "./server_role.ts";
@@ -38,9 +39,6 @@ export interface DialedConnection<C> {
  */
 const LOSER_GRACE_MS = 1000;
 
-/** Begins the message for a connect whose time was over while it waited for user and password. */
-const GAVE_NOTHING = 'the function "credentials" gave nothing';
-
 /** The options of a dialer; durations in milliseconds. */
 export interface DialerSettings {
   /** Timeout of a connect, for all addresses together. */
@@ -56,17 +54,6 @@ export interface DialerSettings {
   readonly resetOnReturn: "rollback" | "commit" | "reset" | null;
   /** Gives user and password; `undefined`: the target has them. */
   readonly credentials?: CredentialsFunction | undefined;
-}
-
-/** What to connect to, without the address. */
-export interface DialTarget extends Omit<Target, "again" | "passing" | "signal"> {
-  /**
-   * Whether the addresses are names of endpoints, which have hosts and ports of their own; `host` is then for messages
-   * alone. Default: no.
-   */
-  readonly namesEndpoints?: boolean;
-  /** The name for TLS, if it is not that of the endpoint's host. */
-  readonly tlsHost?: string;
 }
 
 /** An attempt under way. */
@@ -101,11 +88,10 @@ interface Round {
 export class Dialer<C> {
   /** Describes failed connects. */
   readonly errors: ConnectErrors;
+  /** Where the connections go to, and with which login. */
+  readonly destination: Destination;
   readonly #adapter: Adapter<C>;
-  readonly #target: DialTarget;
   readonly #settings: DialerSettings;
-  /** Gives user and password; `undefined`: the target has them. */
-  readonly #logins: LoginSource | undefined;
   readonly #order: AddressOrder;
   readonly #dials: Set<Dial> = new Set();
   readonly #closes: Set<Promise<void>> = new Set();
@@ -128,12 +114,12 @@ export class Dialer<C> {
     const { secrets = new Secrets([target.password]) } = shared;
     this.errors = new ConnectErrors(adapter, target, secrets);
     this.#adapter = adapter;
-    this.#target = target;
     this.#settings = settings;
     this.#order = new AddressOrder(settings.loadBalance);
-    const { credentials } = settings;
-    this.#logins = shared.logins ??
+    const { credentials, connectTimeoutMs } = settings;
+    const logins = shared.logins ??
       (credentials && new LoginSource(credentials, { ...target, secrets }));
+    this.destination = new Destination(adapter, target, { logins, connectTimeoutMs });
   }
 
   /**
@@ -180,18 +166,19 @@ export class Dialer<C> {
   }
 
   #race(dial: Dial, round: Round): Promise<DialedConnection<C> | undefined> {
+    const { asksForLogin } = this.destination;
     return firstReady(round.order, {
       attempt: (address, onLogin) => this.#attempt(dial, address, { ...round, onLogin }),
       isSkipped: (address) => dial.departed.has(address),
       staggerMs: (address, waiting, hasBegun) => {
         const shareMs = (round.endMs - now()) / (waiting + 1);
-        if (this.#logins && !hasBegun) return shareMs;
+        if (asksForLogin && !hasBegun) return shareMs;
         const { connectStaggerMs } = this.#settings;
         return Math.min(shareMs, Math.max(connectStaggerMs, 2 * this.#order.usualMs(address)));
       },
       onSilent: (address, hasBegun) => {
         // Other dials do not wait for it as well. If it answers after all, its connect says so.
-        if (hasBegun || !this.#logins) this.#order.noteFailure(address);
+        if (hasBegun || !asksForLogin) this.#order.noteFailure(address);
       },
       onDecided: () => {
         for (const attempt of [...dial.running]) this.#lose(attempt);
@@ -254,7 +241,7 @@ export class Dialer<C> {
    */
   probe(address: string, signal?: AbortSignal): Promise<boolean> {
     const kind = this.#adapter.probe ? this.#adapter.name : idOf(this.#adapter);
-    const endpoint = this.endpointOf(address);
+    const endpoint = this.destination.endpointOf(address);
     return answers({
       key: JSON.stringify([kind, endpoint.address, endpoint.port]),
       ask: (signal) => this.#ask(endpoint, signal),
@@ -264,7 +251,7 @@ export class Dialer<C> {
   /** Asks a server for any answer; with an adapter that cannot, by a login that is closed gracefully. */
   async #ask(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
     const { address } = endpoint;
-    const target = this.#targetOf(endpoint, signal);
+    const target = this.destination.targetOf(endpoint, signal);
     if (this.#adapter.probe) return await this.#adapter.probe(address, target);
     const client = await this.#adapter.connect(address, target);
     this.#end(client, address, signal.aborted ? "terminate" : "close");
@@ -276,7 +263,7 @@ export class Dialer<C> {
     for (const [{ controller }] of losers) controller.abort(new Error("the engine was closed"));
     await Promise.all(losers.map(([, ended]) => ended));
     await Promise.all(this.#closes);
-    this.#logins?.clear();
+    this.destination.forgetLogins();
   }
 
   /** Tries one address; if that fails, notes why and returns `undefined`. */
@@ -308,7 +295,7 @@ export class Dialer<C> {
       // It would be the same for every other address.
       const hasNoLogin = isOf(error, CredentialsError);
       if (isOf(error, DriverUnavailableError)) throw error;
-      if (hasNoLogin && !this.#target.namesEndpoints) throw error;
+      if (hasNoLogin && !this.destination.namesEndpoints) throw error;
       dial.attempts.push({ address, error });
       if (hasNoLogin) return undefined;
       if (!isOf(error, WrongRoleError)) this.#order.noteFailure(address);
@@ -322,42 +309,16 @@ export class Dialer<C> {
 
   /** Describes an open connection; its driver may have connected to another address of the same host. */
   #dialed(client: C, address: string, role: WantedRole): DialedConnection<C> {
-    const endpoint = this.endpointOf(address);
+    const endpoint = this.destination.endpointOf(address);
     const connectedTo = this.#adapter.address?.(client);
     if (connectedTo === undefined || connectedTo === endpoint.address) {
       return { client, address, endpoint, role };
     }
     const other = { ...endpoint, address: connectedTo };
-    const name = this.#target.namesEndpoints ? endpointName(other) : connectedTo;
+    const name = this.destination.namesEndpoints ? endpointName(other) : connectedTo;
     this.uncount(address);
     this.#order.count(name);
     return { client, address: name, endpoint: other, role };
-  }
-
-  /** Returns the endpoint at an address. */
-  endpointOf(address: string): Endpoint {
-    if (this.#target.namesEndpoints) return endpointOf(address);
-    const { host, port } = this.#target;
-    return { address, port, host };
-  }
-
-  /** Returns the name of an endpoint in the answer, and the name that its certificate is checked for. */
-  describe(endpoint: Endpoint): { readonly name: string; readonly tlsHost: string } {
-    const { namesEndpoints, tlsHost = endpoint.host } = this.#target;
-    return { name: namesEndpoints ? endpointName(endpoint) : endpoint.address, tlsHost };
-  }
-
-  /** Returns what the adapter is told about a connection to one address. */
-  #targetOf(endpoint: Endpoint, signal: AbortSignal): Target {
-    const { port, host } = endpoint;
-    const again: Target["again"] = (signal, open) => this.#withLogin(endpoint, { signal, open });
-    const target = { ...this.#target, again };
-    if (!target.namesEndpoints) return { ...target, signal };
-    const addresses = () =>
-      target.addresses().map(endpointOf)
-        .filter((other) => other.host === host && other.port === port)
-        .map(({ address }) => address);
-    return { ...target, host: target.tlsHost ?? host, port, addresses, signal };
   }
 
   /** Checks the server's role and sets the isolation level. */
@@ -384,7 +345,7 @@ export class Dialer<C> {
   ): Promise<C> {
     let connecting: Promise<C> | undefined;
     let isAsking = false;
-    const endpoint = this.endpointOf(address);
+    const endpoint = this.destination.endpointOf(address);
     const what = () => isAsking ? GAVE_NOTHING : "no connection";
     const onAsking = (asking: boolean) => {
       isAsking = asking;
@@ -395,7 +356,7 @@ export class Dialer<C> {
         const open = (target: Target) => {
           return connecting = this.#adapter.connect(endpoint.address, target);
         };
-        const client = await this.#withLogin(endpoint, { signal, open, onAsking });
+        const client = await this.destination.openWithLogin(endpoint, { signal, open, onAsking });
         await prepare(client);
         return client;
       }, { signal, what, start: awakeTimer });
@@ -406,50 +367,6 @@ export class Dialer<C> {
       connecting?.then((client) => this.#end(client, address, how), () => {});
       throw error;
     }
-  }
-
-  /** Opens something with a target whose login is good now. */
-  #withLogin<T>(
-    endpoint: Endpoint,
-    { signal, open, onAsking }: {
-      readonly signal: AbortSignal;
-      readonly open: (target: Target) => Promise<T>;
-      readonly onAsking?: (asking: boolean) => void;
-    },
-  ): Promise<T> {
-    const target = this.#targetOf(endpoint, signal);
-    if (this.#logins === undefined) return open(target);
-    return this.#logins.open(endpoint, {
-      signal,
-      onAsking,
-      open: (login) => open({ ...target, ...login, passing: true }),
-      isRefused: (error) => this.#adapter.refusesLogin?.(error) === true,
-    });
-  }
-
-  /**
-   * Returns the login for a connection that something else opens; `undefined` if the target has it.
-   *
-   * @param endpoint Where it is opened to.
-   * @param signal Ends the wait; `connectTimeout` does so too.
-   * @throws {CredentialsError} if there is none.
-   */
-  async login(endpoint: Endpoint, signal: AbortSignal): Promise<Login | undefined> {
-    const logins = this.#logins;
-    if (logins === undefined) return undefined;
-    const ask = (signal: AbortSignal) => logins.ask(endpoint, { signal });
-    try {
-      const limitMs = this.#settings.connectTimeoutMs;
-      return await deadline(limitMs, ask, { signal, what: GAVE_NOTHING, start: awakeTimer });
-    } catch (error) {
-      signal.throwIfAborted();
-      throw isTimeout(error) ? gaveNothing(endpoint.host, error) : error;
-    }
-  }
-
-  /** Forgets a login that the server refused. */
-  forgetLogin(refused: Login): void {
-    this.#logins?.forget(refused);
   }
 
   /** Closes a connection that is not needed, because another one was ready first. */
