@@ -29,6 +29,8 @@ export interface InstalledOptions<Name extends string> {
   what: string;
   /** Their names; the first is the server. */
   names: readonly [Name, ...Name[]];
+  /** Directories that are searched first. Default: none. */
+  places?: readonly string[];
   /** The Debian package that contains them. */
   debian: string;
   /** The users that root runs the server as: the first that exists. */
@@ -55,17 +57,20 @@ export interface Installed<Name extends string> {
 export function installedPrograms<Name extends string>(
   options: InstalledOptions<Name>,
 ): Installed<Name> {
-  const find = () => findAll(options.names);
+  const find = () => findAll(options.names, options.places);
   return { debian: options.debian, find, prepare: sharedPrograms(() => prepare(options, find())) };
 }
 
 function findAll<Name extends string>(
   names: readonly Name[],
+  places: readonly string[] = [],
 ): Readonly<Record<Name, string>> | undefined {
   if (process.platform === "win32") return undefined;
   const inPath = (process.env.PATH ?? "").split(path.delimiter).filter(path.isAbsolute);
   const found = names.map((name) =>
-    [...inPath, ...PLACES].map((dir) => path.join(dir, name)).find((file) => existsSync(file))
+    [...places, ...inPath, ...PLACES].map((dir) => path.join(dir, name)).find((file) =>
+      existsSync(file)
+    )
   );
   if (found.includes(undefined)) return undefined;
   return Object.fromEntries(names.map((name, i) => [name, found[i]])) as Record<Name, string>;

@@ -34,13 +34,17 @@ export const FROZEN_FILE = "lab_frozen";
 
 /**
  * Reads until its standard input ends, as it does when this process has ended. Then every server with a directory below
- * `$0` gets its signal, frozen ones are thawed for it, and the directory is removed.
+ * `$0` gets its signal, and so does a PostgreSQL that one of them runs; frozen ones are thawed for it, and the directory is
+ * removed.
  */
 const GUARD = `
 trap '' HUP INT TERM
 while read -r line; do :; done
 for file in "$0"/*/${SERVER_FILE}; do
   [ -f "$file" ] && read -r pid signal < "$file" && kill -"$signal" "$pid"
+done
+for file in "$0"/*/*/postmaster.pid; do
+  [ -f "$file" ] && read -r pid < "$file" && [ "$(readlink "/proc/$pid/cwd")" = "\${file%/*}" ] && kill -QUIT "$pid"
 done
 for file in "$0"/*/${FROZEN_FILE}; do
   [ -f "$file" ] && kill -CONT $(cat "$file")

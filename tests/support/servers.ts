@@ -8,6 +8,7 @@
 import process from "node:process";
 import { findBind } from "../../lab/authority.ts";
 import { findMariadb } from "../../lab/mariadb.ts";
+import { findPatroni } from "../../lab/patroni.ts";
 import { findRedis } from "../../lab/redis.ts";
 import { findResolver, type ResolverName } from "../../lab/resolvers.ts";
 
@@ -32,6 +33,9 @@ export const mariadbTest: Register = ON_MARIADB.test;
 
 /** `Deno.test` for what needs a real Redis server. */
 export const redisTest: Register = needing("Redis", findRedis()).test;
+
+/** `Deno.test` for what needs a real cluster of Patroni, and BIND. */
+export const patroniTest: Register = needing("Patroni", findBind() && findPatroni()).test;
 
 /** Returns `Deno.test` for what needs BIND as the authority, and these resolvers in front of it. */
 export function resolverTest(names: readonly ResolverName[]): Register {
