@@ -118,6 +118,14 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("abort" as const), which: fc.nat(9) }) },
 );
 
+/** An answer that was accepted. */
+interface Taken {
+  readonly askedMs: number;
+  readonly atMs: number;
+  readonly addresses: readonly string[];
+  readonly ttl: number;
+}
+
 /** What DNS says of a name, and what came of it. */
 interface Named {
   says: Said;
@@ -126,14 +134,11 @@ interface Named {
   addresses: readonly string[];
   ttl: number;
   /** The last answer that was accepted since the last clear. */
-  taken:
-    | {
-      readonly askedMs: number;
-      readonly atMs: number;
-      readonly addresses: readonly string[];
-      readonly ttl: number;
-    }
-    | undefined;
+  taken: Taken | undefined;
+  /** The answers before it, the newest first. */
+  former: readonly Taken[];
+  /** When the host left the records. */
+  readonly leftMs: Set<number>;
   /** Time of the last failure since then. */
   failedMs: number;
   /** Number of times that a failure followed an answer, or the start. */
@@ -150,6 +155,8 @@ function named(addresses: readonly string[]): Named {
     addresses,
     ttl: 5,
     taken: undefined,
+    former: [],
+    leftMs: new Set(),
     failedMs: -Infinity,
     outages: 0,
     isFailing: false,
@@ -175,6 +182,7 @@ class World implements Lookup {
   clear(): void {
     for (const one of [...this.hosts, this.service]) {
       one.taken = undefined;
+      one.former = [];
       one.failedMs = -Infinity;
     }
   }
@@ -193,9 +201,8 @@ class World implements Lookup {
       const settle = () => {
         signal.removeEventListener("abort", onAbort);
         if (says === "answer") {
-          one.taken = { askedMs, atMs: this.#time.nowMs, addresses, ttl };
-          one.failedMs = -Infinity;
-          one.isFailing = false;
+          const atMs = this.#time.nowMs;
+          take(one, { askedMs, atMs, addresses, ttl });
           if (name === SERVICE) this.#takeAlong(askedMs, addresses, ttl);
           return resolve({ addresses, ttl });
         }
@@ -214,13 +221,12 @@ class World implements Lookup {
 
   /** Addresses that come along with the records are an answer for their host. */
   #takeAlong(askedMs: number, records: readonly string[], ttl: number): void {
+    const atMs = this.#time.nowMs;
+    const targets = targetsOf(records);
+    for (const name of HOSTS) if (!targets.includes(name)) this.of(name).leftMs.add(atMs);
     for (const record of records) {
       const [, , , target, ...addresses] = record.split(" ");
-      if (addresses.length === 0) continue;
-      const one = this.of(target!);
-      one.taken = { askedMs, atMs: this.#time.nowMs, addresses, ttl };
-      one.failedMs = -Infinity;
-      one.isFailing = false;
+      if (addresses.length > 0) take(this.of(target!), { askedMs, atMs, addresses, ttl });
     }
   }
 }
@@ -379,8 +385,10 @@ class Trial {
       const one = this.#world.of(host);
       // An answer of this moment may be on its way through the resolver.
       if (one.taken?.atMs === nowMs) continue;
-      assert(one.taken?.addresses.includes(address), `${name} is not in the last answer`);
-      assert(this.#mayServe(one, nowMs), `${name} is in use past its time`);
+      const given = possible(one).filter(({ addresses }) => addresses.includes(address));
+      assert(given.length > 0, `${name} is not in the last answer`);
+      const mayServe = given.some((taken) => this.#mayServe({ ...one, taken }, nowMs));
+      assert(mayServe, `${name} is in use past its time`);
     }
     if (this.#srv) {
       assert(this.#mayServe(this.#world.service, nowMs), "the records are in use past their time");
@@ -462,14 +470,33 @@ class Trial {
   }
 }
 
-function endOf({ askedMs, ttl }: NonNullable<Named["taken"]>): number {
+function take(one: Named, taken: Taken): void {
+  if (one.taken) one.former = [one.taken, ...one.former];
+  one.taken = taken;
+  one.failedMs = -Infinity;
+  one.isFailing = false;
+}
+
+/**
+ * Returns the answers of which one is the last that was accepted. The query of a host ends when the host leaves the
+ * records: of an answer that comes in that moment, the model cannot tell whether it was before.
+ */
+function possible({ taken, former, leftMs }: Named): Taken[] {
+  const all = taken ? [taken, ...former] : [];
+  const sure = all.findIndex(({ atMs }) => !leftMs.has(atMs));
+  return sure < 0 ? all : all.slice(0, sure + 1);
+}
+
+function endOf({ askedMs, ttl }: Taken): number {
   return askedMs + Math.max(ttl, 0.25) * 1000;
 }
 
 /** Returns whether an answer is certainly fresh until a time. */
-function isFresh({ taken, ttl }: Named, untilMs: number): boolean {
+function isFresh({ taken, leftMs }: Named, untilMs: number): boolean {
+  // It may not have been accepted.
+  if (!taken || leftMs.has(taken.atMs)) return false;
   // A longer TTL after a shorter one may be in doubt for all but its first second.
-  return taken !== undefined && untilMs < Math.min(endOf(taken), taken.askedMs + 1000) && ttl >= 0;
+  return untilMs < Math.min(endOf(taken), taken.askedMs + 1000);
 }
 
 function placeOf(record: string): string {
