@@ -79,10 +79,8 @@ export class WaitQueue<T extends { readonly address: string }> {
   #timerMs = Infinity;
   /** The delay that the timer was set with. */
   #timerDelayMs = Infinity;
-  /** Whether no waiter in the queue has an earlier deadline than the one before it, as if all have the same timeout. */
-  #isSorted = true;
-  /** The timeout of the waiter added last, or of one before it that is longer. */
-  #lastTimeoutMs = -Infinity;
+  /** The timeout that all waiters in the queue have: their deadlines are in order. `NaN` if timeouts differ. */
+  #commonTimeoutMs = NaN;
   /** Number of waiters whose timeout was over at the last look, and which had extra time. */
   #spared = 0;
 
@@ -125,9 +123,7 @@ export class WaitQueue<T extends { readonly address: string }> {
   /** Adds a waiter at the end. A closed queue rejects it. */
   push(waiter: Waiter<T>): void {
     if (this.#end !== undefined) return this.#settle(waiter, this.#end);
-    // Its deadline is not needed yet, for which the clock would be read.
-    if (waiter.timeoutMs < this.#lastTimeoutMs) this.#isSorted = false;
-    this.#lastTimeoutMs = waiter.timeoutMs;
+    this.#noteTimeout(waiter);
     this.#queue.push(waiter);
     this.newest = waiter.since;
     // A waiter added after the timer was set, with no smaller timeout, need not read the clock.
@@ -139,19 +135,15 @@ export class WaitQueue<T extends { readonly address: string }> {
   /** Puts a waiter back to its place among those that came before and after it: its connection was unusable. */
   putBack(waiter: Waiter<T>): void {
     this.#aside.delete(waiter);
+    this.#noteTimeout(waiter);
     const earlier: Waiter<T>[] = [];
     for (let first; (first = this.#queue.first) && first.order < waiter.order;) {
       this.#queue.remove(first);
       earlier.push(first);
     }
-    const { deadlineMs } = waiter;
-    const nextMs = this.#queue.first?.deadlineMs ?? Infinity;
-    const previousMs = earlier.at(-1)?.deadlineMs ?? -Infinity;
-    if (deadlineMs > nextMs || deadlineMs < previousMs) this.#isSorted = false;
-    this.#lastTimeoutMs = Math.max(this.#lastTimeoutMs, waiter.timeoutMs);
     this.#queue.unshift(waiter);
     while (earlier.length > 0) this.#queue.unshift(earlier.pop()!);
-    this.#setTimer(deadlineMs);
+    this.#setTimer(waiter.deadlineMs);
   }
 
   /**
@@ -211,6 +203,7 @@ export class WaitQueue<T extends { readonly address: string }> {
     const late: Waiter<T>[] = [];
     let nextMs = Infinity;
     this.#spared = 0;
+    const isSorted = this.#isSorted;
     this.#queue.walk((waiter, index) => {
       const { deadlineMs } = waiter;
       const endMs = deadlineMs + (index < extra.count ? extra.ms : 0);
@@ -218,7 +211,7 @@ export class WaitQueue<T extends { readonly address: string }> {
       // Whether there is extra time is looked at again at the waiter's own deadline.
       else nextMs = Math.min(nextMs, deadlineMs > nowMs ? deadlineMs : endMs);
       if (deadlineMs <= nowMs && endMs > nowMs) this.#spared++;
-      return this.#isSorted && deadlineMs > nowMs && index >= extra.count;
+      return isSorted && deadlineMs > nowMs && index >= extra.count;
     });
     for (const waiter of late) this.reject(waiter, makeError((nowMs - waiter.since.ms) / 1000));
     this.#timer?.clear();
@@ -226,9 +219,20 @@ export class WaitQueue<T extends { readonly address: string }> {
     if (this.#queue.size > 0) this.#setTimer(Math.max(nextMs, nowMs + this.#patienceMs));
   }
 
+  /** Whether no waiter in the queue has an earlier deadline than the one before it. */
+  get #isSorted(): boolean {
+    return !Number.isNaN(this.#commonTimeoutMs);
+  }
+
   /** Time between two looks at all waiters: with many of different timeouts, a look takes long. */
   get #patienceMs(): number {
     return this.#isSorted ? 0 : Math.floor(this.#queue.size / LOOKED_AT_PER_MS);
+  }
+
+  /** Notes the timeout of a waiter that is about to join the queue. Its deadline is not needed: that reads the clock. */
+  #noteTimeout({ timeoutMs }: Waiter<T>): void {
+    if (this.#queue.size === 0) this.#commonTimeoutMs = timeoutMs;
+    else if (timeoutMs !== this.#commonTimeoutMs) this.#commonTimeoutMs = NaN;
   }
 
   #dequeue(waiter: Waiter<T>): void {
@@ -238,8 +242,6 @@ export class WaitQueue<T extends { readonly address: string }> {
     this.newest = undefined;
     this.#timer?.clear();
     this.#timer = undefined;
-    this.#isSorted = true;
-    this.#lastTimeoutMs = -Infinity;
     this.#spared = 0;
     this.#onEmpty();
   }
@@ -247,7 +249,7 @@ export class WaitQueue<T extends { readonly address: string }> {
   /** Rejects a waiter by a signal. A function of its own, so that a waiter without a signal costs no closure. */
   #abortOn(waiter: Waiter<T>, signal: AbortSignal): void {
     const onAbort = () => this.reject(waiter, signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
+    signal.addEventListener("abort", onAbort);
     waiter.onSettled(() => signal.removeEventListener("abort", onAbort));
   }
 

@@ -285,6 +285,32 @@ Deno.test("WaitQueue.putBack() keeps the order of arrival, in whatever order wai
   assertEquals(served.map((line) => line.split(" ")[0]), ["first", "second", "third", "fourth"]);
 });
 
+Deno.test("WaitQueue.putBack() keeps every deadline: a waiter with a longer timeout stands before one with a shorter", async () => {
+  await using time = fakeTime();
+  const { queue, said, join } = setup();
+  const slow = join("slow", 10);
+  queue.setAside(slow);
+  join("quick", 1);
+  queue.putBack(slow);
+  await time.advance(1);
+  assertEquals(said, ["empty", "quick: 1 s"]);
+  await time.advance(9);
+  assertEquals(said.slice(2), ["empty", "slow: 10 s"]);
+});
+
+Deno.test("WaitQueue.rejectFirst() rejects the first waiter alone, and only if it came no later", () => {
+  using _time = fakeTime();
+  const { queue, said, join } = setup();
+  queue.rejectFirst(new Error("empty"), 9);
+  const first = join("first", 9);
+  join("second", 9);
+  queue.rejectFirst(new Error("earlier"), first.order - 1);
+  assertEquals(said, []);
+  queue.rejectFirst(new Error("refused"), first.order);
+  assertEquals(said, ["first: refused"]);
+  queue.close(new Error("closed"));
+});
+
 Deno.test("WaitQueue.close() rejects waiters that were set aside as well, rejectQueued() does not", () => {
   using _time = fakeTime();
   const { queue, said, join, waiter } = setup();
@@ -361,6 +387,29 @@ Deno.test("WaitQueue.rejectLate() looks at no waiter before a timeout is over, a
     const before = looks.count;
     for (let i = 0; i < 100; i++) late();
     assertEquals(looks.count, before);
+  } finally {
+    looks.end();
+  }
+  queue.close(new Error("the end"));
+});
+
+Deno.test("WaitQueue.rejectLate() looks at the late ones alone, also after a waiter was put back, and after others had different timeouts", async () => {
+  await using time = fakeTime();
+  const { queue, said, join } = setup();
+  for (const seconds of [9, 1, 5]) join("different", seconds);
+  while (queue.first) queue.serve(queue.first, A);
+  said.length = 0;
+  join("early", 1);
+  await time.advance(0.5);
+  const second = join("second", 1);
+  for (let i = 0; i < 1000; i++) join(`late ${i}`, 1);
+  queue.setAside(second);
+  queue.putBack(second);
+  const looks = countLooks();
+  try {
+    await time.advance(0.5);
+    assertEquals(said, ["early: 1 s"]);
+    assert(looks.count < 10, `${looks.count}`);
   } finally {
     looks.end();
   }

@@ -57,7 +57,7 @@ export function countListeners(signal: AbortSignal): () => number {
     addEventListener.apply(signal, args);
   };
   signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
-    listeners.delete(args[1]);
+    if (args[0] === "abort") listeners.delete(args[1]);
     removeEventListener.apply(signal, args);
   };
   return () => signal.aborted ? 0 : listeners.size;
