@@ -107,6 +107,17 @@ Deno.test("leaseTimeout: leases that are released or detached in time, and other
   await adapter.close!(detached);
 });
 
+Deno.test("leaseTimeout: a lease that is terminated is not reported, and its server not probed, as one that goes on", async () => {
+  using time = fakeTime();
+  const { engine, adapter, events } = impatient({ leaseWarnAfter: 20, leaseProbeAfter: 20 });
+  let others = 0;
+  engine.addEventListener("longlease", () => void others++);
+  await engine.connect();
+  await time.advance(22);
+  assertEquals([events.length, others, adapter.dials.length], [1, 0, 1]);
+  await engine.close();
+});
+
 Deno.test("leaseTimeout: a lease on a departed address, and one of a disposed pool, are terminated too", async () => {
   using time = fakeTime();
   const { engine, adapter, dns, events } = impatient({ probeTimeout: 1 });

@@ -5,6 +5,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import type { Adapter, TransactionPlan } from "../../adapters/adapter.ts";
 import { planMysqlTransaction } from "../../adapters/shared/mysql_transaction.ts";
 import { planPostgresTransaction } from "../../adapters/shared/postgres_transaction.ts";
 import { type BeginOptions, getDnsEngine, type SettingValue } from "../../mod.ts";
@@ -161,6 +162,58 @@ Deno.test("Engine.begin() with settings that is aborted at any moment leaves non
   assert(begun > 0);
 });
 
+/** An engine with one connection, whose transactions have these statements. */
+function planned(plan: Partial<TransactionPlan>, more: Partial<Adapter<FakeClient>> = {}) {
+  const fake = fakeAdapter();
+  const lines: string[] = [];
+  const engine = getDnsEngine("fake://127.0.0.1/orders", {
+    adapter: {
+      ...fake,
+      planTransaction: () => ({ before: [], begin: "BEGIN", after: [], end: [], ...plan }),
+      ...more,
+    },
+    poolSize: 1,
+    maxOverflow: 0,
+    echo: true,
+    logger: { debug() {}, info: (line) => void lines.push(line), warn() {} },
+  });
+  return { engine, fake, lines };
+}
+
+Deno.test("Engine.begin() with settings sets in the transaction what the plan says, before the function is called", async () => {
+  const { engine, fake } = planned({ after: [["set a"], ["set b"]] });
+  await engine.begin(({ client }) => fake.query!(client, "work"), { settings });
+  assertEquals(fake.clients[0]!.log, ["BEGIN", "set a", "set b", "work", "COMMIT"]);
+  await engine.close();
+});
+
+Deno.test("Engine.begin() with settings passes the statement to an adapter that begins transactions itself", async () => {
+  const begun: (string | undefined)[] = [];
+  const { engine, lines } = planned({ begin: "BEGIN READ ONLY" }, {
+    begin: (_, statement) => Promise.resolve(void begun.push(statement)),
+  });
+  await engine.begin(() => {}, { readOnly: true });
+  assertEquals(begun, ["BEGIN READ ONLY"]);
+  assertEquals(lines.filter((line) => line.includes("BEGIN READ ONLY")).length, 1);
+  await engine.close();
+});
+
+Deno.test("Engine.begin() leaves no level for the next transaction if it is aborted when that was set", async () => {
+  const stop = new AbortController();
+  const { query } = fakeAdapter();
+  const { engine, fake } = planned({ before: [["level"]] }, {
+    query(client, text, values) {
+      if (text === "level") stop.abort(new Error("stop"));
+      return query!(client, text, values);
+    },
+  });
+  const aborted = () =>
+    engine.begin(() => {}, { isolationLevel: "serializable", signal: stop.signal });
+  await assertRejects(aborted, Error, "stop");
+  assertEquals(fake.clients[0]!.log, ["level", "BEGIN", "ROLLBACK"]);
+  await engine.close();
+});
+
 Deno.test("Engine.begin() refuses settings before it opens a connection", async () => {
   const { engine, adapter } = single();
   const wrong: [BeginOptions<FakeClient>, string][] = [
@@ -226,14 +279,14 @@ Deno.test("planPostgresTransaction() sets with bind values, and the role last", 
     isolationLevel: "Read Committed",
     readOnly: false,
     deferrable: false,
-    settings: { role: "a", "app.x": true, search_path: ['a"b', "c"] },
+    settings: { ROLE: "a", "app.x": true, search_path: ['a"b', "c"] },
   });
   assertEquals(plan, {
     before: [],
     begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE",
     after: [[
       "SELECT set_config($1, $2, true) AS s0, set_config($3, $4, true) AS s1, set_config($5, $6, true) AS s2",
-      ["app.x", "true", "search_path", '"a""b", "c"', "role", "a"],
+      ["app.x", "true", "search_path", '"a""b", "c"', "ROLE", "a"],
     ]],
     end: [],
   });
@@ -271,6 +324,14 @@ Deno.test("planMysqlTransaction() keeps, sets and puts back, with the level last
       "SET @`a``b` = @dnspool_0, @dnspool_0 = NULL, SESSION max_statement_time = @dnspool_1, @dnspool_1 = NULL",
     ]],
   });
+  const bound = [true, false].map((a) => planMysqlTransaction({ settings: { a } }).before[1]);
+  const text = "SET SESSION a = CAST(? AS SIGNED)";
+  assertEquals(bound, [[text, ["1"]], [text, ["0"]]]);
+  assertThrows(
+    () => planMysqlTransaction({ deferrable: false, settings: {} }),
+    TypeError,
+    '"deferrable" must not be given: MySQL and MariaDB have no such transactions',
+  );
   const wrong: [string, SettingValue, string][] = [
     ["autocommit", 1, "a transaction has it off anyway"],
     ["TX_ISOLATION", "x", 'use the option "isolationLevel"'],
