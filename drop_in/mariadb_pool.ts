@@ -6,18 +6,15 @@
 
 import type { Engine } from "../engine.ts";
 import { createConnectionFactory } from "./mariadb/connection.ts";
-import {
-  checkDriver,
-  classesOf,
-  type MariadbDriver,
-  type MariadbPoolExtras,
-} from "./mariadb/module.ts";
+import { checkDriver, classesOf, type MariadbDriver } from "./mariadb/module.ts";
+import type { MariadbPoolExtras } from "./mariadb/options.ts";
 import { makePool } from "./mariadb/pool.ts";
 import { withOverrides } from "./shared/module_proxy.ts";
 import { checkDnsPoolOptions, type DnsPoolOptions } from "./shared/options.ts";
 
 export type { DnsPoolOptions } from "./shared/options.ts";
-export type { MariadbDriver, MariadbPoolExtras } from "./mariadb/module.ts";
+export type { MariadbDriver } from "./mariadb/module.ts";
+export type { MariadbPoolExtras } from "./mariadb/options.ts";
 
 /** Options of the module's own pool. */
 export type MariadbOwnOptions<M extends MariadbDriver> = Exclude<

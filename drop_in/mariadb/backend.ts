@@ -23,19 +23,21 @@ import { PooledLeases } from "../shared/pooled_leases.ts";
 import {
   clientOf,
   type Command,
-  concealPassword,
   type CoreConnection,
   type CorePool,
-  loginOf,
-  makeReusable,
   type MariadbClasses,
   MESSAGES,
-  ownOptions,
   type Pinned,
   type ReleaseMethod,
+} from "./module.ts";
+import {
+  concealPassword,
+  loginOf,
+  makeReusable,
+  ownOptions,
   securedFor,
   withLogger,
-} from "./module.ts";
+} from "./options.ts";
 import { type CallParam, PoolErrors } from "./pool_errors.ts";
 import { engineOptions } from "./pool_settings.ts";
 

@@ -14,20 +14,22 @@ import { type DnsPoolOptions, type RawOptions, refusePassword } from "../shared/
 import { TrackedHosts } from "../shared/tracked_hosts.ts";
 import { ConnectionLink } from "./connection_link.ts";
 import {
-  checkMariadbOptions,
   clientOf,
   type CoreConnection,
-  isOwnStream,
-  loginOf,
   makingConnection,
   type MariadbClasses,
   type MariadbDriver,
+  type Pinned,
+} from "./module.ts";
+import {
+  checkMariadbOptions,
+  isOwnStream,
+  loginOf,
   mariadbOptions,
   optionsOf,
-  type Pinned,
   securedFor,
   withLogger,
-} from "./module.ts";
+} from "./options.ts";
 
 /** The functions that replace those of a module. */
 export interface ConnectionFunctions {

@@ -14,14 +14,12 @@ import { MysqlLink } from "../shared/mysql_link.ts";
 import type { ChosenEndpoint, TrackedHost } from "../shared/tracked_host.ts";
 import {
   clientOf,
-  concealPassword,
   type ConnectionOptions,
   type CoreConnection,
-  makeReusable,
   MESSAGES,
   type Pinned,
-  securedFor,
 } from "./module.ts";
+import { concealPassword, makeReusable, securedFor } from "./options.ts";
 
 /** What the links of one module share, and how to reach the server of this one. */
 export interface LinkParts {

@@ -9,17 +9,14 @@ import { hostKind, warnHostNotTracked } from "../shared/host_kind.ts";
 import { type DnsPoolOptions, refusePassword, refuseWithoutEngine } from "../shared/options.ts";
 import { type Deliver, MariadbBackend } from "./backend.ts";
 import {
-  checkMariadbOptions,
   classesOf,
   type CoreConnection,
   type CorePool,
   makingPool,
   type MariadbDriver,
-  mariadbOptions,
-  optionsOf,
-  ownOptions,
   type Pinned,
 } from "./module.ts";
+import { checkMariadbOptions, mariadbOptions, optionsOf, ownOptions } from "./options.ts";
 import type { CallParam } from "./pool_errors.ts";
 import { checkNumbers } from "./pool_settings.ts";
 

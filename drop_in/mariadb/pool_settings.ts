@@ -7,7 +7,8 @@
 import type { EngineOptions } from "../../engine/options.ts";
 import { outOfRange } from "../../internal/argument_error.ts";
 import { type DnsPoolOptions, type RawOptions, readNumber, toSeconds } from "../shared/options.ts";
-import { ownOptions, type Pinned, type PoolOptions } from "./module.ts";
+import type { Pinned, PoolOptions } from "./module.ts";
+import { ownOptions } from "./options.ts";
 
 /**
  * Checks the numbers among the options. mariadb itself accepts those with which no caller would ever be served.
