@@ -7,6 +7,7 @@
 import { DriverUnavailableError } from "../errors.ts";
 import { mustBe, oneOf } from "../internal/argument_error.ts";
 import type { Adapter } from "./adapter.ts";
+import { bunSqlAdapter } from "./bun_sql.ts";
 import {
   type DbPostgresClient,
   type DbPostgresModule,
@@ -31,6 +32,7 @@ const loadMariadb = () => loadFromNpm<MariadbModule<MariadbClient>>("mariadb", "
 
 const mysql2 = () => lazyMysql2Adapter(loadMysql2) as Adapter<unknown>;
 const mariadb = () => lazyMariadbAdapter(loadMariadb) as Adapter<unknown>;
+const bun = () => bunSqlAdapter("mysql") as Adapter<unknown>;
 
 /** The drivers of each dialect; the first one is the default. */
 const DIALECTS: Readonly<Record<string, Readonly<Record<string, () => Adapter<unknown>>>>> = {
@@ -38,9 +40,10 @@ const DIALECTS: Readonly<Record<string, Readonly<Record<string, () => Adapter<un
     pg: () => lazyPgAdapter(loadPg) as Adapter<unknown>,
     postgresjs: () => lazyPostgresjsAdapter(loadPostgresjs) as Adapter<unknown>,
     "db-postgres": () => lazyDbPostgresAdapter(loadDbPostgres) as Adapter<unknown>,
+    bun: () => bunSqlAdapter("postgresql") as Adapter<unknown>,
   },
-  mysql: { mysql2, mariadb },
-  mariadb: { mariadb, mysql2 },
+  mysql: { mysql2, mariadb, bun },
+  mariadb: { mariadb, mysql2, bun },
   sqlite: { sqlite: () => sqliteAdapter() as Adapter<unknown> },
 };
 

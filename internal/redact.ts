@@ -105,7 +105,9 @@ function isServerError(error: Error): boolean {
   const { code, severity, sqlState, errno, fields } = error as unknown as Record<string, unknown>;
   if (typeof sqlState === "string" && typeof errno === "number") return true;
   if (typeof (fields as { code?: unknown } | null | undefined)?.code === "string") return true;
-  return typeof code === "string" && /^[\dA-Z]{5}$/.test(code) && severity !== undefined;
+  // Bun.SQL has the SQLSTATE in `errno`, and a code of its own.
+  const isState = (value: unknown) => typeof value === "string" && /^[\dA-Z]{5}$/.test(value);
+  return (isState(code) || isState(errno)) && severity !== undefined;
 }
 
 function cleanError(error: Error, { statement, cleanMessage }: Redaction): Error {
@@ -131,7 +133,8 @@ function hideQuoted(text: string, error: Error): string {
   if (typeof errno === "number" || sqlState !== undefined) {
     return MYSQL_QUOTES.reduce((text, quoted) => text.replace(quoted, HIDDEN), text);
   }
-  const state = (fields as { code?: unknown } | null | undefined)?.code ?? code;
+  const own = typeof errno === "string" ? errno : code;
+  const state = (fields as { code?: unknown } | null | undefined)?.code ?? own;
   const isData = typeof state === "string" && DATA_EXCEPTION.test(state);
   return isData ? text.replace(QUOTED, `"${HIDDEN}"`) : text;
 }

@@ -8,6 +8,7 @@
 import type { Activity, TransactionStatus, Verdict } from "../adapter.ts";
 import { asDriverError, matches } from "../shared/driver_error.ts";
 import { classifyPostgres, isInFailedTransaction } from "../shared/postgres.ts";
+import { StatementLog } from "../shared/postgres_statements.ts";
 import { endStatement } from "../shared/sql.ts";
 
 type Method = (...args: unknown[]) => Promise<unknown>;
@@ -36,10 +37,6 @@ export interface ObservableClient {
   end: () => Promise<void>;
 }
 
-/** Matches a statement that may begin a transaction. */
-const BEGINS = /\b(begin|start)\b/i;
-/** Matches a statement that certainly ends a transaction. */
-const ENDS = /^\s*(commit|rollback|end|abort)(\s+(work|transaction))?\s*;?\s*$/i;
 /** The driver's messages for a connection that is lost, or whose answers are out of step. */
 const DISCONNECTED =
   /^Connection to the database has been terminated|^The client has been disconnected|^Unexpected \w.* message/;
@@ -55,9 +52,7 @@ export class ClientObserver {
   readonly errorListeners: ((error: unknown) => void)[] = [];
 
   readonly #client: ObservableClient;
-  #callCount = 0;
-  /** The call that last may have begun a transaction, unless that transaction is known to have ended. */
-  #beginningCall: number | undefined;
+  readonly #statements: StatementLog = new StatementLog();
   /** The driver's transactions that are not known to have ended, by name. */
   readonly #transactions: Map<string, Transaction> = new Map();
   #lost: Error | undefined;
@@ -93,7 +88,7 @@ export class ClientObserver {
   /** The status of the transaction; `undefined` if there may be one. */
   get transactionStatus(): TransactionStatus | undefined {
     if (this.#client.session.current_transaction !== null) return "open";
-    return this.#beginningCall === undefined ? "idle" : undefined;
+    return this.#statements.mayBeOpen ? undefined : "idle";
   }
 
   /** Ends the transaction that may be open, one of the driver's or a plain one. */
@@ -131,8 +126,8 @@ export class ClientObserver {
       target[method] = (...args) => {
         const text = textOf(args[0]);
         return this.#follow(() => original.apply(target, args), {
-          begins: BEGINS.test(text),
-          ends: () => ENDS.test(text),
+          begins: text,
+          ends: () => text,
         });
       };
     }
@@ -141,15 +136,15 @@ export class ClientObserver {
   /** Makes a call and records what it does to the transaction. The driver runs calls in their order. */
   async #follow<T>(
     call: () => Promise<T>,
-    { begins, ends }: { readonly begins: boolean; readonly ends: () => boolean },
+    { begins, ends }: {
+      readonly begins: string | boolean;
+      readonly ends: () => string | boolean;
+    },
   ): Promise<T> {
-    const number = ++this.#callCount;
-    if (begins) this.#beginningCall = number;
+    const number = this.#statements.add(begins);
     try {
       const result = await this.#callUnlessLost(call);
-      if (ends() && this.#beginningCall !== undefined && this.#beginningCall < number) {
-        this.#beginningCall = undefined;
-      }
+      this.#statements.succeeded(number, ends());
       return result;
     } catch (error) {
       if (error !== this.#lost) this.#onError(error);

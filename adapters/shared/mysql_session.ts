@@ -19,7 +19,7 @@ export const AUTOCOMMIT = 2;
  * Numbers of errors that end the transaction, always or by a setting of the server (the error references of MySQL and of
  * MariaDB).
  */
-const END_TRANSACTION = new Set([
+export const END_TRANSACTION: ReadonlySet<number> = new Set([
   1020, // the record has changed since it was read (MariaDB, innodb_snapshot_isolation)
   1205, // lock wait timeout (innodb_rollback_on_timeout)
   1206, // too many locks

@@ -145,7 +145,7 @@ Deno.test("a wrong command line ends with status 2, and an error that says what 
     ],
     [
       "check postgresql+gp://db.internal/x",
-      '"driver of the database URL" must be one of "pg", "postgresjs", "db-postgres"',
+      '"driver of the database URL" must be one of "pg", "postgresjs", "db-postgres", "bun"',
     ],
     [
       "check postgresql:///x",

@@ -197,6 +197,12 @@ Deno.test("redactServerErrors() hides statement, quoted values and all but names
     where: "carl",
     position: "8",
   });
+  const bun = Object.assign(new Error('invalid input syntax for type integer: "carl"'), {
+    code: "ERR_POSTGRES_SERVER_ERROR",
+    errno: "22P02",
+    severity: "ERROR",
+    detail: "carl",
+  });
   class Refused extends Error {
     readonly customer = "carl";
   }
@@ -204,6 +210,9 @@ Deno.test("redactServerErrors() hides statement, quoted values and all but names
   assertStrictEquals(redactServerErrors(mariadb), mariadb);
   assertFalse(Deno.inspect(mariadb).includes("carl"));
   assertEquals(mariadb.message, said.replace("carl", "[hidden]"));
+  assertStrictEquals(redactServerErrors(bun), bun);
+  assertFalse(Deno.inspect(bun).includes("carl"));
+  assertEquals(bun.message, 'invalid input syntax for type integer: "[hidden]"');
   assertStrictEquals(redactServerErrors(own), own);
   assertEquals([own.message, own.customer], ["carl is refused", "carl"]);
   assertEquals(postgres.message, 'syntax error at or near "[hidden]"');

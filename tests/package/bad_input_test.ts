@@ -128,7 +128,7 @@ Deno.test("getDnsEngine() refuses a dialect or driver that it does not know, and
   const dialects =
     '"dialect of the database URL" must be one of "postgresql", "mysql", "mariadb", "sqlite", unless the option "adapter" is given, got';
   const drivers =
-    '"driver of the database URL" must be one of "pg", "postgresjs", "db-postgres" for postgresql, unless the option "adapter" is given, got';
+    '"driver of the database URL" must be one of "pg", "postgresjs", "db-postgres", "bun" for postgresql, unless the option "adapter" is given, got';
   const refused: [url: string, message: string][] = [
     ["oracle://app:hun%20ter2@db.internal/x", `${dialects} "oracle"`],
     ["constructor://db.internal/x", `${dialects} "constructor"`],

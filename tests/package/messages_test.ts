@@ -321,7 +321,7 @@ Deno.test("adapters refuse drivers, URLs and options with messages of the three 
   const make = (url: never) => getDnsEngine(url);
   await checkArgument("dialect or driver", make, ["oracle://h/x", "postgresql+x://h/x"]);
   const network = ["postgresql+pg", "postgresql+postgresjs", "postgresql+db-postgres", "mysql"];
-  for (const scheme of [...network, "mysql+mariadb"]) {
+  for (const scheme of [...network, "mysql+mariadb", "postgresql+bun", "mysql+bun"]) {
     const url = `${scheme}://db.internal/orders`;
     for (
       const query of ["no_such_thing=7", "sslmode=maybe", "sslmode=a&sslmode=b", "sslcert=x"]

@@ -203,6 +203,8 @@ Deno.test("a password that is no string is refused at once by its type, or when 
     "postgresql+db-postgres": false,
     "mysql+mysql2": false,
     "mariadb+mariadb": false,
+    "postgresql+bun": false,
+    "mysql+bun": false,
   };
   for (const [scheme, functions] of Object.entries(drivers)) {
     const allowed = functions ? "a string or a function" : "a string";
