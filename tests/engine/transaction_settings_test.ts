@@ -83,6 +83,19 @@ Deno.test("Engine.begin() with settings closes a connection on which they may st
   await engine.close();
 });
 
+Deno.test('Engine.begin() with settings closes a connection of the pool class "static" on which they may still be', async () => {
+  const { engine, adapter } = fakeEngine({ poolClass: "static" }, {
+    query(_, text) {
+      if (text === "put settings back") throw new Error("not now");
+      return [];
+    },
+  });
+  await engine.begin(() => {}, { settings });
+  await engine.use(() => {});
+  assertEquals(adapter.clients.length, 2);
+  await engine.close();
+});
+
 Deno.test("Engine.begin() with settings puts them back after its signal and its timeout", async () => {
   using time = fakeTime();
   const { engine, adapter } = single();
