@@ -96,7 +96,7 @@ function timelineOf(members: readonly Member[]): number {
 }
 
 if (import.meta.main) {
-  await using engine = getDnsEngine(process.env.DATABASE_URL!, {
+  const engine = getDnsEngine(process.env.DATABASE_URL!, {
     adapter: pgAdapter(pg),
     dnsLookup: patroniLookup(process.env.MEMBERS!.split(",")),
     dnsFallback: false,
@@ -105,4 +105,5 @@ if (import.meta.main) {
   engine.addEventListener("addresschange", ({ detail }) => console.log("leader", detail.addresses));
   const [row] = await engine.query<{ server: string }>("SELECT inet_server_addr() AS server");
   console.log("written by", row!.server);
+  await engine.close();
 }

@@ -117,11 +117,11 @@ async function start(
 }
 
 /** The process of one lane. */
-class LaneProcess {
+export class LaneProcess<Report = LaneReport> {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #isReady = Promise.withResolvers<void>();
-  readonly #reported = Promise.withResolvers<LaneReport>();
+  readonly #reported = Promise.withResolvers<Report>();
 
   constructor(program: string, args: readonly string[]) {
     this.#child = new Deno.Command(program, {
@@ -146,7 +146,7 @@ class LaneProcess {
     this.#input.write(new TextEncoder().encode(`${word}\n`)).catch(() => {});
   }
 
-  report(): Promise<LaneReport | Error> {
+  report(): Promise<Report | Error> {
     return within(REPORT_TIMEOUT_MS, this.#reported.promise).catch((error: Error) => error);
   }
 

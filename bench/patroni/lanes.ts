@@ -1,0 +1,134 @@
+/**
+ * The lanes of the drill of Patroni: each pool as its users configure it, behind one function that runs a statement and
+ * returns its one value.
+ *
+ * @module
+ */
+
+import { execFile } from "node:child_process";
+import process from "node:process";
+import { promisify } from "node:util";
+import { dnsPostgres } from "../../drop_in/postgresjs.ts";
+import { patroniLookup } from "../../examples/patroni_lookup.ts";
+import type { EngineOptions } from "../../mod.ts";
+import { CLIENTS, type LaneClient } from "../failover/clients.ts";
+import { type LaneTask, POOL_SIZE } from "../failover/lanes.ts";
+
+/** The task of a lane's process, as JSON in its first argument. */
+export interface PatroniTask extends LaneTask {
+  /** The addresses of all members. */
+  readonly members: readonly string[];
+  /** The URLs of their REST APIs. */
+  readonly apis: readonly string[];
+}
+
+/** A lane. */
+export interface PatroniLane {
+  readonly name: string;
+  /** Whether it has to reach the goals. */
+  readonly ours?: true;
+  /** Whether it reads from replicas. Default: it writes to the leader. */
+  readonly reads?: true;
+  /** Creates its client. */
+  create(task: PatroniTask): Promise<LaneClient>;
+}
+
+/** Statements at a time of each lane. */
+export const WORKERS = 4;
+/** Milliseconds from the end of a statement to the next one of the same worker. */
+export const THINK_MS = 80;
+
+/** The name is computed, so that Node loads the released package. */
+const DRIVER = ["postgres"].join();
+
+const execute = promisify(execFile);
+
+/** Returns the function that creates a client of the failover drill, for the task with changes. */
+const like =
+  (lane: string, change: (task: PatroniTask) => Partial<LaneTask> = () => ({})) =>
+  (task: PatroniTask) => CLIENTS[lane]!({ ...task, ...change(task) });
+
+/** All lanes. */
+export const PATRONI_LANES: readonly PatroniLane[] = [
+  { name: "dnspool", create: like("dnspool") },
+  { name: "dnspool, read-write", ours: true, create: like("dnspool read-write") },
+  {
+    name: "dnspool, several hosts",
+    ours: true,
+    create: like("dnspool", ({ members }) => ({
+      hosts: members,
+      options: { leaseProbeAfter: 2 } as EngineOptions, // no record says that a frozen leader has lost its role
+    })),
+  },
+  {
+    name: "dnspool, Patroni's REST API",
+    ours: true,
+    create: like("dnspool read-write", ({ apis }) => ({
+      host: "leader.lab",
+      options: { dnsLookup: patroniLookup(apis), dnsFallback: false } as EngineOptions,
+    })),
+  },
+  {
+    name: "DnsPgPool, read-write",
+    ours: true,
+    create: like("dnspool drop-in for pg", () => ({
+      options: { targetSessionAttrs: "read-write" } as EngineOptions,
+    })),
+  },
+  {
+    name: "dnsPostgres, read-write",
+    ours: true,
+    async create({ host, port, user, password, database }) {
+      const { default: postgres } = await import(DRIVER);
+      const sql = dnsPostgres(postgres)({
+        ...{ host, port, user, password, database },
+        max: POOL_SIZE,
+        target_session_attrs: "read-write",
+      });
+      return { query: async (text) => String(Object.values((await sql.unsafe(text))[0]!)[0]) };
+    },
+  },
+  { name: "pg.Pool", create: like("pg.Pool query") },
+  { name: "postgres.js", create: like("postgres.js") },
+  {
+    name: "postgres.js, several hosts",
+    async create({ members, port, user, password, database }) {
+      const { default: postgres } = await import(DRIVER);
+      const sql = postgres({
+        ...{ user, password, database },
+        host: members,
+        port: members.map(() => port),
+        max: POOL_SIZE,
+        target_session_attrs: "primary", // its "read-write" takes standbys too
+        onnotice: () => {},
+      });
+      return { query: async (text) => String(Object.values((await sql.unsafe(text))[0]!)[0]) };
+    },
+  },
+  {
+    name: "psql, several hosts",
+    create({ members, port, user, password, database }) {
+      const hosts = members.map((host) => `${host}:${port}`).join(",");
+      const options = "target_session_attrs=read-write&connect_timeout=2";
+      const url = `postgresql://${user}@${hosts}/${database}?${options}`;
+      const env = { ...process.env, PGPASSWORD: password };
+      return Promise.resolve({
+        // A session per statement: it looks for the leader each time.
+        query: async (text: string) =>
+          (await execute("psql", [url, "-qtAc", text], { env })).stdout.trim(),
+      });
+    },
+  },
+  { name: "dnspool, replicas", reads: true, ours: true, create: like("dnspool") },
+];
+
+/** One statement. Times are as `Date.now()` returns them; `endMs` is that of the stop if it did not end. */
+export interface Call {
+  readonly id: number;
+  readonly startMs: number;
+  readonly endMs: number;
+  /** The server that answered. */
+  readonly server?: string;
+  /** The error, or that it did not end. */
+  readonly error?: string;
+}
