@@ -4,8 +4,8 @@
  * @module
  */
 
-import process from "node:process";
 import { mustBe, mustNotBeGiven, oneOf } from "../../internal/argument_error.ts";
+import { process } from "../../internal/process.ts";
 import type { Destination } from "../adapter.ts";
 import {
   type ParamTypes,

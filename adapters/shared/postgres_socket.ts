@@ -5,7 +5,7 @@
  */
 
 import type { Socket } from "node:net";
-import process from "node:process";
+import { process } from "../../internal/process.ts";
 import type { Target } from "../adapter.ts";
 import { completeHandshake, dialSocket, ignoreErrors } from "./socket.ts";
 import { type TlsOptions, verifyTls } from "./tls.ts";

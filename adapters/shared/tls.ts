@@ -7,11 +7,11 @@
  * @module
  */
 
-import process from "node:process";
 import type { PeerCertificate } from "node:tls";
 import { mustBe, mustNotBeGiven, oneOf } from "../../internal/argument_error.ts";
 import { canonicalHost, isSocketPath } from "../../internal/host_name.ts";
 import { canonicalIp } from "../../internal/ip.ts";
+import { process } from "../../internal/process.ts";
 import type { Destination, TlsState } from "../adapter.ts";
 import { argName, paramName, singleParam, TLS_PARAMS } from "./params.ts";
 

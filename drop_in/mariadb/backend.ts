@@ -4,7 +4,6 @@
  * @module
  */
 
-import process from "node:process";
 import { setImmediate } from "node:timers";
 import { lazyMariadbAdapter, type MariadbConfig } from "../../adapters/mariadb.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
@@ -14,6 +13,7 @@ import { DatabaseUrl } from "../../engine/url.ts";
 import { PoolTimeoutError, ResolveError } from "../../errors.ts";
 import { delay } from "../../internal/async.ts";
 import { now, timer } from "../../internal/clock.ts";
+import { process } from "../../internal/process.ts";
 import { callUserCode, isOf } from "../../internal/thrown.ts";
 import type { Lease } from "../../pool/lease.ts";
 import { toDriverError } from "../shared/driver_errors.ts";

@@ -5,8 +5,8 @@
  * @module
  */
 
-import process from "node:process";
 import { mustBe } from "../../internal/argument_error.ts";
+import { process } from "../../internal/process.ts";
 import { DatabaseUrl } from "../../engine/url.ts";
 import { LIBPQ_OPTIONS, readUrlOptions } from "../../engine/url_options.ts";
 import { type DriverForm, type HostList, readHostList, withHost } from "../shared/host_list.ts";

@@ -4,12 +4,12 @@
  * @module
  */
 
-import process from "node:process";
 import type { EngineOptions } from "../../engine/options.ts";
 import { DatabaseUrl } from "../../engine/url.ts";
 import { mustBe } from "../../internal/argument_error.ts";
 import { checkNumber, MAX_TIMEOUT } from "../../internal/option_reader.ts";
 import { canonicalIp } from "../../internal/ip.ts";
+import { process } from "../../internal/process.ts";
 import type { DriverMessages } from "../shared/driver_errors.ts";
 import { type HostKind, hostKind } from "../shared/host_kind.ts";
 import {

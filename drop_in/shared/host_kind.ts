@@ -4,9 +4,9 @@
  * @module
  */
 
-import process from "node:process";
 import { canonicalHost, isHost } from "../../internal/host_name.ts";
 import { canonicalIp } from "../../internal/ip.ts";
+import { process } from "../../internal/process.ts";
 
 /**
  * A kind of host. Only a `name` is looked up in DNS. An `address` and `localhost` need no lookup; a `socket` (a path) is

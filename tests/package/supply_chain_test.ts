@@ -50,6 +50,16 @@ Deno.test("a published source imports no package, as SECURITY.md says", async ()
   assertStringIncludes(text, "## What it depends on On no other package, at run time");
 });
 
+Deno.test("an import of a module opens neither standard input nor standard output: the command line alone imports node:process", async () => {
+  const importing: string[] = [];
+  for (const file of await publishedFiles()) {
+    if (!file.endsWith(".ts") || /^cli[./]/.test(file)) continue;
+    const code = (await read(file)).replace(/^import type .*$/gm, "");
+    if (importsOf(code).includes("node:process")) importing.push(file);
+  }
+  assertEquals(importing, []);
+});
+
 Deno.test("a workflow has no rights but those it names, and runs actions by their commits", async () => {
   for await (const { name } of Deno.readDir(new URL(".github/workflows/", ROOT))) {
     const text = await read(`.github/workflows/${name}`);
