@@ -151,10 +151,10 @@ export class BunSqlCalls {
       const followed = (inner: BunSqlClient) => (work as Call)(this.#follow(inner));
       args = [...args.slice(0, -1), followed];
     }
-    this.#transactions++;
-    const result = original.apply(client, args) as Promise<unknown>;
+    const result = original.apply(client, args); // throws for wrong arguments, or rejects
     const ended = () => void this.#transactions--;
-    result.then(ended, ended);
+    this.#transactions++;
+    Promise.resolve(result).then(ended, ended);
     return result;
   }
 }
