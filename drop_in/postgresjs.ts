@@ -82,8 +82,7 @@ export type DnsPostgres<P extends PostgresDriver> =
  * import postgres from "npm:postgres@^3.4";
  *
  * const sql = dnsPostgres(postgres)("postgres://app@db.internal/orders", { max: 20 });
- * const paid = sql`SELECT * FROM orders WHERE paid`; // begins when it is awaited
- * paid.cancel();
+ * export const paid = () => sql`SELECT * FROM orders WHERE paid`;
  * await sql.end();
  * ```
  */

@@ -12,7 +12,17 @@ import { PROGRAMS } from "../../../lab/postgres_binaries.ts";
 const OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
 
 /** Code with one of these runs on Deno only: the scripts do, no ORM can be bundled, and JSR is for Deno. */
-const NEEDS_DENO = /\bDeno\.(?!test\b)|"(?:\.\.\/)+scripts\/|"npm:drizzle-orm|"jsr:/;
+const NEEDS_DENO = new RegExp(
+  [
+    String.raw`\bDeno\.(?!test\b)`,
+    String.raw`"(?:\.\.\/)+scripts\/`,
+    '"npm:(?:drizzle-orm|sequelize|typeorm|@prisma|@mikro-orm)',
+    '"jsr:',
+  ].join("|"),
+);
+
+/** The folders with modules of tests. */
+const OF_TESTS = [`${ROOT}tests/`, `${ROOT}examples/`];
 
 /** The packages that the bundle, and the programs that tests start, import by a computed name. */
 const INSTALLED = ["pg@^8.23", "postgres@^3.4", "mysql2@^3.24", "mariadb@^3.5", PROGRAMS];
@@ -32,13 +42,14 @@ export async function sortTests(): Promise<{ portable: string[]; bound: string[]
   const bound: string[] = [];
   for (const file of await testFiles()) {
     const name = file.slice("tests/".length, -".ts".length);
-    const needsDeno = /^(faults|stress)\//.test(name) || await anyNeedsDeno(new URL(file, ROOT));
+    const needsDeno = /^(faults|lab|stress)\//.test(name) ||
+      await anyNeedsDeno(new URL(file, ROOT));
     (needsDeno ? bound : portable).push(name);
   }
   return { portable, bound };
 }
 
-/** Returns whether a test file, or a module of `tests/` that it imports, needs Deno. */
+/** Returns whether a test file, or a module of `tests/` or `examples/` that it imports, needs Deno. */
 async function anyNeedsDeno(file: URL): Promise<boolean> {
   const files = [file.href];
   for (const file of files) {
@@ -49,7 +60,7 @@ async function anyNeedsDeno(file: URL): Promise<boolean> {
     if (NEEDS_DENO.test(outputText)) return true;
     for (const { fileName } of ts.preProcessFile(outputText).importedFiles) {
       const { href } = new URL(fileName, file);
-      const isOfTests = fileName.startsWith(".") && href.startsWith(`${ROOT}tests/`);
+      const isOfTests = fileName.startsWith(".") && OF_TESTS.some((dir) => href.startsWith(dir));
       if (isOfTests && !files.includes(href)) files.push(href);
     }
   }
