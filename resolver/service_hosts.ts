@@ -97,7 +97,6 @@ export class ServiceHosts implements AnswerSource {
 
   status(): AnswerStatus {
     const services = this.#services.status();
-    if (this.#servers.length === 0) return { ...services, addresses: [], hosts: [] };
     const endpoints = this.#endpoints.status();
     const ages = [services.age, endpoints.age].filter((age) => age !== undefined);
     return {

@@ -80,9 +80,9 @@ export class SeveralHosts implements AnswerSource {
       // Another port is the same outage.
       const { late = false, reported = false } = known[0] ?? {};
       const same = known.find((one) => one.port === host.port);
-      return same ?? { ...createState(host), late, reported };
+      return same ?? createState(host, late, reported);
     });
-    for (const host of this.#hosts) if (!former.includes(host)) this.#follow(host);
+    for (const host of this.#hosts) this.#follow(host);
     for (const host of former) if (!this.#hosts.includes(host)) unfollow(host);
     this.#tellChange(before);
   }
@@ -312,13 +312,13 @@ export class SeveralHosts implements AnswerSource {
   }
 }
 
-function createState(host: HostAnswer): HostState {
+function createState(host: HostAnswer, late: boolean, reported: boolean): HostState {
   return {
     ...host,
     addresses: undefined,
     names: NONE,
-    late: false,
-    reported: false,
+    late,
+    reported,
     unwatch: undefined,
     unkeep: undefined,
   };

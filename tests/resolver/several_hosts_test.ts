@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { LookupError, type ResolveError } from "../../errors.ts";
 import { SeveralHosts } from "../../resolver/several_hosts.ts";
 import { FakeAnswer } from "../support/fake_answer.ts";
@@ -54,6 +54,7 @@ for (
     const second = wait(several, time);
     await time.settle();
     assertEquals(second.tookMs, 0);
+    assertEquals([a.kept, a.refreshes, a.watchers.size], [0, 0, 0], "it is not watched");
     // It comes back with its next answer, and is waited for again.
     a.answer([A]);
     assertEquals([several.isFresh(), several.addresses], [true, [NAME_A, NAME_B]]);
@@ -72,6 +73,61 @@ Deno.test("SeveralHosts.waitUntilFresh(): what it left behind holds for hosts th
   b.fresh = false;
   await time.tick(210);
   assertEquals([first.tookMs, several.addresses], [250, ["10.0.0.3:3 (c)"]]);
+});
+
+Deno.test("SeveralHosts.waitUntilFresh() waits for no host that failed before, beside one that can be used", async () => {
+  using time = fakeTime();
+  const { several, a, all, host } = setup(new FakeAnswer());
+  const c = new FakeAnswer();
+  c.failures = 1;
+  several.update([...all, host("c", 3, c)]);
+  const first = wait(several, time);
+  await time.settle();
+  assertEquals([a.waiting, c.waiting], [1, 0]);
+  a.answer([A]);
+  await time.settle();
+  assertEquals(first.tookMs, 0);
+});
+
+Deno.test("SeveralHosts.waitUntilFresh() leaves no host behind while none can be used; after that, one that has no answer yet", async () => {
+  using time = fakeTime();
+  const { several, b, all, host } = setup(new FakeAnswer([A], false));
+  listen(several);
+  const first = wait(several, time);
+  await time.tick(100);
+  b.fresh = false;
+  await time.tick(1000);
+  assertEquals([several.isFresh(), first.tookMs, b.waiting], [false, undefined, 1]);
+  // The time to wait beside a host that can be used is over.
+  several.update([...all, host("c", 3, new FakeAnswer())]);
+  b.answer([B]);
+  await time.settle();
+  assertEquals([first.tookMs, several.addresses], [1100, [NAME_B]]);
+  const none = setup(new FakeAnswer(), new FakeAnswer());
+  listen(none.several);
+  wait(none.several, time);
+  await time.tick(1000);
+  assertEquals([none.a, none.b].map(({ refreshes, waiting }) => [refreshes, waiting]), [[0, 1], [
+    0,
+    1,
+  ]]);
+  none.a.answer([A]);
+  none.b.answer([B]);
+});
+
+Deno.test("SeveralHosts.waitUntilFresh(): a host that failed, answered and expired during the wait is not an error", async () => {
+  using time = fakeTime();
+  const { several, a, b } = setup(new FakeAnswer(), new FakeAnswer());
+  listen(several);
+  const first = wait(several, time);
+  await time.settle();
+  a.fail(new Error("SERVFAIL"));
+  await time.settle();
+  a.answer([A]);
+  a.fresh = false;
+  b.answer([B]);
+  await time.settle();
+  assertEquals(first, { tookMs: 0 });
 });
 
 Deno.test("SeveralHosts.waitUntilFresh() fails once all hosts did, and asks all again at the next call", async () => {
@@ -139,6 +195,7 @@ Deno.test("SeveralHosts: a host that callers go on without is asked for until it
   stop();
   assertEquals([a.kept, b.kept], [0, 0]);
   const again = several.keepFresh();
+  assertEquals([a.kept, b.kept], [1, 1], "an end that is called twice ends one");
   a.fresh = false;
   a.fail(new Error("SERVFAIL"));
   again();
@@ -199,6 +256,29 @@ Deno.test("SeveralHosts.watch() tells each change by the names of endpoints, eac
   assertEquals(told.splice(0), [error, error]);
   a.answer([A]);
   assertEquals(told, [1]);
+  // A watcher that wants nothing.
+  several.watch({});
+  a.fail(error);
+});
+
+Deno.test("SeveralHosts.update() tells the source and the time for which the endpoints may be used, and whether they are the first", () => {
+  const { several, a, all } = setup();
+  const told: unknown[] = [];
+  several.watch({ onChange: ({ ttl, source }, isFirst) => told.push([ttl, source, isFirst]) });
+  a.freshFor = 3;
+  several.update([]);
+  several.update(all);
+  a.freshFor = -1;
+  several.update([all[0]!]);
+  assertEquals(told, [[Infinity, "dns", false], [3, "dns", true], [0, "dns", false]]);
+});
+
+Deno.test("SeveralHosts.addresses is the same array until an endpoint comes or goes", () => {
+  const { several, a } = setup();
+  const { addresses } = several;
+  assert(several.addresses === addresses);
+  a.answer([A, B]);
+  assert(several.addresses !== addresses);
 });
 
 Deno.test("SeveralHosts.update() keeps what it knows of hosts that stay, and tells what comes and goes, also of hosts that cannot be used", () => {
@@ -210,7 +290,9 @@ Deno.test("SeveralHosts.update() keeps what it knows of hosts that stay, and tel
   assertEquals([a.watchers.size, b.watchers.size], [1, 0]);
   const change = { host: undefined, isFirst: false };
   assertEquals(told.splice(0), [{ ...change, added: [], removed: [NAME_B], addresses: [NAME_A] }]);
+  const [watcher] = a.watchers;
   several.update([all[0]!]);
+  assert(a.watchers.has(watcher!), "it is watched on");
   assertEquals(told, []);
   several.update(all);
   assertEquals(told.splice(0), [
@@ -286,7 +368,9 @@ Deno.test("SeveralHosts.status() is that of the worst host", () => {
       },
     ],
   });
-  a.age = undefined;
+  b.age = 1;
+  assertEquals(several.status().age, 3);
+  a.age = b.age = undefined;
   assertEquals(several.status().age, undefined);
 });
 
@@ -299,4 +383,7 @@ Deno.test("SeveralHosts.refresh() and switchFamily() reach every host", async ()
   assertEquals(await several.switchFamily(4, true, signal), true);
   assertEquals(await several.switchFamily(6, true, signal), false);
   assertEquals([a.switched, b.switched], [[4, 6], [6, 4, 6]]);
+  // An answer of one family.
+  Object.assign(b, { switchFamily: undefined });
+  assertEquals(await several.switchFamily(6, true, signal), false);
 });
