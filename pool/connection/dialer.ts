@@ -180,6 +180,11 @@ export class Dialer<C> {
         // Other dials do not wait for it as well. If it answers after all, its connect says so.
         if (hasBegun || !asksForLogin) this.#order.noteFailure(address);
       },
+      again: () => {
+        const wrong = dial.attempts.filter(({ error }) => isOf(error, WrongRoleError));
+        for (const each of wrong) dial.attempts.splice(dial.attempts.indexOf(each), 1);
+        return wrong.map(({ address }) => address);
+      },
       onDecided: () => {
         for (const attempt of [...dial.running]) this.#lose(attempt);
         dial.running.clear();

@@ -9,6 +9,9 @@ import { type Timer, timer } from "../../internal/clock.ts";
 /** Maximum number of attempts of one race at the same time. */
 const MAX_ATTEMPTS_AT_ONCE = 3;
 
+/** Milliseconds after which servers are tried once more while an attempt is silent. */
+const AGAIN_MS = 500;
+
 /** The attempts of a race. */
 export interface Race<T> {
   /**
@@ -36,6 +39,8 @@ export interface Race<T> {
    * @param hasBegun Whether it has turned to the server for sure.
    */
   onSilent(address: string, hasBegun: boolean): void;
+  /** Returns the addresses that are tried once more while an attempt is silent: they answered, and may soon be ready. */
+  again(): readonly string[];
   /** Called once when it is decided, while other attempts may be running. */
   onDecided(): void;
   /** Takes what an attempt brings after that. */
@@ -81,7 +86,7 @@ export function firstReady<T>(order: readonly string[], race: Race<T>): Promise<
       stagger = undefined;
       const address = waiting.find((address) => !race.isSkipped(address));
       if (address === undefined) {
-        if (running > 0) return;
+        if (running > 0) return tryAgain();
         end();
         return resolve(undefined);
       }
@@ -98,8 +103,17 @@ export function firstReady<T>(order: readonly string[], race: Race<T>): Promise<
         own.clear();
         wait(true);
       });
-      if (waiting.length === 0 || running >= MAX_ATTEMPTS_AT_ONCE) return;
-      wait(false);
+      if (waiting.length === 0) return tryAgain();
+      if (running < MAX_ATTEMPTS_AT_ONCE) wait(false);
+    };
+    // A silent server takes the whole time of the connect, in which another one may become ready.
+    const tryAgain = () => {
+      if (running >= MAX_ATTEMPTS_AT_ONCE) return;
+      stagger = timer(AGAIN_MS, () => {
+        waiting.push(...race.again());
+        if (waiting.length === 0) tryAgain();
+        else startNext();
+      });
     };
     startNext();
   });

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ConnectError } from "../../../errors.ts";
 import { watchTimers } from "../../stress/pool_timers.ts";
 import { A, ALL, B, C, dialing, FOREVER, reached, refused, silent } from "../../support/dialer.ts";
@@ -22,6 +22,44 @@ Deno.test("dial() tries the next address beside a silent one after connectStagge
   assertEquals(begun, [[A, 0], [B, 0], [C, 250]]);
   assertEquals(error.attempts.map(({ address }) => address).sort(), ALL);
   assertEquals(error.cause, error.attempts[2]!.error);
+});
+
+Deno.test("dial() asks servers of another role again while one is silent, and takes the one that was promoted", async () => {
+  for (const order of [[A, B, C], [B, C, A]]) {
+    using time = fakeTime();
+    const promoted = new Set<string>();
+    const { dialer, adapter } = dialing(
+      { connect: (address, target) => address === A ? silent(target) : undefined },
+      { targetSessionAttrs: "read-write" },
+      (address) => ({ standby: !promoted.has(address), readOnly: false }),
+    );
+    const dial = dialer.dial(order, FOREVER);
+    await time.advance(3);
+    // Each of the two is asked twice a second at most.
+    const asked = adapter.dials.filter((address) => address === B).length;
+    assert(asked >= 4 && asked <= 7, `${asked} times`);
+    promoted.add(C);
+    await time.advance(0.75);
+    assertEquals((await dial).address, C);
+    const closed = dialer.closed();
+    await time.settle();
+    await closed;
+  }
+});
+
+Deno.test("dial() reports each server once, however often it was asked", async () => {
+  using time = fakeTime();
+  const { dialer } = dialing(
+    { connect: (address, target) => address === A ? silent(target) : undefined },
+    { targetSessionAttrs: "read-write" },
+    () => ({ standby: true, readOnly: false }),
+  );
+  const startMs = time.nowMs;
+  const failing = assertRejects(() => dialer.dial(ALL, FOREVER), ConnectError);
+  await time.advance(10);
+  const error = await failing;
+  assertEquals(time.nowMs - startMs, 10_000);
+  assertEquals(error.attempts.map(({ address }) => address).sort(), ALL);
 });
 
 const IP = (n: number) => `10.0.0.${n}`;
