@@ -36,6 +36,17 @@ export interface ResolverOptions extends ServerOptions {
   upstream: { readonly host: string; readonly port: number };
   /** More lines of its settings, in its own language. Default: none, so its defaults hold. */
   settings?: readonly string[];
+  /** A listener for DNS over HTTPS, which BIND and unbound have. Default: none. */
+  https?: HttpsListener;
+}
+
+/** A listener for DNS over HTTPS at the path `/dns-query`. */
+export interface HttpsListener {
+  /** TCP port. */
+  port: number;
+  /** Paths of the certificate and of its key as PEM, which the program's user can read. */
+  cert: string;
+  key: string;
 }
 
 /** How one program is run. */
@@ -46,6 +57,8 @@ interface Resolver {
   readonly file: string;
   /** Returns the text of that file. */
   configuration(options: Required<Place>): string;
+  /** Returns the settings of a listener for DNS over HTTPS: some at the top level, some beside the others. */
+  https?(host: string, listener: HttpsListener): { blocks: string[]; settings: string[] };
   /** Returns program and arguments. */
   command(programs: Programs<string>, dir: string): [string, string[]];
 }
@@ -54,6 +67,8 @@ interface Resolver {
 interface Place extends Pick<ResolverOptions, "host" | "port" | "upstream" | "settings"> {
   /** Its directory. */
   readonly dir: string;
+  /** More settings at the top level. */
+  readonly blocks: readonly string[];
 }
 
 const SIGNALS: Kind["signals"] = { fast: "SIGTERM", immediate: "SIGKILL" };
@@ -63,8 +78,13 @@ const RESOLVERS: Readonly<Record<ResolverName, Resolver>> = {
     installed: BIND,
     kind: BIND_KIND,
     file: "named.conf",
-    configuration: ({ host, port, upstream, settings, dir }) =>
-      `options {
+    https: (host, { port, cert, key }) => ({
+      blocks: [`tls lab { cert-file "${cert}"; key-file "${key}"; };`],
+      settings: [`listen-on port ${port} tls lab http default { ${host}; };`],
+    }),
+    configuration: ({ host, port, upstream, settings, blocks, dir }) =>
+      `${blocks.join("\n")}
+options {
   ${bindAddress({ host, port }, dir)}
   recursion yes;
   ${lines(settings)}
@@ -89,6 +109,15 @@ zone "${ZONE}" {
     }),
     kind: { name: "unbound", ready: /start of service/, signals: SIGNALS },
     file: "unbound.conf",
+    https: (host, { port, cert, key }) => ({
+      blocks: [],
+      settings: [
+        `interface: ${host}@${port}`,
+        `https-port: ${port}`,
+        `tls-service-pem: "${cert}"`,
+        `tls-service-key: "${key}"`,
+      ],
+    }),
     configuration: ({ host, port, upstream, settings, dir }) =>
       `server:
   directory: "${dir}"
@@ -231,6 +260,11 @@ export function findResolver(
   return { found: installed.find() !== undefined, debian: installed.debian };
 }
 
+/** Returns whether a resolver has a listener for DNS over HTTPS in the lab. */
+export function speaksHttps(name: ResolverName): boolean {
+  return RESOLVERS[name].https !== undefined;
+}
+
 /**
  * Starts a resolver with an empty cache.
  *
@@ -243,10 +277,17 @@ export async function startResolver(
   const resolver = RESOLVERS[name];
   const programs = await resolver.installed.prepare(options);
   const server = new ResolverServer(options, programs, resolver);
-  const { settings = [] } = options;
+  const { settings = [], host, https } = options;
+  const more = https && resolver.https?.(host, https);
+  if (https && !more) throw new Error(`Cannot start ${name} with DNS over HTTPS: it has none here`);
   return await launch(server, options, async () => {
     await makeOwned(programs, server.dataDir);
-    const place = { ...options, settings, dir: server.dataDir };
+    const place = {
+      ...options,
+      settings: [...settings, ...more?.settings ?? []],
+      blocks: more?.blocks ?? [],
+      dir: server.dataDir,
+    };
     await server.put(resolver.file, resolver.configuration(place));
   });
 }

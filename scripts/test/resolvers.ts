@@ -1,16 +1,18 @@
 /**
  * `deno task test:resolvers`: the tests with real resolvers. `deno task test:resolvers --full` measures every setup on three
- * runtimes, for about a quarter of an hour, and writes tests/resolvers/results.json and the tables of docs/production.md.
+ * runtimes, for about a quarter of an hour, and writes tests/resolvers/results.json and the tables of docs/production.md;
+ * with `--lookup doh` (or another lookup) only how that one follows, for a few minutes, beside the figures that are there.
  *
  * Exit status: 0; 1 if a test failed, or a program is missing on this machine.
  *
  * @module
  */
 
-import { findResolver, type ResolverName } from "../../lab/resolvers.ts";
+import { findResolver, type ResolverName, speaksHttps } from "../../lab/resolvers.ts";
+import known from "../../tests/resolvers/results.json" with { type: "json" };
 import { measure, OUTAGES } from "../../tests/resolvers/measure.ts";
 import { SETUPS } from "../../tests/resolvers/setups.ts";
-import { putTables, renderTables, summarize } from "../../tests/resolvers/summary.ts";
+import { merge, putTables, renderTables, summarize } from "../../tests/resolvers/summary.ts";
 import { deno, ROOT } from "../check/run_deno.ts";
 import { findRuntime } from "./runtimes/binaries.ts";
 import { bundleProgram } from "./runtimes/bundle.ts";
@@ -18,6 +20,7 @@ import { eachOf } from "./runtimes/outcome.ts";
 import { test } from "./test.ts";
 
 const RUNTIMES = ["deno", "node@22", "bun@1"];
+const LOOKUPS = ["system", "wire", "doh"] as const;
 const TTLS = [1, 5];
 const MOVES = 10;
 /** Longer than the settings make a resolver keep its copy. */
@@ -29,8 +32,12 @@ const SIZES = [100, 101];
 const RESULTS = "tests/resolvers/results.json";
 const PAGE = "docs/production.md";
 
-/** Measures everything and writes the tables; resolves with the exit code. */
-async function full(): Promise<number> {
+/**
+ * Measures and writes the tables; resolves with the exit code.
+ *
+ * @param only The only lookup whose figures are replaced; if absent, everything is measured.
+ */
+async function full(only: typeof LOOKUPS[number] | undefined): Promise<number> {
   const programs = new Set<ResolverName>(SETUPS.flatMap(({ program }) => program ?? []));
   const missing = [...programs].filter((name) => !findResolver(name).found);
   if (missing.length > 0) {
@@ -46,20 +53,23 @@ async function full(): Promise<number> {
     const driver = `${dir}/driver.mjs`;
     await bundleProgram("tests/resolvers/driver.ts", driver);
     const results = await measure({
-      setups: SETUPS,
+      setups: only === "doh"
+        ? SETUPS.filter(({ program }) => program && speaksHttps(program))
+        : SETUPS,
       runtimes: await eachOf(RUNTIMES, 1, findRuntime),
       driver,
-      lookups: ["system", "wire"],
+      lookups: only ? [only] : LOOKUPS,
       ttls: TTLS,
       moves: MOVES,
       pauseSeconds: PAUSE_SECONDS,
       moveSeconds: MOVE_SECONDS,
-      outages: OUTAGES,
-      sizes: SIZES,
+      outages: only ? [] : OUTAGES,
+      sizes: only ? [] : SIZES,
       onProgress: (step) => console.error(step),
     });
     for (const cell of results.cells) console.log(JSON.stringify(cell));
-    const summary = summarize(results);
+    const measured = summarize(results);
+    const summary = only ? merge(known, measured) : measured;
     await Deno.writeTextFile(new URL(RESULTS, ROOT), JSON.stringify(summary, undefined, 2));
     const page = new URL(PAGE, ROOT);
     await Deno.writeTextFile(page, putTables(await Deno.readTextFile(page), renderTables(summary)));
@@ -71,10 +81,16 @@ async function full(): Promise<number> {
 
 if (import.meta.main) {
   Deno.chdir(ROOT);
-  const flags = Deno.args;
-  if (flags.some((flag) => flag !== "--full")) {
-    console.error(`Cannot run with "${flags.join(" ")}": the only flag is --full`);
+  const [flag, option, name, ...rest] = Deno.args;
+  const only = LOOKUPS.find((lookup) => lookup === name);
+  const isKnown = flag === undefined || flag === "--full" && option === undefined ||
+    flag === "--full" && option === "--lookup" && only !== undefined && rest.length === 0;
+  if (!isKnown) {
+    console.error(
+      `Cannot run with "${Deno.args.join(" ")}": the flags are --full and, after it, ` +
+        `--lookup ${LOOKUPS.join("|")}`,
+    );
     Deno.exit(2);
   }
-  Deno.exit(flags.length > 0 ? await full() : await test(["tests/resolvers/"]));
+  Deno.exit(flag === "--full" ? await full(only) : await test(["tests/resolvers/"]));
 }

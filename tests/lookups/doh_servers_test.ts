@@ -1,38 +1,15 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { LookupError } from "../../errors.ts";
 import { startAuthority, ZONE } from "../../lab/authority.ts";
-import { makeAuthority } from "../../lab/certificates.ts";
 import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { startResolver } from "../../lab/resolvers.ts";
 import { dohLookup } from "../../lookups/doh.ts";
 import type { Lookup } from "../../lookups/lookup.ts";
-import { clearDnsCache } from "../../resolver.ts";
+import { certificateFor } from "../resolvers/https.ts";
 import { resolverTest } from "../support/servers.ts";
 
 const BIND_HOST = "127.0.0.1"; // BIND listens on addresses of network interfaces only
 const NAME = `db.${ZONE}`;
-
-/** A certificate's files, which the users that the servers run as can read. */
-async function certificateFor(ip: string) {
-  const authority = await makeAuthority();
-  const { cert, key } = await authority.issue({ ips: [ip] });
-  const dir = await mkdtemp(path.join(tmpdir(), "dnspool-doh-"));
-  await chmod(dir, 0o755);
-  const files = { cert: path.join(dir, "cert.pem"), key: path.join(dir, "key.pem") };
-  await writeFile(files.cert, cert);
-  await writeFile(files.key, key);
-  return {
-    ...files,
-    ca: authority.cert,
-    [Symbol.asyncDispose]() {
-      clearDnsCache(); // closes the connections that the lookups keep
-      return rm(dir, { recursive: true });
-    },
-  };
-}
 
 async function ask(lookup: Lookup, name = NAME): Promise<unknown> {
   const signal = AbortSignal.timeout(10_000);
@@ -74,12 +51,7 @@ resolverTest(["unbound"])("dohLookup() asks unbound, which speaks HTTP/2 only", 
     host,
     port: await freePort([host]),
     upstream: authority.address,
-    settings: [
-      `interface: ${host}@${https}`,
-      `https-port: ${https}`,
-      `tls-service-pem: "${tls.cert}"`,
-      `tls-service-key: "${tls.key}"`,
-    ],
+    https: { port: https, cert: tls.cert, key: tls.key },
   });
   const lookup = dohLookup(`https://${host}:${https}/dns-query`, { ca: tls.ca });
   assertEquals(await ask(lookup), { addresses: ["10.0.0.1"], ttl: 60 });

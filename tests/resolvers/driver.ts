@@ -6,16 +6,20 @@
  */
 
 import process from "node:process";
-import { type Engine, getDnsEngine, type LookupName } from "@dnspool/dnspool";
+import { type DnsOptions, type Engine, getDnsEngine, type LookupName } from "@dnspool/dnspool";
+import { dohLookup } from "@dnspool/dnspool/lookups/doh";
 import { fakeAdapter } from "@dnspool/dnspool/testing";
 
 /** A name, and how it is asked for. */
 export interface Asked {
   readonly id: number;
   readonly name: string;
-  readonly lookup: LookupName;
-  /** The name server, with its port. */
+  /** `"doh"` asks the server over HTTPS. */
+  readonly lookup: LookupName | "doh";
+  /** The name server, with its port; of `"doh"`, the URL. */
   readonly server: string;
+  /** The certificate of the authority that `"doh"` trusts. */
+  readonly ca?: string | undefined;
 }
 
 /** What a driver does. */
@@ -59,11 +63,16 @@ function codeOf(error: unknown): string {
   return (error as { code?: string }).code ?? String(error);
 }
 
-function engineFor({ name, lookup, server }: Asked): Engine<unknown> {
-  return getDnsEngine(`fake://app@${name}/lab`, {
+function sourceOf({ lookup, server, ca }: Asked): DnsOptions {
+  return lookup === "doh"
+    ? { dnsLookup: dohLookup(server, { ca }) }
+    : { dnsLookup: lookup, dnsNameservers: [server] };
+}
+
+function engineFor(asked: Asked): Engine<unknown> {
+  return getDnsEngine(`fake://app@${asked.name}/lab`, {
     adapter: fakeAdapter(),
-    dnsLookup: lookup,
-    dnsNameservers: [server],
+    ...sourceOf(asked),
     dnsFallback: false,
     poolSize: 1,
     maxOverflow: 0,

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { ResolverName } from "../../lab/resolvers.ts";
+import { type ResolverName, speaksHttps } from "../../lab/resolvers.ts";
 import { findRuntime } from "../../scripts/test/runtimes/binaries.ts";
 import { bundleProgram } from "../../scripts/test/runtimes/bundle.ts";
 import { resolverTest } from "../support/servers.ts";
@@ -40,10 +40,11 @@ resolverTest(programs)(
       const runtimes: Plan["runtimes"][number][] = [];
       for (const name of ["deno", "node@22", "bun@1"]) runtimes.push(await findRuntime(name));
       const { cells } = await measure({
-        ...{ setups, runtimes, driver, lookups: ["system", "wire"] as const, ttls: [TTL] },
+        ...{ setups, runtimes, driver, lookups: ["system", "wire", "doh"] as const, ttls: [TTL] },
         ...{ moves: MOVES, pauseSeconds: 3, moveSeconds: 60, outages: [], sizes: [] },
       });
-      assertEquals(cells.length, setups.length * 3 * 2);
+      const overHttps = setups.filter(({ program }) => program && speaksHttps(program));
+      assertEquals(cells.length, (setups.length * 2 + overHttps.length) * 3);
       const late = cells.filter((cell) => {
         const setup = setups.find(({ id }) => id === cell.setup)!;
         const followed = cell.moves.every((seconds, n) =>

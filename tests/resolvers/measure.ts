@@ -6,10 +6,11 @@
  */
 
 import { type Authority, startAuthority, ZONE } from "../../lab/authority.ts";
-import { loopbackPair, onFreePort } from "../../lab/free_port.ts";
-import { type ResolverServer, startResolver } from "../../lab/resolvers.ts";
+import { freePort, loopbackPair, onFreePort } from "../../lab/free_port.ts";
+import { type ResolverServer, speaksHttps, startResolver } from "../../lab/resolvers.ts";
 import type { Runtime } from "../../scripts/test/runtimes/binaries.ts";
 import type { Asked, DriverReport } from "./driver.ts";
+import { certificateFor } from "./https.ts";
 import type { Setup } from "./setups.ts";
 
 /** What is measured. */
@@ -18,7 +19,8 @@ export interface Plan {
   readonly runtimes: readonly Runtime[];
   /** The path of the bundled driver. */
   readonly driver: string;
-  readonly lookups: readonly ("system" | "wire")[];
+  /** `"doh"`, over HTTPS, is measured with the resolvers that speak it. */
+  readonly lookups: readonly ("system" | "wire" | "doh")[];
   /** The TTLs of the records, in seconds. */
   readonly ttls: readonly number[];
   /** How often each record moves. */
@@ -171,13 +173,22 @@ export async function measure(plan: Plan): Promise<Results> {
   );
   const versions: Results["versions"] = { authority: authority.title };
   const servers = new Map<string, string>();
+  /** The URLs and the trusted certificates of those that speak HTTPS. */
+  const overHttps = new Map<string, { readonly server: string; readonly ca: string }>();
   for (const { id, program, settings } of plan.setups) {
     let server: Authority | ResolverServer = authority;
     if (program !== undefined) {
       const host = program === "BIND" ? "127.0.0.1" : (await loopbackPair())[0];
       const upstream = authority.address;
+      const options = { upstream, settings };
+      if (plan.lookups.includes("doh") && speaksHttps(program)) {
+        const { ca, ...files } = stack.use(await certificateFor(host));
+        const port = await freePort([host]);
+        Object.assign(options, { https: { port, ...files } });
+        overHttps.set(id, { server: `https://${host}:${port}/dns-query`, ca });
+      }
       server = stack.use(
-        await onFreePort(host, (place) => startResolver(program, { ...place, upstream, settings })),
+        await onFreePort(host, (place) => startResolver(program, { ...place, ...options })),
       );
       onProgress(`${server.title} is ${id}`);
     }
@@ -196,7 +207,8 @@ export async function measure(plan: Plan): Promise<Results> {
     for (const { id: setup } of plan.setups) {
       for (const lookup of plan.lookups) {
         const common = { setup, runtime: runtime.name, lookup };
-        const server = servers.get(setup)!;
+        const where = lookup === "doh" ? overHttps.get(setup) : { server: servers.get(setup)! };
+        if (!where) continue;
         for (const ttl of plan.ttls) {
           const id = ++count;
           const name = `c${id}.${ZONE}`;
@@ -205,13 +217,13 @@ export async function measure(plan: Plan): Promise<Results> {
             ...{ questions: 0, wait: 0, late: [], failures: {} },
           };
           records.set(id, new Followed(cell, name, authority));
-          lists.followed.push({ id, name, lookup, server });
+          lists.followed.push({ id, name, lookup, ...where });
         }
         for (const size of plan.sizes) {
           const id = ++count;
           const name = `n${id}.${ZONE}`;
           sizes.set(id, { ...common, size, result: undefined });
-          lists.resolved.push({ id, name, lookup, server });
+          lists.resolved.push({ id, name, lookup, ...where });
           const addresses = Array.from({ length: size }, (_, i) => `10.255.${i >> 8}.${i & 255}`);
           await authority.set(name, addresses, 60);
         }

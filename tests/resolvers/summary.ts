@@ -73,6 +73,20 @@ export function summarize({ versions, cells, sizes }: Results): Summary {
   };
 }
 
+/** Returns a summary with the figures of a run of other lookups, which followed moves only. */
+export function merge(known: Summary, measured: Summary): Summary {
+  const setups = Object.entries(known.setups).map(([id, setup]): [string, SetupSummary] => {
+    const { follows = {}, questions = {} } = measured.setups[id] ?? {};
+    return [id, {
+      ...setup,
+      follows: { ...setup.follows, ...follows },
+      questions: { ...setup.questions, ...questions },
+    }];
+  });
+  const late = Math.max(known.late, measured.late);
+  return { ...known, late, setups: Object.fromEntries(setups) };
+}
+
 /** Seconds that nine of ten figures may be above a limit: the time from one checkout to the next, and a busy machine. */
 const TOLERANCE = 0.3;
 
