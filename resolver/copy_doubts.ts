@@ -78,10 +78,13 @@ export class CopyDoubts {
     const next = { ...answer, ttlMs: answer.ttl * 1000 };
     if (last && next.ttlMs < last.ttlMs && isRestOf(next, last)) this.#isCache = true;
     this.#last = next;
-    if (this.#doubted) {
-      if (!this.#isSettledBy(next, this.#doubted, last!)) return this.#doubt(next, this.#doubted);
-      this.#doubted = undefined;
-    } else if (next.ttlMs > MIN_DOUBTED_TTL_MS && this.#isDoubtful(next, last)) {
+    const doubted = this.#doubted;
+    if (doubted && !this.#isSettledBy(next, doubted, last!)) return this.#doubt(next, doubted);
+    this.#doubted = undefined;
+    if (doubted) this.#maxTtlMs ??= Math.min(doubted.ttlMs, next.ttlMs);
+    // Of a name that was not asked again in time, the next answer may come from an expired copy as well.
+    const isNew = !doubted || hasEnded(last!, next);
+    if (isNew && next.ttlMs > MIN_DOUBTED_TTL_MS && this.#isDoubtful(next, last)) {
       this.#doubted = next;
       this.#isFirst = last === undefined;
       return this.#doubt(next, next);
@@ -102,8 +105,7 @@ export class CopyDoubts {
   #isDoubtful(next: Last, last: Last | undefined): boolean {
     if (!last) return this.#doubtsFirst;
     if (next.ttlMs > last.ttlMs || this.#isCache && !isRestOf(next, last)) return true;
-    const lastEnded = next.askedAtMs >= last.askedAtMs + last.ttlMs;
-    return lastEnded && isSame(next, last);
+    return hasEnded(last, next) && isSame(next, last);
   }
 
   #isSettledBy(next: Last, doubted: Last, last: Last): boolean {
@@ -137,6 +139,11 @@ export class CopyDoubts {
     this.#maxTtlMs = ttlMs;
     return BELIEVED;
   }
+}
+
+/** Returns whether an answer had ended when the next one was asked for. */
+function hasEnded(last: Last, next: Last): boolean {
+  return next.askedAtMs >= last.askedAtMs + last.ttlMs;
 }
 
 /** Returns whether two answers have the same addresses. */

@@ -34,6 +34,15 @@ Deno.test("CopyDoubts doubts a TTL that went up for a second, in which the name 
   ]);
 });
 
+Deno.test("CopyDoubts doubts the next answer of a name that was in doubt and then not asked for", () => {
+  const answers = [at(0, 5), at(6, 30), at(6.25, 5)];
+  assertEquals(beliefs(answers, true), [[Infinity, 0.25], [1, 0.25], BELIEVED]);
+  const slow = [at(0, 5), at(6, 30), at(6.25, 30), at(6.9, 30)];
+  assertEquals(beliefs(slow, true).slice(2), [[1, 0.65], [5, Infinity]]);
+  const kept = [at(0, 30), at(0.25, 30), at(0.9, 30)];
+  assertEquals(beliefs(kept, true), [[Infinity, 0.25], [Infinity, 0.65], BELIEVED]);
+});
+
 Deno.test("CopyDoubts doubts an answer that came back as it was when it had ended", () => {
   assertEquals(beliefs([at(0, 30), at(30, 30), at(31, 29)]), [BELIEVED, [1, 0.25], BELIEVED]);
   assertEquals(beliefs([at(0, 30), at(29.9, 30)]), [BELIEVED, BELIEVED]);
