@@ -112,7 +112,7 @@ ON_MARIADB.test("getDnsEngine(): loads the driver by the URL alone, with a defau
   assertThrows(
     () => getDnsEngine("mysql+pg://h/d"),
     TypeError,
-    '"driver of the database URL" must be one of "mysql2", "mariadb" for mysql, unless the option "adapter" is given, got "pg"',
+    '"driver of the database URL" must be one of "mysql2", "mariadb", "bun" for mysql, unless the option "adapter" is given, got "pg"',
   );
 });
 

@@ -440,8 +440,11 @@ Deno.test("DnsPgPool: Client follows the name, and ends what a session runs on t
     };
     const old = await pool.connect();
     const cancelled = async (client: pg.PoolClient, how: Parameters<typeof control>[1]) => {
-      const failing = assertRejects(() => soon(client.query("SELECT pg_sleep(30)")));
-      await control(client, how);
+      let isOver = false;
+      const failing = assertRejects(() => soon(client.query("SELECT pg_sleep(30)")))
+        .finally(() => isOver = true);
+      // A cancel that comes before its statement has no effect.
+      for (; !isOver; await pause(20)) await control(client, how);
       assertEquals((await failing as pg.DatabaseError).code, "57014");
     };
     await cancelled(old, "text");
