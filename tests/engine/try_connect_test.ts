@@ -175,7 +175,7 @@ Deno.test("Engine.tryConnect() is logged, counted and traced as connect() is", a
   // The error of the second checkout shows where the first one was.
   const refused = watch(env.engine.connect());
   await Promise.resolve();
-  assert(String(refused.error).includes("tryConnect"), String(refused.error));
+  assert(String(refused.error).includes("tryCheckout"), String(refused.error));
   await lease!.release();
   await closeAtRest(env);
 });
