@@ -97,19 +97,16 @@ JS
   as_user "$native/bin/initdb" -D "$dir/data" -U app --auth=trust --no-sync --encoding=UTF8 >initdb.log
   serve_as_user "$native/bin/postgres" -D "$dir/data" -c listen_addresses=127.0.0.1 -c port="$port" \
     -c unix_socket_directories= -c fsync=off
+  for _ in {1..300}; do
+    if grep -q "ready to accept connections" server.log; then break; fi
+    sleep 0.1
+  done
   cat >connect.mjs <<JS
 import pg from "pg";
 export async function connect() {
-  for (let tries = 0;; tries++) {
-    const client = new pg.Client("postgres://app@127.0.0.1:$port/postgres");
-    try {
-      await client.connect();
-      return client;
-    } catch (error) {
-      if (tries === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
+  const client = new pg.Client("postgres://app@127.0.0.1:$port/postgres");
+  await client.connect();
+  return client;
 }
 JS
 }
