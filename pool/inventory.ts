@@ -224,8 +224,10 @@ export class Inventory<C> {
    * @param warming Number of connections that are opened ahead of need already.
    */
   missing(waiting: number, warming: number): number {
-    const { minIdle, minOpen } = this.#settings;
-    const idle = this.#connections.hasConnected ? minIdle - this.#idle.size + this.#expiring : 0;
+    const { minIdle, minOpen, poolSize } = this.#settings;
+    // Above `poolSize`, one that is opened beside the expiring ones would be closed at once.
+    const wanted = Math.min(minIdle + this.#expiring, poolSize) - this.#idle.size;
+    const idle = this.#connections.hasConnected ? wanted : 0;
     return Math.max(0, idle - warming, minOpen - this.slots.counted - waiting);
   }
 
