@@ -137,3 +137,10 @@ Deno.test("delay() and deadline() remove their timers and listeners, however the
     assertEquals([timers.pending(), listeners()], [[], 0]);
   }
 });
+
+Deno.test("awakeTimer() leaves no timer of the runtime behind when the last one is cleared", async () => {
+  // The leak sanitizer of the runner looks for it.
+  const timers = [1000, 2000].map((delayMs) => awakeTimer(delayMs, () => {}));
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  for (const timer of timers) timer.clear();
+});
