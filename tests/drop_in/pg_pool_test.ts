@@ -304,9 +304,10 @@ Deno.test("DnsPgPool: a client that died and is never released gives its slot to
       const client = await pool.connect();
       assertEquals([pool.totalCount, removed], [1, i]);
       const waiter = i === 2 ? where(pool) : undefined;
+      const ended = new Promise((resolve) => client.once("end", resolve));
       await killer.query("SELECT pg_terminate_backend($1)", [await pid(client)]);
       if (waiter) assertEquals(await waiter, first.host);
-      else await new Promise((resolve) => client.once("end", resolve));
+      else await ended;
       assertEquals([pool.totalCount, removed], [1, waiter ? 3 : i]);
       if (i === 1) late = client;
     }
