@@ -17,7 +17,7 @@ import {
   TransactionAbortedError,
 } from "../../mod.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
-import { asAdmin, LOGIN, startServer } from "../support/mysql_subject.ts";
+import { asAdmin, LOGIN, startServer, untilLockWait } from "../support/mysql_subject.ts";
 import { ON_MARIADB } from "../support/servers.ts";
 import { makeTarget } from "../support/target.ts";
 import { soon, until } from "../support/waiting.ts";
@@ -243,10 +243,7 @@ onMariadb(
           await other`INSERT INTO accounts (id) VALUES (11), (12), (13), (14), (15), (16)`;
           await other`UPDATE accounts SET owner = 'other' WHERE id = 2`;
           const waiting = other`UPDATE accounts SET owner = 'other' WHERE id = 1`.execute();
-          await until(async () =>
-            (await asAdmin(mariadb, "SELECT 1 FROM information_schema.innodb_lock_waits")).length >
-              0
-          );
+          await untilLockWait(mariadb);
           await victim`UPDATE accounts SET owner = 'victim' WHERE id = 2`.catch(
             (error: unknown) => {
               handled = error;

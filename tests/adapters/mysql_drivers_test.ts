@@ -20,7 +20,14 @@ import type { MariadbServer } from "../../lab/mariadb.ts";
 import { hungUp, withMute } from "../support/bad_servers.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
 import { inspected } from "../support/inspected.ts";
-import { asAdmin, GREETING, LOGIN, packet, startServer } from "../support/mysql_subject.ts";
+import {
+  asAdmin,
+  GREETING,
+  LOGIN,
+  packet,
+  startServer,
+  untilLockWait,
+} from "../support/mysql_subject.ts";
 import { ON_MARIADB } from "../support/servers.ts";
 import { makeTarget } from "../support/target.ts";
 import { pause, soon, until } from "../support/waiting.ts";
@@ -493,9 +500,7 @@ async function asVictim(
       await other.query("INSERT INTO accounts (id) VALUES (11), (12), (13), (14), (15), (16)");
       await other.query("UPDATE accounts SET owner = 'other' WHERE id = 2");
       const waiting = other.query("UPDATE accounts SET owner = 'other' WHERE id = 1");
-      await until(async () =>
-        (await asAdmin(server, "SELECT 1 FROM information_schema.innodb_lock_waits")).length > 0
-      );
+      await untilLockWait(server);
       await victim.query("UPDATE accounts SET owner = 'victim' WHERE id = 2").catch((error) => {
         handled = error;
       });

@@ -10,6 +10,7 @@ import { type MariadbOptions, type MariadbServer, startMariadb } from "../../lab
 import type { AdapterSubject, Row, TestServer } from "../contracts/adapter.ts";
 import { MARIADB } from "./sql_dialects.ts";
 import { testServer } from "./test_server.ts";
+import { until } from "./waiting.ts";
 
 /** The user of every MariaDB server of the suite; the administrator has the same password. */
 export const LOGIN = { user: "app", password: "it's a s3cret" };
@@ -42,6 +43,17 @@ export async function asAdmin(
   } finally {
     await connection.end();
   }
+}
+
+/**
+ * Waits until a transaction of a server waits for a lock. The tables of `information_schema` about it do not tell: they
+ * stand still while they are read more often than every 0.1 seconds (findings/mariadb_lock_waits_stand_still.sh).
+ */
+export async function untilLockWait(server: Pick<TestServer, "host" | "port">): Promise<void> {
+  await until(async () => {
+    const [row] = await asAdmin(server, "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'");
+    return Number(row!.Value) > 0;
+  }, "a wait for a lock");
 }
 
 /** Encodes a packet of the protocol: its length in three bytes, its number, its body. */
