@@ -20,7 +20,7 @@ import { fakeLookup } from "../support/fake_lookup.ts";
 import { asAdmin, LOGIN, startServer, untilLockWait } from "../support/mysql_subject.ts";
 import { ON_MARIADB } from "../support/servers.ts";
 import { makeTarget } from "../support/target.ts";
-import { soon, until } from "../support/waiting.ts";
+import { soon } from "../support/waiting.ts";
 
 /** The client, with the members of the driver that the tests use. */
 interface Client extends BunSqlClient {
