@@ -1,6 +1,7 @@
 /**
  * `deno task bench:pool`: checkout and checkin, compared with tarn, generic-pool, lightning-pool and pg-pool, on fake
  * connections. dnspool has its defaults, including the check of the address. `bench/rounds.ts` says how it is measured.
+ * `bench/memory.ts` says what `deno task bench:pool --memory` measures.
  *
  * @module
  */
@@ -8,6 +9,7 @@
 import process from "node:process";
 import { contenderHere, Isolate, serve } from "./isolates.ts";
 import { bareQueue, type ContenderPool, POOLS } from "./pool_contenders.ts";
+import { measureMemory } from "./memory.ts";
 import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./report.ts";
 import { compare, type Contender, type Timing } from "./rounds.ts";
 import { compareWaiters, measureWaiters, WAITERS } from "./waiters.ts";
@@ -157,42 +159,9 @@ async function scaling(): Promise<Record<string, Record<string, number>>> {
   };
 }
 
-/** Measures the bytes of heap for an idle connection and for a waiter, with every pool. */
-async function memory(): Promise<Record<string, { slot: number; waiter: number }> | undefined> {
-  const { gc } = globalThis as { gc?: () => void };
-  if (!gc) return undefined;
-  const many = 10_000;
-  const used = async () => {
-    // Memory held by a weak reference or a finalizer becomes free only with the next collection.
-    for (let turn = 0; turn < 3; turn++) {
-      gc();
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    return process.memoryUsage().heapUsed;
-  };
-  const result: Record<string, { slot: number; waiter: number }> = {};
-  for (const [name, make] of Object.entries(POOLS)) {
-    const big = make(many);
-    const before = await used();
-    await big.burst(many);
-    const slot = (await used() - before) / many;
-    await big.end();
-    const small = make(1);
-    const budget = { left: 0 };
-    await small.work(budget);
-    const empty = await used();
-    const { release, waiters } = await small.queue(many);
-    const waiter = (await used() - empty) / many;
-    release();
-    await waiters;
-    await small.end();
-    result[name] = { slot: Math.round(slot), waiter: Math.round(waiter) };
-  }
-  return result;
-}
-
 async function main(): Promise<void> {
   console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
+  if (process.argv.includes("--memory")) finish(await measureMemory());
   if (process.argv.includes("--waiters")) finish(await compareWaiters(import.meta.url));
   const scenes = await runAll();
   const growth = await scaling();
@@ -202,15 +171,7 @@ async function main(): Promise<void> {
     ["waiters on 10", ...counts.map((count) => figure(growth.waiters![count]!))],
     ["a bare queue of promises", ...counts.map((count) => figure(growth.queue![count]!))],
   ]);
-  const bytes = await memory();
-  if (bytes) {
-    table(
-      "Bytes of heap",
-      ["", "idle connection", "waiter"],
-      Object.entries(bytes).map(([name, { slot, waiter }]) => [name, `${slot}`, `${waiter}`]),
-    );
-  }
-  finish({ scenes, growth, bytes });
+  finish({ scenes, growth });
 }
 
 if (contenderHere === undefined) await main();

@@ -49,8 +49,8 @@ const adapter: Adapter<Resource> = {
 };
 
 /** Creates an engine with fake connections. */
-export function makeEngine(size: number): Engine<Resource> {
-  return getDnsEngine("none://db.internal/orders", {
+export function makeEngine(size: number, host = "db.internal"): Engine<Resource> {
+  return getDnsEngine(`none://${host}/orders`, {
     adapter,
     dnsLookup,
     poolSize: size,

@@ -58,7 +58,10 @@ try {
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
-const part = [name, ...["names", "hits", "waiters"].filter((each) => flags.includes(`--${each}`))]
+const part = [
+  name,
+  ...["names", "hits", "waiters", "memory"].filter((each) => flags.includes(`--${each}`)),
+]
   .join(
     "_",
   );

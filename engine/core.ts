@@ -49,8 +49,6 @@ const FORGOTTEN_RETRY_MS = 1000;
 export class EngineCore<C> {
   /** Number of the engine and its siblings, as far as the program still refers to them. */
   engines = 0;
-  /** Dispatches the events. */
-  readonly events: EventTarget = new EventTarget();
   /** The host in its canonical form; several with commas between them. */
   readonly host: string;
   /** The pool's name. */
@@ -67,14 +65,15 @@ export class EngineCore<C> {
   readonly #poolLog: Log;
   readonly #dialer: Dialer<C>;
   readonly #addresses: CurrentAddresses;
-  readonly #retired: RetiredConnections;
-  readonly #departures: DepartureWatch;
+  /** Dispatches the events. Made by the first listener, as what follows is by the first use: most engines need none. */
+  #events: EventTarget | undefined;
+  #departed: { readonly retired: RetiredConnections; readonly watch: DepartureWatch } | undefined;
   readonly #unwatch: () => void;
   readonly #history: ConnectHistory = { connected: false, lastError: undefined };
   /** Ends the probes under way when the engine is closed. */
-  readonly #end: AbortController = new AbortController();
+  #end: AbortController | undefined;
   /** Disposed pools with connections in use. */
-  readonly #disposed: Set<PoolGeneration<C>> = new Set();
+  #disposed: Set<PoolGeneration<C>> | undefined;
   /** Made by the first listener. */
   #listening: Listening<C> | undefined;
   #current: PoolGeneration<C>;
@@ -116,13 +115,12 @@ export class EngineCore<C> {
           Math.min(this.#dialer.usualMs(address) || Infinity, settings.connectTimeoutMs / 2),
       },
     );
-    this.#retired = new RetiredConnections({
-      list: (address) => this.#pools.flatMap((pool) => retiredConnections(pool, address)),
-      probe: (address, signal) => this.#dialer.probe(address, signal),
-      onTerminated: (address, reason) => this.emit("terminate", { address, reason }),
-    });
-    this.#departures = new DepartureWatch(settings.retireGraceMs, this.#retired);
     this.#current = this.#createPool();
+  }
+
+  /** Dispatches the events. */
+  get events(): EventTarget {
+    return this.#events ??= new EventTarget();
   }
 
   /** The current pool. */
@@ -176,7 +174,7 @@ export class EngineCore<C> {
 
   /** Dispatches an event. */
   emit<K extends keyof EngineEventMap>(type: K, detail: EngineEventMap[K]["detail"]): void {
-    this.events.dispatchEvent(new CustomEvent(type, { detail }));
+    this.#events?.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   /** Closes the current pool and replaces it by a new one. */
@@ -185,12 +183,13 @@ export class EngineCore<C> {
     const disposed = this.#current;
     this.#current = this.#createPool();
     this.#current.pool.maintain(); // opens `minIdle`, if the engine was used
-    this.#disposed.add(disposed);
+    const others = this.#disposed ??= new Set();
+    others.add(disposed);
     disposed.pool.close(`Cannot check out a connection to "${this.name}": the pool was disposed`);
     // Its leases may take long: the housekeeper goes on until they are released.
     disposed.pool.pendingCloses.drained().then(() => {
       disposed.housekeeper.stop();
-      this.#disposed.delete(disposed);
+      others.delete(disposed);
     });
     await keptAlive(disposed.pool.pendingCloses.all());
   }
@@ -216,7 +215,7 @@ export class EngineCore<C> {
   }
 
   async #close(drainMs: number): Promise<void> {
-    const generations = [this.#current, ...this.#disposed];
+    const generations = this.#generations;
     for (const { pool } of generations) {
       pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
     }
@@ -237,10 +236,10 @@ export class EngineCore<C> {
     await drained;
     // Until now they went on: a lease on a server that no longer answers must not outlast `leaseProbeAfter`.
     for (const { housekeeper } of generations) housekeeper.stop();
-    this.#end.abort();
+    this.#end?.abort();
     await unlistened;
     await this.#dialer.closed();
-    this.#departures.clear();
+    this.#departed?.watch.clear();
     this.#addresses.clear();
     this.#unwatch();
     this.emit("close", undefined);
@@ -302,7 +301,7 @@ export class EngineCore<C> {
     for (const pool of this.#pools) inUse += pool.retireAddress(address);
     if (inUse === 0) return;
     this.emit("retire", { address, inUse });
-    this.#departures.watch(address);
+    this.#watchDeparted().watch.watch(address);
   }
 
   #onLongLease({ address, takenAt }: Slot<C>, heldMs: number): void {
@@ -324,15 +323,31 @@ export class EngineCore<C> {
 
   /** Probes the server of a long lease. If it does not answer, all connections to it are given up. */
   async #onSuspect(address: string): Promise<void> {
-    const alive = await this.#dialer.probe(address, this.#end.signal);
-    if (alive || this.#end.signal.aborted) return;
+    const { signal } = this.#end ??= new AbortController();
+    const alive = await this.#dialer.probe(address, signal);
+    if (alive || signal.aborted) return;
     this.answer.refresh();
     for (const pool of this.#pools) pool.retireAddress(address);
-    this.#retired.terminate(address, Infinity, "the server no longer answers");
+    this.#watchDeparted().retired.terminate(address, Infinity, "the server no longer answers");
+  }
+
+  #watchDeparted(): { readonly retired: RetiredConnections; readonly watch: DepartureWatch } {
+    if (this.#departed !== undefined) return this.#departed;
+    const retired = new RetiredConnections({
+      list: (address) => this.#pools.flatMap((pool) => retiredConnections(pool, address)),
+      probe: (address, signal) => this.#dialer.probe(address, signal),
+      onTerminated: (address, reason) => this.emit("terminate", { address, reason }),
+    });
+    const watch = new DepartureWatch(this.#settings.retireGraceMs, retired);
+    return this.#departed = { retired, watch };
+  }
+
+  get #generations(): PoolGeneration<C>[] {
+    return [this.#current, ...this.#disposed ?? []];
   }
 
   get #pools(): Pool<C>[] {
-    return [this.#current, ...this.#disposed].map(({ pool }) => pool);
+    return this.#generations.map(({ pool }) => pool);
   }
 }
 
@@ -354,8 +369,17 @@ function poolSettings<C>(name: string, settings: EngineSettings<C>): PoolSetting
     static: { poolSize: 1, maxOverflow: 0 },
     assertion: { poolSize: 1, maxOverflow: 0 },
   };
+  // Only what a pool needs: a copy of all settings would be twice as large.
   return {
-    ...settings,
+    poolTimeoutMs: settings.poolTimeoutMs,
+    useLifo: settings.useLifo,
+    connectConcurrency: settings.connectConcurrency,
+    maxUses: settings.maxUses,
+    idleTimeoutMs: settings.idleTimeoutMs,
+    minIdle: settings.minIdle,
+    recycleMs: settings.recycleMs,
+    minSize: settings.minSize,
+    observer: settings.observer,
     ...sizes[poolClass],
     name,
     maxIdle: Infinity,

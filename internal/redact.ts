@@ -222,9 +222,9 @@ const MAX_PASSING = 16;
 
 /** The secrets of one destination, which must be in no log line and no message. */
 export class Secrets {
-  readonly #texts: Set<string> = new Set();
+  #texts: Set<string> | undefined;
   /** Passwords that come and go; the newest is the last. */
-  readonly #passing: Set<string> = new Set();
+  #passing: Set<string> | undefined;
 
   /** @param values The secrets; what is no text, as a key in bytes, is read as text, and anything else ignored. */
   constructor(values: readonly unknown[] = []) {
@@ -237,24 +237,25 @@ export class Secrets {
     else if (Array.isArray(value)) { for (const each of value) this.add(each); }
     else if (isPlain(value)) this.add(Object.values(value));
     else if (typeof value === "string" && value !== "") {
-      this.#texts.add(value).add(encodeURIComponent(value.toWellFormed()));
+      (this.#texts ??= new Set()).add(value).add(encodeURIComponent(value.toWellFormed()));
     }
   }
 
   /** Adds a password that a function gave, which may give another one each time: the oldest are forgotten. */
   addPassing(value: unknown): void {
     if (typeof value !== "string" || value === "") return this.add(value);
-    this.#passing.delete(value);
-    this.#passing.add(value);
-    if (this.#passing.size <= MAX_PASSING) return;
-    const [oldest] = this.#passing;
-    this.#passing.delete(oldest!);
+    const passing = this.#passing ??= new Set();
+    passing.delete(value);
+    passing.add(value);
+    if (passing.size <= MAX_PASSING) return;
+    const [oldest] = passing;
+    passing.delete(oldest!);
   }
 
   /** Removes the secrets from a string, in plain and in URL-encoded form. */
   redact(text: string): string {
-    for (const secret of this.#texts) text = text.replaceAll(secret, "***");
-    for (const secret of this.#passing) {
+    for (const secret of this.#texts ?? []) text = text.replaceAll(secret, "***");
+    for (const secret of this.#passing ?? []) {
       text = text.replaceAll(secret, "***")
         .replaceAll(encodeURIComponent(secret.toWellFormed()), "***");
     }
@@ -269,12 +270,35 @@ export function redactPassword(text: string, password: string | undefined): stri
 
 /** Wraps a logger: secrets are removed from each line, and what the logger throws is ignored. */
 export function redactingLogger(logger: Logger, secrets: Secrets): Logger {
-  const writer = (level: keyof Logger) => (message: string) => {
+  return new RedactingLogger(logger, secrets);
+}
+
+class RedactingLogger implements Logger {
+  readonly #logger: Logger;
+  readonly #secrets: Secrets;
+
+  constructor(logger: Logger, secrets: Secrets) {
+    this.#logger = logger;
+    this.#secrets = secrets;
+  }
+
+  debug(message: string): void {
+    this.#write("debug", message);
+  }
+
+  info(message: string): void {
+    this.#write("info", message);
+  }
+
+  warn(message: string): void {
+    this.#write("warn", message);
+  }
+
+  #write(level: keyof Logger, message: string): void {
     try {
-      logger[level](secrets.redact(message));
+      this.#logger[level](this.#secrets.redact(message));
     } catch {
       // A logger that fails must not fail the operation that it logs.
     }
-  };
-  return { debug: writer("debug"), info: writer("info"), warn: writer("warn") };
+  }
 }

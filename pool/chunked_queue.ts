@@ -34,16 +34,19 @@ export class Chunk<T> {
   count = 0;
 }
 
+/** The chunk of every queue that had no item yet: most pools never have a waiter. It stays empty. */
+const NO_CHUNK: Chunk<never> = new Chunk();
+
 /** The queue. The caller keeps track of which queue an item is in. */
 export class ChunkedQueue<T extends Queued<T>> {
   /** Number of items. */
   size = 0;
-  #front: Chunk<T> = new Chunk();
+  #front: Chunk<T> = NO_CHUNK as Chunk<T>;
   #back: Chunk<T> = this.#front;
   /** Index of the first item in the front chunk. */
   #begin = 0;
   /** Index behind the last used one in the back chunk. */
-  #end = 0;
+  #end = CHUNK_SIZE;
 
   /** The first item. */
   get first(): T | undefined {
@@ -52,12 +55,7 @@ export class ChunkedQueue<T extends Queued<T>> {
 
   /** Adds an item at the end. */
   push(item: T): void {
-    if (this.#end === CHUNK_SIZE) {
-      const chunk = new Chunk<T>();
-      chunk.before = this.#back;
-      this.#back = this.#back.after = chunk;
-      this.#end = 0;
-    }
+    if (this.#end === CHUNK_SIZE) this.#addBack();
     this.#put(item, this.#back, this.#end++);
   }
 
@@ -105,6 +103,18 @@ export class ChunkedQueue<T extends Queued<T>> {
       for (const item of chunk.items) if (item !== undefined) all.push(item);
     }
     return all;
+  }
+
+  #addBack(): void {
+    const chunk = new Chunk<T>();
+    if (this.#back === NO_CHUNK) {
+      this.#front = chunk;
+    } else {
+      chunk.before = this.#back;
+      this.#back.after = chunk;
+    }
+    this.#back = chunk;
+    this.#end = 0;
   }
 
   #put(item: T, chunk: Chunk<T>, index: number): void {

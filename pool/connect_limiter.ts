@@ -65,7 +65,7 @@ export class ConnectLimiter<T> {
   readonly #concurrency: number;
   readonly #events: ConnectLimiterEvents<T>;
   /** The connects under way. */
-  readonly #connects: Set<AbortController> = new Set();
+  #connects: Set<AbortController> | undefined;
   /** Number of transient failures since the last success. */
   #failures = 0;
   /** Whether one connect shall show that the server is well before there are several at once. */
@@ -89,7 +89,7 @@ export class ConnectLimiter<T> {
 
   /** Number of connects under way. */
   get size(): number {
-    return this.#connects.size;
+    return this.#connects === undefined ? 0 : this.#connects.size;
   }
 
   /** Whether the last connects failed with a transient error. */
@@ -133,7 +133,7 @@ export class ConnectLimiter<T> {
 
   /** Aborts the connects under way. */
   abortAll(reason: unknown): void {
-    for (const controller of this.#connects) controller.abort(reason);
+    for (const controller of this.#connects ?? []) controller.abort(reason);
   }
 
   /** Starts a pause. If callers wait for its end, the addresses are kept fresh: a change of address ends the pause. */
@@ -154,10 +154,11 @@ export class ConnectLimiter<T> {
 
   #open(newest: number): void {
     const controller = new AbortController();
-    this.#connects.add(controller);
+    const connects = this.#connects ??= new Set();
+    connects.add(controller);
     this.#opener.open(controller.signal).then(
       (opened) => {
-        this.#connects.delete(controller);
+        connects.delete(controller);
         if (!this.failing && !this.#halfOpen && this.#limit < this.#concurrency) this.#limit++;
         this.#failures = 0;
         this.#halfOpen = false;
@@ -166,7 +167,7 @@ export class ConnectLimiter<T> {
         this.#events.onOpened(opened);
       },
       (error) => {
-        this.#connects.delete(controller);
+        connects.delete(controller);
         this.lastError = error;
         const transient = this.#opener.isTransient(error);
         this.#notBeforeMs = now() + (transient ? this.#nextBackoffMs(error) : MAX_BACKOFF_MS);

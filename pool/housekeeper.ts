@@ -62,7 +62,7 @@ export class Housekeeper<C> {
   readonly #events: HousekeeperEvents<C>;
   readonly #periodMs: number;
   /** When the server of a long lease was last probed, by address. */
-  readonly #probed: Map<string, number> = new Map();
+  #probed: Map<string, number> | undefined;
   #timer: Timer | undefined;
   #isStopped = false;
 
@@ -138,9 +138,9 @@ export class Housekeeper<C> {
         slot.reported = true;
         this.#events.onLongLease(slot, heldMs);
       }
-      const lastMs = this.#probed.get(slot.address) ?? -Infinity;
+      const lastMs = this.#probed?.get(slot.address) ?? -Infinity;
       if (heldMs >= leaseProbeAfterMs && nowMs - lastMs >= leaseProbeAfterMs) {
-        this.#probed.set(slot.address, nowMs);
+        (this.#probed ??= new Map()).set(slot.address, nowMs);
         this.#events.onSuspect(slot.address);
       }
     }

@@ -6,9 +6,9 @@
 
 /** The closes under way, and the callers that wait until a pool is empty. */
 export class PendingCloses {
-  readonly #closes: Set<Promise<void>> = new Set();
+  #closes: Set<Promise<void>> | undefined;
   readonly #isBusy: () => boolean;
-  #onIdle: (() => void)[] = [];
+  #onIdle: (() => void)[] | undefined;
 
   /** @param isBusy Returns whether connections are in use or being opened. */
   constructor(isBusy: () => boolean) {
@@ -17,26 +17,29 @@ export class PendingCloses {
 
   /** Adds a close; returns a promise that is fulfilled when it is done. */
   add(close: Promise<void>): Promise<void> {
-    this.#closes.add(close);
-    return close.finally(() => this.#closes.delete(close));
+    const closes = this.#closes ??= new Set();
+    closes.add(close);
+    return close.finally(() => closes.delete(close));
   }
 
   /** Waits for the closes under way. */
   async all(): Promise<void> {
-    await Promise.all(this.#closes);
+    await Promise.all(this.#closes ?? []);
   }
 
   /** Waits until the pool is not busy, then for the closes under way. */
   async drained(): Promise<void> {
-    while (this.#isBusy()) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+    while (this.#isBusy()) {
+      await new Promise<void>((resolve) => (this.#onIdle ??= []).push(resolve));
+    }
     await this.all();
   }
 
   /** Is told that the pool may no longer be busy. */
   notify(): void {
-    if (this.#onIdle.length === 0 || this.#isBusy()) return;
+    if (this.#onIdle === undefined || this.#isBusy()) return;
     const listeners = this.#onIdle;
-    this.#onIdle = [];
+    this.#onIdle = undefined;
     for (const listener of listeners) listener();
   }
 }

@@ -60,7 +60,7 @@ export class Pool<C> implements LeaseOwner<C> {
   readonly #answerWait: AnswerWait;
   /** Number of checkouts by `warm()`, for which `minIdle` need not be opened. */
   #warming = 0;
-  readonly #end: AbortController = new AbortController();
+  #end: AbortController | undefined;
   /** Why the pool is closed; `undefined` while it is open. */
   #closedBecause: string | undefined;
 
@@ -114,6 +114,10 @@ export class Pool<C> implements LeaseOwner<C> {
 
   /** Aborted by `close()`, with the error for callers. */
   get closed(): AbortSignal {
+    this.#end ??= new AbortController();
+    if (this.#closedBecause !== undefined) {
+      this.#end.abort(new PoolClosedError(this.#closedBecause));
+    }
     return this.#end.signal;
   }
 
@@ -191,7 +195,6 @@ export class Pool<C> implements LeaseOwner<C> {
       }
     }
     const reset = slot.broken ? undefined : this.#connections.reset(slot);
-    if (reset === undefined && slot.doubt === undefined) return this.#putBack(slot);
     if (reset === undefined) return this.#giveBack(slot);
     return reset.then(() => this.#giveBack(slot), (reason) => {
       this.#inventory.closeInUse(slot, reason);
@@ -295,7 +298,7 @@ export class Pool<C> implements LeaseOwner<C> {
     if (this.#closedBecause !== undefined) return;
     this.#closedBecause = why;
     this.#limiter.resetBackoff();
-    this.#end.abort(new PoolClosedError(why));
+    this.#end?.abort(new PoolClosedError(why));
     this.#waiters.close(new PoolClosedError(why));
     this.#limiter.abortAll(new PoolClosedError(why));
     this.#inventory.closeIdle(() => true);
@@ -316,7 +319,7 @@ export class Pool<C> implements LeaseOwner<C> {
     }
     this.#limiter.start({
       waiting: this.#waiters.size,
-      prefill: this.#prefill,
+      prefill: this.#inventory.missing(this.#waiters.size, this.#warming),
       capacity: this.#capacity,
       newest: this.#waiters.created,
     });
@@ -413,11 +416,6 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#dispatch();
   }
 
-  /** Number of connections to be opened ahead of need. */
-  get #prefill(): number {
-    return this.#inventory.missing(this.#waiters.size, this.#warming);
-  }
-
   /** Number of connections that may be opened. */
   get #capacity(): number {
     const { counted, size } = this.#slots;
@@ -436,8 +434,8 @@ export class Pool<C> implements LeaseOwner<C> {
   #rejectLate(): void {
     const count = this.#limiter.size +
       (this.#answerWait.isActive ? this.#idle.size + this.#capacity : 0);
-    const error = (waited: number) => this.#timeoutError(waited);
-    this.#waiters.rejectLate(error, { count, ms: this.#settings.maxOpenMs });
+    const extra = { count, ms: this.#settings.maxOpenMs };
+    this.#waiters.rejectLate((waited) => this.#timeoutError(waited), extra);
   }
 
   #timeoutError(waited: number): Error {

@@ -68,7 +68,7 @@ export class WaitQueue<T extends { readonly address: string }> {
 
   readonly #queue: ChunkedQueue<Waiter<T>> = new ChunkedQueue();
   /** Waiters outside the queue that go on waiting. */
-  readonly #aside: Set<Waiter<T>> = new Set();
+  #aside: Set<Waiter<T>> | undefined;
   readonly #observer: SafeObserver | undefined;
   readonly #onLate: () => void;
   readonly #onEmpty: () => void;
@@ -98,7 +98,7 @@ export class WaitQueue<T extends { readonly address: string }> {
 
   /** Number of waiters, in the queue or set aside. */
   get waiting(): number {
-    return this.#queue.size + this.#aside.size;
+    return this.#queue.size + (this.#aside?.size ?? 0);
   }
 
   /** The waiter to be served next. */
@@ -134,7 +134,7 @@ export class WaitQueue<T extends { readonly address: string }> {
 
   /** Puts a waiter back to its place among those that came before and after it: its connection was unusable. */
   putBack(waiter: Waiter<T>): void {
-    this.#aside.delete(waiter);
+    this.#aside?.delete(waiter);
     this.#noteTimeout(waiter);
     const earlier: Waiter<T>[] = [];
     for (let first; (first = this.#queue.first) && first.order < waiter.order;) {
@@ -154,7 +154,7 @@ export class WaitQueue<T extends { readonly address: string }> {
     if (!waiter.waiting) return;
     if (this.#end !== undefined) return this.#settle(waiter, this.#end);
     this.#dequeue(waiter);
-    this.#aside.add(waiter);
+    (this.#aside ??= new Set()).add(waiter);
   }
 
   /** Gives a waiter what it waited for. */
@@ -182,7 +182,7 @@ export class WaitQueue<T extends { readonly address: string }> {
   close(error: unknown): void {
     this.#end = new Rejection(error);
     this.rejectQueued(error);
-    for (const waiter of this.#aside) this.reject(waiter, error);
+    for (const waiter of this.#aside ?? []) this.reject(waiter, error);
   }
 
   /**
@@ -236,7 +236,7 @@ export class WaitQueue<T extends { readonly address: string }> {
   }
 
   #dequeue(waiter: Waiter<T>): void {
-    if (waiter.chunk === undefined) return void this.#aside.delete(waiter);
+    if (waiter.chunk === undefined) return void this.#aside?.delete(waiter);
     this.#queue.remove(waiter);
     if (this.#queue.size > 0) return;
     this.newest = undefined;

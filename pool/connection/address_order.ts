@@ -38,13 +38,13 @@ export type Balance = "ordered" | "random" | "round-robin" | "least-connections"
 export class AddressOrder {
   readonly #balance: Balance;
   /** Number of connections open or being opened, by address. */
-  readonly #counts: Map<string, number> = new Map();
+  #counts: Map<string, number> | undefined;
   #turn = 0;
   /** When the cooldown of a failed address is over, by address. */
-  readonly #failed: Map<string, number> = new Map();
-  readonly #suspicions: Map<string, Suspicion> = new Map();
+  #failed: Map<string, number> | undefined;
+  #suspicions: Map<string, Suspicion> | undefined;
   /** The usual duration of a connect in milliseconds, by address. */
-  readonly #usualMs: Map<string, number> = new Map();
+  #usualMs: Map<string, number> | undefined;
   /** Where the server that takes writes was found last. */
   #writer: string | undefined;
 
@@ -60,18 +60,20 @@ export class AddressOrder {
    */
   of(addresses: readonly string[]): readonly string[] {
     const nowMs = now();
-    for (const [address, untilMs] of this.#failed) {
-      if (untilMs <= nowMs || !isListed(addresses, address)) this.#failed.delete(address);
+    for (const [address, untilMs] of this.#failed ?? []) {
+      if (untilMs <= nowMs || !isListed(addresses, address)) this.#failed!.delete(address);
     }
     for (const known of [this.#suspicions, this.#usualMs]) {
-      for (const address of known.keys()) if (!isListed(addresses, address)) known.delete(address);
+      for (const address of known?.keys() ?? []) {
+        if (!isListed(addresses, address)) known!.delete(address);
+      }
     }
     if (addresses.length < 2) return addresses;
     const balanced = this.#writerFirst(this.#balanced(addresses));
-    if (this.#failed.size === 0 && this.#suspicions.size === 0) return balanced;
+    if (!this.#failed?.size && !this.#suspicions?.size) return balanced;
     const ranks: string[][] = [[], [], []];
     for (const address of balanced) {
-      const rank = this.#failed.has(address) ? 2 : this.#isSuspect(address, nowMs) ? 1 : 0;
+      const rank = this.#failed?.has(address) ? 2 : this.#isSuspect(address, nowMs) ? 1 : 0;
       ranks[rank]!.push(address);
     }
     return ranks.flat();
@@ -96,7 +98,7 @@ export class AddressOrder {
         return [...sorted.slice(start), ...sorted.slice(0, start)];
       }
       case "least-connections": {
-        const count = (address: string) => this.#counts.get(address) ?? 0;
+        const count = (address: string) => this.#counts?.get(address) ?? 0;
         return [...addresses].sort((a, b) => count(a) - count(b));
       }
     }
@@ -104,7 +106,7 @@ export class AddressOrder {
 
   /** Returns the usual duration of a connect to an address in milliseconds; 0 if there was none. */
   usualMs(address: string): number {
-    return this.#usualMs.get(address) ?? 0;
+    return this.#usualMs?.get(address) ?? 0;
   }
 
   /**
@@ -113,20 +115,24 @@ export class AddressOrder {
    */
   suspect(address: string): void {
     const nowMs = now();
-    const known = this.#suspicions.get(address);
+    const known = this.#suspicions?.get(address);
     // What happens to the other connections that are open is the same failure.
     if (known && !known.tried && nowMs < known.untilMs) return;
     const lengthMs = known ? Math.min(known.lengthMs * 2, MAX_SUSPICION_MS) : MIN_SUSPICION_MS;
-    this.#suspicions.set(address, { untilMs: nowMs + lengthMs, lengthMs, tried: false });
+    (this.#suspicions ??= new Map()).set(address, {
+      untilMs: nowMs + lengthMs,
+      lengthMs,
+      tried: false,
+    });
   }
 
   /** Returns whether an address is to be tried after the others; if not, though it is suspect, this is its one try. */
   #isSuspect(address: string, nowMs: number): boolean {
-    const suspicion = this.#suspicions.get(address);
+    const suspicion = this.#suspicions?.get(address);
     if (suspicion === undefined) return false;
     if (nowMs < suspicion.untilMs) return true;
     if (suspicion.tried) {
-      this.#suspicions.delete(address);
+      this.#suspicions?.delete(address);
     } else {
       suspicion.tried = true;
       suspicion.untilMs = nowMs + suspicion.lengthMs;
@@ -136,32 +142,33 @@ export class AddressOrder {
 
   /** Counts a connection that is opened. */
   count(address: string): void {
-    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
+    const counts = this.#counts ??= new Map();
+    counts.set(address, (counts.get(address) ?? 0) + 1);
   }
 
   /** Counts one connection less. */
   uncount(address: string): void {
-    const count = (this.#counts.get(address) ?? 1) - 1;
-    if (count > 0) this.#counts.set(address, count);
-    else this.#counts.delete(address);
+    const count = (this.#counts?.get(address) ?? 1) - 1;
+    if (count > 0) this.#counts?.set(address, count);
+    else this.#counts?.delete(address);
   }
 
   /** Notes that a connection could not be opened, or not yet. */
   noteFailure(address: string): void {
-    this.#failed.set(address, now() + FAILED_ADDRESS_COOLDOWN_MS);
+    (this.#failed ??= new Map()).set(address, now() + FAILED_ADDRESS_COOLDOWN_MS);
   }
 
   /** Notes that a connection was opened, to a server that has a role. */
   noteSuccess(address: string, role: WantedRole, tookMs: number): void {
-    this.#failed.delete(address);
-    const usualMs = this.#usualMs.get(address) ?? tookMs;
-    this.#usualMs.set(address, usualMs + USUAL_WEIGHT * (tookMs - usualMs));
+    this.#failed?.delete(address);
+    const usualMs = this.#usualMs?.get(address) ?? tookMs;
+    (this.#usualMs ??= new Map()).set(address, usualMs + USUAL_WEIGHT * (tookMs - usualMs));
     if (isWriterRole(role)) this.#writer = address;
   }
 
   /** Notes that a server has another role than the wanted one. */
   noteWrongRole(address: string): void {
-    this.#failed.delete(address);
+    this.#failed?.delete(address);
     if (this.#writer === address) this.#writer = undefined;
   }
 }

@@ -46,7 +46,7 @@ export class CurrentAddresses {
   /** Number of connections that had been handed out at the last departure. */
   #handedOut = 0;
   /** Addresses that left the answer and still count as current. */
-  readonly #lingering: Map<string, { readonly untilMs: number; readonly timer: Timer }> = new Map();
+  #lingering: Map<string, { readonly untilMs: number; readonly timer: Timer }> | undefined;
 
   /**
    * @param answer The answer.
@@ -70,15 +70,15 @@ export class CurrentAddresses {
   isCurrent(address: string): boolean {
     const { addresses } = this.#answer;
     if (addresses[0] === address || isListed(addresses, address)) return true;
-    const lingering = this.#lingering.get(address);
+    const lingering = this.#lingering?.get(address);
     return lingering !== undefined && now() < lingering.untilMs;
   }
 
   /** Is told of a change of the answer. */
   update({ added, removed }: AnswerChange): void {
     for (const address of added) {
-      this.#lingering.get(address)?.timer.clear();
-      this.#lingering.delete(address);
+      this.#lingering?.get(address)?.timer.clear();
+      this.#lingering?.delete(address);
     }
     if (removed.length > 0) this.#noteDeparture();
     for (const address of removed) {
@@ -105,16 +105,17 @@ export class CurrentAddresses {
 
   /** Forgets the addresses that left the answer, without a call of `onDeparted`. */
   clear(): void {
-    for (const { timer } of this.#lingering.values()) timer.clear();
-    this.#lingering.clear();
+    for (const { timer } of this.#lingering?.values() ?? []) timer.clear();
+    this.#lingering = undefined;
   }
 
   #linger(address: string, lingerMs: number): void {
+    const lingering = this.#lingering ??= new Map();
     const timer = maintenanceTimer(lingerMs, () => {
-      this.#lingering.delete(address);
+      lingering.delete(address);
       this.#onDeparted(address);
     });
-    this.#lingering.set(address, { untilMs: now() + lingerMs, timer });
+    lingering.set(address, { untilMs: now() + lingerMs, timer });
   }
 }
 

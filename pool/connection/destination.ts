@@ -29,6 +29,8 @@ export interface DialTarget extends Omit<Target, "again" | "passing" | "signal">
 export class Destination {
   readonly #adapter: Pick<Adapter<never>, "refusesLogin">;
   readonly #target: DialTarget;
+  /** The one that was described last: the connections to one address share it. */
+  #endpoint: Endpoint | undefined;
   /** Gives user and password; `undefined`: the target has them. */
   readonly #logins: LoginSource | undefined;
   readonly #connectTimeoutMs: number;
@@ -66,8 +68,9 @@ export class Destination {
   /** Returns the endpoint at an address. */
   endpointOf(address: string): Endpoint {
     if (this.#target.namesEndpoints) return endpointOf(address);
+    if (this.#endpoint?.address === address) return this.#endpoint;
     const { host, port } = this.#target;
-    return { address, port, host };
+    return this.#endpoint = { address, port, host };
   }
 
   /** Returns the name of an endpoint in the answer, and the name that its certificate is checked for. */

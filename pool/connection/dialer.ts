@@ -93,10 +93,10 @@ export class Dialer<C> {
   readonly #adapter: Adapter<C>;
   readonly #settings: DialerSettings;
   readonly #order: AddressOrder;
-  readonly #dials: Set<Dial> = new Set();
-  readonly #closes: Set<Promise<void>> = new Set();
+  #dials: Set<Dial> | undefined;
+  #closes: Set<Promise<void>> | undefined;
   /** Attempts that go on though another one was first. */
-  readonly #losers: Map<Attempt, Promise<void>> = new Map();
+  #losers: Map<Attempt, Promise<void>> | undefined;
 
   /**
    * @param adapter Opens the connections.
@@ -144,7 +144,8 @@ export class Dialer<C> {
       ? ["standby", "any"]
       : [targetSessionAttrs];
     const dial: Dial = { signal, attempts: [], departed: new Set(), running: new Set() };
-    this.#dials.add(dial);
+    const dials = this.#dials ??= new Set();
+    dials.add(dial);
     try {
       for (const [index, role] of roles.entries()) {
         const nowMs = now();
@@ -156,7 +157,7 @@ export class Dialer<C> {
         if (dialed) return dialed;
       }
     } finally {
-      this.#dials.delete(dial);
+      dials.delete(dial);
     }
     const [first] = dial.attempts;
     const reasons = dial.attempts.map(({ error }) => error);
@@ -199,16 +200,17 @@ export class Dialer<C> {
       attempt.controller.abort(new Error("another server was first"));
     });
     const ended = new Promise<void>((resolve) => attempt.onEnded = resolve);
-    this.#losers.set(attempt, ended);
+    const losers = this.#losers ??= new Map();
+    losers.set(attempt, ended);
     ended.then(() => {
       over.clear();
-      this.#losers.delete(attempt);
+      losers.delete(attempt);
     });
   }
 
   /** Ends the attempts at an address that departed; their connects go on with the other addresses. */
   abortAttempts(address: string): void {
-    for (const { departed, running } of this.#dials) {
+    for (const { departed, running } of this.#dials ?? []) {
       departed.add(address);
       for (const attempt of running) {
         if (attempt.address !== address) continue;
@@ -264,10 +266,10 @@ export class Dialer<C> {
 
   /** Ends the attempts that go on, and waits for the connections that are being closed because they are not used. */
   async closed(): Promise<void> {
-    const losers = [...this.#losers];
+    const losers = [...this.#losers ?? []];
     for (const [{ controller }] of losers) controller.abort(new Error("the engine was closed"));
     await Promise.all(losers.map(([, ended]) => ended));
-    await Promise.all(this.#closes);
+    await Promise.all(this.#closes ?? []);
     this.destination.forgetLogins();
   }
 
@@ -383,7 +385,8 @@ export class Dialer<C> {
   #end(client: C, address: string, how: "close" | "terminate"): void {
     const closing = closeConnection({ client, address, info: {} }, { adapter: this.#adapter, how });
     if (closing === undefined) return;
-    this.#closes.add(closing);
-    closing.then(() => this.#closes.delete(closing));
+    const closes = this.#closes ??= new Set();
+    closes.add(closing);
+    closing.then(() => closes.delete(closing));
   }
 }

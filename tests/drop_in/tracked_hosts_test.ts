@@ -1,6 +1,4 @@
 import { assertEquals } from "@std/assert";
-import v8 from "node:v8";
-import vm from "node:vm";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import mysql from "npm:mysql2@^3.24";
@@ -9,6 +7,7 @@ import { dnsMysql2 } from "../../drop_in/mysql2_pool.ts";
 import { dnsPg } from "../../drop_in/pg_pool.ts";
 import { fakeAdapter, type FakeClient } from "../../testing/mod.ts";
 import { fakeLookup } from "../support/fake_lookup.ts";
+import { collector } from "../support/garbage.ts";
 import { REFUSING_PORT } from "../support/sockets.ts";
 import { pause, until } from "../support/waiting.ts";
 
@@ -89,14 +88,6 @@ Deno.test("TrackedHosts: a host that ends late does not remove the newer one of 
   newer.remove();
   assertEquals(hosts.size, 0);
 });
-
-/** Collects the garbage. */
-function collector(): () => void {
-  const { Bun } = globalThis as { Bun?: { gc(force: boolean): void } };
-  if (Bun) return () => Bun.gc(true);
-  v8.setFlagsFromString("--expose-gc");
-  return vm.runInNewContext("gc");
-}
 
 Deno.test("dnsPg() and dnsMysql2() forget the options of clients that failed or were ended early", async () => {
   const dns = { dnsLookup: fakeLookup(["127.0.0.1"], 60), dnsFallback: false } as const;

@@ -1,17 +1,8 @@
 import { assertEquals } from "@std/assert";
-import v8 from "node:v8";
-import vm from "node:vm";
 import { type Engine, type EngineOptions, getDnsEngine, type Lease } from "../../mod.ts";
 import { type FakeAdapter, fakeAdapter, type FakeClient } from "../../testing/mod.ts";
+import { collector } from "../support/garbage.ts";
 import { pause, until } from "../support/waiting.ts";
-
-/** Collects the garbage. */
-function collector(): () => void {
-  const { Bun } = globalThis as { Bun?: { gc(force: boolean): void } };
-  if (Bun) return () => Bun.gc(true);
-  v8.setFlagsFromString("--expose-gc");
-  return vm.runInNewContext("gc");
-}
 
 const collect = collector();
 
