@@ -104,16 +104,10 @@ const KIND: Kind = {
  * @throws {Error} with the end of its log if it does not start; nothing is left then.
  */
 export async function startMariadb(options: MariadbOptions): Promise<MariadbServer> {
-  const { copyOf, database = "test" } = options;
+  const { copyOf } = options;
   if (copyOf?.running) throw new Error(`Cannot copy the data of ${copyOf.where}: it is running`);
-  const programs = await prepareMariadb(options);
-  const server = new MariadbServer(options, programs);
-  return await launch(server, options, async () => {
-    const source = copyOf?.dataDir ??
-      await freshData({ ...options, database }, programs, flags(SETTINGS));
-    await copyTree(source, server.dataDir, { owner: programs.owner });
-    if (options.tls) await server.putTls(options.tls);
-  });
+  const server = new MariadbServer(options, await prepareMariadb(options));
+  return await launch(server, options, () => server.fill());
 }
 
 /** A MariaDB server, made by {@linkcode startMariadb}. */
@@ -136,6 +130,16 @@ export class MariadbServer extends LabServer {
   /** Returns the administrator's URL, with the password: for `SET GLOBAL read_only = ON`, for instance. */
   adminUrl(host: string = bracketed(this.host)): string {
     return this.#url(ADMIN, host);
+  }
+
+  /** Fills the directory of its data. */
+  async fill(): Promise<void> {
+    const { copyOf, database = "test", tls } = this.#options;
+    const { owner } = this.#programs;
+    const source = copyOf?.dataDir ??
+      await freshData({ ...this.#options, database }, this.#programs, flags(SETTINGS));
+    await copyTree(source, this.dataDir, { owner });
+    if (tls) await this.putTls(tls);
   }
 
   protected override command(): [string, string[]] {

@@ -7,6 +7,7 @@
 
 import process from "node:process";
 import { findBind } from "../../lab/authority.ts";
+import { findGalera } from "../../lab/galera.ts";
 import { findMariadb } from "../../lab/mariadb.ts";
 import { findPatroni } from "../../lab/patroni.ts";
 import { findRedis } from "../../lab/redis.ts";
@@ -30,6 +31,9 @@ export const ON_MARIADB: Registration = needing("MariaDB", findMariadb());
 
 /** `Deno.test` for what needs a real MariaDB server. */
 export const mariadbTest: Register = ON_MARIADB.test;
+
+/** `Deno.test` for what needs a real Galera cluster. */
+export const galeraTest: Register = needing("Galera", findGalera()).test;
 
 /** `Deno.test` for what needs a real Redis server. */
 export const redisTest: Register = needing("Redis", findRedis()).test;
