@@ -1,5 +1,5 @@
 /**
- * Bundles the test files that need no Deno into one file for Node 20 and Bun.
+ * Bundles the test files that need no Deno for Node 20 and Bun.
  *
  * @module
  */
@@ -35,6 +35,9 @@ const FOR_PROGRAMS = [
   "drop_in/pg_pool.ts",
   "drop_in/postgresjs.ts",
 ];
+
+/** The package.json of a directory whose scripts are modules. */
+const MODULES = '{"type":"module"}';
 
 /** Returns the test files, without `.ts`: those that run on every runtime, and those that are bound to Deno. */
 export async function sortTests(): Promise<{ portable: string[]; bound: string[] }> {
@@ -86,16 +89,21 @@ export async function bundleTests(names: readonly string[], dir: string): Promis
     `import { registerTest, runTests } from ${url("scripts/test/runtimes/run_tests.ts")};\n` +
       `globalThis.registerTest = registerTest;\nawait runTests({ ${loads.join(", ")} });\n`,
   );
+  // Split, so that each process reads only what its file needs.
   const code = await deno([
-    ...["bundle", "--quiet", "--no-lock", "--no-check", "--platform=deno"],
-    ...["--import-map=tests/std/import_map.json", `--output=${dir}/bundle.js`, `${dir}/entry.ts`],
+    ...["bundle", "--quiet", "--no-lock", "--no-check", "--platform=deno", "--code-splitting"],
+    ...["--import-map=tests/std/import_map.json", `--outdir=${dir}`, `${dir}/entry.ts`],
   ]);
   if (code !== 0) throw new Error(`Cannot bundle the tests: deno bundle exited with ${code}`);
-  const text = forNode20(await Deno.readTextFile(`${dir}/bundle.js`));
-  const file = `${dir}/tests.mjs`;
-  await Deno.writeTextFile(file, text.replaceAll(/\bDeno\.test\b/g, "globalThis.registerTest"));
+  await Deno.writeTextFile(`${dir}/package.json`, MODULES);
+  for await (const { name } of Deno.readDir(dir)) {
+    if (!name.endsWith(".js")) continue;
+    const text = forNode20(await Deno.readTextFile(`${dir}/${name}`));
+    const code = text.replaceAll(/\bDeno\.test\b/g, "globalThis.registerTest");
+    await Deno.writeTextFile(`${dir}/${name}`, code);
+  }
   await ready;
-  return file;
+  return `${dir}/entry.js`;
 }
 
 /**
@@ -120,7 +128,7 @@ export async function bundleForPrograms(dir: string): Promise<void> {
     ...[`--outdir=${dir}`, ...FOR_PROGRAMS],
   ]);
   if (code !== 0) throw new Error(`Cannot bundle the package: deno bundle exited with ${code}`);
-  await Deno.writeTextFile(`${dir}/package.json`, '{"type":"module"}');
+  await Deno.writeTextFile(`${dir}/package.json`, MODULES);
   for await (const file of scriptsIn(dir)) {
     await Deno.writeTextFile(file, forNode20(await Deno.readTextFile(file)));
   }
