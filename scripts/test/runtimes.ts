@@ -20,7 +20,7 @@ const LIMIT_SECONDS = 240;
 /** Seconds in which a process must end after its last line, for nothing is left to wait for. */
 const MAX_LINGER_SECONDS = 5;
 /** Processes at a time besides one for each core: most of the time they wait for servers. */
-const WAITING_JOBS = 4;
+const WAITING_JOBS = 6;
 
 /** A file's tests on a runtime. */
 interface Job {
