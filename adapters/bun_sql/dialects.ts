@@ -158,11 +158,9 @@ const MYSQL: DialectParts = {
   adapter: "mysql",
   defaultPort: mysql.DEFAULT_PORT,
   methods({ ask, sessionOf, open, close, isLost }) {
-    const methods = mysql.mysqlSessionMethods<BunSqlClient & { ping(): Promise<void> }>(ask);
     return {
-      ...methods as Pick<Adapter<BunSqlClient>, "setIsolationLevel" | "role">,
+      ...mysql.mysqlSessionMethods<BunSqlClient>(ask),
       probe: (ip, target) => probeByLogin(ip, target, { open, close, isLost }),
-      ping: async (client) => void await ask(client, "DO 0"),
       async reset(client, how) {
         sessionOf(client).transaction.forget();
         await ask(client, endStatement(how));

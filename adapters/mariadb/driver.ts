@@ -57,8 +57,6 @@ export interface MariadbClient {
   query(sql: string | MariadbStatement): Promise<unknown>;
   /** Prepares a statement. */
   prepare(sql: string | MariadbStatement): Promise<object>;
-  /** Makes one round trip. */
-  ping(): Promise<void>;
   /** Makes the session like a new one. */
   reset(): Promise<void>;
   /** Returns whether the connection is open. */

@@ -48,8 +48,6 @@ export interface Mysql2Client {
   query(sql: string): Promise<[unknown, unknown]>;
   /** Runs one prepared statement; its values are the second argument. */
   execute(sql: string): Promise<[unknown, unknown]>;
-  /** Makes one round trip. */
-  ping(): Promise<unknown>;
   /** Closes the connection. */
   end(): Promise<unknown>;
 }

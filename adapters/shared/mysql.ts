@@ -48,8 +48,14 @@ const LOGIN_REFUSED = new Set([
   1698, // no password was expected or given
 ]);
 
-/** A node that has left its Galera cluster answers statements with "unknown command". */
-const UNKNOWN_COMMAND = 1047;
+/**
+ * What a node of a Galera cluster says that has lost the others, by the number, which has other meanings as well: to a
+ * statement "unknown command", and to a commit that was under way "error during commit".
+ */
+const WITHOUT_CLUSTER: Readonly<Record<number, RegExp>> = {
+  1047: /WSREP/i,
+  1180: /Primary Component/i,
+};
 
 /** An option of the server prevents the statement; the message names the option. */
 const OPTION_PREVENTS = 1290;
@@ -62,6 +68,8 @@ const SERVER_READ_ONLY = ["read_only", "super_read_only", "innodb_read_only"];
 const NEW_SESSIONS_READ_ONLY = ["tx_read_only", "transaction_read_only"];
 /** A node of a Galera cluster has both of them. */
 const GALERA = ["wsrep_on", "wsrep_provider"];
+/** Makes such a node refuse statements, although it is ready. */
+const GALERA_REJECTS = "wsrep_reject_queries";
 const ISOLATION_VARIABLES = ["tx_isolation", "transaction_isolation"];
 
 /** A row of SHOW VARIABLES. */
@@ -72,11 +80,6 @@ interface Variable {
 
 /** Runs one statement. Its rows are objects, whatever the user's settings. */
 type Ask<C> = (client: C, text: string) => Promise<unknown>;
-
-/** What the clients of both drivers have. */
-interface MysqlClient {
-  ping(): Promise<unknown>;
-}
 
 /**
  * Tells what an error of the server or of the socket means for the connection.
@@ -89,9 +92,7 @@ export function classifyMysql(error: unknown): Verdict {
   if (typeof errno !== "number") return undefined;
   if (CLOSED.has(errno)) return "closed";
   const text = String(message);
-  if (DISCONNECTED.has(errno) || errno === UNKNOWN_COMMAND && /WSREP/i.test(text)) {
-    return "disconnect";
-  }
+  if (DISCONNECTED.has(errno) || WITHOUT_CLUSTER[errno]?.test(text)) return "disconnect";
   if (READ_ONLY.has(errno) || errno === OPTION_PREVENTS && /read[-_]only/i.test(text)) {
     return "read-only";
   }
@@ -108,12 +109,13 @@ export function refusesMysqlLogin(error: unknown): boolean {
  *
  * @param ask Runs one statement of the adapter itself.
  */
-export function mysqlSessionMethods<C extends MysqlClient>(
+export function mysqlSessionMethods<C>(
   ask: Ask<C>,
 ): Required<Pick<Adapter<C>, "ping" | "setIsolationLevel" | "role">> {
   return {
+    // A node that has left its cluster answers COM_PING, and so does a proxy for a server that is gone.
     async ping(client: C): Promise<void> {
-      await client.ping();
+      await ask(client, "DO 0");
     },
     setIsolationLevel: (client: C, level: string | undefined) =>
       setIsolationLevel((text) => ask(client, text), level),
@@ -182,7 +184,7 @@ async function setIsolationLevel(
  * each other.
  */
 async function askRole(ask: (text: string) => Promise<unknown>): Promise<Role> {
-  const names = [...SERVER_READ_ONLY, ...NEW_SESSIONS_READ_ONLY, ...GALERA];
+  const names = [...SERVER_READ_ONLY, ...NEW_SESSIONS_READ_ONLY, ...GALERA, GALERA_REJECTS];
   // A session that its caller made read-only says nothing about the server.
   const enabled = (await askVariables(ask, names))
     .filter(({ Value }) => !/^(OFF|0|none|)$/i.test(Value))

@@ -241,7 +241,6 @@ export function clientOf(core: CoreConnection): Pinned {
     socket,
     query: (sql) => run(core.query, textOf(sql)),
     prepare: (sql) => run(core.prepare, textOf(sql)),
-    ping: () => run(core.ping, {}),
     reset: () => run(core.reset, {}),
     isValid: () => core.isValid(),
     end: () => run(core.forceEnd ?? core.end as Command, null),

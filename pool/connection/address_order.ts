@@ -8,28 +8,13 @@ import { now } from "../../internal/clock.ts";
 import { isListed } from "../../internal/listed.ts";
 import { shuffled } from "../../internal/shuffled.ts";
 import { isWriterRole, type WantedRole } from "./server_role.ts";
+import { Suspicions } from "./suspicions.ts";
 
 /** Weight of the newest connect in the usual duration of a connect. */
 const USUAL_WEIGHT = 0.3;
 
 /** An address that failed is tried after the others for this long. */
 const FAILED_ADDRESS_COOLDOWN_MS = 5000;
-
-/**
- * An address whose server lets clients in and then fails them is tried after the others for as long: at first, and at
- * most. The time doubles each time that the next connection fails as well.
- */
-const MIN_SUSPICION_MS = 5000;
-const MAX_SUSPICION_MS = 80_000;
-
-/** What is held against an address. */
-interface Suspicion {
-  /** When one connection is tried again, or, if it was, when the address is trusted again. */
-  untilMs: number;
-  lengthMs: number;
-  /** Whether one connection was tried again. */
-  tried: boolean;
-}
 
 /** Which of several addresses comes first. */
 export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
@@ -42,7 +27,10 @@ export class AddressOrder {
   #turn = 0;
   /** When the cooldown of a failed address is over, by address. */
   #failed: Map<string, number> | undefined;
-  #suspicions: Map<string, Suspicion> | undefined;
+  /** Addresses whose servers let clients in and then failed them. */
+  #suspicions: Suspicions | undefined;
+  /** Addresses whose servers take no writes, where several others may. */
+  #others: Suspicions | undefined;
   /** The usual duration of a connect in milliseconds, by address. */
   #usualMs: Map<string, number> | undefined;
   /** Where the server that takes writes was found last. */
@@ -63,24 +51,30 @@ export class AddressOrder {
     for (const [address, untilMs] of this.#failed ?? []) {
       if (untilMs <= nowMs || !isListed(addresses, address)) this.#failed!.delete(address);
     }
-    for (const known of [this.#suspicions, this.#usualMs]) {
+    for (const known of [this.#suspicions, this.#others, this.#usualMs]) {
       for (const address of known?.keys() ?? []) {
         if (!isListed(addresses, address)) known!.delete(address);
       }
     }
     if (addresses.length < 2) return addresses;
     const balanced = this.#writerFirst(this.#balanced(addresses));
-    if (!this.#failed?.size && !this.#suspicions?.size) return balanced;
+    if (!this.#failed?.size && !this.#suspicions?.size && !this.#others?.size) return balanced;
     const ranks: string[][] = [[], [], []];
     for (const address of balanced) {
-      const rank = this.#failed?.has(address) ? 2 : this.#isSuspect(address, nowMs) ? 1 : 0;
+      const at = { nowMs, isFirst: ranks[0]!.length === 0 };
+      const rank = this.#failed?.has(address)
+        ? 2
+        : this.#suspicions?.isSuspect(address, at) || this.#others?.isSuspect(address, at)
+        ? 1
+        : 0;
       ranks[rank]!.push(address);
     }
     return ranks.flat();
   }
 
+  /** With a balance, each server that takes writes has its share of the connections. */
   #writerFirst(addresses: readonly string[]): readonly string[] {
-    const writer = this.#writer;
+    const writer = this.#balance === "ordered" ? this.#writer : undefined;
     if (writer === undefined || !isListed(addresses, writer)) return addresses;
     return [writer, ...addresses.filter((address) => address !== writer)];
   }
@@ -114,30 +108,7 @@ export class AddressOrder {
    * connection to it is tried, and only if nothing happens to that, more.
    */
   suspect(address: string): void {
-    const nowMs = now();
-    const known = this.#suspicions?.get(address);
-    // What happens to the other connections that are open is the same failure.
-    if (known && !known.tried && nowMs < known.untilMs) return;
-    const lengthMs = known ? Math.min(known.lengthMs * 2, MAX_SUSPICION_MS) : MIN_SUSPICION_MS;
-    (this.#suspicions ??= new Map()).set(address, {
-      untilMs: nowMs + lengthMs,
-      lengthMs,
-      tried: false,
-    });
-  }
-
-  /** Returns whether an address is to be tried after the others; if not, though it is suspect, this is its one try. */
-  #isSuspect(address: string, nowMs: number): boolean {
-    const suspicion = this.#suspicions?.get(address);
-    if (suspicion === undefined) return false;
-    if (nowMs < suspicion.untilMs) return true;
-    if (suspicion.tried) {
-      this.#suspicions?.delete(address);
-    } else {
-      suspicion.tried = true;
-      suspicion.untilMs = nowMs + suspicion.lengthMs;
-    }
-    return false;
+    (this.#suspicions ??= new Suspicions()).add(address);
   }
 
   /** Counts a connection that is opened. */
@@ -163,12 +134,16 @@ export class AddressOrder {
     this.#failed?.delete(address);
     const usualMs = this.#usualMs?.get(address) ?? tookMs;
     (this.#usualMs ??= new Map()).set(address, usualMs + USUAL_WEIGHT * (tookMs - usualMs));
-    if (isWriterRole(role)) this.#writer = address;
+    if (!isWriterRole(role)) return;
+    this.#writer = address;
+    this.#others?.delete(address);
   }
 
   /** Notes that a server has another role than the wanted one. */
-  noteWrongRole(address: string): void {
+  noteWrongRole(address: string, wanted: WantedRole): void {
     this.#failed?.delete(address);
     if (this.#writer === address) this.#writer = undefined;
+    if (this.#balance === "ordered" || !isWriterRole(wanted)) return;
+    (this.#others ??= new Suspicions()).add(address);
   }
 }

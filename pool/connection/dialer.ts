@@ -306,7 +306,7 @@ export class Dialer<C> {
       dial.attempts.push({ address, error });
       if (hasNoLogin) return undefined;
       if (!isOf(error, WrongRoleError)) this.#order.noteFailure(address);
-      else this.#order.noteWrongRole(address);
+      else this.#order.noteWrongRole(address, role);
       return undefined;
     } finally {
       dial.running.delete(attempt);

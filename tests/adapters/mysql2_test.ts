@@ -356,6 +356,10 @@ Deno.test("mysql2Adapter().classify(): tells lost connections and read-only serv
       ...[1053, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 2006, 2013, 2055, 3032]
         .map((errno) => numbered(errno)),
       numbered(1047, "WSREP has not yet prepared node for application use"),
+      numbered(
+        1180,
+        "Error while appending streaming replication fragment(provider status: Not connected to Primary Component)",
+      ),
       ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")
         .map((code) => coded(code)),
       coded("PROTOCOL_CONNECTION_LOST"),
@@ -372,7 +376,7 @@ Deno.test("mysql2Adapter().classify(): tells lost connections and read-only serv
     "read-only": [numbered(1290, READ_ONLY), numbered(1792), numbered(1836), numbered(1874)],
     "other": [
       // Wrong password, no such database, too many clients, deadlock, lock wait, duplicate, interrupted, no such table.
-      ...[1045, 1049, 1040, 1213, 1205, 1062, 1317, 1146, 1036, 1290, 1047].map((errno) =>
+      ...[1045, 1049, 1040, 1213, 1205, 1062, 1317, 1146, 1036, 1290, 1047, 1180].map((errno) =>
         numbered(errno)
       ),
       coded("HANDSHAKE_SSL_ERROR", "certificate has expired"),

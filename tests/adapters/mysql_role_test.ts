@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { mysqlSessionMethods } from "../../adapters/shared/mysql.ts";
 
 /** A client of a server with these variables, and the statements that it was sent. */
@@ -13,8 +13,8 @@ function server(variables: Readonly<Record<string, string>>, wsrepReady?: string
       wsrepReady === undefined ? [] : [{ Variable_name: "wsrep_ready", Value: wsrepReady }],
     );
   };
-  const { role } = mysqlSessionMethods<{ ping(): Promise<void> }>(ask);
-  return { asked, role: () => role({ ping: () => Promise.resolve() }) };
+  const { role } = mysqlSessionMethods<object>(ask);
+  return { asked, role: () => role({}) };
 }
 
 const GALERA = { wsrep_on: "ON", wsrep_provider: "/usr/lib/galera/libgalera_smm.so" };
@@ -25,8 +25,23 @@ Deno.test("role() of a Galera node depends on wsrep_ready", async () => {
   assertEquals(await server(GALERA, "OFF").role(), { standby: false, readOnly: true });
 });
 
+Deno.test("role() of a Galera node that is told to reject queries is read-only, though it says that it is ready", async () => {
+  for (const wsrep_reject_queries of ["ALL", "ALL_KILL"]) {
+    const node = server({ ...GALERA, wsrep_reject_queries }, "ON");
+    assertEquals(await node.role(), { standby: false, readOnly: true });
+  }
+  assertEquals(await server({ ...GALERA, wsrep_reject_queries: "NONE" }, "ON").role(), PRIMARY);
+});
+
 Deno.test("role() of a node that has wsrep_ready in no list is that of any other server", async () => {
   assertEquals(await server(GALERA).role(), PRIMARY);
+});
+
+Deno.test("ping() asks for a statement: a Galera node without its cluster answers a ping of the protocol", async () => {
+  const { ping } = mysqlSessionMethods<object>((_client, text) =>
+    /^(SHOW|SET|USE|SELECT 1)\b/.test(text) ? Promise.resolve([]) : Promise.reject(new Error(text))
+  );
+  await assertRejects(() => ping({}), Error, "DO 0");
 });
 
 Deno.test("role() asks a server without a Galera provider one statement only", async () => {

@@ -91,6 +91,45 @@ for (const targetSessionAttrs of ["primary", "read-write"] as const) {
   });
 }
 
+for (const targetSessionAttrs of ["primary", "read-write"] as const) {
+  Deno.test(`dial() spreads connections over all servers that take writes, for the role "${targetSessionAttrs}"`, async () => {
+    for (const loadBalance of ["round-robin", "least-connections"] as const) {
+      const { dialer } = dialing({}, { targetSessionAttrs, loadBalance });
+      assertEquals(await reached(dialer, 6), [A, B, C, A, B, C]);
+    }
+    const { dialer } = dialing({}, { targetSessionAttrs, loadBalance: "random" });
+    assertEquals(new Set(await reached(dialer, 100)).size, 3);
+  });
+
+  Deno.test(`dial() asks a server that takes no writes after the others, ever more rarely, for the role "${targetSessionAttrs}" with a loadBalance`, async () => {
+    using time = fakeTime();
+    let standbys = [A, B];
+    const { dialer, adapter } = dialing(
+      {},
+      { targetSessionAttrs, loadBalance: "round-robin" },
+      (address) => ({ standby: standbys.includes(address), readOnly: false }),
+    );
+    const dials = async (count: number) => {
+      adapter.dials.length = 0;
+      assertEquals(new Set(await reached(dialer, count)), new Set([C]));
+      return ALL.map((address) => adapter.dials.filter((each) => each === address).length);
+    };
+    assertEquals(await dials(4), [1, 1, 4]);
+    await time.advance(4.9);
+    assertEquals(await dials(3), [0, 0, 3]);
+    await time.advance(0.1);
+    assertEquals(await dials(6), [1, 1, 6]);
+    await time.advance(9.9);
+    assertEquals(await dials(3), [0, 0, 3]);
+    // One that takes writes now is found at once if no other does, and is an ordinary server from then on.
+    standbys = [B, C];
+    assertEquals(await reached(dialer, 3), [A, A, A]);
+    standbys = [];
+    await time.advance(80);
+    assertEquals(new Set(await reached(dialer, 6)).size, 3);
+  });
+}
+
 Deno.test("dial() tries an address that failed after the others, for 5 seconds", async () => {
   using time = fakeTime();
   let down = true;
