@@ -533,8 +533,15 @@ export interface Adapter<C> {
    * @param text The statement, with the driver's own placeholders.
    * @param values The bind values, one per placeholder, or an object of names for a driver that has them; `undefined` if
    *   there are none.
+   * @param onDone To be called, if the driver has a callback for it, as soon as a statement has succeeded and the client
+   *   can take the next one, which is then sent in this call. Default: that is so when the promise is settled.
    * @returns The rows of the statement's result; an empty array if it has none.
    * @throws The driver's error.
    */
-  query?(client: C, text: string, values?: BindValues): Promise<readonly unknown[]>;
+  query?(
+    client: C,
+    text: string,
+    values?: BindValues,
+    onDone?: () => void,
+  ): Promise<readonly unknown[]>;
 }

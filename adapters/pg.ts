@@ -173,9 +173,14 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       });
     },
 
-    async query(client: C, text: string, values?: BindValues): Promise<readonly unknown[]> {
+    async query(
+      client: C,
+      text: string,
+      values?: BindValues,
+      onDone?: () => void,
+    ): Promise<readonly unknown[]> {
       try {
-        return rowsOf(await run(client, text, values));
+        return rowsOf(await run(client, text, values, onDone));
       } catch (error) {
         captureStackHere(error);
         throw error;
@@ -302,6 +307,7 @@ function run(
   client: PgClient,
   text: string,
   values: BindValues | undefined,
+  onDone?: () => void,
 ): Promise<PgResult | PgResult[]> {
   const query = client.query as unknown as WithCallback<
     [text: string, values: unknown[] | undefined],
@@ -310,6 +316,7 @@ function run(
   return withCallback<PgResult | PgResult[]>(
     (callback) => query.call(client, text, values && listOf(values), callback),
     () => false,
+    onDone,
   );
 }
 

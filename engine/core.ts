@@ -133,9 +133,9 @@ export class EngineCore<C> {
     return this.#history.lastError;
   }
 
-  /** Checks out a connection. */
-  checkout(options?: CheckoutOptions): Promise<Lease<C>> {
-    return this.#current.leaseSource.checkout(options);
+  /** Checks out a connection; see `Pool.checkout()`. */
+  checkout(options?: CheckoutOptions, deliver?: (lease: Lease<C>) => void): Promise<Lease<C>> {
+    return this.#current.leaseSource.checkout(options, deliver);
   }
 
   /**

@@ -7,7 +7,7 @@
 import type { Adapter, BindValues } from "../adapters/adapter.ts";
 import { ConnectionLostError, DnsPoolError, type PoolCounts } from "../errors.ts";
 import { mustBe, outOfRange } from "../internal/argument_error.ts";
-import { deadline } from "../internal/async.ts";
+import { deadline, inThisContext } from "../internal/async.ts";
 import { awakeTimer, now } from "../internal/clock.ts";
 import { redactServerErrors } from "../internal/redact.ts";
 import { OptionReader } from "../internal/option_reader.ts";
@@ -95,6 +95,27 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     return maxMs === Infinity || now() - PoolLease.takenAtMs(lease) < maxMs;
   }
 
+  /**
+   * Takes a connection for a drop-in.
+   *
+   * @param engine The engine.
+   * @param onLease Takes the lease: at once when another caller gives one back, so that the next statement is sent in the
+   *   driver's callback for the last one; else in a microtask, as a promise does. It must not throw.
+   * @param onError Takes the error of `connect()`, in a microtask.
+   */
+  static connectThen<C>(
+    engine: Engine<C>,
+    onLease: (lease: Lease<C>) => void,
+    onError: (error: unknown) => void,
+  ): void {
+    const core = (engine as DnsEngine<C>).#core;
+    const lease = core.tryCheckout();
+    const checkout = lease === undefined
+      ? core.checkout(undefined, inThisContext(onLease))
+      : Promise.resolve(lease);
+    checkout.then(onLease, onError);
+  }
+
   /** Returns the clients of an engine's pool, and those of them that are idle, for the drop-ins. */
   static clients<C>(engine: Engine<C>): { readonly all: C[]; readonly idle: C[] } {
     const { slots } = (engine as DnsEngine<C>).#core.pool;
@@ -159,9 +180,16 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   ): Promise<readonly Row[]> {
     const run = this.#runner("run a query");
     if (options === undefined) {
-      const checkout = this.tryConnect() ?? this.connect();
-      const work = (lease: Lease<C>) => run(lease, text, values);
-      return await this.#useLease(checkout, work, asItIs) as readonly Row[];
+      const rows = (lease: Lease<C>) => this.#queryOn(lease, run, text, values);
+      const lease = this.tryConnect();
+      if (lease !== undefined) return await rows(lease) as readonly Row[];
+      if (this.#execution.isolationLevel !== undefined) {
+        return await rows(await this.connect()) as readonly Row[];
+      }
+      return await new Promise<readonly unknown[]>((resolve, reject) => {
+        const begin = (lease: Lease<C>) => void rows(lease).then(resolve, reject);
+        this.#core.checkout(undefined, inThisContext(begin)).then(begin, reject);
+      }) as readonly Row[];
     }
     return await this.#limited("query", readCallOptions(options), {
       hideData: asItIs,
@@ -278,6 +306,28 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
 
   override dispatchEvent(event: Event): boolean {
     return this.#core.events.dispatchEvent(event);
+  }
+
+  /**
+   * Runs a statement, and gives the connection back whatever happens: if the driver tells when the result is there, at
+   * once, so that the next caller's statement is sent before the results of other connections are read.
+   */
+  async #queryOn(
+    lease: Lease<C>,
+    run: Run<C>,
+    text: string,
+    values: BindValues | undefined,
+  ): Promise<readonly unknown[]> {
+    let released: Promise<void> | undefined;
+    let rows: readonly unknown[];
+    try {
+      rows = await lease.untilLost(run(lease, text, values, () => released = lease.release()));
+    } catch (error) {
+      await lease.release(error);
+      throw error;
+    }
+    await (released ?? lease.release());
+    return rows;
   }
 
   /** Runs a function with a connection, and gives the connection back whatever happens. */

@@ -25,6 +25,7 @@ export type Run<C> = (
   lease: Lease<C>,
   text: string,
   values?: BindValues,
+  onDone?: () => void,
 ) => Promise<readonly unknown[]>;
 
 /** How statements are run. */
@@ -54,14 +55,14 @@ export function statementRunner<C>(
     throw new TypeError(`Cannot ${action}: the adapter "${adapter.name}" has no method "query"`);
   }
   const note = statementLog(log, token);
-  const run: Run<C> = (lease, text, values) => {
+  const run: Run<C> = (lease, text, values, onDone) => {
     if (log.infoEnabled) note(text + showValues(values, hidesValues));
-    return adapter.query!(lease.client, text, values);
+    return adapter.query!(lease.client, text, values, onDone);
   };
   if (!hidesValues) return run;
-  return async (lease, text, values) => {
+  return async (lease, text, values, onDone) => {
     try {
-      return await run(lease, text, values);
+      return await run(lease, text, values, onDone);
     } catch (error) {
       throw redactValues(error, text, listed(values));
     }

@@ -4,7 +4,19 @@
  * @module
  */
 
+import { AsyncResource } from "node:async_hooks";
 import { maintenanceTimer, MAX_TIMER_MS, timer } from "./clock.ts";
+
+/**
+ * Makes a function that is called in the asynchronous context of now, as what awaits a promise is: with the values of
+ * `AsyncLocalStorage` that the caller has, and not with those of the code that calls it.
+ *
+ * @param call The function.
+ */
+export function inThisContext<T>(call: (value: T) => void): (value: T) => void {
+  const context = new AsyncResource("dnspool");
+  return (value) => context.runInAsyncScope(call, undefined, value);
+}
 
 /**
  * Waits for a promise until a signal is aborted.

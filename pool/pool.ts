@@ -144,11 +144,13 @@ export class Pool<C> implements LeaseOwner<C> {
    * Takes a connection: without a wait, if one is idle and the answer is fresh.
    *
    * @param options The options of this checkout.
+   * @param deliver Takes the lease in place of the promise, if a caller has to wait for one that is given back: in the
+   *   call that gives it back, and not some microtasks later. It must not throw.
    * @returns The lease.
    * @throws {PoolTimeoutError} if no connection is available in time.
    * @throws {PoolClosedError} if the pool is closed, before or meanwhile.
    */
-  checkout(options?: CheckoutOptions): Promise<Lease<C>> {
+  checkout(options?: CheckoutOptions, deliver?: (lease: Lease<C>) => void): Promise<Lease<C>> {
     const lease = options === undefined ? this.tryCheckout() : undefined;
     if (lease !== undefined) return Promise.resolve(lease);
     if (this.#closedBecause !== undefined) {
@@ -168,6 +170,7 @@ export class Pool<C> implements LeaseOwner<C> {
     // If the previous waiter of the same tick could not be served, neither can this one.
     if (newest !== waiter.since || this.#capacity > 0) this.#dispatch();
     if (waiter.timeoutMs <= 0) this.#rejectLate();
+    waiter.deliver = deliver;
     return waiter.promise;
   }
 

@@ -28,6 +28,9 @@ export class Waiter<T> implements Queued<Waiter<T>> {
   /** Called when the wait ends, before the promise is settled. */
   listener: ((outcome: T | Rejection) => void) | undefined = undefined;
 
+  /** Takes what is waited for, in place of the promise, at the moment when it is there. It does not throw. */
+  deliver: ((value: T) => void) | undefined = undefined;
+
   /** @param timeoutMs The longest wait; `Infinity` for none. */
   constructor(readonly timeoutMs: number) {}
 
@@ -83,6 +86,7 @@ export class WaitQueue<T extends { readonly address: string }> {
   #commonTimeoutMs = NaN;
   /** Number of waiters whose timeout was over at the last look, and which had extra time. */
   #spared = 0;
+  #isDelivering = false;
 
   /** @param options The observer, and the events. */
   constructor({ observer, onLate, onEmpty }: WaitQueueOptions) {
@@ -159,7 +163,12 @@ export class WaitQueue<T extends { readonly address: string }> {
 
   /** Gives a waiter what it waited for. */
   serve(waiter: Waiter<T>, value: T): void {
-    this.#settle(waiter, value);
+    // What is delivered may be given back at once, to the next waiter: calls do not nest, however many there are.
+    if (waiter.deliver === undefined || this.#isDelivering) return this.#settle(waiter, value);
+    this.#endWait(waiter, value);
+    this.#isDelivering = true;
+    waiter.deliver(value);
+    this.#isDelivering = false;
   }
 
   /** Ends a wait with an error; one that has ended is ignored. */
@@ -254,10 +263,14 @@ export class WaitQueue<T extends { readonly address: string }> {
   }
 
   #settle(waiter: Waiter<T>, outcome: T | Rejection): void {
+    this.#endWait(waiter, outcome);
+    waiter.settle(outcome);
+  }
+
+  #endWait(waiter: Waiter<T>, outcome: T | Rejection): void {
     waiter.waiting = false;
     this.#dequeue(waiter);
     waiter.listener?.(outcome);
-    waiter.settle(outcome);
   }
 
   /** Makes sure that the timer fires by then. */

@@ -113,17 +113,21 @@ interface PgStream {
  * @param call Calls the method.
  * @param isDone Returns whether a promise without a value is the end, and not one of a method that only passes on the
  *   callback.
+ * @param onDone Called in the callback, if there is no error.
  * @returns What the callback or the promise gives.
  * @throws The error that the callback or the promise gives.
  */
 export function withCallback<T>(
   call: (callback: (error: unknown, result?: T) => void) => unknown,
   isDone: () => boolean,
+  onDone?: () => void,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const returned = call((error, result) => error ? reject(error) : resolve(result!)) as
-      | Promise<T>
-      | undefined;
+    const returned = call((error, result) => {
+      if (error) return reject(error);
+      resolve(result!);
+      onDone?.();
+    }) as Promise<T> | undefined;
     returned?.then?.((result) => {
       if (result !== undefined || isDone()) resolve(result);
     }, reject);

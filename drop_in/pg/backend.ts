@@ -142,15 +142,18 @@ export class PgBackend implements Neighbors {
     const waits = this.#settings.timeoutMs < Infinity && isFull(this.engine.pool.counts);
     const messages = waits ? MESSAGES : MESSAGES_OF_NEW;
     this.#waiting++;
-    const checkout = this.engine.connect();
-    this.#takeLostSlots();
-    checkout.then(
-      (lease) => callUserCode(() => this.#handOut(lease, deliver)),
-      (error) =>
-        callUserCode(() => deliver(toDriverError(error, messages), undefined, RELEASE_NOTHING)),
-    ).then(() => {
+    const serve = (call: () => void) => {
+      callUserCode(call);
       if (--this.#waiting === 0) this.#onServed?.();
-    });
+    };
+    DnsEngine.connectThen(
+      this.engine,
+      (lease) => serve(() => this.#handOut(lease, deliver)),
+      (error) => {
+        serve(() => deliver(toDriverError(error, messages), undefined, RELEASE_NOTHING));
+      },
+    );
+    this.#takeLostSlots();
   }
 
   /** Waits until all callers are served and all clients released, and closes them. */

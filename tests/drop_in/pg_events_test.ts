@@ -264,3 +264,33 @@ for (const [course, { run, either }] of Object.entries(COURSES)) {
       assertEquals(events, original);
     }));
 }
+
+Deno.test("pool.query() sends the next statement in the driver's callback for the last one, as pg.Pool does", async () => {
+  const base = { ...LOGIN, port: server.port, max: 1 };
+  const dns = { dnsLookup: fakeLookup([server.host], 60), dnsFallback: false };
+  const run = async (pool: pg.Pool): Promise<string[]> => {
+    const log: string[] = [];
+    pool.on("connect", (client) => {
+      const { query } = client as { query: (...args: unknown[]) => unknown };
+      Object.assign(client, {
+        query(...args: unknown[]) {
+          log.push(`sent ${args[0]}`);
+          return query.apply(client, args);
+        },
+      });
+    });
+    await new Promise<void>((resolve) => {
+      for (const text of ["SELECT 1", "SELECT 2", "SELECT 3"]) {
+        pool.query(text, () => {
+          log.push(`got ${text}`);
+          if (text === "SELECT 3") resolve();
+        });
+      }
+    });
+    await pool.end();
+    return log;
+  };
+  const original = await run(new pg.Pool({ ...base, host: server.host }));
+  assertEquals(await run(new DnsPgPool(pg, { ...base, host: "db.internal", ...dns })), original);
+  assertEquals(original.slice(0, 3), ["sent SELECT 1", "sent SELECT 2", "got SELECT 1"]);
+});

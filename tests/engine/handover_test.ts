@@ -4,10 +4,57 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Activity, ConnectionLostError } from "../../mod.ts";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { type Activity, type Adapter, ConnectionLostError, getDnsEngine } from "../../mod.ts";
 import { assertAtRest, closeAtRest, watch } from "../support/checks.ts";
 import { fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
+
+Deno.test("Engine.query() sends the next statement in the driver's callback for the last one, in its caller's context", async () => {
+  const callers = new AsyncLocalStorage<string>();
+  const said: string[] = [];
+  const running: (() => void)[] = [];
+  const adapter: Adapter<object> = {
+    name: "callback",
+    defaultPort: 1,
+    connect: () => Promise.resolve({}),
+    close: () => Promise.resolve(),
+    query: (_client, text, _values, onDone) => {
+      said.push(`${callers.getStore()} sends ${text}`);
+      return new Promise((resolve) =>
+        running.push(() => {
+          resolve([text]);
+          onDone!();
+          said.push(`end of the callback for ${text}`);
+        })
+      );
+    },
+  };
+  const engine = getDnsEngine("callback://127.0.0.1/orders", {
+    adapter,
+    poolSize: 1,
+    maxOverflow: 0,
+  });
+  await engine.warm();
+  const query = async (caller: string) => {
+    const rows = await callers.run(caller, () => engine.query(`statement of ${caller}`));
+    said.push(`${caller} got ${rows}`);
+  };
+  const queries = Promise.all(["A", "B"].map(query));
+  running.shift()!();
+  running.shift()!();
+  await queries;
+  assertEquals(said, [
+    "A sends statement of A",
+    "B sends statement of B",
+    "end of the callback for statement of A",
+    "end of the callback for statement of B",
+    "A got statement of A",
+    "B got statement of B",
+  ]);
+  assertEquals([engine.status().idle, engine.status().inUse], [1, 0]);
+  await engine.close();
+});
 
 /** A logger that keeps its warnings. */
 function keepWarnings() {

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertFalse, assertInstanceOf, assertRejects } from "@std/assert";
 import { PoolClosedError } from "../../errors.ts";
 import type { ConnectionEvents, Connections, PoolSettings } from "../../pool/contract.ts";
+import type { Lease } from "../../pool/lease.ts";
 import { SafeObserver } from "../../pool/observer.ts";
 import { Pool } from "../../pool/pool.ts";
 import { watch } from "../support/checks.ts";
@@ -102,6 +103,47 @@ Deno.test("Pool.checkout() hands a freed connection to the oldest waiter", async
   assertEquals(waits[1]!.value!.client, 1);
   assertEquals(pool.slots.opened, 1);
   await waits[1]!.value!.release();
+});
+
+Deno.test("Pool.checkout() delivers a connection in the call that gives it back, and does not nest", async () => {
+  using time = fakeTime();
+  const { pool } = setup({ poolSize: 1 });
+  const held = await pool.checkout();
+  const served: number[] = [];
+  const wait = (number: number) => {
+    const deliver = (lease: Lease<number>) => {
+      served.push(number);
+      lease.release();
+    };
+    pool.checkout(undefined, deliver).then(deliver);
+  };
+  for (let number = 0; number < 20_000; number++) wait(number);
+  assertEquals(served, []);
+  held.release();
+  assertEquals(served, [0]);
+  await time.settle();
+  assertEquals(served, Array.from({ length: 20_000 }, (_, number) => number));
+  // One that is idle is not delivered within the call.
+  const idle = pool.checkout(undefined, () => served.push(-1));
+  await (await idle).release();
+  assertEquals([served.length, pool.counts.idle, pool.counts.waiting], [20_000, 1, 0]);
+});
+
+Deno.test("Pool.checkout() rejects by the promise, also what would be delivered", async () => {
+  using time = fakeTime();
+  const { pool } = setup({ poolSize: 1 });
+  const held = await pool.checkout();
+  const served: number[] = [];
+  const waits = [1, 2].map((number) =>
+    watch(pool.checkout({ timeoutMs: number * 1000 }, () => served.push(number)))
+  );
+  await time.advance(1);
+  assertEquals(waits.map(({ state }) => state), ["rejected", "pending"]);
+  pool.close("the pool is closed");
+  await time.settle();
+  assertInstanceOf(waits[1]!.error, PoolClosedError);
+  await held.release();
+  assertEquals(served, []);
 });
 
 Deno.test("Pool.tryCheckout() does not overtake a waiter that is about to be served", async () => {
