@@ -226,9 +226,9 @@ Deno.test("dnsPg(): a departed client that is not used is closed, one in a trans
     await busy.query("BEGIN");
     let ends = 0;
     idle.on("end", () => ends++);
+    const startMs = performance.now();
     dns.addresses = [second.host];
     await until(() => idle.departed);
-    const startMs = performance.now();
     await pause(4000);
     await until(() => ended(idle));
     assert(performance.now() - startMs > 4500);
