@@ -297,13 +297,14 @@ const courses: Readonly<Record<string, Course>> = {
 
   "a caller that waits longer than acquireTimeout": [
     { ...one, acquireTimeout: 150 },
-    async ({ pool, settle, counts, note }) => {
+    async ({ pool, log, settle, counts, note }) => {
       let connection: Connection | undefined;
       await until(async () => {
         connection = await pool.getConnection().catch(() => undefined);
         return connection !== undefined;
       });
       await pause(1);
+      log.length = 0; // on a busy machine the first connects may have failed
       await settle("late", pool.getConnection());
       await settle("late query", pool.query(sql(1)));
       note(counts());

@@ -564,7 +564,7 @@ const aging: Record<string, Run> = {
     const client = await pool.connect();
     client.release();
     await until(() => pool.totalCount === 0);
-    assertGreater(performance.now() - startMs, 990);
+    assertGreater(performance.now() - startMs, 900); // a lifetime is shortened at random
     assert(
       ended(client) || await new Promise((resolve) => client.once("end", () => resolve(true))),
     );
