@@ -51,6 +51,8 @@ export interface Lab {
   readonly mariadb: { readonly host: string; readonly port: number };
   /** A server with TLS and logical replication, for the tests of postgres.js. */
   readonly replicating: { readonly host: string; readonly port: number };
+  /** Another server, for the tests of postgres.js with several hosts. */
+  readonly second: { readonly host: string; readonly port: number };
   readonly dir: string;
 }
 
@@ -220,12 +222,16 @@ function program(
   };
 }
 
-/** The tests of postgres.js, in a copy: their own harness ends at the first failure. */
-function postgresjsTests(checkout: string, { replicating, dir }: Lab): Part {
+/** The tests of postgres.js, in a copy: their own harness ends at the first failure, and they name the ports. */
+function postgresjsTests(checkout: string, { replicating, second, dir }: Lab): Part {
   const copy = `${dir}/postgresjs`;
   Deno.mkdirSync(`${copy}/tests`, { recursive: true });
   for (const { name } of Deno.readDirSync(`${checkout}/tests`)) {
-    Deno.copyFileSync(`${checkout}/tests/${name}`, `${copy}/tests/${name}`);
+    const text = Deno.readTextFileSync(`${checkout}/tests/${name}`);
+    Deno.writeTextFileSync(
+      `${copy}/tests/${name}`,
+      text.replace(/\b5432\b/g, String(replicating.port)).replace(/\b5433\b/g, String(second.port)),
+    );
   }
   Deno.copyFileSync(
     new URL("postgresjs_harness.mjs", import.meta.url),
@@ -251,6 +257,18 @@ function postgresjsTests(checkout: string, { replicating, dir }: Lab): Part {
     const text = await Deno.readTextFile(file);
     return text === "" ? { "(the whole suite)": "failed" } : JSON.parse(text);
   };
+}
+
+/** Writes a file of tests for Kysely's suite that gives its settings the ports of the servers, before other files are read. */
+function kyselyPorts(kysely: string, { postgres, mariadb, dir }: Lab): string {
+  const file = `${dir}/kysely_ports.mjs`;
+  Deno.writeTextFileSync(
+    file,
+    `import { DIALECT_CONFIGS } from ${JSON.stringify(`${kysely}/test/node/dist/test-setup.js`)};
+    DIALECT_CONFIGS.postgres.port = ${postgres.port};
+    DIALECT_CONFIGS.mysql.port = ${mariadb.port};`,
+  );
+  return file;
 }
 
 /** Returns the suites of the checkouts. */
@@ -321,6 +339,7 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
     });
   }
   if (kysely) {
+    const ports = kyselyPorts(kysely, lab);
     suites.push(...(["postgres", "mysql"] as const).map((dialect): Suite => ({
       name: `kysely (${dialect})`,
       replaces: [dialect === "mysql" ? "mysql2" : "pg"],
@@ -334,7 +353,7 @@ export function suitesOf(checkouts: Checkouts, lab: Lab): Suite[] {
       ],
       parts: [mocha({
         cwd: kysely,
-        args: ["--timeout", "15000", "test/node/dist/**/*.test.js"],
+        args: ["--timeout", "15000", "--file", ports, "test/node/dist/**/*.test.js"],
         env: { DIALECTS: dialect },
         dir,
       })],
