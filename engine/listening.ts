@@ -284,7 +284,8 @@ export class Listening<C> {
     if (!connection.isComplete) this.#onFailed(reason, true);
     else if (now() - connection.openedAtMs >= GOOD_AFTER_MS) this.#failures = 0;
     else this.#failures++;
-    if (this.#failures > 0) await this.#rest();
+    // The first one that ends early is replaced at once as well.
+    if (this.#failures > 1 || !connection.isComplete) await this.#rest();
   }
 
   /** Waits between two attempts. */

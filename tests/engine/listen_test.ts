@@ -107,6 +107,22 @@ Deno.test("Engine.listen() goes on trying, reports an outage once, and pauses fo
   await engine.close();
 });
 
+Deno.test("Engine.listen() replaces a connection at once that is lost soon after it was opened, and pauses when the next one is", async () => {
+  using time = fakeTime();
+  const { engine, adapter } = fakeEngine(quiet);
+  const gaps: ListenGap[] = [];
+  await engine.listen("orders", () => {}, { onGap: (gap) => void gaps.push(gap) });
+  adapter.kill(adapter.open[0]!, lost());
+  await time.advance(0);
+  assertEquals(gaps.length, 1);
+  adapter.kill(adapter.open[0]!, lost());
+  await time.advance(0.02);
+  assertEquals(gaps.length, 1);
+  await time.advance(0.1);
+  assertEquals(gaps.length, 2);
+  await engine.close();
+});
+
 Deno.test("Engine.listen() notices a server that is silent within 10 seconds and connectTimeout", async () => {
   using time = fakeTime();
   let silent = false;
