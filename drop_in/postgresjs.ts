@@ -8,6 +8,7 @@ import { checkFunction } from "../adapters/postgresjs/clients.ts";
 import type { Engine } from "../engine.ts";
 import { warnHostNotTracked } from "./shared/host_kind.ts";
 import { checkDnsPoolOptions, type DnsPoolOptions, refuseWithoutEngine } from "./shared/options.ts";
+import { withHosts } from "./postgresjs/hosts.ts";
 import type { DriverFunction, PostgresDriver } from "./postgresjs/module.ts";
 import { callDriver, checkOptions, kindOf, readArguments } from "./postgresjs/settings.ts";
 import { createSql } from "./postgresjs/sql.ts";
@@ -95,8 +96,9 @@ export function dnsPostgres<P extends PostgresDriver>(
   checkDnsPoolOptions(others);
   const driver = postgres as unknown as DriverFunction;
   const made = (first?: unknown, second?: unknown) => {
-    const given = readArguments(first, second, options as Record<string, unknown>);
-    checkOptions(given);
+    const read = readArguments(first, second, options as Record<string, unknown>);
+    checkOptions(read);
+    const given = withHosts(read);
     const original = callDriver(driver, given);
     const kind = kindOf(original.options);
     const { sql, engine } = kind === "socket"

@@ -120,6 +120,7 @@ export class MariadbBackend {
     });
     this.engine = getDnsEngine<Pinned>(url, {
       ...engineOptions(module, given, pool.opts),
+      ...(list && { dnsSrv: list.srv }),
       adapter: this.#leases.adapter,
       observer: {
         connecting: () => ({ error }) => error !== undefined && this.#noteFailure(error),

@@ -6,10 +6,8 @@
 
 import type { EngineOptions } from "../../engine/options.ts";
 import { DatabaseUrl } from "../../engine/url.ts";
-import { mustBe } from "../../internal/argument_error.ts";
+import { mustBe, mustBeUndisclosed } from "../../internal/argument_error.ts";
 import { checkNumber, MAX_TIMEOUT } from "../../internal/option_reader.ts";
-import { canonicalIp } from "../../internal/ip.ts";
-import { process } from "../../internal/process.ts";
 import type { DriverMessages } from "../shared/driver_errors.ts";
 import { type HostKind, hostKind } from "../shared/host_kind.ts";
 import {
@@ -89,17 +87,15 @@ export function checkOptions({ url, options }: GivenOptions): void {
  */
 export function callDriver(postgres: DriverFunction, { url, options }: GivenOptions): DriverSql {
   const { [POOL_TIMEOUT]: _, ...own } = driverOptions(options);
-  const { host = own.hostname, port } = own;
-  if (Array.isArray(host) && !Array.isArray(port)) {
-    // The driver itself takes an array of hosts only beside an array of ports.
-    const one = Number(port || process.env.PGPORT || 5432);
-    Object.assign(own, { host, hostname: undefined, port: host.map(() => one) });
-  } else if (typeof host === "string" && canonicalIp(host)?.includes(":")) {
-    // The driver itself would read a part of the address as the port.
-    const one = Number(port || process.env.PGPORT || 5432);
-    Object.assign(own, { host: [host], hostname: undefined, port: [one] });
+  if (url === undefined) return postgres(own);
+  try {
+    return postgres(url, own);
+  } catch (error) {
+    // The driver's own error would show the password.
+    if (!(error instanceof TypeError && /\bURL\b/.test(error.message))) throw error;
+    const allowed = 'like "postgres://user@host:5432/database"';
+    throw mustBeUndisclosed("url", allowed, "something else");
   }
-  return url === undefined ? postgres(own) : postgres(url, own);
 }
 
 /**

@@ -30,6 +30,8 @@ export interface DriverForm {
   readonly optionsWin: boolean;
   /** Its default port. Libraries fill it in, so as an option it is no port beside SRV. */
   readonly defaultPort: number;
+  /** Whether one host that is no service is read too. */
+  readonly readsOne?: boolean;
 }
 
 /** The hosts of a driver's options, where the driver itself would not find them. */
@@ -60,7 +62,7 @@ const PLACES = ["host", "port"];
  */
 export function readHostList(
   { uri, host, port, srv }: GivenHosts,
-  { dialect, defaultPort, optionsWin }: DriverForm,
+  { dialect, defaultPort, optionsWin, readsOne = false }: DriverForm,
 ): HostList | undefined {
   const parts = partsOf(uri);
   // A path, or a text that only the driver understands.
@@ -79,7 +81,7 @@ export function readHostList(
   }
   const isPath = /^(\/|%2f)/i.test(names[0] ?? before);
   const isSeveral = names.length > 1 || [before, ...names].some((text) => text.includes(","));
-  if (isPath || !isService && !isSeveral) return undefined;
+  if (isPath || !isService && !isSeveral && !readsOne) return undefined;
   let ports = params.getAll("port");
   const isFilledIn = isService && Number(port) === defaultPort;
   const isGiven = port !== undefined && port !== null && port !== "" && !isFilledIn;
