@@ -275,7 +275,9 @@ testOrders("dnsPostgres()", Deno.test, (follows, seed) => {
   const options = { ...target, max, onnotice: () => {} };
   // Some orders keep the original from ending: its sockets are closed for it.
   const sockets: net.Socket[] = [];
+  let left = false;
   const socket = async () => {
+    if (left) throw new Error("the order is over");
     const socket = net.connect(target.port, target.host);
     sockets.push(socket);
     await once(socket, "connect");
@@ -369,7 +371,10 @@ testOrders("dnsPostgres()", Deno.test, (follows, seed) => {
       for (const reserved of held) reserved.release();
       end(calls);
     },
-    leave: () => sockets.forEach((socket) => socket.destroy()),
+    leave() {
+      left = true;
+      for (const socket of sockets) socket.destroy();
+    },
   };
 }, Math.ceil(SEEDS / 2));
 

@@ -95,9 +95,7 @@ function makeCaller(subject: Subject, { host, port }: { host: string; port: numb
 
 for (const subject of SUBJECTS) {
   const { test } = subject.database === "MariaDB" ? ON_MARIADB : ALWAYS;
-  const statement = subject.database === "PostgreSQL"
-    ? "SELECT pg_sleep(0.5)"
-    : "SELECT SLEEP(0.5)";
+  const statement = subject.database === "PostgreSQL" ? "SELECT pg_sleep(1)" : "SELECT SLEEP(1)";
   for (const code of CODES[subject.database]) {
     test(`${subject.name}: refused logins (${code}) condemn no open connection, and a caller that is refused costs one login`, async () => {
       await using server = await startRestricted(code);
