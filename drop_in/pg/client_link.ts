@@ -206,7 +206,11 @@ export class ClientLink implements TrackedConnection {
       this.#limit?.clear();
       end.abort();
       // After the client's own listener, which reports the error.
-      queueMicrotask(() => state.registration?.remove());
+      queueMicrotask(() => {
+        state.registration?.remove();
+        // After a connect that failed, a query would wait forever.
+        Object.assign(client, { _queryable: false });
+      });
     });
     this.#choosing = true;
     try {

@@ -415,6 +415,23 @@ Deno.test("dnsPg(): queries of a client that is ended, or that cannot connect, a
     }
   }));
 
+Deno.test("dnsPg(): a query after a connect that failed is rejected, by promise and by callback", () =>
+  withModule(async ({ dns, make }) => {
+    for (const client of [make({ port: REFUSING_PORT }), make()]) {
+      if (client.port !== REFUSING_PORT) dns.failure = "negative";
+      clearDnsCache();
+      const ended = new Promise<void>((resolve) => client.once("end", () => resolve()));
+      await assertRejects(() => client.connect());
+      await soon(ended);
+      const byCallback = new Promise<Error>((resolve) =>
+        client.query("SELECT 1", (error) => resolve(error))
+      );
+      await soon(assertRejects(() => client.query("SELECT 2"), Error, "not queryable"));
+      assertStringIncludes((await soon(byCallback)).message, "not queryable");
+      await soon(client.end());
+    }
+  }));
+
 Deno.test("dnsPg(): a pool takes the module's own client class, and a subclass of it", () =>
   withModule(async ({ dns, pool }) => {
     const { Client } = dnsPg(pg, { dnsLookup: dns, dnsFallback: false });
