@@ -17,8 +17,10 @@ import postgres from "npm:postgres@^3.4";
 import { mariadbAdapter } from "../adapters/mariadb.ts";
 import { mysql2Adapter } from "../adapters/mysql2.ts";
 import { pgAdapter } from "../adapters/pg.ts";
+import { postgresjsAdapter } from "../adapters/postgresjs.ts";
 import { DnsMysql2Pool } from "../drop_in/mysql2_pool.ts";
 import { DnsPgPool } from "../drop_in/pg_pool.ts";
+import { dnsPostgres } from "../drop_in/postgresjs.ts";
 import { type Adapter, type EngineOptions, getDnsEngine, type Lookup } from "../mod.ts";
 import { delay } from "../internal/async.ts";
 import { contenderHere, Isolate, serve } from "./isolates.ts";
@@ -120,9 +122,29 @@ function onPg(server: Server): Clients {
       const pool = new pg.Pool({ ...config, max: POOL_SIZE });
       return { query: async (text) => (await pool.query(text)).rows };
     },
+  };
+}
+
+function onPostgresjs(server: Server): Clients {
+  const { config, dnsLookup } = server;
+  const { dnspool } = server.engines(postgresjsAdapter(postgres));
+  return {
+    dnspool: dnspool!,
+    "dnspool's drop-in"() {
+      const sql = dnsPostgres(postgres)({ ...config, host: HOST, max: POOL_SIZE, dnsLookup });
+      return { query: (text) => sql.unsafe(text) };
+    },
+    "dnspool's drop-in, begin"() {
+      const sql = dnsPostgres(postgres)({ ...config, host: HOST, max: POOL_SIZE, dnsLookup });
+      return { query: (text) => sql.begin((sql) => sql.unsafe(text)) };
+    },
     "postgres.js"() {
       const sql = postgres({ ...config, max: POOL_SIZE });
       return { query: (text) => sql.unsafe(text) };
+    },
+    "postgres.js, begin"() {
+      const sql = postgres({ ...config, max: POOL_SIZE });
+      return { query: (text) => sql.begin((sql) => sql.unsafe(text)) };
     },
   };
 }
@@ -170,6 +192,7 @@ function onMariadb(server: Server): Clients {
 
 const DRIVERS: Readonly<Record<string, () => Clients>> = {
   "pg": () => onPg(new Server("BENCH_POSTGRES")),
+  "postgres.js": () => onPostgresjs(new Server("BENCH_POSTGRES")),
   "mysql2": () => onMysql2(new Server("BENCH_MARIADB")),
   "mariadb": () => onMariadb(new Server("BENCH_MARIADB")),
 };

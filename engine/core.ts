@@ -49,6 +49,8 @@ const FORGOTTEN_RETRY_MS = 1000;
 export class EngineCore<C> {
   /** Number of the engine and its siblings, as far as the program still refers to them. */
   engines = 0;
+  /** Whether the adapter's `query()` has called `onDone`: the driver has callbacks, in which waiters can be served. */
+  hasCallbacks = false;
   /** The host in its canonical form; several with commas between them. */
   readonly host: string;
   /** The pool's name. */

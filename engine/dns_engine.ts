@@ -183,7 +183,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
       const rows = (lease: Lease<C>) => this.#queryOn(lease, run, text, values);
       const lease = this.tryConnect();
       if (lease !== undefined) return await rows(lease) as readonly Row[];
-      if (this.#execution.isolationLevel !== undefined) {
+      if (!this.#core.hasCallbacks || this.#execution.isolationLevel !== undefined) {
         return await rows(await this.connect()) as readonly Row[];
       }
       return await new Promise<readonly unknown[]>((resolve, reject) => {
@@ -319,9 +319,13 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     values: BindValues | undefined,
   ): Promise<readonly unknown[]> {
     let released: Promise<void> | undefined;
+    const onDone = () => {
+      this.#core.hasCallbacks = true;
+      released = lease.release();
+    };
     let rows: readonly unknown[];
     try {
-      rows = await lease.untilLost(run(lease, text, values, () => released = lease.release()));
+      rows = await lease.untilLost(run(lease, text, values, onDone));
     } catch (error) {
       await lease.release(error);
       throw error;

@@ -194,7 +194,9 @@ export class PoolLease<C> implements Lease<C>, Holder {
     return new Promise((resolve, reject) => {
       const watchers = this.#watchers ??= new Map();
       // Only these two handlers on that promise: so the stack of an error leads on to what awaits the returned one.
-      const ended = Promise.resolve(work).then(resolve, reject);
+      // A driver's own kind of promise would cost another one, and its statement would begin a microtask later.
+      const promise = work instanceof Promise ? work : Promise.resolve(work);
+      const ended: Promise<void> = promise.then(resolve, reject);
       watchers.set(reject, ended);
       ended.then(() => watchers.delete(reject));
       if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);

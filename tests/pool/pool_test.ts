@@ -146,6 +146,25 @@ Deno.test("Pool.checkout() rejects by the promise, also what would be delivered"
   assertEquals(served, []);
 });
 
+Deno.test("Lease.untilLost() begins the work of a driver's own kind of promise at once", async () => {
+  const { pool } = setup();
+  const lease = await pool.checkout();
+  let began = false;
+  class Query extends Promise<string> {
+    static override readonly [Symbol.species] = Promise;
+    override then<A, B>(
+      onDone?: ((value: string) => A | PromiseLike<A>) | null,
+      onFailed?: ((reason: unknown) => B | PromiseLike<B>) | null,
+    ): Promise<A | B> {
+      began = true;
+      return super.then(onDone, onFailed);
+    }
+  }
+  const work = lease.untilLost(new Query((resolve) => resolve("done")));
+  assertEquals([began, await work], [true, "done"]);
+  await lease.release();
+});
+
 Deno.test("Pool.tryCheckout() does not overtake a waiter that is about to be served", async () => {
   using time = fakeTime();
   const env = setup({ poolSize: 1 });
