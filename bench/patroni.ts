@@ -16,7 +16,6 @@ import pg from "npm:pg@^8.23";
 import { findBind, startAuthority } from "../lab/authority.ts";
 import { findPatroni, PRIMARY, REPLICAS, startPatroni } from "../lab/patroni.ts";
 import { pause } from "../lab/processes.ts";
-import { ROOT } from "../scripts/check/run_deno.ts";
 import { LaneProcess } from "./failover/run.ts";
 import {
   bundle,
@@ -24,22 +23,17 @@ import {
   NAMESERVER,
   NODE,
   PREPARED,
-  run,
   runInside,
   setUpNamespace,
   whyUnsupported,
 } from "./namespace.ts";
-import { type Event, EVENTS, longestGap, Monitor, promotedAt } from "./patroni/events.ts";
-import {
-  type Call,
-  PATRONI_LANES,
-  type PatroniLane,
-  type PatroniTask,
-  WORKERS,
-} from "./patroni/lanes.ts";
+import { type Event, EVENTS, Monitor, promotedAt } from "./patroni/events.ts";
+import { PATRONI_LANES, type PatroniLane, type PatroniTask } from "./patroni/lanes.ts";
+import { pick, prepareNameServer, saveResults } from "./stacks/drill.ts";
+import { countCalls, type LaneFigures, missedOf, showLanes } from "./stacks/figures.ts";
+import { type Call, WORKERS } from "./stacks/lane.ts";
 
 const BUNDLE = "patroni_lane.mjs";
-const RESULTS = new URL("bench/results/stacks.json", ROOT);
 const LOGIN = { user: "drill", password: "drill" };
 /** Milliseconds of undisturbed work before the event. */
 const BEFORE_MS = 2000;
@@ -52,23 +46,6 @@ const SLACK_MS = 500;
 /** Milliseconds that readers may take longer than until a standby answers again. */
 const MAX_READ_OUTAGE_MS = 1000;
 
-/** What a lane saw of an event. */
-interface LaneFigures {
-  readonly lane: string;
-  readonly calls?: number;
-  /** Longest time without a call that succeeded. */
-  readonly outageMs?: number;
-  readonly failed?: number;
-  /** Calls that began after the outage of the cluster, the TTL and the slack, and that another server than the leader answered or refused. */
-  readonly misrouted?: number;
-  /** Writes that were acknowledged and are not in the final leader's ledger. */
-  readonly lost?: number;
-  readonly longestMs?: number;
-  /** The most frequent errors, with their counts. */
-  readonly errors?: readonly (readonly [string, number])[];
-  readonly missed: readonly string[];
-}
-
 /** What was seen of an event. */
 interface EventFigures {
   readonly event: string;
@@ -80,22 +57,6 @@ interface EventFigures {
   /** Longest time in which no standby answered a client that asks all of them. */
   readonly readOutageMs: number;
   readonly lanes: readonly LaneFigures[];
-}
-
-function pick<T extends { readonly name: string }>(
-  all: readonly T[],
-  option: string,
-): readonly T[] {
-  const names = Deno.args.find((arg) => arg.startsWith(`--${option}=`))
-    ?.slice(option.length + 3).split(";");
-  const missing = names?.find((name) => !all.some((one) => one.name === name));
-  if (missing !== undefined) {
-    console.error(
-      `Unknown ${option} "${missing}": there are ${all.map((one) => one.name).join("; ")}`,
-    );
-    Deno.exit(2);
-  }
-  return names ? all.filter(({ name }) => names.includes(name)) : all;
 }
 
 async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<EventFigures> {
@@ -195,14 +156,7 @@ function figuresOf(
 ): LaneFigures {
   if (calls instanceof Error) return { lane: lane.name, missed: [calls.message] };
   const { eventMs, boundMs, readOutageMs, writableMs, leader } = times;
-  const good = calls.filter(({ server }) => server !== undefined);
-  const failed = calls.filter(({ error, endMs }) => error !== undefined && endMs >= eventMs);
-  const stopMs = Math.max(...calls.map(({ endMs }) => endMs));
-  const { outageMs } = longestGap(
-    good.map(({ endMs }) => endMs).sort((a, b) => a - b),
-    eventMs,
-    stopMs,
-  );
+  const { good, errors, ...counted } = countCalls(calls, eventMs);
   const late = calls.filter(({ startMs }) => startMs > writableMs + TTL_MS + SLACK_MS);
   const misrouted = lane.reads
     ? []
@@ -210,23 +164,10 @@ function figuresOf(
       server === undefined ? error!.startsWith("25006") : server !== leader
     );
   const lost = lane.reads ? [] : good.filter(({ id }) => !ledger.has(`${lane.name} ${id}`));
-  const counts = new Map<string, number>();
-  for (const { error } of failed) counts.set(error!, (counts.get(error!) ?? 0) + 1);
-  const figures = {
-    calls: calls.length,
-    outageMs,
-    failed: failed.length,
-    misrouted: misrouted.length,
-    lost: lost.length,
-    longestMs: Math.max(...calls.map((call) => call.endMs - call.startMs)),
-  };
+  const figures = { ...counted, misrouted: misrouted.length, lost: lost.length };
   const maxOutageMs = lane.reads ? readOutageMs + MAX_READ_OUTAGE_MS : boundMs + SLACK_MS;
-  const maximums = { outageMs: maxOutageMs, failed: WORKERS, misrouted: 0, lost: 0 } as const;
-  const missed = Object.entries(maximums).flatMap(([name, max]) => {
-    const value = figures[name as keyof typeof maximums];
-    return lane.ours && value > max ? [`${name}: ${value} of ${max}`] : [];
-  });
-  const errors = [...counts].sort(([, a], [, b]) => b - a).slice(0, 3);
+  const maximums = { outageMs: maxOutageMs, failed: WORKERS, misrouted: 0, lost: 0 };
+  const missed = lane.ours ? missedOf(maximums, figures) : [];
   return { lane: lane.name, ...figures, errors, missed };
 }
 
@@ -236,21 +177,7 @@ function show({ title, promotedMs, clusterOutageMs, readOutageMs, lanes }: Event
   console.log(
     `no member took writes for ${clusterOutageMs} ms, no standby read for ${readOutageMs} ms`,
   );
-  const columns = ["calls", "outageMs", "failed", "misrouted", "lost", "longestMs"] as const;
-  const head = columns.map((name) => name.padStart(10)).join("");
-  console.log("lane".padEnd(30) + head);
-  for (const lane of lanes) {
-    const cells = columns.map((name) => String(lane[name] ?? "").padStart(10)).join("");
-    console.log(lane.lane.padEnd(30) + cells);
-    for (const each of lane.missed) console.log(`  missed: ${each}`);
-    for (const [error, count] of lane.errors ?? []) console.log(`  ${count} x ${error}`);
-  }
-}
-
-/** Lets ordinary users listen on port 53, and gives the loopback device the address of the name server. */
-async function prepareNameServer(): Promise<void> {
-  await Deno.writeTextFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
-  await run("ip", ["address", "add", `${NAMESERVER}/8`, "dev", "lo"]);
+  showLanes(lanes);
 }
 
 const inside = Deno.args.find((arg) => arg.startsWith(INSIDE))?.slice(INSIDE.length);
@@ -276,11 +203,7 @@ for (const event of events) {
   show(results.at(-1)!);
 }
 if (events === EVENTS && lanes === PATRONI_LANES) {
-  const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
-  await Deno.writeTextFile(
-    RESULTS,
-    JSON.stringify({ machine, versions, patroni: results }, null, 2) + "\n",
-  );
+  await saveResults({ versions, patroni: results });
 }
 const met = results.every(({ lanes }) => lanes.every(({ missed }) => missed.length === 0));
 console.log(met ? "\nEvery goal is met" : "\nA goal is missed");

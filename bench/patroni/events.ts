@@ -8,6 +8,7 @@
 import pg from "npm:pg@^8.23";
 import type { PatroniCluster, PatroniMember } from "../../lab/patroni.ts";
 import { pause } from "../../lab/processes.ts";
+import { type Gap, longestGap } from "../stacks/figures.ts";
 
 /** An event. */
 export interface Event {
@@ -129,27 +130,6 @@ export class Monitor {
       await Promise.race([client.end(), pause(MONITOR_MS)]).catch(() => {});
     }
   }
-}
-
-/** An interval, as milliseconds and as the `Date.now()` of its end. */
-export interface Gap {
-  readonly outageMs: number;
-  readonly endMs: number;
-}
-
-/** Returns the longest interval between two of the times, which are in order, that ends after `fromMs`. */
-export function longestGap(
-  times: readonly number[],
-  fromMs: number,
-  stopMs: number,
-): Gap {
-  let longest = { outageMs: 0, endMs: fromMs };
-  let last = times.findLast((time) => time <= fromMs) ?? fromMs;
-  for (const endMs of [...times.filter((time) => time > fromMs), stopMs]) {
-    if (endMs - last > longest.outageMs) longest = { outageMs: endMs - last, endMs };
-    last = endMs;
-  }
-  return longest;
 }
 
 /** Returns when the log of a member says that it was promoted, after `fromMs`; `undefined` if it was not. */

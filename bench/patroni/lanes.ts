@@ -33,11 +33,6 @@ export interface PatroniLane {
   create(task: PatroniTask): Promise<LaneClient>;
 }
 
-/** Statements at a time of each lane. */
-export const WORKERS = 4;
-/** Milliseconds from the end of a statement to the next one of the same worker. */
-export const THINK_MS = 80;
-
 /** The name is computed, so that Node loads the released package. */
 const DRIVER = ["postgres"].join();
 
@@ -121,14 +116,3 @@ export const PATRONI_LANES: readonly PatroniLane[] = [
   },
   { name: "dnspool, replicas", reads: true, ours: true, create: like("dnspool") },
 ];
-
-/** One statement. Times are as `Date.now()` returns them; `endMs` is that of the stop if it did not end. */
-export interface Call {
-  readonly id: number;
-  readonly startMs: number;
-  readonly endMs: number;
-  /** The server that answered. */
-  readonly server?: string;
-  /** The error, or that it did not end. */
-  readonly error?: string;
-}
