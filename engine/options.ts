@@ -159,7 +159,10 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
    * one lost packet to be sent again.
    */
   probeTimeout?: number;
-  /** Seconds after which the server of a connection that is still in use is probed likewise: above 0. Default: off. */
+  /**
+   * Seconds after which the server of a connection that is still in use is probed likewise, also if it has not answered a
+   * ping or a reset for as long: above 0. Default: off.
+   */
   leaseProbeAfter?: number;
   /** Seconds after which a lease is reported, with the stack of its checkout: above 0. Default: off. */
   leaseWarnAfter?: number;

@@ -24,8 +24,8 @@ export interface MaintainedPool<C> {
   readonly slots: {
     /** Number of open connections. */
     readonly size: number;
-    /** The connections that are leased. */
-    readonly leased: readonly Slot<C>[];
+    /** The connections that are leased, checked or reset. */
+    readonly inUse: Pick<LinkedList<Slot<C>>, "toArray">;
     /** The connections that are idle. */
     readonly idle: Pick<LinkedList<Slot<C>>, "first">;
   };
@@ -39,7 +39,7 @@ export interface HousekeeperEvents<C> {
   onLongLease(slot: Slot<C>, heldMs: number): void;
   /** A lease has taken `leaseTimeout`: it is to be terminated. */
   onExpiredLease(slot: Slot<C>, heldMs: number): void;
-  /** A lease has taken `leaseProbeAfter`: its server is to be probed. */
+  /** A lease, or a check or a reset of a connection, has taken `leaseProbeAfter`: its server is to be probed. */
   onSuspect(address: string): void;
 }
 
@@ -128,13 +128,14 @@ export class Housekeeper<C> {
     const { leaseWarnAfterMs, leaseProbeAfterMs, leaseTimeoutMs } = this.#settings;
     this.#pool.maintain();
     const nowMs = now();
-    for (const slot of this.#pool.slots.leased) {
-      const heldMs = nowMs - slot.leasedAtMs;
-      if (heldMs >= leaseTimeoutMs) {
+    for (const slot of this.#pool.slots.inUse.toArray()) {
+      const isLeased = slot.holder !== undefined;
+      const heldMs = nowMs - (isLeased ? slot.leasedAtMs : slot.checkedSinceMs);
+      if (isLeased && heldMs >= leaseTimeoutMs) {
         this.#events.onExpiredLease(slot, heldMs);
         continue;
       }
-      if (heldMs >= leaseWarnAfterMs && !slot.reported) {
+      if (isLeased && heldMs >= leaseWarnAfterMs && !slot.reported) {
         slot.reported = true;
         this.#events.onLongLease(slot, heldMs);
       }

@@ -83,6 +83,8 @@ export class Slot<C> implements Linked<Slot<C>> {
   idleSinceMs: number;
   /** When it was last checked out; only recorded if an option needs it. */
   leasedAtMs = 0;
+  /** When the check or the reset that is under way began; `Infinity` if there is none. */
+  checkedSinceMs: number = Infinity;
   /** Stack of its last checkout; only recorded if an option needs it. */
   takenAt: string | undefined = undefined;
   /** Whether its current lease was reported as a long one. */

@@ -11,7 +11,7 @@ import { Slot, type SlotInit } from "./slot.ts";
 /** What others than the pool may read. */
 export type ReadonlySlots<C> = Readonly<
   & Pick<Slots<C>, "opened" | "closed" | "detached" | "handedOut" | "size" | "byAddress">
-  & Pick<Slots<C>, "leased" | "idle" | "toArray">
+  & Pick<Slots<C>, "leased" | "idle" | "inUse" | "toArray">
 >;
 
 /** The slots of one pool. A slot goes from `inUse` to `idle` and back, and leaves from either. */

@@ -5,7 +5,7 @@
  */
 
 import { deadline, delay } from "../../internal/async.ts";
-import { ageClock, awakeTimer, type Timer, timer } from "../../internal/clock.ts";
+import { ageClock, awakeTimer, now, type Timer, timer } from "../../internal/clock.ts";
 import type { Log } from "../../internal/log.ts";
 import { asError, callAdapter, messageOf } from "../../internal/thrown.ts";
 import type { Activity, Adapter, Role } from "../../adapters/adapter.ts";
@@ -282,11 +282,13 @@ export class ConnectionChecks<C> {
   ): Promise<void> {
     const controller = new AbortController();
     slot.onClosed = () => controller.abort();
+    slot.checkedSinceMs = now();
     try {
       const { signal } = controller;
       await deadline(this.#settings.connectTimeoutMs, work, { signal, what, start: awakeTimer });
     } finally {
       slot.onClosed = undefined;
+      slot.checkedSinceMs = Infinity;
     }
   }
 

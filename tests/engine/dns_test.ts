@@ -633,6 +633,21 @@ Deno.test("leaseProbeAfter: long leases and idle connections of a silent server 
   await engine.close();
 });
 
+Deno.test("leaseProbeAfter: a ping that a silent server does not answer takes no longer than a lease", async () => {
+  using time = fakeTime();
+  const at = setup({ leaseProbeAfter: 4, connectTimeout: 60, poolPrePing: true });
+  const { engine, dns, servers } = at;
+  dns.addresses = [A, B];
+  await open(at, 2);
+  servers.set("frozen", A);
+  const calls = [1, 2].map(() => watch(time, engine.query("SELECT 1")));
+  await time.advance(7);
+  assertEquals(calls.map(({ value }) => value), [[{ address: B }], [{ address: B }]]);
+  assertEquals(engine.status().byAddress[A], undefined);
+  assert(balanced(engine.status()));
+  await engine.close();
+});
+
 Deno.test("leaseProbeAfter is off by default", async () => {
   using time = fakeTime();
   const at = setup();

@@ -25,15 +25,16 @@ function setup(settings: Partial<HousekeeperSettings>) {
     info: {},
   });
   slot.leasedAtMs = performance.now();
+  slot.holder = { released: false };
   const log: string[] = [];
-  const slots = { size: 1, leased: [slot], idle: { first: undefined } };
+  const slots = { size: 1, inUse: { toArray: () => [slot] }, idle: { first: undefined } };
   const pool = { slots, maintain: () => void log.push("maintain") };
   const housekeeper = new Housekeeper(pool, { ...OFF, ...settings }, {
     onExpiredLease: () => {},
     onLongLease: (_, heldMs) => void log.push(`long lease: ${heldMs} ms`),
     onSuspect: (address) => void log.push(`suspect: ${address}`),
   });
-  return { housekeeper, slots, log };
+  return { housekeeper, slot, slots, log };
 }
 
 Deno.test("Housekeeper runs four times within the shortest duration, and at least once a second", async () => {
@@ -73,6 +74,24 @@ Deno.test("Housekeeper has no timer if nothing is ever due, once it is stopped, 
   assertEquals(timers.pending(), []);
   housekeeper.start();
   assertEquals(timers.pending().length, 1);
+  housekeeper.stop();
+});
+
+Deno.test("Housekeeper has the server of a check probed that takes long, and reports no lease", async () => {
+  using time = fakeTime();
+  const { housekeeper, slot, log } = setup({
+    leaseWarnAfterMs: 1000,
+    leaseTimeoutMs: 1000,
+    leaseProbeAfterMs: 2000,
+  });
+  slot.holder = undefined;
+  housekeeper.start();
+  await time.tick(3000);
+  slot.checkedSinceMs = performance.now();
+  await time.tick(1900);
+  assertEquals(log.filter((entry) => entry !== "maintain"), []);
+  await time.tick(300);
+  assertEquals(log.filter((entry) => entry !== "maintain"), ["suspect: 10.0.0.1"]);
   housekeeper.stop();
 });
 
