@@ -110,3 +110,40 @@ export async function connect() {
 }
 JS
 }
+
+# Starts a Galera cluster of one node on a port of 127.0.0.1; the two ports behind it are for other nodes. The user is root.
+# node.mjs then has a connection to it by mysql2, which has to be among the installed packages, and what a statement comes to.
+galera_node() {
+  local port=$1 library=/usr/lib/galera/libgalera_smm.so
+  if [[ ! -e $library ]]; then
+    echo "Needs $library: apt-get install --no-install-recommends galera-4"
+    exit 2
+  fi
+  if [[ $EUID -eq 0 ]]; then
+    chmod 755 "$dir"
+    mkdir data && chown nobody data
+  fi
+  as_user mariadb-install-db --no-defaults --datadir="$dir/data" --auth-root-authentication-method=normal \
+    --skip-test-db >install.log 2>&1
+  serve_as_user mariadbd --no-defaults --datadir="$dir/data" --bind-address=127.0.0.1 --port="$port" \
+    --socket="$dir/data/socket" --pid-file="$dir/data/pid" --binlog-format=ROW --innodb-autoinc-lock-mode=2 \
+    --wsrep-on=ON --wsrep-provider="$library" --wsrep-cluster-address=gcomm:// --wsrep-node-address=127.0.0.1 \
+    --wsrep-provider-options="gmcast.listen_addr=tcp://127.0.0.1:$((port + 1));ist.recv_addr=127.0.0.1:$((port + 2))"
+  cat >node.mjs <<JS
+import mysql from "mysql2/promise";
+export const options = { host: "127.0.0.1", port: $port, user: "root" };
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export let client;
+for (let tries = 0; !client && tries < 300; tries++) {
+  client = await mysql.createConnection(options).catch(() => {});
+  if (!client) await sleep(100);
+}
+export const status = async (name) => (await client.query("SHOW STATUS LIKE '" + name + "'"))[0][0]?.Value;
+export const until = async (holds) => {
+  for (let tries = 0; tries < 300 && !await holds(); tries++) await sleep(100);
+};
+await until(async () => await status("wsrep_ready") === "ON");
+/** What a call comes to. */
+export const outcome = (call) => call.then(() => "ok", ({ errno, message }) => errno ?? message);
+JS
+}

@@ -16,6 +16,9 @@ const USUAL_WEIGHT = 0.3;
 /** An address that failed is tried after the others for this long. */
 const FAILED_ADDRESS_COOLDOWN_MS = 5000;
 
+/** For this long after that, no other connect tries it, unless the one that does succeeds. */
+const ONE_TRY_MS = 1000;
+
 /** Which of several addresses comes first. */
 export type Balance = "ordered" | "random" | "round-robin" | "least-connections";
 
@@ -25,7 +28,7 @@ export class AddressOrder {
   /** Number of connections open or being opened, by address. */
   #counts: Map<string, number> | undefined;
   #turn = 0;
-  /** When the cooldown of a failed address is over, by address. */
+  /** Until when a failed address is tried after the others, by address. */
   #failed: Map<string, number> | undefined;
   /** Addresses whose servers let clients in and then failed them. */
   #suspicions: Suspicions | undefined;
@@ -48,10 +51,7 @@ export class AddressOrder {
    */
   of(addresses: readonly string[]): readonly string[] {
     const nowMs = now();
-    for (const [address, untilMs] of this.#failed ?? []) {
-      if (untilMs <= nowMs || !isListed(addresses, address)) this.#failed!.delete(address);
-    }
-    for (const known of [this.#suspicions, this.#others, this.#usualMs]) {
+    for (const known of [this.#failed, this.#suspicions, this.#others, this.#usualMs]) {
       for (const address of known?.keys() ?? []) {
         if (!isListed(addresses, address)) known!.delete(address);
       }
@@ -62,7 +62,7 @@ export class AddressOrder {
     const ranks: string[][] = [[], [], []];
     for (const address of balanced) {
       const at = { nowMs, isFirst: ranks[0]!.length === 0 };
-      const rank = this.#failed?.has(address)
+      const rank = this.#isFailed(address, at)
         ? 2
         : this.#suspicions?.isSuspect(address, at) || this.#others?.isSuspect(address, at)
         ? 1
@@ -70,6 +70,18 @@ export class AddressOrder {
       ranks[rank]!.push(address);
     }
     return ranks.flat();
+  }
+
+  /** Returns whether an address failed lately; after that, one connect at a time tries it before all others. */
+  #isFailed(
+    address: string,
+    { nowMs, isFirst }: { readonly nowMs: number; readonly isFirst: boolean },
+  ): boolean {
+    const untilMs = this.#failed?.get(address);
+    if (untilMs === undefined) return false;
+    if (nowMs < untilMs) return true;
+    if (isFirst) this.#failed!.set(address, nowMs + ONE_TRY_MS);
+    return false;
   }
 
   /** With a balance, each server that takes writes has its share of the connections. */

@@ -8,12 +8,13 @@ import { type GaleraNode, startGalera } from "../../lab/galera.ts";
 import { isRunning } from "../../lab/processes.ts";
 import { type Engine, getDnsEngine } from "../../mod.ts";
 import { galeraTest } from "../support/servers.ts";
+import { until } from "../support/waiting.ts";
 
 /** A node that is silent is left out after 1.5 seconds, not 5. */
 const PROVIDER = { "evs.suspect_timeout": "PT1.5S", "evs.keepalive_period": "PT0.5S" };
 
 /** Writes until a node takes it; returns its address, and the number of failures before that. */
-async function write(engine: Engine<unknown>): Promise<{ host: string; failed: number }> {
+async function write(engine: Engine<Client>): Promise<{ host: string; failed: number }> {
   for (let failed = 0;; failed++) {
     try {
       const text = "INSERT INTO t VALUES (NULL) RETURNING @@bind_address AS host";
@@ -22,6 +23,31 @@ async function write(engine: Engine<unknown>): Promise<{ host: string; failed: n
     } catch (error) {
       if (failed > 5) throw error;
     }
+  }
+}
+
+/** What the clients of both drivers have. */
+interface Client {
+  query(text: string): Promise<unknown>;
+}
+
+/** Runs a transaction on a node while another node changes the same row first; `after` runs when the node has noticed. */
+async function conflict(
+  engine: Engine<Client>,
+  [node, other]: readonly [GaleraNode, GaleraNode],
+  after: (client: Client) => Promise<unknown>,
+): Promise<unknown> {
+  const aborts = async () => (await node.ask("SHOW STATUS LIKE 'wsrep_local_bf_aborts'"))[0]!.Value;
+  try {
+    return await engine.begin(async ({ client }) => {
+      await client.query("UPDATE counters SET n = n + 1");
+      const before = await aborts();
+      await other.ask("UPDATE test.counters SET n = n + 10");
+      await until(async () => await aborts() !== before);
+      await after(client);
+    });
+  } catch (error) {
+    return error;
   }
 }
 
@@ -35,6 +61,8 @@ galeraTest(
     });
     const [first, second, third] = cluster.nodes;
     await first!.ask("CREATE TABLE test.t (id INT AUTO_INCREMENT PRIMARY KEY)");
+    await first!.ask("CREATE TABLE test.counters (id INT PRIMARY KEY, n INT)");
+    await first!.ask("INSERT INTO test.counters VALUES (1, 0)");
     await cluster.settled();
     const options = { poolSize: 3, targetSessionAttrs: "read-write" } as const;
     await using byMysql2 = getDnsEngine(cluster.url(), {
@@ -45,10 +73,25 @@ galeraTest(
       ...options,
       adapter: mariadbAdapter(mariadb),
     });
-    const engines: readonly Engine<unknown>[] = [byMysql2, byMariadb];
+    const engines: readonly Engine<Client>[] = [byMysql2, byMariadb];
     const writes = () => Promise.all(engines.map(write));
     const on = ({ host }: GaleraNode) => [{ host, failed: 0 }, { host, failed: 0 }];
     assertEquals(await writes(), on(first!));
+
+    // A conflict is an error of the transaction, and its connection is kept: the next statement learns of it, or COMMIT.
+    for (const engine of engines) {
+      for (const statement of [undefined, "SELECT 1", "UPDATE counters SET n = n + 1"]) {
+        const error = await conflict(
+          engine,
+          [first!, second!],
+          async (client) => statement && await client.query(statement),
+        );
+        assertEquals([(error as { errno?: unknown }).errno, statement], [1213, statement]);
+        assertFalse(engine.isDisconnect(error));
+      }
+      assertEquals(engine.status().opened, 1);
+    }
+    assertEquals((await first!.ask("SELECT n FROM test.counters"))[0]!.n, 60);
 
     await first!.kill();
     await cluster.settled([second!, third!]);

@@ -1,6 +1,7 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { ConnectError } from "../../../errors.ts";
 import { A, ALL, B, C, dialing, FOREVER, reached, refused } from "../../support/dialer.ts";
+import { delay } from "../../../internal/async.ts";
 import { fakeTime } from "../../support/time.ts";
 
 Deno.test('dial() takes the first address, with loadBalance "ordered"', async () => {
@@ -144,6 +145,31 @@ Deno.test("dial() tries an address that failed after the others, for 5 seconds",
   await time.advance(0.001);
   assertEquals(await reached(dialer, 1), [A]);
 });
+
+for (const loadBalance of ["ordered", "round-robin", "random", "least-connections"] as const) {
+  Deno.test(`dial() tries an address that failed by one connect at a time, with loadBalance "${loadBalance}"`, async () => {
+    using time = fakeTime();
+    const failures: number[] = [];
+    const { dialer } = dialing({
+      connect: async (address) => {
+        await delay(10);
+        if (address !== A) return;
+        failures.push(time.nowMs);
+        throw refused();
+      },
+    }, { loadBalance });
+    const round = async () => {
+      const dialed = Promise.all(Array.from({ length: 8 }, () => dialer.dial(ALL, FOREVER)));
+      await time.advance(0.1);
+      for (const { address } of await dialed) dialer.uncount(address);
+    };
+    await round();
+    failures.length = 0;
+    for (let rounds = 0; rounds < 300; rounds++) await round();
+    assertGreater(failures.length, 3);
+    for (const [i, ms] of failures.slice(1).entries()) assertGreater(ms - failures[i]!, 999);
+  });
+}
 
 Deno.test("dial() tries an address that failed if no other is left, and ends its cooldown if it succeeds", async () => {
   using _time = fakeTime();
