@@ -1,7 +1,8 @@
 /**
  * The resolver against a model of it: random sequences of callers, answers, failures, address changes, clears, aborts,
- * stalls of the event loop, sleeps of the machine and steps of the wall clock. The model knows what the server answered and when, and tells
- * which addresses a caller may get; it does not know how the resolver works.
+ * stalls of the event loop, sleeps of the machine, steps of the wall clock, lost packets and caches that serve expired data. The
+ * model knows what the servers answered and when, and tells which addresses a caller may get; it does not know how the
+ * resolver works.
  *
  * `deno run -A tests/stress/resolver_model.ts [runs] [seed]`
  *
@@ -12,11 +13,20 @@ import { assert, assertEquals } from "@std/assert";
 import process from "node:process";
 import fc from "npm:fast-check@^4";
 import { ResolveError } from "../../errors.ts";
-import type { Answer, Lookup, Question } from "../../lookups/lookup.ts";
 import type { DnsOptions } from "../../engine/options.ts";
 import { clearDnsCache, getIpWithTtl, type View } from "../../resolver.ts";
-import { fail, seeded, viewBy } from "../support/fake_lookup.ts";
+import { seeded, viewBy } from "../support/fake_lookup.ts";
 import { fakeTime, type TestTime } from "../support/time.ts";
+import {
+  type CacheState,
+  Clock,
+  type Kind,
+  NEGATIVE_MS,
+  type Said,
+  Server,
+  SERVERS,
+  type Taken,
+} from "./resolver_servers.ts";
 
 /** The options of one caller. */
 type Options = Required<
@@ -39,7 +49,6 @@ const COMMON = { dnsFallback: false, dnsFamily: 4, dnsMaxRetries: 1 } as const;
 const SLACK_MS = 50;
 /** Maximum wait of a caller that may use a stale answer. */
 const RESPONSE_MS = 1800;
-const NEGATIVE_MS = 5000;
 /** An answer that is not the first may be in doubt, and then be used for this long. */
 const DOUBTFUL_MS = 1000;
 /** An answer that is kept fresh may be used this long after its end, if the next one was asked for before. */
@@ -50,8 +59,14 @@ const TIMER_LATE_MS = 50;
 const LATE_TURN_MS = 10;
 /** One that counts only time in which the loop ran then waits for a whole turn of a loop that is not blocked. */
 const WHOLE_TURN_MS = 50;
-
-type Said = "answer" | "negative" | "ambiguous" | "transient" | "config" | "silence";
+/** Time after which a failure of before is over for every caller. */
+const FAILURE_MS = 20_000;
+/** Time after which nothing that went wrong before has an effect: the largest TTL of an expired copy, and the longest pause. */
+const RECOVERY_MS = 330_000;
+/** Maximum time beyond the TTL after which a record is followed that is kept fresh. */
+const PROMPT_MS = 300;
+/** The same behind a cache that serves expired data. */
+const EXPIRED_MS = 1300;
 
 /** One step. */
 export type Step =
@@ -60,6 +75,15 @@ export type Step =
   | { readonly do: "advance" | "stall"; readonly ms: number }
   | { readonly do: "step"; readonly seconds: number }
   | { readonly do: "clear" }
+  | {
+    readonly do: "lose";
+    readonly what: "question" | "answer";
+    /** Index of the server. */
+    readonly at: number;
+    /** How many of the next messages are lost. */
+    readonly count: number;
+  }
+  | { readonly do: "cache"; readonly state: CacheState }
   | { readonly do: "move"; readonly to: readonly number[]; readonly ttl: number | undefined }
   | {
     readonly do: "server";
@@ -111,144 +135,47 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.constant({ do: "clear" as const }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("lose" as const),
+      what: fc.constantFrom("question" as const, "answer" as const),
+      at: fc.nat(SERVERS.length - 1),
+      count: fc.oneof(fc.nat(2), fc.nat(30)),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("cache" as const),
+      state: fc.record({
+        keeps: fc.boolean(),
+        staleTtl: fc.constantFrom(undefined, 1, 30, 30, 300),
+        marks: fc.boolean(),
+        fetchMs: fc.oneof(fc.constant(0), fc.nat(300), fc.nat(3000)),
+        fails: fc.boolean(),
+      }),
+    }),
+  },
 );
 
-/** An answer that the resolver accepted. */
-interface Taken {
-  readonly askedMs: number;
-  readonly atMs: number;
-  /** Duration, without the time for which the machine slept. */
-  readonly tookMs: number;
-  readonly addresses: readonly string[];
-  readonly ttl: number | undefined;
+/** A change of the record while all is well. */
+export interface Move {
+  /** Time after the change before. */
+  readonly afterMs: number;
+  /** The TTL from then on. */
+  readonly ttl: number;
 }
 
-/** The time by which answers grow old: with that for which the machine slept. */
-class Clock {
-  sleptMs = 0;
-  readonly #time: TestTime;
+const moves: fc.Arbitrary<Move[]> = fc.array(
+  fc.record({ afterMs: fc.nat(3000), ttl: fc.constantFrom(1, 2, 5, 30) }),
+  { maxLength: 3 },
+);
 
-  constructor(time: TestTime) {
-    this.#time = time;
-  }
-
-  get nowMs(): number {
-    return this.#time.nowMs + this.sleptMs;
-  }
-
-  /** Sets the wall clock. If it runs ahead by more than a second, that is a sleep. */
-  step(seconds: number): void {
-    this.#time.step(seconds);
-    if (seconds > 1) this.sleptMs += seconds * 1000;
-  }
-}
-
-/** A server that answers as the test says, and notes which answers the resolver accepted. */
-class Server implements Lookup {
-  readonly name = "model";
-  says: Said = "answer";
-  delayMs = 0;
-  deaf = false;
-  addresses: readonly string[] = ["10.0.0.0"];
-  ttl: number | undefined = 5;
-
-  asked = 0;
-  /** Time of the query under way, without the time for which the machine slept. */
-  openSinceMs = -Infinity;
-  /** Called for each question. */
-  onAsked: ((askedMs: number) => void) | undefined;
-  /** Queries that were neither answered nor canceled. */
-  live = 0;
-  /** The last answer since the last clear. */
-  taken: Taken | undefined;
-  /** The answer before it. */
-  before: Taken | undefined;
-  /** Failures since the last answer. */
-  failedMs: number[] = [];
-  failures = 0;
-  noAtMs = -Infinity;
-  /** Whether a query was sent anew before the resolver could know that the one before had ended. */
-  isTied = false;
-  #justEnded = false;
-  /** Whether refresh() was called. */
-  mayRepeat = false;
-  /** When queries were answered, or timed out. */
-  readonly endedMs: Set<number> = new Set();
-  readonly #clock: Clock;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  /** Forgets the earlier answers. */
-  clear(): void {
-    this.taken = this.before = undefined;
-    this.failedMs = [];
-    this.noAtMs = -Infinity;
-  }
-
-  lookup({ signal, family }: Question): Promise<Answer> {
-    assertEquals(family, 4);
-    const { says, delayMs, deaf, ttl } = this;
-    const addresses = [...this.addresses];
-    const askedMs = this.#clock.nowMs;
-    const sleptMs = this.#clock.sleptMs;
-    if (this.#justEnded) this.isTied = true;
-    this.asked++;
-    if (this.live === 0) this.openSinceMs = askedMs - sleptMs;
-    this.onAsked?.(askedMs);
-    // A call of refresh() repeats a question that was not answered for a second.
-    assert(++this.live <= (this.mayRepeat ? 2 : 1), "more than one query in flight");
-    return new Promise((resolve, reject) => {
-      const settle = () => {
-        const given = !signal.aborted;
-        // Of two calls that end together, the resolver takes the first.
-        if (this.#justEnded && given) this.isTied = true;
-        this.#justEnded = true;
-        queueMicrotask(() => this.#justEnded = false);
-        signal.removeEventListener("abort", onAbort);
-        if (given) this.live--;
-        if (says === "answer") {
-          const atMs = this.#clock.nowMs;
-          const tookMs = atMs - askedMs - (this.#clock.sleptMs - sleptMs);
-          if (given) this.#take({ askedMs, atMs, tookMs, addresses, ttl });
-          resolve({ addresses, ttl });
-        } else {
-          if (given) this.#fail(says === "negative");
-          reject(fail(says === "silence" ? "transient" : says, NEGATIVE_MS / 1000));
-        }
-      };
-      const onAbort = () => {
-        // A question and its repetition end together.
-        const isLast = --this.live === 0;
-        if (isLast && (signal.reason as DOMException).name === "TimeoutError") this.#fail(false);
-        if (deaf) return;
-        clearTimeout(wait);
-        reject(signal.reason);
-      };
-      const wait = says === "silence" && !deaf
-        ? undefined
-        : setTimeout(settle, says === "silence" ? 60_000 : delayMs);
-      signal.addEventListener("abort", onAbort, { once: true });
-    });
-  }
-
-  #take(taken: Taken): void {
-    this.endedMs.add(taken.atMs);
-    this.before = this.taken;
-    this.taken = taken;
-    this.failedMs = [];
-    this.noAtMs = -Infinity;
-  }
-
-  #fail(negative: boolean): void {
-    const nowMs = this.#clock.nowMs;
-    this.endedMs.add(nowMs);
-    this.failures++;
-    this.failedMs.push(nowMs);
-    if (negative) this.noAtMs = nowMs;
-  }
-}
+const kinds: fc.Arbitrary<Kind> = fc.record({
+  repeats: fc.boolean(),
+  servers: fc.constantFrom(1, 1, 2),
+});
 
 /** One set of options, and what the model knows about its callers. */
 class Party {
@@ -269,7 +196,7 @@ class Party {
   constructor(server: Server, options: Options) {
     this.#server = server;
     this.#options = options;
-    this.view = viewBy(server, { ...COMMON, ...options });
+    this.view = viewBy(server, this.#all);
     this.unwatch = this.view.watch({
       onChange: ({ added, removed, addresses }) => {
         assert(added.length + removed.length > 0, "a change of nothing");
@@ -280,6 +207,10 @@ class Party {
       },
       onError: () => this.#errors++,
     });
+  }
+
+  get #all(): DnsOptions {
+    return { ...COMMON, ...this.#options, ...this.#server.options };
   }
 
   get timeoutMs(): number {
@@ -295,7 +226,7 @@ class Party {
   }
 
   ask(signal: AbortSignal): Promise<[string, number]> {
-    const options = { ...COMMON, ...this.#options, dnsLookup: this.#server, signal };
+    const options = { ...this.#all, dnsLookup: this.#server, signal };
     return getIpWithTtl("db.internal", options);
   }
 
@@ -375,7 +306,8 @@ class Party {
     assert(!inUse || this.mayServe(nowMs), "an answer is in use past its time");
   }
 
-  #endMs({ askedMs, atMs, tookMs, ttl }: Taken): number {
+  #endMs({ askedMs, atMs, tookMs, ttl, hadExpired }: Taken): number {
+    if (hadExpired) return askedMs;
     const { dnsMinTtl, dnsMaxTtl } = this.#options;
     const seconds = ttl === undefined ? 5 : ttl >= 2 ** 31 ? 0 : ttl;
     const ttlMs = Math.min(Math.max(seconds, dnsMinTtl), dnsMaxTtl) * 1000;
@@ -388,15 +320,20 @@ class Party {
 class Trial {
   readonly #time: TestTime = fakeTime();
   readonly #clock: Clock = new Clock(this.#time);
-  readonly #server: Server = new Server(this.#clock);
-  readonly #parties: Party[] = CALLERS.map((options) => new Party(this.#server, options));
+  readonly #server: Server;
+  readonly #parties: Party[];
   readonly #open: Set<AbortController> = new Set();
   readonly #problems: unknown[] = [];
   #stalledMs = 0;
   /** When callers timed out. */
   readonly #leftMs: Set<number> = new Set();
 
-  async run(path: readonly Step[]): Promise<void> {
+  constructor(kind: Kind) {
+    this.#server = new Server(this.#clock, kind);
+    this.#parties = CALLERS.map((options) => new Party(this.#server, options));
+  }
+
+  async run(path: readonly Step[], moves: readonly Move[]): Promise<void> {
     try {
       this.#parties[0]!.view.status();
       this.#server.onAsked = (askedMs) => {
@@ -407,7 +344,8 @@ class Trial {
         if (this.#tied) return;
         this.#check();
       }
-      await this.#end();
+      await this.#follow(moves);
+      if (!this.#tied) await this.#end();
     } finally {
       for (const { leave, unwatch } of this.#parties) {
         leave?.();
@@ -440,6 +378,7 @@ class Trial {
     else if (step.do === "stall") {
       this.#stalledMs += step.ms + LATE_TURN_MS + WHOLE_TURN_MS;
       this.#time.stall(step.ms / 1000);
+      this.#server.stalledMs = this.#time.nowMs;
     } else if (step.do === "step") {
       this.#clock.step(step.seconds);
       // The resolver notices only what happened since its last reading.
@@ -450,7 +389,9 @@ class Trial {
     } else if (step.do === "move") {
       this.#server.addresses = step.to.map((n) => `10.0.0.${n}`);
       this.#server.ttl = step.ttl;
-    } else Object.assign(this.#server, step);
+    } else if (step.do === "lose") this.#server.lose(step.what, step.at, step.count);
+    else if (step.do === "cache") this.#server.cache = step.state;
+    else Object.assign(this.#server, step);
     await this.#time.settle();
   }
 
@@ -505,13 +446,43 @@ class Trial {
   #check(): void {
     if (this.#problems.length > 0) throw this.#problems[0];
     for (const party of this.#parties) party.check(this.#clock.nowMs);
+    this.#server.checkRepeats();
+  }
+
+  /** Checks that an answer that is kept fresh follows the record once all is well, whatever the cache in between serves. */
+  async #follow(moves: readonly Move[]): Promise<void> {
+    const server = this.#server;
+    // The first answer of a lookup that is no DNS is not doubted.
+    const isUnknown = server.hidExpired || server.servesExpired && !server.repeats;
+    if (moves.length === 0 || isUnknown) return;
+    const [party] = this.#parties;
+    for (const { leave } of this.#parties) leave?.();
+    party!.leave = party!.view.keepFresh();
+    server.heal();
+    server.ttl = 5;
+    // Without an answer, nothing is asked for ahead of expiry. The first question may be one that was lost.
+    for (const waitMs of [FAILURE_MS, RECOVERY_MS]) {
+      this.#call(party!);
+      await this.#time.tick(waitMs);
+    }
+    for (const [index, { afterMs, ttl }] of moves.entries()) {
+      await this.#time.tick(afterMs);
+      if (this.#tied || server.hidExpired) return;
+      this.#check();
+      const limitMs = server.ttl * 1000 + (server.servesExpired ? EXPIRED_MS : PROMPT_MS);
+      Object.assign(server, { addresses: [`10.1.0.${index}`], ttl });
+      await this.#time.tick(limitMs);
+      if (this.#tied) return;
+      const { addresses } = party!.view;
+      assertEquals(addresses, server.addresses, `not followed after ${limitMs} ms`);
+    }
   }
 
   /** Waits for all callers; once they are settled, nothing goes on. */
   async #end(): Promise<void> {
     const server = this.#server;
     for (const party of this.#parties) party.leave?.();
-    Object.assign(server, { says: "answer", delayMs: 0 });
+    server.heal();
     await this.#time.tick(20_000);
     if (this.#tied) return;
     this.#check();
@@ -525,11 +496,16 @@ class Trial {
 }
 
 /** Runs the steps; the resolver's random numbers come from the seed. */
-async function run(path: readonly Step[], seed: number): Promise<void> {
+async function run(
+  path: readonly Step[],
+  kind: Kind,
+  moves: readonly Move[],
+  seed: number,
+): Promise<void> {
   const random = Math.random;
   Math.random = seeded(seed);
   try {
-    await new Trial().run(path);
+    await new Trial(kind).run(path, moves);
   } finally {
     Math.random = random;
   }
@@ -543,7 +519,13 @@ async function run(path: readonly Step[], seed: number): Promise<void> {
  */
 export async function checkResolver(runs: number, seed?: number): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(fc.array(steps, { maxLength: 40, size: "max" }), fc.nat(), run),
+    fc.asyncProperty(
+      fc.array(steps, { maxLength: 40, size: "max" }),
+      kinds,
+      moves,
+      fc.nat(),
+      run,
+    ),
     { numRuns: runs, ...(seed === undefined ? {} : { seed }) },
   );
 }
