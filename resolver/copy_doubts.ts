@@ -6,13 +6,19 @@
  * An answer is in doubt if it may be such a copy: it is the first that came by DNS, its TTL is larger than that of the
  * answer before, the answer before had ended and came back as it was, or it is a new copy of a server whose copies were
  * seen to count down. Then the name is asked again within a second, at most twice: by then the resolver has the new
- * copy. A TTL that is larger than any before counts as the largest one until it counts down, or has lasted.
+ * copy, unless it cannot reach the zone. The first answer is asked for again at growing intervals after that, until its
+ * TTL is over or was seen to count down, as that of a new copy does. A TTL that is larger than any before counts as the
+ * largest one until it counts down, or has lasted; one that was not seen to count down gives way to a smaller one.
  *
  * @module
  */
 
-/** Times after the first doubtful answer at which the name is asked again. The last one settles it. */
+/** Times after the first doubtful answer at which the name is asked again. The last one settles it, but for the first answer. */
 const ASK_AGAIN_MS: readonly number[] = [250, 900];
+/** Factor between the times after that: more than a second passes, in which the TTL of a new copy goes down. */
+const GROWTH = 2.5;
+/** Time after each of those at which the name is asked once more: the question before may have made the resolver ask. */
+const ONCE_MORE_MS = 700;
 /** Time for which a doubtful answer may be used. */
 const DOUBTFUL_MS = 1000;
 /** TTLs up to this one are asked for as often anyway. */
@@ -57,6 +63,8 @@ export class CopyDoubts {
   #isFirst = false;
   /** The largest TTL that is believed; `undefined` before the first. */
   #maxTtlMs: number | undefined;
+  /** Whether a copy with that TTL counted down: it is the record's own, or was. */
+  #isMaxSure = false;
   /** Whether a copy counted down: the server is a cache. */
   #isCache = false;
   /** Time since which the TTL is larger. */
@@ -79,7 +87,10 @@ export class CopyDoubts {
     if (last && next.ttlMs < last.ttlMs && isRestOf(next, last)) this.#isCache = true;
     this.#last = next;
     const doubted = this.#doubted;
-    if (doubted && !this.#isSettledBy(next, doubted, last!)) return this.#doubt(next, doubted);
+    if (doubted && !this.#isSettledBy(next, doubted, last!)) {
+      if (!isSame(next, doubted)) this.#doubted = next;
+      return this.#doubt(next, this.#doubted!, last!);
+    }
     this.#doubted = undefined;
     if (doubted) this.#maxTtlMs ??= Math.min(doubted.ttlMs, next.ttlMs);
     // Of a name that was not asked again in time, the next answer may come from an expired copy as well.
@@ -87,7 +98,7 @@ export class CopyDoubts {
     if (isNew && next.ttlMs > MIN_DOUBTED_TTL_MS && this.#isDoubtful(next, last)) {
       this.#doubted = next;
       this.#isFirst = last === undefined;
-      return this.#doubt(next, next);
+      return this.#doubt(next, next, next);
     }
     return this.#believe(next, last);
   }
@@ -99,7 +110,7 @@ export class CopyDoubts {
       this.#largerSinceMs =
       this.#maxTtlMs =
         undefined;
-    this.#isCache = false;
+    this.#isCache = this.#isMaxSure = false;
   }
 
   #isDoubtful(next: Last, last: Last | undefined): boolean {
@@ -109,16 +120,21 @@ export class CopyDoubts {
   }
 
   #isSettledBy(next: Last, doubted: Last, last: Last): boolean {
-    if (!isSame(next, doubted)) return true;
-    const isNewer = next.ttlMs < last.ttlMs && !isRestOf(next, last);
-    return isNewer || next.askedAtMs >= doubted.askedAtMs + ASK_AGAIN_MS.at(-1)!;
+    if (next.ttlMs < last.ttlMs && !isRestOf(next, last)) return true;
+    // One that was made for no question of ours may have ended too.
+    if (!isSame(next, doubted)) return !this.#isFirst || !isAlone(next, last);
+    const ageMs = next.askedAtMs - doubted.askedAtMs;
+    if (ageMs < ASK_AGAIN_MS.at(-1)!) return false;
+    return !this.#isFirst || next.ttlMs < doubted.ttlMs || ageMs >= doubted.ttlMs;
   }
 
-  #doubt(next: Last, doubted: Last): Belief {
+  #doubt(next: Last, doubted: Last, last: Last): Belief {
     const ageMs = next.askedAtMs - doubted.askedAtMs;
-    const afterMs = ASK_AGAIN_MS.find((ms) => ms > ageMs) ?? ASK_AGAIN_MS.at(-1)!;
     const usableMs = this.#isFirst ? Infinity : DOUBTFUL_MS;
-    return { usableMs, askAgainAtMs: doubted.askedAtMs + afterMs };
+    const soonMs = ASK_AGAIN_MS.find((ms) => ms > ageMs);
+    if (soonMs !== undefined) return { usableMs, askAgainAtMs: doubted.askedAtMs + soonMs };
+    const afterMs = isAlone(next, last) ? ONCE_MORE_MS : ageMs * (GROWTH - 1);
+    return { usableMs, askAgainAtMs: next.askedAtMs + afterMs };
   }
 
   #believe(next: Last, last: Last | undefined): Belief {
@@ -127,7 +143,10 @@ export class CopyDoubts {
     const maxTtlMs = this.#maxTtlMs ?? ttlMs;
     if (ttlMs <= maxTtlMs || countsDown) {
       this.#largerSinceMs = undefined;
-      this.#maxTtlMs = Math.max(maxTtlMs, countsDown ? last.ttlMs : 0);
+      if (countsDown) {
+        this.#isMaxSure ||= last.ttlMs >= maxTtlMs;
+        this.#maxTtlMs = Math.max(maxTtlMs, last.ttlMs);
+      } else this.#maxTtlMs = this.#isMaxSure ? maxTtlMs : ttlMs;
       return BELIEVED;
     }
     this.#largerSinceMs ??= askedAtMs;
@@ -137,6 +156,7 @@ export class CopyDoubts {
     }
     this.#largerSinceMs = undefined;
     this.#maxTtlMs = ttlMs;
+    this.#isMaxSure = false;
     return BELIEVED;
   }
 }
@@ -144,6 +164,11 @@ export class CopyDoubts {
 /** Returns whether an answer had ended when the next one was asked for. */
 function hasEnded(last: Last, next: Last): boolean {
   return next.askedAtMs >= last.askedAtMs + last.ttlMs;
+}
+
+/** Returns whether a question came too late after the one before for its answer to be what that one made the resolver ask for. */
+function isAlone(next: Last, last: Last): boolean {
+  return next.askedAtMs > last.askedAtMs + DOUBTFUL_MS;
 }
 
 /** Returns whether two answers have the same addresses. */

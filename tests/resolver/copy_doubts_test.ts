@@ -40,7 +40,7 @@ Deno.test("CopyDoubts doubts the next answer of a name that was in doubt and the
   const slow = [at(0, 5), at(6, 30), at(6.25, 30), at(6.9, 30)];
   assertEquals(beliefs(slow, true).slice(2), [[1, 0.65], [5, Infinity]]);
   const kept = [at(0, 30), at(0.25, 30), at(0.9, 30)];
-  assertEquals(beliefs(kept, true), [[Infinity, 0.25], [Infinity, 0.65], BELIEVED]);
+  assertEquals(beliefs(kept, true), [[Infinity, 0.25], [Infinity, 0.65], [Infinity, 1.35]]);
 });
 
 Deno.test("CopyDoubts doubts an answer that came back as it was when it had ended", () => {
@@ -73,10 +73,35 @@ Deno.test("CopyDoubts does not believe a larger TTL because the only one before 
 });
 
 Deno.test("CopyDoubts asks again after the first answer of DNS, which is used for as long as its TTL says", () => {
-  const answers = [at(0, 30), at(0.25, 30), at(0.9, 30)];
+  const answers = [at(0, 30), at(0.25, 30), at(0.9, 29)];
   assertEquals(beliefs(answers, true), [[Infinity, 0.25], [Infinity, 0.65], BELIEVED]);
   assertEquals(beliefs([at(0, 1)], true), [BELIEVED]);
   assertEquals(beliefs([at(0, undefined)], true), [BELIEVED]);
+});
+
+Deno.test("CopyDoubts asks for the first answer of DNS again at growing intervals, until its TTL counts down or is over", () => {
+  const asked = [0];
+  for (;;) {
+    const now = asked.at(-1)!;
+    const [usable, wait] = beliefs(asked.map((seconds) => at(seconds, 30)), true).at(-1)!;
+    assertEquals(usable, Infinity);
+    if (wait === Infinity) break;
+    // Once, the end of the TTL comes first.
+    asked.push(Math.round(Math.min(now + wait!, now < 29.5 ? 29.5 : Infinity) * 100) / 100);
+  }
+  // Each time twice: the first question may make the resolver ask.
+  assertEquals(asked, [0, 0.25, 0.9, 2.25, 2.95, 7.38, 8.08, 20.2, 20.9, 29.5, 30.2]);
+  const start = [at(0, 30), at(0.25, 30), at(0.9, 30)];
+  assertEquals(beliefs([...start, at(2.25, 28)], true).at(-1), BELIEVED);
+  assertEquals(beliefs([...start, at(2.25, 2, "10.0.0.2")], true).at(-1), BELIEVED);
+});
+
+Deno.test("CopyDoubts lets a TTL that was not seen to count down give way to a smaller one", () => {
+  const constant = [at(0, 30), at(30, 30), at(30.25, 30), at(30.9, 30), at(60, 2), at(61, 1)];
+  const larger = [at(62, 30), at(62.25, 30), at(62.9, 30)];
+  assertEquals(beliefs([...constant, ...larger]).at(-1), [2, Infinity]);
+  const counted = [at(0, 30), at(10, 20), at(29, 1), at(60, 2), at(61, 1)];
+  assertEquals(beliefs([...counted, ...larger]).at(-1), BELIEVED);
 });
 
 /** Measures the longest delay from a move to the new answer, less the TTL; and the number of questions per TTL. */
@@ -144,3 +169,39 @@ for (const kept of [true, false]) {
     }
   });
 }
+
+Deno.test("View.keepFresh() notices that the first answer had expired although the zone was silent to the resolver, and all later changes", async () => {
+  for (const silentMs of [500, 1500, 3000, 8000]) {
+    using time = fakeTime();
+    const ttl = 2;
+    let address = "10.0.0.2";
+    let copy = { address: "10.0.0.1", madeMs: -Infinity };
+    let fetchedMs = time.nowMs + silentMs;
+    const dns = Object.assign(fakeLookup([], ttl), { repeats: true }); // by DNS
+    dns.respond = () => {
+      const { nowMs } = time;
+      if (nowMs >= fetchedMs) {
+        copy = { address, madeMs: fetchedMs };
+        fetchedMs = Infinity;
+      }
+      const leftMs = copy.madeMs + ttl * 1000 - nowMs;
+      if (leftMs > 0) return { addresses: [copy.address], ttl: Math.ceil(leftMs / 1000) };
+      if (fetchedMs === Infinity) fetchedMs = nowMs + 40;
+      return { addresses: [copy.address], ttl: 30 };
+    };
+    const view = viewBy(dns);
+    const first = view.waitUntilFresh();
+    await time.tick(10);
+    await first;
+    assertEquals(view.addresses, ["10.0.0.1"]);
+    const leave = view.keepFresh();
+    await time.tick(3 * silentMs + 1000);
+    assertEquals(view.addresses, [address], `silent for ${silentMs} ms`);
+    for (let n = 3; n < 10; n++) {
+      address = `10.0.0.${n}`;
+      await time.tick(ttl * 1000 + 1300);
+      assertEquals(view.addresses, [address], `silent for ${silentMs} ms, change ${n}`);
+    }
+    leave();
+  }
+});

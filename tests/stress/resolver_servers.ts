@@ -70,8 +70,6 @@ export const NEGATIVE_MS = 5000;
 /** Minimum and maximum time after which an open question is repeated; the second also holds for the next server. */
 const MIN_REPEAT_MS = 200;
 const MAX_REPEAT_MS = 1000;
-/** A zone that needs longer may answer after the last question about a doubtful answer. */
-const SLOW_FETCH_MS = 600;
 /** Time by which a timer may be late. */
 const LATE_MS = 60;
 
@@ -125,10 +123,7 @@ export class Server implements Lookup {
   addresses: readonly string[] = ["10.0.0.0"];
   ttl: number | undefined = 5;
   cache: CacheState = { keeps: false, staleTtl: undefined, marks: false, fetchMs: 0, fails: false };
-  /**
-   * Whether nothing told an expired answer from a new one: it did not say so, and its successor was not there within a
-   * second, or its TTL is one that the record had before.
-   */
+  /** Whether nothing told an expired answer from a new one: it did not say so, and its TTL is one that the record had before. */
   hidExpired = false;
   /** When the event loop was blocked last. */
   stalledMs = -Infinity;
@@ -248,9 +243,10 @@ export class Server implements Lookup {
         // A question and its repetitions end together.
         const isLast = --this.live === 0;
         const isTimeout = (signal.reason as DOMException).name === "TimeoutError";
+        const hadFailed = exchange.failed.has(at); // by the answer to another question
         if (isTimeout) exchange.failed.add(at);
         if (isLast && isTimeout) this.#failAt(at, exchange, true);
-        else if (isLast) this.#exchange = undefined;
+        else if (isLast && !hadFailed) this.#exchange = undefined;
         if (deaf) return;
         clearTimeout(wait);
         reject(signal.reason);
@@ -333,8 +329,7 @@ export class Server implements Lookup {
   }
 
   #isHidden({ ttl }: Copy, staleTtl: number): boolean {
-    const { fails, fetchMs } = this.cache;
-    return fails || fetchMs > SLOW_FETCH_MS || staleTtl > ttl && staleTtl <= this.#longestTtl;
+    return staleTtl > ttl && staleTtl <= this.#longestTtl;
   }
 
   /** Lets the cache ask the zone, beside the answers that it gives meanwhile. */
@@ -367,7 +362,7 @@ export class Server implements Lookup {
     exchange.failed.add(at);
     if (!isOver && exchange.failed.size < this.#count) {
       // If the event loop was blocked meanwhile, there may be no time left for the next server.
-      this.isTied ||= this.live === 0 && this.stalledMs >= exchange.sinceMs;
+      this.isTied ||= this.stalledMs >= exchange.sinceMs;
       return;
     }
     const { expired } = exchange;
