@@ -11,7 +11,7 @@ import { PoolClosedError } from "../../errors.ts";
 import { isOf } from "../../internal/thrown.ts";
 import type { Lease } from "../../pool/lease.ts";
 import { toDriverError } from "../shared/driver_errors.ts";
-import { isFull } from "../shared/pool_counts.ts";
+import { driverCounts, isFull } from "../shared/pool_counts.ts";
 import type { Client, ClientParts, Clients } from "./clients.ts";
 import type { DriverQuery } from "./module.ts";
 import type { PostgresjsSettings } from "./settings.ts";
@@ -239,7 +239,10 @@ export class Statements {
     this.#checkDone();
   }
 
-  /** Returns a connection in use on which another statement may begin, if none is free and none can be opened. */
+  /**
+   * Returns a connection in use on which another statement may begin, if none is free and none can be opened. What waits
+   * for connections that are being opened is left to them.
+   */
   #findShared(): Shared | undefined {
     if (this.#shared.size === 0) return undefined;
     let best: Shared | undefined;
@@ -254,8 +257,21 @@ export class Statements {
         if (best === undefined || shared.begun.length < best.begun.length) best = shared;
       }
     }
-    if (best === undefined || !isFull(this.#engine.pool.counts)) return undefined;
+    if (best === undefined) return undefined;
+    const { counts } = this.#engine.pool;
+    if (!isFull(counts)) return undefined;
+    // Checkouts under way that need no release.
+    const opening = this.#checkouts - driverCounts(counts).waiting;
+    const isLeft = this.#queue.size <= opening || best.begun.length >= this.#fairShare;
+    if (opening > 0 && isLeft) return undefined;
     return DnsEngine.mayShare(this.#engine, best.lease) ? best : undefined;
+  }
+
+  /** Number of statements for each connection, if all connections of the pool were open. */
+  get #fairShare(): number {
+    let begun = 0;
+    for (const shared of this.#shared) begun += shared.begun.length;
+    return Math.ceil((begun + this.#queue.size) / this.#settings.max);
   }
 
   #begin(shared: Shared, query: DriverQuery): void {

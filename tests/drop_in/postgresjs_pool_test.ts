@@ -295,6 +295,28 @@ Deno.test("dnsPostgres: a reserved connection that is released while its stateme
     }
   }));
 
+Deno.test("dnsPostgres: statements that begin together on a pool that has no connection yet do not wait for each other", () =>
+  withSqls(async ({ make }) => {
+    const [admin, sql] = [make({ max: 1 }), make({ max: 6 })];
+    const lock = await admin.reserve();
+    await lock`SELECT pg_advisory_lock(7)`;
+    const statements = Array.from(
+      { length: 9 },
+      () => sql`SELECT pg_advisory_lock_shared(7), pg_backend_pid() AS pid`,
+    );
+    const all = Promise.all(statements);
+    await until(async () => {
+      const [row] =
+        await lock`SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`;
+      return row!.n === 6;
+    }, "six statements that run at once");
+    await lock`SELECT pg_advisory_unlock(7)`;
+    const counts = new Map<number, number>();
+    for (const [row] of await all) counts.set(row!.pid, (counts.get(row!.pid) ?? 0) + 1);
+    assertEquals([...counts.values()].sort(), [1, 1, 1, 2, 2, 2]);
+    lock.release();
+  }));
+
 Deno.test("dnsPostgres: a long statement gives its connection back when it is answered", () =>
   withSqls(async ({ make }) => {
     const sql = make({ max: 1 });
