@@ -209,7 +209,7 @@ export class ClientLink implements TrackedConnection {
       queueMicrotask(() => {
         state.registration?.remove();
         // After a connect that failed, a query would wait forever.
-        Object.assign(client, { _queryable: false });
+        if (!client._ending) Object.assign(client, { _queryable: false });
       });
     });
     this.#choosing = true;

@@ -430,6 +430,13 @@ Deno.test("dnsPg(): a query after a connect that failed is rejected, by promise 
       assertStringIncludes((await soon(byCallback)).message, "not queryable");
       await soon(client.end());
     }
+    const ended = make();
+    dns.failure = undefined;
+    clearDnsCache();
+    await ended.connect();
+    await ended.end();
+    await pause(1);
+    await assertRejects(() => ended.query("SELECT 1"), Error, "Client was closed");
   }));
 
 Deno.test("dnsPg(): a pool takes the module's own client class, and a subclass of it", () =>
