@@ -11,8 +11,8 @@ import { type Engine, getDnsEngine } from "../../engine.ts";
 import { DnsEngine } from "../../engine/dns_engine.ts";
 import { DatabaseUrl } from "../../engine/url.ts";
 import { PoolTimeoutError, ResolveError } from "../../errors.ts";
-import { delay } from "../../internal/async.ts";
-import { now, timer } from "../../internal/clock.ts";
+import { deadline, delay } from "../../internal/async.ts";
+import { awakeTimer, now, timer } from "../../internal/clock.ts";
 import { process } from "../../internal/process.ts";
 import { callUserCode, isOf } from "../../internal/thrown.ts";
 import type { Lease } from "../../pool/lease.ts";
@@ -372,11 +372,12 @@ export class MariadbBackend {
         this.#announce(client.core);
         return client;
       },
-      ping: ({ core }) =>
-        new Promise((resolve, reject) => {
-          const { pingTimeout: timeout } = this.#pool.opts;
-          core.ping({ opts: { timeout } }, () => resolve(), reject);
-        }),
+      ping: (client) => {
+        const { pingTimeout } = this.#pool.opts;
+        const ping = () => adapter.ping!(client);
+        if (pingTimeout <= 0) return ping();
+        return deadline(pingTimeout, ping, { what: "no answer to a ping", start: awakeTimer });
+      },
     };
   }
 }
