@@ -4,6 +4,7 @@
  * @module
  */
 
+import { maintenanceTimer, type Timer } from "../internal/clock.ts";
 import { canonicalHost } from "../internal/host_name.ts";
 import { idOf } from "../internal/object_id.ts";
 import { lookupByName, osLookup } from "../lookups/system.ts";
@@ -16,12 +17,19 @@ import type { View } from "./view.ts";
 const MAX_UNUSED_NAMES = 1000;
 /** Number of names in use that are looked at for each new name, whether they still are. */
 const LOOKED_AT = 2;
+/** Interval in which names in use are looked at while no new ones come: all of them within a minute. */
+const LOOK_MS = 1000;
+const LOOKS = 60;
+/** Minimum number of names for each look. */
+const MIN_LOOKED_AT = 100;
 
 /** The names that are perhaps not in use, in the order of their last use. */
 const unused: Map<string, CachedName> = new Map();
 /** The names that were in use when they were looked at: they do not count. */
 const inUse: Map<string, CachedName> = new Map();
 let turn: MapIterator<[string, CachedName]> = inUse.entries();
+/** The next look at names in use; there is none while no such name is known. */
+let nextLook: Timer | undefined;
 
 /**
  * Returns the view of a name with these settings. Callers with the same name, family, nameservers, lookup, use of
@@ -83,8 +91,21 @@ export function clearCache(): void {
   for (const names of [unused, inUse]) {
     for (const cached of names.values()) cached.clear();
   }
+  nextLook?.clear();
+  nextLook = undefined;
   returnUnused(inUse.size);
   removeOldest(0);
+  if (inUse.size > 0) lookLater();
+}
+
+/** Removes names that were in use in a burst, and are not any more, though no new ones come. */
+function lookLater(): void {
+  nextLook ??= maintenanceTimer(LOOK_MS, () => {
+    nextLook = undefined;
+    returnUnused(Math.max(MIN_LOOKED_AT, Math.ceil(inUse.size / LOOKS)));
+    removeOldest(MAX_UNUSED_NAMES);
+    if (inUse.size > 0) lookLater();
+  });
 }
 
 /**
@@ -111,8 +132,10 @@ function removeOldest(maxUnused: number, newest?: string): void {
   for (const [key, cached] of unused) {
     if (unused.size <= maxUnused || key === newest) return;
     unused.delete(key);
-    if (!cached.isDisposable) inUse.set(key, cached);
-    else if (maxUnused > 0 && cached.takeUse()) unused.set(key, cached);
+    if (!cached.isDisposable) {
+      inUse.set(key, cached);
+      lookLater();
+    } else if (maxUnused > 0 && cached.takeUse()) unused.set(key, cached);
     else cached.clear();
   }
 }

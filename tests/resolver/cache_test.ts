@@ -68,6 +68,29 @@ Deno.test("viewOf(): names in use do not count: beside 5,000 of them, a thousand
   clearDnsCache();
 });
 
+Deno.test("viewOf(): of a burst of 5,000 names that were in use, a thousand are left a minute after", async () => {
+  using time = fakeTime();
+  clearDnsCache();
+  const dns = fakeLookup(["10.0.0.1"], 300);
+  const { settings } = readDnsOptions({ dnsLookup: dns }, "the test");
+  dns.delayMs = 10;
+  const names = Array.from({ length: 5000 }, (_, n) => `b${n}.internal`);
+  const burst = Promise.all(names.map((name) => getIpWithTtl(name, { dnsLookup: dns })));
+  const kept = viewOf("kept.internal", settings);
+  const leave = kept.watch({});
+  const views = names.map((name) => viewOf(name, settings));
+  await time.advance(2);
+  await burst;
+  assertEquals(dns.questions.length, 5000);
+  await time.advance(61);
+  // A view that is removed is cleared.
+  const left = views.filter((view) => view.isFresh());
+  assertEquals(left.length, 1000);
+  assert(viewOf("kept.internal", settings) === kept);
+  leave();
+  clearDnsCache();
+});
+
 Deno.test("viewOf() does not remove names that are watched, waited for or queried", async () => {
   using time = fakeTime();
   clearDnsCache();
