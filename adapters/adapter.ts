@@ -352,7 +352,9 @@ export interface Adapter<C> {
    */
   unref?(client: C): void;
   /**
-   * Makes one round trip to the server. Called at a checkout, if `poolPrePing` is on; the option needs it.
+   * Makes one round trip to the server. Called at a checkout, if `poolPrePing` is on; the option needs it. Without the
+   * option, called after an error that is `"closed"`, until one was answered: on connections that were opened, and on idle
+   * ones before they are handed out.
    *
    * @param client An idle client.
    * @throws If the server does not answer: the connection is replaced. The pool limits the wait to `connectTimeout`.
@@ -481,7 +483,8 @@ export interface Adapter<C> {
    * - `"disconnect"`: the connection is lost. It is closed, other connections to the same address are closed once they
    *   are idle, and DNS is asked again.
    * - `"closed"`: the server ended this session alone, for instance after a timeout: this connection is lost, and others
-   *   to the same address are none the worse. A connect that failed with it may be tried again.
+   *   to the same address are pinged before their next use, until a ping was answered: it may have been a proxy that has
+   *   lost its server. A connect that failed with it may be tried again.
    * - `"read-only"`: the server refuses writes. DNS is asked again, and if `targetSessionAttrs` asks for a server that
    *   takes writes, the connections are closed as for `"disconnect"`.
    * - `"stale"`: the session can no longer run one of its prepared statements. The connection is closed when it comes

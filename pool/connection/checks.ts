@@ -14,6 +14,7 @@ import type { AnswerSource } from "../../resolver/answer_source.ts";
 import type { InvalidConnection } from "../contract.ts";
 import type { Slot } from "../slot.ts";
 import { connectionLost } from "./close.ts";
+import type { Dialer } from "./dialer.ts";
 import { noEndOf, type PoolHooks } from "./hooks.ts";
 import { isWriterRole, matchesRole, type WantedRole } from "./server_role.ts";
 
@@ -34,6 +35,8 @@ export interface CheckParts<C> {
   readonly adapter: Adapter<C>;
   /** Asked for a new answer when a connection proves to be broken. */
   readonly answer: Pick<AnswerSource, "refresh">;
+  /** Opens the connections. */
+  readonly dialer: Pick<Dialer<C>, "doubtsLogins">;
   readonly log: Log;
 }
 
@@ -48,6 +51,7 @@ const LEFT_OPEN =
 export class ConnectionChecks<C> {
   readonly #adapter: Adapter<C>;
   readonly #answer: Pick<AnswerSource, "refresh">;
+  readonly #dialer: Pick<Dialer<C>, "doubtsLogins">;
   readonly #log: Log;
   readonly #settings: CheckSettings<C>;
   readonly #hasChecks: boolean;
@@ -57,12 +61,13 @@ export class ConnectionChecks<C> {
   readonly #resetOnReturn: "rollback" | "commit" | "reset" | null;
 
   /**
-   * @param parts The adapter, the answer and the log.
+   * @param parts The adapter, the answer, the dialer and the log.
    * @param settings How connections are checked and reset.
    */
-  constructor({ adapter, answer, log }: CheckParts<C>, settings: CheckSettings<C>) {
+  constructor({ adapter, answer, dialer, log }: CheckParts<C>, settings: CheckSettings<C>) {
     this.#adapter = adapter;
     this.#answer = answer;
+    this.#dialer = dialer;
     this.#log = log;
     this.#settings = settings;
     const { prePing, hooks, resetOnReturn } = settings;
@@ -87,12 +92,14 @@ export class ConnectionChecks<C> {
 
   /** Returns whether `check()` has something to do, and does nothing. */
   needsCheck(slot: Slot<C>): boolean {
-    if (!this.#hasChecks) return false;
+    if (!this.#hasChecks && !this.#dialer.doubtsLogins) return false;
     return this.#settings.hooks.checkout !== undefined || this.#isPingDue(slot);
   }
 
   #isPingDue(slot: Slot<C>): boolean {
     const { prePing, prePingAfterMs } = this.#settings;
+    // If one opened since then had been proven, there would be no doubt.
+    if (this.#dialer.doubtsLogins) return this.#adapter.ping !== undefined;
     if (!prePing) return false;
     const nowMs = ageClock();
     return !slot.isJustOpened(nowMs) && nowMs - slot.idleSinceMs >= prePingAfterMs;
@@ -103,11 +110,13 @@ export class ConnectionChecks<C> {
       try {
         const what = `no answer to a ping from ${slot.address}`;
         await this.#whileOpen(slot, what, () => this.#adapter.ping!(slot.client));
+        this.#dialer.doubtsLogins = false;
       } catch (cause) {
         // If it was closed meanwhile, perhaps with the engine, there is no need for a new answer.
         if (slot.isOpen) this.#answer.refresh();
         const message = `The connection to ${slot.address} does not answer a ping`;
         const sameServer = !this.#isClosedAlone(cause);
+        if (!sameServer) this.#dialer.doubtsLogins = true;
         return { error: new DisconnectionError(message, { cause }), sameServer };
       }
     }
@@ -307,6 +316,7 @@ export class ConnectionChecks<C> {
     const verdict = this.#adapter.classify?.(error);
     if (verdict === undefined) return undefined;
     if (verdict === "closed" || verdict === "stale") {
+      if (verdict === "closed") this.#dialer.doubtsLogins = true;
       return { error: error as Error, sameServer: false };
     }
     this.#answer.refresh();

@@ -90,6 +90,11 @@ export class Dialer<C> {
   readonly errors: ConnectErrors;
   /** Where the connections go to, and with which login. */
   readonly destination: Destination;
+  /**
+   * Whether a login proves nothing until a statement is answered: a proxy accepts logins while its server is lost. Set when
+   * a server ended a session alone.
+   */
+  doubtsLogins = false;
   readonly #adapter: Adapter<C>;
   readonly #settings: DialerSettings;
   readonly #order: AddressOrder;
@@ -328,12 +333,16 @@ export class Dialer<C> {
     return { client, address: name, endpoint: other, role };
   }
 
-  /** Checks the server's role and sets the isolation level. */
+  /** Checks the server's role, or that it answers, and sets the isolation level. */
   async #prepare(client: C, wanted: WantedRole): Promise<void> {
     const adapter = this.#adapter;
     if (wanted !== "any") {
       const role = await adapter.role!(client);
       if (!matchesRole(role, wanted)) throw new WrongRoleError(role, wanted);
+    }
+    if (this.doubtsLogins && adapter.ping !== undefined) {
+      await adapter.ping(client);
+      this.doubtsLogins = false;
     }
     const { isolationLevel, resetOnReturn } = this.#settings;
     if (resetOnReturn === "reset") await adapter.noteSession?.(client);

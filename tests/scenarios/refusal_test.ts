@@ -9,6 +9,8 @@ import { fakeLookup } from "../support/fake_lookup.ts";
 import { type FakePgBouncer, startFakePgBouncer } from "../support/fake_pgbouncer.ts";
 
 const CONNECTIONS = 10;
+/** Statements that are refused in an outage: more than there are connections. */
+const MAX_REFUSALS = CONNECTIONS + 5;
 const dns = { dnsLookup: fakeLookup(["127.0.0.1"], 60), dnsFallback: false } as const;
 
 /** A client of the server, which keeps up to ten connections. */
@@ -20,29 +22,33 @@ interface Subject {
 const engineUrl = ({ port }: FakePgBouncer) => `postgresql://app@db.internal:${port}/orders`;
 const engineLimits = { ...dns, poolSize: CONNECTIONS, maxOverflow: 0 };
 
-const SUBJECTS: Readonly<Record<string, (bouncer: FakePgBouncer) => Subject>> = {
+const SUBJECTS: Readonly<
+  Record<string, (bouncer: FakePgBouncer, options?: { poolPrePing: boolean }) => Subject>
+> = {
   "pg.Pool": ({ port }) => {
     const login = { user: "app", database: "orders" };
     const pool = new pg.Pool({ ...login, host: "127.0.0.1", port, max: CONNECTIONS });
     pool.on("error", () => {});
     return { query: () => pool.query("work"), end: () => pool.end() };
   },
-  DnsPgPool: ({ port }) => {
+  DnsPgPool: ({ port }, more) => {
     const login = { user: "app", database: "orders" };
     const options = { ...login, host: "db.internal", port, max: CONNECTIONS, ...dns };
-    const pool = new DnsPgPool(pg, options);
+    // As with pg.Pool, without a timeout a connect that fails rejects at once.
+    const pool = new DnsPgPool(pg, { ...options, connectionTimeoutMillis: 20_000, ...more });
     return { query: () => pool.query("work"), end: () => pool.end() };
   },
-  "an engine with pg": (bouncer) => {
-    const engine = getDnsEngine(engineUrl(bouncer), engineLimits);
+  "an engine with pg": (bouncer, more) => {
+    const engine = getDnsEngine(engineUrl(bouncer), { ...engineLimits, ...more });
     return {
       query: () => engine.use(({ client }) => (client as pg.Client).query("work")),
       end: () => engine.close(),
     };
   },
-  "an engine with postgresjs": (bouncer) => {
+  "an engine with postgresjs": (bouncer, more) => {
     const engine = getDnsEngine(engineUrl(bouncer), {
       ...engineLimits,
+      ...more,
       adapter: postgresjsAdapter(postgres),
       connectArgs: { fetch_types: false },
     });
@@ -74,6 +80,26 @@ for (const [name, make] of Object.entries(SUBJECTS)) {
     assert(logins <= bouncer.refusals, `${logins} logins for ${bouncer.refusals} refusals`);
     await end();
   });
+}
+
+for (const poolPrePing of [false, true]) {
+  for (const name of ["DnsPgPool", "an engine with pg", "an engine with postgresjs"]) {
+    const which = poolPrePing ? ", with poolPrePing" : "";
+    Deno.test(`${name}${which}: behind a PgBouncer that has lost its server, only what was in flight fails`, async () => {
+      await using bouncer = await startFakePgBouncer();
+      const { query, end } = SUBJECTS[name]!(bouncer, { poolPrePing });
+      await Promise.all(Array.from({ length: CONNECTIONS }, query));
+      // It accepts every login, as one does that knew the server, and refuses every statement.
+      bouncer.refusesStatement = () => bouncer.refusals < MAX_REFUSALS;
+      let failed = 0;
+      await Promise.all(Array.from({ length: CONNECTIONS }, async () => {
+        for (let done = 0; done < 5;) await query().then(() => done++, () => failed++);
+      }));
+      assertEquals(bouncer.refusals, MAX_REFUSALS);
+      assert(failed <= CONNECTIONS, `${failed} calls failed`);
+      await end();
+    });
+  }
 }
 
 Deno.test("dnsPg(): a client that is refused brings no probe connection before the next one", async () => {
