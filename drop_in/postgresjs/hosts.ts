@@ -40,6 +40,9 @@ export function withHosts(given: GivenOptions): GivenOptions {
   if (Array.isArray(named)) {
     return { url, options: inArrays(options, hostsOfArrays(named, options.port || PGPORT)) };
   }
+  if (named && typeof named !== "string") {
+    throw mustBe("host", "a host or an array of hosts", named);
+  }
   const params = paramNames(url);
   const authority = AUTHORITY.exec(url ?? "")?.[1] ?? "";
   const isInUrl = authority !== "" || params.includes("host");

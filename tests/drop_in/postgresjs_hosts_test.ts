@@ -175,6 +175,7 @@ const REFUSED: [given: Arguments, message: string][] = [
     '"port" must be one port, or one for each of the 2 hosts, got 3 ports',
   ],
   [[{ host: [] }], '"host" must be an array of hosts, got an empty one'],
+  [[{ host: 5 }], '"host" must be a host or an array of hosts, got 5'],
   [[{ host: [1] }], '"host" must be a name or an IP address, got 1'],
   [[{ host: ["a", "b"], port: [1, 70000] }], '"port of the database URL" must be a whole number'],
   [[{ host: Array(65).fill("a") }], "an array of 1 to 64 hosts, got 65 hosts"],
