@@ -71,7 +71,12 @@ galeraTest(
     await first!.ask("CREATE TABLE test.counters (id INT PRIMARY KEY, n INT)");
     await first!.ask("INSERT INTO test.counters VALUES (1, 0)");
     await cluster.settled();
-    const options = { poolSize: 3, targetSessionAttrs: "read-write", poolPrePing: true } as const;
+    const options = {
+      poolSize: 3,
+      targetSessionAttrs: "read-write",
+      poolPrePing: true,
+      connectStagger: 5, // the first node that can be used, also on a busy machine
+    } as const;
     await using byMysql2 = getDnsEngine(cluster.url(), {
       ...options,
       adapter: mysql2Adapter(mysql),
@@ -83,7 +88,7 @@ galeraTest(
     const engines: readonly Engine<Client>[] = [byMysql2, byMariadb];
     const pool = new DnsMariadbPool(mariadb, {
       ...{ host: cluster.hosts.join(), port: cluster.port, database: "test" },
-      ...{ user: "app", password: "secret", minDelayValidation: 0 },
+      ...{ user: "app", password: "secret", minDelayValidation: 0, connectStagger: 5 },
     });
     stack.defer(() => pool.end());
     const writes = () => Promise.all([...engines, pool].map(write));
