@@ -60,9 +60,13 @@ export class ConnectErrors {
     if (!isOf(error, ConnectError)) return false;
     return (awaitsRole(error) || connectedBefore) && error.attempts.length > 0 &&
       error.attempts.every(({ address, error }) =>
-        isOf(error, WrongRoleError) || this.#isTransient(error) ||
-        isSocketPath(address) && NO_SOCKET.has(codeOf(error))
+        this.mayPass(error) || isSocketPath(address) && NO_SOCKET.has(codeOf(error))
       );
+  }
+
+  /** Returns whether a server that said this may be ready later: it has another role, is down or starting. */
+  mayPass(error: unknown): boolean {
+    return isOf(error, WrongRoleError) || this.#isTransient(error);
   }
 
   /**

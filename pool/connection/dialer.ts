@@ -187,9 +187,9 @@ export class Dialer<C> {
         if (hasBegun || !asksForLogin) this.#order.noteFailure(address);
       },
       again: () => {
-        const wrong = dial.attempts.filter(({ error }) => isOf(error, WrongRoleError));
-        for (const each of wrong) dial.attempts.splice(dial.attempts.indexOf(each), 1);
-        return wrong.map(({ address }) => address);
+        const soon = dial.attempts.filter(({ error }) => this.errors.mayPass(error));
+        for (const each of soon) dial.attempts.splice(dial.attempts.indexOf(each), 1);
+        return soon.map(({ address }) => address);
       },
       onDecided: () => {
         for (const attempt of [...dial.running]) this.#lose(attempt);

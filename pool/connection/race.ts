@@ -9,7 +9,7 @@ import { type Timer, timer } from "../../internal/clock.ts";
 /** Maximum number of attempts of one race at the same time. */
 const MAX_ATTEMPTS_AT_ONCE = 3;
 
-/** Milliseconds after which servers are tried once more while an attempt is silent. */
+/** Milliseconds after which servers that failed are tried once more while an attempt is silent. */
 const AGAIN_MS = 500;
 
 /** The attempts of a race. */
@@ -39,7 +39,7 @@ export interface Race<T> {
    * @param hasBegun Whether it has turned to the server for sure.
    */
   onSilent(address: string, hasBegun: boolean): void;
-  /** Returns the addresses that are tried once more while an attempt is silent: they answered, and may soon be ready. */
+  /** Returns the addresses that are tried once more while an attempt is silent: they failed, and may soon be ready. */
   again(): readonly string[];
   /** Called once when it is decided, while other attempts may be running. */
   onDecided(): void;

@@ -9,10 +9,11 @@ Deno.test("dial() tries the next address beside a silent one after connectStagge
   using time = fakeTime();
   const begun: [string, number][] = [];
   const startMs = time.nowMs;
+  const denied = Object.assign(new Error("no such user"), { fake: "denied" });
   const { dialer } = dialing({
     connect(address, target) {
       begun.push([address, time.nowMs - startMs]);
-      return address === A ? Promise.reject(refused()) : silent(target);
+      return address === A ? Promise.reject(denied) : silent(target);
     },
   });
   const failing = assertRejects(() => dialer.dial(ALL, FOREVER), ConnectError);
@@ -22,6 +23,28 @@ Deno.test("dial() tries the next address beside a silent one after connectStagge
   assertEquals(begun, [[A, 0], [B, 0], [C, 250]]);
   assertEquals(error.attempts.map(({ address }) => address).sort(), ALL);
   assertEquals(error.cause, error.attempts[2]!.error);
+});
+
+Deno.test("dial() tries servers that refused again while one is silent, and takes the one that is up first", async () => {
+  using time = fakeTime();
+  const up = new Set<string>();
+  const { dialer, adapter } = dialing({
+    connect(address, target) {
+      if (up.has(address)) return undefined;
+      return address === A ? silent(target) : Promise.reject(refused());
+    },
+  });
+  const dial = dialer.dial(ALL, FOREVER);
+  await time.advance(3);
+  // Each of the two is tried twice a second at most, and not one after the other for the other's sake.
+  const tried = adapter.dials.filter((address) => address === B).length;
+  assert(tried >= 4 && tried <= 7, `${tried} times`);
+  up.add(C);
+  await time.advance(0.75);
+  assertEquals((await dial).address, C);
+  const closed = dialer.closed();
+  await time.settle();
+  await closed;
 });
 
 Deno.test("dial() asks servers of another role again while one is silent, and takes the one that was promoted", async () => {
