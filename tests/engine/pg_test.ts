@@ -14,6 +14,7 @@ import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, preparePostgres, startPostgres } from "../../lab/postgres.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { Lag } from "../support/lag.ts";
+import { soon } from "../support/waiting.ts";
 
 interface Pair {
   readonly primary: PostgresServer;
@@ -197,6 +198,36 @@ Deno.test("getDnsEngine() on a primary and its standby", async (t) => {
         assert(servedMs < lag.limit(1500), `served after ${servedMs} ms`);
         assert(tookMs < lag.limit(3000), `rejected after ${tookMs} ms`);
         for (const error of errors) assert(error instanceof ConnectionLostError, String(error));
+        await engine.close();
+      },
+    );
+
+    await t.step(
+      "a primary that is started again is found while a server before it is silent",
+      async () => {
+        dns.addresses = [standby.host, primary.host];
+        const adapter = pgAdapter(pg);
+        const refused = Promise.withResolvers<void>();
+        const engine = make({
+          targetSessionAttrs: "read-write",
+          connectTimeout: 60,
+          poolTimeout: 60,
+          adapter: {
+            ...adapter,
+            connect: (address, target) =>
+              adapter.connect(address, target).catch((error) => {
+                if (address === primary.host) refused.resolve();
+                throw error;
+              }),
+          },
+        });
+        await standby.freeze();
+        await primary.stop({ keep: true });
+        const found = engine.use(({ address }) => address);
+        await soon(refused.promise);
+        await primary.start();
+        assertEquals(await soon(found), primary.host);
+        await standby.thaw();
         await engine.close();
       },
     );

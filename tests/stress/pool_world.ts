@@ -23,6 +23,10 @@ import { Faults, type Order } from "./pool_faults.ts";
 import { driverError } from "./pool_servers.ts";
 import { countListeners, watchTimers } from "./pool_timers.ts";
 
+/** Number of departures without a served caller after which a departed address lingers, and for how long at most. */
+const MAX_UNSERVED = 3;
+const STARVING_LINGER_MS = 4000;
+
 /** The parameters of a world. */
 export interface WorldPlan {
   /** Seed of the random numbers. */
@@ -63,6 +67,10 @@ export class World {
   readonly #holders: Map<FakeClient, Lease<FakeClient>> = new Map();
   readonly #slots: Map<Slot<FakeClient>, Pool<FakeClient>> = new Map();
   readonly #departedAtMs: Map<string, number> = new Map();
+  readonly #currentUntilMs: Map<string, number> = new Map();
+  /** Number of departures since a caller was served, and how many callers had been served at the last one. */
+  #unserved = 0;
+  #servedBefore = 0;
   readonly #diedAtMs: Map<FakeClient, number> = new Map();
   readonly #problems: string[] = [];
   readonly #timers = watchTimers();
@@ -98,8 +106,13 @@ export class World {
     });
     this.core = new EngineCore(setup);
     this.engine = new DnsEngine(setup, this.core);
-    this.engine.addEventListener("addresschange", ({ detail }) => {
-      for (const address of detail.removed) this.#departedAtMs.set(address, time.nowMs);
+    this.engine.addEventListener("addresschange", ({ detail: { removed } }) => {
+      if (removed.length === 0) return;
+      const lingerMs = this.#lingerMs();
+      for (const address of removed) {
+        this.#departedAtMs.set(address, time.nowMs);
+        this.#currentUntilMs.set(address, time.nowMs + lingerMs);
+      }
     });
     this.faults.meddle = () => {
       const way = this.random();
@@ -301,8 +314,17 @@ export class World {
 
   #isCurrent(address: string): boolean {
     if (this.core.answer.addresses.includes(address)) return true;
-    const departedMs = this.#departedAtMs.get(address) ?? -Infinity;
-    return this.#time.nowMs < departedMs + (this.#plan.options.dnsAddressLinger ?? 0) * 1000;
+    return this.#time.nowMs < (this.#currentUntilMs.get(address) ?? -Infinity);
+  }
+
+  /** Returns for how long an address that departs now may be used: longer, if the name changes faster than callers are served. */
+  #lingerMs(): number {
+    const { served } = this.tally;
+    const isStarving = served === this.#servedBefore && this.pending.size > 0;
+    this.#unserved = isStarving ? this.#unserved + 1 : 0;
+    this.#servedBefore = served;
+    const lingerMs = (this.#plan.options.dnsAddressLinger ?? 0) * 1000;
+    return this.#unserved < MAX_UNSERVED ? lingerMs : Math.max(lingerMs, STARVING_LINGER_MS);
   }
 
   /** Returns the open connections that were not detached. */
