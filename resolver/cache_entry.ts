@@ -19,6 +19,7 @@ import {
 } from "./in_flight_query.ts";
 import { type CachedAnswer, kindOf, readTtl, type Records } from "./question.ts";
 import { SHARE_BEFORE_FALLBACK } from "./resolution.ts";
+import { signsOf } from "./server_signs.ts";
 
 /**
  * Time that DNS gets, in milliseconds, if the last answer came from the operating system's resolver. That resolver is
@@ -65,6 +66,8 @@ export interface EntryEvents {
   onSubstitute(query: InFlightQuery, answer: KnownAnswer): boolean;
   /** One of two families failed; the answer is used all the same. */
   onHalfFailure(error: unknown): void;
+  /** The answer came to be in doubt: where it is kept fresh, it is asked for again. */
+  onDoubt(): void;
 }
 
 /** What a caller wants of a query. */
@@ -111,7 +114,11 @@ export class CacheEntry implements QueryOwner {
    */
   constructor(readonly key: CacheKey, events: EntryEvents) {
     this.#events = events;
-    this.#doubts = new CopyDoubts(Boolean(key.lookup.repeats));
+    this.#doubts = new CopyDoubts(
+      Boolean(key.lookup.repeats),
+      signsOf(key.lookup, key.servers),
+      () => events.onDoubt(),
+    );
   }
 
   /** The query under way, if any: there is never more than one. */

@@ -76,6 +76,10 @@ export class CachedName implements EntryEvents {
     for (const view of this.views) view.notifyFailure(error);
   }
 
+  onDoubt(): void {
+    for (const view of this.views) view.askSoon();
+  }
+
   /** Lets each view choose between a substitute and what it has; returns whether a view has something better. */
   onSubstitute(query: InFlightQuery, answer: KnownAnswer): boolean {
     const views = this.views;

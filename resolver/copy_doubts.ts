@@ -6,12 +6,15 @@
  * An answer is in doubt if it may be such a copy: it is the first that came by DNS, its TTL is larger than that of the
  * answer before, the answer before had ended and came back as it was, or it is a new copy of a server whose copies were
  * seen to count down. Then the name is asked again within a second, at most twice: by then the resolver has the new
- * copy, unless it cannot reach the zone. The first answer is asked for again at growing intervals after that, until its
- * TTL is over or was seen to count down, as that of a new copy does. A TTL that is larger than any before counts as the
- * largest one until it counts down, or has lasted; one that was not seen to count down gives way to a smaller one.
+ * copy, unless it cannot reach the zone. The first answer is asked for a third time, and one name of a server at growing
+ * intervals after that, until its TTL is over or was seen to count down, as that of a new copy does; the others wait for
+ * what it finds out. A TTL that is larger than any before counts as the largest one until it counts down, or has
+ * lasted; one that was not seen to count down gives way to a smaller one.
  *
  * @module
  */
+
+import { ServerSigns } from "./server_signs.ts";
 
 /** Times after the first doubtful answer at which the name is asked again. The last one settles it, but for the first answer. */
 const ASK_AGAIN_MS: readonly number[] = [250, 900];
@@ -19,6 +22,8 @@ const ASK_AGAIN_MS: readonly number[] = [250, 900];
 const GROWTH = 2.5;
 /** Time after each of those at which the name is asked once more: the question before may have made the resolver ask. */
 const ONCE_MORE_MS = 700;
+/** Age of a doubt up to which each name is asked for by itself: once more than within a second. */
+const ASK_ALONE_MS = 1500;
 /** Time for which a doubtful answer may be used. */
 const DOUBTFUL_MS = 1000;
 /** TTLs up to this one are asked for as often anyway. */
@@ -70,10 +75,22 @@ export class CopyDoubts {
   /** Time since which the TTL is larger. */
   #largerSinceMs: number | undefined;
   readonly #doubtsFirst: boolean;
+  readonly #server: ServerSigns;
+  readonly #askAgain: () => void;
 
-  /** @param doubtsFirst Whether the first answer is in doubt as well: it came by DNS. */
-  constructor(doubtsFirst: boolean) {
+  /**
+   * @param doubtsFirst Whether the first answer is in doubt as well: it came by DNS.
+   * @param server What is known of the server.
+   * @param askAgain Asks for the name again, because another name's answers made this one's doubtful.
+   */
+  constructor(
+    doubtsFirst: boolean,
+    server: ServerSigns = new ServerSigns(),
+    askAgain: () => void = () => {},
+  ) {
     this.#doubtsFirst = doubtsFirst;
+    this.#server = server;
+    this.#askAgain = askAgain;
   }
 
   /** Takes the next answer. */
@@ -84,7 +101,10 @@ export class CopyDoubts {
     }
     const last = this.#last;
     const next = { ...answer, ttlMs: answer.ttl * 1000 };
-    if (last && next.ttlMs < last.ttlMs && isRestOf(next, last)) this.#isCache = true;
+    if (last && next.ttlMs < last.ttlMs) {
+      if (isRestOf(next, last)) this.#isCache = true;
+      this.#server.onTtlDown();
+    }
     this.#last = next;
     const doubted = this.#doubted;
     if (doubted && !this.#isSettledBy(next, doubted, last!)) {
@@ -92,6 +112,7 @@ export class CopyDoubts {
       return this.#doubt(next, this.#doubted!, last!);
     }
     this.#doubted = undefined;
+    if (doubted) this.#leave(next, doubted);
     if (doubted) this.#maxTtlMs ??= Math.min(doubted.ttlMs, next.ttlMs);
     // Of a name that was not asked again in time, the next answer may come from an expired copy as well.
     const isNew = !doubted || hasEnded(last!, next);
@@ -111,6 +132,14 @@ export class CopyDoubts {
       this.#maxTtlMs =
         undefined;
     this.#isCache = this.#isMaxSure = false;
+    this.#server.leave(this);
+  }
+
+  #leave(next: Last, doubted: Last): void {
+    const lasted = isSame(next, doubted) && next.ttlMs === doubted.ttlMs &&
+      next.askedAtMs >= doubted.askedAtMs + doubted.ttlMs;
+    if (this.#isFirst && lasted) this.#server.onLasted(this);
+    else this.#server.leave(this);
   }
 
   #isDoubtful(next: Last, last: Last | undefined): boolean {
@@ -125,7 +154,8 @@ export class CopyDoubts {
     if (!isSame(next, doubted)) return !this.#isFirst || !isAlone(next, last);
     const ageMs = next.askedAtMs - doubted.askedAtMs;
     if (ageMs < ASK_AGAIN_MS.at(-1)!) return false;
-    return !this.#isFirst || next.ttlMs < doubted.ttlMs || ageMs >= doubted.ttlMs;
+    if (!this.#isFirst || this.#server.isAuthority) return true;
+    return next.ttlMs < doubted.ttlMs || ageMs >= doubted.ttlMs;
   }
 
   #doubt(next: Last, doubted: Last, last: Last): Belief {
@@ -133,8 +163,12 @@ export class CopyDoubts {
     const usableMs = this.#isFirst ? Infinity : DOUBTFUL_MS;
     const soonMs = ASK_AGAIN_MS.find((ms) => ms > ageMs);
     if (soonMs !== undefined) return { usableMs, askAgainAtMs: doubted.askedAtMs + soonMs };
-    const afterMs = isAlone(next, last) ? ONCE_MORE_MS : ageMs * (GROWTH - 1);
-    return { usableMs, askAgainAtMs: next.askedAtMs + afterMs };
+    const wasAlone = isAlone(next, last);
+    const afterMs = wasAlone ? ONCE_MORE_MS : ageMs * (GROWTH - 1);
+    const askAgainAtMs = next.askedAtMs + afterMs;
+    const asks = ageMs < ASK_ALONE_MS && !wasAlone ||
+      this.#server.mayAsk(this, next.answeredAtMs, askAgainAtMs, this.#askAgain);
+    return { usableMs, askAgainAtMs: asks ? askAgainAtMs : Infinity };
   }
 
   #believe(next: Last, last: Last | undefined): Belief {

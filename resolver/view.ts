@@ -243,6 +243,12 @@ export class View implements AnswerSource {
     }
   }
 
+  /** Lets an answer that is kept fresh be asked for now, whatever its TTL says. */
+  askSoon(): void {
+    this.#schedule.dueMs = Math.min(this.#schedule.dueMs, ageClock());
+    this.#setTimer();
+  }
+
   async switchFamily(family: 4 | 6, certain: boolean, signal: AbortSignal): Promise<boolean> {
     const { entry } = this;
     const nowMs = now();

@@ -1,5 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
+import { readDnsOptions } from "../../engine/options.ts";
+import { viewOf } from "../../resolver.ts";
 import { CopyDoubts } from "../../resolver/copy_doubts.ts";
+import { ServerSigns } from "../../resolver/server_signs.ts";
 import { fakeCache, fakeLookup, type Rounding, seeded, viewBy } from "../support/fake_lookup.ts";
 import { fakeTime } from "../support/time.ts";
 
@@ -104,6 +107,18 @@ Deno.test("CopyDoubts lets a TTL that was not seen to count down give way to a s
   assertEquals(beliefs([...counted, ...larger]).at(-1), BELIEVED);
 });
 
+Deno.test("CopyDoubts takes a server for the zone's own only if a TTL was seen not to count down", () => {
+  const asked = (...seconds: number[]) => {
+    const server = new ServerSigns();
+    const doubts = new CopyDoubts(true, server);
+    for (const second of seconds) doubts.onAnswer(at(second, 30));
+    return server.isAuthority;
+  };
+  assertEquals(asked(0, 0.25, 0.9, 2.25, 2.95, 30), true);
+  assertEquals(asked(0, 0.25, 0.9, 2.25, 2.95), false);
+  assertEquals([asked(0, 30), asked(0, 0.25, 0.9, 30)], [false, false]);
+});
+
 /** Measures the longest delay from a move to the new answer, less the TTL; and the number of questions per TTL. */
 async function behindStaleCache(
   { ttl, rounding, seed, kept }: { ttl: number; rounding: Rounding; seed: number; kept: boolean },
@@ -204,4 +219,61 @@ Deno.test("View.keepFresh() notices that the first answer had expired although t
     }
     leave();
   }
+});
+
+Deno.test("View.keepFresh(): of a thousand names on the zone's own servers, one goes on asking whether TTLs count down", async () => {
+  using time = fakeTime();
+  const dns = Object.assign(fakeLookup(["10.0.0.1"], 300), { repeats: true }); // by DNS
+  const follow = async (name: string) => {
+    const view = viewOf(
+      name,
+      readDnsOptions({ dnsLookup: dns, dnsFallback: false }, "the test").settings,
+    );
+    const first = view.waitUntilFresh();
+    await time.settle();
+    await first;
+    return view.keepFresh();
+  };
+  const leave = [];
+  for (let n = 0; n < 1000; n++) leave.push(await follow(`n${n}.internal`));
+  await time.advance(250);
+  const perName = new Map<string, number>();
+  for (const { name } of dns.questions) perName.set(name, (perName.get(name) ?? 0) + 1);
+  // The first question, the two of every first answer, and one more.
+  assertEquals([...perName.values()].filter((count) => count > 4).length, 1);
+  await time.advance(350);
+  const asked = dns.questions.length;
+  leave.push(await follow("new.internal"));
+  await time.advance(25);
+  // Now it is known that they do not.
+  assertEquals(dns.questions.slice(asked).filter(({ name }) => name === "new.internal").length, 3);
+  for (const end of leave) end();
+});
+
+Deno.test("View.keepFresh() asks for all names again as soon as the TTL of one counts down", async () => {
+  using time = fakeTime();
+  const ttl = 2;
+  const silentMs = 8000;
+  const wellAtMs = time.nowMs + silentMs;
+  const made = new Map<string, number>();
+  const dns = Object.assign(fakeLookup([], ttl), { repeats: true }); // by DNS
+  dns.respond = ({ name }) => {
+    const { nowMs } = time;
+    const leftMs = (made.get(name) ?? -Infinity) + ttl * 1000 - nowMs;
+    if (leftMs > 0) return { addresses: ["10.0.0.2"], ttl: Math.ceil(leftMs / 1000) };
+    const address = made.has(name) ? "10.0.0.2" : "10.0.0.1";
+    if (nowMs >= wellAtMs) made.set(name, nowMs + 40);
+    return { addresses: [address], ttl: 30 };
+  };
+  const { settings } = readDnsOptions({ dnsLookup: dns, dnsFallback: false }, "the test");
+  const views = Array.from({ length: 50 }, (_, n) => viewOf(`s${n}.internal`, settings));
+  const first = Promise.all(views.map((view) => view.waitUntilFresh()));
+  await time.tick(1);
+  await first;
+  const leave = views.map((view) => view.keepFresh());
+  await time.tick(silentMs - 10);
+  assertEquals(new Set(views.map(({ addresses }) => addresses[0])), new Set(["10.0.0.1"]));
+  await time.tick(1.5 * silentMs + 2000);
+  assertEquals(new Set(views.map(({ addresses }) => addresses[0])), new Set(["10.0.0.2"]));
+  for (const end of leave) end();
 });
