@@ -31,7 +31,7 @@ const POOL_SIZE = 10;
 const CONCURRENCY = quick ? [1, 64] : [1, 8, 64];
 const ROUNDS: RoundOptions = quick
   ? { rounds: 3, batchMs: 20, sameBatch: true }
-  : { rounds: 21, batchMs: 100, sameBatch: true };
+  : { rounds: 11, batchMs: 100, sameBatch: true };
 const WARM_UPS = quick ? 1 : 5;
 const QUERIES = {
   "SELECT 1": "SELECT 1 AS one",
@@ -202,7 +202,7 @@ const CHURN = "mysql2, maxIdle 5";
 const CHURN_WORKERS = 20;
 const MAX_PAUSE_MS = 40;
 const CHURN_ROUNDS: RoundOptions = {
-  rounds: quick ? 2 : 7,
+  rounds: quick ? 2 : 5,
   batchMs: quick ? 500 : 3000,
   sameBatch: true,
 };
