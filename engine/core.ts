@@ -78,7 +78,8 @@ export class EngineCore<C> {
   #disposed: Set<PoolGeneration<C>> | undefined;
   /** Made by the first listener. */
   #listening: Listening<C> | undefined;
-  #current: PoolGeneration<C>;
+  /** Made by the first use: a program may have an engine for each of thousands of databases. */
+  #current: PoolGeneration<C> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @param setup The URL, the adapter and the options. */
@@ -117,7 +118,6 @@ export class EngineCore<C> {
           Math.min(this.#dialer.usualMs(address) || Infinity, settings.connectTimeoutMs / 2),
       },
     );
-    this.#current = this.#createPool();
   }
 
   /** Dispatches the events. */
@@ -127,7 +127,7 @@ export class EngineCore<C> {
 
   /** The current pool. */
   get pool(): Pool<C> {
-    return this.#current.pool;
+    return this.#generation.pool;
   }
 
   /** What the last connect failed with; `undefined` if it succeeded. */
@@ -137,7 +137,7 @@ export class EngineCore<C> {
 
   /** Checks out a connection; see `Pool.checkout()`. */
   checkout(options?: CheckoutOptions, deliver?: (lease: Lease<C>) => void): Promise<Lease<C>> {
-    return this.#current.leaseSource.checkout(options, deliver);
+    return this.#generation.leaseSource.checkout(options, deliver);
   }
 
   /**
@@ -165,12 +165,13 @@ export class EngineCore<C> {
 
   /** Checks out a connection, or returns `undefined` if something would have to be awaited. */
   tryCheckout(): Lease<C> | undefined {
-    return this.#current.leaseSource.tryCheckout();
+    return this.#generation.leaseSource.tryCheckout();
   }
 
   /** Changes limits of the pools. */
   changeLimits(limits: Partial<PoolLimits>): void {
     Object.assign(this.#poolSettings, limits);
+    void this.#generation; // which may be to open connections before its first use
     for (const pool of this.#pools) pool.maintain();
   }
 
@@ -183,6 +184,7 @@ export class EngineCore<C> {
   async dispose(): Promise<void> {
     if (this.#closing) return await this.#closing;
     const disposed = this.#current;
+    if (disposed === undefined) return;
     this.#current = this.#createPool();
     this.#current.pool.maintain(); // opens `minIdle`, if the engine was used
     const others = this.#disposed ??= new Set();
@@ -217,7 +219,7 @@ export class EngineCore<C> {
   }
 
   async #close(drainMs: number): Promise<void> {
-    const generations = this.#generations;
+    const generations = [this.#generation, ...this.#disposed ?? []];
     for (const { pool } of generations) {
       pool.close(`Cannot check out a connection to "${this.name}": the engine is closed`);
     }
@@ -344,12 +346,15 @@ export class EngineCore<C> {
     return this.#departed = { retired, watch };
   }
 
-  get #generations(): PoolGeneration<C>[] {
-    return [this.#current, ...this.#disposed ?? []];
+  /** The current pool, with what belongs to it. */
+  get #generation(): PoolGeneration<C> {
+    return this.#current ??= this.#createPool();
   }
 
+  /** All pools that were made. */
   get #pools(): Pool<C>[] {
-    return this.#generations.map(({ pool }) => pool);
+    const pools = [...this.#disposed ?? []].map(({ pool }) => pool);
+    return this.#current === undefined ? pools : [this.#current.pool, ...pools];
   }
 }
 

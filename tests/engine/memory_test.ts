@@ -6,7 +6,7 @@ import { collector } from "../support/garbage.ts";
 
 const collect = collector();
 
-Deno.test("an engine that is not used takes less than 8,000 bytes", async () => {
+Deno.test("an engine that is not used takes less than 5,500 bytes", async () => {
   const count = 2000;
   const adapter = fakeAdapter();
   const make = () => getDnsEngine("fake://db.internal/orders", { adapter });
@@ -17,6 +17,6 @@ Deno.test("an engine that is not used takes less than 8,000 bytes", async () => 
   for (let index = 0; index < count; index++) engines[index] = make();
   collect();
   const bytes = (process.memoryUsage().heapUsed - before) / count;
-  assert(bytes < 8000, `${Math.round(bytes)} bytes`);
+  assert(bytes < 5500, `${Math.round(bytes)} bytes`);
   for (const engine of engines) await engine!.close();
 });
