@@ -80,6 +80,8 @@ export class EngineCore<C> {
   #listening: Listening<C> | undefined;
   /** Made by the first use: a program may have an engine for each of thousands of databases. */
   #current: PoolGeneration<C> | undefined;
+  /** That of `#current`: a field of its own, because each checkout reads it. */
+  #leaseSource: PoolGeneration<C>["leaseSource"] | undefined;
   #closing: Promise<void> | undefined;
 
   /** @param setup The URL, the adapter and the options. */
@@ -137,7 +139,7 @@ export class EngineCore<C> {
 
   /** Checks out a connection; see `Pool.checkout()`. */
   checkout(options?: CheckoutOptions, deliver?: (lease: Lease<C>) => void): Promise<Lease<C>> {
-    return this.#generation.leaseSource.checkout(options, deliver);
+    return (this.#leaseSource ?? this.#generation.leaseSource).checkout(options, deliver);
   }
 
   /**
@@ -165,7 +167,7 @@ export class EngineCore<C> {
 
   /** Checks out a connection, or returns `undefined` if something would have to be awaited. */
   tryCheckout(): Lease<C> | undefined {
-    return this.#generation.leaseSource.tryCheckout();
+    return (this.#leaseSource ?? this.#generation.leaseSource).tryCheckout();
   }
 
   /** Changes limits of the pools. */
@@ -260,6 +262,7 @@ export class EngineCore<C> {
       onSuspect: (address) => this.#onSuspect(address),
     });
     const leaseSource = settings.poolClass === "static" ? new StaticPool(pool, parts) : pool;
+    this.#leaseSource = leaseSource;
     return { pool, housekeeper, leaseSource };
   }
 

@@ -198,6 +198,7 @@ export class Pool<C> implements LeaseOwner<C> {
       }
     }
     const reset = slot.broken ? undefined : this.#connections.reset(slot);
+    if (reset === undefined && slot.doubt === undefined) return this.#putBack(slot);
     if (reset === undefined) return this.#giveBack(slot);
     return reset.then(() => this.#giveBack(slot), (reason) => {
       this.#inventory.closeInUse(slot, reason);
