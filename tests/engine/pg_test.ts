@@ -222,7 +222,7 @@ Deno.test("getDnsEngine() on a primary and its standby", async (t) => {
           },
         });
         await standby.freeze();
-        await primary.stop({ keep: true });
+        await primary.kill();
         const found = engine.use(({ address }) => address);
         await soon(refused.promise);
         await primary.start();
