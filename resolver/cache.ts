@@ -28,8 +28,10 @@ const unused: Map<string, CachedName> = new Map();
 /** The names that were in use when they were looked at: they do not count. */
 const inUse: Map<string, CachedName> = new Map();
 let turn: MapIterator<[string, CachedName]> = inUse.entries();
-/** The next look at names in use; there is none while no such name is known. */
+/** The next look at names in use; there is none unless they were very many. */
 let nextLook: Timer | undefined;
+/** Number of looks before the last one of a burst. */
+let looksLeft = 0;
 
 /**
  * Returns the view of a name with these settings. Callers with the same name, family, nameservers, lookup, use of
@@ -93,18 +95,21 @@ export function clearCache(): void {
   }
   nextLook?.clear();
   nextLook = undefined;
+  looksLeft = 0;
   returnUnused(inUse.size);
   removeOldest(0);
-  if (inUse.size > 0) lookLater();
 }
 
 /** Removes names that were in use in a burst, and are not any more, though no new ones come. */
 function lookLater(): void {
+  if (inUse.size > MAX_UNUSED_NAMES) looksLeft = LOOKS;
+  if (looksLeft === 0) return;
   nextLook ??= maintenanceTimer(LOOK_MS, () => {
     nextLook = undefined;
+    looksLeft--;
     returnUnused(Math.max(MIN_LOOKED_AT, Math.ceil(inUse.size / LOOKS)));
     removeOldest(MAX_UNUSED_NAMES);
-    if (inUse.size > 0) lookLater();
+    lookLater();
   });
 }
 
