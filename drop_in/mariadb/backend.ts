@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isBusy } from "../../adapters/mariadb/connection.ts";
 import { setImmediate } from "node:timers";
 import { lazyMariadbAdapter, type MariadbConfig } from "../../adapters/mariadb.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
@@ -276,7 +277,10 @@ export class MariadbBackend {
   /** Closes a connection once the commands that were sent on it are done. */
   #end(core: CoreConnection): void {
     const onClosed = this.#leases.releaseOnClose(core);
-    core.forceEnd!(null, () => {}, onClosed);
+    const end = () => core.forceEnd!(null, () => {}, onClosed);
+    // The driver forgets the answers that come after its message to the server.
+    if (isBusy(core)) core.ping({}, end, end);
+    else end();
   }
 
   /** Opens connections ahead of need, or stops doing so. */

@@ -61,6 +61,7 @@ export interface CoreConnection extends AdapterCore, EventEmitter {
   lastUse?: number;
   query: Command & NonNullable<AdapterCore["query"]>;
   prepare: Command;
+  ping: Command;
   reset: Command;
   isValid(): boolean;
   connect(): Promise<unknown>;

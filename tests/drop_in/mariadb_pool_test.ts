@@ -86,6 +86,22 @@ mariadbTest(
 );
 
 mariadbTest(
+  "DnsMariadbPool: a statement that runs is answered although its connection is released after end()",
+  () =>
+    withMariadbPools(async ({ make }) => {
+      for (let times = 0; times < 20; times++) {
+        const pool = make();
+        const connection = await pool.getConnection();
+        const answer = connection.query("SELECT 2 AS n");
+        const ended = pool.end();
+        await connection.release();
+        assertEquals(await soon(answer), [{ n: 2 }]);
+        await ended;
+      }
+    }),
+);
+
+mariadbTest(
   "DnsMariadbPool: a server that is down when the pool is made is waited for until acquireTimeout",
   () =>
     withMariadbPools(async ({ dns, make }) => {
