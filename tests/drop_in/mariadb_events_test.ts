@@ -282,7 +282,8 @@ const courses: Readonly<Record<string, Course>> = {
     },
   ],
 
-  "a connection in use that the server kills": [one, async (subject) => {
+  // Nothing is opened in its place ahead of need: when that is done depends on the machine.
+  "a connection in use that the server kills": [{ ...one, minimumIdle: 0 }, async (subject) => {
     const { pool, settle, note, counts } = subject;
     const connection = await pool.getConnection();
     const slow = settle("slow", connection.query("SELECT SLEEP(30)"));
