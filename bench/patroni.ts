@@ -4,7 +4,7 @@
  * `--lane=pg.Pool` select; with either, no results are written.
  *
  * It needs Linux and root, for private mount and network namespaces in which the operating system resolves names at BIND,
- * and `apt-get install patroni etcd-server postgresql-15 bind9 bind9-dnsutils`.
+ * and `apt-get install patroni etcd-server postgresql-15 bind9 bind9-dnsutils pgbouncer haproxy`.
  *
  * Exit status: 0; 1 if a goal is missed; 2 if it cannot run, or the command line is wrong.
  *
@@ -14,8 +14,16 @@
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import { findBind, startAuthority } from "../lab/authority.ts";
-import { findPatroni, PRIMARY, REPLICAS, startPatroni } from "../lab/patroni.ts";
+import { onFreePort } from "../lab/free_port.ts";
+import {
+  findPatroni,
+  type PatroniCluster,
+  PRIMARY,
+  REPLICAS,
+  startPatroni,
+} from "../lab/patroni.ts";
 import { pause } from "../lab/processes.ts";
+import { findProxies, type ProxyServer, startHaproxy, startPgbouncer } from "../lab/proxies.ts";
 import { LaneProcess } from "./failover/run.ts";
 import {
   bundle,
@@ -29,6 +37,7 @@ import {
 } from "./namespace.ts";
 import { type Event, EVENTS, Monitor, promotedAt } from "./patroni/events.ts";
 import { PATRONI_LANES, type PatroniLane, type PatroniTask } from "./patroni/lanes.ts";
+import { TUNED_PGBOUNCER } from "./proxies/lanes.ts";
 import { pick, prepareNameServer, saveResults } from "./stacks/drill.ts";
 import { countCalls, type LaneFigures, missedOf, showLanes } from "./stacks/figures.ts";
 import { type Call, WORKERS } from "./stacks/lane.ts";
@@ -39,8 +48,6 @@ const LOGIN = { user: "drill", password: "drill" };
 const BEFORE_MS = 2000;
 /** Milliseconds of work after all of it is done. */
 const AFTER_MS = 5000;
-/** Milliseconds of the records' TTL. */
-const TTL_MS = 1000;
 /** Milliseconds that a pool may take in addition to the bound. */
 const SLACK_MS = 500;
 /** Milliseconds that readers may take longer than until a standby answers again. */
@@ -59,12 +66,40 @@ interface EventFigures {
   readonly lanes: readonly LaneFigures[];
 }
 
+/** The proxies in front of a cluster: PgBouncer follows the name, and HAProxy asks Patroni's REST API. */
+const PROXIES: Readonly<
+  Record<NonNullable<PatroniLane["proxy"]>, (cluster: PatroniCluster) => Promise<ProxyServer>>
+> = {
+  PgBouncer: ({ port }) =>
+    onFreePort("127.0.0.1", (place) =>
+      startPgbouncer({
+        ...place,
+        ...LOGIN,
+        database: "postgres",
+        server: { host: PRIMARY, port },
+        settings: TUNED_PGBOUNCER,
+      })),
+  HAProxy: ({ members, port }) =>
+    onFreePort("127.0.0.1", (place) =>
+      startHaproxy({
+        ...place,
+        listen: [
+          "option httpchk OPTIONS /primary",
+          "http-check expect status 200",
+          "default-server inter 1s fall 2 rise 1 on-marked-down shutdown-sessions",
+          ...members.map(({ name, host, api }) =>
+            `server ${name} ${host}:${port} check port ${new URL(api).port}`
+          ),
+        ],
+      })),
+};
+
 async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<EventFigures> {
   await using stack = new AsyncDisposableStack();
   const authority = stack.use(await startAuthority({ host: NAMESERVER, port: 53 }));
-  const cluster = stack.use(
-    await startPatroni({ authority, ...LOGIN, recordTtl: TTL_MS / 1000 }),
-  );
+  const { recordTtl = 1 } = event;
+  const ttlMs = recordTtl * 1000;
+  const cluster = stack.use(await startPatroni({ authority, ...LOGIN, recordTtl }));
   const ask = async (host: string, text: string) => {
     const client = new pg.Client({ connectionString: cluster.url(host) });
     await client.connect();
@@ -82,11 +117,17 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
   const leader = await cluster.settled();
   await ask(leader.host, "CREATE TABLE ledger (lane text, id bigint)");
   const members = cluster.members.map(({ host }) => host);
-  const processes = lanes.map((lane) => {
+  const proxies = await Promise.all(
+    lanes.map(async ({ proxy }) =>
+      proxy === undefined ? undefined : stack.use(await PROXIES[proxy](cluster))
+    ),
+  );
+  const processes = lanes.map((lane, index) => {
     const task: PatroniTask = {
       ...{ lane: lane.name, dialect: "postgres", work: "write and read" },
       ...{ host: lane.reads ? REPLICAS : PRIMARY, port: cluster.port, ...LOGIN },
       ...{ database: "postgres", members, apis: cluster.members.map(({ api }) => api) },
+      ...proxies[index]?.address,
     };
     const args = [PREPARED + BUNDLE, JSON.stringify(task)];
     return new LaneProcess<Call[]>(NODE, args);
@@ -123,9 +164,9 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
   const rows = await ask(last.host, "SELECT lane || ' ' || id AS key FROM ledger");
   const ledger = new Set(rows.map(({ key }) => key as string));
   const promotedMs = promoted.length > 0 ? Math.min(...promoted) - eventMs : null;
-  const boundMs = (promotedMs ?? clusterOutageMs) + TTL_MS;
+  const boundMs = (promotedMs ?? clusterOutageMs) + ttlMs;
   const writableMs = Math.max(endMs, eventMs + (promotedMs ?? 0));
-  const times = { eventMs, boundMs, readOutageMs, writableMs, leader: last.host };
+  const times = { eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader: last.host };
   return {
     event: event.name,
     title: event.title,
@@ -139,6 +180,8 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
 /** The times of an event, and the leader after it. */
 interface Times {
   readonly eventMs: number;
+  /** Milliseconds of the records' TTL. */
+  readonly ttlMs: number;
   /** Time from the event to the promotion, or without a writable member, and the TTL. */
   readonly boundMs: number;
   /** Longest time without a standby that answered. */
@@ -155,9 +198,9 @@ function figuresOf(
   times: Times,
 ): LaneFigures {
   if (calls instanceof Error) return { lane: lane.name, missed: [calls.message] };
-  const { eventMs, boundMs, readOutageMs, writableMs, leader } = times;
+  const { eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader } = times;
   const { good, errors, ...counted } = countCalls(calls, eventMs);
-  const late = calls.filter(({ startMs }) => startMs > writableMs + TTL_MS + SLACK_MS);
+  const late = calls.filter(({ startMs }) => startMs > writableMs + ttlMs + SLACK_MS);
   const misrouted = lane.reads
     ? []
     : late.filter(({ server, error }) =>
@@ -183,9 +226,9 @@ function show({ title, promotedMs, clusterOutageMs, readOutageMs, lanes }: Event
 const inside = Deno.args.find((arg) => arg.startsWith(INSIDE))?.slice(INSIDE.length);
 const [events, lanes] = [pick(EVENTS, "event"), pick(PATRONI_LANES, "lane")];
 const reason = whyUnsupported() ??
-  (findBind() && findPatroni()
+  (findBind() && findPatroni() && findProxies()
     ? undefined
-    : "Patroni, etcd, PostgreSQL 15 or BIND is not installed");
+    : "Patroni, etcd, PostgreSQL 15, BIND, PgBouncer or HAProxy is not installed");
 if (reason !== undefined) {
   console.error(`Cannot run the drill: ${reason}`);
   Deno.exit(2);

@@ -225,6 +225,21 @@ export class PatroniCluster implements AsyncDisposable {
     await this.#post(member, "restart", {});
   }
 
+  /** Pauses the cluster, as `patronictl pause` does, or lets it go on; resolves when every member knows. */
+  async pause(paused: boolean): Promise<void> {
+    await this.#post(this.members[0]!, "config", { pause: paused }, "PATCH");
+    await this.#until(paused ? "paused cluster" : "cluster that goes on", async () => {
+      const states = await Promise.all(
+        this.members.map(async ({ api }) => {
+          const signal = AbortSignal.timeout(ASK_LIMIT_MS);
+          const response = await fetch(`${api}/patroni`, { signal });
+          return ((await response.json()) as { pause?: boolean }).pause ?? false;
+        }).map((each) => each.catch(() => undefined)),
+      );
+      return states.every((each) => each === paused) ? true : undefined;
+    });
+  }
+
   /** Stops all and removes their data. */
   async stop(): Promise<void> {
     await Promise.all(this.members.map((member) => member.stop({ mode: "immediate" })));
@@ -236,8 +251,13 @@ export class PatroniCluster implements AsyncDisposable {
     await this.stop();
   }
 
-  async #post({ api }: PatroniMember, what: string, body: unknown): Promise<void> {
-    const response = await fetch(`${api}/${what}`, { method: "POST", body: JSON.stringify(body) });
+  async #post(
+    { api }: PatroniMember,
+    what: string,
+    body: unknown,
+    method: "POST" | "PATCH" = "POST",
+  ): Promise<void> {
+    const response = await fetch(`${api}/${what}`, { method, body: JSON.stringify(body) });
     const text = await response.text();
     if (!response.ok) throw new Error(`Cannot ${what}: Patroni says ${response.status}, ${text}`);
   }

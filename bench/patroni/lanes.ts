@@ -29,6 +29,8 @@ export interface PatroniLane {
   readonly ours?: true;
   /** Whether it reads from replicas. Default: it writes to the leader. */
   readonly reads?: true;
+  /** The proxy between it and the cluster. Default: none. */
+  readonly proxy?: "PgBouncer" | "HAProxy";
   /** Creates its client. */
   create(task: PatroniTask): Promise<LaneClient>;
 }
@@ -114,5 +116,9 @@ export const PATRONI_LANES: readonly PatroniLane[] = [
       });
     },
   },
+  ...(["PgBouncer", "HAProxy"] as const).flatMap((proxy): PatroniLane[] => [
+    { name: `pg.Pool behind ${proxy}`, proxy, create: like("pg.Pool query") },
+    { name: `dnspool, read-write, behind ${proxy}`, proxy, create: like("dnspool read-write") },
+  ]),
   { name: "dnspool, replicas", reads: true, ours: true, create: like("dnspool") },
 ];

@@ -1,11 +1,12 @@
 /**
- * What the drills of real stacks have in common: their arguments, their name server, and the file of their results.
+ * What the drills of real stacks have in common: their arguments, their name server, and the files of their results.
  *
  * @module
  */
 
 import { ROOT } from "../../scripts/check/run_deno.ts";
 import { NAMESERVER, run } from "../namespace.ts";
+import { savePicture } from "./picture.ts";
 
 const RESULTS = new URL("bench/results/stacks.json", ROOT);
 
@@ -45,4 +46,5 @@ export async function saveResults(
   const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };
   const all = { ...known, machine, versions: { ...known.versions, ...versions }, ...results };
   await Deno.writeTextFile(RESULTS, JSON.stringify(all, null, 2) + "\n");
+  await savePicture(all);
 }
