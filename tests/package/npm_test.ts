@@ -71,6 +71,8 @@ Deno.test("deno task npm: the package holds modules and declarations of every ex
     for (const path of paths.filter((path) => modules.test(path))) {
       const text = await Deno.readTextFile(`${dir}/${path}`);
       assert(text.trim() !== "", `${path} is empty`);
+      // deno-lint-ignore no-control-regex -- the first 128 characters
+      if (path.endsWith(".js")) assertEquals(/[^\x00-\x7f]/.exec(text)?.[0], undefined, path);
       const code = text.replace(/\/\*[^]*?\*\/|\/\/.*/g, "");
       const foreign = /\b(?:from |import\(|import )["'](?:npm:|jsr:|[^"']*\.ts["'])/.exec(code);
       assertEquals(foreign?.[0], undefined, path);
@@ -78,7 +80,7 @@ Deno.test("deno task npm: the package holds modules and declarations of every ex
     }
     assertEquals(
       await builtinsOf(`${dir}/package/dist/mod.js`),
-      ["node:dns/promises", "node:events"],
+      ["node:async_hooks", "node:dns/promises", "node:events"],
       "what takes long to load, such as node:net and node:tls on Bun, is imported when it is needed",
     );
   } finally {
@@ -191,6 +193,18 @@ Deno.test("bundleModules() puts all that the first entry loads into one chunk, a
   assertStringIncludes(core, 'from "node:process"');
   assertStringIncludes(core, "class A ");
   assertFalse(core.includes("A comment"));
+});
+
+Deno.test("bundleModules() escapes what is not ASCII, and the code means the same", async () => {
+  const { modules } = await build({
+    "mod.ts": "export const all: unknown[] =\n" +
+      "  ['…', `“${1}😀`, /^[«😀]$/u.test('😀'), { 'ä': 1 }, 'C:\\\\x'];\n",
+  });
+  const code = modules.get("mod.js") ?? modules.get("chunk-core.js")!;
+  // deno-lint-ignore no-control-regex -- the first 128 characters
+  assertFalse(/[^\x00-\x7f]/.test(code), code);
+  const { all } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  assertEquals(all, ["…", "“1😀", true, { "ä": 1 }, "C:\\x"]);
 });
 
 Deno.test("bundleModules() refuses imports that have no place in a package", async () => {

@@ -53,6 +53,20 @@ export async function bundleModules(
   });
   if (problems.length > 0) throw new Error(`Cannot build the package:\n${problems.join("\n")}`);
   return new Map(
-    output.flatMap((file) => file.type === "chunk" ? [[file.fileName, file.code]] : []),
+    output.flatMap((file) => file.type === "chunk" ? [[file.fileName, inAscii(file.code)]] : []),
+  );
+}
+
+/**
+ * Escapes all other characters than ASCII. Engines keep a module's text for as long as the process runs, in two bytes for
+ * each character if one of them does not fit into one.
+ *
+ * @param code JavaScript. Its tagged templates must not look at the raw text of such a character.
+ */
+function inAscii(code: string): string {
+  return code.replace(
+    // deno-lint-ignore no-control-regex -- the first 128 characters
+    /[^\x00-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
