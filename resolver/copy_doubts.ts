@@ -9,7 +9,7 @@
  * copy, unless it cannot reach the zone. The first answer is asked for a third time, and one name of a server at growing
  * intervals after that, until its TTL is over or was seen to count down, as that of a new copy does; the others wait for
  * what it finds out. A TTL that is larger than any before counts as the largest one until it counts down, or has
- * lasted; one that was not seen to count down gives way to a smaller one.
+ * lasted and is doubted once more; one that was not seen to count down gives way to a smaller one.
  *
  * @module
  */
@@ -121,7 +121,7 @@ export class CopyDoubts {
       this.#isFirst = last === undefined;
       return this.#doubt(next, next, next);
     }
-    return this.#believe(next, last);
+    return this.#believe(next, last, doubted !== undefined);
   }
 
   /** Forgets all answers. */
@@ -171,7 +171,7 @@ export class CopyDoubts {
     return { usableMs, askAgainAtMs: asks ? askAgainAtMs : Infinity };
   }
 
-  #believe(next: Last, last: Last | undefined): Belief {
+  #believe(next: Last, last: Last | undefined, wasDoubted: boolean): Belief {
     const { ttlMs, askedAtMs } = next;
     const countsDown = last !== undefined && ttlMs < last.ttlMs && isRestOf(next, last);
     const maxTtlMs = this.#maxTtlMs ?? ttlMs;
@@ -187,6 +187,12 @@ export class CopyDoubts {
     if (askedAtMs < this.#largerSinceMs + ttlMs) {
       // A copy that is about to end may be the only one that was seen so far, with a TTL of 0.
       return { usableMs: Math.max(maxTtlMs, DOUBTFUL_MS), askAgainAtMs: Infinity };
+    }
+    if (!wasDoubted) {
+      // It may have lasted because the name was not asked for meanwhile.
+      this.#doubted = next;
+      this.#isFirst = false;
+      return this.#doubt(next, next, next);
     }
     this.#largerSinceMs = undefined;
     this.#maxTtlMs = ttlMs;

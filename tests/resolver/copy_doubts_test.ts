@@ -68,6 +68,12 @@ Deno.test("CopyDoubts lets a TTL that is larger than any before count as that un
   assertEquals(beliefs([...larger, at(11, 25)]).at(-1), BELIEVED);
   const lasting = Array.from({ length: 7 }, (_, n) => at(11 + 5 * n, 30));
   assertEquals(beliefs([...larger, ...lasting]).at(-1), BELIEVED);
+  // It was not asked for meanwhile, and may come from an expired copy again.
+  const after = [...larger, at(20, 30), at(37, 30)];
+  assertEquals(beliefs(after).at(-1), [1, 0.25]);
+  assertEquals(beliefs([...after, at(37.25, 30), at(37.9, 30)]).at(-1), BELIEVED);
+  const back = [at(37.25, 5), at(41, 1), at(42, 30), at(42.25, 30), at(42.9, 30)];
+  assertEquals(beliefs([...after, ...back]).at(-1), [5, Infinity]);
 });
 
 Deno.test("CopyDoubts does not believe a larger TTL because the only one before was 0", () => {
