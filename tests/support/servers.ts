@@ -10,6 +10,7 @@ import { findBind } from "../../lab/authority.ts";
 import { findGalera } from "../../lab/galera.ts";
 import { findMariadb } from "../../lab/mariadb.ts";
 import { findPatroni } from "../../lab/patroni.ts";
+import { findProxies } from "../../lab/proxies.ts";
 import { findRedis } from "../../lab/redis.ts";
 import { findResolver, type ResolverName } from "../../lab/resolvers.ts";
 
@@ -40,6 +41,9 @@ export const redisTest: Register = needing("Redis", findRedis()).test;
 
 /** `Deno.test` for what needs a real cluster of Patroni, and BIND. */
 export const patroniTest: Register = needing("Patroni", findBind() && findPatroni()).test;
+
+/** `Deno.test` for what needs real proxies: PgBouncer and HAProxy. */
+export const proxiesTest: Register = needing("PgBouncer or no HAProxy", findProxies()).test;
 
 /** Returns `Deno.test` for what needs BIND as the authority, and these resolvers in front of it. */
 export function resolverTest(names: readonly ResolverName[]): Register {
