@@ -26,6 +26,9 @@ import type { Answer, Lookup, NameServer, Question } from "./lookup.ts";
  */
 const NO_TIMEOUT_MS = 3_600_000;
 
+/** The port that `node:dns` takes for a server without one. */
+const DNS_PORT = 53;
+
 /** Errors without a response over UDP. */
 const UNREACHED = new Set(["ECONNREFUSED", "ETIMEOUT"]);
 const NOT_FOUND = new Set(["ENOTFOUND", "ENODATA"]);
@@ -202,6 +205,14 @@ function giveBack(used: Used, isUsable: boolean): void {
   else if (isUsable) idle.push(used);
 }
 
+/**
+ * Names a server for `node:dns`, if possible without its port: of an IPv4 address with one, Node finds out with a large
+ * expression for IPv6 that it is not an address alone; in a new process that takes longer than all else in a question.
+ */
+function addressOf({ host, port }: NameServer): string {
+  return port === DNS_PORT ? host : hostPort(host, port);
+}
+
 function newResolver(): Resolver {
   return new Resolver({ timeout: NO_TIMEOUT_MS, tries: 1 });
 }
@@ -215,7 +226,7 @@ async function withResolver<T>(
   // Without a server, it asks those that were configured when it was made.
   const used = server ? takeResolver(question) : undefined;
   const resolver = used?.resolver ?? newResolver();
-  if (server) resolver.setServers([hostPort(server.host, server.port)]);
+  if (server) resolver.setServers([addressOf(server)]);
   used?.asked.add(question);
   const cancel = () => resolver.cancel();
   signal.addEventListener("abort", cancel, { once: true });
