@@ -273,6 +273,14 @@ export interface Adapter<C> {
    */
   check?(destination: Destination): void;
   /**
+   * Loads the driver. Called before the first connection of an engine is opened, at the same time as the DNS query, so
+   * that `connect` need not wait for it. A failure is ignored: `connect` is called all the same, and must load the driver
+   * itself if that was not done. Default: nothing is loaded ahead of `connect`.
+   *
+   * @returns Fulfilled when the driver is loaded, with anything.
+   */
+  load?(): Promise<unknown>;
+  /**
    * Opens a connection to `ip`, never to `target.host`, and completes the handshake and the login. Called for each new
    * connection, and without `probe` for a probe. The pool limits the time by `connectTimeout` with `target.signal`; a
    * connection that comes after the end of the attempt is passed to `terminate`.

@@ -98,6 +98,8 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
       checkDriverTls(destination);
     },
 
+    load,
+
     async connect(ip: string, target: Target): Promise<C> {
       const postgres = await load();
       checkModule(postgres);

@@ -156,6 +156,8 @@ export function lazyMariadbAdapter<C extends MariadbClient>(
 
     socketPath: (path: string) => path,
 
+    load,
+
     async connect(ip: string, target: Target): Promise<C> {
       const mariadb = await load();
       checkModule(mariadb);

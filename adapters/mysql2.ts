@@ -137,6 +137,8 @@ export function lazyMysql2Adapter<C extends Mysql2Client>(
 
     socketPath: (path: string) => path,
 
+    load,
+
     async connect(ip: string, target: Target): Promise<C> {
       const mysql2 = await load();
       checkModule(mysql2);

@@ -109,6 +109,8 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
 
     socketPath: postgresSocketPath,
 
+    load,
+
     async connect(ip: string, target: Target): Promise<C> {
       const pg = await load();
       checkModule(pg);

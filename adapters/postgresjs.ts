@@ -54,7 +54,7 @@ export function postgresjsAdapter<S extends PostgresjsSql>(
 export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
   load: () => Promise<PostgresjsFunction<S>>,
 ): Adapter<S> {
-  return adapterOf<S>({
+  const { adapter } = adapterOf<S>({
     check(destination) {
       checkPasswords(destination, { functions: true });
       readOptions(destination);
@@ -77,5 +77,6 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
         begin: (sql) => sql.unsafe("SELECT 1"),
       };
     },
-  }).adapter;
+  });
+  return { ...adapter, load };
 }

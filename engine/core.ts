@@ -252,6 +252,7 @@ export class EngineCore<C> {
   }
 
   #createPool(): PoolGeneration<C> {
+    this.#loadDriver();
     const settings = this.#settings;
     const connections = this.#createSource(() => housekeeper.start(), settings);
     const parts = { answer: this.answer, connections };
@@ -264,6 +265,14 @@ export class EngineCore<C> {
     const leaseSource = settings.poolClass === "static" ? new StaticPool(pool, parts) : pool;
     this.#leaseSource = leaseSource;
     return { pool, housekeeper, leaseSource };
+  }
+
+  /** Loads the driver while the name is resolved. If that fails, the first connect says so. */
+  async #loadDriver(): Promise<void> {
+    if (this.#history.connected || this.#adapter.load === undefined) return;
+    try {
+      await this.#adapter.load();
+    } catch { /* the connect tries it again */ }
   }
 
   #createSource(onOpened: () => void, settings: EngineSettings<C>): ConnectionSource<C> {

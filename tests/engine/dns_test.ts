@@ -1183,3 +1183,39 @@ Deno.test("retireGrace counts for each lease from when its address departed last
   assertLess(Math.abs(time.nowMs - firstMs - 30_000), 100);
   await engine.close();
 });
+
+Deno.test("the driver is loaded while the name is resolved for the first time; if that fails, connect() is called all the same", async () => {
+  using _time = fakeTime();
+  for (const fails of [false, true]) {
+    const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>();
+    const { promise: loaded, resolve: onLoaded } = Promise.withResolvers<void>();
+    let loads = 0;
+    const env = fakeEngine();
+    const engine = getDnsEngine("fake://other.internal/db", {
+      dnsFallback: false,
+      dnsLookup: {
+        name: "fake",
+        async lookup() {
+          onAsked();
+          await loaded; // for ever if nothing is loaded before the answer
+          return { addresses: [A], ttl: 10 };
+        },
+      },
+      adapter: {
+        ...env.adapter,
+        async load() {
+          loads++;
+          await asked;
+          onLoaded();
+          if (fails) throw new Error("not installed");
+        },
+      },
+    });
+    assertEquals(loads, 0);
+    assertEquals(await engine.use(({ address }) => address), A);
+    await engine.dispose();
+    assertEquals(await engine.use(({ address }) => address), A);
+    assertEquals(loads, 1);
+    await engine.close();
+  }
+});
