@@ -123,7 +123,7 @@ export class Server implements Lookup {
   addresses: readonly string[] = ["10.0.0.0"];
   ttl: number | undefined = 5;
   cache: CacheState = { keeps: false, staleTtl: undefined, marks: false, fetchMs: 0, fails: false };
-  /** Whether nothing told an expired answer from a new one: it did not say so, and its TTL is one that the record had before. */
+  /** Whether nothing told an expired answer from a new one: it did not say so, and its TTL is one that the record had before, or lasted. */
   hidExpired = false;
   /** When the event loop was blocked last. */
   stalledMs = -Infinity;
@@ -157,6 +157,8 @@ export class Server implements Lookup {
     | { readonly addresses: readonly string[]; readonly ttl: number; madeMs: number }
     | undefined;
   #isFetching = false;
+  /** Time since which each answer was from a copy past its end. */
+  #expiredSinceMs: number | undefined;
   /** The largest TTL of a copy. */
   #longestTtl = 0;
   /** How many of the next messages of each server are lost. */
@@ -317,18 +319,24 @@ export class Server implements Lookup {
     const copy = this.#copy;
     const leftMs = copy ? copy.madeMs + copy.ttl * 1000 - this.#clock.nowMs : 0;
     if (copy && leftMs > 0) {
+      this.#expiredSinceMs = undefined;
       return { addresses: copy.addresses, ttl: Math.ceil(leftMs / 1000), stale: false };
     }
     if (copy && cache.staleTtl !== undefined) {
+      this.#expiredSinceMs ??= this.#clock.nowMs;
       this.hidExpired ||= !cache.marks && this.#isHidden(copy, cache.staleTtl);
       this.#fetch();
       return { addresses: copy.addresses, ttl: cache.staleTtl, stale: cache.marks };
     }
+    this.#expiredSinceMs = undefined;
     const made = this.#makeCopy();
     return { ...made, stale: false };
   }
 
   #isHidden({ ttl }: Copy, staleTtl: number): boolean {
+    // A copy with a TTL of 0 is always served past its end: the other TTL lasts, as that of a zone's own server does.
+    const lastedMs = this.#clock.nowMs - this.#expiredSinceMs!;
+    if (ttl === 0 && lastedMs >= staleTtl * 1000) return true;
     return staleTtl > ttl && staleTtl <= this.#longestTtl;
   }
 
