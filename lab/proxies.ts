@@ -18,8 +18,10 @@
  * @module
  */
 
+import net from "node:net";
 import path from "node:path";
 import { type Installed, installedPrograms } from "./installed_programs.ts";
+import { pause } from "./processes.ts";
 import type { Programs } from "./programs.ts";
 import { type Kind, LabServer, launch, type ServerOptions } from "./server.ts";
 import { makeOwned } from "./work_dir.ts";
@@ -45,6 +47,9 @@ export const HAPROXY: Installed<"haproxy"> = installedPrograms({
 const SIGNALS: Kind["signals"] = { fast: "SIGTERM", immediate: "SIGKILL" };
 const PGBOUNCER_KIND: Kind = { name: "PgBouncer", ready: /process up/, signals: SIGNALS };
 const HAPROXY_KIND: Kind = { name: "HAProxy", ready: /Using \w+\(\) as the/, signals: SIGNALS };
+
+/** Milliseconds after which a start has failed. */
+const LIMIT_MS = 10_000;
 
 /** Returns whether this machine has both. */
 export function findProxies(): true | undefined {
@@ -90,10 +95,34 @@ export class ProxyServer extends LabServer {
     this.#command = command(this.dataDir);
   }
 
+  /** Starts it; resolves when its port accepts connections: HAProxy reports nothing after it has opened it. */
+  override async start(signal?: AbortSignal): Promise<void> {
+    await super.start(signal);
+    const endMs = performance.now() + LIMIT_MS;
+    while (!await accepts(this.address)) {
+      signal?.throwIfAborted();
+      if (!this.running || performance.now() > endMs) {
+        throw new Error(`Cannot start ${this.title} on ${this.where}: ${this.log}`);
+      }
+      await pause(5);
+    }
+  }
+
   protected override command(): [string, string[]] {
     const [program, args] = this.#command;
     return [program, [...args]];
   }
+}
+
+function accepts(where: { host: string; port: number }): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(where);
+    socket.once("error", () => resolve(false));
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
 }
 
 /** Starts a PgBouncer. */
