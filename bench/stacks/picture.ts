@@ -43,7 +43,7 @@ const PANELS: Readonly<
 const RESULTS = new URL("../results/stacks.json", import.meta.url);
 const PICTURE = new URL("../results/stacks.svg", import.meta.url);
 
-const NAME_WIDTH = 360;
+const NAME_WIDTH = 420;
 const CELL = { width: 160, bar: 90 };
 const ROW_HEIGHT = 19;
 const HEAD_HEIGHT = 56;
