@@ -155,7 +155,9 @@ export class CopyDoubts {
     const ageMs = next.askedAtMs - doubted.askedAtMs;
     if (ageMs < ASK_AGAIN_MS.at(-1)!) return false;
     if (!this.#isFirst || this.#server.isAuthority) return true;
-    return next.ttlMs < doubted.ttlMs || ageMs >= doubted.ttlMs;
+    if (next.ttlMs < doubted.ttlMs) return true;
+    // One that came ahead of the end of the TTL, and alone, may be from a copy that had ended.
+    return ageMs >= doubted.ttlMs && (!isAlone(next, last) || hasEnded(last, next));
   }
 
   #doubt(next: Last, doubted: Last, last: Last): Belief {

@@ -102,6 +102,10 @@ Deno.test("CopyDoubts asks for the first answer of DNS again at growing interval
   assertEquals(asked, [0, 0.25, 0.9, 2.25, 2.95, 7.38, 8.08, 20.2, 20.9, 29.5, 30.2]);
   const start = [at(0, 30), at(0.25, 30), at(0.9, 30)];
   assertEquals(beliefs([...start, at(2.25, 28)], true).at(-1), BELIEVED);
+  // Ahead of the end of a TTL, the question may be the first one for which the resolver asks.
+  const late = [...start, at(20, 30), at(20.7, 30), at(49, 30)];
+  assertEquals(beliefs(late, true).at(-1), [Infinity, 0.7]);
+  assertEquals(beliefs([...late, at(49.7, 30)], true).at(-1), BELIEVED);
   assertEquals(beliefs([...start, at(2.25, 2, "10.0.0.2")], true).at(-1), BELIEVED);
 });
 
@@ -120,7 +124,7 @@ Deno.test("CopyDoubts takes a server for the zone's own only if a TTL was seen n
     for (const second of seconds) doubts.onAnswer(at(second, 30));
     return server.isAuthority;
   };
-  assertEquals(asked(0, 0.25, 0.9, 2.25, 2.95, 30), true);
+  assertEquals(asked(0, 0.25, 0.9, 2.25, 2.95, 30, 30.7), true);
   assertEquals(asked(0, 0.25, 0.9, 2.25, 2.95), false);
   assertEquals([asked(0, 30), asked(0, 0.25, 0.9, 30)], [false, false]);
 });
