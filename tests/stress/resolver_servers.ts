@@ -334,9 +334,9 @@ export class Server implements Lookup {
   }
 
   #isHidden({ ttl }: Copy, staleTtl: number): boolean {
-    // A copy with a TTL of 0 is always served past its end: the other TTL lasts, as that of a zone's own server does.
+    // The other TTL lasts, as that of a zone's own server does. A copy with a TTL of 0 is always served past its end.
     const lastedMs = this.#clock.nowMs - this.#expiredSinceMs!;
-    if (ttl === 0 && lastedMs >= staleTtl * 1000) return true;
+    if (lastedMs >= staleTtl * 1000) return true;
     return staleTtl > ttl && staleTtl <= this.#longestTtl;
   }
 
