@@ -39,6 +39,8 @@ const LEFT_MS = 1000;
 const SERVED_LIMIT_MS = 60_000;
 /** Milliseconds by which timers are late on a machine that is too busy for a time limit of a second to mean anything. */
 const MAX_LAG_MS = 100;
+/** Pause between two logins by which the server's own delay is measured. */
+const LOGIN_PAUSE_MS = 100;
 const MAX_TRIES = 3;
 
 const LIMITS: Limits = { poolSize: 6, poolTimeout: 30, connectTimeout: 8 };
@@ -290,16 +292,59 @@ interface Stage {
   readonly startDns: StartDns;
 }
 
+/** Measures how long a login takes by a client that no pool has, until it is disposed of: a starved server answers late. */
+class Logins implements AsyncDisposable {
+  readonly #done: { readonly atMs: number; readonly tookMs: number }[] = [];
+  readonly #running: Promise<void>;
+  #beganMs = 0;
+  #stopped = false;
+
+  constructor(subject: Subject, url: string) {
+    this.#running = this.#loop(subject, url);
+  }
+
+  /** Returns the longest login since a moment, that under way included, in milliseconds. */
+  longestSince(sinceMs: number): number {
+    const done = this.#done.filter(({ atMs }) => atMs >= sinceMs).map(({ tookMs }) => tookMs);
+    return Math.max(performance.now() - this.#beganMs, ...done);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  async #loop(subject: Subject, url: string): Promise<void> {
+    while (!this.#stopped) {
+      this.#beganMs = performance.now();
+      const caller = subject.make(url, { ...LIMITS, poolSize: 1 }, {});
+      await caller.run("SELECT 1").catch(() => {});
+      const atMs = performance.now();
+      this.#done.push({ atMs, tookMs: atMs - this.#beganMs });
+      await caller.end();
+      await pause(LOGIN_PAUSE_MS);
+    }
+  }
+}
+
 /** Registers the tests of what needs no process of its own. */
 export function testConditions(database: Subject["database"], register: Register): void {
   const title = `${database}: a healthy server loses no lease, a bad one is left, the limit holds`;
   register(title, async () => {
     await using stack = new AsyncDisposableStack();
     const server = await startServer(database, stack);
+    const subjects = SUBJECTS.filter((subject) => subject.database === database);
+    const logins = stack.use(
+      new Logins(subjects[0]!, urlOf(database, server.host, server.port)),
+    );
     const cells = runCells(
-      SUBJECTS.filter((subject) => subject.database === database),
+      subjects,
       CONDITIONS.filter(({ blocked }) => !blocked),
-      (subject, condition, dnsFault) => runOnWays(server, subject, condition, dnsFault),
+      async (subject, condition, dnsFault) => {
+        const beganMs = performance.now();
+        const cell = await runOnWays(server, subject, condition, dnsFault);
+        return { ...cell, lagMs: Math.max(cell.lagMs, logins.longestSince(beganMs)) };
+      },
     );
     await finish(`conditions of ${database}`, await cells);
   });
