@@ -6,7 +6,13 @@
  */
 
 import process from "node:process";
-import { type DnsOptions, type Engine, getDnsEngine, type LookupName } from "@dnspool/dnspool";
+import {
+  type DnsOptions,
+  type Engine,
+  type EngineObserver,
+  getDnsEngine,
+  type LookupName,
+} from "@dnspool/dnspool";
 import { dohLookup } from "@dnspool/dnspool/lookups/doh";
 import { fakeAdapter } from "@dnspool/dnspool/testing";
 
@@ -41,7 +47,10 @@ export type DriverReport =
     readonly address: string;
     /** The first checkout that gave it. */
     readonly at: number;
-    /** The longest that the driver's own timer was late since the engine's report before, in milliseconds. */
+    /**
+     * The longest that the driver's own timer was late since the engine's report before, or that the server let an answer
+     * wait, in milliseconds: a packet that is lost between the server and the zone costs most of a second.
+     */
     readonly lateMs: number;
   }
   /** A checkout failed. */
@@ -69,9 +78,10 @@ function sourceOf({ lookup, server, ca }: Asked): DnsOptions {
     : { dnsLookup: lookup, dnsNameservers: [server] };
 }
 
-function engineFor(asked: Asked): Engine<unknown> {
+function engineFor(asked: Asked, observer: EngineObserver = {}): Engine<unknown> {
   return getDnsEngine(`fake://app@${asked.name}/lab`, {
     adapter: fakeAdapter(),
+    observer,
     ...sourceOf(asked),
     dnsFallback: false,
     poolSize: 1,
@@ -90,7 +100,10 @@ class Follower {
 
   constructor(asked: Asked) {
     this.#asked = asked;
-    this.#engine = engineFor(asked);
+    const resolved = ({ seconds }: { readonly seconds: number }) => {
+      this.#lateMs = Math.max(this.#lateMs, seconds * 1000);
+    };
+    this.#engine = engineFor(asked, { resolved });
   }
 
   /** Checks out once, unless the checkout before still waits; the timer was late by `lateMs`. */

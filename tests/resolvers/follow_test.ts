@@ -25,7 +25,7 @@ const programs = [
   ...new Set(setups.flatMap(({ program }): ResolverName[] => program ? [program] : [])),
 ];
 
-/** Returns the longest time that a move may take, in seconds, where a timer was late by `late` meanwhile. */
+/** Returns the longest time that a move may take, in seconds, where a timer or an answer was late by `late` meanwhile. */
 function limit({ extra = () => 0 }: Setup, late = 0): number {
   return TTL + 0.3 + extra(TTL) + 0.2 + 2 * late;
 }

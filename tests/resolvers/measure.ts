@@ -59,7 +59,7 @@ export interface Cell {
   questions: number;
   /** Seconds that the longest checkout took. */
   wait: number;
-  /** Seconds that a timer of the driver or of this process was late, at most, before each move was followed. */
+  /** Seconds that a timer of the driver or of this process was late, or an answer, at most, before each move was followed. */
   readonly late: number[];
   /** The codes of failed checkouts, with their number. */
   readonly failures: Record<string, number>;
@@ -101,7 +101,7 @@ class Followed {
   /** The address that checkouts give, and since when. */
   #given = "";
   #givenMs = 0;
-  /** The longest that a timer was late since the move: on a busy machine the name servers are as late. */
+  /** The longest that a timer or an answer was late since the move: on a busy machine the name servers are as late. */
   #lateMs = 0;
   static #count = 0;
 
@@ -115,7 +115,7 @@ class Followed {
     return this.#given !== "" && this.#given === this.#wanted;
   }
 
-  /** Seconds that a timer was late, at most, since the record moved. */
+  /** Seconds that a timer or an answer was late, at most, since the record moved. */
   get late(): number {
     return this.#lateMs / 1000;
   }
