@@ -18,6 +18,7 @@ import type { Lease } from "../../pool/lease.ts";
 import type { FakeClient } from "../../testing/mod.ts";
 import { balanced, type FakeEngine, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime, type TestTime } from "../support/time.ts";
+import { resolvable } from "../support/waiting.ts";
 import { driverError, FakeServers } from "../stress/pool_servers.ts";
 import { countListeners } from "../stress/pool_timers.ts";
 
@@ -1187,8 +1188,8 @@ Deno.test("retireGrace counts for each lease from when its address departed last
 Deno.test("the driver is loaded while the name is resolved for the first time; if that fails, connect() is called all the same", async () => {
   using _time = fakeTime();
   for (const fails of [false, true]) {
-    const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>();
-    const { promise: loaded, resolve: onLoaded } = Promise.withResolvers<void>();
+    const { promise: asked, resolve: onAsked } = resolvable<void>();
+    const { promise: loaded, resolve: onLoaded } = resolvable<void>();
     let loads = 0;
     const env = fakeEngine();
     const engine = getDnsEngine("fake://other.internal/db", {

@@ -14,7 +14,7 @@ import { freePort, loopbackPair } from "../../lab/free_port.ts";
 import { type PostgresServer, preparePostgres, startPostgres } from "../../lab/postgres.ts";
 import { type FakeLookup, fakeLookup } from "../support/fake_lookup.ts";
 import { Lag } from "../support/lag.ts";
-import { soon } from "../support/waiting.ts";
+import { resolvable, soon } from "../support/waiting.ts";
 
 interface Pair {
   readonly primary: PostgresServer;
@@ -207,7 +207,7 @@ Deno.test("getDnsEngine() on a primary and its standby", async (t) => {
       async () => {
         dns.addresses = [standby.host, primary.host];
         const adapter = pgAdapter(pg);
-        const refused = Promise.withResolvers<void>();
+        const refused = resolvable<void>();
         const engine = make({
           targetSessionAttrs: "read-write",
           connectTimeout: 60,
