@@ -19,17 +19,8 @@ import { LaneProcess } from "./failover/run.ts";
 import { GALERA_EVENTS, type GaleraEvent } from "./galera/events.ts";
 import { GALERA_LANES, type GaleraLane, type GaleraTask } from "./galera/lanes.ts";
 import { type Refusal, Watch } from "./galera/watch.ts";
-import {
-  bundle,
-  INSIDE,
-  NAMESERVER,
-  NODE,
-  PREPARED,
-  runInside,
-  setUpNamespace,
-  whyUnsupported,
-} from "./namespace.ts";
-import { pick, prepareNameServer, saveResults } from "./stacks/drill.ts";
+import { NAMESERVER, NODE, PREPARED } from "./namespace.ts";
+import { runDrill } from "./stacks/drill.ts";
 import { countCalls, type LaneFigures, missedOf, showLanes } from "./stacks/figures.ts";
 import { type Call, WORKERS } from "./stacks/lane.ts";
 
@@ -219,29 +210,15 @@ function show({ title, clusterOutageMs, refusingMs, movedMs, lanes }: EventFigur
   showLanes(lanes, [...usual, "perSecond"]);
 }
 
-const inside = Deno.args.find((arg) => arg.startsWith(INSIDE))?.slice(INSIDE.length);
-const [events, lanes] = [pick(GALERA_EVENTS, "event"), pick(GALERA_LANES, "lane")];
-const reason = whyUnsupported() ??
-  (findBind() && findGalera() ? undefined : "MariaDB, Galera, rsync or BIND is not installed");
-if (reason !== undefined) {
-  console.error(`Cannot run the drill: ${reason}`);
-  Deno.exit(2);
-}
-if (inside === undefined) {
-  const prepare = async () => void await bundle("bench/galera/lane.ts", BUNDLE);
-  Deno.exit(await runInside("bench/galera.ts", Deno.args, prepare));
-}
-await setUpNamespace(inside);
-await prepareNameServer();
-const results: EventFigures[] = [];
 let versions: Readonly<Record<string, string>> = {};
-for (const event of events) {
-  results.push(await runEvent(event, lanes));
-  show(results.at(-1)!);
-}
-if (events === GALERA_EVENTS && lanes === GALERA_LANES) {
-  await saveResults({ versions, galera: results });
-}
-const met = results.every(({ lanes }) => lanes.every(({ missed }) => missed.length === 0));
-console.log(met ? "\nEvery goal is met" : "\nA goal is missed");
-Deno.exit(met ? 0 : 1);
+await runDrill({
+  name: "galera",
+  missing: findBind() && findGalera() ? undefined : "MariaDB, Galera, rsync or BIND",
+  events: GALERA_EVENTS,
+  lanes: GALERA_LANES,
+  bundle: BUNDLE,
+  hasGoals: true,
+  runEvent,
+  show,
+  versions: () => versions,
+});

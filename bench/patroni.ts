@@ -25,20 +25,11 @@ import {
 import { pause } from "../lab/processes.ts";
 import { findProxies, type ProxyServer, startHaproxy, startPgbouncer } from "../lab/proxies.ts";
 import { LaneProcess } from "./failover/run.ts";
-import {
-  bundle,
-  INSIDE,
-  NAMESERVER,
-  NODE,
-  PREPARED,
-  runInside,
-  setUpNamespace,
-  whyUnsupported,
-} from "./namespace.ts";
+import { NAMESERVER, NODE, PREPARED } from "./namespace.ts";
 import { type Event, EVENTS, Monitor, promotedAt } from "./patroni/events.ts";
 import { PATRONI_LANES, type PatroniLane, type PatroniTask } from "./patroni/lanes.ts";
 import { TUNED_PGBOUNCER } from "./proxies/lanes.ts";
-import { pick, prepareNameServer, saveResults } from "./stacks/drill.ts";
+import { runDrill } from "./stacks/drill.ts";
 import { countCalls, type LaneFigures, missedOf, showLanes } from "./stacks/figures.ts";
 import { type Call, WORKERS } from "./stacks/lane.ts";
 
@@ -223,31 +214,17 @@ function show({ title, promotedMs, clusterOutageMs, readOutageMs, lanes }: Event
   showLanes(lanes);
 }
 
-const inside = Deno.args.find((arg) => arg.startsWith(INSIDE))?.slice(INSIDE.length);
-const [events, lanes] = [pick(EVENTS, "event"), pick(PATRONI_LANES, "lane")];
-const reason = whyUnsupported() ??
-  (findBind() && findPatroni() && findProxies()
-    ? undefined
-    : "Patroni, etcd, PostgreSQL 15, BIND, PgBouncer or HAProxy is not installed");
-if (reason !== undefined) {
-  console.error(`Cannot run the drill: ${reason}`);
-  Deno.exit(2);
-}
-if (inside === undefined) {
-  const prepare = async () => void await bundle("bench/patroni/lane.ts", BUNDLE);
-  Deno.exit(await runInside("bench/patroni.ts", Deno.args, prepare));
-}
-await setUpNamespace(inside);
-await prepareNameServer();
-const results: EventFigures[] = [];
 let versions: Readonly<Record<string, string>> = {};
-for (const event of events) {
-  results.push(await runEvent(event, lanes));
-  show(results.at(-1)!);
-}
-if (events === EVENTS && lanes === PATRONI_LANES) {
-  await saveResults({ versions, patroni: results });
-}
-const met = results.every(({ lanes }) => lanes.every(({ missed }) => missed.length === 0));
-console.log(met ? "\nEvery goal is met" : "\nA goal is missed");
-Deno.exit(met ? 0 : 1);
+await runDrill({
+  name: "patroni",
+  missing: findBind() && findPatroni() && findProxies()
+    ? undefined
+    : "Patroni, etcd, PostgreSQL 15, BIND, PgBouncer or HAProxy",
+  events: EVENTS,
+  lanes: PATRONI_LANES,
+  bundle: BUNDLE,
+  hasGoals: true,
+  runEvent,
+  show,
+  versions: () => versions,
+});

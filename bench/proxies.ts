@@ -20,19 +20,10 @@ import { pause } from "../lab/processes.ts";
 import { findProxies, type ProxyServer, startHaproxy, startPgbouncer } from "../lab/proxies.ts";
 import type { LaneTask } from "./failover/lanes.ts";
 import { LaneProcess } from "./failover/run.ts";
-import {
-  bundle,
-  INSIDE,
-  NAMESERVER,
-  NODE,
-  PREPARED,
-  runInside,
-  setUpNamespace,
-  whyUnsupported,
-} from "./namespace.ts";
+import { NAMESERVER, NODE, PREPARED } from "./namespace.ts";
 import { PROXIES_EVENTS, type ProxiesEvent } from "./proxies/events.ts";
 import { PROXIES, PROXIES_LANES, type ProxiesKind, type ProxiesLane } from "./proxies/lanes.ts";
-import { pick, prepareNameServer, saveResults } from "./stacks/drill.ts";
+import { runDrill } from "./stacks/drill.ts";
 import { countCalls, type LaneFigures, showLanes } from "./stacks/figures.ts";
 import type { Call } from "./stacks/lane.ts";
 
@@ -195,30 +186,22 @@ function figuresOf(
   return { ...which, ...counted, leftMs, failingMs, errors, missed: [] };
 }
 
-const inside = Deno.args.find((arg) => arg.startsWith(INSIDE))?.slice(INSIDE.length);
-const [events, lanes] = [pick(PROXIES_EVENTS, "event"), pick(PROXIES_LANES, "lane")];
-const reason = whyUnsupported() ??
-  (findBind() && findProxies() ? undefined : "PgBouncer, HAProxy or BIND is not installed");
-if (reason !== undefined) {
-  console.error(`Cannot run the drill: ${reason}`);
-  Deno.exit(2);
-}
-if (inside === undefined) {
-  const prepare = async () => void await bundle("bench/proxies/lane.ts", BUNDLE);
-  Deno.exit(await runInside("bench/proxies.ts", Deno.args, prepare));
-}
-await setUpNamespace(inside);
-await prepareNameServer();
-const results: EventFigures[] = [];
-let versions: Readonly<Record<string, string>> = {};
-for (const event of events) {
-  results.push(await runEvent(event, lanes));
-  console.log(`\n${event.title}`);
-  showLanes(results.at(-1)!.lanes, [
+function show({ title, lanes }: EventFigures): void {
+  console.log(`\n${title}`);
+  showLanes(lanes, [
     ...["calls", "outageMs", "failed", "failingMs", "longestMs", "leftMs"] as const,
   ]);
 }
-if (events === PROXIES_EVENTS && lanes === PROXIES_LANES) {
-  await saveResults({ versions, proxies: results });
-}
-Deno.exit(results.every(({ lanes }) => lanes.every(({ missed }) => missed.length === 0)) ? 0 : 1);
+
+let versions: Readonly<Record<string, string>> = {};
+await runDrill({
+  name: "proxies",
+  missing: findBind() && findProxies() ? undefined : "PgBouncer, HAProxy or BIND",
+  events: PROXIES_EVENTS,
+  lanes: PROXIES_LANES,
+  bundle: BUNDLE,
+  hasGoals: false,
+  runEvent,
+  show,
+  versions: () => versions,
+});
