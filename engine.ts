@@ -4,7 +4,6 @@
  * @module
  */
 
-import { EngineCore } from "./engine/core.ts";
 import { DnsEngine } from "./engine/dns_engine.ts";
 import type { EngineOptions } from "./engine/options.ts";
 import { setUp } from "./engine/setup.ts";
@@ -56,7 +55,7 @@ export function getDnsEngine<C = unknown>(
   options?: EngineOptions<C>,
 ): Engine<C> {
   const setup = setUp<C>(DatabaseUrl.parse(url), options);
-  const engine = new DnsEngine<C>(setup, new EngineCore<C>(setup));
+  const engine = new DnsEngine<C>(setup);
   for (const created of setup.created) created(engine);
   return engine;
 }

@@ -31,7 +31,7 @@ import { answerFor } from "./answer.ts";
 import { displayHosts, isService } from "./destination.ts";
 import { Listening } from "./listening.ts";
 import type { EngineSettings } from "./options.ts";
-import type { EngineSetup } from "./setup.ts";
+import { type EngineSetup, placeOf } from "./setup.ts";
 import type { EngineEventMap } from "./types.ts";
 
 /** A pool between two calls of `dispose()`. */
@@ -85,7 +85,9 @@ export class EngineCore<C> {
   #closing: Promise<void> | undefined;
 
   /** @param setup The URL, the adapter and the options. */
-  constructor({ url, adapter, settings, hosts, destination, secrets }: EngineSetup<C>) {
+  constructor(setup: EngineSetup<C>) {
+    const { url, adapter, settings } = setup;
+    const { hosts, destination, secrets } = placeOf(setup);
     this.#settings = settings;
     this.#adapter = adapter;
     this.host = displayHosts(url, hosts);

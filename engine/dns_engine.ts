@@ -9,6 +9,7 @@ import { ConnectionLostError, DnsPoolError, type PoolCounts } from "../errors.ts
 import { mustBe, outOfRange } from "../internal/argument_error.ts";
 import { deadline, inThisContext } from "../internal/async.ts";
 import { awakeTimer, now } from "../internal/clock.ts";
+import { PassingTarget } from "../internal/passing_target.ts";
 import { redactServerErrors } from "../internal/redact.ts";
 import { OptionReader } from "../internal/option_reader.ts";
 import { isOf } from "../internal/thrown.ts";
@@ -19,7 +20,7 @@ import type { Slot } from "../pool/slot.ts";
 import { readBeginOptions, readLimit } from "./begin_options.ts";
 import { readListenRequest } from "./channel_listener.ts";
 import { CallLimit, type Guard } from "./call_limit.ts";
-import type { EngineCore } from "./core.ts";
+import { EngineCore } from "./core.ts";
 import type { EngineSettings } from "./options.ts";
 import { type EngineSetup, requireMethod } from "./setup.ts";
 import { type Run, savepoint, statementLog, statementRunner, transaction } from "./statements.ts";
@@ -39,6 +40,9 @@ import type { DatabaseUrl } from "./url.ts";
 /** Default of the option `drain`, in seconds. */
 const DRAIN = 10;
 
+/** What most engines differ in from their siblings: nothing. */
+const NO_EXECUTION_OPTIONS: ExecutionOptions = Object.freeze({});
+
 /**
  * Closes an engine that the program refers to no more, nor to a sibling of it: code that is loaded anew while it is
  * developed leaves such engines behind. A default of `idleTimeout` would do it later, and would read the clock at each
@@ -49,35 +53,55 @@ const forgotten: FinalizationRegistry<EngineCore<unknown>> = new FinalizationReg
 });
 
 /** An engine or one of its siblings. */
-export class DnsEngine<C> extends EventTarget implements Engine<C> {
+export class DnsEngine<C> extends PassingTarget implements Engine<C> {
   readonly url: DatabaseUrl;
   readonly driver: string;
 
   readonly #setup: EngineSetup<C>;
-  readonly #adapter: Adapter<C>;
-  readonly #settings: EngineSettings<C>;
-  readonly #core: EngineCore<C>;
   readonly #execution: ExecutionOptions;
-  /** Removes data from a server's error, if the option says so. */
-  readonly #hideData: (error: unknown) => unknown;
+  /** Made by the first use: a program may have an engine for each of thousands of databases. */
+  #madeCore: EngineCore<C> | undefined;
 
   /**
    * @param setup The URL, the adapter and the options.
-   * @param core What the engine shares with its siblings.
+   * @param core What the engine shares with its siblings. Default: it has none yet.
    * @param execution The options in which it differs from them.
    */
-  constructor(setup: EngineSetup<C>, core: EngineCore<C>, execution: ExecutionOptions = {}) {
+  constructor(
+    setup: EngineSetup<C>,
+    core?: EngineCore<C>,
+    execution: ExecutionOptions = NO_EXECUTION_OPTIONS,
+  ) {
     super();
     this.url = setup.url;
     this.driver = setup.adapter.name;
     this.#setup = setup;
-    this.#adapter = setup.adapter;
-    this.#settings = setup.settings;
-    this.#core = core;
     this.#execution = execution;
-    this.#hideData = setup.settings.hideParameters ? redactServerErrors : asItIs;
+    if (core) this.#keep(core);
+  }
+
+  get #adapter(): Adapter<C> {
+    return this.#setup.adapter;
+  }
+
+  get #settings(): EngineSettings<C> {
+    return this.#setup.settings;
+  }
+
+  /** What the engine shares with its siblings. */
+  get #core(): EngineCore<C> {
+    return this.#madeCore ?? this.#keep(new EngineCore(this.#setup));
+  }
+
+  #keep(core: EngineCore<C>): EngineCore<C> {
     core.engines++;
     forgotten.register(this, core as EngineCore<unknown>);
+    return this.#madeCore = core;
+  }
+
+  /** Removes data from a server's error, if the option says so. */
+  get #hideData(): (error: unknown) => unknown {
+    return this.#settings.hideParameters ? redactServerErrors : asItIs;
   }
 
   /** Changes limits of an engine's pool, for the drop-ins. */
@@ -272,7 +296,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
   }
 
   dispose(): Promise<void> {
-    return this.#core.dispose();
+    return this.#madeCore?.dispose() ?? Promise.resolve();
   }
 
   async close(options?: { drain?: number }): Promise<void> {
@@ -301,7 +325,7 @@ export class DnsEngine<C> extends EventTarget implements Engine<C> {
     options?: boolean | { capture?: boolean },
   ): void {
     const target = listener as EventListenerOrEventListenerObject | null;
-    this.#core.events.removeEventListener(type, target, options);
+    this.#madeCore?.events.removeEventListener(type, target, options);
   }
 
   override dispatchEvent(event: Event): boolean {

@@ -13,6 +13,7 @@ import {
 } from "../internal/argument_error.ts";
 import type { Echo, Logger } from "../internal/log.ts";
 import { OptionReader } from "../internal/option_reader.ts";
+import { SharedObjects } from "../internal/shared.ts";
 import type { Balance } from "../pool/connection/address_order.ts";
 import type { CredentialsFunction } from "../pool/connection/credentials.ts";
 import { HOOK_NAMES, type PoolHooks } from "../pool/connection/hooks.ts";
@@ -255,6 +256,9 @@ const HOST_ARGS = ["host", "hostname", "hostaddr", "socketPath", "connectionStri
  */
 const WRITER_RETIRE_GRACE = 2;
 
+/** An object option that is not given: the same one each time, so that the settings of engines can be shared. */
+const NOTHING = Object.freeze({});
+
 const LOAD_BALANCE = ["ordered", "random", "round-robin", "least-connections"] as const;
 
 /**
@@ -352,8 +356,10 @@ export function readEngineOptions<C>(options: unknown): EngineSettings<C> {
     hideParameters: reader.boolean("hideParameters", false),
   };
   reader.done();
-  return settings;
+  return sharedSettings.of(settings) as EngineSettings<C>;
 }
+
+const sharedSettings = new SharedObjects<EngineSettings<never>>();
 
 function readLogger(value: unknown): Logger {
   const logger = value as Partial<Logger> | null;
@@ -377,7 +383,8 @@ function readFunctions<T extends object>(
   option: "hooks" | "observer",
   names: readonly string[],
 ): T {
-  const functions = reader.object<T>(option, {} as T);
+  const functions = reader.object<T>(option, NOTHING as T);
+  if (functions === NOTHING) return functions;
   for (const [name, value] of Object.entries(functions)) {
     if (!names.includes(name)) {
       throw unknownName(name, option === "hooks" ? "a hook" : "a method of an observer", names);
@@ -409,7 +416,8 @@ function checkAdapter<C>(value: unknown): Adapter<C> {
 }
 
 function readConnectArgs(reader: OptionReader): Readonly<Record<string, unknown>> {
-  const args = reader.object<Record<string, unknown>>("connectArgs", {});
+  const args = reader.object<Readonly<Record<string, unknown>>>("connectArgs", NOTHING);
+  if (args === NOTHING) return args;
   for (const name of HOST_ARGS) {
     if (!(name in args)) continue;
     const reason = "the address comes from DNS, put the host into the URL";

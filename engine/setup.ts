@@ -9,7 +9,7 @@ import type { Adapter, Destination } from "../adapters/adapter.ts";
 import { adapterByUrl } from "../adapters/by_url.ts";
 import { mustBe, mustNotBeGiven, oneOf } from "../internal/argument_error.ts";
 import type { Secrets } from "../internal/redact.ts";
-import { destinationOf, type EngineHost, hostsOf, withSecrets } from "./destination.ts";
+import { destinationOf, type EngineHost, hostsOf, isService, withSecrets } from "./destination.ts";
 import {
   type EngineOptions,
   type EngineSettings,
@@ -24,15 +24,22 @@ export interface EngineSetup<C> {
   readonly url: DatabaseUrl;
   readonly adapter: Adapter<C>;
   readonly settings: EngineSettings<C>;
+  /** Callbacks of plugins for the finished engine. */
+  readonly created: readonly ((engine: unknown) => void)[];
+}
+
+/** Where the connections of an engine go to. */
+export interface EnginePlace {
   /** The hosts, in the order of preference. */
   readonly hosts: readonly EngineHost[];
   /** What the adapter is told about the database on the first host. */
   readonly destination: Destination;
   /** What must be in no log line and no message. */
   readonly secrets: Secrets;
-  /** Callbacks of plugins for the finished engine. */
-  readonly created: readonly ((engine: unknown) => void)[];
 }
+
+/** The callbacks of most engines. */
+const NONE_CREATED: EngineSetup<never>["created"] = Object.freeze([]);
 
 /**
  * Reads what an engine is made of.
@@ -56,12 +63,20 @@ export function setUp<C>(
   checkCredentials(setup.url, adapter, settings);
   checkMethods(adapter, settings);
   checkPoolClass(setup.options, settings);
-  const hosts = hostsOf(setup.url, adapter, settings);
-  const { destination, secrets } = withSecrets(destinationOf(setup.url, hosts[0]!, settings));
+  isService(setup.url, settings);
+  const { hosts, destination } = placeOf({ url: setup.url, adapter, settings });
   for (const { host, port } of hosts) adapter.check?.({ ...destination, host, port });
   if (adapter.volatile?.(destination)) checkInMemory(setup.options, settings);
-  const { created } = setup;
-  return { url: setup.url, adapter, settings, hosts, destination, secrets, created };
+  const created = setup.created.length === 0 ? NONE_CREATED : setup.created;
+  return { url: setup.url, adapter, settings, created };
+}
+
+/** Returns where the connections go to. Not part of the setup: a program may have thousands of engines without any. */
+export function placeOf<C>(
+  { url, adapter, settings }: Pick<EngineSetup<C>, "url" | "adapter" | "settings">,
+): EnginePlace {
+  const hosts = hostsOf(url, adapter, settings);
+  return { hosts, ...withSecrets(destinationOf(url, hosts[0]!, settings)) };
 }
 
 /**

@@ -12,6 +12,7 @@ import {
 } from "../internal/argument_error.ts";
 import { canonicalIp, ipFamily } from "../internal/ip.ts";
 import { OptionReader } from "../internal/option_reader.ts";
+import { SharedObjects } from "../internal/shared.ts";
 import { resolvConf } from "../lookups/internal/system_files.ts";
 import { DOH_URL_RULE, readDohUrl } from "../lookups/internal/doh_url.ts";
 import type { HostsUse } from "../lookups/hosts.ts";
@@ -117,7 +118,7 @@ export function readDnsOptions(
 
 /** Reads the options of a resolution from an object that may hold others as well. */
 export function dnsSettings(reader: OptionReader): DnsSettings {
-  const nameservers = reader.value("dnsNameservers", [], readNameservers);
+  const nameservers = reader.value("dnsNameservers", NO_NAMESERVERS, readNameservers);
   const lookup = reader.value<LookupName | Lookup>("dnsLookup", "system", readLookup);
   const asksSystem = nameservers.length === 0 && (lookup === "system" || lookup === "wire");
   const attempts = asksSystem ? resolvConf()?.attempts : undefined;
@@ -141,8 +142,13 @@ export function dnsSettings(reader: OptionReader): DnsSettings {
     const allowed = `at most "dnsMaxTtl", which is ${maxTtlMs / 1000}`;
     throw outOfRange("dnsMinTtl", allowed, minTtlMs / 1000);
   }
-  return settings;
+  return sharedSettings.of(settings);
 }
+
+/** No servers are given: the same list each time, so that settings can be shared. */
+const NO_NAMESERVERS: readonly NameServer[] = Object.freeze([]);
+
+const sharedSettings = new SharedObjects<DnsSettings>();
 
 function readHosts(
   reader: OptionReader,

@@ -1,22 +1,40 @@
 import { assert } from "@std/assert";
 import process from "node:process";
-import { type Engine, getDnsEngine } from "../../mod.ts";
+import { type Engine, type EngineOptions, getDnsEngine } from "../../mod.ts";
 import { fakeAdapter, type FakeClient } from "../../testing/mod.ts";
 import { collector } from "../support/garbage.ts";
 
 const collect = collector();
 
-Deno.test("an engine that is not used takes less than 5,500 bytes", async () => {
+/** Returns the bytes for one engine that is not used. */
+async function bytesOfEngine(
+  urlOf: (index: number) => string,
+  optionsOf: (index: number) => EngineOptions<FakeClient>,
+): Promise<number> {
   const count = 2000;
   const adapter = fakeAdapter();
-  const make = () => getDnsEngine("fake://db.internal/orders", { adapter });
-  await make().close(); // what is made once belongs to no engine
+  const make = (index: number) => getDnsEngine(urlOf(index), { adapter, ...optionsOf(index) });
+  await make(0).close(); // what is made once belongs to no engine
   const engines = new Array<Engine<FakeClient> | undefined>(count).fill(undefined);
   collect();
   const before = process.memoryUsage().heapUsed;
-  for (let index = 0; index < count; index++) engines[index] = make();
+  for (let index = 0; index < count; index++) engines[index] = make(index);
   collect();
   const bytes = (process.memoryUsage().heapUsed - before) / count;
-  assert(bytes < 5500, `${Math.round(bytes)} bytes`);
   for (const engine of engines) await engine!.close();
+  return bytes;
+}
+
+Deno.test("an engine that is not used takes less than 1,000 bytes, on one name or on names of their own", async () => {
+  const urls = [() => "fake://db.internal/orders", (index: number) => `fake://db${index}/orders`];
+  for (const urlOf of urls) {
+    const bytes = await bytesOfEngine(urlOf, () => ({ poolSize: 10, maxOverflow: 0 }));
+    assert(bytes < 1000, `${Math.round(bytes)} bytes`);
+  }
+});
+
+Deno.test("an engine whose options are its own takes less than 2,000 bytes while it is not used", async () => {
+  const optionsOf = (index: number) => ({ poolLoggingName: `orders ${index}`, connectArgs: {} });
+  const bytes = await bytesOfEngine(() => "fake://db.internal/orders", optionsOf);
+  assert(bytes < 2000, `${Math.round(bytes)} bytes`);
 });
