@@ -15,14 +15,14 @@
 import { findBind, startAuthority, ZONE } from "../lab/authority.ts";
 import { findGalera, type GaleraCluster, startGalera } from "../lab/galera.ts";
 import { pause } from "../lab/processes.ts";
-import { LaneProcess } from "./failover/run.ts";
 import { GALERA_EVENTS, type GaleraEvent } from "./galera/events.ts";
 import { GALERA_LANES, type GaleraLane, type GaleraTask } from "./galera/lanes.ts";
 import { type Refusal, Watch } from "./galera/watch.ts";
-import { NAMESERVER, NODE, PREPARED } from "./namespace.ts";
+import { NAMESERVER } from "./namespace.ts";
 import { runDrill } from "./stacks/drill.ts";
 import { countCalls, type LaneFigures, missedOf, showLanes } from "./stacks/figures.ts";
 import { type Call, WORKERS } from "./stacks/lane.ts";
+import { runLanes } from "./stacks/run_lanes.ts";
 
 const BUNDLE = "galera_lane.mjs";
 const NODES = `nodes.${ZONE}`;
@@ -93,25 +93,23 @@ async function runEvent(
     ]
   ) await node.ask(text);
   await cluster.settled();
-  const processes = lanes.map((lane) => {
-    const task: GaleraTask = {
-      ...{ lane: lane.name, dialect: "mariadb", work: "write and read", nodes: cluster.hosts },
-      ...{ host: lane.writer ? WRITER : NODES, port: cluster.port },
-      ...{ user: userOf(lane), password: PASSWORD, database: "test" },
-    };
-    return new LaneProcess<Call[]>(NODE, [PREPARED + BUNDLE, JSON.stringify(task)]);
-  });
-  stack.defer(async () => void await Promise.all(processes.map((each) => each.terminate())));
-  await Promise.all(processes.map((each) => each.ready()));
-  const watch = new Watch(cluster, { authority, name: WRITER, ttl: TTL });
-  for (const each of processes) each.send("go");
-  await pause(BEFORE_MS);
-  const eventMs = Date.now();
-  await event.run(cluster, node);
-  await pause(AFTER_MS);
-  const { outageMs: clusterOutageMs } = watch.outage(eventMs);
-  for (const each of processes) each.send("stop");
-  const reports = await Promise.all(processes.map((each) => each.report()));
+  const tasks = lanes.map((lane): GaleraTask => ({
+    ...{ lane: lane.name, dialect: "mariadb", work: "write and read", nodes: cluster.hosts },
+    ...{ host: lane.writer ? WRITER : NODES, port: cluster.port },
+    ...{ user: userOf(lane), password: PASSWORD, database: "test" },
+  }));
+  const { reports, seen: { watch, eventMs, clusterOutageMs } } = await runLanes(
+    BUNDLE,
+    tasks,
+    async () => {
+      const watch = new Watch(cluster, { authority, name: WRITER, ttl: TTL });
+      await pause(BEFORE_MS);
+      const eventMs = Date.now();
+      await event.run(cluster, node);
+      await pause(AFTER_MS);
+      return { watch, eventMs, clusterOutageMs: watch.outage(eventMs).outageMs };
+    },
+  );
   const refusals = await watch.stop();
   await cluster.settled();
   const rows = await node.ask("SELECT CONCAT(lane, ' ', id) AS name FROM test.ledger");

@@ -24,14 +24,14 @@ import {
 } from "../lab/patroni.ts";
 import { pause } from "../lab/processes.ts";
 import { findProxies, type ProxyServer, startHaproxy, startPgbouncer } from "../lab/proxies.ts";
-import { LaneProcess } from "./failover/run.ts";
-import { NAMESERVER, NODE, PREPARED } from "./namespace.ts";
+import { NAMESERVER } from "./namespace.ts";
 import { type Event, EVENTS, Monitor, promotedAt } from "./patroni/events.ts";
 import { PATRONI_LANES, type PatroniLane, type PatroniTask } from "./patroni/lanes.ts";
 import { TUNED_PGBOUNCER } from "./proxies/lanes.ts";
 import { runDrill } from "./stacks/drill.ts";
 import { countCalls, type LaneFigures, missedOf, showLanes } from "./stacks/figures.ts";
 import { type Call, WORKERS } from "./stacks/lane.ts";
+import { runLanes } from "./stacks/run_lanes.ts";
 
 const BUNDLE = "patroni_lane.mjs";
 const LOGIN = { user: "drill", password: "drill" };
@@ -113,30 +113,26 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
       proxy === undefined ? undefined : stack.use(await PROXIES[proxy](cluster))
     ),
   );
-  const processes = lanes.map((lane, index) => {
-    const task: PatroniTask = {
-      ...{ lane: lane.name, dialect: "postgres", work: "write and read" },
-      ...{ host: lane.reads ? REPLICAS : PRIMARY, port: cluster.port, ...LOGIN },
-      ...{ database: "postgres", members, apis: cluster.members.map(({ api }) => api) },
-      ...proxies[index]?.address,
-    };
-    const args = [PREPARED + BUNDLE, JSON.stringify(task)];
-    return new LaneProcess<Call[]>(NODE, args);
+  const tasks = lanes.map((lane, index): PatroniTask => ({
+    ...{ lane: lane.name, dialect: "postgres", work: "write and read" },
+    ...{ host: lane.reads ? REPLICAS : PRIMARY, port: cluster.port, ...LOGIN },
+    ...{ database: "postgres", members, apis: cluster.members.map(({ api }) => api) },
+    ...proxies[index]?.address,
+  }));
+  const { reports, seen } = await runLanes(BUNDLE, tasks, async () => {
+    const monitor = new Monitor(cluster);
+    await pause(BEFORE_MS);
+    const eventMs = Date.now();
+    await event.run(cluster, leader);
+    await pause(AFTER_MS);
+    const outages = [monitor.writeOutage(eventMs), monitor.readOutage(eventMs)] as const;
+    return { monitor, eventMs, outages };
   });
-  stack.defer(async () => void await Promise.all(processes.map((each) => each.terminate())));
-  await Promise.all(processes.map((each) => each.ready()));
-  const monitor = new Monitor(cluster);
-  for (const each of processes) each.send("go");
-  await pause(BEFORE_MS);
-  const eventMs = Date.now();
-  await event.run(cluster, leader);
-  await pause(AFTER_MS);
-  const { outageMs: clusterOutageMs, endMs } = monitor.writeOutage(eventMs);
-  const { outageMs: readOutageMs } = monitor.readOutage(eventMs);
+  const { monitor, eventMs, outages: [writeOutage, readOutage] } = seen;
+  const { outageMs: clusterOutageMs, endMs } = writeOutage;
+  const { outageMs: readOutageMs } = readOutage;
   const promoted = cluster.members.map((each) => promotedAt(each, eventMs))
     .filter((each) => each !== undefined);
-  for (const each of processes) each.send("stop");
-  const reports = await Promise.all(processes.map((each) => each.report()));
   await monitor.stop();
   const last = (await cluster.leader())!;
   if (Deno.env.get("DRILL_VERBOSE")) {

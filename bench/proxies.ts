@@ -19,13 +19,13 @@ import { type PostgresServer, startPostgres } from "../lab/postgres.ts";
 import { pause } from "../lab/processes.ts";
 import { findProxies, type ProxyServer, startHaproxy, startPgbouncer } from "../lab/proxies.ts";
 import type { LaneTask } from "./failover/lanes.ts";
-import { LaneProcess } from "./failover/run.ts";
-import { NAMESERVER, NODE, PREPARED } from "./namespace.ts";
+import { NAMESERVER } from "./namespace.ts";
 import { PROXIES_EVENTS, type ProxiesEvent } from "./proxies/events.ts";
 import { PROXIES, PROXIES_LANES, type ProxiesKind, type ProxiesLane } from "./proxies/lanes.ts";
 import { runDrill } from "./stacks/drill.ts";
 import { countCalls, type LaneFigures, showLanes } from "./stacks/figures.ts";
 import type { Call } from "./stacks/lane.ts";
+import { runLanes } from "./stacks/run_lanes.ts";
 
 const BUNDLE = "proxies_lane.mjs";
 const NAME = `db.${ZONE}`;
@@ -114,18 +114,10 @@ async function runEvent(
       return [name, proxies[index]!.version];
     })),
   };
-  const processes = lanes.map((lane, index) => {
-    const task: LaneTask = {
-      ...{ lane: lane.name, dialect: "postgres", work: "write and read" },
-      ...{ ...LOGIN, ...proxies[index]!.address },
-    };
-    return new LaneProcess<Call[]>(NODE, [PREPARED + BUNDLE, JSON.stringify(task)]);
-  });
-  stack.defer(async () => void await Promise.all(processes.map((each) => each.terminate())));
-  await Promise.all(processes.map((each) => each.ready()));
-  for (const each of processes) each.send("go");
-  await pause(BEFORE_MS);
-  const eventMs = Date.now();
+  const tasks = lanes.map((lane, index): LaneTask => ({
+    ...{ lane: lane.name, dialect: "postgres", work: "write and read" },
+    ...{ ...LOGIN, ...proxies[index]!.address },
+  }));
   let movedMs: number | undefined;
   const move = async () => {
     await authority.set(NAME, [next.host], TTL);
@@ -137,11 +129,13 @@ async function runEvent(
       await askAt(`postgresql://${LOGIN.user}@${where}/pgbouncer`, "RECONNECT");
     }));
   };
-  await event.run({ authority, old, next, move, ask });
-  await pause(event.afterMs);
-  const endMs = Date.now();
-  for (const each of processes) each.send("stop");
-  const reports = await Promise.all(processes.map((each) => each.report()));
+  const { reports, seen: { eventMs, endMs } } = await runLanes(BUNDLE, tasks, async () => {
+    await pause(BEFORE_MS);
+    const eventMs = Date.now();
+    await event.run({ authority, old, next, move, ask });
+    await pause(event.afterMs);
+    return { eventMs, endMs: Date.now() };
+  });
   if (Deno.env.get("DRILL_VERBOSE")) {
     for (const each of proxies) console.error(each.log.split("\n").slice(-30).join("\n"));
   }

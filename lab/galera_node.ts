@@ -7,7 +7,6 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import path from "node:path";
-import mysql from "npm:mysql2@^3.24/promise";
 import { type MariadbOptions, MariadbServer, prepareMariadb } from "./mariadb.ts";
 import type { MariadbPrograms } from "./mariadb_data.ts";
 import { run } from "./processes.ts";
@@ -34,9 +33,6 @@ const SETTINGS = {
   wsrep_sst_method: "rsync",
 };
 const PROVIDER = { "gcache.size": "8M", "gcache.page_size": "8M" };
-
-/** Milliseconds that a node has to answer a question. */
-const ASK_LIMIT_MS = 2000;
 
 /** Returns the path of the library; `undefined` if this machine lacks it, or what a node joins with. */
 export function findLibrary(): string | undefined {
@@ -103,21 +99,6 @@ export class GaleraNode extends MariadbServer {
       };
     } catch {
       return undefined;
-    }
-  }
-
-  /** Runs a statement as the administrator, in a session of its own. */
-  async ask(text: string): Promise<readonly Record<string, unknown>[]> {
-    const client = await mysql.createConnection({
-      uri: this.adminUrl(),
-      connectTimeout: ASK_LIMIT_MS,
-    });
-    client.on("error", () => {}); // it fails the statement as well
-    try {
-      const [rows] = await client.query({ sql: text, timeout: ASK_LIMIT_MS });
-      return rows as Record<string, unknown>[];
-    } finally {
-      await client.end();
     }
   }
 

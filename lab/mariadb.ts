@@ -20,6 +20,7 @@
  * @module
  */
 
+import mysql from "npm:mysql2@^3.24/promise";
 import { installedPrograms } from "./installed_programs.ts";
 import { ADMIN, freshData, type MariadbPrograms } from "./mariadb_data.ts";
 import type { Waiting } from "./programs.ts";
@@ -92,6 +93,9 @@ const SETTINGS = {
   table_open_cache: 200,
 };
 
+/** Milliseconds that a server has to answer a question. */
+const ASK_LIMIT_MS = 2000;
+
 const KIND: Kind = {
   name: "MariaDB",
   ready: /ready for connections/,
@@ -130,6 +134,29 @@ export class MariadbServer extends LabServer {
   /** Returns the administrator's URL, with the password: for `SET GLOBAL read_only = ON`, for instance. */
   adminUrl(host: string = bracketed(this.host)): string {
     return this.#url(ADMIN, host);
+  }
+
+  /**
+   * Runs a statement as the administrator, in a session of its own.
+   *
+   * @param text The statement.
+   * @param limitMs Milliseconds in which it has to be answered. Default: 2000.
+   * @returns Its rows; an empty array, or the driver's report, for a statement without rows.
+   */
+  async ask(
+    text: string,
+    limitMs: number = ASK_LIMIT_MS,
+  ): Promise<readonly Record<string, unknown>[]> {
+    const client = await mysql.createConnection({ uri: this.adminUrl(), connectTimeout: limitMs });
+    client.on("error", () => {}); // it fails the statement as well
+    try {
+      const [rows] = await client.query({ sql: text, timeout: limitMs });
+      await client.end();
+      return rows as Record<string, unknown>[];
+    } catch (error) {
+      client.destroy(); // a server that is frozen takes no goodbye
+      throw error;
+    }
   }
 
   /** Fills the directory of its data. */

@@ -10,6 +10,8 @@ import process from "node:process";
 import { mariadbAdapter } from "../../adapters/mariadb.ts";
 import { mysql2Adapter } from "../../adapters/mysql2.ts";
 import { pgAdapter } from "../../adapters/pg.ts";
+import { DnsMariadbPool } from "../../drop_in/mariadb_pool.ts";
+import { DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
 import { DnsPgPool } from "../../drop_in/pg_pool.ts";
 import { type Adapter, type EngineOptions, getDnsEngine } from "../../mod.ts";
 import { type LaneTask, POOL_SIZE } from "./lanes.ts";
@@ -115,6 +117,18 @@ export const CLIENTS: Readonly<Record<string, (task: LaneTask) => Promise<LaneCl
       query: async (sql) => valueOf((await pool.query(sql)).rows),
       status: () => pool.engine?.status(),
     };
+  },
+
+  async "dnspool drop-in for mysql2"(task) {
+    const options: Driver = { ...common(task), connectionLimit: POOL_SIZE, ...task.options };
+    const pool = new DnsMysql2Pool(await load("mysql2/promise"), options);
+    return { query: async (sql) => valueOf((await pool.query(sql))[0]) };
+  },
+
+  async "dnspool drop-in for mariadb"(task) {
+    const options: Driver = { ...common(task), connectionLimit: POOL_SIZE, ...task.options };
+    const pool = new DnsMariadbPool(await load("mariadb"), options);
+    return { query: async (sql) => valueOf(await pool.query(sql)) };
   },
 
   "pg.Pool query": (task) => pgQuery(task),

@@ -5,13 +5,9 @@
  * @module
  */
 
-import { DnsMysql2Pool } from "../../drop_in/mysql2_pool.ts";
 import type { EngineOptions } from "../../mod.ts";
 import { CLIENTS, type LaneClient } from "../failover/clients.ts";
 import { type LaneTask, POOL_SIZE } from "../failover/lanes.ts";
-
-// deno-lint-ignore no-explicit-any -- the module is not known when types are checked
-type Mysql2PoolOptions = any;
 
 /** The task of a lane's process, as JSON in its first argument. */
 export interface GaleraTask extends LaneTask {
@@ -60,12 +56,7 @@ export const GALERA_LANES: readonly GaleraLane[] = [
   {
     name: "DnsMysql2Pool",
     ours: true,
-    async create(task) {
-      const { default: mysql } = await import(MYSQL2!);
-      const options: Mysql2PoolOptions = { ...common(task), host: task.host, ...FOR_GALERA };
-      const pool = new DnsMysql2Pool(mysql, options);
-      return { query: async (text) => valueOf((await pool.query(text))[0]) };
-    },
+    create: like("dnspool drop-in for mysql2", FOR_GALERA),
   },
   { name: "dnspool, mysql2, no options", create: like("dnspool with mysql2") },
   {

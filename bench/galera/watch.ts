@@ -5,16 +5,12 @@
  * @module
  */
 
-import mysql from "npm:mysql2@^3.24/promise";
 import type { Authority } from "../../lab/authority.ts";
 import type { GaleraCluster, GaleraNode } from "../../lab/galera.ts";
 import { pause } from "../../lab/processes.ts";
 import { type Gap, longestGap } from "../stacks/figures.ts";
+import { inSessions, type SessionWork } from "../stacks/mysql_sessions.ts";
 
-/** Milliseconds that a node has to answer. */
-const LIMIT_MS = 1000;
-/** Milliseconds between two questions. */
-const EVERY_MS = 25;
 /** Milliseconds between two looks at the nodes by what keeps the writer's name. */
 const KEEPER_MS = 250;
 
@@ -93,43 +89,27 @@ export class Watch {
   }
 
   #ask(node: GaleraNode): Promise<void> {
-    return this.#repeat(node, async (ask) => {
-      const [status] = await ask("SHOW STATUS LIKE 'wsrep_ready'");
-      const [rejects] = await ask("SHOW GLOBAL VARIABLES LIKE 'wsrep_reject_queries'");
-      const isReady = status?.Value === "ON" && rejects?.Value === "NONE";
-      this.#note(node, isReady ? "ready" : "refusing");
-    }, () => this.#note(node, "down"));
-  }
-
-  #write(node: GaleraNode): Promise<void> {
-    return this.#repeat(node, async (ask) => {
-      await ask("INSERT INTO watched VALUES (NULL)");
-      this.#writes.push(Date.now());
+    return this.#repeat(node, {
+      work: async (ask) => {
+        const [status] = await ask("SHOW STATUS LIKE 'wsrep_ready'");
+        const [rejects] = await ask("SHOW GLOBAL VARIABLES LIKE 'wsrep_reject_queries'");
+        const isReady = status?.Value === "ON" && rejects?.Value === "NONE";
+        this.#note(node, isReady ? "ready" : "refusing");
+      },
+      onFailed: () => this.#note(node, "down"),
     });
   }
 
-  /** Works with one session after another until the end. */
-  async #repeat(
-    node: GaleraNode,
-    work: (ask: (text: string) => Promise<Record<string, unknown>[]>) => Promise<void>,
-    onFailed: () => void = () => {},
-  ): Promise<void> {
-    while (!this.#stopped) {
-      let client: mysql.Connection | undefined;
-      try {
-        client = await mysql.createConnection({ uri: node.adminUrl(), connectTimeout: LIMIT_MS });
-        client.on("error", () => {}); // it fails the statement as well
-        const ask = async (sql: string) =>
-          (await client!.query({ sql, timeout: LIMIT_MS }))[0] as Record<string, unknown>[];
-        while (!this.#stopped) {
-          await work(ask);
-          await pause(EVERY_MS);
-        }
-      } catch {
-        onFailed();
-        await pause(EVERY_MS);
-      }
-      client?.destroy();
-    }
+  #write(node: GaleraNode): Promise<void> {
+    return this.#repeat(node, {
+      work: async (ask) => {
+        await ask("INSERT INTO watched VALUES (NULL)");
+        this.#writes.push(Date.now());
+      },
+    });
+  }
+
+  #repeat(node: GaleraNode, work: Omit<SessionWork, "isStopped">): Promise<void> {
+    return inSessions(node.adminUrl(), { ...work, isStopped: () => this.#stopped });
   }
 }
