@@ -15,6 +15,7 @@ import { connectionLost, leaseTimeoutError } from "../pool/connection/close.ts";
 import {
   CurrentAddresses,
   DepartureWatch,
+  type Progress,
   type RetiredConnection,
   RetiredConnections,
 } from "../pool/connection/departures.ts";
@@ -26,7 +27,7 @@ import type { Lease } from "../pool/lease.ts";
 import { Pool } from "../pool/pool.ts";
 import type { Slot } from "../pool/slot.ts";
 import { StaticPool } from "../pool/static_pool.ts";
-import type { AddressChange, AnswerSource } from "../resolver/answer_source.ts";
+import type { AddressChange, AnswerSource, Watcher } from "../resolver/answer_source.ts";
 import { answerFor } from "./answer.ts";
 import { displayHosts, isService } from "./destination.ts";
 import { Listening } from "./listening.ts";
@@ -37,7 +38,8 @@ import type { EngineEventMap } from "./types.ts";
 /** A pool between two calls of `dispose()`. */
 interface PoolGeneration<C> {
   readonly pool: Pool<C>;
-  readonly housekeeper: Housekeeper<C>;
+  /** `undefined` if nothing is ever due. */
+  readonly housekeeper: Housekeeper<C> | undefined;
   /** The pool itself, or the one that shares its one connection. */
   readonly leaseSource: Pick<Pool<C>, "checkout" | "tryCheckout">;
 }
@@ -46,7 +48,7 @@ interface PoolGeneration<C> {
 const FORGOTTEN_RETRY_MS = 1000;
 
 /** Shared by an engine and its siblings. */
-export class EngineCore<C> {
+export class EngineCore<C> implements Watcher, Progress {
   /** Number of the engine and its siblings, as far as the program still refers to them. */
   engines = 0;
   /** Whether the adapter's `query()` has called `onDone`: the driver has callbacks, in which waiters can be served. */
@@ -95,14 +97,12 @@ export class EngineCore<C> {
     this.#poolSettings = poolSettings(this.name, settings);
     const logger = redactingLogger(settings.logger, secrets);
     this.log = new Log(logger, settings.echo, settings.loggingName ?? this.host);
-    this.#poolLog = new Log(logger, settings.echoPool, this.name);
+    const sharesLog = settings.echoPool === settings.echo &&
+      settings.loggingName === settings.poolName;
+    this.#poolLog = sharesLog ? this.log : new Log(logger, settings.echoPool, this.name);
     const srv = isService(url, settings);
     this.answer = answerFor(hosts, { dns: settings.dns, local: adapter.local === true, srv });
-    this.#unwatch = this.answer.watch({
-      onChange: (change, isFirst) => this.#onChange(change, isFirst),
-      onAnswer: (askedAtMs) => this.#onResolved(askedAtMs),
-      onError: (error, askedAtMs) => this.#onResolved(askedAtMs, error),
-    });
+    this.#unwatch = this.answer.watch(this);
     const target = {
       ...destination,
       host: this.host,
@@ -115,12 +115,7 @@ export class EngineCore<C> {
       this.answer,
       settings.lingerMs,
       (address) => this.#onDeparted(address),
-      {
-        isWaitedFor: () => this.#pools.some((pool) => pool.isWaitedFor),
-        handedOut: () => this.#pools.reduce((sum, { slots }) => sum + slots.handedOut, 0),
-        connectMs: (address) =>
-          Math.min(this.#dialer.usualMs(address) || Infinity, settings.connectTimeoutMs / 2),
-      },
+      this,
     );
   }
 
@@ -196,7 +191,7 @@ export class EngineCore<C> {
     disposed.pool.close(`Cannot check out a connection to "${this.name}": the pool was disposed`);
     // Its leases may take long: the housekeeper goes on until they are released.
     disposed.pool.pendingCloses.drained().then(() => {
-      disposed.housekeeper.stop();
+      disposed.housekeeper?.stop();
       others.delete(disposed);
     });
     await keptAlive(disposed.pool.pendingCloses.all());
@@ -243,7 +238,7 @@ export class EngineCore<C> {
     }
     await drained;
     // Until now they went on: a lease on a server that no longer answers must not outlast `leaseProbeAfter`.
-    for (const { housekeeper } of generations) housekeeper.stop();
+    for (const { housekeeper } of generations) housekeeper?.stop();
     this.#end?.abort();
     await unlistened;
     await this.#dialer.closed();
@@ -256,17 +251,25 @@ export class EngineCore<C> {
   #createPool(): PoolGeneration<C> {
     this.#loadDriver();
     const settings = this.#settings;
-    const connections = this.#createSource(() => housekeeper.start(), settings);
+    const isKept = Housekeeper.isNeeded(settings);
+    const connections = this.#createSource(
+      isKept ? () => housekeeper?.start() : undefined,
+      settings,
+    );
     const parts = { answer: this.answer, connections };
     const pool = new Pool<C>(parts, this.#poolSettings);
-    const housekeeper: Housekeeper<C> = new Housekeeper(pool, settings, {
+    const housekeeper = isKept ? this.#createHousekeeper(pool) : undefined;
+    const leaseSource = settings.poolClass === "static" ? new StaticPool(pool, parts) : pool;
+    this.#leaseSource = leaseSource;
+    return { pool, housekeeper, leaseSource };
+  }
+
+  #createHousekeeper(pool: Pool<C>): Housekeeper<C> {
+    return new Housekeeper(pool, this.#settings, {
       onLongLease: (slot, heldMs) => this.#onLongLease(slot, heldMs),
       onExpiredLease: (slot, heldMs) => this.#onExpiredLease(pool, slot, heldMs),
       onSuspect: (address) => this.#onSuspect(address),
     });
-    const leaseSource = settings.poolClass === "static" ? new StaticPool(pool, parts) : pool;
-    this.#leaseSource = leaseSource;
-    return { pool, housekeeper, leaseSource };
   }
 
   /** Loads the driver while the name is resolved. If that fails, the first connect says so. */
@@ -277,7 +280,10 @@ export class EngineCore<C> {
     } catch { /* the connect tries it again */ }
   }
 
-  #createSource(onOpened: () => void, settings: EngineSettings<C>): ConnectionSource<C> {
+  #createSource(
+    onOpened: (() => void) | undefined,
+    settings: EngineSettings<C>,
+  ): ConnectionSource<C> {
     return new ConnectionSource<C>({
       answer: this.answer,
       addresses: this.#addresses,
@@ -293,6 +299,27 @@ export class EngineCore<C> {
     return new PoolClosedError(`Cannot listen on "${this.name}": the engine is closed`);
   }
 
+  isWaitedFor(): boolean {
+    return this.#pools.some((pool) => pool.isWaitedFor);
+  }
+
+  handedOut(): number {
+    return this.#pools.reduce((sum, { slots }) => sum + slots.handedOut, 0);
+  }
+
+  connectMs(address: string): number {
+    const { connectTimeoutMs } = this.#settings;
+    return Math.min(this.#dialer.usualMs(address) || Infinity, connectTimeoutMs / 2);
+  }
+
+  onAnswer(askedAtMs: number): void {
+    this.#onResolved(askedAtMs);
+  }
+
+  onError(error: unknown, askedAtMs: number): void {
+    this.#onResolved(askedAtMs, error);
+  }
+
   /** Is told that a resolution has ended. */
   #onResolved(askedAtMs: number, error?: unknown): void {
     const seconds = (ageClock() - askedAtMs) / 1000;
@@ -300,8 +327,7 @@ export class EngineCore<C> {
     if (error !== undefined) this.emit("lookuperror", { error });
   }
 
-  /** Is told that the addresses in the answer changed. */
-  #onChange(change: AddressChange, isFirst: boolean): void {
+  onChange(change: AddressChange, isFirst: boolean): void {
     for (const address of change.added) {
       for (const pool of this.#pools) pool.restoreAddress(address);
     }

@@ -20,7 +20,7 @@ export type Echo = boolean | "debug";
 /** Writes lines that begin with the engine's name. */
 export class Log {
   readonly #logger: Logger;
-  readonly #prefix: string;
+  readonly #name: string;
   readonly debugEnabled: boolean;
   readonly infoEnabled: boolean;
 
@@ -31,23 +31,27 @@ export class Log {
    */
   constructor(logger: Logger, echo: Echo, name: string) {
     this.#logger = logger;
-    this.#prefix = `[${name}] `;
+    this.#name = name;
     this.infoEnabled = echo !== false;
     this.debugEnabled = echo === "debug";
   }
 
   /** Logs at info level if enabled. */
   info(message: string): void {
-    if (this.infoEnabled) this.#logger.info(this.#prefix + message);
+    if (this.infoEnabled) this.#logger.info(this.#line(message));
   }
 
   /** Logs at debug level if enabled. */
   debug(message: string): void {
-    if (this.debugEnabled) this.#logger.debug(this.#prefix + message);
+    if (this.debugEnabled) this.#logger.debug(this.#line(message));
   }
 
   /** Logs a warning. */
   warn(message: string): void {
-    this.#logger.warn(this.#prefix + message);
+    this.#logger.warn(this.#line(message));
+  }
+
+  #line(message: string): string {
+    return `[${this.#name}] ${message}`;
   }
 }

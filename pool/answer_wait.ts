@@ -15,12 +15,12 @@ const PAUSE_MS = 1000;
 
 /** What becomes of a wait. */
 export interface AnswerWaitEvents {
-  /** The answer is fresh. */
-  onFresh(): void;
+  /** The answer is there, and good for those that waited for it, however short its TTL. */
+  dispatch(answered: true): void;
   /** There is no answer; without an error if the wait was canceled. */
-  onFailed(error: unknown): void;
+  onNoAnswer(error: unknown): void;
   /** The wait is over, or pauses. Called last. */
-  onOver(): void;
+  rejectLate(): void;
 }
 
 /** What is waited for. */
@@ -87,9 +87,9 @@ export class AnswerWait {
     if (this.#controller === controller) this.#controller = undefined;
     if (!failure) {
       this.lastError = undefined;
-      this.#events.onFresh();
+      this.#events.dispatch(true);
     } else if (signal.aborted) {
-      this.#events.onFailed(undefined);
+      this.#events.onNoAnswer(undefined);
     } else if (this.#parts.connections.isTransient(failure.error)) {
       const { kind } = this.lastError = failure.error as { kind?: unknown };
       this.#pause = timer(PAUSE_MS, () => {
@@ -97,9 +97,9 @@ export class AnswerWait {
         this.#wait(kind === "negative");
       });
     } else {
-      this.#events.onFailed(failure.error);
+      this.#events.onNoAnswer(failure.error);
     }
-    this.#events.onOver();
+    this.#events.rejectLate();
   }
 
   #endPause(): void {

@@ -10,7 +10,8 @@
  *       #begin                                        #end
  * ```
  *
- * A removed item leaves a gap (`-`). A chunk without items is removed, unless it is the only one.
+ * A removed item leaves a gap (`-`). A chunk without items is removed. An empty queue has none: that would be a large part
+ * of a pool without waiters.
  *
  * @module
  */
@@ -36,6 +37,16 @@ export class Chunk<T> {
 
 /** The chunk of every queue that had no item yet: most pools never have a waiter. It stays empty. */
 const NO_CHUNK: Chunk<never> = new Chunk();
+
+/** The chunk of the queue that became empty last, for the next one that is not. */
+let spare: Chunk<unknown> | undefined;
+
+/** Returns an empty chunk. */
+function takeChunk<T>(): Chunk<T> {
+  const chunk = spare as Chunk<T> | undefined ?? new Chunk<T>();
+  spare = undefined;
+  return chunk;
+}
 
 /** The queue. The caller keeps track of which queue an item is in. */
 export class ChunkedQueue<T extends Queued<T>> {
@@ -63,7 +74,7 @@ export class ChunkedQueue<T extends Queued<T>> {
   unshift(item: T): void {
     if (this.size === 0) return this.push(item);
     if (this.#begin === 0) {
-      const chunk = new Chunk<T>();
+      const chunk = takeChunk<T>();
       chunk.after = this.#front;
       this.#front = this.#front.before = chunk;
       this.#begin = CHUNK_SIZE;
@@ -106,7 +117,7 @@ export class ChunkedQueue<T extends Queued<T>> {
   }
 
   #addBack(): void {
-    const chunk = new Chunk<T>();
+    const chunk = takeChunk<T>();
     if (this.#back === NO_CHUNK) {
       this.#front = chunk;
     } else {
@@ -125,15 +136,22 @@ export class ChunkedQueue<T extends Queued<T>> {
     this.size++;
   }
 
-  /** Removes an empty chunk. The only chunk stays, and is filled from its beginning again. */
+  /** Removes an empty chunk. */
   #removeChunk(chunk: Chunk<T>): void {
     const { before, after } = chunk;
     if (before) before.after = after;
     else if (after) this.#front = after;
     if (after) after.before = before;
     else if (before) this.#back = before;
+    if (!before && !after) {
+      spare = chunk;
+      this.#front = this.#back = NO_CHUNK as Chunk<T>;
+      this.#begin = 0;
+      this.#end = CHUNK_SIZE;
+      return;
+    }
     // `remove()` moves #begin on to the first item. The last index of a new back chunk may be a gap: it stays unused.
     if (!before) this.#begin = 0;
-    if (!after) this.#end = before ? CHUNK_SIZE : 0;
+    if (!after) this.#end = CHUNK_SIZE;
   }
 }

@@ -29,7 +29,7 @@ export interface ConnectLimiterEvents<T> {
    */
   onFailed(error: unknown, transient: boolean, newest: number): void;
   /** A pause is over. */
-  onRetry(): void;
+  dispatch(): void;
 }
 
 /** How many connections are needed. */
@@ -142,7 +142,7 @@ export class ConnectLimiter<T> {
     const pause = (callersWait ? timer : maintenanceTimer)(pauseMs, () => {
       this.#pause = undefined;
       release();
-      this.#events.onRetry();
+      this.#events.dispatch();
     });
     return {
       clear() {
@@ -156,9 +156,14 @@ export class ConnectLimiter<T> {
     const controller = new AbortController();
     const connects = this.#connects ??= new Set();
     connects.add(controller);
+    // An empty set is larger than the rest of the limiter.
+    const end = () => {
+      connects.delete(controller);
+      if (connects.size === 0) this.#connects = undefined;
+    };
     this.#opener.open(controller.signal).then(
       (opened) => {
-        connects.delete(controller);
+        end();
         if (!this.failing && !this.#halfOpen && this.#limit < this.#concurrency) this.#limit++;
         this.#failures = 0;
         this.#halfOpen = false;
@@ -167,7 +172,7 @@ export class ConnectLimiter<T> {
         this.#events.onOpened(opened);
       },
       (error) => {
-        connects.delete(controller);
+        end();
         this.lastError = error;
         const transient = this.#opener.isTransient(error);
         this.#notBeforeMs = now() + (transient ? this.#nextBackoffMs(error) : MAX_BACKOFF_MS);

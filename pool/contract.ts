@@ -7,9 +7,11 @@
 
 import type { AnswerSource } from "../resolver/answer_source.ts";
 import type { TerminateOptions } from "./connection/close.ts";
-import type { Opener } from "./connect_limiter.ts";
+import type { AnswerWaitEvents } from "./answer_wait.ts";
+import type { ConnectLimiterEvents, Opener } from "./connect_limiter.ts";
 import type { SafeObserver } from "./observer.ts";
 import type { InvalidConnection, Slot, SlotInit } from "./slot.ts";
+import type { WaitQueueEvents } from "./wait_queue.ts";
 
 export type { InvalidConnection } from "./slot.ts";
 
@@ -33,6 +35,23 @@ export interface OpenedConnection<C> extends SlotInit<C> {
   /** Reports what happens to the connection, from the moment it was opened on. */
   watch(events: ConnectionEvents): void;
 }
+
+/** What an inventory asks and reports. */
+export interface InventoryEvents {
+  /** Returns whether connections are being opened. */
+  isConnecting(): boolean;
+  /** A connection proved invalid, and others to the same server were evicted with it. */
+  onOutage(): void;
+  /** A connection was closed, so that another one may be opened. */
+  dispatch(): void;
+}
+
+/** What the parts of a pool report to it. It listens itself: a closure for each event would be most of an idle pool. */
+export type PoolEvents<C> =
+  & InventoryEvents
+  & ConnectLimiterEvents<OpenedConnection<C>>
+  & WaitQueueEvents
+  & AnswerWaitEvents;
 
 /** Opens, checks, resets and closes the connections of a pool. */
 export interface Connections<C> extends Opener<OpenedConnection<C>> {

@@ -79,19 +79,15 @@ export class Housekeeper<C> {
     this.#pool = pool;
     this.#settings = settings;
     this.#events = events;
-    const { idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs, leaseTimeoutMs } = settings;
-    const { minIdle, recycleMs } = settings;
-    const shortestMs = Math.min(
-      idleTimeoutMs,
-      leaseWarnAfterMs,
-      leaseProbeAfterMs,
-      leaseTimeoutMs,
-      recycleMs,
-    );
-    const isIdle = shortestMs === Infinity && minIdle === 0;
-    this.#periodMs = isIdle
-      ? Infinity
-      : Math.min(periodWithin(shortestMs), Math.max(shortestMs, MIN_DELAY_MS));
+    const shortestMs = shortestMsOf(settings);
+    this.#periodMs = Housekeeper.isNeeded(settings)
+      ? Math.min(periodWithin(shortestMs), Math.max(shortestMs, MIN_DELAY_MS))
+      : Infinity;
+  }
+
+  /** Returns whether anything is ever due. */
+  static isNeeded(settings: HousekeeperSettings): boolean {
+    return settings.minIdle > 0 || shortestMsOf(settings) < Infinity;
   }
 
   /** Starts the timer, unless it runs or nothing is ever due: a connection was opened. */
@@ -146,4 +142,10 @@ export class Housekeeper<C> {
       }
     }
   }
+}
+
+function shortestMsOf(settings: HousekeeperSettings): number {
+  const { idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs, leaseTimeoutMs, recycleMs } =
+    settings;
+  return Math.min(idleTimeoutMs, leaseWarnAfterMs, leaseProbeAfterMs, leaseTimeoutMs, recycleMs);
 }

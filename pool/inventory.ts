@@ -10,6 +10,7 @@ import { connectionLost, type TerminateOptions } from "./connection/close.ts";
 import type {
   Connections,
   InvalidConnection,
+  InventoryEvents,
   OpenedConnection,
   PoolParts,
   PoolSettings,
@@ -27,16 +28,6 @@ const RENEWAL_ROUNDS = 2;
 
 /** Time for which a connection above `maxIdle` is idle before it is closed. */
 const SURPLUS_IDLE_MS = 1000;
-
-/** What an inventory asks and reports. */
-export interface InventoryEvents {
-  /** Returns whether connections are being opened. */
-  isConnecting(): boolean;
-  /** A connection proved invalid, and others to the same server were evicted with it. */
-  onOutage(): void;
-  /** A connection was closed, so that another one may be opened. */
-  onFreed(): void;
-}
 
 /** The connections of one pool. Each leaves by `detach()` or by `#close()`. */
 export class Inventory<C> {
@@ -58,23 +49,28 @@ export class Inventory<C> {
   /**
    * @param parts The answer and the connections.
    * @param settings The pool's options.
-   * @param options The recorder of uses, and the events.
+   * @param events Is asked and told.
+   * @param uses Records the uses, if an option needs it.
    */
   constructor(
     { answer, connections }: PoolParts<C>,
     settings: PoolSettings,
-    { uses, ...events }: InventoryEvents & { readonly uses: UseRecorder | undefined },
+    events: InventoryEvents,
+    uses: UseRecorder | undefined,
   ) {
     this.#answer = answer;
     this.#connections = connections;
     this.#settings = settings;
     this.#uses = uses;
     this.#events = events;
-    this.pendingCloses = new PendingCloses(() =>
-      this.slots.inUse.size > 0 || events.isConnecting()
-    );
+    this.pendingCloses = new PendingCloses(this);
     const { minIdle, minSize, idleTimeoutMs } = settings;
     this.#maxIdleMs = minIdle > 0 || minSize > 0 ? Infinity : idleTimeoutMs;
+  }
+
+  /** Returns whether connections are in use or being opened. */
+  isBusy(): boolean {
+    return this.slots.inUse.size > 0 || this.#events.isConnecting();
   }
 
   /** Maximum number of connections, retired ones not counted; with them, it is twice as many. */
@@ -134,7 +130,7 @@ export class Inventory<C> {
     this.slots.detach(slot);
     this.#connections.detach(slot);
     this.pendingCloses.notify();
-    this.#events.onFreed();
+    this.#events.dispatch();
   }
 
   /**
@@ -157,7 +153,7 @@ export class Inventory<C> {
     slot.holder = undefined;
     const closing = this.#close(slot, reason, options);
     if (holder) PoolLease.abort(holder, reason);
-    this.#events.onFreed();
+    this.#events.dispatch();
     return closing;
   }
 
@@ -293,7 +289,7 @@ export class Inventory<C> {
     const reason = error ?? new Error("The connection was closed by the server");
     if (slot.state === "idle") {
       this.#close(slot, reason);
-      this.#events.onFreed();
+      this.#events.dispatch();
     } else {
       slot.evicted = slot.broken = true;
       if (!slot.holder) return void this.closeInUse(slot, reason);
@@ -313,7 +309,7 @@ export class Inventory<C> {
     this.#close(slot, reason);
     const told = PoolLease.abort(holder, reason, { closed: true });
     if (told) this.pendingCloses.add(told);
-    this.#events.onFreed();
+    this.#events.dispatch();
   }
 
   /** Evicts what an error shows to be invalid: the connection that it occurred on, and perhaps others to its server. */

@@ -7,12 +7,12 @@
 /** The closes under way, and the callers that wait until a pool is empty. */
 export class PendingCloses {
   #closes: Set<Promise<void>> | undefined;
-  readonly #isBusy: () => boolean;
+  readonly #pool: { isBusy(): boolean };
   #onIdle: (() => void)[] | undefined;
 
-  /** @param isBusy Returns whether connections are in use or being opened. */
-  constructor(isBusy: () => boolean) {
-    this.#isBusy = isBusy;
+  /** @param pool Knows whether connections are in use or being opened. */
+  constructor(pool: { isBusy(): boolean }) {
+    this.#pool = pool;
   }
 
   /** Adds a close; returns a promise that is fulfilled when it is done. */
@@ -29,7 +29,7 @@ export class PendingCloses {
 
   /** Waits until the pool is not busy, then for the closes under way. */
   async drained(): Promise<void> {
-    while (this.#isBusy()) {
+    while (this.#pool.isBusy()) {
       await new Promise<void>((resolve) => (this.#onIdle ??= []).push(resolve));
     }
     await this.all();
@@ -37,7 +37,7 @@ export class PendingCloses {
 
   /** Is told that the pool may no longer be busy. */
   notify(): void {
-    if (this.#onIdle === undefined || this.#isBusy()) return;
+    if (this.#onIdle === undefined || this.#pool.isBusy()) return;
     const listeners = this.#onIdle;
     this.#onIdle = undefined;
     for (const listener of listeners) listener();

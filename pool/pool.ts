@@ -1,7 +1,7 @@
 /**
  * The pool: checkout, checkin and waiters.
  *
- * There is one way from a free connection to a waiter, `#handOver()`: `#dispatch()` takes it for idle connections, and
+ * There is one way from a free connection to a waiter, `#handOver()`: `dispatch()` takes it for idle connections, and
  * `#putBack()` for one that is returned. If the connection needs a check, `decide()` says what comes of it.
  *
  * @module
@@ -16,6 +16,7 @@ import type {
   CheckoutOptions,
   Connections,
   OpenedConnection,
+  PoolEvents,
   PoolParts,
   PoolSettings,
 } from "./contract.ts";
@@ -40,7 +41,7 @@ const DONE: Promise<void> = Promise.resolve();
 type LeaseWaiter<C> = Waiter<Lease<C>>;
 
 /** Hands out connections within limits, first come, first served. */
-export class Pool<C> implements LeaseOwner<C> {
+export class Pool<C> implements LeaseOwner<C>, PoolEvents<C> {
   /** The pool's connections. */
   readonly slots: ReadonlySlots<C>;
   /** Waits for the connections that are being closed. */
@@ -57,7 +58,8 @@ export class Pool<C> implements LeaseOwner<C> {
   readonly #idle: LinkedList<Slot<C>>;
   readonly #waiters: WaitQueue<Lease<C>>;
   readonly #limiter: ConnectLimiter<OpenedConnection<C>>;
-  readonly #answerWait: AnswerWait;
+  /** Made for the first caller that has to wait for an answer, and dropped after the last one. */
+  #answerWait: AnswerWait | undefined;
   /** Number of checkouts by `warm()`, for which `minIdle` need not be opened. */
   #warming = 0;
   #end: AbortController | undefined;
@@ -75,36 +77,12 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#settings = settings;
     this.#observer = settings.observer;
     this.#uses = UseRecorder.for(settings);
-    this.#inventory = new Inventory(parts, settings, {
-      uses: this.#uses,
-      isConnecting: () => this.#limiter.size > 0,
-      onOutage: () => this.#limiter.setHalfOpen(),
-      onFreed: () => this.#dispatch(),
-    });
+    this.#inventory = new Inventory(parts, settings, this, this.#uses);
     this.slots = this.#slots = this.#inventory.slots;
     this.pendingCloses = this.#inventory.pendingCloses;
     this.#idle = this.#slots.idle;
-    this.#limiter = new ConnectLimiter(connections, settings.connectConcurrency, {
-      onOpened: (opened) => this.#onOpened(opened),
-      onFailed: (...failure) => this.#onConnectFailed(...failure),
-      onRetry: () => this.#dispatch(),
-    });
-    this.#waiters = new WaitQueue({
-      observer: settings.observer,
-      onLate: () => this.#rejectLate(),
-      onEmpty: () => {
-        this.#limiter.clearPause();
-        this.#answerWait.cancel();
-      },
-    });
-    this.#answerWait = new AnswerWait(parts, {
-      onFresh: () => this.#dispatch(true),
-      onFailed: (error) => {
-        if (error !== undefined) this.#waiters.rejectQueued(error);
-        this.#dispatch();
-      },
-      onOver: () => this.#rejectLate(),
-    });
+    this.#limiter = new ConnectLimiter(connections, settings.connectConcurrency, this);
+    this.#waiters = new WaitQueue(this, settings.observer);
   }
 
   /** Whether `close()` was called. */
@@ -164,12 +142,14 @@ export class Pool<C> implements LeaseOwner<C> {
         return Promise.reject(connectionInUseError(this.#settings.name, slot?.takenAt));
       }
     }
-    const waiter = this.#createWaiter(options);
+    const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
+    const waiter = this.#waiters.create(timeoutMs, signal);
+    waiter.stack = this.#uses?.stack();
     const { newest } = this.#waiters;
     this.#waiters.push(waiter);
     // If the previous waiter of the same tick could not be served, neither can this one.
-    if (newest !== waiter.since || this.#capacity > 0) this.#dispatch();
-    if (waiter.timeoutMs <= 0) this.#rejectLate();
+    if (newest !== waiter.since || this.#capacity > 0) this.dispatch();
+    if (waiter.timeoutMs <= 0) this.rejectLate();
     waiter.deliver = deliver;
     return waiter.promise;
   }
@@ -263,7 +243,7 @@ export class Pool<C> implements LeaseOwner<C> {
   /** Ends the pause between failed connects: the addresses changed. */
   retryNow(): void {
     this.#limiter.resetBackoff();
-    this.#dispatch();
+    this.dispatch();
   }
 
   /** Terminates a connection in use; the signal of its lease is aborted with the reason. */
@@ -275,7 +255,7 @@ export class Pool<C> implements LeaseOwner<C> {
   maintain(): void {
     this.#inventory.closeSurplus();
     this.#inventory.closeExpiring(this.#capacity > 0);
-    this.#dispatch();
+    this.dispatch();
   }
 
   /**
@@ -308,11 +288,14 @@ export class Pool<C> implements LeaseOwner<C> {
     this.#inventory.closeIdle(() => true);
   }
 
-  /** Gives waiters the idle connections, and opens missing ones. Called when either may have become possible. */
-  #dispatch(answered = false): void {
+  /**
+   * Gives waiters the idle connections, and opens missing ones. Called when either may have become possible; `answered`: by
+   * an answer that is good for those that waited for it.
+   */
+  dispatch(answered = false): void {
     if (this.#closedBecause !== undefined) return;
     if (this.#waiters.size > 0) {
-      if (!answered && !this.#answer.isFresh()) return this.#answerWait.start();
+      if (!answered && !this.#answer.isFresh()) return this.#waitForAnswer();
       for (;;) {
         const waiter = this.#waiters.first;
         const slot = waiter && this.#inventory.takeIdle();
@@ -330,6 +313,11 @@ export class Pool<C> implements LeaseOwner<C> {
     if (this.#waiters.size === 0 && this.#idle.size > this.#settings.poolSize) {
       this.#inventory.closeIdle(() => this.#idle.size > this.#settings.poolSize);
     }
+  }
+
+  #waitForAnswer(): void {
+    const parts = { answer: this.#answer, connections: this.#connections };
+    (this.#answerWait ??= new AnswerWait(parts, this)).start();
   }
 
   /** Gives a usable connection to a waiter, at once or after its check. */
@@ -350,8 +338,8 @@ export class Pool<C> implements LeaseOwner<C> {
       case "retry":
         if (waiter.waiting) this.#waiters.putBack(waiter);
         this.#inventory.discard(slot, invalid);
-        this.#dispatch();
-        return this.#rejectLate();
+        this.dispatch();
+        return this.rejectLate();
       case "reject":
         this.#waiters.reject(waiter, failure ? failure.error : invalid?.error);
         if (invalid) this.#inventory.discard(slot, invalid);
@@ -385,7 +373,7 @@ export class Pool<C> implements LeaseOwner<C> {
     if (isWorn || isSurplus) return this.#inventory.closeInUse(slot) ?? DONE;
     // Reading the clock dominates this path, so it is skipped unless the idle time is used.
     if (timesIdle || slot.uses === 0) slot.idleSinceMs = ageClock();
-    // What `#dispatch()` would do, without the way through the idle list.
+    // What `dispatch()` would do, without the way through the idle list.
     if (
       waiter !== undefined && this.#idle.size === 0 && this.#answer.isFresh() &&
       this.#inventory.isUsable(slot)
@@ -395,29 +383,48 @@ export class Pool<C> implements LeaseOwner<C> {
     }
     this.#slots.toIdle(slot);
     this.#connections.onIdle(slot);
-    if (waiter !== undefined || minIdle > 0) this.#dispatch();
+    if (waiter !== undefined || minIdle > 0) this.dispatch();
     return DONE;
   }
 
-  #onOpened(opened: OpenedConnection<C>): void {
+  isConnecting(): boolean {
+    return this.#limiter.size > 0;
+  }
+
+  onOutage(): void {
+    this.#limiter.setHalfOpen();
+  }
+
+  onEmpty(): void {
+    this.#limiter.clearPause();
+    this.#answerWait?.cancel();
+    this.#answerWait = undefined;
+  }
+
+  onNoAnswer(error: unknown): void {
+    if (error !== undefined) this.#waiters.rejectQueued(error);
+    this.dispatch();
+  }
+
+  onOpened(opened: OpenedConnection<C>): void {
     const slot = this.#inventory.add(opened);
     const { address } = slot;
     // If the address departed during the connect, there is another connect for the waiter.
     if (this.#connections.isCurrent(address)) this.#putBack(slot);
     else this.terminate(slot, new Error(`The address ${address} departed during the connect`));
-    this.#dispatch();
-    this.#rejectLate();
+    this.dispatch();
+    this.rejectLate();
   }
 
   /** Rejects the waiter of a failed connect, unless the failure is transient or the waiter came later. */
-  #onConnectFailed(error: unknown, transient: boolean, newest: number): void {
+  onFailed(error: unknown, transient: boolean, newest: number): void {
     this.pendingCloses.notify();
     if (this.#closedBecause !== undefined) return;
     if (!transient && this.#waiters.size > this.#limiter.size) {
       this.#waiters.rejectFirst(error, newest);
     }
-    this.#rejectLate();
-    this.#dispatch();
+    this.rejectLate();
+    this.dispatch();
   }
 
   /** Number of connections that may be opened. */
@@ -427,23 +434,16 @@ export class Pool<C> implements LeaseOwner<C> {
     return Math.min(limit - counted, MAX_OPEN_FACTOR * limit - size) - this.#limiter.size;
   }
 
-  #createWaiter(options: CheckoutOptions | undefined): LeaseWaiter<C> {
-    const { signal, timeoutMs = this.#settings.poolTimeoutMs } = options ?? {};
-    const waiter = this.#waiters.create(timeoutMs, signal);
-    waiter.stack = this.#uses?.stack();
-    return waiter;
-  }
-
   /** Rejects the waiters whose timeout is over, except those whose connection is being opened: that has its own. */
-  #rejectLate(): void {
+  rejectLate(): void {
     const count = this.#limiter.size +
-      (this.#answerWait.isActive ? this.#idle.size + this.#capacity : 0);
+      (this.#answerWait?.isActive ? this.#idle.size + this.#capacity : 0);
     const extra = { count, ms: this.#settings.maxOpenMs };
     this.#waiters.rejectLate((waited) => this.#timeoutError(waited), extra);
   }
 
   #timeoutError(waited: number): Error {
-    const { failing, lastError } = this.#answerWait.failing ? this.#answerWait : this.#limiter;
+    const { failing, lastError } = this.#answerWait?.failing ? this.#answerWait : this.#limiter;
     if (failing) return this.#connections.timeoutError(lastError, waited);
     return poolTimeoutError(this.#settings.name, this.counts, { waited, lastError });
   }

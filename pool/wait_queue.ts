@@ -52,12 +52,10 @@ export class Waiter<T> implements Queued<Waiter<T>> {
 /** Number of waiters that are looked at, on average, in a millisecond. */
 const LOOKED_AT_PER_MS = 1000;
 
-/** What a queue is told and tells. */
-export interface WaitQueueOptions {
-  /** Hears of each wait and of its end. */
-  readonly observer?: SafeObserver | undefined;
+/** What a queue reports. */
+export interface WaitQueueEvents {
   /** Called when the timeout of a waiter in the queue is over. */
-  onLate(): void;
+  rejectLate(): void;
   /** Called when the last waiter has left the queue. */
   onEmpty(): void;
 }
@@ -73,8 +71,7 @@ export class WaitQueue<T extends { readonly address: string }> {
   /** Waiters outside the queue that go on waiting. */
   #aside: Set<Waiter<T>> | undefined;
   readonly #observer: SafeObserver | undefined;
-  readonly #onLate: () => void;
-  readonly #onEmpty: () => void;
+  readonly #events: WaitQueueEvents;
   /** What waiters are rejected with since `close()`. */
   #end: Rejection | undefined;
   #timer: Timer | undefined;
@@ -88,11 +85,13 @@ export class WaitQueue<T extends { readonly address: string }> {
   #spared = 0;
   #isDelivering = false;
 
-  /** @param options The observer, and the events. */
-  constructor({ observer, onLate, onEmpty }: WaitQueueOptions) {
+  /**
+   * @param events What the queue reports.
+   * @param observer Hears of each wait and of its end.
+   */
+  constructor(events: WaitQueueEvents, observer?: SafeObserver) {
+    this.#events = events;
     this.#observer = observer;
-    this.#onLate = onLate;
-    this.#onEmpty = onEmpty;
   }
 
   /** Number of waiters in the queue. */
@@ -252,7 +251,7 @@ export class WaitQueue<T extends { readonly address: string }> {
     this.#timer?.clear();
     this.#timer = undefined;
     this.#spared = 0;
-    this.#onEmpty();
+    this.#events.onEmpty();
   }
 
   /** Rejects a waiter by a signal. A function of its own, so that a waiter without a signal costs no closure. */
@@ -283,7 +282,7 @@ export class WaitQueue<T extends { readonly address: string }> {
       this.#timer = undefined;
       // It may fire early: whatever the clock says, all waiters are looked at.
       this.#timerMs = -Infinity;
-      this.#onLate();
+      this.#events.rejectLate();
     });
   }
 }

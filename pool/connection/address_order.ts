@@ -123,8 +123,9 @@ export class AddressOrder {
     (this.#suspicions ??= new Suspicions()).add(address);
   }
 
-  /** Counts a connection that is opened. */
+  /** Counts a connection that is opened, if the order depends on it. */
   count(address: string): void {
+    if (this.#balance !== "least-connections") return;
     const counts = this.#counts ??= new Map();
     counts.set(address, (counts.get(address) ?? 0) + 1);
   }

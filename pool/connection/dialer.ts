@@ -163,6 +163,7 @@ export class Dialer<C> {
       }
     } finally {
       dials.delete(dial);
+      if (dials.size === 0) this.#dials = undefined;
     }
     const [first] = dial.attempts;
     const reasons = dial.attempts.map(({ error }) => error);

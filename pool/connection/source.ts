@@ -54,7 +54,7 @@ export interface SourceParts<C> {
   readonly log: Log;
   readonly history: ConnectHistory;
   /** Called when a connection was opened. */
-  onOpened(): void;
+  readonly onOpened: (() => void) | undefined;
 }
 
 /**
@@ -85,7 +85,7 @@ export class ConnectionSource<C> implements Connections<C> {
   readonly #adapter: Adapter<C>;
   readonly #log: Log;
   readonly #history: ConnectHistory;
-  readonly #onOpened: () => void;
+  readonly #onOpened: (() => void) | undefined;
   readonly #settings: SourceSettings<C>;
   readonly #checks: ConnectionChecks<C>;
   /** The hook `firstConnect`, under way or done. */
@@ -169,7 +169,7 @@ export class ConnectionSource<C> implements Connections<C> {
       this.#history.connected = true;
       this.#history.lastError = undefined;
       this.#log.info(`Opened a connection to ${connection.address}`);
-      this.#onOpened();
+      this.#onOpened?.();
       return {
         ...connection,
         openedAtMs,

@@ -6,19 +6,25 @@ import { collector } from "../support/garbage.ts";
 
 const collect = collector();
 
-/** Returns the bytes for one engine that is not used. */
+/** Returns the bytes for one engine; `use` is called with each. */
 async function bytesOfEngine(
   urlOf: (index: number) => string,
   optionsOf: (index: number) => EngineOptions<FakeClient>,
+  use?: (engine: Engine<FakeClient>) => Promise<unknown>,
 ): Promise<number> {
   const count = 2000;
   const adapter = fakeAdapter();
   const make = (index: number) => getDnsEngine(urlOf(index), { adapter, ...optionsOf(index) });
-  await make(0).close(); // what is made once belongs to no engine
+  for (let index = 0; index < 20; index++) { // what is made once belongs to no engine
+    const engine = make(index);
+    await use?.(engine);
+    await engine.close();
+  }
   const engines = new Array<Engine<FakeClient> | undefined>(count).fill(undefined);
   collect();
   const before = process.memoryUsage().heapUsed;
   for (let index = 0; index < count; index++) engines[index] = make(index);
+  if (use) { for (const engine of engines) await use(engine!); }
   collect();
   const bytes = (process.memoryUsage().heapUsed - before) / count;
   for (const engine of engines) await engine!.close();
@@ -37,4 +43,17 @@ Deno.test("an engine whose options are its own takes less than 2,000 bytes while
   const optionsOf = (index: number) => ({ poolLoggingName: `orders ${index}`, connectArgs: {} });
   const bytes = await bytesOfEngine(() => "fake://db.internal/orders", optionsOf);
   assert(bytes < 2000, `${Math.round(bytes)} bytes`);
+});
+
+Deno.test("an engine with one idle connection takes less than 7,000 bytes, the fake client included", async () => {
+  const dnsLookup = {
+    name: "memory",
+    lookup: () => Promise.resolve({ addresses: ["127.0.0.2"], ttl: 300 }),
+  };
+  const bytes = await bytesOfEngine(
+    () => "fake://db.internal/orders",
+    () => ({ dnsLookup, poolSize: 10, maxOverflow: 0 }),
+    (engine) => engine.use(() => {}),
+  );
+  assert(bytes < 7000, `${Math.round(bytes)} bytes`);
 });

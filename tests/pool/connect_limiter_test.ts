@@ -19,7 +19,7 @@ function setup(passes: boolean, awaitsRole = false) {
     {
       onOpened() {},
       onFailed: (_, transient) => void log.push(transient ? "failed for now" : "failed"),
-      onRetry: () => void log.push("retry"),
+      dispatch: () => void log.push("retry"),
     },
   );
   const { setTimeout: set } = globalThis;

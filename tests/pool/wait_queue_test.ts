@@ -17,7 +17,7 @@ const A: Served = { address: "10.0.0.1" };
 function setup(extra: { count: number; ms: number } = { count: 0, ms: 0 }) {
   const said: string[] = [];
   const queue: WaitQueue<Served> = new WaitQueue({
-    onLate: () => queue.rejectLate((waited) => new Error(`${waited} s`), extra),
+    rejectLate: () => queue.rejectLate((waited) => new Error(`${waited} s`), extra),
     onEmpty: () => said.push("empty"),
   });
   const waiter = (name: string, seconds: number, signal?: AbortSignal): Waiter<Served> => {
@@ -224,7 +224,7 @@ Deno.test("WaitQueue tells its observer of each wait and of its end", async () =
       return (ended) => heard.push(ended);
     },
   });
-  const queue: WaitQueue<Served> = new WaitQueue({ observer, onLate() {}, onEmpty() {} });
+  const queue: WaitQueue<Served> = new WaitQueue({ rejectLate() {}, onEmpty() {} }, observer);
   const [served, rejected] = [queue.create(9000), queue.create(9000)];
   for (const waiter of [served, rejected]) queue.push(waiter);
   await time.advance(0.5);
@@ -437,7 +437,7 @@ Deno.test("WaitQueue with many waiters of different timeouts rejects each at mos
   const startMs = time.nowMs;
   let latestMs = 0;
   const queue: WaitQueue<Served> = new WaitQueue({
-    onLate: () => queue.rejectLate(() => new Error("late"), { count: 0, ms: 0 }),
+    rejectLate: () => queue.rejectLate(() => new Error("late"), { count: 0, ms: 0 }),
     onEmpty: () => {},
   });
   for (let i = 0; i < count; i++) {
@@ -501,7 +501,7 @@ Deno.test("WaitQueue rejects what a list without shortcuts rejects, whatever is 
         }
         queue.rejectLate(() => new Error("late"), { count: allowed, ms: EXTRA_MS });
       };
-      const queue: WaitQueue<Served> = new WaitQueue({ onLate: look, onEmpty: () => {} });
+      const queue: WaitQueue<Served> = new WaitQueue({ rejectLate: look, onEmpty: () => {} });
       let id = 0;
       for (const { do: what, seconds } of steps) {
         await time.advance(0);
