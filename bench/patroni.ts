@@ -25,12 +25,13 @@ import {
 import { pause } from "../lab/processes.ts";
 import { findProxies, type ProxyServer, startHaproxy, startPgbouncer } from "../lab/proxies.ts";
 import { NAMESERVER } from "./namespace.ts";
-import { type Event, EVENTS, Monitor, promotedAt } from "./patroni/events.ts";
+import { type Event, EVENTS, promotedAt } from "./patroni/events.ts";
 import { PATRONI_LANES, type PatroniLane, type PatroniTask } from "./patroni/lanes.ts";
 import { TUNED_PGBOUNCER } from "./proxies/lanes.ts";
 import { runDrill } from "./stacks/drill.ts";
 import { countCalls, type LaneFigures, missedOf, showLanes } from "./stacks/figures.ts";
 import { type Call, WORKERS } from "./stacks/lane.ts";
+import { Monitor } from "./stacks/postgres_monitor.ts";
 import { runLanes } from "./stacks/run_lanes.ts";
 
 const BUNDLE = "patroni_lane.mjs";
@@ -120,7 +121,7 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
     ...proxies[index]?.address,
   }));
   const { reports, seen } = await runLanes(BUNDLE, tasks, async () => {
-    const monitor = new Monitor(cluster);
+    const monitor = new Monitor(members.map((host) => cluster.url(host)));
     await pause(BEFORE_MS);
     const eventMs = Date.now();
     await event.run(cluster, leader);

@@ -11,7 +11,7 @@ import path from "node:path";
 import { type Installed, installedPrograms } from "./installed_programs.ts";
 import { isRunning, pause, signalProcess, stopTree } from "./processes.ts";
 import type { Programs } from "./programs.ts";
-import { type Kind, LabServer, launch, type ServerOptions } from "./server.ts";
+import { type Kind, LabServer, launch, type ServerOptions, type StopMode } from "./server.ts";
 import { FROZEN_FILE, makeOwned } from "./work_dir.ts";
 
 /** Debian's directory of the programs of PostgreSQL 15. */
@@ -209,7 +209,7 @@ export class PatroniMember extends LabServer {
 
   protected override async signalStop(
     child: ChildProcess,
-    mode: "fast" | "immediate",
+    mode: StopMode,
   ): Promise<void> {
     await this.thaw();
     if (mode === "immediate") return await this.kill();

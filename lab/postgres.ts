@@ -34,6 +34,7 @@ import {
   LabServer,
   launch,
   type ServerOptions,
+  type StopMode,
   TLS_FILES,
   type TlsOptions,
 } from "./server.ts";
@@ -80,7 +81,7 @@ const SETTINGS = {
 const KIND: Kind = {
   name: "PostgreSQL",
   ready: /ready to accept (read-only )?connections/,
-  signals: { fast: "SIGINT", immediate: "SIGQUIT" },
+  signals: { smart: "SIGTERM", fast: "SIGINT", immediate: "SIGQUIT" },
 };
 
 /**
@@ -140,7 +141,7 @@ export class PostgresServer extends LabServer {
 
   protected override async signalStop(
     child: ChildProcess,
-    mode: "fast" | "immediate",
+    mode: StopMode,
   ): Promise<void> {
     if (process.platform !== "win32") return await super.signalStop(child, mode);
     const args = ["stop", "-D", this.dataDir, "-m", mode]; // Windows has no signals

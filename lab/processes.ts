@@ -141,7 +141,10 @@ export async function stopTree(pid: number): Promise<number[]> {
 }
 
 /** Sends a signal; returns false if the process does not exist any more. */
-export function signalProcess(pid: number, signal: "SIGSTOP" | "SIGCONT" | "SIGKILL" | 0): boolean {
+export function signalProcess(
+  pid: number,
+  signal: "SIGSTOP" | "SIGCONT" | "SIGINT" | "SIGQUIT" | "SIGTERM" | "SIGKILL" | 0,
+): boolean {
   try {
     process.kill(pid, signal);
     return true;

@@ -9,7 +9,7 @@
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import { freePort, loopbackPair } from "./free_port.ts";
-import { type PostgresServer, startPostgres } from "./postgres.ts";
+import { type PostgresOptions, type PostgresServer, startPostgres } from "./postgres.ts";
 import { pause } from "./processes.ts";
 
 /** How the primary is lost. One that is left running goes on as a primary of its own, as without its supervisor. */
@@ -38,21 +38,28 @@ export class ReplicatedPair implements AsyncDisposable {
   readonly terms: Term[] = [];
   #primary: PostgresServer;
   #standby: PostgresServer | undefined;
+  readonly #settings: PostgresOptions["settings"];
 
-  private constructor(primary: PostgresServer) {
+  private constructor(primary: PostgresServer, settings: PostgresOptions["settings"]) {
     this.#primary = primary;
+    this.#settings = settings;
   }
 
   /**
    * Starts a pair.
    *
    * @param setup Statements to run before there is a standby.
+   * @param settings More settings for both servers.
    */
-  static async start(setup: string): Promise<ReplicatedPair> {
+  static async start(
+    setup: string,
+    settings: PostgresOptions["settings"] = {},
+  ): Promise<ReplicatedPair> {
     const hosts = await loopbackPair();
     const where = { host: hosts[0], port: await freePort(hosts) };
     const pair = new ReplicatedPair(
-      await startPostgres({ ...WHO, settings: SETTINGS, ...where }),
+      await startPostgres({ ...WHO, settings: { ...SETTINGS, ...settings }, ...where }),
+      settings,
     );
     try {
       await pair.ask(setup);
@@ -68,6 +75,11 @@ export class ReplicatedPair implements AsyncDisposable {
   /** The primary. */
   get primary(): PostgresServer {
     return this.#primary;
+  }
+
+  /** The standby; `undefined` if there is none. */
+  get standby(): PostgresServer | undefined {
+    return this.#standby;
   }
 
   /** The standby's address; `undefined` if there is none. */
@@ -90,13 +102,16 @@ export class ReplicatedPair implements AsyncDisposable {
   /**
    * Ends the primary and promotes the standby. DNS is left to the caller.
    *
-   * @param loss How the primary is lost.
+   * @param loss How the primary is lost, or what ends it.
    * @returns Removes what is left of the old primary.
    */
-  async failOver(loss: Loss): Promise<() => Promise<void>> {
+  async failOver(
+    loss: Loss | ((old: PostgresServer) => Promise<void>),
+  ): Promise<() => Promise<void>> {
     const [old, next] = [this.#primary, this.#standby];
     if (!next) throw new Error("Cannot fail over: there is no standby");
-    if (loss === "stopped") await old.stop({ keep: true });
+    if (typeof loss === "function") await loss(old);
+    else if (loss === "stopped") await old.stop({ keep: true });
     else if (loss === "killed") await old.kill();
     else if (loss !== "left running") await old.freeze();
     this.terms.at(-1)!.untilMs = performance.now();
@@ -120,7 +135,7 @@ export class ReplicatedPair implements AsyncDisposable {
     const { port } = primary;
     this.#standby = await startPostgres({
       ...WHO,
-      settings: SETTINGS,
+      settings: { ...SETTINGS, ...this.#settings },
       host,
       port,
       standbyOf: primary,

@@ -35,10 +35,18 @@ export interface TlsOptions {
 /** The names of these files in the directory of its data. */
 export const TLS_FILES = { cert: "tls_cert.pem", key: "tls_key.pem", ca: "tls_ca.pem" } as const;
 
+/** How a server is stopped. */
+export type StopMode = "smart" | "fast" | "immediate";
+
+type StopSignal = "SIGINT" | "SIGQUIT" | "SIGTERM" | "SIGKILL";
+
 /** Options of {@linkcode LabServer.stop}. */
 export interface StopOptions {
-  /** "fast" ends the sessions and closes in order; "immediate" is a crash. Default: "fast". */
-  mode?: "fast" | "immediate";
+  /**
+   * "smart" lets no client in and waits until the last one has left, as only PostgreSQL can; "fast" ends the sessions and
+   * closes in order; "immediate" is a crash. Another call may go on with a harder mode meanwhile. Default: "fast".
+   */
+  mode?: StopMode;
   /** Whether the data are kept, for a `start()` later. Default: false. */
   keep?: boolean;
 }
@@ -50,9 +58,9 @@ export interface Kind {
   /** The line of its log that says that it accepts connections. */
   readonly ready: RegExp;
   /** The signals that stop it, by the mode of the stop. */
-  readonly signals: Readonly<
-    Record<"fast" | "immediate", "SIGINT" | "SIGQUIT" | "SIGTERM" | "SIGKILL">
-  >;
+  readonly signals: Readonly<Record<"fast" | "immediate", StopSignal>> & {
+    readonly smart?: StopSignal;
+  };
 }
 
 /** Milliseconds after which a start or a stop has failed; both take a few hundred on a quiet machine. */
@@ -247,8 +255,13 @@ export abstract class LabServer implements AsyncDisposable {
   protected abstract command(): [program: string, args: string[]];
 
   /** Sends it the signal to stop. */
-  protected signalStop(child: ChildProcess, mode: "fast" | "immediate"): Promise<void> {
-    child.kill(this.#kind.signals[mode]);
+  protected signalStop(child: ChildProcess, mode: StopMode): Promise<void> {
+    const signal = this.#kind.signals[mode];
+    if (signal === undefined) {
+      throw new Error(`Cannot stop ${this.where}: ${this.#kind.name} has no mode "${mode}"`);
+    }
+    // `child.kill()` of Deno 2.9 sends one signal at most.
+    if (child.pid !== undefined) signalProcess(child.pid, signal);
     return Promise.resolve();
   }
 

@@ -1,14 +1,11 @@
 /**
- * The events of the drill of Patroni, and the times at which the cluster itself took writes again.
+ * The events of the drill of Patroni.
  *
  * @module
  */
 
-// @ts-types="npm:@types/pg@^8"
-import pg from "npm:pg@^8.23";
 import type { PatroniCluster, PatroniMember } from "../../lab/patroni.ts";
 import { pause } from "../../lab/processes.ts";
-import { type Gap, longestGap } from "../stacks/figures.ts";
 
 /** An event. */
 export interface Event {
@@ -110,69 +107,6 @@ export const EVENTS: readonly Event[] = [
     },
   },
 ];
-
-/** Milliseconds that the monitor waits for a member. */
-const MONITOR_MS = 1000;
-/** Milliseconds between two attempts of the monitor. */
-const EVERY_MS = 25;
-
-/**
- * Writes to the leader and reads from the standbys from the start on, by a session of its own for each member, as a client
- * would that knew the role of each member at any time.
- */
-export class Monitor {
-  /** The times at which a member acknowledged a write. */
-  readonly #writes: number[] = [];
-  /** The times at which a standby answered. */
-  readonly #reads: number[] = [];
-  readonly #loops: Promise<void>[];
-  #stopped = false;
-
-  /** Starts it. */
-  constructor(cluster: PatroniCluster) {
-    this.#loops = cluster.members.map(({ host }) => this.#watch(cluster.url(host)));
-  }
-
-  /** Returns the longest time without a write that was acknowledged, from `fromMs` to now. */
-  writeOutage(fromMs: number): Gap {
-    return longestGap(this.#writes.toSorted((a, b) => a - b), fromMs, Date.now());
-  }
-
-  /** Returns the longest time without a standby that answered. */
-  readOutage(fromMs: number): Gap {
-    return longestGap(this.#reads.toSorted((a, b) => a - b), fromMs, Date.now());
-  }
-
-  /** Stops it. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await Promise.all(this.#loops);
-  }
-
-  async #watch(url: string): Promise<void> {
-    while (!this.#stopped) {
-      const client = new pg.Client({
-        connectionString: url,
-        connectionTimeoutMillis: MONITOR_MS,
-        query_timeout: MONITOR_MS,
-      });
-      client.on("error", () => {}); // an error fails the statement as well
-      try {
-        await client.connect();
-        while (!this.#stopped) {
-          const { rows: [row] } = await client.query("SELECT pg_is_in_recovery() AS standby");
-          if (!row.standby) await client.query("INSERT INTO ledger VALUES ('monitor', 0)");
-          (row.standby ? this.#reads : this.#writes).push(Date.now());
-          await pause(EVERY_MS);
-        }
-      } catch {
-        await pause(EVERY_MS);
-      }
-      // A frozen server does not answer.
-      await Promise.race([client.end(), pause(MONITOR_MS)]).catch(() => {});
-    }
-  }
-}
 
 /** Returns when the log of a member says that it was promoted, after `fromMs`; `undefined` if it was not. */
 export function promotedAt({ log }: PatroniMember, fromMs: number): number | undefined {

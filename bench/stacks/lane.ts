@@ -16,6 +16,9 @@ export const WORKERS = 4;
 /** Milliseconds from the end of a statement to the next one of the same worker. */
 export const THINK_MS = 80;
 
+/** The error of a call that did not end. */
+export const UNFINISHED = "did not end";
+
 /** One statement. Times are as `Date.now()` returns them; `endMs` is that of the stop if it did not end. */
 export interface Call {
   readonly id: number;
@@ -25,6 +28,8 @@ export interface Call {
   readonly server?: string;
   /** The error, or that it did not end. */
   readonly error?: string;
+  /** The name of the long work beside the statements that it is, if it is any. */
+  readonly long?: string;
 }
 
 /** What a lane does. */
@@ -36,36 +41,38 @@ export interface LaneWork {
   readonly first: string;
   /** Returns the statement of a call; its result is the server that answered. */
   text(id: number): string;
+  /** Long work beside the statements by its name, each repeated by a worker of its own. Default: none. */
+  readonly long?: Readonly<Record<string, (id: number) => Promise<string>>>;
 }
 
 /** Works until the drill says stop, and reports the calls. */
-export async function runLane({ name, client, first, text }: LaneWork): Promise<void> {
+export async function runLane({ name, client, first, text, long = {} }: LaneWork): Promise<void> {
   // Errors that would end the process: they are none of the calls'.
   process.on("uncaughtException", (error) => console.error(name, "uncaught", error));
   process.on("unhandledRejection", (error) => console.error(name, "unhandled", error));
   const calls: Call[] = [];
-  const open = new Map<number, number>();
+  const open = new Map<number, Pick<Call, "startMs" | "long">>();
   let ids = 0;
   let stopping = false;
 
-  const call = async () => {
+  const call = async (run: (id: number) => Promise<string>, kind: Pick<Call, "long">) => {
     const id = ++ids;
-    const startMs = Date.now();
-    open.set(id, startMs);
+    const begun = { startMs: Date.now(), ...kind };
+    open.set(id, begun);
     let result: { server: string } | { error: string };
     try {
-      result = { server: await client.query(text(id)) };
+      result = { server: await run(id) };
     } catch (error) {
       const { code, message } = error as { code?: unknown; message?: string };
       // Some drivers' messages have the number of the connection, and the statement in further lines.
       const text = `${code ?? ""} ${message ?? error}`.trim().replace(/\(conn:\d+, /, "(");
       result = { error: text.split("\n")[0]!.slice(0, 160) };
     }
-    if (open.delete(id)) calls.push({ id, startMs, endMs: Date.now(), ...result });
+    if (open.delete(id)) calls.push({ id, ...begun, endMs: Date.now(), ...result });
   };
-  const work = async () => {
+  const work = async (run: (id: number) => Promise<string>, kind: Pick<Call, "long"> = {}) => {
     while (!stopping) {
-      await call();
+      await call(run, kind);
       await pause(THINK_MS);
     }
   };
@@ -73,12 +80,15 @@ export async function runLane({ name, client, first, text }: LaneWork): Promise<
   await Promise.all(Array.from({ length: WORKERS }, () => client.query(first)));
   console.log(READY);
   for await (const line of createInterface({ input: process.stdin })) {
-    if (line === "go") { for (let worker = 0; worker < WORKERS; worker++) void work(); }
+    if (line === "go") {
+      for (let worker = 0; worker < WORKERS; worker++) void work((id) => client.query(text(id)));
+      for (const [name, run] of Object.entries(long)) void work(run, { long: name });
+    }
     if (line !== "stop") continue;
     stopping = true;
     await pause(300);
     const endMs = Date.now();
-    for (const [id, startMs] of open) calls.push({ id, startMs, endMs, error: "did not end" });
+    for (const [id, begun] of open) calls.push({ id, ...begun, endMs, error: UNFINISHED });
     open.clear();
     process.stdout.write(`${REPORT}${JSON.stringify(calls)}\n`, () => process.exit(0));
   }

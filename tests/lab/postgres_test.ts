@@ -71,6 +71,30 @@ Deno.test("PostgresServer survives kill(), freeze() and a kept stop() with its d
   assertEquals(await answer, 42);
 });
 
+Deno.test("PostgresServer.stop() waits for the clients to leave in the mode smart, until another mode ends them", async () => {
+  const [host] = await loopbackPair();
+  await using server = await startPostgres({ host, port: await freePort([host]), ...WHO });
+  const client = new pg.Client({ connectionString: server.url() });
+  const errors: { code?: string }[] = [];
+  client.on("error", (error: Error) => errors.push(error as { code?: string }));
+  const ended = new Promise<void>((resolve) => client.once("end", resolve));
+  await client.connect();
+  const stopped = server.stop({ mode: "smart", keep: true });
+  await server.logged(/smart shutdown/);
+  const refused = await assertRejects(() => ask(server, "SELECT 1")) as { code?: string };
+  assertEquals(refused.code, "57P03");
+  assertEquals((await client.query("SELECT 42 AS n")).rows, [{ n: 42 }]);
+  await server.stop({ mode: "fast", keep: true });
+  await stopped;
+  await ended;
+  assertEquals(errors[0]?.code, "57P01");
+  assertFalse(server.running);
+
+  await server.start();
+  await server.stop({ mode: "smart", keep: true }); // there are no clients
+  assertFalse(server.running);
+});
+
 Deno.test("startPostgres() makes a standby from a cold copy of a stopped server", async () => {
   const hosts = await loopbackPair();
   const port = await freePort(hosts);
