@@ -11,6 +11,7 @@ import { getDnsEngine, type Lookup, LookupError } from "@dnspool/dnspool";
 import { pgAdapter } from "@dnspool/dnspool/adapters/pg";
 import { isIP } from "node:net";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 
@@ -33,10 +34,11 @@ const ROLES: Readonly<Record<string, (member: Member) => boolean>> = {
 const READY = ["running", "streaming", "in archive recovery"];
 /** Milliseconds after the first answer in which another member may know a later leader. */
 const LATER_MS = 50;
-const TIMEOUT_MS = 1000;
+/** Milliseconds after which a member that did not answer, or a cluster without such a member, is asked again. */
+const AGAIN_MS = 250;
 
 /**
- * Makes the lookup.
+ * Makes the lookup. While the cluster has no leader, it waits for one, for as long as the resolver lets it.
  *
  * @param members The URLs of the REST API of the members, as far as they are known.
  * @param ttl Seconds for which an answer is good: a switchover is followed within them. Default 1.
@@ -44,22 +46,27 @@ const TIMEOUT_MS = 1000;
 export function patroniLookup(members: readonly string[], ttl = 1): Lookup {
   return {
     name: "patroni",
-    async lookup({ name, family, signal }) {
+    async lookup({ name, family, signal, onWait }) {
       const isWanted = ROLES[name.split(".")[0]!];
       if (!isWanted) throw new LookupError(`No role of Patroni: "${name}"`, { kind: "config" });
-      const cluster = await latestCluster(members, signal);
-      const hosts = cluster.filter((member) => isWanted(member) && READY.includes(member.state))
-        .map(({ host }) => host);
-      const addresses = hosts.filter((host) => isIP(host) === family);
-      if (addresses.length > 0) return { addresses: [...new Set(addresses)], ttl };
-      const named = hosts.find((host) => isIP(host) === 0);
-      if (named !== undefined) {
-        const message = `Patroni's connect_address must be an IP address, got "${named}"`;
-        throw new LookupError(message, { kind: "config" });
+      onWait?.("no member of Patroni answered");
+      for (;;) {
+        const cluster = await latestCluster(members, signal);
+        const hosts = cluster.filter((member) => isWanted(member) && READY.includes(member.state))
+          .map(({ host }) => host);
+        const addresses = hosts.filter((host) => isIP(host) === family);
+        if (addresses.length > 0) return { addresses: [...new Set(addresses)], ttl };
+        const named = hosts.find((host) => isIP(host) === 0);
+        if (named !== undefined) {
+          const message = `Patroni's connect_address must be an IP address, got "${named}"`;
+          throw new LookupError(message, { kind: "config" });
+        }
+        if (hosts.length > 0) { // of the other family
+          throw new LookupError(`Patroni knows no such member: "${name}"`, { kind: "negative" });
+        }
+        onWait?.("Patroni knows no such member");
+        await pause(signal);
       }
-      // Of the other family there is none for good; a cluster without a leader will have one.
-      const kind = hosts.length > 0 ? "negative" : "transient";
-      throw new LookupError(`Patroni knows no such member: "${name}"`, { kind });
     },
   };
 }
@@ -67,27 +74,37 @@ export function patroniLookup(members: readonly string[], ttl = 1): Lookup {
 /** Asks all members; of those that answer in time, the one that knows the latest leader is right. */
 async function latestCluster(urls: readonly string[], signal: AbortSignal): Promise<Member[]> {
   const over = new AbortController();
-  const limits = [signal, over.signal, AbortSignal.timeout(TIMEOUT_MS)];
+  const limit = AbortSignal.any([signal, over.signal]);
   const answers: Member[][] = [];
-  const asked = urls.map(async (url) => {
-    const response = await fetch(new URL("/cluster", url), { signal: AbortSignal.any(limits) });
-    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-    answers.push(((await response.json()) as { members: Member[] }).members);
-  });
+  const asked = urls.map(async (url) => void answers.push(await ask(url, limit)));
   const all = Promise.allSettled(asked);
   try {
-    await Promise.any(asked);
+    await Promise.race(asked);
     let timer;
     await Promise.race([all, new Promise((resolve) => timer = setTimeout(resolve, LATER_MS))]);
     clearTimeout(timer);
-  } catch (error) {
-    signal.throwIfAborted();
-    throw new LookupError("No member of Patroni answered", { kind: "transient", cause: error });
   } finally {
     over.abort();
     await all;
   }
   return answers.reduce((best, next) => timelineOf(next) > timelineOf(best) ? next : best);
+}
+
+/** Asks a member until it answers. */
+async function ask(url: string, signal: AbortSignal): Promise<Member[]> {
+  for (;;) {
+    try {
+      const response = await fetch(new URL("/cluster", url), { signal });
+      if (response.ok) return ((await response.json()) as { members: Member[] }).members;
+      await response.body?.cancel();
+    } catch { /* it may answer the next time */ }
+    await pause(signal);
+  }
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await sleep(AGAIN_MS, undefined, { signal }).catch(() => {});
+  signal.throwIfAborted();
 }
 
 /** Each leader begins a timeline. */
