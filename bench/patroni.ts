@@ -55,6 +55,11 @@ interface EventFigures {
   readonly clusterOutageMs: number;
   /** Longest time in which no standby answered a client that asks all of them. */
   readonly readOutageMs: number;
+  /**
+   * The member whose promotion Patroni undid, because the leader before took its key back (Patroni 3.0.2 with etcd3): what
+   * it acknowledged is lost, whatever the client.
+   */
+  readonly undone?: string | undefined;
   readonly lanes: readonly LaneFigures[];
 }
 
@@ -132,8 +137,10 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
   const { monitor, eventMs, outages: [writeOutage, readOutage] } = seen;
   const { outageMs: clusterOutageMs, endMs } = writeOutage;
   const { outageMs: readOutageMs } = readOutage;
-  const promoted = cluster.members.map((each) => promotedAt(each, eventMs))
-    .filter((each) => each !== undefined);
+  const promotions = cluster.members.flatMap((member) => {
+    const atMs = promotedAt(member, eventMs);
+    return atMs === undefined ? [] : [{ member, atMs }];
+  });
   await monitor.stop();
   const last = (await cluster.leader())!;
   if (Deno.env.get("DRILL_VERBOSE")) {
@@ -151,16 +158,21 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
   }
   const rows = await ask(last.host, "SELECT lane || ' ' || id AS key FROM ledger");
   const ledger = new Set(rows.map(({ key }) => key as string));
-  const promotedMs = promoted.length > 0 ? Math.min(...promoted) - eventMs : null;
+  const [first] = promotions.toSorted((a, b) => a.atMs - b.atMs);
+  const promotedMs = first ? first.atMs - eventMs : null;
+  const undone = first && first.member !== leader && last === leader
+    ? first.member.host
+    : undefined;
   const boundMs = (promotedMs ?? clusterOutageMs) + ttlMs;
   const writableMs = Math.max(endMs, eventMs + (promotedMs ?? 0));
-  const times = { eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader: last.host };
+  const times = { eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader: last.host, undone };
   return {
     event: event.name,
     title: event.title,
     promotedMs,
     clusterOutageMs,
     readOutageMs,
+    undone,
     lanes: lanes.map((lane, index) => figuresOf(lane, reports[index]!, ledger, times)),
   };
 }
@@ -177,6 +189,8 @@ interface Times {
   /** End of the cluster's outage, and not before the promotion. */
   readonly writableMs: number;
   readonly leader: string;
+  /** A leader in between, whose calls are judged neither as misrouted nor as lost. */
+  readonly undone: string | undefined;
 }
 
 function figuresOf(
@@ -186,28 +200,35 @@ function figuresOf(
   times: Times,
 ): LaneFigures {
   if (calls instanceof Error) return { lane: lane.name, missed: [calls.message] };
-  const { eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader } = times;
+  const { eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader, undone } = times;
   const { good, errors, ...counted } = countCalls(calls, eventMs);
   const late = calls.filter(({ startMs }) => startMs > writableMs + ttlMs + SLACK_MS);
   const misrouted = lane.reads
     ? []
     : late.filter(({ server, error }) =>
-      server === undefined ? error!.startsWith("25006") : server !== leader
+      server === undefined ? error!.startsWith("25006") : server !== leader && server !== undone
     );
-  const lost = lane.reads ? [] : good.filter(({ id }) => !ledger.has(`${lane.name} ${id}`));
+  const lost = lane.reads
+    ? []
+    : good.filter(({ id, server }) => server !== undone && !ledger.has(`${lane.name} ${id}`));
   const figures = { ...counted, misrouted: misrouted.length, lost: lost.length };
   const maxOutageMs = lane.reads ? readOutageMs + MAX_READ_OUTAGE_MS : boundMs + SLACK_MS;
-  const maximums = { outageMs: maxOutageMs, failed: WORKERS, misrouted: 0, lost: 0 };
+  // A record that still has the member whose promotion was undone leads all calls to a standby.
+  const maxFailed = undone === undefined ? WORKERS : Infinity;
+  const maximums = { outageMs: maxOutageMs, failed: maxFailed, misrouted: 0, lost: 0 };
   const missed = lane.ours ? missedOf(maximums, figures) : [];
   return { lane: lane.name, ...figures, errors, missed };
 }
 
-function show({ title, promotedMs, clusterOutageMs, readOutageMs, lanes }: EventFigures): void {
+function show(
+  { title, promotedMs, clusterOutageMs, readOutageMs, undone, lanes }: EventFigures,
+): void {
   const promoted = promotedMs === null ? "none was promoted" : `promoted after ${promotedMs} ms`;
   console.log(`\n${title}: ${promoted}`);
   console.log(
     `no member took writes for ${clusterOutageMs} ms, no standby read for ${readOutageMs} ms`,
   );
+  if (undone !== undefined) console.log(`the old leader took its key back from ${undone}`);
   showLanes(lanes);
 }
 

@@ -150,7 +150,7 @@ export interface EngineOptions<C = unknown> extends DnsOptions {
   /**
    * Seconds for which a lease on a departed address may go on while that server is alive: from 0. After them, the
    * connection is terminated, and what it was running is cancelled on the server. A COMMIT that is under way may be done
-   * all the same. Default `Infinity`; with `targetSessionAttrs` `"read-write"` or `"primary"` it is 2, because what the
+   * all the same. Default `Infinity`; with `targetSessionAttrs` `"read-write"` or `"primary"` it is 0.5, because what the
    * old server still acknowledges is lost if another one has taken its role.
    */
   retireGrace?: number;
@@ -252,9 +252,10 @@ const HOST_ARGS = ["host", "hostname", "hostaddr", "socketPath", "connectionStri
 
 /**
  * Default of `retireGrace`, in seconds, for engines that write. A short statement ends in it; a COMMIT that hangs on the
- * old primary until its supervisor comes back, as for 16 seconds with Patroni, is not acknowledged.
+ * old primary until its supervisor comes back is not acknowledged, even if that is 2 seconds after the promotion and the
+ * record has a TTL of 1, as in `deno task drill:patroni`: with 2 seconds in place of 0.5, each pool lost rows there.
  */
-const WRITER_RETIRE_GRACE = 2;
+const WRITER_RETIRE_GRACE = 0.5;
 
 /** An object option that is not given: the same one each time, so that the settings of engines can be shared. */
 const NOTHING = Object.freeze({});

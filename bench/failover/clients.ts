@@ -67,7 +67,7 @@ async function engineOn(
   });
   if (process.env.DRILL_VERBOSE) {
     for (const type of ["addresschange", "retire", "lookuperror"] as const) {
-      engine.addEventListener(type, (event) => console.error(Date.now(), type, event));
+      engine.addEventListener(type, ({ detail }) => console.error(Date.now(), type, detail));
     }
   }
   return {

@@ -69,7 +69,10 @@ export const PATRONI_LANES: readonly PatroniLane[] = [
     name: "DnsPgPool, read-write",
     ours: true,
     create: like("dnspool drop-in for pg", () => ({
-      options: { targetSessionAttrs: "read-write" } as EngineOptions,
+      options: {
+        targetSessionAttrs: "read-write",
+        connectionTimeoutMillis: 30_000, // as long as an engine waits, and longer than any of the events
+      } as EngineOptions,
     })),
   },
   {

@@ -13,7 +13,7 @@ const DESCRIPTIONS = [
   "Each row below is a run against a real server",
   "A supervisor that dies, or a network that splits",
   "Then the server's role is found out",
-  "In two seconds, or until the record moves",
+  "In that half second, or until the record moves",
   "A proxy may answer for a server that cannot",
   "`deno task soak` lets 64 workers",
   "Without DNSSEC, an attacker between you",
