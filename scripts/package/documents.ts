@@ -9,8 +9,11 @@ import { ROOT } from "../check/run_deno.ts";
 /** The repository on GitHub, owner and name. npm and JSR take a release from it alone. */
 export const REPOSITORY = "dnspool/dnspool";
 
-/** Files of the package besides its modules. */
+/** Files of the JSR module besides its sources. */
 export const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
+
+/** Files of the npm package besides its modules. npm shows no changelog: README.md links to it. */
+export const NPM_DOCUMENTS: readonly string[] = ["README.md", "LICENSE"];
 
 /** Reads the documents, as they are published with a version. */
 export async function readDocuments(version: string): Promise<Map<string, string>> {

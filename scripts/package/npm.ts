@@ -12,12 +12,14 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { gunzipSync } from "node:zlib";
+import { gzipAsync } from "npm:@gfx/zopfli@1.0.15";
 import config from "../../deno.json" with { type: "json" };
 import { ROOT } from "../check/run_deno.ts";
-import { readDocuments } from "./documents.ts";
+import { NPM_DOCUMENTS, readDocuments } from "./documents.ts";
 import { writeDeclarations } from "./npm/declarations.ts";
 import { buildWithDnt } from "./npm/dnt.ts";
-import { type Engine, engineOf } from "./npm/engine.ts";
+import { type Built, type Engine, engineOf } from "./npm/engine.ts";
 import { bundleModules } from "./npm/modules.ts";
 import {
   type Config,
@@ -28,19 +30,22 @@ import {
   programOf,
   stem,
 } from "./npm/package.ts";
+import { publicTypes } from "./npm/public_types.ts";
 
-/** Builds the modules and their declarations without JSR, by path. */
-async function buildFiles(config: Config): Promise<Map<string, string>> {
+/** Builds the modules and their declarations without JSR. */
+async function buildFiles(config: Config): Promise<Built> {
   const root = fileURLToPath(ROOT);
   const declarations = writeDeclarations(root, Object.values(exportsOf(config)));
-  return new Map([...await bundleModules(root, entriesOf(config)), ...declarations]);
+  return { modules: await bundleModules(root, entriesOf(config)), declarations };
 }
 
 /** Writes the unpacked package into a directory. */
 async function write(dir: string, config: Config, engine: Engine): Promise<void> {
-  const modules = await (engine === "dnt" ? buildWithDnt : buildFiles)(config);
-  const files = new Map([...modules].map(([path, text]) => [`${DIST}/${path}`, text]));
-  for (const [name, text] of await readDocuments(config.version)) files.set(name, text);
+  const { modules, declarations } = await (engine === "dnt" ? buildWithDnt : buildFiles)(config);
+  const types = publicTypes(declarations, Object.values(exportsOf(config)));
+  const files = new Map([...modules, ...types].map(([path, text]) => [`${DIST}/${path}`, text]));
+  const documents = await readDocuments(config.version);
+  for (const name of NPM_DOCUMENTS) files.set(name, documents.get(name)!);
   files.set("package.json", JSON.stringify(packageJson(config), null, 2) + "\n");
   const module = programOf(config);
   const program = module && `${stem(module)}.js`;
@@ -57,7 +62,10 @@ function asProgram(text: string): string {
   return `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, "")}`;
 }
 
-/** Makes the tarball of an unpacked package; returns its path. npm gives all files the same date. */
+/**
+ * Makes the tarball of an unpacked package; returns its path. npm gives all files the same date. Zopfli's gzip is a
+ * twenty-fifth smaller than npm's.
+ */
 async function pack(dir: string, out: string): Promise<string> {
   await Deno.mkdir(out, { recursive: true });
   const { code, stdout, stderr } = await new Deno.Command("npm", {
@@ -67,7 +75,10 @@ async function pack(dir: string, out: string): Promise<string> {
   const text = new TextDecoder().decode(code === 0 ? stdout : stderr);
   if (code !== 0) throw new Error(`Cannot pack the package: npm exited with ${code}\n${text}`);
   const [{ filename }] = JSON.parse(text) as [{ filename: string }];
-  return `${out}/${filename}`;
+  const file = `${out}/${filename}`;
+  const archive = gunzipSync(await Deno.readFile(file));
+  await Deno.writeFile(file, await gzipAsync(archive, { numiterations: 1 }));
+  return file;
 }
 
 /**

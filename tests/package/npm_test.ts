@@ -4,8 +4,10 @@ import {
   assert,
   assertEquals,
   assertFalse,
+  assertMatch,
   assertRejects,
   assertStringIncludes,
+  assertThrows,
 } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { chooseStd } from "../../scripts/check/std_source.ts";
@@ -20,6 +22,12 @@ import {
   entriesOf,
   packageJson,
 } from "../../scripts/package/npm/package.ts";
+import { publicTypes } from "../../scripts/package/npm/public_types.ts";
+
+/** What npm downloads. */
+const MAX_TARBALL_BYTES = 200_000;
+/** Node prints the whole line that threw. */
+const MAX_LINE_LENGTH = 2000;
 
 /** Builds modules given as text by path, of which the first `entries` are imported from outside. */
 async function build(
@@ -57,9 +65,11 @@ Deno.test("deno task npm: the package holds modules and declarations of every ex
     const second = await buildPackage(`${dir}/second`).finally(() => Deno.umask(umask));
     assertEquals(await sha256(first), await sha256(second));
     assert(first.endsWith(`/dnspool-dnspool-${config.version}.tgz`), first);
+    const { size } = await Deno.stat(first);
+    assert(size <= MAX_TARBALL_BYTES, `the tarball has ${size} bytes`);
 
     const paths = (await run("tar", "tzf", first)).trim().split("\n");
-    const documents = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
+    const documents = ["LICENSE", "README.md", "package.json"];
     const modules = /^package\/dist\/(?:[a-z_0-9]+\/)*(?:[a-z_0-9]+\.(?:js|d\.ts)|chunk-\w+\.js)$/;
     const others = paths.filter((path) => !modules.test(path));
     assertEquals(others.toSorted(), documents.map((name) => `package/${name}`));
@@ -73,8 +83,12 @@ Deno.test("deno task npm: the package holds modules and declarations of every ex
       assert(text.trim() !== "", `${path} is empty`);
       // deno-lint-ignore no-control-regex -- the first 128 characters
       if (path.endsWith(".js")) assertEquals(/[^\x00-\x7f]/.exec(text)?.[0], undefined, path);
+      const long = text.split("\n").find((line) => line.length > MAX_LINE_LENGTH);
+      assertEquals(long?.slice(0, 80), undefined, path);
       const code = text.replace(/\/\*[^]*?\*\/|\/\/.*/g, "");
-      const foreign = /\b(?:from |import\(|import )["'](?:npm:|jsr:|[^"']*\.ts["'])/.exec(code);
+      const foreign = /\b(?:from ?|import\(|import ?)["'`](?:npm:|jsr:|[^"'`]*\.ts["'`])/.exec(
+        code,
+      );
       assertEquals(foreign?.[0], undefined, path);
       assertEquals(/\busing \w+ =|__addDisposableResource/.exec(code)?.[0], undefined, path);
     }
@@ -187,12 +201,36 @@ Deno.test("bundleModules() puts all that the first entry loads into one chunk, a
     "chunk-later.js",
     "mod.js",
   ]);
-  assertStringIncludes(modules.get("mod.js")!, 'from "./chunk-core.js"');
+  assertStringIncludes(modules.get("mod.js")!, 'from"./chunk-core.js"');
   assertStringIncludes(modules.get("b/other.js")!, "function f()");
   const core = modules.get("chunk-core.js")!;
-  assertStringIncludes(core, 'from "node:process"');
-  assertStringIncludes(core, "class A ");
+  assertStringIncludes(core, 'from"node:process"');
+  assertStringIncludes(core, "class A{");
   assertFalse(core.includes("A comment"));
+});
+
+Deno.test("bundleModules() keeps what a stack trace shows: the names, and a line for each statement", async () => {
+  const { modules } = await build({
+    "mod.ts": "export class Reader {\n  #at = 0;\n  readAll(lines: string[]): string {\n" +
+      "    const parse = (line: string) => { this.#at++; throw new Error(line); };\n" +
+      "    return `${lines.map((line) => { return parse(line); })}\n` + '{;}';\n  }\n}\n" +
+      "export function readerOf(lines: string[]): string {\n  return new Reader().readAll(lines);\n}\n",
+  });
+  const code = modules.get("mod.js") ?? modules.get("chunk-core.js")!;
+  const url = `data:text/javascript,${encodeURIComponent(code)}`;
+  const { readerOf } = await import(url);
+  assertEquals(readerOf([]), "\n{;}");
+  const { stack } = assertThrows(() => readerOf(["a"]), Error, "a");
+  const frames = stack!.replaceAll(url, "mod.js").split("\n").slice(1, 6).map((frame) =>
+    frame.trim()
+  );
+  const [parse = "", , , readAll = "", readerFrame = ""] = frames;
+  assertMatch(parse, /^at parse /);
+  assertMatch(readAll, /^at Reader\.readAll /);
+  assertMatch(readerFrame, /^at readerOf /);
+  const lines = [parse, readAll, readerFrame].map((frame) => /:(\d+):\d+\)?$/.exec(frame)![1]);
+  assertEquals(new Set(lines).size, 3, stack);
+  assertFalse(code.includes("  "), code);
 });
 
 Deno.test("bundleModules() escapes what is not ASCII, and the code means the same", async () => {
@@ -229,6 +267,43 @@ Deno.test("writeDeclarations() follows the types, and takes the file endings of 
   assertStringIncludes(text, 'from "./c.js"');
   assertStringIncludes(text, "#private");
   assertStringIncludes(text, "/** Says so. */");
+});
+
+Deno.test("publicTypes() leaves what the types of the entries lead to, and nothing of other modules", async () => {
+  const { declarations } = await build({
+    "mod.ts": "/**\n * The door.\n *\n * @module\n */\n" +
+      'import { type B, b } from "./b.ts";\nexport { type D as E } from "./c.ts";\n' +
+      'export * from "./all.ts";\nexport type A = { b: B };\nb();\n',
+    "b.ts": '/**\n * Internals.\n *\n * @module\n */\nimport type { C, Unused } from "./c.ts";\n' +
+      "/** Says so. */\nexport interface B extends C {}\n" +
+      "/** Is internal. */\nexport interface Hidden { unused: Unused; }\n" +
+      "export function b(): void {}\n",
+    "c.ts":
+      'export { type C, type D } from "./d.ts";\nexport type { Unused } from "./unused.ts";\n',
+    "d.ts": "export interface C { c: Own }\ntype Own = 1;\nexport type D = 2;\n",
+    "unused.ts": "export interface Unused {}\n",
+    "all.ts": 'export * from "./more.ts";\n',
+    "more.ts": 'import type { Socket, Server } from "node:net";\n' +
+      "export const more = (socket: Socket): void => void socket;\n" +
+      "export const most: (server: Server) => void = () => {};\n",
+  });
+  const types = publicTypes(declarations, ["./mod.ts"]);
+  assertEquals([...types.keys()].toSorted(), [
+    "all.d.ts",
+    "b.d.ts",
+    "c.d.ts",
+    "d.d.ts",
+    "mod.d.ts",
+    "more.d.ts",
+  ]);
+  assertEquals(types.get("mod.d.ts"), declarations.get("mod.d.ts"));
+  assertEquals(
+    types.get("b.d.ts"),
+    'import type { C } from "./c.js";\n/** Says so. */\nexport interface B extends C {\n}\n',
+  );
+  assertEquals(types.get("c.d.ts"), 'export { type C, type D } from "./d.js";\n');
+  assertStringIncludes(types.get("d.d.ts")!, "type Own = 1;");
+  assertEquals(types.get("more.d.ts"), declarations.get("more.d.ts"));
 });
 
 Deno.test("writeDeclarations() refuses a type that is not written down, and names the line", async () => {

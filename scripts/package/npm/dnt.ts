@@ -8,6 +8,7 @@
 import { dirname, join } from "node:path/posix";
 import { ROOT } from "../../check/run_deno.ts";
 import { withReference } from "./declarations.ts";
+import type { Built } from "./engine.ts";
 import { bundleModules } from "./modules.ts";
 import { type Config, describePackage, entriesOf, exportsOf } from "./package.ts";
 
@@ -27,10 +28,9 @@ const POLYFILL_IMPORT = /^import "(?:\.{1,2}\/)+_dnt\.polyfills\.js";\n/m;
  * Builds the modules of the package.
  *
  * @param config The content of deno.json.
- * @returns JavaScript and declarations by path, such as `lookups/wire.js`.
  * @throws {Error} if a module needs a package, or `import.meta`, for which dnt substitutes its own.
  */
-export async function buildWithDnt(config: Config): Promise<Map<string, string>> {
+export async function buildWithDnt(config: Config): Promise<Built> {
   const { build } = await import(DNT) as Dnt;
   const dir = await Deno.makeTempDir({ prefix: "dnspool-dnt-" });
   const entries = entriesOf(config);
@@ -55,10 +55,10 @@ export async function buildWithDnt(config: Config): Promise<Map<string, string>>
     const built = `${dir}/${MODULES}`;
     await removePolyfills(built);
     const modules = entries.map((entry) => entry.replace(/ts$/, "js"));
-    return new Map([
-      ...await bundleModules(built, modules),
-      ...await declarationsOf(built, Object.values(exportsOf(config))),
-    ]);
+    return {
+      modules: await bundleModules(built, modules),
+      declarations: new Map(await declarationsOf(built, Object.values(exportsOf(config)))),
+    };
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

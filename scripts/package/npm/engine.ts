@@ -9,6 +9,14 @@ import { chooseStd } from "../../check/std_source.ts";
 /** `dnt` builds what is published and comes from JSR; `files` builds the same package without JSR. */
 export type Engine = "dnt" | "files";
 
+/** What an engine builds. */
+export interface Built {
+  /** JavaScript by path, such as `lookups/wire.js`. */
+  readonly modules: ReadonlyMap<string, string>;
+  /** Declarations by path, such as `lookups/wire.d.ts`. */
+  readonly declarations: ReadonlyMap<string, string>;
+}
+
 /**
  * Chooses the engine, and prints it in one line on stderr.
  *

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { DOCUMENTS, REPOSITORY } from "../documents.ts";
+import { NPM_DOCUMENTS, REPOSITORY } from "../documents.ts";
 
 /** The part of deno.json that describes the package. */
 export interface Config {
@@ -125,6 +125,6 @@ export function packageJson(
     ...describePackage(config),
     exports: { ...Object.fromEntries(exports), "./package.json": "./package.json" },
     ...(program && { bin: { [PROGRAM]: `${stem(program)}.js` } }),
-    files: [DIST, ...DOCUMENTS],
+    files: [DIST, ...NPM_DOCUMENTS],
   };
 }
