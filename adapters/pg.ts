@@ -137,6 +137,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     ...postgresRoleMethods({
       run: ask,
       reported: reportedRoleOf,
+      isBusy: (client: C) => activityOf(client) === "running",
       processId: (client: C) => internalsOf(client).processID,
     }),
 

@@ -156,6 +156,7 @@ export function adapterOf<S extends PostgresjsSql>(maker: ClientMaker<S>): Postg
     ...postgresRoleMethods({
       run: ask,
       reported: (sql: S) => recordOf(sql).socket.reportedRole,
+      isBusy: (sql: S) => recordOf(sql).socket.activity === "running",
       processId: (sql: S) => recordOf(sql).socket.backendKey?.processId,
     }),
 

@@ -84,6 +84,11 @@ export interface RoleParts<C> {
   readonly run: (client: C, text: string) => Promise<readonly unknown[]>;
   /** Returns what the server reported; `undefined` if the driver does not show it. */
   readonly reported?: (client: C) => ReportedRole | undefined;
+  /**
+   * Returns whether the server has still to end an answer: a report comes behind the error that it explains. Default: it has
+   * none.
+   */
+  readonly isBusy?: (client: C) => boolean;
   /** Returns the process that the server named at the login. */
   readonly processId?: (client: C) => number | null | undefined;
 }
@@ -95,12 +100,12 @@ export interface RoleParts<C> {
  * @param parts How the driver asks.
  */
 export function postgresRoleMethods<C extends object>(
-  { run, reported, processId }: RoleParts<C>,
+  { run, reported, isBusy, processId }: RoleParts<C>,
 ): Required<Pick<Adapter<C>, "role">> & Pick<Adapter<C>, "onRoleChange"> {
   return {
     async role(client: C): Promise<Role> {
       const reports = reported?.(client);
-      if (reports?.role) return reports.role;
+      if (reports?.role && !isBusy?.(client)) return reports.role;
       const [row] = await run(client, ROLE_QUERY);
       const { standby, readonly, pid } = row as {
         standby: boolean;

@@ -11,6 +11,8 @@ class FakeSession {
   /** What the server answers. */
   row = { standby: false, readonly: false as boolean | null, pid: 7 as number | string };
   questions = 0;
+  /** Whether it has an answer to end. */
+  isBusy = false;
   /** Number of times that the role may have changed. */
   changes = 0;
 
@@ -20,6 +22,7 @@ class FakeSession {
       return Promise.resolve([this.row]);
     },
     reported: () => this.reports,
+    isBusy: () => this.isBusy,
     processId: () => 7,
   });
 
@@ -82,6 +85,18 @@ Deno.test("ReportedRole: default_transaction_read_only may be the session's own,
   assertEquals(session.changes, 1); // as at the login
   assertEquals(await session.role(), PRIMARY);
   assertEquals(session.questions, 3);
+});
+
+Deno.test("ReportedRole: while the server has an answer to end, a report may be on its way, so it is asked", async () => {
+  const session = new FakeSession();
+  assertEquals(await session.role(), PRIMARY);
+  session.isBusy = true;
+  session.row.readonly = true;
+  assertEquals(await session.role(), { standby: false, readOnly: true });
+  assertEquals(session.questions, 2);
+  session.isBusy = false;
+  assertEquals(await session.role(), PRIMARY);
+  assertEquals(session.questions, 2);
 });
 
 Deno.test("ReportedRole: a session that made itself writable on a read-only server says nothing about the server", async () => {
