@@ -61,6 +61,8 @@ export class DnsEngine<C> extends PassingTarget implements Engine<C> {
   readonly #execution: ExecutionOptions;
   /** Made by the first use: a program may have an engine for each of thousands of databases. */
   #madeCore: EngineCore<C> | undefined;
+  /** Runs the statements of `query()`; made by its first call. */
+  #queries: Run<C> | undefined;
 
   /**
    * @param setup The URL, the adapter and the options.
@@ -197,28 +199,12 @@ export class DnsEngine<C> extends PassingTarget implements Engine<C> {
     });
   }
 
-  async query<Row = unknown>(
+  query<Row = unknown>(
     text: string,
     values?: BindValues,
     options?: CallOptions,
   ): Promise<readonly Row[]> {
-    const run = this.#runner("run a query");
-    if (options === undefined) {
-      const rows = (lease: Lease<C>) => this.#queryOn(lease, run, text, values);
-      const lease = this.tryConnect();
-      if (lease !== undefined) return await rows(lease) as readonly Row[];
-      if (!this.#core.hasCallbacks || this.#execution.isolationLevel !== undefined) {
-        return await rows(await this.connect()) as readonly Row[];
-      }
-      return await new Promise<readonly unknown[]>((resolve, reject) => {
-        const begin = (lease: Lease<C>) => void rows(lease).then(resolve, reject);
-        this.#core.checkout(undefined, inThisContext(begin)).then(begin, reject);
-      }) as readonly Row[];
-    }
-    return await this.#limited("query", readCallOptions(options), {
-      hideData: asItIs,
-      work: (lease, guard) => guard(() => run(lease, text, values), { keepsResult: true }),
-    }) as readonly Row[];
+    return this.#query(text, values, options) as Promise<readonly Row[]>;
   }
 
   async listen(
@@ -336,6 +322,35 @@ export class DnsEngine<C> extends PassingTarget implements Engine<C> {
    * Runs a statement, and gives the connection back whatever happens: if the driver tells when the result is there, at
    * once, so that the next caller's statement is sent before the results of other connections are read.
    */
+  /** Runs a statement. It is not async: each async function around a statement costs another promise and its turn. */
+  #query(
+    text: string,
+    values: BindValues | undefined,
+    options: CallOptions | undefined,
+  ): Promise<readonly unknown[]> {
+    try {
+      const run = this.#queries ??= this.#runner("run a query");
+      if (options !== undefined) {
+        return this.#limited("query", readCallOptions(options), {
+          hideData: asItIs,
+          work: (lease, guard) => guard(() => run(lease, text, values), { keepsResult: true }),
+        });
+      }
+      const lease = this.tryConnect();
+      if (lease !== undefined) return this.#queryOn(lease, run, text, values);
+      if (!this.#core.hasCallbacks || this.#execution.isolationLevel !== undefined) {
+        return this.connect().then((lease) => this.#queryOn(lease, run, text, values));
+      }
+      return new Promise((resolve, reject) => {
+        const begin = (lease: Lease<C>) =>
+          void this.#queryOn(lease, run, text, values).then(resolve, reject);
+        this.#core.checkout(undefined, inThisContext(begin)).then(begin, reject);
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
   async #queryOn(
     lease: Lease<C>,
     run: Run<C>,

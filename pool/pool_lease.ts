@@ -40,7 +40,11 @@ export class PoolLease<C> implements Lease<C>, Holder {
   readonly #owner: LeaseOwner<C>;
   readonly #slot: Slot<C>;
   #controller: AbortController | undefined = undefined;
-  /** Called if the connection is terminated, each with the end of the work that it is about. */
+  /** Called if the connection is terminated; it may stay when its work has ended, for a promise is settled once. */
+  #watcher: ((reason: unknown) => void) | undefined = undefined;
+  /** The end of the work that the watcher is about. */
+  #watched: Promise<unknown> | undefined = undefined;
+  /** Further watchers, while their work goes on, with its end. */
   #watchers: Map<(reason: unknown) => void, Promise<unknown>> | undefined = undefined;
 
   /**
@@ -192,29 +196,36 @@ export class PoolLease<C> implements Lease<C>, Holder {
 
   untilLost<T>(work: T | Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const watchers = this.#watchers ??= new Map();
       // Only these two handlers on that promise: so the stack of an error leads on to what awaits the returned one.
       // A driver's own kind of promise would cost another one, and its statement would begin a microtask later.
       const promise = work instanceof Promise ? work : Promise.resolve(work);
       const ended: Promise<void> = promise.then(resolve, reject);
-      watchers.set(reject, ended);
-      ended.then(() => watchers.delete(reject));
+      if (this.#watched === undefined) {
+        this.#watcher = reject;
+        this.#watched = ended;
+      } else {
+        const watchers = this.#watchers ??= new Map();
+        watchers.set(reject, ended);
+        ended.then(() => watchers.delete(reject));
+      }
       if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);
     });
   }
 
   #abort(reason: unknown, closed: boolean): Promise<void> | undefined {
     if (closed) this.#slot.lostUnder = this;
+    const watcher = this.#watcher;
     const watchers = this.#watchers;
     const tell = () => {
+      watcher?.(reason);
       for (const watcher of watchers?.keys() ?? []) watcher(reason);
     };
     let told: Promise<void> | undefined;
-    if (closed && watchers?.size) {
+    if (closed && watcher) {
       told = keptAlive(
         new Promise((resolve) => {
           const limit = awakeTimer(DRIVER_REPORTS_MS, () => resolve(tell()));
-          Promise.all(watchers.values()).then(() => {
+          Promise.all([this.#watched, ...watchers?.values() ?? []]).then(() => {
             limit.clear();
             resolve();
           });
