@@ -11,12 +11,13 @@ import { deno, ROOT } from "../scripts/check/run_deno.ts";
 /** The name server in the /etc/resolv.conf of the namespace. */
 export const NAMESERVER = "127.0.0.53";
 
-/** The released peers; Node 22 comes from npm as well. */
+/** The released peers; Node 22 and Bun come from npm as well. */
 const PACKAGES = {
   // The AWS wrapper imports these two without depending on them.
   "@aws-sdk/credential-providers": "3",
   "@aws-sdk/rds-signer": "3",
   "aws-advanced-nodejs-wrapper": "2.0.1",
+  "bun": "1",
   "mariadb": "3.5.4",
   "mysql2": "3.24.6",
   "node": "22",
