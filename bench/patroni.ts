@@ -165,7 +165,10 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
     : undefined;
   const boundMs = (promotedMs ?? clusterOutageMs) + ttlMs;
   const writableMs = Math.max(endMs, eventMs + (promotedMs ?? 0));
-  const times = { eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader: last.host, undone };
+  const times = {
+    ...{ event: event.name, eventMs, ttlMs, boundMs, readOutageMs, writableMs },
+    ...{ leader: last.host, undone },
+  };
   return {
     event: event.name,
     title: event.title,
@@ -179,6 +182,8 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
 
 /** The times of an event, and the leader after it. */
 interface Times {
+  /** The name of the event. */
+  readonly event: string;
   readonly eventMs: number;
   /** Milliseconds of the records' TTL. */
   readonly ttlMs: number;
@@ -200,7 +205,7 @@ function figuresOf(
   times: Times,
 ): LaneFigures {
   if (calls instanceof Error) return { lane: lane.name, missed: [calls.message] };
-  const { eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader, undone } = times;
+  const { event, eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader, undone } = times;
   const { good, errors, ...counted } = countCalls(calls, eventMs);
   const late = calls.filter(({ startMs }) => startMs > writableMs + ttlMs + SLACK_MS);
   const misrouted = lane.reads
@@ -215,7 +220,13 @@ function figuresOf(
   const maxOutageMs = lane.reads ? readOutageMs + MAX_READ_OUTAGE_MS : boundMs + SLACK_MS;
   // A record that still has the member whose promotion was undone leads all calls to a standby.
   const maxFailed = undone === undefined ? WORKERS : Infinity;
-  const maximums = { outageMs: maxOutageMs, failed: maxFailed, misrouted: 0, lost: 0 };
+  const maxWrong = lane.blindTo === event ? Infinity : 0;
+  const maximums = {
+    outageMs: maxOutageMs,
+    failed: maxFailed,
+    misrouted: maxWrong,
+    lost: maxWrong,
+  };
   const missed = lane.ours ? missedOf(maximums, figures) : [];
   return { lane: lane.name, ...figures, errors, missed };
 }
