@@ -3,13 +3,15 @@
  * Pools of 10 connections with 1, 8 and 64 workers. `bench/query_servers.ts` starts the servers, `bench/rounds.ts` says
  * how it is measured.
  *
- * dnspool resolves a name (answered from memory) and checks the address at each checkout; the peers get the address.
+ * dnspool resolves a name (answered from memory) and checks the address at each checkout; the peers get the address. "no
+ * pool" is the driver behind a plain queue that checks nothing: how much any pool could be faster.
  *
  * @module
  */
 
 import process from "node:process";
 import * as mariadb from "npm:mariadb@^3.5";
+import mysqlCore from "npm:mysql2@^3.24";
 import mysql from "npm:mysql2@^3.24/promise";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
@@ -53,6 +55,42 @@ interface Result extends Timing {
   readonly p99Ms: number;
   /** CPU time of this process for one call, in microseconds: the median over the rounds. */
   readonly cpuUs: number;
+}
+
+/** The driver's connections behind a plain queue: the lower bound of a pool. */
+class NoPool implements Client {
+  readonly #open: () => Promise<Client>;
+  readonly #idle: Client[] = [];
+  readonly #waiters: ((client: Client) => void)[] = [];
+  #opened = 0;
+
+  /** @param open Opens a connection. */
+  constructor(open: () => Promise<Client>) {
+    this.#open = open;
+  }
+
+  async query(sql: string): Promise<unknown> {
+    const client = this.#idle.pop() ?? await this.#another();
+    try {
+      return await client.query(sql);
+    } finally {
+      const next = this.#waiters.shift();
+      if (next) next(client);
+      else this.#idle.push(client);
+    }
+  }
+
+  #another(): Promise<Client> {
+    if (this.#opened++ < POOL_SIZE) return this.#open();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+}
+
+/** Makes a promise of a call with a callback, which is the fastest way into a driver. */
+function promised(call: (callback: (error: unknown, result: unknown) => void) => void) {
+  return new Promise<unknown>((resolve, reject) =>
+    call((error, result) => error ? reject(error) : resolve(result))
+  );
 }
 
 /** The address and the login of a server. */
@@ -122,6 +160,12 @@ function onPg(server: Server): Clients {
       const pool = new pg.Pool({ ...config, max: POOL_SIZE });
       return { query: async (text) => (await pool.query(text)).rows };
     },
+    "no pool": () =>
+      new NoPool(async () => {
+        const client = new pg.Client(config);
+        await client.connect();
+        return { query: (text) => promised((callback) => client.query(text, callback)) };
+      }),
   };
 }
 
@@ -162,6 +206,12 @@ function onMysql2(server: Server): Clients {
       const pool = mysql.createPool({ ...server.config, connectionLimit: POOL_SIZE });
       return { query: async (sql) => (await pool.query(sql))[0] };
     },
+    "no pool": () =>
+      new NoPool(() => {
+        const connection = mysqlCore.createConnection(server.config);
+        const query = (sql: string) => promised((callback) => connection.query(sql, callback));
+        return Promise.resolve({ query });
+      }),
   };
 }
 
@@ -187,6 +237,7 @@ function onMariadb(server: Server): Clients {
       const pool = mariadb.createPool({ ...server.config, connectionLimit: POOL_SIZE });
       return { query: (sql) => pool.query(sql) };
     },
+    "no pool": () => new NoPool(() => mariadb.createConnection(server.config)),
   };
 }
 
