@@ -513,6 +513,14 @@ export interface Adapter<C> {
    */
   refusesLogin?(error: unknown): boolean;
   /**
+   * Tells whether `connect` failed because the server lets no client in, whoever it is, although it may go on for those
+   * that it has, and waits for them to leave: PostgreSQL's smart shutdown. If a second attempt after a second fails so as
+   * well, open connections to the address are closed as they come back. Default: no error means that.
+   *
+   * @param error Any value: what `connect` threw.
+   */
+  refusesClients?(error: unknown): boolean;
+  /**
    * Calls `listener` when the connection ends, once. Called once per connection, right after the connect. Without it,
    * the end of an idle connection is noticed only at its next use.
    *

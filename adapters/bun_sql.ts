@@ -155,6 +155,7 @@ export function bunSqlAdapter(dialect: "postgresql" | "mysql"): Adapter<BunSqlCl
     tls: (client: BunSqlClient): TlsState | undefined => recordOf(client).tls,
     classify: (error: unknown) => classify(parts, error),
     refusesLogin: (error: unknown) => parts.refusesLogin(serverError(error)),
+    refusesClients: (error: unknown) => parts.refusesClients?.(serverError(error)) === true,
 
     onClose(client: BunSqlClient, listener: (error?: unknown) => void): void {
       const record = recordOf(client);

@@ -6,7 +6,12 @@
 
 import { mustBe } from "../internal/argument_error.ts";
 import type { Adapter, BindValues, Destination, Target, TlsState } from "./adapter.ts";
-import { classify, ClientObserver, type ObservableClient } from "./db_postgres/client_observer.ts";
+import {
+  classify,
+  ClientObserver,
+  fieldsOf,
+  type ObservableClient,
+} from "./db_postgres/client_observer.ts";
 import { askSystem, dialDbPostgres, type LookupAll } from "./db_postgres/dial.ts";
 import type { DbPostgresClient, DbPostgresModule } from "./db_postgres/driver.ts";
 import { checkDriverTls, readOptions } from "./db_postgres/options.ts";
@@ -15,6 +20,7 @@ import {
   DEFAULT_PORT,
   postgresCommit,
   postgresSessionMethods,
+  refusesPostgresClients,
   refusesPostgresLogin,
 } from "./shared/postgres.ts";
 import { planPostgresTransaction } from "./shared/postgres_transaction.ts";
@@ -136,10 +142,8 @@ export function lazyDbPostgresAdapter<C extends DbPostgresClient>(
 
     planTransaction: planPostgresTransaction,
     classify,
-    refusesLogin: (error: unknown) => {
-      const { fields = error } = (error ?? {}) as { fields?: unknown };
-      return refusesPostgresLogin(fields);
-    },
+    refusesLogin: (error: unknown) => refusesPostgresLogin(fieldsOf(error)),
+    refusesClients: (error: unknown) => refusesPostgresClients(fieldsOf(error)),
 
     onClose: (client: C, listener: (error?: unknown) => void) =>
       void recordOf(client).observer.closeListeners.push(listener),

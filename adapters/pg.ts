@@ -45,6 +45,7 @@ import {
   postgresCommit,
   postgresSessionMethods,
   postgresSocketPath,
+  refusesPostgresClients,
   refusesPostgresLogin,
 } from "./shared/postgres.ts";
 import { postgresNotifications } from "./shared/postgres_notifications.ts";
@@ -155,6 +156,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
     tls: tlsState,
     classify,
     refusesLogin: refusesPostgresLogin,
+    refusesClients: refusesPostgresClients,
     onClose,
     planTransaction: planPostgresTransaction,
     notifications: postgresNotifications<C>({

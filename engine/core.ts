@@ -11,6 +11,7 @@ import { Log } from "../internal/log.ts";
 import { redactingLogger } from "../internal/redact.ts";
 import type { Adapter, Notifications } from "../adapters/adapter.ts";
 import { PoolClosedError } from "../errors.ts";
+import { ClosingServers } from "../pool/connection/closing_servers.ts";
 import { connectionLost, leaseTimeoutError } from "../pool/connection/close.ts";
 import {
   CurrentAddresses,
@@ -71,6 +72,8 @@ export class EngineCore<C> implements Watcher, Progress {
   readonly #addresses: CurrentAddresses;
   /** Dispatches the events. Made by the first listener, as what follows is by the first use: most engines need none. */
   #events: EventTarget | undefined;
+  /** Made by the first server that lets no client in. */
+  #closingServers: ClosingServers | undefined;
   #departed: { readonly retired: RetiredConnections; readonly watch: DepartureWatch } | undefined;
   readonly #unwatch: () => void;
   readonly #history: ConnectHistory = { connected: false, lastError: undefined };
@@ -110,7 +113,8 @@ export class EngineCore<C> implements Watcher, Progress {
       namesEndpoints: srv || hosts.length > 1,
       ...(srv && settings.srvTlsName === "service" && { tlsHost: this.host }),
     };
-    this.#dialer = new Dialer(adapter, target, settings, { secrets });
+    const onRefused = (address: string) => this.#watchClosing().noteRefusal(address);
+    this.#dialer = new Dialer(adapter, target, settings, { secrets, onRefused });
     this.#addresses = new CurrentAddresses(
       this.answer,
       settings.lingerMs,
@@ -242,6 +246,7 @@ export class EngineCore<C> implements Watcher, Progress {
     this.#end?.abort();
     await unlistened;
     await this.#dialer.closed();
+    this.#closingServers?.clear();
     this.#departed?.watch.clear();
     this.#addresses.clear();
     this.#unwatch();
@@ -373,6 +378,29 @@ export class EngineCore<C> implements Watcher, Progress {
     this.answer.refresh();
     for (const pool of this.#pools) pool.retireAddress(address);
     this.#watchDeparted().retired.terminate(address, Infinity, "the server no longer answers");
+  }
+
+  /** What asks servers that refused a client once more. */
+  #watchClosing(): ClosingServers {
+    return this.#closingServers ??= new ClosingServers({
+      isInUse: (address) =>
+        this.#pools.some(({ slots }) => slots.to(address).some(({ evicted }) => !evicted)),
+      refusesClients: (address, signal) => this.#dialer.refusesClients(address, signal),
+      onClosing: (address) => this.#onClosing(address),
+    });
+  }
+
+  /** Leaves a server that waits for its clients to leave. */
+  #onClosing(address: string): void {
+    this.#poolLog.warn(`The server at ${address} shuts down, and lets no client in: leaving it`);
+    this.answer.refresh();
+    this.#listening?.onDeparted(address);
+    for (const pool of this.#pools) {
+      pool.evictAll(address);
+      pool.maintain();
+    }
+    const inUse = this.#pools.reduce((sum, { slots }) => sum + slots.to(address).length, 0);
+    if (inUse > 0) this.emit("retire", { address, inUse });
   }
 
   #watchDeparted(): { readonly retired: RetiredConnections; readonly watch: DepartureWatch } {

@@ -153,7 +153,10 @@ export interface EngineStatus extends PoolCounts {
 export interface EngineEventMap {
   /** The host's addresses changed. */
   addresschange: CustomEvent<AddressChange>;
-  /** An address departed while connections to it were in use: they are closed when they come back. */
+  /**
+   * An address departed, or its server shuts down and waits for its clients, while connections to it were in use: they are
+   * closed when they come back.
+   */
   retire: CustomEvent<{ readonly address: string; readonly inUse: number }>;
   /** Connections in use were terminated: their server no longer answers, or `retireGrace` was over. */
   terminate: CustomEvent<{ readonly address: string; readonly reason: string }>;

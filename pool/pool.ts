@@ -217,9 +217,9 @@ export class Pool<C> implements LeaseOwner<C>, PoolEvents<C> {
     this.#inventory.detach(slot);
   }
 
-  /** Makes sure that no connection that is open now is handed out again; those in use are closed at checkin. */
-  evictAll(): void {
-    for (const slot of this.#slots.toArray()) slot.evicted = true;
+  /** Hands out no connection again that is open now, to an address or any; those in use are closed at checkin. */
+  evictAll(address?: string): void {
+    for (const slot of this.#slots.to(address)) slot.evicted = true;
   }
 
   /**

@@ -11,7 +11,7 @@ import { Slot, type SlotInit } from "./slot.ts";
 /** What others than the pool may read. */
 export type ReadonlySlots<C> = Readonly<
   & Pick<Slots<C>, "opened" | "closed" | "detached" | "handedOut" | "size" | "byAddress">
-  & Pick<Slots<C>, "leased" | "idle" | "inUse" | "toArray">
+  & Pick<Slots<C>, "leased" | "idle" | "inUse" | "toArray" | "to">
 >;
 
 /** The slots of one pool. A slot goes from `inUse` to `idle` and back, and leaves from either. */
@@ -58,6 +58,11 @@ export class Slots<C> {
   /** Returns all open connections. */
   toArray(): Slot<C>[] {
     return [...this.idle.toArray(), ...this.inUse.toArray()];
+  }
+
+  /** Returns the open connections to an address, or all of them. */
+  to(address: string | undefined): Slot<C>[] {
+    return this.toArray().filter((slot) => address === undefined || slot.address === address);
   }
 
   /** Adds a new connection. It is in use until it was checked. */

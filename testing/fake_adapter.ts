@@ -208,6 +208,7 @@ export function fakeAdapter(behavior: FakeBehavior = {}): FakeAdapter {
       return (error as { verdict?: Verdict } | null)?.verdict;
     },
     refusesLogin: (error: unknown) => (error as { code?: unknown } | null)?.code === "28P01",
+    refusesClients: (error: unknown) => (error as { code?: unknown } | null)?.code === "57P03",
     onClose(client: FakeClient, listener: (error?: unknown) => void): void {
       listeners.set(client, [...listeners.get(client) ?? [], listener]);
     },

@@ -91,6 +91,8 @@ export interface DialectParts {
   cancel(ask: Ask, parts: CancelParts): Promise<void>;
   classify(error: unknown): Verdict;
   refusesLogin(error: unknown): boolean;
+  /** Default: no error means that. */
+  refusesClients?(error: unknown): boolean;
 }
 
 /** A placeholder of PostgreSQL, or what looks like one: the server itself refuses too few values. */
@@ -152,6 +154,7 @@ const POSTGRESQL: DialectParts = {
   },
   classify: postgres.classifyPostgres,
   refusesLogin: postgres.refusesPostgresLogin,
+  refusesClients: postgres.refusesPostgresClients,
 };
 
 const MYSQL: DialectParts = {

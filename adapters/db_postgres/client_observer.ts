@@ -197,6 +197,10 @@ export function classify(error: unknown): Verdict {
   const { name, message, cause } = asDriverError(error);
   if (name === "TransactionError") return classify(cause);
   if (matches(DISCONNECTED_NAMES, name) || matches(DISCONNECTED, message)) return "disconnect";
-  const { fields = error } = (error ?? {}) as { fields?: unknown };
-  return classifyPostgres(fields);
+  return classifyPostgres(fieldsOf(error));
+}
+
+/** Returns the fields of an error of the server; any other error is returned as it is. */
+export function fieldsOf(error: unknown): unknown {
+  return ((error ?? {}) as { fields?: unknown }).fields ?? error;
 }

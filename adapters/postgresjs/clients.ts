@@ -26,6 +26,7 @@ import {
   postgresCommit,
   postgresSessionMethods,
   postgresSocketPath,
+  refusesPostgresClients,
   refusesPostgresLogin,
 } from "../shared/postgres.ts";
 import { type BackendKey, cancelPostgres } from "../shared/postgres_cancel.ts";
@@ -168,6 +169,7 @@ export function adapterOf<S extends PostgresjsSql>(maker: ClientMaker<S>): Postg
 
     classify,
     refusesLogin: refusesPostgresLogin,
+    refusesClients: refusesPostgresClients,
 
     onClose: (sql: S, listener: (error?: unknown) => void) =>
       void recordOf(sql).closeListeners.push(listener),

@@ -52,6 +52,8 @@ const LOGIN_REFUSED = /^(0A|22|28|3D|42)...$|^53300$/;
 
 /** 28000 and 28P01: user or password is refused; the first also by PAM, as with the tokens of a cloud. */
 const PASSWORD_REFUSED = /^28(000|P01)$/;
+/** 57P03: the server is starting, or waits for its clients to leave. */
+const CLIENTS_REFUSED = "57P03";
 /** PgBouncer's code for all that it refuses, and its text for a password, which is always English. */
 const PROXY_REFUSED = "08P01";
 const PROXY_PASSWORD_REFUSED = /authentication failed$/;
@@ -70,6 +72,11 @@ export function refusesPostgresLogin(error: unknown): boolean {
   const { code, message } = asDriverError(error);
   return matches(PASSWORD_REFUSED, code) ||
     code === PROXY_REFUSED && matches(PROXY_PASSWORD_REFUSED, message);
+}
+
+/** Returns whether the server lets no client in. */
+export function refusesPostgresClients(error: unknown): boolean {
+  return asDriverError(error).code === CLIENTS_REFUSED;
 }
 
 /** Returns whether an error of the server ends the session, whatever its SQLSTATE. */

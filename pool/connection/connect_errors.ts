@@ -28,9 +28,12 @@ export interface ConnectPlace {
   readonly namesEndpoints?: boolean;
 }
 
+/** The members of an adapter that judge its errors. */
+type AdapterParts = "classify" | "local" | "refusesClients" | "refusesLogin";
+
 /** Judges and describes the failed connects of one dialer. */
 export class ConnectErrors {
-  readonly #adapter: Pick<Adapter<never>, "classify" | "local" | "refusesLogin">;
+  readonly #adapter: Pick<Adapter<never>, AdapterParts>;
   readonly #place: ConnectPlace;
   readonly #secrets: Secrets;
 
@@ -40,7 +43,7 @@ export class ConnectErrors {
    * @param secrets What must not be in a message.
    */
   constructor(
-    adapter: Pick<Adapter<never>, "classify" | "local" | "refusesLogin">,
+    adapter: Pick<Adapter<never>, AdapterParts>,
     place: ConnectPlace,
     secrets: Secrets,
   ) {
@@ -67,6 +70,15 @@ export class ConnectErrors {
   /** Returns whether a server that said this may be ready later: it has another role, is down or starting. */
   mayPass(error: unknown): boolean {
     return isOf(error, WrongRoleError) || this.#isTransient(error);
+  }
+
+  /** Returns whether a server said that it lets no client in. */
+  refusesClients(error: unknown): boolean {
+    try {
+      return this.#adapter.refusesClients?.(error) === true;
+    } catch {
+      return false;
+    }
   }
 
   /**

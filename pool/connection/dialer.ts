@@ -96,6 +96,7 @@ export class Dialer<C> {
    */
   doubtsLogins = false;
   readonly #adapter: Adapter<C>;
+  readonly #onRefused: ((address: string) => void) | undefined;
   readonly #settings: DialerSettings;
   readonly #order: AddressOrder;
   #dials: Set<Dial> | undefined;
@@ -108,16 +109,21 @@ export class Dialer<C> {
    * @param target What to connect to, without the address.
    * @param settings Order, role, timeouts.
    * @param shared `secrets`: what must not be in a message, by default the password in the URL; `logins`: what gives user
-   *   and password, by default `credentials` of the settings.
+   *   and password, by default `credentials` of the settings; `onRefused` is called for a server that lets no client in.
    */
   constructor(
     adapter: Adapter<C>,
     target: DialTarget,
     settings: DialerSettings,
-    shared: { readonly secrets?: Secrets; readonly logins?: LoginSource | undefined } = {},
+    shared: {
+      readonly secrets?: Secrets;
+      readonly logins?: LoginSource | undefined;
+      readonly onRefused?: (address: string) => void;
+    } = {},
   ) {
     const { secrets = new Secrets([target.password]) } = shared;
     this.errors = new ConnectErrors(adapter, target, secrets);
+    this.#onRefused = shared.onRefused;
     this.#adapter = adapter;
     this.#settings = settings;
     this.#order = new AddressOrder(settings.loadBalance);
@@ -261,6 +267,18 @@ export class Dialer<C> {
     }, { limitMs: this.#settings.probeTimeoutMs, signal });
   }
 
+  /** Finds out by a login, whose connection is closed, whether a server lets no client in. */
+  async refusesClients(address: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      const limitMs = this.#settings.connectTimeoutMs;
+      const client = await this.#connect(address, { limitMs, signal, prepare: async () => {} });
+      this.#end(client, address, "close");
+      return false;
+    } catch (error) {
+      return this.errors.refusesClients(error);
+    }
+  }
+
   /** Asks a server for any answer; with an adapter that cannot, by a login that is closed gracefully. */
   async #ask(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
     const { address } = endpoint;
@@ -311,6 +329,7 @@ export class Dialer<C> {
       if (hasNoLogin && !this.destination.namesEndpoints) throw error;
       dial.attempts.push({ address, error });
       if (hasNoLogin) return undefined;
+      if (this.errors.refusesClients(error)) this.#onRefused?.(address);
       if (!isOf(error, WrongRoleError)) this.#order.noteFailure(address);
       else this.#order.noteWrongRole(address, role);
       return undefined;
@@ -357,7 +376,7 @@ export class Dialer<C> {
       readonly limitMs: number;
       readonly signal: AbortSignal;
       readonly prepare: (client: C) => Promise<void>;
-      readonly onLogin: (() => void) | undefined;
+      readonly onLogin?: (() => void) | undefined;
     },
   ): Promise<C> {
     let connecting: Promise<C> | undefined;

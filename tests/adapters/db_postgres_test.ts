@@ -584,6 +584,14 @@ Deno.test("dbPostgresAdapter().onError(): reports an error in one of the driver'
   await adapter.close!(client);
 });
 
+Deno.test("dbPostgresAdapter().refusesClients(): a server that is starting or shutting down, and nothing else", () => {
+  const saying = (code: string) => Object.assign(new Error("refused"), { fields: { code } });
+  assert(adapter.refusesClients!(saying("57P03")));
+  for (const other of [saying("57P01"), saying("28P01"), new Error("57P03"), null]) {
+    assertFalse(adapter.refusesClients!(other));
+  }
+});
+
 Deno.test("dbPostgresAdapter().classify(): tells lost connections and read-only servers from ordinary errors", () => {
   const serverError = (code: string) => new PostgresError({ code, message: "from the server" });
   const named = (name: string) => Object.assign(new Error("x"), { name });
