@@ -32,6 +32,15 @@ const DONE: Promise<void> = Promise.resolve();
  */
 const DRIVER_REPORTS_MS = 50;
 
+/** What is told that a connection is terminated, and the end of the work that it is about. */
+interface Watcher {
+  /** Rejects a promise; one whose work has ended is settled, and stays as it is. */
+  readonly tell: (reason: unknown) => void;
+  readonly ended: Promise<unknown>;
+  /** Further ones, while their work goes on. */
+  others: Map<(reason: unknown) => void, Promise<unknown>> | undefined;
+}
+
 /**
  * A lease. What only the pool and the engine may do with it is static: a caller has the lease and not the class. There
  * are no private methods, which would cost each lease a field.
@@ -40,12 +49,8 @@ export class PoolLease<C> implements Lease<C>, Holder {
   readonly #owner: LeaseOwner<C>;
   readonly #slot: Slot<C>;
   #controller: AbortController | undefined = undefined;
-  /** Called if the connection is terminated; it may stay when its work has ended, for a promise is settled once. */
-  #watcher: ((reason: unknown) => void) | undefined = undefined;
-  /** The end of the work that the watcher is about. */
-  #watched: Promise<unknown> | undefined = undefined;
-  /** Further watchers, while their work goes on, with its end. */
-  #watchers: Map<(reason: unknown) => void, Promise<unknown>> | undefined = undefined;
+  /** Told if the connection is terminated. */
+  #watcher: Watcher | undefined = undefined;
 
   /**
    * @param owner Takes the connection back.
@@ -200,13 +205,11 @@ export class PoolLease<C> implements Lease<C>, Holder {
       // A driver's own kind of promise would cost another one, and its statement would begin a microtask later.
       const promise = work instanceof Promise ? work : Promise.resolve(work);
       const ended: Promise<void> = promise.then(resolve, reject);
-      if (this.#watched === undefined) {
-        this.#watcher = reject;
-        this.#watched = ended;
-      } else {
-        const watchers = this.#watchers ??= new Map();
-        watchers.set(reject, ended);
-        ended.then(() => watchers.delete(reject));
+      if (this.#watcher === undefined) this.#watcher = { tell: reject, ended, others: undefined };
+      else {
+        const others = this.#watcher.others ??= new Map();
+        others.set(reject, ended);
+        ended.then(() => others.delete(reject));
       }
       if (this.#controller?.signal.aborted) reject(this.#controller.signal.reason);
     });
@@ -215,17 +218,16 @@ export class PoolLease<C> implements Lease<C>, Holder {
   #abort(reason: unknown, closed: boolean): Promise<void> | undefined {
     if (closed) this.#slot.lostUnder = this;
     const watcher = this.#watcher;
-    const watchers = this.#watchers;
     const tell = () => {
-      watcher?.(reason);
-      for (const watcher of watchers?.keys() ?? []) watcher(reason);
+      watcher?.tell(reason);
+      for (const other of watcher?.others?.keys() ?? []) other(reason);
     };
     let told: Promise<void> | undefined;
     if (closed && watcher) {
       told = keptAlive(
         new Promise((resolve) => {
           const limit = awakeTimer(DRIVER_REPORTS_MS, () => resolve(tell()));
-          Promise.all([this.#watched, ...watchers?.values() ?? []]).then(() => {
+          Promise.all([watcher.ended, ...watcher.others?.values() ?? []]).then(() => {
             limit.clear();
             resolve();
           });
