@@ -47,7 +47,7 @@ const MAX_READ_OUTAGE_MS = 1000;
 /** Milliseconds that a pool may keep a server open that waits for its clients, beside the work that goes on. */
 const MAX_HELD_MS = 10_000;
 /** Milliseconds within which long work that the end of the drill cut off counts as well. */
-const MAX_LONG_MS = 5000;
+const MAX_LONG_MS = 10_000;
 /** Long work of each lane: a slow result and a transaction. */
 const LONG = 2;
 

@@ -58,7 +58,10 @@ const ADAPTERS: Readonly<Record<string, (module: Driver) => Adapter<Driver>>> = 
   [PG!]: pgAdapter,
   [POSTGRES!]: postgresjsAdapter,
 };
-const READ_WRITE = { targetSessionAttrs: "read-write" } as const;
+/** Seconds after which a connection is replaced: a server that waits for its clients to leave is noticed by a connect. */
+const RECYCLE = 10;
+const WRITES = { targetSessionAttrs: "read-write" } as const;
+const READ_WRITE = { ...WRITES, poolRecycle: RECYCLE } as const;
 
 /** All lanes. */
 export const POSTGRES_LANES: readonly PostgresLane[] = [
@@ -80,7 +83,17 @@ export const POSTGRES_LANES: readonly PostgresLane[] = [
     name: "DnsPgPool, read-write",
     ours: true,
     create: async (task) =>
-      pooled(new DnsPgPool(await load(PG!), { ...pgOptions(task), ...READ_WRITE } as Driver)),
+      pooled(
+        new DnsPgPool(
+          await load(PG!),
+          {
+            ...common(task),
+            ...WRITES,
+            maxLifetimeSeconds: RECYCLE,
+            connectionTimeoutMillis: 30_000, // as the engine's `poolTimeout`
+          } as Driver,
+        ),
+      ),
   },
   {
     name: "dnsPostgres, read-write",
@@ -90,6 +103,7 @@ export const POSTGRES_LANES: readonly PostgresLane[] = [
         dnsPostgres(await load(POSTGRES!))({
           ...postgresjsOptions(task),
           target_session_attrs: "read-write",
+          max_lifetime: RECYCLE,
         }),
       ),
   },

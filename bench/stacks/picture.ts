@@ -29,6 +29,18 @@ const PANELS: Readonly<
       "etcd": "etcd gone for 20 s",
     },
   },
+  postgres: {
+    title: "PostgreSQL: a primary and its synchronous standby, which takes over",
+    events: {
+      "promote": "pg_promote(), old one runs on",
+      "smart": "stop -m smart, fast after 15 s",
+      "fast": "stop -m fast",
+      "immediate": "stop -m immediate",
+      "kill": "kill -9",
+      "freeze": "SIGSTOP, SIGCONT",
+      "read-only": "read-only for 3 s",
+    },
+  },
   proxies: {
     title: "PgBouncer and HAProxy before a server whose name moves",
     events: {
