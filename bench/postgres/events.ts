@@ -27,7 +27,7 @@ export interface PostgresEvent {
   readonly title: string;
   /**
    * Milliseconds for which calls in flight may go on after the new answer, because the old primary neither answers them nor
-   * closes them: `retireGrace`, or at most that if it is frozen. Default: 0.
+   * closes them before it is fenced. Default: 0.
    */
   readonly graceMs?: number;
   /** Causes it; resolves when all of it is done. */
