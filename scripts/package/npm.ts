@@ -12,8 +12,6 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { gunzipSync } from "node:zlib";
-import { gzipAsync } from "npm:@gfx/zopfli@1.0.15";
 import config from "../../deno.json" with { type: "json" };
 import { ROOT } from "../check/run_deno.ts";
 import { NPM_DOCUMENTS, readDocuments } from "./documents.ts";
@@ -31,6 +29,7 @@ import {
   stem,
 } from "./npm/package.ts";
 import { publicTypes } from "./npm/public_types.ts";
+import { packAgain } from "./npm/tarball.ts";
 
 /** Builds the modules and their declarations without JSR. */
 async function buildFiles(config: Config): Promise<Built> {
@@ -62,10 +61,7 @@ function asProgram(text: string): string {
   return `#!/usr/bin/env node\n${text.replace(/^#!.*\n/, "")}`;
 }
 
-/**
- * Makes the tarball of an unpacked package; returns its path. npm gives all files the same date. Zopfli's gzip is a
- * twenty-fifth smaller than npm's.
- */
+/** Makes the tarball of an unpacked package; returns its path. npm gives all files the same date. */
 async function pack(dir: string, out: string): Promise<string> {
   await Deno.mkdir(out, { recursive: true });
   const { code, stdout, stderr } = await new Deno.Command("npm", {
@@ -76,8 +72,7 @@ async function pack(dir: string, out: string): Promise<string> {
   if (code !== 0) throw new Error(`Cannot pack the package: npm exited with ${code}\n${text}`);
   const [{ filename }] = JSON.parse(text) as [{ filename: string }];
   const file = `${out}/${filename}`;
-  const archive = gunzipSync(await Deno.readFile(file));
-  await Deno.writeFile(file, await gzipAsync(archive, { numiterations: 1 }));
+  await Deno.writeFile(file, await packAgain(await Deno.readFile(file)));
   return file;
 }
 

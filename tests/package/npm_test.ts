@@ -23,6 +23,7 @@ import {
   packageJson,
 } from "../../scripts/package/npm/package.ts";
 import { publicTypes } from "../../scripts/package/npm/public_types.ts";
+import { packAgain } from "../../scripts/package/npm/tarball.ts";
 
 /** What npm downloads. */
 const MAX_TARBALL_BYTES = 200_000;
@@ -175,6 +176,40 @@ Deno.test("engineOf() chooses the engine that is named, and dnt only where JSR a
   const expected = await chooseStd() === "jsr" ? "dnt" : "files";
   assertEquals(await engineOf(undefined), expected);
   await assertRejects(() => engineOf("rolldown"), TypeError, '"--engine" must be "dnt" or "files"');
+});
+
+Deno.test("packAgain() keeps every file as it is, sorts by path, and refuses what is no file", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "dnspool-test-" });
+  try {
+    const long = `package/${"folder/".repeat(16)}long.js`;
+    const texts: Record<string, string> = {
+      "package/b/z.d.ts": "",
+      "package/c.js": "x".repeat(512),
+      "package/b/a.js": "\u00e4",
+      [long]: "y".repeat(513),
+    };
+    for (const [path, text] of Object.entries(texts)) {
+      await Deno.mkdir(dirname(`${dir}/${path}`), { recursive: true });
+      await Deno.writeTextFile(`${dir}/${path}`, text);
+    }
+    const tar = (...args: string[]) =>
+      run("tar", ...["--format=ustar", "-czf", `${dir}/a.tgz`, "-C", dir], ...args);
+    await tar(...Object.keys(texts));
+    await Deno.writeFile(`${dir}/b.tgz`, await packAgain(await Deno.readFile(`${dir}/a.tgz`)));
+    const paths = (await run("tar", "-tzf", `${dir}/b.tgz`)).trim().split("\n");
+    assertEquals(paths, ["package/b/a.js", "package/c.js", long, "package/b/z.d.ts"]);
+    for (const path of paths) {
+      assertEquals(await run("tar", "-xzOf", `${dir}/b.tgz`, path), texts[path], path);
+    }
+    await tar("package/b");
+    await assertRejects(
+      async () => await packAgain(await Deno.readFile(`${dir}/a.tgz`)),
+      Error,
+      'Cannot pack "package/b/": it has the type "5"',
+    );
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 Deno.test("withReference() adds the library of a type to declarations of another compiler too", () => {
