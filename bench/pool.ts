@@ -1,7 +1,6 @@
 /**
  * `deno task bench:pool`: checkout and checkin, compared with tarn, generic-pool, lightning-pool and pg-pool, on fake
  * connections. dnspool has its defaults, including the check of the address. `bench/rounds.ts` says how it is measured.
- * `bench/memory.ts` says what `deno task bench:pool --memory` measures.
  *
  * @module
  */
@@ -9,7 +8,6 @@
 import process from "node:process";
 import { contenderHere, Isolate, serve } from "./isolates.ts";
 import { bareQueue, type ContenderPool, POOLS } from "./pool_contenders.ts";
-import { measureMemory } from "./memory.ts";
 import { figure, finish, quick, ROUNDS, runtimeName, show, table } from "./report.ts";
 import { compare, type Contender, type Timing } from "./rounds.ts";
 import { compareWaiters, measureWaiters, WAITERS } from "./waiters.ts";
@@ -161,7 +159,6 @@ async function scaling(): Promise<Record<string, Record<string, number>>> {
 
 async function main(): Promise<void> {
   console.log(`${runtimeName()}${quick ? ", quick" : ""}`);
-  if (process.argv.includes("--memory")) finish(await measureMemory());
   if (process.argv.includes("--waiters")) finish(await compareWaiters(import.meta.url));
   const scenes = await runAll();
   const growth = await scaling();

@@ -59,6 +59,11 @@ export function makeEngine(size: number, host = "db.internal"): Engine<Resource>
   });
 }
 
+/** Returns a client as the pool of this name has it for each of its connections. */
+export function clientOf(name: string): unknown {
+  return name.startsWith("pg-pool") ? new FakeClient() : { id: ++count };
+}
+
 /** Acquires a resource and lets `count` waiters wait for it; each releases it for the next. */
 async function queue<T>(acquire: () => Promise<T>, release: (held: T) => void, count: number) {
   const first = await acquire();

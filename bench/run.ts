@@ -7,7 +7,8 @@
  */
 
 import { deno, ROOT } from "../scripts/check/run_deno.ts";
-import { RESULT } from "./report.ts";
+import type { Bytes } from "./memory.ts";
+import { RESULT, table } from "./report.ts";
 
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
   deno: [Deno.execPath(), "run", "-A", "--no-lock", "--v8-flags=--expose-gc"],
@@ -34,6 +35,24 @@ async function run(command: readonly string[]): Promise<unknown> {
   return result;
 }
 
+/** Runs a bundle whose contenders have processes of their own; resolves with the result of each. */
+async function runEach(command: readonly string[]): Promise<Record<string, unknown>> {
+  const own: Record<string, unknown> = {};
+  for (const contender of await run([...command, "--list"]) as string[]) {
+    own[contender] = await run([...command, `--contender=${contender}`]);
+  }
+  return own;
+}
+
+/** Prints the bytes of `bench/memory.ts`. */
+function showBytes(runtime: string, all: Readonly<Record<string, Partial<Bytes>>>): void {
+  const rows = Object.entries(all).map(([name, { pool, used, connection = "", waiter = "" }]) =>
+    [name, pool, used, connection, waiter].map(String)
+  );
+  const head = ["", "pool", "used pool", "idle connection", "waiter"];
+  table(`Bytes of heap on ${runtime}`, head, rows);
+}
+
 const [name = "pool", ...rest] = Deno.args;
 const flags = rest.filter((arg) => arg.startsWith("-"));
 const wanted = rest.filter((arg) => !arg.startsWith("-"));
@@ -53,18 +72,20 @@ try {
   if (code !== 0) Deno.exit(code);
   for (const [runtime, command] of Object.entries(RUNTIMES)) {
     if (wanted.length > 0 && !wanted.includes(runtime)) continue;
-    results[runtime] = await run([...command, file, ...flags]);
+    const whole = [...command, file, ...flags];
+    if (name === "memory") {
+      const bytes = await runEach(whole);
+      showBytes(runtime, bytes as Record<string, Bytes>);
+      results[runtime] = bytes;
+    } else results[runtime] = await run(whole);
   }
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
 const part = [
   name,
-  ...["names", "hits", "waiters", "memory"].filter((each) => flags.includes(`--${each}`)),
-]
-  .join(
-    "_",
-  );
+  ...["names", "hits", "waiters"].filter((each) => flags.includes(`--${each}`)),
+].join("_");
 const target = new URL(`bench/results/${part}.json`, ROOT);
 await Deno.mkdir(new URL(".", target), { recursive: true });
 const machine = { cores: navigator.hardwareConcurrency, system: Deno.build.target };

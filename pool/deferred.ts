@@ -1,6 +1,6 @@
 /**
  * Promises that are settled from outside, without a closure for each: it would be the largest part of what a waiter
- * takes of memory (see the bytes per waiter in bench/pool.ts).
+ * takes of memory (see the bytes per waiter in bench/memory.ts).
  *
  * @module
  */

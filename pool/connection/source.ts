@@ -170,8 +170,11 @@ export class ConnectionSource<C> implements Connections<C> {
       this.#history.lastError = undefined;
       this.#log.info(`Opened a connection to ${connection.address}`);
       this.#onOpened?.();
+      const { hooks } = this.#settings;
+      const hasNotes = hooks.connect !== undefined || hooks.firstConnect !== undefined;
       return {
         ...connection,
+        info: hasNotes ? connection.info : undefined,
         openedAtMs,
         expiresAtMs,
         watch: (events) => {
