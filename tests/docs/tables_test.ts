@@ -354,3 +354,25 @@ Deno.test("README.md has the figures of the last full bench:pool", async () => {
     assertEquals([scene, ...rows[index]!.slice(1)], [scene, ...cells]);
   }
 });
+
+/** The pools of the table of memory, and their contenders in the benchmark. */
+const MEMORY_POOLS = {
+  "dnspool, all engines on one name": "dnspool",
+  "dnspool, each engine on a name of its own": "dnspool, names of their own",
+  "tarn": "tarn",
+  "generic-pool": "generic-pool",
+  "lightning-pool": "lightning-pool",
+  "pg-pool": "pg-pool",
+};
+
+Deno.test("docs/production.md has the figures of the last full bench:memory", async () => {
+  const { flags, results } = JSON.parse(await read("bench/results/memory.json"));
+  assertEquals(flags, []);
+  assertEquals(Object.keys(results), ["deno", "node", "bun"]);
+  const kilobytes = (bytes: number) => `${(bytes / 1000).toFixed(1)} kB`;
+  const expected = Object.entries(MEMORY_POOLS).map(([title, contender]) => {
+    const { pool, used, connection = "", waiter = "" } = results.node[contender];
+    return [title, kilobytes(pool), kilobytes(used), String(connection), String(waiter)];
+  });
+  assertEquals(rowsOf(sectionOf(page("docs/production.md"), "## Memory")), expected);
+});

@@ -70,3 +70,36 @@ Deno.test("an engine with one idle connection takes less than 6,500 bytes", asyn
   );
   assert(bytes < 6500, `${Math.round(bytes)} bytes`);
 });
+
+Deno.test("an idle connection takes less than 350 bytes beside its client, a caller that waits less than 1,000", async () => {
+  const count = 2000;
+  const dnsLookup = {
+    name: "memory",
+    lookup: () => Promise.resolve({ addresses: ["127.0.0.2"], ttl: 300 }),
+  };
+  const make = (poolSize: number) =>
+    getDnsEngine("none://db.internal/orders", { adapter, dnsLookup, poolSize, maxOverflow: 0 });
+  const burst = async (engine: Engine<object>) => {
+    const leases = await Promise.all(Array.from({ length: count }, () => engine.connect()));
+    for (const lease of leases) void lease.release();
+  };
+  const warm = make(count); // what is made once belongs to no connection
+  await burst(warm);
+  await warm.close();
+  await using engine = make(count);
+  const before = await heapUsed();
+  await burst(engine);
+  const connection = (await heapUsed() - before) / count;
+  assert(connection < 350, `${Math.round(connection)} bytes for a connection`);
+  await using single = make(1);
+  const first = await single.connect();
+  const empty = await heapUsed();
+  const waiters = Array.from(
+    { length: count },
+    () => single.connect().then((lease) => lease.release()),
+  );
+  const waiter = (await heapUsed() - empty) / count;
+  assert(waiter < 1000, `${Math.round(waiter)} bytes for a waiter`);
+  await first.release();
+  await Promise.all(waiters);
+});
