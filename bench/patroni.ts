@@ -208,11 +208,13 @@ function figuresOf(
   const { event, eventMs, ttlMs, boundMs, readOutageMs, writableMs, leader, undone } = times;
   const { good, errors, ...counted } = countCalls(calls, eventMs);
   const late = calls.filter(({ startMs }) => startMs > writableMs + ttlMs + SLACK_MS);
-  const misrouted = lane.reads
-    ? []
-    : late.filter(({ server, error }) =>
-      server === undefined ? error!.startsWith("25006") : server !== leader && server !== undone
-    );
+  const misrouted = late.filter(({ server, error }) =>
+    lane.reads
+      ? server === leader
+      : server === undefined
+      ? error!.startsWith("25006")
+      : server !== leader && server !== undone
+  );
   const lost = lane.reads
     ? []
     : good.filter(({ id, server }) => server !== undone && !ledger.has(`${lane.name} ${id}`));

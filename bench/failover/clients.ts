@@ -39,11 +39,15 @@ function common({ host, port, user, password, database }: LaneTask) {
   return { host, port, user, password, database };
 }
 
-function urlOf({ host, port, user, password, database, hosts, srv }: LaneTask, scheme: string) {
+function urlOf(
+  { host, port, user, password, database, hosts, srv, options }: LaneTask,
+  scheme: string,
+) {
   const login = `${user}:${password}@`;
   if (srv !== undefined) return `${scheme}+srv://${login}${srv}/${database}`;
   const list = (hosts ?? [host]).map((host) => `${host}:${port}`).join(",");
-  const role = hosts === undefined ? "" : "?target_session_attrs=read-write";
+  const wanted = options?.targetSessionAttrs ?? "read-write";
+  const role = hosts === undefined ? "" : `?target_session_attrs=${wanted}`;
   return `${scheme}://${login}${list}/${database}${role}`;
 }
 

@@ -134,4 +134,17 @@ export const PATRONI_LANES: readonly PatroniLane[] = [
     { name: `dnspool, read-write, behind ${proxy}`, proxy, create: like("dnspool read-write") },
   ]),
   { name: "dnspool, replicas", reads: true, ours: true, create: like("dnspool") },
+  {
+    name: "dnspool, prefer-standby",
+    reads: true,
+    ours: true,
+    create: like("dnspool", ({ members }) => ({
+      hosts: members,
+      options: {
+        targetSessionAttrs: "prefer-standby",
+        loadBalance: "least-connections",
+        leaseProbeAfter: 2,
+      },
+    })),
+  },
 ];
