@@ -40,6 +40,7 @@ import { asDriverError, matches } from "./shared/driver_error.ts";
 import {
   classifyPostgres,
   DEFAULT_PORT,
+  endsSession,
   isInFailedTransaction,
   isUnconfirmed,
   postgresCommit,
@@ -175,6 +176,7 @@ export function lazyPgAdapter<C extends PgClient>(load: () => Promise<PgModule<C
       });
       internalsOf(client).connection?.prependListener?.("notice", (notice) => {
         if (isUnconfirmed(notice)) listener(notice);
+        if (endsSession(notice)) listener(Object.assign(new Error(notice.message), { ...notice }));
       });
     },
 

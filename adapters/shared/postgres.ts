@@ -114,6 +114,16 @@ export function isUnconfirmed(notice: unknown): boolean {
   return (notice as { routine?: unknown } | null)?.routine === "SyncRepWaitForLSN";
 }
 
+/**
+ * Returns whether a notice says that the server ends the session, in an immediate shutdown or after a crash: that is a warning,
+ * and the socket is closed behind it.
+ */
+export function endsSession(notice: unknown): boolean {
+  // A function of the user's may raise a warning with any SQLSTATE.
+  const { routine, code } = (notice ?? {}) as { routine?: unknown; code?: unknown };
+  return routine === "quickdie" && matches(DISCONNECTED, code);
+}
+
 /** Returns whether the code of an error only says that an earlier error ended the transaction. */
 export function isInFailedTransaction(code: unknown): boolean {
   return code === IN_FAILED_TRANSACTION;

@@ -6,7 +6,7 @@
  */
 
 import type { BackendKey } from "./postgres_cancel.ts";
-import { isUnconfirmed } from "./postgres.ts";
+import { endsSession, isUnconfirmed } from "./postgres.ts";
 import { ReportedRole } from "./postgres_role.ts";
 import type { Activity, TransactionStatus } from "../adapter.ts";
 
@@ -208,7 +208,8 @@ export class ProtocolState {
           else if (isKey) this.backendKey = readKey(body);
           else if (type === PARAMETER_STATUS) this.role.note(...readReport(body));
           else if (type === NOTICE_RESPONSE) {
-            errors.push(...[readFields(body)].filter(isUnconfirmed));
+            const notice = readFields(body);
+            if (isUnconfirmed(notice) || endsSession(notice)) errors.push(notice);
           } else this.onReady(String.fromCharCode(body[0]!));
         }
         if (type === COMMAND_COMPLETE || type === PORTAL_SUSPENDED) this.#rows = false;

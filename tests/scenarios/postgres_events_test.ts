@@ -4,6 +4,7 @@
  */
 
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import process from "node:process";
 // @ts-types="npm:@types/pg@^8"
 import pg from "npm:pg@^8.23";
 import postgres from "npm:postgres@^3.4";
@@ -134,6 +135,31 @@ for (const adapter of ADAPTERS) {
       await engine.close({ drain: 0 });
       if (primary.running) await primary.stop({ mode: "fast", keep: true });
       await primary.start();
+    }
+  });
+
+  Deno.test(`Engine with ${adapter.name} tells a holder what the server said when one of its processes crashed`, async () => {
+    const engine = engineOn(pair.primary, adapter, { poolSize: 2, maxOverflow: 0 });
+    const lostBy = (fn: (client: unknown) => Promise<unknown>) =>
+      engine.use(async ({ client }) => {
+        await fn(client);
+        await new Promise(() => {});
+      }).catch((error) => error);
+    try {
+      const told = lostBy((client) => adapter.query!(client, "SELECT 1"));
+      await until(() => engine.status().inUse === 1);
+      const victim = lostBy(async (client) => {
+        const [row] = await adapter.query!(client, "SELECT pg_backend_pid() AS pid");
+        process.kill((row as { pid: number }).pid, "SIGKILL");
+      });
+      const [error, crashed] = await soon(Promise.all([told, victim]));
+      assertInstanceOf(error, ConnectionLostError);
+      assertInstanceOf(crashed, ConnectionLostError);
+      assertEquals((error.cause as { code?: string }).code, "57P02");
+      assert(error.message.includes("crash of another server process"), error.message);
+      await until(() => pair.ask("SELECT 1").then(() => true, () => false));
+    } finally {
+      await engine.close({ drain: 0 });
     }
   });
 
