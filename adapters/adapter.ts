@@ -490,9 +490,10 @@ export interface Adapter<C> {
    *
    * - `"disconnect"`: the connection is lost. It is closed, other connections to the same address are closed once they
    *   are idle, and DNS is asked again.
-   * - `"closed"`: the server ended this session alone, for instance after a timeout: this connection is lost, and others
-   *   to the same address are pinged before their next use, until a ping was answered: it may have been a proxy that has
-   *   lost its server. A connect that failed with it may be tried again.
+   * - `"closed"`: the server ended this session, perhaps alone, for instance after a timeout or because an administrator
+   *   said so: this connection is lost, and others to the same address are pinged before their next use, until a ping was
+   *   answered: the server may be about to end, or be a proxy that has lost its own. A connect that failed with it, as
+   *   where there are too many connections, may be tried again.
    * - `"read-only"`: the server refuses writes. DNS is asked again, and if `targetSessionAttrs` asks for a server that
    *   takes writes, the connections are closed as for `"disconnect"`.
    * - `"stale"`: the session can no longer run one of its prepared statements. The connection is closed when it comes

@@ -301,8 +301,8 @@ function checkedBy({ rejectUnauthorized, checkServerIdentity }: TlsOptions): Tls
 function serverError(error: unknown): unknown {
   const { errno } = asDriverError(error);
   if (!(error instanceof Error) || typeof errno !== "string") return error;
-  const { message, severity } = error as Error & { severity?: unknown };
-  return Object.assign(new Error(message), { code: errno, severity });
+  const { message, severity, routine } = error as Error & { severity?: unknown; routine?: unknown };
+  return Object.assign(new Error(message), { code: errno, severity, routine });
 }
 
 function classify(parts: DialectParts, error: unknown): Verdict {

@@ -10,7 +10,12 @@ import { codeOf, isTimeout } from "./thrown.ts";
 const UNREACHABLE = new Set(["ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN"]);
 
 /** Codes after which a socket cannot be used, or was never opened. */
-const LOST = new Set([...UNREACHABLE, "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE"]);
+const LOST = new Set([
+  ...[...UNREACHABLE, "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE"],
+  "ENETRESET", // keepalive noticed that the network was away
+  "ENOTCONN", // a write to a socket that was connected
+  "EADDRNOTAVAIL", // no free port, or no address of the family, on this machine
+]);
 
 /** Codes with which the system says that there is no way to an address from here. */
 const NO_ROUTE = new Set(["ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL"]);

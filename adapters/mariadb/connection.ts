@@ -7,6 +7,7 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { mustBe } from "../../internal/argument_error.ts";
+import { isSocketError } from "../../internal/socket_errors.ts";
 import type { BindValues, Destination } from "../adapter.ts";
 import { connectionClosed } from "../shared/driver_error.ts";
 import type { MysqlSession, SessionDriver } from "../shared/mysql_session.ts";
@@ -113,10 +114,16 @@ export function loggerOf(
   return {
     ...own,
     error(error: Error): void {
-      if (!((error as { errno?: number }).errno! >= MIN_DRIVER_ERROR)) tap.listener?.(error);
+      if (isFromServer(error)) tap.listener?.(error);
       own.error?.(error);
     },
   };
+}
+
+/** Returns whether an error has a number of the server's: sockets have negative ones, or none. */
+function isFromServer(error: Error): boolean {
+  const { errno = 0 } = error as { errno?: number };
+  return errno > 0 && errno < MIN_DRIVER_ERROR && !isSocketError(error);
 }
 
 /**

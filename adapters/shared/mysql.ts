@@ -35,8 +35,10 @@ const DISCONNECTED = new Set([
   3032, // server is in offline mode (MySQL)
 ]);
 
-/** Numbers of server errors with which the server ended one session. */
+/** Numbers of server errors with which the server ended or refused one session. */
 const CLOSED = new Set([
+  1040, // too many connections
+  1203, // too many connections of this user
   1927, // connection was killed (MariaDB)
   3169, // session was killed (MySQL)
   4031, // closed for inactivity (MySQL)
@@ -56,6 +58,9 @@ const WITHOUT_CLUSTER: Readonly<Record<number, RegExp>> = {
   1047: /WSREP/i,
   1180: /Primary Component/i,
 };
+
+/** A limit of this user is reached; the message names the limit. That of queries leaves the session as it is. */
+const USER_LIMIT = 1226;
 
 /** An option of the server prevents the statement; the message names the option. */
 const OPTION_PREVENTS = 1290;
@@ -92,6 +97,7 @@ export function classifyMysql(error: unknown): Verdict {
   if (typeof errno !== "number") return undefined;
   if (CLOSED.has(errno)) return "closed";
   const text = String(message);
+  if (errno === USER_LIMIT && text.includes("max_user_connections")) return "closed";
   if (DISCONNECTED.has(errno) || WITHOUT_CLUSTER[errno]?.test(text)) return "disconnect";
   if (READ_ONLY.has(errno) || errno === OPTION_PREVENTS && /read[-_]only/i.test(text)) {
     return "read-only";

@@ -31,24 +31,33 @@ export const SESSION_PARAMS: ParamTypes = {
 
 /**
  * SQLSTATEs after which no connection to the server can be used (PostgreSQL, appendix A): 08 connection exceptions,
- * 57P01 to 57P04 server shutdown, crash, start-up and dropped database. Not 08P01: it is also the code for a wrong number of
- * bind values, which does no harm to the connection, and of everything that PgBouncer says to one client; where it ends
- * the session, its severity tells.
+ * 57P02 crash, 57P03 start-up or shutdown. Not 08P01: it is also the code for a wrong number of bind values, which does
+ * no harm to the connection, and of everything that PgBouncer says to one client; where it ends the session, its severity
+ * tells.
  */
-const DISCONNECTED = /^(08(?!P01)...|57P0[1-4])$/;
-/** 57P05: idle session timeout. */
-const IDLE_TOO_LONG = "57P05";
+const DISCONNECTED = /^(08(?!P01)...|57P0[23])$/;
+/**
+ * SQLSTATEs with which the server ends or refuses one session: 57P04 its database was dropped, 57P05 it was idle for too
+ * long, 53300 there are too many connections.
+ */
+const CLOSED = /^(57P0[45]|53300)$/;
+/** 57P01: the administrator ended this session, or the server; both in the same words. */
+const ADMIN_SHUTDOWN = "57P01";
+/** The routines of the server that say so when its main process has died, and when all processes have to end at once. */
+const SERVER_ENDS = /^(secure_(read|write)|quickdie)$/;
 /** 25P02: an earlier error has ended the transaction. */
 const IN_FAILED_TRANSACTION = "25P02";
 /** 25006: read-only transaction. */
 const READ_ONLY = "25006";
+/** 57P01 and 57P02. */
+const SHUTDOWN_OR_CRASH = /^57P0[12]$/;
 /** Severities of an error that ends the session (PostgreSQL, chapter "Error and Notice Message Fields"). */
 const FATAL = /^(FATAL|PANIC)$/;
 /**
  * SQLSTATEs of a login that the server refuses, which are FATAL as well: 0A and 22 settings, 28 authorization, 3D no such
- * database, 42 names and privileges, 53300 too many connections.
+ * database, 42 names and privileges.
  */
-const LOGIN_REFUSED = /^(0A|22|28|3D|42)...$|^53300$/;
+const LOGIN_REFUSED = /^(0A|22|28|3D|42)...$/;
 
 /** 28000 and 28P01: user or password is refused; the first also by PAM, as with the tokens of a cloud. */
 const PASSWORD_REFUSED = /^28(000|P01)$/;
@@ -79,10 +88,10 @@ export function refusesPostgresClients(error: unknown): boolean {
   return asDriverError(error).code === CLIENTS_REFUSED;
 }
 
-/** Returns whether an error of the server ends the session, whatever its SQLSTATE. */
+/** Returns whether an error or a notice of the server says why it ends the session. */
 export function isFatal(error: unknown): boolean {
   const { severity, severity_local } = (error ?? {}) as ServerError;
-  return matches(FATAL, severity ?? severity_local);
+  return matches(FATAL, severity ?? severity_local) || endsSession(error);
 }
 
 /**
@@ -94,7 +103,8 @@ export function classifyPostgres(error: unknown): Verdict {
   const { code, severity, severity_local } = (error ?? {}) as ServerError;
   if (code === READ_ONLY) return "read-only";
   if (matches(DISCONNECTED, code) || isSocketError({ code })) return "disconnect";
-  if (code === IDLE_TOO_LONG) return "closed";
+  if (code === ADMIN_SHUTDOWN) return endsServer(error) ? "disconnect" : "closed";
+  if (matches(CLOSED, code)) return "closed";
   switch (severity ?? severity_local) {
     case "PANIC":
       return "disconnect";
@@ -103,6 +113,11 @@ export function classifyPostgres(error: unknown): Verdict {
     default:
       return undefined;
   }
+}
+
+/** Returns whether the routine that reported an error does so only when the whole server ends. */
+function endsServer(error: unknown): boolean {
+  return matches(SERVER_ENDS, (error as { routine?: unknown } | null)?.routine);
 }
 
 /**
@@ -121,7 +136,7 @@ export function isUnconfirmed(notice: unknown): boolean {
 export function endsSession(notice: unknown): boolean {
   // A function of the user's may raise a warning with any SQLSTATE.
   const { routine, code } = (notice ?? {}) as { routine?: unknown; code?: unknown };
-  return routine === "quickdie" && matches(DISCONNECTED, code);
+  return routine === "quickdie" && matches(SHUTDOWN_OR_CRASH, code);
 }
 
 /** Returns whether the code of an error only says that an earlier error ended the transaction. */

@@ -82,8 +82,6 @@ export class ClientLink implements TrackedConnection {
   #wanted: Endpoint | undefined;
   /** What the option `credentials` gave. */
   #login: Login | undefined;
-  /** Whether the server ended this client alone. */
-  #endedAlone = false;
 
   /**
    * @param client The client, whose socket is not connected yet.
@@ -103,9 +101,7 @@ export class ClientLink implements TrackedConnection {
       own.state.registration?.noteOpened();
     });
     adapter.onError!(client, (error) => {
-      const verdict = adapter.classify!(error);
-      own.state.noteError(verdict);
-      if (verdict === "closed") this.#endedAlone = true;
+      own.state.noteError(adapter.classify!(error));
       if (this.#login && adapter.refusesLogin!(error)) this.#host!.forgetLogin(this.#login);
     });
     followReports(client);
@@ -242,7 +238,7 @@ export class ClientLink implements TrackedConnection {
     const verdict = this.#shared.adapter.classify!(error);
     const answered = verdict === undefined && typeof error === "object" && error !== null &&
       "severity" in error;
-    if (this.#endedAlone || verdict === "closed" || answered) return;
+    if (answered) return;
     const { registration } = this.#own.state;
     this.#host?.noteFailure(registration && { address: registration.address, error });
   }

@@ -597,7 +597,7 @@ Deno.test("dbPostgresAdapter().classify(): tells lost connections and read-only 
   const named = (name: string) => Object.assign(new Error("x"), { name });
   const table: Record<"disconnect" | "closed" | "read-only" | "other", unknown[]> = {
     "disconnect": [
-      serverError("57P01"),
+      serverError("57P02"),
       serverError("08006"),
       new ConnectionError("The session was terminated unexpectedly"),
       new Error("Connection to the database has been terminated"),
@@ -609,7 +609,10 @@ Deno.test("dbPostgresAdapter().classify(): tells lost connections and read-only 
       Object.assign(new Error("x"), { code: "ECONNRESET" }),
       new TransactionError("t", serverError("57P02")),
     ],
-    "closed": [new PostgresError({ severity: "FATAL", code: "25P03", message: "from the server" })],
+    "closed": [
+      ...["57P01", "57P04", "53300"].map(serverError),
+      new PostgresError({ severity: "FATAL", code: "25P03", message: "from the server" }),
+    ],
     "read-only": [serverError("25006"), new TransactionError("t", serverError("25006"))],
     "other": [
       serverError("28P01"),

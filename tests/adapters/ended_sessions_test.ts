@@ -23,7 +23,7 @@ import { GREETING, MARIADB_SUBJECT, packet } from "../support/mysql_subject.ts";
 import { listen } from "../support/peers.ts";
 import { message, POSTGRES_SUBJECT, READY } from "../support/postgres_subject.ts";
 import { ON_MARIADB } from "../support/servers.ts";
-import { soon } from "../support/waiting.ts";
+import { soon, until } from "../support/waiting.ts";
 
 /** What MySQL says when it closes a session for inactivity (error 4031). */
 const INACTIVE =
@@ -287,6 +287,83 @@ for (const adapter of [mysql2Adapter(mysql), mariadbAdapter(mariadb)] as Adapter
     assertEquals((error.cause as { errno?: unknown }).errno, 4031);
     assertSaid(logger, INACTIVE);
     await engine.close();
+  });
+}
+
+const CRASH = "terminating connection because of crash of another server process";
+
+for (const adapter of [pgAdapter(pg), postgresjsAdapter(postgres)] as Adapter<unknown>[]) {
+  Deno.test(`Engine.use() with ${adapter.name} rejects with the warning that is all a server says that crashes`, async () => {
+    await using server = await listen();
+    const logger = keepLines();
+    const url = `x://app:x@127.0.0.1:${server.port}/orders${
+      adapter.name === "postgresjs" ? "?fetch_types=false" : ""
+    }`;
+    const engine = getDnsEngine(url, { adapter, logger });
+    let markUsed!: () => void;
+    const isUsed = new Promise<void>((resolve) => markUsed = resolve);
+    const crashing = (async () => {
+      const peer = await server.accept();
+      await peer.read();
+      await peer.write(READY);
+      if (adapter.name === "postgresjs") {
+        await peer.read();
+        await peer.write(new Uint8Array([...message("C", "SELECT 0\0"), ...message("Z", "I")]));
+      }
+      await isUsed;
+      await peer.write(
+        message("N", `SWARNING\0VWARNING\0C57P02\0M${CRASH}\0Rquickdie\0\0`),
+      );
+      await peer.close();
+    })();
+    const error = await soon(
+      engine.use(() => {
+        markUsed();
+        return new Promise(() => {});
+      }).then(() => undefined, (error) => error),
+    );
+    await crashing;
+    assertInstanceOf(error, ConnectionLostError);
+    assertEquals((error.cause as Error).message, CRASH);
+    assert(engine.isDisconnect(error.cause));
+    assertSaid(logger, CRASH);
+    await engine.close();
+  });
+}
+
+/** How a server ends an idle session: the administrator does, or the server itself after a while. */
+const IDLE_ENDS: Readonly<Record<string, readonly string[]>> = {
+  "pg_terminate_backend": [],
+  "wait_timeout": ["SET wait_timeout = 1"],
+};
+
+for (const { subject, adapter } of SUBJECTS) {
+  const isMariadb = subject === MARIADB_SUBJECT;
+  const [how, statements] = Object.entries(IDLE_ENDS)[isMariadb ? 1 : 0]!;
+  const test = isMariadb ? ON_MARIADB.test : Deno.test;
+  test(`Engine with ${adapter.name} keeps its other connections if a server ends an idle session by ${how}`, async () => {
+    const server = servers.get(subject)!;
+    const login = `${subject.user}:${encodeURIComponent(subject.password)}`;
+    const url = `${adapter.name}://${login}@${server.host}:${server.port}/orders`;
+    const engine = getDnsEngine(url, { adapter, logger: keepLines() }) as Engine<unknown>;
+    try {
+      const idOf = async (client: unknown) => {
+        const [row] = await adapter.query!(client, subject.dialect.session) as [{ id: unknown }];
+        return String(row.id);
+      };
+      const [ended, kept] = await Promise.all([engine.connect(), engine.connect()]);
+      const [endedId, keptId] = [await idOf(ended.client), await idOf(kept.client)];
+      for (const statement of statements) await adapter.query!(ended.client, statement);
+      await ended.release();
+      if (!isMariadb) await subject.asAdmin(server, subject.dialect.kill(endedId));
+      await until(() => engine.status().closed === 1);
+      assertEquals(await idOf(kept.client), keptId);
+      await kept.release();
+      assertEquals(await engine.use(({ client }) => idOf(client)), keptId);
+      assertEquals(engine.status().closed, 1);
+    } finally {
+      await engine.close({ drain: 0 });
+    }
   });
 }
 

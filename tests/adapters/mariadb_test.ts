@@ -288,12 +288,12 @@ Deno.test("mariadbAdapter().classify(): tells lost connections and read-only ser
       ...[1053, 2013].map((errno) => numbered(errno)),
       Object.assign(new Error("x"), { code: "ECONNRESET", errno: -104 }),
     ],
-    "closed": [numbered(1927), numbered(3169), numbered(4031)],
+    "closed": [1040, 1203, 1927, 3169, 4031].map((errno) => numbered(errno)),
     "read-only": [numbered(1290, READ_ONLY), numbered(1792), numbered(1836)],
     "other": [
       // Server without TLS, not trusted, another name, wrong parameter.
       ...[45023, 45056, 45059, 45043, 45017].map((errno) => numbered(errno)),
-      ...[1045, 1049, 1040, 1317, 1290].map((errno) => numbered(errno)),
+      ...[1045, 1049, 1317, 1290].map((errno) => numbered(errno)),
       Object.assign(new Error("x"), { code: "CERT_HAS_EXPIRED" }),
       undefined,
       null,

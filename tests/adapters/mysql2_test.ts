@@ -372,13 +372,17 @@ Deno.test("mysql2Adapter().classify(): tells lost connections and read-only serv
         "Client network socket disconnected before secure TLS connection was established",
       ),
     ],
-    "closed": [numbered(1927), numbered(3169), numbered(4031)],
+    "closed": [
+      ...[1040, 1203, 1927, 3169, 4031].map((errno) => numbered(errno)),
+      numbered(1226, "User 'app' has exceeded the 'max_user_connections' resource"),
+    ],
     "read-only": [numbered(1290, READ_ONLY), numbered(1792), numbered(1836), numbered(1874)],
     "other": [
-      // Wrong password, no such database, too many clients, deadlock, lock wait, duplicate, interrupted, no such table.
-      ...[1045, 1049, 1040, 1213, 1205, 1062, 1317, 1146, 1036, 1290, 1047, 1180].map((errno) =>
+      // Wrong password, no such database, deadlock, lock wait, duplicate, interrupted, no such table.
+      ...[1045, 1049, 1213, 1205, 1062, 1317, 1146, 1036, 1290, 1047, 1180].map((errno) =>
         numbered(errno)
       ),
+      numbered(1226, "User 'app' has exceeded the 'max_queries_per_hour' resource"),
       coded("HANDSHAKE_SSL_ERROR", "certificate has expired"),
       coded("HANDSHAKE_NO_SSL_SUPPORT"),
       coded("PROTOCOL_SEQUENCE_TIMEOUT"),

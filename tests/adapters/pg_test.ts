@@ -609,22 +609,29 @@ Deno.test("pgAdapter().classify(): tells lost connections and read-only servers 
     unknown[]
   > = {
     "disconnect": [
-      // Class 08 and 57P01 to 57P04.
-      ..."08000 08001 08003 08004 08006 08007 57P01 57P02 57P03 57P04".split(" ").map(coded),
+      // Class 08, a crash, a start; 57P01 if the whole server ends.
+      ..."08000 08001 08003 08004 08006 08007 57P02 57P03".split(" ").map(coded),
+      ...["secure_read", "secure_write", "quickdie"].map((routine) =>
+        Object.assign(coded("57P01"), { routine })
+      ),
       Object.assign(coded("XX000"), { severity: "PANIC" }),
-      ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH".split(" ")
-        .map(coded),
+      ..."ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH ENETRESET ENOTCONN EADDRNOTAVAIL"
+        .split(" ").map(coded),
       new Error("Connection terminated"),
       new Error("Connection terminated unexpectedly"),
       new Error("Client has encountered a connection error and is not queryable"),
       new Error("Client was closed and is not queryable"),
     ],
-    "closed": [coded("57P05"), fatal("08P01"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
+    "closed": [
+      Object.assign(fatal("57P01"), { routine: "ProcessInterrupts" }),
+      ...["57P01", "57P04", "57P05", "53300"].map(coded),
+      ...[fatal("08P01"), fatal("25P03"), fatal("25P04"), fatal("XX000")],
+    ],
     "read-only": [coded("25006")],
     "stale": [Object.assign(coded("0A000"), { routine: "RevalidateCachedQuery" })],
     "other": [
-      // Wrong number of values, wrong password, no such role or database, too many, cancelled, serialization, deadlock, unique, syntax.
-      ..."08P01 28P01 28000 3D000 53300 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08"
+      // Wrong number of values, wrong password, no such role or database, cancelled, serialization, deadlock, unique, syntax.
+      ..."08P01 28P01 28000 3D000 57014 40001 40P01 23505 42601 25P02 57P06 0A000 108006 08"
         .split(" ").map(coded),
       fatal("28P01"),
       fatal("3D000"),

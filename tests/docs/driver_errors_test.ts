@@ -59,8 +59,8 @@ for (const [driver, adapter] of Object.entries(ADAPTERS)) {
 for (const driver of ["mysql2", "mariadb"]) {
   for (const verdict of ["disconnect", "closed", "read-only"] as NonNullable<Verdict>[]) {
     Deno.test(`docs/drivers/${driver}.md names the numbers of errors that mean "${verdict}", and no other`, async () => {
-      // The messages of the two numbers that need one.
-      const message = "WSREP has no Primary Component; --read-only";
+      // The messages of the numbers that need one.
+      const message = "WSREP has no Primary Component; --read-only; max_user_connections";
       const known = Array.from({ length: 50_000 }, (_, errno) => errno)
         .filter((errno) => ADAPTERS[driver]!.classify!({ errno, message }) === verdict);
       assertEquals(numbersIn(await said(driver, verdict)).sort((a, b) => a - b), known);

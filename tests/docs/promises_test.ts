@@ -16,6 +16,8 @@ const DESCRIPTIONS = [
   "In that half second, or until the record moves",
   "A proxy may answer for a server that cannot",
   "`deno task soak` lets 64 workers",
+  "Recorded with real servers by `deno task record`",
+  "Versions: ",
   "Without DNSSEC, an attacker between you",
 ];
 
