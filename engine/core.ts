@@ -244,9 +244,9 @@ export class EngineCore<C> implements Watcher, Progress {
     // Until now they went on: a lease on a server that no longer answers must not outlast `leaseProbeAfter`.
     for (const { housekeeper } of generations) housekeeper?.stop();
     this.#end?.abort();
+    this.#closingServers?.clear();
     await unlistened;
     await this.#dialer.closed();
-    this.#closingServers?.clear();
     this.#departed?.watch.clear();
     this.#addresses.clear();
     this.#unwatch();
@@ -392,7 +392,7 @@ export class EngineCore<C> implements Watcher, Progress {
 
   /** Leaves a server that waits for its clients to leave. */
   #onClosing(address: string): void {
-    this.#poolLog.warn(`The server at ${address} shuts down, and lets no client in: leaving it`);
+    this.#poolLog.warn(`The server at ${address} lets no client in, and is left`);
     this.answer.refresh();
     this.#listening?.onDeparted(address);
     for (const pool of this.#pools) {

@@ -43,7 +43,7 @@ Deno.test("Engine leaves a server that refuses clients twice, a second apart, an
   assertEquals([engine.status().idle, engine.status().inUse], [0, 1]);
   assertEquals(retired, [{ address: held.address, inUse: 1 }]);
   assertEquals(held.signal.aborted, false);
-  assertEquals(logger.lines.filter((line) => line.includes("shuts down")).length, 1);
+  assertEquals(logger.lines.filter((line) => line.includes("lets no client in")).length, 1);
   await held.release();
   assertEquals(engine.status().inUse, 0);
 
