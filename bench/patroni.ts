@@ -130,6 +130,7 @@ async function runEvent(event: Event, lanes: readonly PatroniLane[]): Promise<Ev
     await pause(BEFORE_MS);
     const eventMs = Date.now();
     await event.run(cluster, leader);
+    await monitor.written();
     await pause(AFTER_MS);
     const outages = [monitor.writeOutage(eventMs), monitor.readOutage(eventMs)] as const;
     return { monitor, eventMs, outages };

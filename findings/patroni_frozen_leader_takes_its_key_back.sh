@@ -49,7 +49,7 @@ chmod -R a+rX "$dir"/*.yml
 # Whether a member leads, by its own REST API.
 leads() { [[ $(curl -s -o /dev/null -w '%{http_code}' -m 2 "http://127.0.0.1:$((port[$1] + 1))/primary") == 200 ]]; }
 # Whether a member leads and the other one streams from it.
-leads_both() { leads "$1" && [[ $(sql "$1" "SELECT state FROM pg_stat_replication") == streaming ]]; }
+leads_both() { leads "$1" && [[ $(sql "$1" "SELECT state FROM pg_stat_replication" 2>/dev/null) == streaming ]]; }
 until_true() {
   local try
   for try in {1..600}; do

@@ -13,6 +13,8 @@ import { type Gap, longestGap } from "./figures.ts";
 const MONITOR_MS = 1000;
 /** Milliseconds between two attempts of the monitor. */
 const EVERY_MS = 25;
+/** Milliseconds that servers on a busy machine have to take writes again. */
+const WRITTEN_MS = 60_000;
 
 /**
  * Writes to the primary and reads from the standbys from the start on, by a session of its own for each server, as a client
@@ -43,6 +45,14 @@ export class Monitor {
   /** Returns the longest time without a standby that answered. */
   readOutage(fromMs: number): Gap {
     return longestGap(this.#reads.toSorted((a, b) => a - b), fromMs, Date.now());
+  }
+
+  /** Waits until a server acknowledges a write, for a minute at most. */
+  async written(): Promise<void> {
+    const startMs = Date.now();
+    while (!this.#writes.some((each) => each > startMs) && Date.now() < startMs + WRITTEN_MS) {
+      await pause(EVERY_MS);
+    }
   }
 
   /** Stops it. */
