@@ -5,9 +5,10 @@ findings=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
 pids=()
 clean_up() {
-  local status=$? pid
+  local status=$? i
   if [[ $status -ne 0 && -s $dir/server.log ]]; then tail -n 20 "$dir/server.log"; fi
-  for pid in ${pids[@]+"${pids[@]}"}; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+  # What was started last ends first: PostgreSQL waits for its clients, a pooler for example.
+  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill "${pids[i]}" 2>/dev/null && wait "${pids[i]}" 2>/dev/null || true; done
   rm -rf "$dir"
 }
 trap clean_up EXIT
@@ -98,7 +99,7 @@ JS
   serve_as_user "$native/bin/postgres" -D "$dir/data" -c listen_addresses=127.0.0.1 -c port="$port" \
     -c unix_socket_directories= -c fsync=off
   for _ in {1..300}; do
-    if grep -q "ready to accept connections" server.log; then break; fi
+    if grep -qs "ready to accept connections" server.log; then break; fi
     sleep 0.1
   done
   cat >connect.mjs <<JS
