@@ -614,7 +614,7 @@ const TESTS: Readonly<Record<string, <C>(context: TestContext<C>) => Promise<voi
     await until(async () => (await context.admin(context.dialect.running("leep(30)"))).length > 0);
     await context.admin(context.dialect.kill(id));
     const { error } = await soon(outcome);
-    assertEquals(context.adapter.classify!(error), "disconnect", inspected(error));
+    assert(engine.isDisconnect(error), inspected(error));
     await lease.release(error);
     assertNotEquals(await sessionOf(engine, context), id);
   },

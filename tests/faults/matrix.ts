@@ -370,7 +370,7 @@ function kindOf(error: unknown, adapter: Adapter<unknown>): string {
   ];
   if (own.includes(code)) return String(code);
   const kind = adapter.classify?.(error);
-  if (kind === "disconnect") return "broken connection";
+  if (kind === "disconnect" || kind === "closed") return "broken connection";
   return kind === "read-only" ? "read-only error" : String(error);
 }
 
