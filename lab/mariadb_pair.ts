@@ -146,6 +146,8 @@ export class MariadbPair implements AsyncDisposable {
   async follow(server: MariadbServer): Promise<void> {
     const { host, port } = this.#primary;
     const { password } = this.#options;
+    // With it, a replica waits for a replica of its own with each change that it applies.
+    await server.ask("SET GLOBAL rpl_semi_sync_master_enabled = OFF");
     // What it committed as a primary counts as replicated.
     await server.ask("SET GLOBAL gtid_slave_pos = @@gtid_current_pos");
     await server.ask(
@@ -165,7 +167,6 @@ export class MariadbPair implements AsyncDisposable {
     const [row] = await this.#primary.ask("SELECT @@gtid_current_pos AS position");
     await this.#wait(this.other, String(row!.position));
     if (this.#options.semiSync === false) return;
-    await this.other.ask("SET GLOBAL rpl_semi_sync_master_enabled = OFF");
     await this.#primary.ask("SET GLOBAL rpl_semi_sync_master_enabled = ON");
     await this.#until("semi-synchronous replica", async () => {
       const [row] = await this.#primary.ask("SHOW STATUS LIKE 'Rpl_semi_sync_master_clients'");

@@ -41,6 +41,8 @@ export class Inventory<C> {
   readonly #settings: PoolSettings;
   readonly #uses: UseRecorder | undefined;
   readonly #events: InventoryEvents;
+  /** Connections that came back, and whose server is being asked for its role. */
+  readonly #doubted: Set<Slot<C>> = new Set();
   /** Number of idle connections that were about to become too old in the last round of `closeExpiring()`. */
   #expiring = 0;
   /** Maximum idle time; ignored if `minIdle` or `minSize` keeps idle connections. */
@@ -99,14 +101,29 @@ export class Inventory<C> {
     return slot;
   }
 
-  /** Returns the next usable connection of the idle ones, which stays idle, and closes the unusable ones before it. */
+  /**
+   * Returns the next of the idle connections that can serve, which stays idle, and closes the unusable ones before it.
+   */
   nextIdle(): Slot<C> | undefined {
     for (;;) {
       const slot = this.#settings.useLifo ? this.#idle.last : this.#idle.first;
-      if (slot === undefined || this.isUsable(slot)) return slot;
+      if (slot === undefined) return undefined;
+      if (this.isUsable(slot)) return this.#doubted.size === 0 ? slot : this.#nextUndoubted();
       this.slots.toInUse(slot);
       this.#close(slot);
     }
+  }
+
+  #nextUndoubted(): Slot<C> | undefined {
+    const idle = this.#idle.toArray();
+    return (this.#settings.useLifo ? idle.reverse() : idle).find((slot) => this.canServe(slot));
+  }
+
+  /** Returns whether a connection may be handed out now: it is usable, and its server is not being asked for its role. */
+  canServe(slot: Slot<C>): boolean {
+    if (!this.isUsable(slot)) return false;
+    for (const { address } of this.#doubted) if (address === slot.address) return false;
+    return true;
   }
 
   /** Returns whether a connection may be handed out: it is current, not evicted and not too old. */
@@ -164,6 +181,11 @@ export class Inventory<C> {
     this.closeInUse(slot, invalid?.error);
   }
 
+  /** Hands out no connection to the server of one that came back in doubt, until the doubt is settled. */
+  holdBack(slot: Slot<C>): void {
+    this.#doubted.add(slot);
+  }
+
   /**
    * Finds out whether the server of a connection that came back has the wanted role. If not, all connections to it are
    * condemned.
@@ -173,6 +195,7 @@ export class Inventory<C> {
    */
   async settleDoubt(slot: Slot<C>): Promise<boolean> {
     const { doubt } = slot;
+    this.holdBack(slot);
     try {
       if (slot.broken) {
         this.closeInUse(slot);
@@ -181,6 +204,7 @@ export class Inventory<C> {
       // The first one of an outage speaks for all.
       const isGood = !slot.evictedByOutage && await this.#connections.hasWantedRole(slot);
       slot.doubt = undefined;
+      this.#doubted.delete(slot);
       if (!isGood) this.discard(slot, doubt);
       return isGood;
     } catch (reason) {
@@ -325,6 +349,7 @@ export class Inventory<C> {
     options?: TerminateOptions,
   ): Promise<void> | undefined {
     this.slots.remove(slot);
+    this.#doubted.delete(slot);
     slot.onClosed?.();
     const closing = this.#connections.close(slot, reason, options);
     this.pendingCloses.notify();

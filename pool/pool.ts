@@ -177,8 +177,8 @@ export class Pool<C> implements LeaseOwner<C>, PoolEvents<C> {
         return DONE;
       }
     }
+    if (slot.doubt !== undefined) this.#inventory.holdBack(slot);
     const reset = slot.broken ? undefined : this.#connections.reset(slot);
-    if (reset === undefined && slot.doubt === undefined) return this.#putBack(slot);
     if (reset === undefined) return this.#giveBack(slot);
     return reset.then(() => this.#giveBack(slot), (reason) => {
       this.#inventory.closeInUse(slot, reason);
@@ -376,7 +376,7 @@ export class Pool<C> implements LeaseOwner<C>, PoolEvents<C> {
     // What `dispatch()` would do, without the way through the idle list.
     if (
       waiter !== undefined && this.#idle.size === 0 && this.#answer.isFresh() &&
-      this.#inventory.isUsable(slot)
+      this.#inventory.canServe(slot)
     ) {
       this.#handOver(waiter, slot);
       return DONE;

@@ -102,11 +102,13 @@ export class MariadbBackend {
   ) {
     this.#pool = pool;
     this.#errors = new PoolErrors(classes.SqlError);
+    const { credentials, targetSessionAttrs } = ownOptions(module, given);
     this.#leases = new PooledLeases({
       adapter: this.#createAdapter(classes, {
         hasSeveral: list !== undefined,
-        hasCredentials: ownOptions(module, given).credentials !== undefined,
+        hasCredentials: credentials !== undefined,
       }),
+      targetSessionAttrs,
       connectionOf: ({ core }) => core,
       socketOf: ({ socket }) => socket,
     });

@@ -27,7 +27,7 @@ import { QueueView } from "./queue_view.ts";
 import { driverCounts, followLimits, isFull } from "../shared/pool_counts.ts";
 import type { HostList } from "../shared/host_list.ts";
 import { PooledLeases } from "../shared/pooled_leases.ts";
-import type { RawOptions } from "../shared/options.ts";
+import type { DnsPoolOptions, RawOptions } from "../shared/options.ts";
 
 /** The names of the queues of mysql2's pool. */
 const QUEUES = ["_allConnections", "_freeConnections", "_connectionQueue"] as const;
@@ -59,6 +59,7 @@ export class Mysql2Backend {
         hasSeveral: list !== undefined,
         hasCredentials: given.credentials !== undefined,
       }),
+      targetSessionAttrs: (given as DnsPoolOptions).targetSessionAttrs,
       connectionOf: ({ connection }) => connection,
       socketOf: ({ stream }) => stream,
     });

@@ -7,6 +7,7 @@
 import { keptAlive } from "../../internal/async.ts";
 import { ageClock, maintenanceTimer } from "../../internal/clock.ts";
 import { MAX_CLOSE_MS } from "../../pool/connection/close.ts";
+import { isWriterRole } from "../../pool/connection/server_role.ts";
 import type { Lease } from "../../pool/lease.ts";
 import type { Adapter } from "../../adapters/adapter.ts";
 import { DnsEngine } from "../../engine/dns_engine.ts";
@@ -207,9 +208,16 @@ export class PgBackend implements Neighbors {
       // If the pool has closed it already, no second error follows.
       if (client._queryable === false || isLost) this.#end(state);
       if (mustClose) lease.invalidate(undefined, { soft: true });
-      else if (state.readOnly) return void this.#releaseIfWritable(lease, client, state);
+      else if (state.readOnly && !this.#wantsWriter) {
+        return void this.#releaseIfWritable(lease, client, state);
+      }
       lease.release(asError(error));
     };
+  }
+
+  /** Whether the engine itself asks a server for its role after a refused write. */
+  get #wantsWriter(): boolean {
+    return isWriterRole(this.#settings.engine.targetSessionAttrs);
   }
 
   /** Releases a client that had a write refused. In a transaction that is read-only by itself, that is no fault of the server. */

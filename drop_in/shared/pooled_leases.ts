@@ -10,12 +10,15 @@ import type { Adapter } from "../../adapters/adapter.ts";
 import { keepListener } from "../../adapters/shared/socket.ts";
 import { maintenanceTimer } from "../../internal/clock.ts";
 import { MAX_CLOSE_MS } from "../../pool/connection/close.ts";
+import { isWriterRole, type WantedRole } from "../../pool/connection/server_role.ts";
 import type { Lease } from "../../pool/lease.ts";
 
 /** How to get from the client of a lease to the driver's object. */
 export interface ClientParts<K extends object, C> {
   /** The adapter that opens the connections. */
   readonly adapter: Adapter<C>;
+  /** The role that servers must have. */
+  readonly targetSessionAttrs: WantedRole | undefined;
   /** Returns the driver's object for a connection. */
   connectionOf(client: C): K;
   /** Returns its socket, if it still has one. */
@@ -103,7 +106,9 @@ export class PooledLeases<K extends object, C> {
    * @param lease Its lease.
    */
   giveBack(connection: K, lease: Lease<C>): void {
-    if (this.#readOnly.has(connection)) this.#giveBackIfWritable(connection, lease);
+    // If a writable server is wanted, the engine itself asks for the role.
+    const asksRole = !isWriterRole(this.#parts.targetSessionAttrs);
+    if (asksRole && this.#readOnly.has(connection)) this.#giveBackIfWritable(connection, lease);
     else lease.release();
   }
 

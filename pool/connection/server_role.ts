@@ -56,6 +56,6 @@ export function matchesRole({ standby, readOnly }: Role, wanted: WantedRole): bo
 }
 
 /** Returns whether there is usually one server with the role: the one that takes writes. */
-export function isWriterRole(wanted: WantedRole): boolean {
+export function isWriterRole(wanted: WantedRole | undefined): boolean {
   return wanted === "read-write" || wanted === "primary";
 }

@@ -62,6 +62,70 @@ Deno.test("targetSessionAttrs read-write leaves a primary that reports that it i
   await closeAtRest(env);
 });
 
+/** An error with which a server refuses a write. */
+const refusal = () => Object.assign(new Error("read-only"), { code: "READ_ONLY" });
+
+Deno.test("no connection to a server that refused a write is handed out while the server is asked for its role", async () => {
+  using time = fakeTime();
+  for (const isDemoted of [true, false]) {
+    const env = readers({ targetSessionAttrs: "read-write", poolSize: 3, maxOverflow: 0 });
+    env.roles[A] = env.roles[B] = PRIMARY;
+    env.adapter.behavior.classify = (error) =>
+      (error as { code?: unknown }).code === "READ_ONLY" ? "read-only" : undefined;
+    await env.engine.warm(3);
+    const answer = Promise.withResolvers<void>();
+    env.adapter.behavior.role = async ({ address }) => {
+      if (address === A) await answer.promise;
+      return env.roles[address]!;
+    };
+    if (isDemoted) env.roles[A] = STANDBY;
+    const held = await env.engine.connect();
+    const failed = assertRejects(() => env.engine.use(() => Promise.reject(refusal())));
+    await time.settle();
+    const next = env.engine.use(({ address }) => address);
+    await held.release();
+    await time.settle();
+    assertEquals([env.engine.status().waiting, env.engine.status().idle], [1, 2]);
+    answer.resolve();
+    await failed;
+    assertEquals(await next, isDemoted ? B : A);
+    await time.settle();
+    assertEquals(env.engine.status().idle, isDemoted ? 1 : 3);
+    await closeAtRest(env);
+  }
+});
+
+Deno.test("while a server is asked for its role, connections to another one serve", async () => {
+  using time = fakeTime();
+  const env = readers({
+    targetSessionAttrs: "read-write",
+    loadBalance: "round-robin",
+    poolSize: 4,
+    maxOverflow: 0,
+  });
+  env.roles[A] = env.roles[B] = PRIMARY;
+  env.adapter.behavior.classify = () => "read-only";
+  await env.engine.warm(4);
+  const answer = Promise.withResolvers<void>();
+  env.adapter.behavior.role = ({ address }) => answer.promise.then(() => env.roles[address]!);
+  const refused: string[] = [];
+  const failed = assertRejects(() =>
+    env.engine.use(({ address }) => {
+      refused.push(address);
+      throw refusal();
+    })
+  );
+  await time.settle();
+  const other = refused[0] === A ? B : A;
+  for (let each = 0; each < 3; each++) {
+    assertEquals(await env.engine.use(({ address }) => address), other);
+  }
+  answer.resolve();
+  await failed;
+  assertEquals(env.engine.status().idle, 4);
+  await closeAtRest(env);
+});
+
 Deno.test("a report after which the role is the wanted one costs a question, and no connection", async () => {
   using time = fakeTime();
   for (const poolClass of ["queue", "static"] as const) {

@@ -4,8 +4,12 @@
  * @module
  */
 
-import type { Engine } from "../../engine.ts";
 import { pause } from "./waiting.ts";
+
+/** An engine or a pool. */
+interface Runner {
+  query(text: string): Promise<readonly unknown[]>;
+}
 
 /** Workers that insert numbered rows until they are stopped, and the outcome of each insert. */
 export class Writers {
@@ -20,14 +24,14 @@ export class Writers {
   readonly #running: Promise<void>[];
 
   /**
-   * @param engine The engine that they use.
+   * @param runner What they use.
    * @param count The number of workers.
    * @param whereAmI The SQL expression of the server's own address.
    */
-  constructor(engine: Pick<Engine<unknown>, "query">, count: number, whereAmI: string) {
+  constructor(runner: Runner, count: number, whereAmI: string) {
     const text = (id: number) =>
       `INSERT INTO ledger VALUES (${id}) RETURNING ${whereAmI} AS address`;
-    this.#running = Array.from({ length: count }, () => this.#work((id) => engine.query(text(id))));
+    this.#running = Array.from({ length: count }, () => this.#work((id) => runner.query(text(id))));
   }
 
   async stop(): Promise<void> {
