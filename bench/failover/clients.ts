@@ -47,7 +47,9 @@ function urlOf(
   if (srv !== undefined) return `${scheme}+srv://${login}${srv}/${database}`;
   const list = (hosts ?? [host]).map((host) => `${host}:${port}`).join(",");
   const wanted = options?.targetSessionAttrs ?? "read-write";
-  const role = hosts === undefined ? "" : `?target_session_attrs=${wanted}`;
+  const role = hosts === undefined || scheme !== "postgresql"
+    ? ""
+    : `?target_session_attrs=${wanted}`;
   return `${scheme}://${login}${list}/${database}${role}`;
 }
 

@@ -86,7 +86,7 @@ export async function runLane({ name, client, first, text, long = {} }: LaneWork
     }
     if (line !== "stop") continue;
     stopping = true;
-    await pause(300);
+    await pause(1000); // transactions end
     const endMs = Date.now();
     for (const [id, begun] of open) calls.push({ id, ...begun, endMs, error: UNFINISHED });
     open.clear();
