@@ -154,7 +154,7 @@ export const SCENES: readonly Scene[] = [
 ];
 
 /** The default of `connectStagger`, in milliseconds. */
-const STAGGER_MS = 250;
+export const STAGGER_MS = 250;
 /** Tolerance of a maximum time, in milliseconds: a timer, and a busy machine. */
 const NOISE_MS = 10;
 
