@@ -514,7 +514,7 @@ export interface Adapter<C> {
    */
   refusesLogin?(error: unknown): boolean;
   /**
-   * Tells whether `connect` failed because the server lets no client in, whoever it is, although it may go on for those
+   * Tells whether `connect` failed because the server lets no client in at all, although it may go on for those
    * that it has, and waits for them to leave: PostgreSQL's smart shutdown. If a second attempt after a second fails so as
    * well, open connections to the address are closed as they come back. Default: no error means that.
    *

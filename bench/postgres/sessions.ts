@@ -1,5 +1,5 @@
 /**
- * Which lanes have sessions on a server that lets nobody in any more: seen by a session that was there before.
+ * Which lanes have sessions on a server that lets no client in any more: seen by a session that was there before.
  *
  * @module
  */
