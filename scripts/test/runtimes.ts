@@ -14,13 +14,16 @@ import { countsLine, eachOf, type Outcome, saveOutcomes, table } from "./runtime
 import { chosenRuntimes, findRuntime, type Runtime } from "./runtimes/binaries.ts";
 import { bundleTests, sortTests } from "./runtimes/bundle.ts";
 import type { Report } from "./runtimes/run_tests.ts";
+import { unitTests } from "./test_files.ts";
 
 /** Seconds after which the process of a file has failed. */
 const LIMIT_SECONDS = 240;
 /** Seconds in which a process must end after its last line, for nothing is left to wait for. */
 const MAX_LINGER_SECONDS = 5;
-/** Processes at a time besides one for each core: most of the time they wait for servers. */
+/** Processes at a time besides one for each core that start servers: most of the time they wait for them. */
 const WAITING_JOBS = 6;
+/** Folders whose files take longest. They begin first, so that none of them is left alone at the end. */
+const SLOW = ["scenarios/", "drop_in/", "adapters/"];
 
 /** A file's tests on a runtime. */
 interface Job {
@@ -78,8 +81,12 @@ function reportOf(output: string): Report | undefined {
   }
 }
 
-/** Runs all files on all runtimes. Those that run the tests of real servers, which wait longest, come first. */
-async function runAll(runtimes: readonly Runtime[]): Promise<Outcome[]> {
+/**
+ * Runs all files on the named runtimes. Those that start servers wait for them, and leave the cores to the others, which
+ * run beside them.
+ */
+async function runAll(names: readonly string[]): Promise<Outcome[]> {
+  const finding = eachOf(names, 1, findRuntime); // while the files are bundled
   await using lab = await shareLab();
   const dir = await Deno.makeTempDir({ prefix: "dnspool-" });
   try {
@@ -87,11 +94,18 @@ async function runAll(runtimes: readonly Runtime[]): Promise<Outcome[]> {
     const { portable, bound } = await sortTests();
     console.log(`On Deno only, for they need it: ${bound.join(", ")}\n`);
     const bundle = await bundleTests(portable, dir);
-    const jobs = portable.flatMap((file) => runtimes.map((runtime) => ({ runtime, file })));
-    const isSlow = ({ file }: Job) => /^(drop_in|scenarios|adapters|lookups)\//.test(file);
-    jobs.sort((a, b) => Number(isSlow(b)) - Number(isSlow(a)));
-    const atATime = navigator.hardwareConcurrency + WAITING_JOBS;
-    return await eachOf(jobs, atATime, (job) => run(job, bundle, lab.env));
+    const runtimes = await finding;
+    const cores = navigator.hardwareConcurrency;
+    const isUnit = new Set(await unitTests(portable.map((file) => `tests/${file}.ts`)));
+    const rank = (file: string) => SLOW.findIndex((folder) => file.startsWith(folder)) >>> 0;
+    const runThose = (unit: boolean, atATime: number) => {
+      const files = portable.filter((file) => isUnit.has(`tests/${file}.ts`) === unit);
+      const jobs = files.sort((a, b) => rank(a) - rank(b))
+        .flatMap((file) => runtimes.map((runtime) => ({ runtime, file })));
+      return eachOf(jobs, atATime, (job) => run(job, bundle, lab.env));
+    };
+    const all = [runThose(false, cores + WAITING_JOBS), runThose(true, cores)];
+    return (await Promise.all(all)).flat();
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -101,8 +115,7 @@ if (import.meta.main) {
   const names = chosenRuntimes(Deno.args, "deno");
   Deno.chdir(ROOT);
   const startMs = performance.now();
-  const runtimes = await eachOf(names, 1, findRuntime);
-  const outcomes = await runAll(runtimes);
+  const outcomes = await runAll(names);
   await saveOutcomes("runtimes", outcomes);
   const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
   console.log(`\n${table(outcomes)}\n\nafter ${seconds} s\n${countsLine(outcomes)}`);

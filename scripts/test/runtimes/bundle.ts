@@ -43,31 +43,45 @@ const MODULES = '{"type":"module"}';
 export async function sortTests(): Promise<{ portable: string[]; bound: string[] }> {
   const portable: string[] = [];
   const bound: string[] = [];
+  const known = new Map<string, ReturnType<typeof readModule>>();
+  const read = (file: string) => {
+    let module = known.get(file);
+    if (!module) known.set(file, module = readModule(file));
+    return module;
+  };
   for (const file of await testFiles()) {
     const name = file.slice("tests/".length, -".ts".length);
     const needsDeno = /^(faults|lab|stress)\//.test(name) ||
-      await anyNeedsDeno(new URL(file, ROOT));
+      await anyNeedsDeno(new URL(file, ROOT), read);
     (needsDeno ? bound : portable).push(name);
   }
   return { portable, bound };
 }
 
 /** Returns whether a test file, or a module of `tests/` or `examples/` that it imports, needs Deno. */
-async function anyNeedsDeno(file: URL): Promise<boolean> {
+async function anyNeedsDeno(file: URL, read: typeof readModule): Promise<boolean> {
   const files = [file.href];
   for (const file of files) {
-    // Without types and comments, which may name those of Deno.
-    const { outputText } = ts.transpileModule(await Deno.readTextFile(new URL(file)), {
-      compilerOptions: { ...OPTIONS, removeComments: true },
-    });
-    if (NEEDS_DENO.test(outputText)) return true;
-    for (const { fileName } of ts.preProcessFile(outputText).importedFiles) {
-      const { href } = new URL(fileName, file);
-      const isOfTests = fileName.startsWith(".") && OF_TESTS.some((dir) => href.startsWith(dir));
-      if (isOfTests && !files.includes(href)) files.push(href);
-    }
+    const { needsDeno, imports } = await read(file);
+    if (needsDeno) return true;
+    for (const imported of imports) if (!files.includes(imported)) files.push(imported);
   }
   return false;
+}
+
+/** Reads a module of tests: whether it needs Deno itself, and which other modules of tests it imports. */
+async function readModule(
+  file: string,
+): Promise<{ readonly needsDeno: boolean; readonly imports: readonly string[] }> {
+  // Without types and comments, which may name those of Deno.
+  const { outputText } = ts.transpileModule(await Deno.readTextFile(new URL(file)), {
+    compilerOptions: { ...OPTIONS, removeComments: true },
+  });
+  const imports = ts.preProcessFile(outputText).importedFiles
+    .filter(({ fileName }) => fileName.startsWith("."))
+    .map(({ fileName }) => new URL(fileName, file).href)
+    .filter((href) => OF_TESTS.some((dir) => href.startsWith(dir)));
+  return { needsDeno: NEEDS_DENO.test(outputText), imports };
 }
 
 /**
