@@ -21,7 +21,7 @@ const LIMIT_SECONDS = 240;
 /** Seconds in which a process must end after its last line, for nothing is left to wait for. */
 const MAX_LINGER_SECONDS = 5;
 /** Processes at a time besides one for each core that start servers: most of the time they wait for them. */
-const WAITING_JOBS = 6;
+const WAITING_JOBS = 5;
 /** Folders whose files take longest. They begin first, so that none of them is left alone at the end. */
 const SLOW = ["scenarios/", "drop_in/", "adapters/"];
 

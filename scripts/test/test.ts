@@ -19,7 +19,7 @@ import { eachOf, type Outcome, saveOutcomes } from "./runtimes/outcome.ts";
 import { testFiles, unitTests } from "./test_files.ts";
 
 /** Processes at a time besides one for each core: most of the time they wait for servers. */
-const WAITING_JOBS = 7;
+const WAITING_JOBS = 6;
 /** Seconds after which a process has failed. */
 const LIMIT_SECONDS = 900;
 /** Folders whose files take longest. They begin first, so that none of them is left alone at the end. */
