@@ -337,6 +337,24 @@ Deno.test("dnsPg(): connectionTimeoutMillis limits the wait for a server that is
     await retrying.end();
   }));
 
+Deno.test("dnsPg(): after a server that was stopped ended a client, the next one waits until it is back", () =>
+  withModule(async ({ make }) => {
+    const port = await freePort([first.host]);
+    await using server = await startPostgres({ ...LOGIN, host: first.host, port });
+    const client = make({ port });
+    await client.connect();
+    await server.stop({ keep: true });
+    await until(() => ended(client));
+    const next = make({ port, connectionTimeoutMillis: 30_000 });
+    const connecting = next.connect();
+    connecting.catch(() => {}); // it is awaited below
+    await pause(300);
+    await server.start();
+    await connecting;
+    assertEquals(await where(next), first.host);
+    await next.end();
+  }));
+
 Deno.test("dnsPg(): connectionTimeoutMillis limits the wait for a server with the role of targetSessionAttrs", () =>
   withModule(async ({ make }) => {
     const options = "-c default_transaction_read_only=on";
