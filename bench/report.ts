@@ -16,7 +16,7 @@ export const quick: boolean = process.argv.includes("--quick");
 /** The length of each comparison. */
 export const ROUNDS: RoundOptions = quick
   ? { rounds: 3, batchMs: 12 }
-  : { rounds: 15, batchMs: 100 };
+  : { rounds: 11, batchMs: 100 };
 
 /** Returns the runtime and its version, such as `"node 22.23.1"`. */
 export function runtimeName(): string {
