@@ -46,7 +46,7 @@ const SETTINGS = {
   // Default: AFTER_COMMIT, with which others see a commit before the replica has it.
   rpl_semi_sync_master_wait_point: "AFTER_SYNC",
   rpl_semi_sync_slave_enabled: true,
-  // Default: 5 seconds for a promotion while the primary is frozen.
+  // Default: 5. A promotion waits for it while the primary is frozen.
   rpl_semi_sync_slave_kill_conn_timeout: 1,
 };
 

@@ -39,8 +39,8 @@ const AWAY_MS = 2500;
 const LAG_MS = 4000;
 /** Milliseconds until the primary no longer waits for a replica that is lost, `rpl_semi_sync_master_timeout`, and more. */
 const WITHOUT_REPLICA_MS = 12_000;
-/** Milliseconds that a change of `read_only` may take. */
-const FENCE_MS = 10_000;
+/** Milliseconds that a change of `read_only` may take: it waits for commits that wait for a replica. */
+const FENCE_MS = 30_000;
 
 const READ_ONLY = "SET GLOBAL read_only = ON";
 

@@ -113,7 +113,7 @@ export const MARIADB_LANES: readonly MariadbLane[] = [
       CLIENTS["dnspool with mysql2"]!({
         ...task,
         hosts: task.servers,
-        options: { ...READ_WRITE, leaseProbeAfter: 2 }, // no record says that a frozen primary has lost its role
+        options: { ...READ_WRITE, leaseProbeAfter: 1 }, // no record says that a frozen primary has lost its role
       }),
   },
   {

@@ -41,6 +41,16 @@ const PANELS: Readonly<
       "read-only": "read-only for 3 s",
     },
   },
+  mariadb: {
+    title: "MariaDB with a replica",
+    events: {
+      "switchover": "switchover",
+      "lock": "under a lock of 2.5 s",
+      "kill": "kill -9",
+      "freeze": "SIGSTOP, SIGCONT",
+      "stop": "shut down",
+    },
+  },
   proxies: {
     title: "PgBouncer and HAProxy before a server whose name moves",
     events: {
