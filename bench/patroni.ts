@@ -211,7 +211,8 @@ function figuresOf(
   const late = calls.filter(({ startMs }) => startMs > writableMs + ttlMs + SLACK_MS);
   const misrouted = late.filter(({ server, error }) =>
     lane.reads
-      ? server === leader
+      // While no standby answers, reading at the leader is right, and then staying there.
+      ? server === leader && readOutageMs <= MAX_READ_OUTAGE_MS
       : server === undefined
       ? error!.startsWith("25006")
       : server !== leader && server !== undone
