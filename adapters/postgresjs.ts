@@ -74,7 +74,6 @@ export function lazyPostgresjsAdapter<S extends PostgresjsSql>(
         direct: usesDirectTls(target),
         onnotify: (options as { onnotify?: NotifyListener }).onnotify,
         create: (own) => postgres({ ...options, ...own }),
-        begin: (sql) => sql.unsafe("SELECT 1"),
       };
     },
   });

@@ -16,7 +16,13 @@ import type {
   Verdict,
 } from "../adapter.ts";
 import type { PostgresjsOptions, PostgresjsSql } from "./driver.ts";
-import { followCalls, type HolderCalls, mendCancel } from "./holder_calls.ts";
+import {
+  type DriverConnection,
+  followCalls,
+  type HolderCalls,
+  mendCancel,
+  rejectLate,
+} from "./holder_calls.ts";
 import { DriverSocket, OUT_OF_STEP } from "./socket.ts";
 import { watchStatements } from "./statements.ts";
 import { asDriverError, matches } from "../shared/driver_error.ts";
@@ -45,7 +51,16 @@ interface Internals {
   PostgresError?: new (fields: ErrorFields) => Error;
   listen?: () => Promise<never>;
   subscribe?: () => Promise<never>;
+  /** Runs one statement; `onexecute` is given the connection. */
+  unsafe(
+    text: string,
+    values: never[],
+    options: { onexecute(connection: DriverConnection): boolean },
+  ): PromiseLike<unknown>;
 }
+
+/** The statement that makes a client connect. */
+export const FIRST = "SELECT 1";
 
 /**
  * Makes the session like a new one, in one transaction: what DISCARD ALL does, except for the statements that the driver
@@ -92,8 +107,8 @@ export interface ClientPlan<S> {
   readonly onnotify: NotifyListener | undefined;
   /** Creates the client. */
   create(own: Pick<PostgresjsOptions, "host" | "port" | "socket" | "onnotify">): S;
-  /** Runs the client's first statement, which makes it connect. */
-  begin(sql: S): PromiseLike<unknown>;
+  /** Takes the connection of the client, once it has one. */
+  onConnection?(sql: S, connection: DriverConnection): void;
 }
 
 /** An adapter, and what only the drop-in may use. */
@@ -203,7 +218,7 @@ function activityOf({ socket, calls }: ConnectionRecord): Activity {
 }
 
 async function open<S extends PostgresjsSql>(
-  { tls, direct, tlsOptional, onnotify, create, begin }: ClientPlan<S>,
+  { tls, direct, tlsOptional, onnotify, create, onConnection }: ClientPlan<S>,
   ip: string,
   target: Target,
 ): Promise<{ sql: S; record: ConnectionRecord }> {
@@ -229,9 +244,11 @@ async function open<S extends PostgresjsSql>(
         const emitClose = () => record.socket.emitClose();
         record.calls.end({ timeout: 0 }).then(emitClose, emitClose);
       },
+      onClose: () => connection && rejectLate(connection),
     }),
   };
   const { socket } = record;
+  let connection: DriverConnection | undefined;
   const sql = create({
     host: ip,
     port,
@@ -252,7 +269,13 @@ async function open<S extends PostgresjsSql>(
     onBuilt: () => socket.noteBuilt(),
   });
   try {
-    await socket.waitUntilReady(begin(sql), signal);
+    const onexecute = (made: DriverConnection) => {
+      connection = made;
+      onConnection?.(sql, made);
+      return true;
+    };
+    const ready = (sql as Internals).unsafe(FIRST, [], { onexecute });
+    await socket.waitUntilReady(ready, signal);
     if (target.passing) forgetPassword(sql as Internals);
     return { sql, record };
   } catch (error) {

@@ -113,6 +113,32 @@ export function followCalls(
   return calls;
 }
 
+/** The connection of a client, as far as it is needed. */
+export interface DriverConnection {
+  /** Begins a statement; returns whether another one may follow before its answer. */
+  // deno-lint-ignore no-explicit-any -- a query of the driver
+  execute(query: any): unknown;
+  /** Begins the next statement of a transaction or a reservation, and returns what `execute` did, if one waits. */
+  reserved?: unknown;
+}
+
+/**
+ * Lets all further statements of a transaction or a reservation reject, and those that wait for the ones before. On a
+ * connection that has ended, the driver (3.4) rejects the first one and keeps the others for ever.
+ *
+ * @param connection A connection whose client has ended, before the driver is told that its socket is closed.
+ */
+export function rejectLate(connection: DriverConnection): void {
+  const { execute } = connection;
+  connection.execute = (query) => {
+    execute.call(connection, query);
+    return true;
+  };
+  const { reserved } = connection;
+  let begins = typeof reserved === "function";
+  while (begins) begins = (reserved as () => unknown)() === true;
+}
+
 /** A query of the driver. */
 interface Query {
   /** `true` if it was cancelled before it was begun. */

@@ -28,6 +28,8 @@ export interface SocketEvents {
   onError(error: Error): void;
   /** Called when the connection has ended. If the driver did not close it, `emitClose` must tell the driver. */
   onEnd(error: Error): void;
+  /** Called before the driver is told that the socket is closed. */
+  onClose(): void;
 }
 
 /** The socket of one connection: an emitter with the part of `node:net` that the driver uses. */
@@ -269,6 +271,7 @@ export class DriverSocket extends EventEmitter {
 
   /** Tells the driver that the socket is closed. Called only after `end()` of the client, or it would reconnect. */
   emitClose(): void {
+    this.#events.onClose();
     this.emit("close", true);
   }
 

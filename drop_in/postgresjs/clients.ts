@@ -5,16 +5,14 @@
  */
 
 import type { Adapter, Target } from "../../adapters/adapter.ts";
-import { adapterOf, type NotifyListener } from "../../adapters/postgresjs/clients.ts";
+import { adapterOf, FIRST, type NotifyListener } from "../../adapters/postgresjs/clients.ts";
 import { resolvePassword } from "../../adapters/postgresjs/options.ts";
 import type { DriverSocket } from "../../adapters/postgresjs/socket.ts";
 import type { PostgresjsSql } from "../../adapters/postgresjs/driver.ts";
 import type { BackendKey } from "../../adapters/shared/postgres_cancel.ts";
 import { type TlsOptions, withServerName } from "../../adapters/shared/tls.ts";
-import type { DriverConnection, DriverFunction, DriverSql, ParsedOptions } from "./module.ts";
-
-/** The statement that makes a client connect. */
-const FIRST = "SELECT 1";
+import type { DriverConnection } from "../../adapters/postgresjs/holder_calls.ts";
+import type { DriverFunction, DriverSql, ParsedOptions } from "./module.ts";
 
 /** A client of the pool. */
 export type Client = DriverSql & PostgresjsSql;
@@ -67,13 +65,7 @@ export function clientsOf(postgres: DriverFunction, options: ParsedOptions, max:
           const own = { host: [host], port: [port], socket, onnotify, ...login };
           return client = postgres(clientOptions(options, own, max)) as Client;
         },
-        begin(sql) {
-          const onexecute = (connection: DriverConnection) => {
-            connections.set(sql, connection);
-            return true;
-          };
-          return (sql as DriverSql).unsafe(FIRST, [], { onexecute });
-        },
+        onConnection: (sql, connection) => connections.set(sql, connection),
       };
     },
   });

@@ -24,12 +24,6 @@ export interface DriverQuery extends Promise<unknown> {
   reject(error: unknown): void;
 }
 
-/** A connection of the driver. */
-export interface DriverConnection {
-  /** Begins a statement; returns whether another one may follow before its answer. */
-  execute(query: DriverQuery): unknown;
-}
-
 /** The driver's options, as it has read them. */
 export interface ParsedOptions extends Record<string, unknown> {
   readonly host: readonly string[];

@@ -176,6 +176,8 @@ export class TrackedHost<C> {
         failures[0] = error;
         const attempts = isOf(error, ConnectError) ? error.attempts : [];
         if (await switchFamily(this.#answer, attempts, signal)) continue;
+        // If all of them departed meanwhile, the failure says nothing about the new ones, which are tried at once.
+        if (addresses.length > 0 && !addresses.some((one) => this.isCurrent(one))) continue;
         this.#answer.refresh();
         if (!this.#dialer.errors.isTransient(error, retry) || now() + RETRY_DELAY_MS >= endMs) {
           throw error;

@@ -4,7 +4,7 @@
  * be equal.
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Buffer } from "node:buffer";
 import { tmpdir } from "node:os";
@@ -469,19 +469,6 @@ const COURSES: Record<string, Course> = {
       await seen("close");
     },
   },
-  "killed in the middle of a transaction": {
-    async run({ sql, note, seen }) {
-      await note(
-        "begin",
-        sql.begin(async (sql) => {
-          await kill(await pidOf(sql));
-          await sql`SELECT 1 AS x`;
-        }),
-      );
-      await seen("close");
-      await note("next", sql`SELECT 2 AS x`);
-    },
-  },
   "a reserved connection is the holder's alone until it is released": {
     async run({ sql, note }) {
       const reserved = await sql.reserve();
@@ -766,5 +753,51 @@ for (const [name, course] of Object.entries(COURSES)) {
         course,
       );
       assertEquals(log, expected);
+    }));
+}
+
+for (const kind of ["begin", "reserve"] as const) {
+  Deno.test(`dnsPostgres: ${kind}(): all statements of a session that the server ended reject, and the next one is served`, () =>
+    untilSocketsClosed(async () => {
+      const base = { ...LOGIN, host: NAME, port: server.port, max: 1, onnotice() {} };
+      const dns = { dnsLookup: fakeLookup([server.host], 60), dnsFallback: false } as const;
+      let closed = 0;
+      const sql = dnsPostgres(postgres, dns)({ ...base, onclose: () => closed++ });
+      /** Runs statements in a session that the server ends. */
+      const use = async (sql: postgres.Sql, ends: "before" | "closed" | "between") => {
+        const pid = await pidOf(sql);
+        if (ends !== "between") await kill(pid);
+        if (ends === "closed") await until(() => closed > 0);
+        const all = [
+          sql`SELECT pg_sleep(60)`,
+          ...[1, 2, 3].map((value) => sql`SELECT ${value}::int`),
+          sql.unsafe("SELECT 4"),
+        ].map((query) => query.then(() => "done", () => "rejected"));
+        if (ends === "between") {
+          await untilActive(pid);
+          await kill(pid);
+        }
+        const outcomes = await Promise.all(all);
+        return [...outcomes, await sql`SELECT 5`.then(() => "done", () => "rejected")];
+      };
+      for (const ends of ["before", "closed", "between"] as const) {
+        closed = 0;
+        let outcomes: string[] | undefined;
+        if (kind === "begin") {
+          await assertRejects(() =>
+            sql.begin(async (sql) =>
+              void (outcomes = await use(sql as unknown as postgres.Sql, ends))
+            )
+          );
+          await until(() => outcomes !== undefined); // the function goes on
+        } else {
+          const reserved = await sql.reserve();
+          outcomes = await use(reserved, ends);
+          reserved.release();
+        }
+        assertEquals(outcomes, Array(6).fill("rejected"), ends);
+        assertEquals([...await sql`SELECT 6 AS x`], [{ x: 6 }]);
+      }
+      await sql.end();
     }));
 }

@@ -125,3 +125,29 @@ Deno.test("TrackedHosts: after an address without a route, the next connection g
   assertEquals(dnsLookup.questions.map(({ family }) => family), [4, 6]);
   failed.remove();
 });
+
+Deno.test("TrackedHosts: a probe connection whose address departs goes on at the new one, however long there is", async () => {
+  const dnsLookup = fakeLookup(["10.0.0.1"], 60);
+  const adapter = fakeAdapter();
+  adapter.behavior.connect = (address, { signal }) =>
+    address === "10.0.0.2"
+      ? undefined
+      : new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  for (const connectRetry of ["always", true] as const) {
+    dnsLookup.addresses = ["10.0.0.1"];
+    const options = { dnsLookup, dnsFallback: false, connectRetry };
+    const hosts = new TrackedHosts<FakeClient>(options, () => adapter);
+    const host = hosts.get({ host: `${connectRetry}.internal`, port: 1, database: "d" }, {});
+    host.noteFailure(); // so that the next connection is preceded by a probe connection
+    const dials = adapter.dials.length;
+    let chosen: string | undefined;
+    host.chooseAddress(signal, { ...choice, timeoutMs: Infinity })
+      .then(({ address }) => chosen = address, (error) => chosen = String(error));
+    await until(() => adapter.dials.length > dials);
+    dnsLookup.addresses = ["10.0.0.2"];
+    host.refresh();
+    await until(() => chosen !== undefined);
+    assertEquals(chosen, "10.0.0.2");
+    host.abandon();
+  }
+});

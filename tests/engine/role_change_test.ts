@@ -9,6 +9,7 @@ import type { FakeClient } from "../../testing/mod.ts";
 import { checkoutMany, closeAtRest, releaseAll } from "../support/checks.ts";
 import { type FakeEngine, fakeEngine } from "../support/fake_engine.ts";
 import { fakeTime } from "../support/time.ts";
+import { resolvable } from "../support/waiting.ts";
 
 const [A, B] = ["10.0.0.1", "10.0.0.2"];
 const PRIMARY: Role = { standby: false, readOnly: false };
@@ -73,7 +74,7 @@ Deno.test("no connection to a server that refused a write is handed out while th
     env.adapter.behavior.classify = (error) =>
       (error as { code?: unknown }).code === "READ_ONLY" ? "read-only" : undefined;
     await env.engine.warm(3);
-    const answer = Promise.withResolvers<void>();
+    const answer = resolvable<void>();
     env.adapter.behavior.role = async ({ address }) => {
       if (address === A) await answer.promise;
       return env.roles[address]!;
@@ -106,7 +107,7 @@ Deno.test("while a server is asked for its role, connections to another one serv
   env.roles[A] = env.roles[B] = PRIMARY;
   env.adapter.behavior.classify = () => "read-only";
   await env.engine.warm(4);
-  const answer = Promise.withResolvers<void>();
+  const answer = resolvable<void>();
   env.adapter.behavior.role = ({ address }) => answer.promise.then(() => env.roles[address]!);
   const refused: string[] = [];
   const failed = assertRejects(() =>
