@@ -359,6 +359,34 @@ each(
 );
 
 each(
+  "connect(): says why a server refuses, although it closes at once",
+  async (adapter) => {
+    const refusals = { 1040: "Too many connections", 1129: "Host '127.0.0.1' is blocked" };
+    for (const [errno, text] of Object.entries(refusals)) {
+      const refusal = packet(0, [0xff, Number(errno) & 255, Number(errno) >> 8], text);
+      const refusing = net.createServer((socket) => socket.on("error", () => {}).end(refusal));
+      refusing.listen(0, "127.0.0.1");
+      await once(refusing, "listening");
+      const { port } = refusing.address() as net.AddressInfo;
+      // On a busy loop, the refusal and the close arrive together.
+      const busy = setInterval(() => {
+        for (const endMs = performance.now() + 5; performance.now() < endMs;);
+      }, 1);
+      for (let turn = 0; turn < 20; turn++) {
+        const error = await assertRejects(async () =>
+          await soon(adapter.connect("127.0.0.1", targetOf({ port })))
+        );
+        assertEquals((error as { errno?: unknown }).errno, Number(errno), inspected(error));
+        assert(String(error).includes(text), String(error));
+      }
+      clearInterval(busy);
+      refusing.close();
+      await once(refusing, "close");
+    }
+  },
+);
+
+each(
   "onClose(): works over TLS, and so does close()",
   async (adapter) => {
     const connectArgs = { ssl: { ca } };
