@@ -245,6 +245,9 @@ mariadbTest(
       const running = assertRejects(() => connection.query("SELECT SLEEP(30)"));
       const control = await mariadb.createConnection(settings!);
       assertEquals(await where(control), pair.first.host);
+      const runs =
+        "SELECT 1 FROM information_schema.processlist WHERE info LIKE '%SLEEP(30)' AND id = ";
+      await until(async () => (await control.query(runs + connection.threadId)).length > 0);
       await control.query(`KILL QUERY ${connection.threadId}`);
       await soon(running);
       await control.end();
