@@ -112,6 +112,20 @@ export async function connect() {
 JS
 }
 
+# Starts MariaDB on a port of 127.0.0.1, with further options. The user is root.
+mariadb_server() {
+  local port=$1
+  shift
+  if [[ $EUID -eq 0 ]]; then
+    chmod 755 "$dir"
+    mkdir data && chown nobody data
+  fi
+  as_user mariadb-install-db --no-defaults --datadir="$dir/data" --auth-root-authentication-method=normal \
+    --skip-test-db >install.log 2>&1
+  serve_as_user mariadbd --no-defaults --datadir="$dir/data" --bind-address=127.0.0.1 --port="$port" \
+    --socket="$dir/data/socket" --pid-file="$dir/data/pid" "$@"
+}
+
 # Starts a Galera cluster of one node on a port of 127.0.0.1; the two ports behind it are for other nodes. The user is root.
 # node.mjs then has a connection to it by mysql2, which has to be among the installed packages, and what a statement comes to.
 galera_node() {
@@ -120,14 +134,7 @@ galera_node() {
     echo "Needs $library: apt-get install --no-install-recommends galera-4"
     exit 2
   fi
-  if [[ $EUID -eq 0 ]]; then
-    chmod 755 "$dir"
-    mkdir data && chown nobody data
-  fi
-  as_user mariadb-install-db --no-defaults --datadir="$dir/data" --auth-root-authentication-method=normal \
-    --skip-test-db >install.log 2>&1
-  serve_as_user mariadbd --no-defaults --datadir="$dir/data" --bind-address=127.0.0.1 --port="$port" \
-    --socket="$dir/data/socket" --pid-file="$dir/data/pid" --binlog-format=ROW --innodb-autoinc-lock-mode=2 \
+  mariadb_server "$port" --binlog-format=ROW --innodb-autoinc-lock-mode=2 \
     --wsrep-on=ON --wsrep-provider="$library" --wsrep-cluster-address=gcomm:// --wsrep-node-address=127.0.0.1 \
     --wsrep-provider-options="gmcast.listen_addr=tcp://127.0.0.1:$((port + 1));ist.recv_addr=127.0.0.1:$((port + 2))"
   cat >node.mjs <<JS

@@ -10,14 +10,7 @@
 
 program mariadbd 10.11.19 "mariadb-server-core mariadb-client-core" --version
 install node@22.23.3 mysql2@3.24.6
-if [[ $EUID -eq 0 ]]; then
-  chmod 755 "$dir"
-  mkdir data && chown nobody data
-fi
-as_user mariadb-install-db --no-defaults --datadir="$dir/data" --auth-root-authentication-method=normal \
-  --skip-test-db >install.log 2>&1
-serve_as_user mariadbd --no-defaults --datadir="$dir/data" --bind-address=127.0.0.1 --port=15421 \
-  --socket="$dir/data/socket" --pid-file="$dir/data/pid" --innodb-lock-wait-timeout=15
+mariadb_server 15421 --innodb-lock-wait-timeout=15
 cat >gone.mjs <<'EOF'
 import mysql from "mysql2/promise";
 const open = () => mysql.createConnection({ host: "127.0.0.1", port: 15421, user: "root" });

@@ -15,13 +15,7 @@ openssl req -newkey rsa:2048 -nodes -subj /CN=db.internal -keyout server.key -ou
 openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
   -extfile <(echo "subjectAltName=DNS:db.internal") -out server.pem 2>/dev/null
 chmod a+r server.key
-mkdir data
-if [[ $EUID -eq 0 ]]; then chmod 755 "$dir" && chown nobody data; fi
-as_user mariadb-install-db --no-defaults --datadir="$dir/data" --auth-root-authentication-method=normal \
-  --skip-test-db >install.log 2>&1
-serve_as_user mariadbd --no-defaults --datadir="$dir/data" --bind-address=127.0.0.1 --port=15435 \
-  --socket="$dir/data/socket" --pid-file="$dir/data/pid" --ssl-ca="$dir/ca.pem" --ssl-cert="$dir/server.pem" \
-  --ssl-key="$dir/server.key"
+mariadb_server 15435 --ssl-ca="$dir/ca.pem" --ssl-cert="$dir/server.pem" --ssl-key="$dir/server.key"
 cat >stream.mjs <<'JS'
 import { readFileSync } from "node:fs";
 import net from "node:net";
