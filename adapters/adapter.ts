@@ -535,8 +535,8 @@ export interface Adapter<C> {
    * server ended is told what the server said last, and `engine.begin` can tell which error ended a transaction. Errors
    * that only say that an earlier one ended it are left out; a warning that a COMMIT is not confirmed by the replica that
    * it waited for counts as one, so that a cancelled statement is not taken for done, and so does one that the server ends
-   * the session. Called once per connection, right after the connect. Without
-   * it, only errors that a lease is released with are noticed.
+   * the session. Called once per connection, right after the connect. Without it, only errors that a lease is released
+   * with are noticed.
    *
    * @param client A client that was just opened.
    * @param listener Takes the error.

@@ -318,10 +318,6 @@ export class DnsEngine<C> extends PassingTarget implements Engine<C> {
     return this.#core.events.dispatchEvent(event);
   }
 
-  /**
-   * Runs a statement, and gives the connection back whatever happens: if the driver tells when the result is there, at
-   * once, so that the next caller's statement is sent before the results of other connections are read.
-   */
   /** Runs a statement. It is not async: each async function around a statement costs another promise and its turn. */
   #query(
     text: string,
@@ -351,6 +347,10 @@ export class DnsEngine<C> extends PassingTarget implements Engine<C> {
     }
   }
 
+  /**
+   * Runs a statement, and gives the connection back whatever happens: if the driver tells when the result is there, at
+   * once, so that the next caller's statement is sent before the results of other connections are read.
+   */
   async #queryOn(
     lease: Lease<C>,
     run: Run<C>,
