@@ -269,31 +269,27 @@ export function galeraEvents(cluster: GaleraCluster, version: string): EventCase
   const base = { server: `Galera 4 of MariaDB ${version}`, login };
   const next = "SELECT COUNT(*) FROM things";
   const others = [first, second];
+  const cutOff = {
+    async run(): Promise<void> {
+      await third.isolate(true);
+      await cluster.refusing(third);
+    },
+    async after(): Promise<void> {
+      await third.isolate(false);
+      await cluster.settled();
+    },
+  };
   return [
     {
       ...{ ...base, name: "a node without its cluster", next },
       states: ["idle", "statement", "transaction"],
       statement: "SELECT SLEEP(8) FROM things",
-      run: async () => {
-        await third.isolate(true);
-        await cluster.refusing(third);
-      },
-      after: async () => {
-        await third.isolate(false);
-        await cluster.settled();
-      },
+      ...cutOff,
     },
     {
       ...{ ...base, name: "a commit on a node without its cluster", next: "COMMIT" },
       states: ["transaction"],
-      run: async () => {
-        await third.isolate(true);
-        await cluster.refusing(third);
-      },
-      after: async () => {
-        await third.isolate(false);
-        await cluster.settled();
-      },
+      ...cutOff,
     },
     {
       ...{ ...base, name: "a commit while the cluster is lost", states: ["statement"], next },

@@ -210,44 +210,54 @@ for (const [driver, name, open, toldAtOnce] of STREAMS) {
   });
 }
 
-for (const adapter of [pgAdapter(pg), postgresjsAdapter(postgres)] as Adapter<unknown>[]) {
-  Deno.test(`Engine.use() with ${adapter.name} rejects with what PgBouncer said, which sends one severity alone`, async () => {
-    await using server = await listen();
-    const logger = keepLines();
-    const engine = getDnsEngine(
-      `x://app:x@127.0.0.1:${server.port}/orders${
-        adapter.name === "postgresjs" ? "?fetch_types=false" : ""
-      }`,
-      { adapter, logger },
-    );
-    let markUsed!: () => void;
-    const used = new Promise<void>((resolve) => markUsed = resolve);
-    const bouncer = (async () => {
-      const peer = await server.accept();
+const POSTGRES_ADAPTERS = [pgAdapter(pg), postgresjsAdapter(postgres)] as Adapter<unknown>[];
+
+/** What a server of PostgreSQL, or PgBouncer, says before it closes a connection in use, and what its holder is told. */
+async function holderIsTold(
+  adapter: Adapter<unknown>,
+  { words, told, code }: { words: Uint8Array; told: string; code: string },
+): Promise<void> {
+  await using server = await listen();
+  const logger = keepLines();
+  const isPostgresjs = adapter.name === "postgresjs";
+  const query = isPostgresjs ? "?fetch_types=false" : "";
+  const url = `x://app:x@127.0.0.1:${server.port}/orders${query}`;
+  const engine = getDnsEngine(url, { adapter, logger });
+  let markUsed!: () => void;
+  const used = new Promise<void>((resolve) => markUsed = resolve);
+  const ending = (async () => {
+    const peer = await server.accept();
+    await peer.read();
+    await peer.write(READY);
+    if (isPostgresjs) { // it makes sure that the session works
       await peer.read();
-      await peer.write(READY);
-      // postgres.js makes sure that the session works.
-      if (adapter.name === "postgresjs") {
-        await peer.read();
-        await peer.write(new Uint8Array([...message("C", "SELECT 0\0"), ...message("Z", "I")]));
-      }
-      await used;
-      await peer.write(message("E", "SFATAL\0C08P01\0Mquery_wait_timeout\0\0"));
-      await peer.close();
-    })();
-    const error = await soon(
-      engine.use(() => {
-        markUsed();
-        return new Promise(() => {});
-      }).then(() => undefined, (error) => error),
-    );
-    await bouncer;
-    assertInstanceOf(error, ConnectionLostError);
-    assertEquals((error.cause as Error).message, "query_wait_timeout");
-    assertEquals((error.cause as { code?: unknown }).code, "08P01");
-    assertSaid(logger, "query_wait_timeout");
-    await engine.close();
-  });
+      await peer.write(new Uint8Array([...message("C", "SELECT 0\0"), ...message("Z", "I")]));
+    }
+    await used;
+    await peer.write(words);
+    await peer.close();
+  })();
+  const error = await soon(
+    engine.use(() => {
+      markUsed();
+      return new Promise(() => {});
+    }).then(() => undefined, (error) => error),
+  );
+  await ending;
+  assertInstanceOf(error, ConnectionLostError);
+  assertEquals((error.cause as Error).message, told);
+  assertEquals((error.cause as { code?: unknown }).code, code);
+  assert(engine.isDisconnect(error.cause));
+  assertSaid(logger, told);
+  await engine.close();
+}
+
+for (const adapter of POSTGRES_ADAPTERS) {
+  Deno.test(`Engine.use() with ${adapter.name} rejects with what PgBouncer said, which sends one severity alone`, () =>
+    holderIsTold(adapter, {
+      words: message("E", "SFATAL\0C08P01\0Mquery_wait_timeout\0\0"),
+      ...{ told: "query_wait_timeout", code: "08P01" },
+    }));
 }
 
 for (const adapter of [mysql2Adapter(mysql), mariadbAdapter(mariadb)] as Adapter<unknown>[]) {
@@ -292,43 +302,12 @@ for (const adapter of [mysql2Adapter(mysql), mariadbAdapter(mariadb)] as Adapter
 
 const CRASH = "terminating connection because of crash of another server process";
 
-for (const adapter of [pgAdapter(pg), postgresjsAdapter(postgres)] as Adapter<unknown>[]) {
-  Deno.test(`Engine.use() with ${adapter.name} rejects with the warning that is all a server says that crashes`, async () => {
-    await using server = await listen();
-    const logger = keepLines();
-    const url = `x://app:x@127.0.0.1:${server.port}/orders${
-      adapter.name === "postgresjs" ? "?fetch_types=false" : ""
-    }`;
-    const engine = getDnsEngine(url, { adapter, logger });
-    let markUsed!: () => void;
-    const isUsed = new Promise<void>((resolve) => markUsed = resolve);
-    const crashing = (async () => {
-      const peer = await server.accept();
-      await peer.read();
-      await peer.write(READY);
-      if (adapter.name === "postgresjs") {
-        await peer.read();
-        await peer.write(new Uint8Array([...message("C", "SELECT 0\0"), ...message("Z", "I")]));
-      }
-      await isUsed;
-      await peer.write(
-        message("N", `SWARNING\0VWARNING\0C57P02\0M${CRASH}\0Rquickdie\0\0`),
-      );
-      await peer.close();
-    })();
-    const error = await soon(
-      engine.use(() => {
-        markUsed();
-        return new Promise(() => {});
-      }).then(() => undefined, (error) => error),
-    );
-    await crashing;
-    assertInstanceOf(error, ConnectionLostError);
-    assertEquals((error.cause as Error).message, CRASH);
-    assert(engine.isDisconnect(error.cause));
-    assertSaid(logger, CRASH);
-    await engine.close();
-  });
+for (const adapter of POSTGRES_ADAPTERS) {
+  Deno.test(`Engine.use() with ${adapter.name} rejects with the warning that is all a server says that crashes`, () =>
+    holderIsTold(adapter, {
+      words: message("N", `SWARNING\0VWARNING\0C57P02\0M${CRASH}\0Rquickdie\0\0`),
+      ...{ told: CRASH, code: "57P02" },
+    }));
 }
 
 /** How a server ends an idle session: the administrator does, or the server itself after a while. */
