@@ -777,7 +777,7 @@ for (const kind of ["begin", "reserve"] as const) {
           await untilActive(pid);
           await kill(pid);
         }
-        const outcomes = await Promise.all(all);
+        const outcomes = await soon(Promise.all(all));
         return [...outcomes, await sql`SELECT 5`.then(() => "done", () => "rejected")];
       };
       for (const ends of ["before", "closed", "between"] as const) {
